@@ -1,0 +1,136 @@
+"""What is attacked: a one-pass streaming algorithm over (q, k, v), built from public things only.
+
+A subclass of :class:`Compressor` gives ``append`` and ``attend``; everything else has a default.
+The subclass is a convenience: any class with these methods is accepted (see ``adapters``), and a
+batch algorithm may give two functions instead. Shapes are in the paper's letters: n data tokens,
+keys in R^{d_k}, values in R^{d_v}. Scores are <q, k>, with no 1/sqrt(d) (Haris & Onak, eq. 1-2).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The public shape of a stream. ``tokens`` counts data tokens; Bob may append ``extra`` more."""
+
+    tokens: int
+    d_k: int
+    d_v: int
+    extra: int = 1
+    layers: int = 1
+    heads: int = 1
+    kv_heads: int = 1
+
+    @property
+    def cache_bits_16(self) -> int:
+        """Bits of an uncompressed 16-bit K and V cache over the data tokens: budget 1."""
+        return 16 * self.layers * self.kv_heads * self.tokens * (self.d_k + self.d_v)
+
+
+class Compressor(ABC):
+    """A one-pass streaming algorithm for attention (design contract; the paper's Section 2 model).
+
+    Constructed from public things only: ``shape``; ``budget_bits``, the memory it is asked to live
+    in (None: as much as it likes); ``seed``, its public coins; ``public``, whatever else both
+    players know (the reduction's keys, scale, value alphabet, ``softmax_scale``); and its own
+    keyword parameters. All mutable state must end up in :meth:`save`.
+
+    Class attributes:
+        streaming: the append loop equals ``extend``, so the stream may be cut, saved and restored
+            anywhere. Prefill and batch algorithms say ``False``.
+        message_bytes: a constant message length in bytes, known before the secret is drawn (may be
+            set on the instance in ``__init__``). Then exactly 8 bits a byte are charged and every
+            message is checked. ``None``: the length is charged as well (Elias gamma).
+        layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
+    """
+
+    streaming: ClassVar[bool] = True
+    layout: ClassVar[str] = "head"
+    message_bytes: int | None = None
+
+    _construction: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls)
+        # object.__setattr__ is not needed: the attribute is public and equal on a fresh instance.
+        self._construction = (args, kwargs)
+        return self
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.shape = shape
+        self.budget_bits = budget_bits
+        self.seed = seed
+        self.public: Mapping[str, Any] = public if public is not None else {}
+
+    @abstractmethod
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one triple: float32 arrays of shapes [d_k], [d_k], [d_v]."""
+
+    @abstractmethod
+    def attend(self, q: Float32) -> Float32:
+        """The attention output for ``q`` over everything appended so far: float32[d_v]."""
+
+    def save(self) -> bytes:
+        """All mutable state as bytes; by default the difference from a fresh instance."""
+        from .packing import pack_difference
+
+        return pack_difference(self, self.fresh())
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state, on a fresh instance built from the same public parameters."""
+        from .packing import unpack_difference
+
+        unpack_difference(self, message)
+
+    def fresh(self) -> Self:
+        """A new instance built from the same public arguments."""
+        args, kwargs = self._construction
+        return type(self)(*args, **kwargs)
+
+    def rng(self, t: int) -> np.random.Generator:
+        """Public coins for step ``t``: counter-based, so there is no generator state to save."""
+        return np.random.Generator(np.random.Philox(key=np.array([self.seed, t], dtype=np.uint64)))
+
+    # -- batched doors: defaults loop; built-ins override them with kernels ---------------------
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples in order: float32 arrays of shapes [m, d_k], [m, d_k], [m, d_v]."""
+        for q, k, v in zip(Q, K, V, strict=True):
+            self.append(q, k, v)
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next, each on its own copy of the state.
+
+        Float32[m, d_v]. This is Theorem 6's Bob: he appends (q_n, k_n, v_n) and reads o_n.
+        """
+        message = self.save()
+        out = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
+        for r, (q, k, v) in enumerate(zip(Q, K, V, strict=True)):
+            twin = self.fresh()
+            twin.restore(message)
+            twin.append(q, k, v)
+            out[r] = twin.attend(q)
+        return out
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The whole block (K, V) appended first, then every q answered: float32[m, d_v]."""
+        twin = self.fresh()
+        twin.restore(self.save())
+        twin.extend(Q, K, V)
+        return np.stack([np.asarray(twin.attend(q), dtype=np.float32) for q in Q])

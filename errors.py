@@ -1,0 +1,62 @@
+"""The errors a person can do something about, each with the exit code of the command line.
+
+Every message is one sentence that names what to do. Anything else that is raised is a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KVBarrierError(Exception):
+    """Base of all our errors; ``exit_code`` is what the command line returns for it."""
+
+    exit_code = 2
+
+
+class BadInput(KVBarrierError, ValueError):
+    """Bad usage or bad input: an unknown name, an impossible size, a torn file (exit code 2)."""
+
+    exit_code = 2
+
+
+class NoScale(BadInput):
+    """No query scale C separates the bits on this key set; the message names the failing key."""
+
+
+class BudgetTooSmall(BadInput):
+    """A compressor cannot live in its budget.
+
+    ``minimum_bits`` is the smallest budget, in bits, in which it can.
+    """
+
+    def __init__(self, name: str, budget_bits: int, minimum_bits: int) -> None:
+        super().__init__(
+            f"{name} cannot live in {budget_bits} bits: "
+            f"give it a budget of at least {minimum_bits} bits."
+        )
+        self.minimum_bits = minimum_bits
+
+
+class PluginFailure(KVBarrierError):
+    """The compressor under attack failed: it raised, hung, died, or broke the contract (code 3)."""
+
+    exit_code = 3
+
+
+class ResultsConflict(BadInput):
+    """Two rows with equal keys and different counts: a non-deterministic compressor."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` for the nearest known name, else the sorted list of names.
+
+    >>> did_you_mean("exat", ["exact", "zero"])
+    " Did you mean 'exact'?"
+    >>> did_you_mean("qqq", ["zero", "exact"])
+    ' Known: exact, zero.'
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean '{near[0]}'?" if near else f" Known: {', '.join(known)}."
