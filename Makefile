@@ -1,0 +1,69 @@
+# Each target does its own set-up: a virtual environment in .venv, pinned by constraints.txt.
+PYTHON ?= python3
+SCALE  ?= quick
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help install experiments test soak lint bench regress docs gallery wheel clean
+
+help:
+	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
+	@echo "make test          set up and run the tests"
+	@echo "make lint          ruff and mypy --strict"
+	@echo "make regress       re-measure the committed baselines message by message"
+	@echo "make bench         speed as ratios against named peers"
+	@echo "make soak          the long tests: fifty real kills"
+	@echo "make docs          rewrite the generated pages"
+	@echo "make gallery       replace the committed pictures by the last results (a deliberate step)"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "kvbarrier needs Python 3.11 or newer: try make PYTHON=python3.11")'
+	@echo "setting up $(VENV) (once)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@$(PIP) setuptools
+	@$(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core
+	@$(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.core
+	@$(PIP) --no-build-isolation --editable '.[lint]'
+	@touch $@
+
+install: $(VENV)/.core
+
+experiments: $(VENV)/.core
+	@$(BIN)/kvbarrier experiments run all --scale $(SCALE) --out results/$(SCALE)
+
+test: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+soak: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -m soak
+
+lint: $(VENV)/.lint
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@mkdir -p .types && ln -sfn .. .types/kvbarrier
+	@MYPYPATH=.types $(BIN)/mypy -p kvbarrier
+
+regress: $(VENV)/.core
+	@$(BIN)/kvbarrier regress --quick
+
+bench: $(VENV)/.core
+	@$(BIN)/python benchmarks/run.py
+
+docs: $(VENV)/.core
+	@$(BIN)/python docs/generate.py
+
+gallery: $(VENV)/.core
+	@$(BIN)/python figures/update_gallery.py results/$(SCALE)
+
+clean:
+	rm -rf $(VENV) .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
