@@ -1,3 +1,47 @@
-"""kvbarrier: the executable form of *Compression Barriers for Autoregressive Transformers*."""
+"""kvbarrier: the executable form of *Compression Barriers for Autoregressive Transformers*.
+
+The public names load lazily (PEP 562), so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .compressors.contract import Compressor, Shape, tokens_within
+    from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
+    from .experiments.attack import attack
+    from .reductions.limit import index_limit
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "BadInput": "errors",
+    "BudgetTooSmall": "errors",
+    "Compressor": "compressors.contract",
+    "KVBarrierError": "errors",
+    "PluginFailure": "errors",
+    "Shape": "compressors.contract",
+    "attack": "experiments.attack",
+    "index_limit": "reductions.limit",
+    "tokens_within": "compressors.contract",
+}
+
+__all__ = [
+    "BadInput",
+    "BudgetTooSmall",
+    "Compressor",
+    "KVBarrierError",
+    "PluginFailure",
+    "Shape",
+    "attack",
+    "index_limit",
+    "tokens_within",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"kvbarrier has no public name {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

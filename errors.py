@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class KVBarrierError(Exception):
@@ -36,13 +37,26 @@ class BudgetTooSmall(BadInput):
             f"{name} cannot live in {budget_bits} bits: "
             f"give it a budget of at least {minimum_bits} bits."
         )
+        self.name = name
+        self.budget_bits = budget_bits
         self.minimum_bits = minimum_bits
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, int, int]]:
+        # An exception pickles as its message alone, with which this constructor cannot be called.
+        return type(self), (self.name, self.budget_bits, self.minimum_bits)
 
 
 class PluginFailure(KVBarrierError):
-    """The compressor under attack failed: it raised, hung, died, or broke the contract (code 3)."""
+    """The compressor under attack failed: it raised, hung, died, or broke the contract (code 3).
+
+    ``detail`` is what its author wants to see below the sentence: their own traceback, or None.
+    """
 
     exit_code = 3
+
+    def __init__(self, sentence: str, detail: str | None = None) -> None:
+        super().__init__(sentence)
+        self.detail = detail
 
 
 class ResultsConflict(BadInput):

@@ -1,0 +1,134 @@
+"""The command line: parse, call, print. No mathematics lives here.
+
+Each verb is a module of this room, imported only when it is called, so that ``kvbarrier --help``
+loads click and nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from ..errors import KVBarrierError, did_you_mean
+
+VERBS = {
+    "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
+    "check": "Run the plug-in contract on a compressor and explain each finding.",
+    "bound": "The limit at a size: scale, secret bits, bits no algorithm can save.",
+    "experiments": "Regenerate every experiment and figure, end with the table of claims.",
+    "regress": "Re-measure the committed baselines message by message, and the claims.",
+    "replay": "Play one batch of a results file again and compare it with its row.",
+    "plot": "Draw error against memory from results files.",
+    "list": "Names: compressors, reductions, keys, experiments.",
+    "new": "Write a commented plug-in to start from.",
+}
+MODULES = {"list": "listing", "new": "template"}
+
+EXIT_CODES = """\b
+Exit codes:
+  0  fine
+  1  a gate or a claim failed, or a baseline moved
+  2  bad usage or bad input
+  3  the plug-in failed
+  4  impossible memory: a hidden channel, or a bug of ours
+  70 a bug of ours (KVBARRIER_DEBUG=1 shows the traceback)
+  130, 143  interrupted; what was played is kept, run again to go on"""
+
+
+class Verbs(click.Group):
+    """A click group that imports a verb's module when the verb is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order in which a newcomer meets them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a verb; None for an unknown one."""
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f".{MODULES.get(cmd_name, cmd_name)}", __name__)
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the nearest verb when an unknown one is given."""
+        if args and not args[0].startswith("-") and args[0] not in VERBS:
+            raise click.UsageError(f"There is no verb '{args[0]}'.{did_you_mean(args[0], VERBS)}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs with their one-line help, importing none of them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from .. import __version__
+
+        click.echo(f"kvbarrier {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True,
+    help="Show the version and exit.",
+)  # fmt: skip
+def cli() -> None:
+    """Measure any KV-cache compressor against the memory lower bound it cannot beat.
+
+    The theorem is Haris & Onak, Compression Barriers for Autoregressive Transformers, COLT 2025.
+    """
+
+
+def main(argv: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code; every expected error is one sentence."""
+    try:
+        code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except KVBarrierError as error:
+        _complain(str(error), getattr(error, "detail", None))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted; what was played is kept, run the same command to go on.", None)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; leave without a second error at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(141)
+    except OSError as error:
+        _complain(f"{error.strerror or error}: {error.filename or 'a file'}; free it, then run again.", None)
+        sys.exit(2)
+    except Exception as error:
+        if os.environ.get("KVBARRIER_DEBUG"):
+            raise
+        _complain(
+            f"a bug of ours ({type(error).__name__}: {error}); please report it with the command and "
+            "the traceback that KVBARRIER_DEBUG=1 shows.",
+            None,
+        )
+        sys.exit(70)
+
+
+def _complain(sentence: str, detail: str | None) -> None:
+    click.echo(f"kvbarrier: {sentence}", err=True)
+    if detail:
+        click.echo(detail, err=True)

@@ -8,10 +8,11 @@ keys in R^{d_k}, values in R^{d_v}. Scores are <q, k>, with no 1/sqrt(d) (Haris 
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ Float32 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Shape:
-    """The public shape of a stream. ``tokens`` counts data tokens; Bob may append ``extra`` more."""
+    """The public shape of a stream: ``tokens`` data tokens; Bob may append ``extra`` more."""
 
     tokens: int
     d_k: int
@@ -52,18 +53,22 @@ class Compressor(ABC):
             set on the instance in ``__init__``). Then exactly 8 bits a byte are charged and every
             message is checked. ``None``: the length is charged as well (Elias gamma).
         layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
+        knows_keys: it reads ``public["keys"]`` and works only on that game's streams; ``check``
+            then skips arbitrary streams, and says so.
     """
 
-    streaming: ClassVar[bool] = True
-    layout: ClassVar[str] = "head"
+    streaming: bool = True
+    layout: str = "head"
+    knows_keys: bool = False
     message_bytes: int | None = None
 
     _construction: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note the public arguments, from which :meth:`fresh` constructs another instance."""
         self = super().__new__(cls)
-        # object.__setattr__ is not needed: the attribute is public and equal on a fresh instance.
-        self._construction = (args, kwargs)
+        # Around a __setattr__ of the author's (a frozen dataclass has one).
+        object.__setattr__(self, "_construction", (args, kwargs))
         return self
 
     def __init__(
@@ -120,17 +125,59 @@ class Compressor(ABC):
         Float32[m, d_v]. This is Theorem 6's Bob: he appends (q_n, k_n, v_n) and reads o_n.
         """
         message = self.save()
-        out = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
-        for r, (q, k, v) in enumerate(zip(Q, K, V, strict=True)):
+        rows = []
+        for q, k, v in zip(Q, K, V, strict=True):
             twin = self.fresh()
             twin.restore(message)
             twin.append(q, k, v)
-            out[r] = twin.attend(q)
-        return out
+            rows.append(twin.attend(q))
+        return stack_outputs(rows)
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """The whole block (K, V) appended first, then every q answered: float32[m, d_v]."""
         twin = self.fresh()
         twin.restore(self.save())
         twin.extend(Q, K, V)
-        return np.stack([np.asarray(twin.attend(q), dtype=np.float32) for q in Q])
+        return stack_outputs([twin.attend(q) for q in Q])
+
+
+def stack_outputs(rows: Sequence[Any]) -> Float32:
+    """Stack the answers of an author's ``attend``: float32[m, d_v]; nothing is broadcast.
+
+    Raises:
+        ValueError: the answers have different shapes, or are not numbers.
+    """
+    if not rows:
+        return np.empty((0, 0), dtype=np.float32)
+    return np.stack([np.asarray(row, dtype=np.float32) for row in rows])
+
+
+FRAMING_BYTES = 64
+"""What ``tokens_within`` leaves for the packing's framing: ample for a dozen attributes."""
+
+
+def tokens_within(
+    budget_bits: int | None, bits_per_token: float, framing_bytes: int = FRAMING_BYTES
+) -> int:
+    """Return how many tokens of ``bits_per_token`` bits fit the budget once all is charged.
+
+    A message of L bytes is charged 8 L + 2 floor(log2(L+1)) + 1 bits, and the default ``save``
+    spends some bytes on framing: this is the largest t with
+
+        charged(framing_bytes + ceil(t bits_per_token / 8)) <= budget_bits,
+
+    and 0 when not even the framing fits. No budget, no limit (``sys.maxsize``, which
+    ``collections.deque(maxlen=...)`` accepts). A key and a value in float32 are
+    ``32 * (shape.d_k + shape.d_v)`` bits.
+
+    >>> tokens_within(100_000, 32 * (64 + 64))  # 24 tokens are 98 304 bits
+    24
+    >>> tokens_within(98_304, 32 * (64 + 64)), tokens_within(100, 4096)
+    (23, 0)
+    """
+    if budget_bits is None:
+        return sys.maxsize
+    length = max(0, budget_bits // 8)
+    while length and 8 * length + 2 * ((length + 1).bit_length() - 1) + 1 > budget_bits:
+        length -= 1
+    return max(0, int(8 * (length - framing_bytes) / bits_per_token))

@@ -1,0 +1,75 @@
+"""Public key sets: which vectors carry the index, and what is known exactly about their Gram matrix.
+
+===========  ==================================================  =====================  ============
+name         keys                                                largest n              coherence
+===========  ==================================================  =====================  ============
+jl           A e_i / |A e_i|, A Gaussian (the paper's, made      any                    random
+             unit by us)
+jl-raw       A e_i / sqrt(d), Lemma 3's literal projection       any                    random
+hypercube    the bits of l as signs on ceil(log2 n) coordinates  2^d                    1 - 2/d_a
+kerdock      the Kerdock code as signs, d = 4, 16, 64, 256       d^2                    1/sqrt(d)
+===========  ==================================================  =====================  ============
+"""
+
+from __future__ import annotations
+
+import numbers
+
+from ...errors import BadInput, did_you_mean
+from .base import GapSpectrum, KeySet
+
+__all__ = ["GapSpectrum", "KeySet", "default_n", "make", "names"]
+
+_NAMES = ("jl", "jl-raw", "hypercube", "kerdock")
+
+
+def names() -> list[str]:
+    """The families, the paper's first."""
+    return list(_NAMES)
+
+
+def _check(name: str, d: int) -> None:
+    if name not in _NAMES:
+        raise BadInput(f"There is no key family '{name}'.{did_you_mean(name, _NAMES)}")
+    if not isinstance(d, numbers.Integral) or d < 1:
+        raise BadInput(f"The key dimension d must be a positive integer, not {d}.")
+
+
+def default_n(name: str, d: int) -> int:
+    """How many keys a family gives when nobody says: jl 512, kerdock d^2, hypercube min(512, 2^d).
+
+    >>> default_n("kerdock", 64), default_n("hypercube", 4), default_n("jl", 64)
+    (4096, 16, 512)
+    """
+    _check(name, d)
+    return {"kerdock": d * d, "hypercube": min(512, 2**d)}.get(name, 512)
+
+
+def make(name: str, n: int | None, d: int, seed: int = 0) -> KeySet:
+    """The first n keys of a family in dimension d (n = None: :func:`default_n`).
+
+    ``seed``, the public coins, matters to jl and jl-raw only. In every family but hypercube a
+    larger n extends a smaller one. BadInput names what is wrong: an unknown family, a dimension the
+    family does not have, more keys than it has.
+
+    >>> make("kerdock", None, 16).rows.shape
+    (256, 16)
+    """
+    _check(name, d)
+    n = default_n(name, d) if n is None else n
+    if not isinstance(n, numbers.Integral) or n < 1:
+        raise BadInput(f"The number of keys n must be a positive integer, not {n}.")
+    n, d = int(n), int(d)
+    if name in ("jl", "jl-raw"):
+        from .jl import gaussian_keys
+
+        return KeySet(name, d, seed, gaussian_keys(n, d, seed, normalise=name == "jl"))
+    if name == "hypercube":
+        from .hypercube import hypercube_keys
+
+        rows, spectrum = hypercube_keys(n, d)
+    else:
+        from .kerdock import kerdock_keys
+
+        rows, spectrum = kerdock_keys(n, d)
+    return KeySet(name, d, seed, rows, spectrum)

@@ -1,0 +1,5 @@
+"""``python -m kvbarrier``."""
+
+from .cli import main
+
+main()

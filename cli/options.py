@@ -1,0 +1,82 @@
+"""Option types that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from ..errors import BadInput
+
+
+def budgets(texts: tuple[str, ...]) -> tuple[Fraction, ...]:
+    """Parse budgets, fractions of the 16-bit cache, given as '1/4', '0.25' or '1/4,1/2'.
+
+    Raises BadInput outside (0, 2].
+
+    >>> budgets(("1/4,0.5", "1"))
+    (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1))
+    """
+    parsed = []
+    for part in (part.strip() for text in texts for part in text.split(",")):
+        try:
+            budget = Fraction(part)
+        except (ValueError, ZeroDivisionError):
+            raise BadInput(f"the budget '{part}' is not a number: write 1/4 or 0.25.") from None
+        if not 0 < budget <= 2:
+            raise BadInput(
+                f"the budget {part} lies outside (0, 2]: it is a fraction of the 16-bit cache, "
+                "1 for all of it, 2 for float32."
+            )
+        parsed.append(budget)
+    return tuple(dict.fromkeys(parsed))
+
+
+def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
+    """Parse repeated NAME=VALUE options; BadInput for another form or a repeated name."""
+    parsed: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BadInput(f"{option} {text} is not of the form name=value.")
+        if name in parsed:
+            raise BadInput(f"{option} gives {name} twice: give it once.")
+        parsed[name] = value
+    return parsed
+
+
+def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that fix an instance of the Index game."""
+    options = [
+        click.option("--reduction", default="index", show_default=True,
+                     help="The reduction to play; see list reductions."),
+        click.option("--n", type=int, default=512, show_default=True, help="Data tokens."),
+        click.option("--d", type=int, default=64, show_default=True, help="Head dimension."),
+        click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets."),
+        click.option("--eta", type=float, help="Multiplicative error the scale allows for.  [default: 0.5]"),
+        click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
+        click.option("--scale", default="tight", show_default=True,
+                     help="Scale of Bob's query: tight, closed, paper, or a number."),
+        click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
+                     help="Alphabet of the values: {0,1} or {-1,+1}."),
+        click.option("--rows", type=int, help="Ask only this many random rows a message.  [default: all]"),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def scale(text: str) -> str | float:
+    """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
+    if text in ("tight", "closed", "paper"):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < float("inf"):
+        raise BadInput(f"--scale {text} is neither tight, closed, paper nor a positive number.")
+    return value

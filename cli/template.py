@@ -1,0 +1,28 @@
+"""``kvbarrier new``: a commented plug-in to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import BadInput
+from .render import say
+
+
+@click.command(name="new")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def command(file: Path) -> None:
+    """Write a commented plug-in to FILE. It attacks successfully as it is."""
+    from ..compressors.template import template_text
+
+    if file.suffix != ".py":
+        raise BadInput(f"{file} is not a Python file: give a name that ends in .py.")
+    if not file.parent.is_dir():
+        raise BadInput(f"the folder {file.parent} does not exist: make it first.")
+    try:
+        with file.open("x") as out:
+            out.write(template_text())
+    except FileExistsError:
+        raise BadInput(f"{file} exists already: give another name, or delete it first.") from None
+    say(f"wrote {file}; now try:  kvbarrier check {file}   and   kvbarrier attack {file}")

@@ -1,0 +1,233 @@
+"""The default ``save`` and ``restore``: what differs from a freshly constructed instance.
+
+Attributes bit-equal to a fresh instance's are public, because the other side can construct one too;
+they are not sent. What is sent carries no more header than a fresh instance cannot know: an
+attribute goes by its index among the fresh instance's sorted names, and an array of the fresh one's
+dtype and shape goes as its elements alone. An unchanged instance is the empty message.
+"""
+
+from __future__ import annotations
+
+import struct
+import types
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from .plain import (
+    ARRAY,
+    BIGINT,
+    BYTEARRAY,
+    COMPLEX,
+    FLOATS,
+    REMOVED,
+    ROWS,
+    SAME,
+    SCALAR,
+    SCALARS,
+    TUPLE,
+    Marker,
+    Same,
+    array_head,
+    decode,
+    dtype_name,
+    encode,
+    from_raw,
+    pack_plain,
+    pack_tree,
+    parse_tree,
+    raw_bytes,
+    torn,
+    unpack_plain,
+)
+
+__all__ = [
+    "attributes",
+    "pack_difference",
+    "pack_plain",
+    "payload_bytes",
+    "sent_attributes",
+    "unpack_difference",
+    "unpack_plain",
+]
+
+_OURS = "_construction"
+
+
+def attributes(obj: object) -> dict[str, Any]:
+    """The instance's own attributes, slots included, less the one that is ours."""
+    found = dict(getattr(obj, "__dict__", {}))
+    for name in _slots(type(obj)):
+        if hasattr(obj, name):
+            found[name] = getattr(obj, name)
+    found.pop(_OURS, None)
+    return found
+
+
+def _slots(cls: type) -> Iterator[str]:
+    for base in cls.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name in ("__dict__", "__weakref__"):
+                continue
+            private = name.startswith("__") and not name.endswith("__")
+            yield f"_{base.__name__.lstrip('_')}{name}" if private else name
+
+
+def sent_attributes(obj: object, fresh: object) -> dict[str, Any]:
+    """The attributes that :func:`pack_difference` sends, by name."""
+    known = attributes(fresh)
+    return {
+        name: value
+        for name, value in sorted(attributes(obj).items())
+        if name not in known or not same(value, known[name])
+    }
+
+
+def pack_difference(obj: object, fresh: object) -> bytes:
+    """Return what ``obj`` has and ``fresh``, an instance just constructed alike, has not.
+
+    Two names of one array are sent twice and are two arrays afterwards.
+
+    Raises:
+        PluginFailure: an attribute that changed is not plain data; the sentence names it.
+    """
+    mine, known = attributes(obj), attributes(fresh)
+    places = {name: place for place, name in enumerate(sorted(known))}
+    flat: list[Any] = []
+    for name, place in places.items():
+        if name not in mine:
+            flat += [place, msgpack.ExtType(REMOVED, b"")]
+    for name, value in sent_attributes(obj, fresh).items():
+        flat.append(places.get(name, name))
+        template = known.get(name)
+        if type(value) is type(template) is np.ndarray and _alike(value, template):
+            flat.append(msgpack.ExtType(SAME, raw_bytes(value)))
+        else:
+            flat.append(encode(value, f"{type(obj).__name__}.{name}"))
+    return pack_tree(flat) if flat else b""
+
+
+def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and dtype_name(a.dtype) is not None
+
+
+def unpack_difference(fresh: object, message: bytes) -> None:
+    """Turn ``fresh``, an instance just constructed, into the one whose difference was packed.
+
+    Raises:
+        PluginFailure: the bytes are not a message of such an instance; ``fresh`` is as it was.
+    """
+    if not message:
+        return
+    try:
+        changes = _changes(fresh, parse_tree(message))
+    except Exception as error:
+        raise torn(message) from error
+    for name, value in changes:
+        # Around a __setattr__ of the author's, and the same for slots.
+        if isinstance(value, Marker):
+            object.__delattr__(fresh, name)
+        else:
+            object.__setattr__(fresh, name, value)
+
+
+def _changes(fresh: object, flat: list[Any]) -> list[tuple[str, Any]]:
+    known = attributes(fresh)
+    names = sorted(known)
+    changes = []
+    for place, value in zip(flat[0::2], flat[1::2], strict=True):
+        name = names[place] if type(place) is int and place >= 0 else str(place)
+        is_method = callable(getattr(type(fresh), name, None))
+        if name not in known and (is_method or name.startswith("__") or type(place) is not str):
+            raise ValueError("no such attribute")
+        if type(value) is Same:
+            template = known[name]
+            value = from_raw(value.data, template.dtype, template.shape)
+        elif not (type(value) is Marker and value.code == REMOVED and name in known):
+            value = decode(value)
+        changes.append((name, value))
+    return changes
+
+
+def payload_bytes(message: bytes) -> int:
+    """Bytes of the message that are data: elements, characters, digits; the rest is framing.
+
+    A message that the default ``save`` did not make (a flat buffer, say) is all payload.
+    """
+    try:
+        flat = msgpack.unpackb(message, unicode_errors="surrogatepass")
+        return sum(map(_payload, flat[1::2])) if type(flat) is list else len(message)
+    except Exception:
+        return len(message)
+
+
+_BARE = (SAME, FLOATS, BIGINT, COMPLEX, BYTEARRAY)
+
+
+def _payload(tree: Any) -> int:
+    if type(tree) is list:
+        return sum(map(_payload, tree))
+    if isinstance(tree, msgpack.ExtType):
+        if tree.code in (ARRAY, ROWS, SCALARS, SCALAR):
+            return len(tree.data) - array_head(tree.data)[2]
+        if tree.code in _BARE or (tree.code >= TUPLE and not tree.data):
+            return len(tree.data)
+        raise ValueError("not ours")
+    if type(tree) is str:
+        return len(tree.encode("utf-8", "surrogatepass"))
+    if type(tree) is bytes:
+        return len(tree)
+    # A number's first byte says its kind, unless it is small enough to be that byte.
+    return max(1, len(pack_tree(tree)) - 1)
+
+
+# -- what is public ------------------------------------------------------------------------------
+
+
+def same(a: Any, b: Any, seen: frozenset[tuple[int, int]] = frozenset()) -> bool:
+    """Whether two values are bit-equal, of equal types: containers and objects part by part."""
+    if a is b or (id(a), id(b)) in seen:
+        return True
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, np.ndarray | np.generic):
+        plain = a.dtype == b.dtype and a.shape == b.shape and not a.dtype.hasobject
+        return plain and a.tobytes() == b.tobytes()
+    if isinstance(a, float):
+        return struct.pack("d", a) == struct.pack("d", b)
+    if isinstance(a, complex):
+        return struct.pack("dd", a.real, a.imag) == struct.pack("dd", b.real, b.imag)
+    if isinstance(a, int | str | bytes | bytearray):
+        return bool(a == b)
+    seen |= {(id(a), id(b))}
+    if isinstance(a, list | tuple | deque):
+        bounds = getattr(a, "maxlen", None) == getattr(b, "maxlen", None)
+        return bounds and len(a) == len(b) and all(map(same, a, b, [seen] * len(a)))
+    if isinstance(a, Mapping):
+        return same([*a.items()], [*b.items()], seen)
+    try:
+        return _same_objects(a, b, seen)
+    except Exception:
+        # An author's == that raises, an empty closure: not known to be equal, so it is not public.
+        return False
+
+
+def _same_objects(a: Any, b: Any, seen: frozenset[tuple[int, int]]) -> bool:
+    """Functions by code and closure; helper objects attribute by attribute, else by their ==."""
+    if isinstance(a, set | frozenset):
+        return len(a) == len(b) and encode(a, "") == encode(b, "")
+    if isinstance(a, types.FunctionType):
+        return a.__code__ == b.__code__ and same(_captured(a), _captured(b), seen)
+    if parts := attributes(a):
+        return same(parts, attributes(b), seen)
+    # Without attributes in Python the state may be in C, as a Generator's is: ask the object.
+    return bool(a == b)
+
+
+def _captured(function: types.FunctionType) -> list[Any]:
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    return [function.__defaults__, function.__kwdefaults__, cells]

@@ -1,0 +1,85 @@
+"""What an experiment is: a run that fills a folder with tables, and claims that the tables decide.
+
+One claim a check. A claim says where its statement comes from: ``paper``, ``reconstructed`` (the
+paper's formula rebuilt from its prose) or ``ours``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verdict = Literal["holds", "fails", "undecided"]
+Scale = Literal["quick", "full"]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on a claim and the evidence in one line."""
+
+    verdict: Verdict
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that a run can refute; ``check`` reads the experiment's folder of tables."""
+
+    name: str
+    statement: str
+    source: Literal["paper", "reconstructed", "ours"]
+    check: Callable[[Path], Judgement]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Where and how large: the folder to fill, the scale, who does the work, who hears of it."""
+
+    folder: Path
+    scale: Scale
+    executor: Executor
+    progress: Progress = field(default=lambda stage, done, total: None)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment. ``run`` is idempotent: a second run of a finished one does nothing."""
+
+    name: str
+    title: str
+    run: Callable[[Run], None]
+    claims: tuple[Claim, ...]
+
+
+def judge(holds: bool, evidence: str, *, decided: bool = True) -> Judgement:
+    """A judgement from a comparison; ``decided=False`` says that the data cannot tell.
+
+    >>> judge(True, "0 errors").verdict, judge(False, "", decided=False).verdict
+    ('holds', 'undecided')
+    """
+    if not decided:
+        return Judgement("undecided", evidence)
+    return Judgement("holds" if holds else "fails", evidence)
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """Write a table beside its place and move it there in one step, so that no half is ever read."""
+    partial = path.with_name(path.name + ".partial")
+    yield partial
+    partial.replace(path)
+
+
+def read_table(folder: Path, name: str) -> pd.DataFrame:
+    """Read one of an experiment's CSV tables."""
+    import pandas as pd
+
+    return pd.read_csv(folder / name)

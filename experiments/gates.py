@@ -1,0 +1,120 @@
+"""Gates: one line that turns an attack into a check in a user's own CI.
+
+    bit_error<=0.1 @ budget=0.25          the point at a quarter of the 16-bit cache
+    bit_error.high<=0.1                   every point, by the upper end of its interval
+    guarantee!=broken @ window=128        by verdict, at a parameter of the compressor
+
+A gate with several matching points holds when all of them do. A point whose message is larger than
+its budget does not stand at that budget: it fails every gate that selects by budget.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from ..errors import BadInput, did_you_mean
+
+Point = Mapping[str, Any]
+
+_OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "<=": operator.le, ">=": operator.ge, "==": operator.eq, "!=": operator.ne,
+    "<": operator.lt, ">": operator.gt,
+}  # fmt: skip
+_METRICS: dict[str, Callable[[Point], Any]] = {
+    "bit_error": lambda p: p["bit_error"]["estimate"],
+    "bit_error.low": lambda p: p["bit_error"]["low"],
+    "bit_error.high": lambda p: p["bit_error"]["high"],
+    "bits_per_secret_bit": lambda p: p["bits_per_secret_bit"],
+    "compression_ratio": lambda p: p["compression_ratio"],
+    "surprise_bits": lambda p: p["ledger"]["surprise_bits"],
+    "failed": lambda p: p["failed"],
+    "guarantee": lambda p: p["guarantee"]["verdict"],
+    "ledger": lambda p: p["ledger"]["verdict"],
+}
+_WORDS = {
+    "guarantee": ("broken", "not-broken", "undecided"),
+    "ledger": ("impossible", "not-excluded"),
+}
+_SHAPE = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*([^@\s]+)\s*(?:@\s*(.+?))?\s*$")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A parsed gate; ``judge`` says whether it holds, with one sentence a failing point."""
+
+    text: str
+    metric: str
+    relation: str
+    threshold: float | str
+    selectors: tuple[tuple[str, str], ...]
+
+    def judge(self, points: Sequence[Point]) -> list[str]:
+        """The failures, one sentence each; empty when the gate holds.
+
+        Raises BadInput when no point matches the selectors.
+        """
+        chosen = [p for p in points if all(_matches(p, *pair) for pair in self.selectors)]
+        if not chosen:
+            wanted = ", ".join(f"{name}={value}" for name, value in self.selectors)
+            raise BadInput(
+                f"no point of this attack matches the gate '{self.text}' ({wanted or 'no points'}): "
+                "attack with that budget or parameter."
+            )
+        by_budget = any(name == "budget" for name, _ in self.selectors)
+        failures = []
+        for point in chosen:
+            measured = _METRICS[self.metric](point)
+            if by_budget and point.get("over_budget"):
+                failures.append(f"{self.text}: the message is larger than the budget allows")
+            elif measured is None or not _OPERATORS[self.relation](measured, self.threshold):
+                failures.append(f"{self.text}: measured {self.metric} = {measured}")
+        return failures
+
+
+def parse_gate(text: str) -> Gate:
+    """Parse a gate; BadInput says what is wrong with it.
+
+    >>> gate = parse_gate("bit_error<=0.1 @ budget=0.25")
+    >>> gate.metric, gate.relation, gate.threshold, gate.selectors
+    ('bit_error', '<=', 0.1, (('budget', '0.25'),))
+    """
+    match = _SHAPE.match(text)
+    if not match:
+        raise BadInput(f"the gate '{text}' is not METRIC<=NUMBER, optionally with @ budget=0.25.")
+    metric, relation, value, rest = match.groups()
+    if metric not in _METRICS:
+        raise BadInput(f"a gate knows no metric '{metric}'.{did_you_mean(metric, _METRICS)}")
+    selectors = []
+    for part in (rest or "").split(",") if rest else []:
+        name, equals, wanted = part.partition("=")
+        if not equals or not name.strip() or not wanted.strip():
+            raise BadInput(f"the gate '{text}' selects by '{part.strip()}': write name=value.")
+        selectors.append((name.strip(), wanted.strip()))
+    return Gate(text, metric, relation, _threshold(text, metric, relation, value), tuple(selectors))
+
+
+def _threshold(text: str, metric: str, relation: str, value: str) -> float | str:
+    if metric in _WORDS:
+        if value not in _WORDS[metric] or relation not in ("==", "!="):
+            raise BadInput(f"the gate '{text}' compares {metric} by == or != with one of {_WORDS[metric]}.")
+        return value
+    try:
+        threshold = float(Fraction(value))
+    except (ValueError, ZeroDivisionError):
+        raise BadInput(f"the gate '{text}' compares with '{value}', which is not a number.") from None
+    return threshold
+
+
+def _matches(point: Point, name: str, wanted: str) -> bool:
+    if name != "budget" and name not in point["params"]:
+        return False
+    value = point["budget"] if name == "budget" else point["params"][name]
+    try:
+        return value is not None and abs(float(Fraction(wanted)) - float(value)) < 1e-12
+    except (ValueError, ZeroDivisionError):
+        return str(value) == wanted

@@ -1,0 +1,63 @@
+"""From results rows to verdicts, and back from a row's spec to the cell that it played."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from ..errors import BadInput
+from ..protocols.instance import Cell, Instance
+from ..protocols.verdicts import LEVEL, PointVerdict, judge_point
+from .rows import BatchRow, Message, prefixes
+
+
+def cell_of(spec: Mapping[str, Any]) -> Cell:
+    """The cell of a spec (``Cell.spec``, ``BatchRow.spec_dict``). Raises BadInput if it is none.
+
+    A target in a file is named without its folder in a spec, so its path must be given again.
+
+    >>> cell = Cell(Instance(n=32, d=8), "exact", budget=Fraction(1, 4))
+    >>> cell_of(cell.spec()) == cell
+    True
+    """
+    try:
+        budget = spec["budget"]
+        return Cell(
+            Instance(**spec["instance"]),
+            spec["target"],
+            tuple(spec["params"].items()),
+            None if budget is None else Fraction(budget),
+            spec["batch_size"],
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInput(
+            f"A row's cell cannot be read ({error}): it was written by another version of kvbarrier."
+        ) from None
+
+
+def messages_of(rows: Sequence[BatchRow]) -> list[Message]:
+    """The messages of consecutive batches in index order."""
+    return [message for row in rows for message in row.messages()]
+
+
+def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
+    """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``)."""
+    if not rows:
+        raise BadInput("There is no message to judge yet: play at least one batch.")
+    instance = cell_of(rows[0].spec_dict).instance
+    return judge_point(
+        messages_of(rows),
+        n=instance.n,
+        row_bits=rows[0].secret // instance.n,
+        cache_bits=instance.shape.cache_bits_16,
+        level=level,
+    )
+
+
+def judge_all(
+    rows: Iterable[BatchRow], level: float = LEVEL
+) -> dict[tuple[str, str], PointVerdict]:
+    """Judge every (cell, source) of a file from its longest contiguous prefix; none, no entry."""
+    runs = prefixes(list(rows))
+    return {id_: judge_rows(run, level) for id_, run in runs.items() if run}

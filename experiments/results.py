@@ -1,0 +1,247 @@
+"""The results store: an append-only CSV, one row a batch, safe against crashes and second writers.
+
+* A row is appended by one write and one fsync: what was appended stays, whatever happens next.
+* A torn last line (no line end) is cut with one warning; everything before it stands.
+* A lock beside the file keeps a second writer out, at once and with a sentence.
+* A failed append (a full disk) is rolled back and told in one sentence.
+* Files merge by union over (cell, source, batch): see :func:`.rows.union`.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from ..errors import BadInput
+from . import faults
+from .rows import (
+    COLUMNS,
+    HEADER,
+    SCHEMA,
+    BatchRow,
+    Key,
+    Message,
+    bad_line,
+    parse_line,
+    prefix,
+    prefixes,
+    refuse_conflict,
+    union,
+)
+
+__all__ = [
+    "COLUMNS", "SCHEMA", "BatchRow", "Message", "ResultsFile", "ResultsWarning", "StorageFailed",
+    "merge_files", "prefix", "prefixes", "read_results", "union", "write_results",
+]  # fmt: skip
+
+
+class ResultsWarning(UserWarning):
+    """A results file was mended: a torn last line was cut."""
+
+
+class StorageFailed(BadInput):
+    """A row could not be written; the sentence says what to do. Rows written before are safe."""
+
+
+def read_results(path: Path | str) -> list[BatchRow]:
+    """Read a results file without changing it: its rows in file order, a torn last line left out.
+
+    Lines that repeat the header are skipped, so files joined with ``cat`` can be read. Warns
+    (ResultsWarning) of a torn last line. Raises BadInput for what is not a results file and for
+    another schema, ResultsConflict if one batch is there twice with different counts.
+    """
+    path = Path(path)
+    with _sentences(path, "read"):
+        data = path.read_bytes()
+    return _parse(path, data)[0]
+
+
+def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
+    """Write rows to a new file, or in place of one, in a single step: no half is ever seen."""
+    path = Path(path)
+    with _locked(path), _sentences(path, "written"):
+        partial = path.with_name(path.name + ".partial")
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            faults.write(fd, "".join([HEADER, *(row.line() for row in rows)]).encode())
+            faults.fsync(fd)
+        finally:
+            os.close(fd)
+        faults.replace(partial, path)
+        faults.fsync_folder(path.parent)
+
+
+def merge_files(target: Path | str, sources: Sequence[Path | str]) -> list[BatchRow]:
+    """Write the union of ``sources`` to ``target`` (it may be one of them); return its rows."""
+    rows = union(*(read_results(source) for source in sources))
+    write_results(target, rows)
+    return rows
+
+
+class ResultsFile:
+    """A results file open for appending; a context manager that holds the file's lock.
+
+    Opening makes the file and its folder if need be, and cuts a torn last line. ``rows`` are its
+    rows in file order. Raises BadInput at once if another process has it open.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.rows: list[BatchRow] = []
+        self._known: dict[Key, BatchRow] = {}
+        self._fd = -1
+        self._end = 0
+        self._lock: Any = None
+
+    def __enter__(self) -> Self:
+        self._lock = _locked(self.path)
+        self._lock.__enter__()
+        try:
+            with _sentences(self.path, "opened"):
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+                self._load()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._lock is not None:
+            self._lock.__exit__(None, None, None)
+            self._lock = None
+
+    def _load(self) -> None:
+        with open(self._fd, "rb", closefd=False) as file:
+            data = file.read()
+        self.rows, self._end = _parse(self.path, data)
+        self._known = {row.id: row for row in self.rows}
+        if self._end < len(data):
+            os.ftruncate(self._fd, self._end)
+            faults.fsync(self._fd)
+        if self._end == 0:
+            self._append(HEADER.encode())
+            faults.fsync_folder(self.path.parent)
+
+    def append(self, row: BatchRow) -> None:
+        """Append one row, durably. A batch that is already there must have equal counts.
+
+        Raises ResultsConflict if it has not, StorageFailed (a full disk) with nothing written.
+        """
+        known = self._known.get(row.id)
+        if known is not None:
+            refuse_conflict(known, row)
+            return
+        with _sentences(self.path, "written"):
+            self._append(row.line().encode())
+        self.rows.append(row)
+        self._known[row.id] = row
+
+    def _append(self, data: bytes) -> None:
+        try:
+            faults.write(self._fd, data)
+            faults.fsync(self._fd)
+        except BaseException:
+            # Half a row must not stay before the next one.
+            self._roll_back()
+            raise
+        self._end += len(data)
+
+    def _roll_back(self) -> None:
+        try:
+            os.ftruncate(self._fd, self._end)
+        except OSError:
+            # Then nothing may follow it: the next open finds a torn last line and cuts it.
+            os.close(self._fd)
+            self._fd = -1
+
+    def batches(self, cell: str, source: str) -> dict[int, BatchRow]:
+        """The rows of one cell and source by batch index."""
+        return {row.batch: row for row in self.rows if (row.cell, row.source) == (cell, source)}
+
+
+def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int]:
+    """The rows of a file's bytes, and how many of the bytes are whole lines."""
+    end = data.rfind(b"\n") + 1
+    header = HEADER.encode()
+    if end == 0 and not header.startswith(data):
+        raise BadInput(f"{path} is not a results file: name another file, or a new one.")
+    try:
+        lines = data[:end].decode().replace("\r\n", "\n").split("\n")[:-1]
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not a results file: name another file, or a new one.") from None
+    if lines and lines[0] != HEADER.rstrip("\n"):
+        raise BadInput(_not_ours(path, lines[0]))
+    # Lists of thousands of messages outgrow the csv module's default limit.
+    csv.field_size_limit(2**31 - 1)
+    rows: dict[Key, BatchRow] = {}
+    for number, line in enumerate(lines, start=1):
+        if line == lines[0]:
+            continue
+        try:
+            row = parse_line(line)
+        except (ValueError, KeyError, TypeError, csv.Error) as why:
+            raise bad_line(path.name, number, why) from None
+        known = rows.setdefault(row.id, row)
+        refuse_conflict(known, row)
+    if end < len(data):
+        warnings.warn(
+            f"{path}: the last line is torn (the run that wrote it was cut off) and is left out.",
+            ResultsWarning,
+            stacklevel=3,
+        )
+    return list(rows.values()), end
+
+
+def _not_ours(path: Path, first: str) -> str:
+    if first.split(",")[0] == COLUMNS[0]:
+        return (
+            f"{path} has the columns of another results schema than {SCHEMA}: read it with the "
+            "version of kvbarrier that wrote it, or use a new file."
+        )
+    return f"{path} is not a results file: name another file, or a new one."
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    with _sentences(path, "locked"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise BadInput(
+                f"{path} is being written by another run: wait for it to end, or use another file."
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _sentences(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadInput(f"There is no results file {path}: check the name.") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFailed(
+                f"No space is left for {path}: every batch written before is safe; free some space "
+                "and run the same command again."
+            ) from error
+        raise StorageFailed(
+            f"{path} could not be {done} ({error.strerror or error}): choose another place, or "
+            "mend this one and run the same command again."
+        ) from error

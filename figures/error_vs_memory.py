@@ -1,0 +1,138 @@
+"""Error against memory: where each compressor stands between the limit and guessing.
+
+The horizontal axis is M/N, charged bits per secret bit, logarithmic, with the compression ratio
+against a 16-bit K and V cache on top. No (rate, error) point can lie in the shaded region below
+Fano's curve M/N = 1 - h(e); time sharing and the best short codes show how near one can come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..reductions.bounds import CODES, fano_rate, time_sharing_error
+from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point = Mapping[str, Any]
+LEFT_EDGE = 0.04
+
+
+def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> None:
+    """Draw points in the form of ``attack --json`` into a PNG at ``path``.
+
+    A point of a compressor that sends nothing (M = 0) is drawn at the left edge with an arrow.
+    """
+    from matplotlib import pyplot
+
+    with house_style():
+        figure, axes = pyplot.subplots(figsize=(8.6, 5.2), layout="constrained")
+        _limits(axes)
+        series = _series(points)
+        for index, (label, members) in enumerate(series.items()):
+            _curve(axes, index, label, members)
+        _frame(axes, points)
+        axes.set_title(title or _title(points))
+        # Two columns below the axes keep the names at a readable size in a README.
+        figure.legend(loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.5)
+        figure.supxlabel(_caption(points), fontsize=8.6, color=INK, x=0.01, ha="left")
+        save(figure, path)
+
+
+def _limits(axes: Axes) -> None:
+    errors = np.linspace(0.0, 0.5, 513)
+    rates = np.array([fano_rate(float(e)) for e in errors])
+    axes.fill_betweenx(errors, LEFT_EDGE, rates, color=FORBIDDEN, lw=0, zorder=0)
+    axes.plot(rates, errors, color="#a33b20", lw=1.8, label="Fano limit: M/N = 1 − h(e)")
+    line = np.geomspace(LEFT_EDGE, 1.0, 257)
+    axes.plot(line, [float(time_sharing_error(float(r))) for r in line], color=FAINT, ls="--",
+              lw=1.3, label="time sharing: e = (1 − M/N)/2")  # fmt: skip
+    for code, marker in zip(CODES, ("*", "p"), strict=False):
+        axes.plot(float(code.rate), float(code.distortion), marker, color=INK, ms=9, ls="none",
+                  mfc="white", label=f"{code.name} code (exact)")  # fmt: skip
+    axes.text(0.052, 0.035, "impossible\n(information theory)", color="#a33b20", fontsize=9)
+
+
+def _series(points: Sequence[Point]) -> dict[str, list[Point]]:
+    series: dict[str, list[Point]] = {}
+    for point in points:
+        series.setdefault(_label(point), []).append(point)
+    return series
+
+
+def _label(point: Point) -> str:
+    return str(point.get("series") or point["compressor"])
+
+
+def _curve(axes: Axes, index: int, label: str, members: Sequence[Point]) -> None:
+    colour = COLOURS[index % len(COLOURS)]
+    marker = MARKERS[index % len(MARKERS)]
+    members = sorted(members, key=lambda p: float(p["bits_per_secret_bit"]))
+    rates = np.array([max(float(p["bits_per_secret_bit"]), LEFT_EDGE * 1.12) for p in members])
+    errors = np.array([float(p["bit_error"]["estimate"]) for p in members])
+    low = np.array([float(p["bit_error"]["low"]) for p in members])
+    high = np.array([float(p["bit_error"]["high"]) for p in members])
+    axes.errorbar(
+        rates, errors, yerr=np.maximum([errors - low, high - errors], 0.0), color=colour,
+        marker=marker, lw=1.2, elinewidth=1.1, capsize=2.2, label=label, zorder=3,
+    )  # fmt: skip
+    for rate, error, point in zip(rates, errors, members, strict=True):
+        if float(point["bits_per_secret_bit"]) < LEFT_EDGE:
+            axes.annotate("", (LEFT_EDGE, error), (rate, error),
+                          arrowprops={"arrowstyle": "->", "color": colour})  # fmt: skip
+
+
+def _frame(axes: Axes, points: Sequence[Point]) -> None:
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    right = max([70.0] + [1.3 * float(p["bits_per_secret_bit"]) for p in points])
+    axes.set_xscale("log")
+    axes.set_xlim(LEFT_EDGE, right)
+    axes.set_ylim(-0.012, 0.53)
+    axes.set_xlabel("memory M/N: charged message bits per secret bit (log scale)")
+    axes.set_ylabel("bit error: wrong bits / asked bits")
+    axes.xaxis.set_major_locator(FixedLocator([0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.axhline(0.1, color=FAINT, lw=0.8, ls=":")
+    axes.text(right / 1.03, 0.104, "guarantee: error ≤ 1/10", fontsize=8.5, ha="right", color=FAINT)
+    dense = _cache_bits_per_secret_bit(points)
+    if dense:
+        top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
+        top.xaxis.set_major_locator(FixedLocator([512, 256, 128, 64, 32, 16, 8, 4, 2, 1, 0.5]))
+        top.xaxis.set_minor_locator(NullLocator())
+        top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
+        top.set_xlabel("compression ratio against a 16-bit K and V cache", fontsize=9.5)
+
+
+def _cache_bits_per_secret_bit(points: Sequence[Point]) -> float:
+    ratios = {
+        round(float(p["compression_ratio"]) * float(p["bits_per_secret_bit"]), 6)
+        for p in points
+        if p.get("compression_ratio") and float(p["bits_per_secret_bit"]) > 0
+    }
+    return ratios.pop() if len(ratios) == 1 else 0.0
+
+
+def _title(points: Sequence[Point]) -> str:
+    games = {(p["keys"], p["n"], p["d"]) for p in points}
+    if len(games) != 1:
+        return "Bit error against memory"
+    keys, n, d = games.pop()
+    return f"Bit error against memory: Index game, {keys} keys, n = {n}, d = {d}"
+
+
+def _caption(points: Sequence[Point]) -> str:
+    messages = [int(p["messages"]) for p in points]
+    levels = {float(p["bit_error"]["level"]) for p in points}
+    span = f"{min(messages)}" if len(set(messages)) == 1 else f"{min(messages)} to {max(messages)}"
+    level = ", ".join(f"{100 * value:g} %" for value in sorted(levels))
+    return (
+        f"Bars: anytime-valid {level} intervals over {span} independent messages a point. "
+        "Memory is the length of the serialised message."
+    )

@@ -1,0 +1,61 @@
+"""Memory needed for error at most 1/10, against n and against d: the theorem says slope 1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, save
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+AXES = {"n": "number of data tokens n", "d": "dimension d"}
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draw the table of ``experiments.scaling`` (one row a compressor, axis and size) as a PNG."""
+    from matplotlib import pyplot
+
+    with house_style():
+        figure, axes = pyplot.subplots(1, 2, figsize=(9.4, 5.0), layout="constrained")
+        for panel, axis in zip(axes, AXES, strict=True):
+            _panel(panel, axis, table[table["axis"] == axis])
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        figure.suptitle(
+            "Memory needed for bit error ≤ 1/10 (fixed state dotted; slopes after subtracting it)",
+            x=0.01, ha="left", fontsize=12,
+        )  # fmt: skip
+        save(figure, path)
+
+
+def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> None:
+    sizes = np.array(sorted(table["size"].unique()), dtype=float)
+    other = float(table["other"].iloc[0])
+    floor = sizes * other * float(table["floor_per_secret_bit"].iloc[0])
+    axes.plot(sizes, floor, color="#a33b20", lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
+    axes.fill_between(sizes, floor * 1e-3, floor, color=FORBIDDEN, lw=0, zorder=0)
+    for index, (name, rows) in enumerate(table.groupby("compressor", sort=False)):
+        rows = rows.sort_values("size")
+        slope = float(rows["slope"].iloc[0])
+        axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index % len(COLOURS)],
+                  marker=MARKERS[index % len(MARKERS)], lw=1.2, label=str(name))  # fmt: skip
+        last = rows.iloc[-1]
+        axes.annotate(f"{slope:.3f}", (last["size"], last["charged_bits"]), xytext=(6, -3),
+                      textcoords="offset points", fontsize=8.5, color=INK)  # fmt: skip
+        fixed = rows["fixed_bits"].to_numpy(dtype=float)
+        if fixed.max() > 0:
+            axes.plot(rows["size"], fixed, color=COLOURS[index % len(COLOURS)], ls=":", lw=1.4)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=floor[0] / 40)
+    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 2.2)
+    axes.set_xlabel(AXES[axis] + " (log scale)")
+    axes.set_ylabel("charged message bits (log scale)")
+    fixed_name = "d" if axis == "n" else "n"
+    messages = int(table["messages"].min())
+    axes.set_title(f"against {axis} ({fixed_name} = {other:g}); ≥ {messages} messages a point")

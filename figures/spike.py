@@ -1,0 +1,97 @@
+"""The spike: Bob's output against the scale C, and the error that follows from it.
+
+Above: the measured outputs for secret bits 0 and 1 (the range over all asked bits, and the mean),
+the exact worst-case bounds from the interference S_i(C), and the paper's (reconstructed) from the
+coherence. Below: the measured bit error. One column a key set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .style import COLOURS, FAINT, INK, house_style, save
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+ZERO, ONE = COLOURS[1], COLOURS[0]
+
+
+def draw(table: pd.DataFrame, path: Path) -> None:
+    """Draw the table of ``experiments.spike`` (one row a key set and scale) as a PNG."""
+    from matplotlib import pyplot
+
+    groups = list(table.groupby("keys", sort=False))
+    with house_style():
+        figure, axes = pyplot.subplots(
+            2, len(groups), figsize=(9.4, 6.2), layout="constrained", sharex="col", sharey="row",
+            squeeze=False, gridspec_kw={"height_ratios": [2.0, 1.0]},
+        )  # fmt: skip
+        for column, (name, rows) in enumerate(groups):
+            _outputs(axes[0][column], str(name), rows)
+            _error(axes[1][column], rows)
+        axes[0][0].set_ylabel("Bob's output o_j")
+        axes[1][0].set_ylabel("bit error")
+        handles, labels = axes[0][-1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        messages = int(table["messages"].min())
+        figure.suptitle(
+            "The spike: exact attention turns into a lookup at a finite scale",
+            x=0.01, ha="left", fontsize=12.5,
+        )  # fmt: skip
+        axes[1][0].text(
+            0.0, -0.52,
+            f"{messages} independent messages a scale; bars: anytime-valid "
+            f"{100 * float(table['level'].iloc[0]):g} % intervals over messages.",
+            transform=axes[1][0].transAxes, fontsize=8.6,
+        )  # fmt: skip
+        save(figure, path)
+
+
+def _outputs(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+    scale = rows["scale"].to_numpy()
+    for bit, colour in ((0, ZERO), (1, ONE)):
+        axes.fill_between(scale, rows[f"min_{bit}"], rows[f"max_{bit}"], color=colour, alpha=0.22,
+                          lw=0, label=f"measured range, bit {bit}")  # fmt: skip
+        axes.plot(scale, rows[f"mean_{bit}"], color=colour, lw=2, label=f"measured mean, bit {bit}")
+    axes.plot(scale, rows["exact_bound_0"], color=ZERO, ls="--", lw=1.3,
+              label="exact bound from S_i(C), bit 0")  # fmt: skip
+    axes.plot(scale, rows["exact_bound_1"], color=ONE, ls="--", lw=1.3,
+              label="exact bound from S_i(C), bit 1")  # fmt: skip
+    axes.plot(scale, rows["paper_delta"], color=INK, ls=":", lw=1.2,
+              label="paper's δ and Δ (reconstructed)")  # fmt: skip
+    axes.plot(scale, rows["paper_Delta"], color=INK, ls=":", lw=1.2)
+    first = rows.iloc[0]
+    axes.set_title(f"{name} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}")
+    axes.set_ylim(-0.03, 1.03)
+    _verticals(axes, first, text=True)
+
+
+def _error(axes: Axes, rows: pd.DataFrame) -> None:
+    error = rows["bit_error"].to_numpy()
+    spread = np.maximum([error - rows["error_low"], rows["error_high"] - error], 0.0)
+    axes.errorbar(rows["scale"], error, yerr=spread, color=INK, marker="o", ms=3, lw=1.1,
+                  elinewidth=0.8)  # fmt: skip
+    axes.set_ylim(-0.02, 0.53)
+    axes.set_xlabel("scale C of Bob's query (nats)")
+    _verticals(axes, rows.iloc[0], text=False)
+
+
+def _verticals(axes: Axes, first: pd.Series, *, text: bool) -> None:
+    lines = [("tight_scale", "tight", COLOURS[2]), ("closed_scale", "closed form", COLOURS[3]),
+             ("paper_scale", "paper's", FAINT)]  # fmt: skip
+    for column, label, colour in lines:
+        where = float(first[column])
+        if not np.isfinite(where):
+            continue
+        axes.axvline(where, color=colour, lw=1.2, ls="-.")
+        if text:
+            axes.text(where, 0.5, f" {label} {where:.2f}", rotation=90, fontsize=8.5, color=colour,
+                      ha="right", va="center")  # fmt: skip
+    if text and not np.isfinite(float(first["paper_scale"])):
+        axes.text(0.03, 0.62, "the paper's condition ε < 1/2\ndoes not hold for these keys",
+                  transform=axes.transAxes, fontsize=8.5, color=FAINT)  # fmt: skip

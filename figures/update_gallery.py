@@ -1,0 +1,29 @@
+"""Replace the committed pictures and tables by those of a results folder: a deliberate step.
+
+    python figures/update_gallery.py results/quick
+
+``make experiments`` never writes here, so regenerating does not dirty a checkout on a machine whose
+floats differ.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+GALLERY = Path(__file__).resolve().parent / "gallery"
+
+
+def update(results: Path) -> list[str]:
+    """Copy the pictures, the tables they are drawn from and the claims; return their names."""
+    kept = sorted([*results.glob("*.png"), *results.glob("*.csv")])
+    if not kept:
+        raise SystemExit(f"{results} holds no pictures: run make experiments first.")
+    for path in kept:
+        shutil.copyfile(path, GALLERY / path.name)
+    return [path.name for path in kept]
+
+
+if __name__ == "__main__":
+    print("\n".join(update(Path(sys.argv[1]))))

@@ -1,0 +1,214 @@
+"""The host of one player: imports the plug-in once, then forks a fresh child for every message.
+
+The child gets the secret over a pipe after it has built its instance, answers once, and is killed
+with whatever it started. A crash, a hang or a full memory ends one child; the host goes on.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from ..compressors.contract import Shape
+from ..errors import KVBarrierError
+from . import reaper
+from .channel import BadFrame, Channel, ChannelClosed
+from .child import Child, Conduct
+from .players import (
+    Build,
+    PlayerFault,
+    Table,
+    answer,
+    builder,
+    declared_length,
+    describe,
+    facts,
+    rehearse,
+    smallest_budget,
+    write,
+)
+
+
+def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+    """Answer the harness until it closes the channel; returns an exit code.
+
+    Args:
+        role: "Alice" or "Bob", for the sentences.
+        down, up: descriptors of the channel.
+        words: where a crash of the host itself may leave its last words.
+        problem: why the isolation failed, if it did: then nothing is played.
+    """
+    import faulthandler
+
+    faulthandler.enable(words, all_threads=False)
+    # Forking with threads that an import started is what we do; the child is told so by its end.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    channel = Channel(down, up)
+    try:
+        opening = channel.receive()
+        if problem is not None:
+            text = f"The namespaces could not be made: {problem}."
+            channel.send({"error": "IsolationLost", "text": text})
+            return 1
+        conduct = Conduct(
+            role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
+        )
+        return _Host(channel, opening["table"], conduct).run()
+    except (ChannelClosed, BadFrame):
+        return 0
+
+
+class _Host:
+    def __init__(self, channel: Channel, table: dict[str, Any], conduct: Conduct) -> None:
+        self.table = Table(**{**table, "shape": Shape(**table["shape"])})
+        self.channel = channel
+        self.conduct = conduct
+        self.build: Build | None = None
+        self.keep: set[int] = set()
+        self.child: Child | None = None
+
+    def run(self) -> int:
+        self.channel.send(self._open())
+        if self.build is None:
+            return 1
+        while True:
+            order = self.channel.receive()
+            reply = self._begin(order["seed"]) if order["op"] == "begin" else self._turn(order)
+            self.channel.send(reply)
+
+    # -- before any secret --------------------------------------------------------------------
+
+    def _open(self) -> dict[str, Any]:
+        try:
+            os.chdir(self.table.folder)
+            sys.path.append(self.table.folder)
+            target, build = builder(self.table)
+            self.conduct.folder = _folder_of(target)
+        except BaseException as exc:
+            return _refusal(exc, self.conduct)
+        finally:
+            os.chdir(os.environ.get("HOME", "/"))
+        self.keep = reaper.children(os.getpid())
+        child = Child(lambda channel: _rehearsal(channel, target, build, self), self.conduct)
+        try:
+            said: dict[str, Any] = child.hear()
+            if "facts" in said:
+                self.build = build
+                self._warm(child)
+            return said
+        except PlayerFault as fault:
+            return {"error": "PluginFailure", "text": str(fault)}
+        finally:
+            self._end(child)
+
+    def _warm(self, child: Child) -> None:
+        """Import what the rehearsal needed; repeat it here if numba compiled something in it."""
+        assert self.build is not None
+        try:
+            modules = child.hear()["modules"]
+        except PlayerFault:
+            return
+        for name in modules:
+            try:
+                importlib.import_module(name)
+            except Exception:  # a name made at run time; whoever needs it makes it again
+                continue
+        if "numba" in sys.modules:
+            try:
+                rehearse(self.build, self.table.shape)
+            except Exception:  # then it fails in the rounds too, where it is reported
+                return
+
+    # -- the rounds ---------------------------------------------------------------------------
+
+    def _begin(self, seed: int) -> dict[str, Any]:
+        if self.child is not None:
+            self._end(self.child)
+        assert self.build is not None
+        build = self.build
+        self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
+        return self._reply(self.child)
+
+    def _turn(self, order: dict[str, Any]) -> dict[str, Any]:
+        child, self.child = self.child, None
+        if child is None:
+            return {"failed": f"{self.conduct.role} was not there any more."}
+        try:
+            child.tell(order)
+            return self._reply(child)
+        finally:
+            self._end(child)
+
+    def _reply(self, child: Child) -> dict[str, Any]:
+        try:
+            said: dict[str, Any] = child.hear()
+            return said
+        except PlayerFault as fault:
+            return {"failed": str(fault)}
+
+    def _end(self, child: Child) -> None:
+        child.end()
+        reaper.end_children(keep=self.keep)
+
+
+def _folder_of(target: Any) -> str | None:
+    path = getattr(target, "path", None)
+    return None if not path else os.path.dirname(os.path.abspath(str(path)))
+
+
+def _refusal(exc: BaseException, conduct: Conduct) -> dict[str, Any]:
+    """Turn an error before the first secret into a frame; ours keep their kind and their words."""
+    if isinstance(exc, KVBarrierError):
+        kind = type(exc).__name__
+        return {"error": kind, "text": str(exc), "minimum_bits": smallest_budget(exc)}
+    text = describe(exc, "The compressor", conduct.folder)
+    return {"error": "PluginFailure", "text": text}
+
+
+# -- in the child -----------------------------------------------------------------------------
+
+
+def _rehearsal(channel: Channel, target: Any, build: Build, host: _Host) -> None:
+    before = set(sys.modules)
+    try:
+        said = facts(target, build(0))
+    except BaseException as exc:
+        channel.send(_refusal(exc, host.conduct))
+        return
+    channel.send({"facts": asdict(said)})
+    rehearse(build, host.table.shape)
+    channel.send({"modules": [name for name in sys.modules if name not in before]})
+
+
+def _play(channel: Channel, build: Build, seed: int, host: _Host) -> None:
+    try:
+        compressor = build(seed)
+        channel.send({"declared": declared_length(compressor)})
+        order = channel.receive()
+        reply = _TURNS[order["op"]](compressor, order)
+    except ChannelClosed:
+        return
+    except BaseException as exc:
+        reply = {"failed": describe(exc, host.conduct.role, host.conduct.folder)}
+    channel.send(reply)
+
+
+def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
+    message, payload = write(compressor, tuple(order["triples"]), order["earlier"])
+    return {"message": message, "payload": payload}
+
+
+def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
+    queries = tuple(order["queries"])
+    return {"answer": answer(compressor, order["message"], queries, order["thresholds"])}
+
+
+_TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {
+    "write": _write,
+    "answer": _answer,
+}

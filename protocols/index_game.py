@@ -1,0 +1,245 @@
+"""The Index game: Alice streams x, Bob is asked for rows of it, and every drawn message counts.
+
+Alice gets the stream of x and hands over bytes. Only when nothing of her lives any more does Bob
+begin; every question is answered from its own copy of what she handed over.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import KVBarrierError
+from . import coins
+from .channel import FAILED_CHARGE, charged_bits
+from .instance import Cell
+from .isolation import Limits, check_isolation
+from .players import Facts, PlayerFault, Table
+from .seats import HostSeat, InlineSeat, Place, Seat
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """What became of one message.
+
+    Attributes:
+        wrong_by_age: wrong bits in each of the 16 age buckets, the oldest first.
+        asked_by_age: asked bits in each.
+        charged_bits: what the message costs, in bits (``channel.charged_bits``); of a stream that
+            was cut, the larger of its two messages; 64 if it failed.
+        payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
+        failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
+    """
+
+    wrong_by_age: tuple[int, ...]
+    asked_by_age: tuple[int, ...]
+    charged_bits: int
+    payload_bytes: int
+    failed: str | None
+
+    @property
+    def wrong(self) -> int:
+        """Wrong bits."""
+        return sum(self.wrong_by_age)
+
+    @property
+    def asked(self) -> int:
+        """Asked bits."""
+        return sum(self.asked_by_age)
+
+
+@dataclass(frozen=True)
+class BatchRecord:
+    """A batch: its messages in order, and how it was played.
+
+    ``source`` is the digest of the compressor's code, ``streaming`` what it says of itself.
+    """
+
+    records: tuple[MessageRecord, ...]
+    seconds: float
+    isolation: str
+    streaming: bool
+    source: str
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What Alice handed over for one message."""
+
+    message: bytes
+    charged: int
+    payload: int
+
+
+def play_batch(
+    cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None = None
+) -> BatchRecord:
+    """Play messages ``batch * batch_size`` and on, of a cell, under a master key.
+
+    Several batches may be played from threads at once.
+
+    Raises:
+        BadInput, NoScale, BudgetTooSmall, PluginFailure: before any secret is drawn. After that
+            nothing is raised: what fails is a failed message.
+    """
+    began = time.perf_counter()
+    limits = limits or Limits()
+    check_isolation(isolation)
+    game = _Game(cell, key)
+    numbers = range(batch * cell.batch_size, (batch + 1) * cell.batch_size)
+    with _seats(cell, isolation, limits) as (alice, bob):
+        facts = alice.sit()
+        sent: list[_Sent | str] = [game.alice(alice, facts, number) for number in numbers]
+        trouble = alice.leave()
+        if trouble:
+            sent = [trouble for _ in numbers]
+        records = game.bob(bob, facts, numbers, sent)
+    seconds = time.perf_counter() - began
+    return BatchRecord(records, seconds, isolation, facts.streaming, facts.source)
+
+
+def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None) -> Facts:
+    """Construct the cell's compressor in a player, and return what it declares.
+
+    Raises:
+        BudgetTooSmall: it cannot live in the cell's budget.
+        BadInput, NoScale: there is no such target or instance.
+        PluginFailure: its construction failed.
+    """
+    check_isolation(isolation)
+    with _seats(cell, isolation, limits or Limits()) as (alice, _):
+        return alice.sit()
+
+
+@contextmanager
+def _seats(cell: Cell, isolation: str, limits: Limits) -> Iterator[tuple[Seat, Seat]]:
+    """Prepare both players, neither of them started, and have both gone in the end."""
+    table = Table(
+        target=cell.target,
+        folder=os.getcwd(),
+        params=dict(cell.params),
+        shape=cell.instance.shape,
+        budget_bits=cell.budget_bits,
+        public=cell.instance.build().public(),
+    )
+    pair: list[Seat] = []
+    try:
+        for role in ("Alice", "Bob"):
+            if isolation == "inline":
+                pair.append(InlineSeat(role, table))
+            else:
+                pair.append(HostSeat(Place.prepare(role, isolation, limits), table, limits))
+        yield pair[0], pair[1]
+    finally:
+        for seat in pair:
+            seat.leave()
+
+
+class _Game:
+    """The harness: draws secrets, carries messages, asks, and counts."""
+
+    def __init__(self, cell: Cell, key: bytes) -> None:
+        self._instance = cell.instance
+        self._reduction = cell.instance.build()
+        self._id = cell.instance.id
+        self._key = key
+
+    def _secret(self, number: int) -> NDArray[np.uint8]:
+        n, d = self._instance.n, self._instance.d
+        return coins.secret_bits(self._key, self._id, number, n * d).reshape(n, d)
+
+    def alice(self, alice: Seat, facts: Facts, number: int) -> _Sent | str:
+        """Have Alice write one message, in two halves where the stream is cut; a str is a fault."""
+        seed = coins.public_seed(self._key, self._id, number)
+        cut = None
+        if facts.streaming:
+            cut = coins.cut_point(self._key, self._id, number, self._instance.n)
+        parts = [slice(None)] if cut is None else [slice(None, cut), slice(cut, None)]
+        message, payload, charged = None, 0, 0
+        try:
+            for part in parts:
+                declared = alice.begin(seed)
+                # Drawn only now: the instance stands, and with it the length that it declares.
+                q, k, v = self._reduction.stream(self._secret(number))
+                triples = (q[part].copy(), k[part].copy(), v[part].copy())
+                message, payload = alice.write(triples, message)
+                if declared is not None and len(message) != declared:
+                    return (
+                        f"Alice: save returned {len(message)} bytes, declared were "
+                        f"message_bytes = {declared}."
+                    )
+                charged = max(charged, charged_bits(len(message), declared))
+        except PlayerFault as fault:
+            return str(fault)
+        assert message is not None
+        return _Sent(message, charged, max(0, min(payload, len(message))))
+
+    def bob(
+        self, bob: Seat, facts: Facts, numbers: range, sent: list[_Sent | str]
+    ) -> tuple[MessageRecord, ...]:
+        """Have Bob answer for all messages that Alice got through, and count."""
+        answers: list[NDArray[np.uint8] | str] = [s if isinstance(s, str) else "" for s in sent]
+        if any(isinstance(s, _Sent) for s in sent):
+            trouble = _seated(bob, facts)
+            for i, (number, s) in enumerate(zip(numbers, sent, strict=True)):
+                if isinstance(s, _Sent):
+                    answers[i] = trouble or self._answer(bob, facts, number, s)
+            trouble = bob.leave()
+            if trouble:
+                answers = [trouble for _ in sent]
+        return tuple(
+            self._record(number, s, a) for number, s, a in zip(numbers, sent, answers, strict=True)
+        )
+
+    def _answer(self, bob: Seat, facts: Facts, number: int, s: _Sent) -> NDArray[np.uint8] | str:
+        """Return Bob's bits for the rows that he is asked for, uint8[rows, d]; a str is a fault."""
+        rows = self._rows(number)
+        q, k, v = self._reduction.queries(rows)
+        thresholds = self._reduction.thresholds(rows) if facts.batched else None
+        try:
+            bob.begin(coins.public_seed(self._key, self._id, number))
+            said = bob.answer(s.message, (q, k, v), thresholds)
+        except PlayerFault as fault:
+            return str(fault)
+        if thresholds is None:
+            said = self._reduction.decode(said, rows)
+        return np.asarray(said, dtype=np.uint8)
+
+    def _rows(self, number: int) -> NDArray[np.int64]:
+        n, asked = self._instance.n, self._instance.rows
+        return coins.sampled_rows(self._key, self._id, number, n, asked)
+
+    def _record(self, number: int, s: _Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
+        rows = self._rows(number)
+        n, d = self._instance.n, self._instance.d
+        bits = a
+        if isinstance(bits, str):
+            guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
+            bits = guesses.reshape(len(rows), d)
+        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
+        ages = coins.bucket_of(rows, n)
+        wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
+        asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
+        played = None if isinstance(a, str) or isinstance(s, str) else s
+        return MessageRecord(
+            wrong_by_age=tuple(int(w) for w in wrong_by_age),
+            asked_by_age=tuple(int(w) for w in asked_by_age),
+            charged_bits=played.charged if played else FAILED_CHARGE,
+            payload_bytes=played.payload if played else 0,
+            failed=a if isinstance(a, str) else None,
+        )
+
+
+def _seated(bob: Seat, facts: Facts) -> str:
+    """Have Bob begin; return "" or why none of his answers counts."""
+    try:
+        same = bob.sit() == facts
+    except KVBarrierError as exc:
+        return f"Bob could not begin: {exc}"
+    return "" if same else "The compressor's code was another one for Bob than for Alice."

@@ -1,0 +1,206 @@
+"""What is played: an instance (a family of hard streams) and a cell (a compressor at a budget).
+
+An instance names no compressor, and secrets derive from its id: every compressor, at every budget
+and in every version, meets the same messages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..compressors.contract import Shape
+from ..errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from ..reductions.index import IndexReduction
+
+REDUCTIONS = ("index",)
+VALUES = ("01", "pm1")
+SCALES = ("tight", "closed", "paper")
+MAX_BUDGET = 2
+
+
+def digest(spec: Mapping[str, Any]) -> str:
+    """Return 16 hexadecimal digits of SHA-256 over the canonical JSON of ``spec``.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A family of hard streams: n data tokens in dimension d, keys, values and the error allowed.
+
+    Attributes:
+        n, d: data tokens; d_k = d_v = d.
+        keys, keys_seed: the public key set (``reductions.keys.make``).
+        values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
+        eta, gamma: relative or additive error allowed; exactly one is not None.
+        scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
+        rows: how many rows Bob is asked for, stratified by age; None asks all n.
+        reduction: ``"index"`` (Theorems 6 and 8).
+    """
+
+    n: int
+    d: int
+    keys: str = "jl"
+    keys_seed: int = 0
+    values: str = "01"
+    eta: float | None = 0.5
+    gamma: float | None = None
+    scale: str | float = "tight"
+    rows: int | None = None
+    reduction: str = "index"
+
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            hint = did_you_mean(self.reduction, REDUCTIONS)
+            raise BadInput(f"There is no reduction {self.reduction!r}.{hint}")
+        if self.values not in VALUES:
+            hint = did_you_mean(str(self.values), VALUES)
+            raise BadInput(f"Values are '01' or 'pm1', not {self.values!r}.{hint}")
+        if (self.eta is None) == (self.gamma is None):
+            raise BadInput("Give exactly one of eta (relative error) and gamma (additive error).")
+        if self.rows is not None and not 1 <= self.rows <= self.n:
+            raise BadInput(f"{self.rows} rows of {self.n} cannot be asked: give 1 to {self.n}.")
+        if isinstance(self.scale, str) and self.scale not in SCALES:
+            hint = did_you_mean(self.scale, SCALES)
+            raise BadInput(f"There is no scale {self.scale!r}.{hint}")
+        # 3 and 3.0, a NumPy integer and an int, are one instance and must have one id.
+        for name in ("n", "d", "keys_seed", "rows"):
+            self._settle(name, int)
+        for name in ("eta", "gamma"):
+            self._settle(name, float)
+        if not isinstance(self.scale, str):
+            self._settle("scale", float)
+
+    def _settle(self, name: str, kind: type) -> None:
+        value = getattr(self, name)
+        if value is not None:
+            object.__setattr__(self, name, kind(value))
+
+    @property
+    def shape(self) -> Shape:
+        """The public shape of the stream; Bob appends one token more."""
+        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1)
+
+    def spec(self) -> dict[str, Any]:
+        """Return everything that makes the streams, as plain JSON data with sorted names."""
+        return {name: getattr(self, name) for name in sorted(self.__dataclass_fields__)}
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits; secrets derive from it."""
+        return digest(self.spec())
+
+    def build(self) -> IndexReduction:
+        """Return the reduction itself; equal instances share one object.
+
+        Raises:
+            BadInput, NoScale: no such key set, size, error or scale.
+        """
+        return _built(self)
+
+
+@lru_cache(maxsize=16)
+def _built(instance: Instance) -> IndexReduction:
+    from ..reductions import keys
+    from ..reductions.index import IndexReduction
+
+    key_set = keys.make(instance.keys, instance.n, instance.d, instance.keys_seed)
+    return IndexReduction.build(
+        key_set,
+        instance.d,
+        values=instance.values,
+        eta=instance.eta,
+        gamma=instance.gamma,
+        scale=instance.scale,  # type: ignore[arg-type]
+    )
+
+
+def target_name(target: str) -> str:
+    """Return a target without its folder, so that a cell has one id wherever its file lies.
+
+    >>> target_name("plugins/mine.py:Mine?keep=4"), target_name("exact")
+    ('mine.py:Mine?keep=4', 'exact')
+    """
+    path, dot_py, rest = target.partition(".py:")
+    return PurePath(path).name + dot_py + rest if dot_py else target
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An instance, a compressor with its parameters, a budget: what one point of a curve plays.
+
+    Attributes:
+        target: as on the command line (a catalog name, ``module:Class``, ``path/to/file.py:Class``).
+        params: keyword parameters of the compressor, as sorted pairs of plain data.
+        budget: a fraction of the 16-bit cache, in (0, 2]; None for as much as it likes.
+        batch_size: messages in a batch.
+    """
+
+    instance: Instance
+    target: str
+    params: tuple[tuple[str, Any], ...] = ()
+    budget: Fraction | None = None
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            object.__setattr__(self, "budget", Fraction(self.budget))
+            assert self.budget is not None
+            if not 0 < self.budget <= MAX_BUDGET:
+                raise BadInput(
+                    f"A budget of {self.budget} is no fraction of the 16-bit cache: give one over "
+                    f"0 and up to {MAX_BUDGET}."
+                )
+        if self.batch_size < 1:
+            raise BadInput(f"A batch of {self.batch_size} messages is none: give 1 or more.")
+        object.__setattr__(self, "batch_size", int(self.batch_size))
+        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
+        object.__setattr__(
+            self, "params", tuple(sorted((str(name), _plain(v)) for name, v in pairs))
+        )
+
+    @property
+    def budget_bits(self) -> int | None:
+        """Bits: floor(budget * 16 n (d_k + d_v)), or None."""
+        if self.budget is None:
+            return None
+        return math.floor(self.budget * self.instance.shape.cache_bits_16)
+
+    def spec(self) -> dict[str, Any]:
+        """Return everything that makes the cell, as plain JSON data."""
+        return {
+            "batch_size": self.batch_size,
+            "budget": None if self.budget is None else str(self.budget),
+            "instance": self.instance.spec(),
+            "params": dict(self.params),
+            "target": target_name(self.target),
+        }
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of the spec."""
+        return digest(self.spec())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise BadInput(f"A parameter is a number or a word, not a {type(value).__name__}.")

@@ -1,0 +1,247 @@
+"""What Alice and Bob do with a compressor, and the sentences for what it may do to them.
+
+Pure play, in whatever process it runs: ``inline`` calls it in ours, ``process`` and ``namespaces``
+in a child forked for one message. Always through ``save``, and ``restore`` on a fresh instance.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..compressors.contract import Float32, Shape
+from ..errors import BudgetTooSmall
+from .channel import MAX_MESSAGE_BYTES
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+_SENTENCE = 300
+
+Triples = tuple[Float32, Float32, Float32]
+
+
+class PlayerFault(Exception):
+    """A player failed at its task; the text is one short sentence for the results."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is public before any secret is drawn, and enough to build the compressor anywhere.
+
+    ``folder`` is where relative targets start; ``public`` is the reduction's ``public()``.
+    """
+
+    target: str
+    folder: str
+    params: Mapping[str, Any]
+    shape: Shape
+    budget_bits: int | None
+    public: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a constructed compressor says of itself, before any secret is drawn.
+
+    ``batched``: a built-in that defines ``next_bits``.
+    """
+
+    name: str
+    source: str
+    builtin: bool
+    streaming: bool
+    message_bytes: int | None
+    batched: bool
+
+
+Build = Callable[[int], Any]
+
+
+def builder(table: Table) -> tuple[Any, Build]:
+    """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
+
+    Every instance gets its own copies of the public arrays: writing into them tells nobody.
+
+    Raises:
+        BadInput: there is no such target.
+    """
+    from ..compressors.targets import resolve
+
+    target = resolve(table.target)
+
+    def build(seed: int) -> Any:
+        public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
+        return target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+
+    return target, build
+
+
+def facts(target: Any, compressor: Any) -> Facts:
+    """Return what the target and an instance of it declare.
+
+    Raises:
+        PlayerFault: ``message_bytes`` is no length.
+    """
+    return Facts(
+        name=str(target.name),
+        source=str(target.source),
+        builtin=bool(target.builtin),
+        streaming=bool(getattr(compressor, "streaming", True)),
+        message_bytes=declared_length(compressor),
+        batched=bool(target.builtin) and hasattr(compressor, "next_bits"),
+    )
+
+
+def declared_length(compressor: Any) -> int | None:
+    """Return the constant message length in bytes that an instance declares, or None.
+
+    Raises:
+        PlayerFault: it is no length.
+    """
+    declared = getattr(compressor, "message_bytes", None)
+    if declared is None:
+        return None
+    if isinstance(declared, bool) or not isinstance(declared, int | np.integer) or declared < 0:
+        raise PlayerFault(f"message_bytes must be a length in bytes or None, not {declared!r}.")
+    return int(declared)
+
+
+def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tuple[bytes, int]:
+    """Alice: take the triples, after what an ``earlier`` message holds, and save.
+
+    Returns the message and its payload in bytes (framing left out, where that is known).
+
+    Raises:
+        PlayerFault: ``save`` returned something else than bytes, or more than the channel takes.
+    """
+    if earlier is not None:
+        compressor.restore(earlier)
+    compressor.extend(*triples)
+    message = compressor.save()
+    if not isinstance(message, bytes | bytearray | memoryview):
+        raise PlayerFault(f"save returned a {type(message).__name__}: it must return bytes.")
+    message = bytes(message)
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise PlayerFault(
+            f"save returned {len(message)} bytes: a message has at most {MAX_MESSAGE_BYTES}."
+        )
+    return message, _payload(compressor, message)
+
+
+def _payload(compressor: Any, message: bytes) -> int:
+    from ..compressors.contract import Compressor
+    from ..compressors.packing import payload_bytes
+
+    # Only the default save frames its message in a way that we can tell apart.
+    if getattr(type(compressor), "save", None) is not Compressor.save:
+        return len(message)
+    return payload_bytes(message)
+
+
+def answer(
+    compressor: Any, message: bytes, queries: Triples, thresholds: Float32 | None
+) -> NDArray[Any]:
+    """Bob: restore the message and answer every query from its own copy of that state.
+
+    With ``thresholds`` (float32[m], for built-ins that define ``next_bits``) returns bool[m, d_v],
+    otherwise the checked outputs, float32[m, d_v].
+
+    Raises:
+        PlayerFault: the outputs have a wrong type or shape, or are not finite.
+    """
+    compressor.restore(message)
+    if thresholds is not None:
+        return np.asarray(compressor.next_bits(*queries, thresholds), dtype=bool)
+    return check_outputs(compressor.next_outputs(*queries), len(queries[0]), queries[2].shape[1])
+
+
+def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
+    """Return outputs as float32[rows, d_v]; any floating type will do.
+
+    Raises:
+        PlayerFault: naming the first thing wrong.
+    """
+    wanted = f"float32[{rows}, {d_v}]"
+    try:
+        array = np.asarray(outputs)
+    except Exception as exc:
+        raise PlayerFault(f"next_outputs returned a {type(outputs).__name__}: {exc}.") from exc
+    if array.shape != (rows, d_v):
+        shape = ", ".join(map(str, array.shape))
+        raise PlayerFault(f"next_outputs returned {array.dtype}[{shape}]: it must be {wanted}.")
+    if array.dtype.kind != "f":
+        raise PlayerFault(f"next_outputs returned {array.dtype} numbers: they must be {wanted}.")
+    array = np.asarray(array, dtype=np.float32)
+    finite = np.isfinite(array).all(axis=1)
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise PlayerFault(f"next_outputs returned NaN or infinity, first in row {row}.")
+    return array
+
+
+def rehearse(build: Build, shape: Shape, tokens: int = 64, rows: int = 2) -> None:
+    """Play once on a public dummy stream, so that what is slow only the first time has happened."""
+    m = min(shape.tokens, tokens)
+    grid = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
+    values = np.linspace(0, 1, m * shape.d_v, dtype=np.float32).reshape(m, shape.d_v)
+    alice, bob = build(0), build(0)
+    message, _ = write(alice, (np.zeros_like(grid), grid, values))
+    queries = (grid[:rows].copy(), np.zeros_like(grid[:rows]), np.zeros_like(values[:rows]))
+    bob.restore(message)
+    if hasattr(bob, "next_bits"):
+        bob.next_bits(*queries, np.full(len(queries[0]), 0.5, dtype=np.float32))
+    else:
+        bob.next_outputs(*queries)
+
+
+# -- sentences ----------------------------------------------------------------------------------
+
+
+def one_line(text: str, limit: int = _SENTENCE) -> str:
+    """Return text as one line of at most ``limit`` characters, ending with a full stop.
+
+    >>> one_line("two  lines\\nof it")
+    'two lines of it.'
+    """
+    flat = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    if len(flat) > limit:
+        flat = flat[: limit - 1] + "…"
+    return flat if flat.endswith((".", "…")) else flat + "."
+
+
+def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
+    """Return one sentence for an exception, with the plug-in's own line where there is one.
+
+    The line is the deepest frame inside ``folder`` (the plug-in's), else the deepest outside this
+    package, else the deepest.
+    """
+    if isinstance(exc, PlayerFault):
+        return one_line(f"{role}: {exc}")
+    frames = traceback.extract_tb(exc.__traceback__)
+    where = f" ({_place(frames, folder)})" if frames else ""
+    try:
+        text = str(exc)
+    except Exception:
+        text = "an exception that cannot be printed"
+    if isinstance(exc, MemoryError):
+        return one_line(f"{role} ran out of memory{where}")
+    reason = one_line(f"{role} raised {type(exc).__name__}{': ' if text else ''}{text}")
+    return one_line(f"{reason.rstrip('.…')}{where}", _SENTENCE + 120)
+
+
+def _place(frames: traceback.StackSummary, folder: str | None) -> str:
+    inside = [f for f in frames if folder and f.filename.startswith(folder)]
+    foreign = [f for f in frames if not f.filename.startswith((_PACKAGE, "<frozen"))]
+    frame = (inside or foreign or list(frames))[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
+
+
+def smallest_budget(exc: BaseException) -> int | None:
+    """Return the smallest budget in bits that an exception names, if it is BudgetTooSmall."""
+    return exc.minimum_bits if isinstance(exc, BudgetTooSmall) else None

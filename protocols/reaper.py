@@ -1,0 +1,100 @@
+"""Ending processes for certain: subreapers, parent-death signals, and killing every descendant.
+
+A daemon that forks twice and calls ``setsid`` escapes its process group, but not its nearest
+subreaper: orphans are handed to that one, which kills them until it has no children left.
+Light on purpose: the supervisor of the players imports nothing else of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection
+
+_PDEATHSIG = 1
+_CHILD_SUBREAPER = 36
+
+LINUX = sys.platform == "linux"
+
+
+def prctl(option: int, value: int) -> bool:
+    """Call prctl(2); False where there is none or it refuses."""
+    if not LINUX:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.prctl(option, value, 0, 0, 0)) == 0
+
+
+def die_with_parent() -> None:
+    """Have the kernel SIGKILL this process when its parent ends (Linux)."""
+    prctl(_PDEATHSIG, signal.SIGKILL)
+
+
+def become_subreaper() -> bool:
+    """Have orphaned descendants handed to this process instead of to init (Linux)."""
+    return prctl(_CHILD_SUBREAPER, 1)
+
+
+def children(pid: int) -> set[int]:
+    """Return the living and the zombie children of a process, from /proc."""
+    found = set()
+    if not os.path.isdir("/proc/self"):
+        return found
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                with open(f"/proc/{name}/stat", "rb") as stat:
+                    fields = stat.read().rpartition(b")")[2].split()
+                if int(fields[1]) == pid:
+                    found.add(int(name))
+    return found
+
+
+def reap() -> bool:
+    """Wait for every child that has ended already; False when there is no child at all."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if pid == 0:
+            return True
+
+
+def end_children(keep: Collection[int] = (), seconds: float = 4.0) -> bool:
+    """SIGKILL all descendants but the children in ``keep`` (and theirs), and wait for their end.
+
+    As a subreaper we inherit the children of those we kill, so we go on until none comes any more.
+    Returns False if some are left after ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    while reap():
+        left = children(os.getpid()) - set(keep)
+        if not left:
+            return True
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def ending(status: int) -> str:
+    """Return how a process ended, from its wait status, as the end of a sentence.
+
+    >>> ending(3 << 8), ending(11)
+    ('ended with exit code 3', 'was killed by SIGSEGV')
+    """
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was killed by signal {-code}"

@@ -1,0 +1,104 @@
+"""Shared memory that a player left behind, where no namespace does it for us (``process``).
+
+A segment may belong to somebody else who happens to work at the same time, so only such are
+removed as are new since the player started, ours by owner, and held by no living process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import stat
+from collections.abc import Iterator
+
+_FOLDERS = ("/dev/shm", "/dev/mqueue")
+_IPC_RMID = 0
+# For each kind: the columns of the creator, and of who is attached, in /proc/sysvipc.
+_SYSV = {
+    "shm": ("shmid", "cpid", "nattch"),
+    "msg": ("msqid", "lspid", ""),
+    "sem": ("semid", "", ""),
+}
+
+Snapshot = frozenset[tuple[str, str, int]]
+
+
+def snapshot() -> Snapshot:
+    """Return what shared memory, message queues and semaphores of ours there are now."""
+    return frozenset(_posix()) | frozenset(_sysv())
+
+
+def sweep(before: Snapshot) -> list[str]:
+    """Remove what is new since ``before`` and held by nobody; return the names."""
+    new = snapshot() - before
+    held = _held() if any(kind == "file" for kind, _, _ in new) else set()
+    removed = []
+    for kind, name, number in sorted(new):
+        if kind == "file":
+            if (name in held) or not _unlink(name):
+                continue
+        elif not _remove_sysv(kind, number):
+            continue
+        removed.append(name)
+    return removed
+
+
+def _posix() -> Iterator[tuple[str, str, int]]:
+    """Regular files at the top of the shared-memory folders: that is where shm_open puts them."""
+    for folder in _FOLDERS:
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    info = entry.stat(follow_symlinks=False)
+                    if info.st_uid == os.geteuid() and stat.S_ISREG(info.st_mode):
+                        yield "file", entry.path, info.st_ino
+
+
+def _held() -> set[str]:
+    """Return the paths under the folders that a living process has open or mapped."""
+    held = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                with contextlib.suppress(OSError):
+                    held.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as maps:
+            held.update(line.split(None, 5)[5].strip() for line in maps if "/dev/" in line)
+    return held
+
+
+def _unlink(path: str) -> bool:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+        return True
+    return False
+
+
+def _rows(kind: str) -> Iterator[dict[str, int]]:
+    with contextlib.suppress(OSError), open(f"/proc/sysvipc/{kind}") as table:
+        names = table.readline().split()
+        for line in table:
+            yield dict(zip(names, map(int, line.split()), strict=False))
+
+
+def _sysv() -> Iterator[tuple[str, str, int]]:
+    for kind, (identifier, _, _) in _SYSV.items():
+        for row in _rows(kind):
+            if row.get("uid") == os.geteuid():
+                yield kind, f"sysv-{kind}-{row[identifier]}", row[identifier]
+
+
+def _remove_sysv(kind: str, number: int) -> bool:
+    identifier, creator, attached = _SYSV[kind]
+    for row in _rows(kind):
+        if row[identifier] == number:
+            if attached and row[attached]:
+                return False
+            if creator and row[creator] and os.path.exists(f"/proc/{row[creator]}"):
+                return False
+            libc = ctypes.CDLL(None, use_errno=True)
+            if kind == "sem":
+                return bool(libc.semctl(number, 0, _IPC_RMID) == 0)
+            return bool(getattr(libc, f"{kind}ctl")(number, _IPC_RMID, None) == 0)
+    return False

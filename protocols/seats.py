@@ -1,0 +1,272 @@
+"""The harness's side of a player: somebody at the table who can be asked, and who leaves.
+
+``InlineSeat`` plays in our own process, ``HostSeat`` in processes of its own. Both raise
+``PlayerFault`` for whatever the compressor does, and may be asked on after that.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import errors
+from ..compressors.contract import Float32
+from . import players
+from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
+from .isolation import Limits, environment
+from .players import Facts, PlayerFault, Table, Triples
+
+T = TypeVar("T")
+
+_IMPORT_SECONDS = 300.0
+_GRACE_SECONDS = 10.0
+_LEAVE_SECONDS = 8.0
+
+
+class Seat(Protocol):
+    """A player at the table."""
+
+    def sit(self) -> Facts:
+        """Build the compressor once, before any secret is drawn.
+
+        Raises:
+            KVBarrierError: ours as raised there (BudgetTooSmall, BadInput), else PluginFailure.
+        """
+
+    def begin(self, seed: int) -> int | None:
+        """Build a fresh instance for one message; return the message length that it declares."""
+
+    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+        """Alice's part, after ``begin``: return her message and its payload bytes."""
+
+    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+        """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
+
+    def leave(self) -> str | None:
+        """End the player and all it started; return what is wrong if that could not be done."""
+
+
+class InlineSeat:
+    """In our own process: for built-ins, whose code we trust to keep nothing."""
+
+    def __init__(self, role: str, table: Table) -> None:
+        self._role = role
+        self._table = table
+        self._build: players.Build | None = None
+        self._compressor: Any = None
+
+    def sit(self) -> Facts:
+        """See :meth:`Seat.sit`."""
+        try:
+            target, self._build = players.builder(self._table)
+            return players.facts(target, self._build(0))
+        except errors.KVBarrierError:
+            raise
+        except Exception as exc:
+            raise errors.PluginFailure(players.describe(exc, "The compressor")) from exc
+
+    def begin(self, seed: int) -> int | None:
+        """See :meth:`Seat.begin`."""
+        build = self._build
+        assert build is not None
+        self._compressor = self._try(lambda: build(seed))
+        return self._try(lambda: players.declared_length(self._compressor))
+
+    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+        """See :meth:`Seat.write`."""
+        return self._try(lambda: players.write(self._compressor, triples, earlier))
+
+    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+        """See :meth:`Seat.answer`."""
+        return self._try(lambda: players.answer(self._compressor, message, queries, thresholds))
+
+    def leave(self) -> str | None:
+        """See :meth:`Seat.leave`."""
+        self._compressor = None
+        return None
+
+    def _try(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (Exception, SystemExit) as exc:
+            raise PlayerFault(players.describe(exc, self._role)) from exc
+
+
+@dataclass(frozen=True)
+class Place:
+    """A player's command line, environment and private folder, all fixed before x is drawn."""
+
+    role: str
+    private: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+
+    @classmethod
+    def prepare(cls, role: str, isolation: str, limits: Limits) -> Place:
+        """Choose a private folder (it is made now) and write the command line."""
+        private = tempfile.mkdtemp(prefix="kvbarrier-")
+        words = (role, isolation, private, str(limits.memory_bytes))
+        command = (sys.executable, "-P", "-m", __package__ + ".player", *words)
+        return cls(role, private, command, environment(private))
+
+
+@dataclass
+class HostSeat:
+    """In processes of its own: a supervisor, a host that imports, a child for every message."""
+
+    place: Place
+    table: Table
+    limits: Limits
+    _process: subprocess.Popen[bytes] | None = None
+    _channel: Channel | None = None
+    _words: Any = None
+    _facts: Facts | None = None
+    _trouble: list[str] = field(default_factory=list)
+
+    def sit(self) -> Facts:
+        """See :meth:`Seat.sit`."""
+        said = self._start()
+        if "error" in said:
+            raise _revive(said)
+        self._facts = Facts(**said["facts"])
+        return self._facts
+
+    def begin(self, seed: int) -> int | None:
+        """See :meth:`Seat.begin`."""
+        if self._channel is None:
+            self._sit_again()
+        declared: int | None = self._ask({"op": "begin", "seed": seed})["declared"]
+        return declared
+
+    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+        """See :meth:`Seat.write`."""
+        said = self._ask({"op": "write", "triples": triples, "earlier": earlier})
+        return said["message"], said["payload"]
+
+    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+        """See :meth:`Seat.answer`."""
+        order = {"message": message, "queries": queries, "thresholds": thresholds}
+        answer = self._ask({"op": "answer", **order})["answer"]
+        # Checked there already, but this came out of a process that is not ours.
+        if thresholds is None:
+            return players.check_outputs(answer, len(queries[0]), queries[2].shape[1])
+        return np.asarray(answer, dtype=bool)
+
+    def leave(self) -> str | None:
+        """See :meth:`Seat.leave`."""
+        self._stop()
+        shutil.rmtree(self.place.private, ignore_errors=True)
+        return self._trouble[0] if self._trouble else None
+
+    # -- the processes --------------------------------------------------------------------------
+
+    def _start(self) -> dict[str, Any]:
+        """Start the supervisor and open the game; return the host's first frame."""
+        os.makedirs(self.place.private, mode=0o700, exist_ok=True)
+        down, ours_down = os.pipe()
+        ours_up, up = os.pipe()
+        self._words = tempfile.TemporaryFile()
+        try:
+            self._process = subprocess.Popen(
+                self.place.command,
+                env=self.place.environment,
+                stdin=down,
+                stdout=up,
+                stderr=self._words,
+                cwd=self.place.private,
+                start_new_session=True,
+            )
+        finally:
+            os.close(down)
+            os.close(up)
+            self._channel = Channel(ours_up, ours_down)
+        table = {**asdict(self.table), "public": dict(self.table.public)}
+        opening = {"table": table, **asdict(self.limits)}
+        try:
+            return self._exchange(opening, _IMPORT_SECONDS + self.limits.seconds)
+        except PlayerFault as fault:
+            return {"error": "PluginFailure", "text": f"{fault} {self._last_words()}".strip()}
+
+    def _sit_again(self) -> None:
+        """After the host was lost: start another one, which must be the same compressor."""
+        said = self._start()
+        if "error" in said or Facts(**said["facts"]) != self._facts:
+            self._stop()
+            raise PlayerFault(f"{self.place.role} could not be started again.")
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        said = self._exchange(order, self.limits.seconds + _GRACE_SECONDS)
+        if "failed" in said:
+            raise PlayerFault(str(said["failed"]))
+        return said
+
+    def _exchange(self, frame: dict[str, Any], seconds: float) -> dict[str, Any]:
+        if self._channel is None:
+            raise PlayerFault(f"{self.place.role} was not there any more.")
+        deadline = time.monotonic() + seconds
+        try:
+            self._channel.send(frame, deadline)
+            said = self._channel.receive(deadline)
+        except ChannelClosed:
+            self._stop()
+            raise PlayerFault(f"{self.place.role} ended its own host process.") from None
+        except (ChannelTimeout, BadFrame) as exc:
+            self._stop()
+            raise PlayerFault(f"{self.place.role}'s host process broke off: {exc}.") from None
+        if not isinstance(said, dict):
+            self._stop()
+            raise PlayerFault(f"{self.place.role}'s host process spoke out of turn.")
+        return said
+
+    def _stop(self) -> None:
+        """Close the channel: the supervisor then kills whatever lives, and says if it could."""
+        process, self._process = self._process, None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        if process is None:
+            return
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_LEAVE_SECONDS)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        if process.returncode != 0:
+            self._trouble.append(
+                f"{self.place.role}'s processes could not all be ended, so nothing that they said "
+                f"counts."
+            )
+
+    def _last_words(self) -> str:
+        self._words.seek(0)
+        lines = self._words.read(1 << 16).decode(errors="replace").strip().splitlines()
+        return players.one_line(lines[-1]) if lines else ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.leave()
+
+
+def _revive(said: dict[str, Any]) -> errors.KVBarrierError:
+    """Return the error that was raised in the player, with its own words."""
+    kind = getattr(errors, str(said["error"]), errors.PluginFailure)
+    if not (isinstance(kind, type) and issubclass(kind, errors.KVBarrierError)):
+        kind = errors.PluginFailure
+    error = kind.__new__(kind)
+    error.args = (str(said["text"]),)
+    if isinstance(error, errors.BudgetTooSmall):
+        error.minimum_bits = int(said["minimum_bits"])
+    return error

@@ -1,0 +1,292 @@
+"""Verdicts: the evidence of a point, of a family of points, of several adversaries, as plain data.
+
+``PointVerdict.as_dict()`` has the shape of a point of ``attack --json``. Everything printed can be
+recomputed from the printed sums: ``surprise_bits`` is N - m - log2(N+1) - log2 C(N,k) of them, and
+``error_floor`` is h^{-1}(1 - charged/secret). The ledger's *verdict* rests on ``peak_bits``, the
+highest surprise after any message (see :mod:`.ledger`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import BadInput
+from . import evidence
+from .betting import Float64
+from .evidence import AGE_BUCKETS, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
+
+LEVEL = 0.95
+
+
+class Counts(Protocol):
+    """What the evidence needs of a message: ``index_game.MessageRecord`` has it.
+
+    ``wrong_by_age`` and ``asked_by_age``: 16 integers, bits by age bucket, the oldest first.
+    ``charged_bits``: what the message costs. ``failed``: one sentence, or None.
+    """
+
+    @property
+    def wrong_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def asked_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def charged_bits(self) -> int: ...  # noqa: D102
+    @property
+    def failed(self) -> str | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate (wrong/asked bits) with an anytime-valid interval over messages at ``level``."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain data."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high, "level": self.level}
+
+
+@dataclass(frozen=True)
+class PointVerdict:
+    """What T messages of one cell say. Sums are over messages, in bits.
+
+    ``secret_bits`` and ``cache_bits`` count T messages as well, ``cache_bits`` being the 16-bit K
+    and V cache that ``compression_ratio`` compares with. ``worst_bucket``: the age bucket (0 the
+    oldest) with the highest error; ``decided_after``: the messages after which the guarantee's
+    verdict fell.
+    """
+
+    bit_error: Interval
+    error_floor: float
+    ledger: Ledger
+    guarantee: GuaranteeVerdict
+    worst_bucket: int
+    decided_after: int
+    messages: int
+    failed: int
+    asked_bits: int
+    wrong_bits: int
+    secret_bits: int
+    charged_bits: int
+    cache_bits: int
+    process: Guarantee = field(repr=False, compare=False)
+    errors: Float64 = field(repr=False, compare=False)
+
+    @property
+    def bits_per_secret_bit(self) -> float:
+        """M/N, the memory axis."""
+        return self.charged_bits / self.secret_bits
+
+    @property
+    def compression_ratio(self) -> float | None:
+        """16-bit cache over charged bits; None when nothing was charged."""
+        return self.cache_bits / self.charged_bits if self.charged_bits else None
+
+    @property
+    def mean_charged_bits(self) -> float:
+        """Charged bits a message."""
+        return self.charged_bits / self.messages
+
+    def interval(self, level: float) -> Interval:
+        """The interval of this point at another level."""
+        low, high = evidence.interval(self.errors, level)
+        return Interval(self.bit_error.estimate, low, high, level)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as in ``attack --json``; no NaN, no infinity."""
+        return {
+            "bit_error": self.bit_error.as_dict(),
+            "error_floor": self.error_floor,
+            "ledger": {
+                "verdict": self.ledger.verdict,
+                "surprise_bits": self.ledger.surprise,
+                "peak_bits": self.ledger.peak,
+                "blind": self.ledger.blind,
+            },
+            "guarantee": {
+                "verdict": self.guarantee,
+                "level": self.bit_error.level,
+                "worst_bucket": self.worst_bucket,
+                "messages": self.decided_after,
+            },
+            "messages": self.messages,
+            "failed": self.failed,
+            "asked_bits": self.asked_bits,
+            "wrong_bits": self.wrong_bits,
+            "secret_bits": self.secret_bits,
+            "charged_bits": self.charged_bits,
+            "bits_per_secret_bit": self.bits_per_secret_bit,
+            "compression_ratio": self.compression_ratio,
+        }
+
+    def sentences(self) -> list[str]:
+        """What the point says and what it does not, for people."""
+        return [
+            _ledger_sentence(self.ledger),
+            guarantee_sentence(self.guarantee, self.decided_after),
+        ]
+
+
+def _ledger_sentence(entry: Ledger) -> str:
+    if entry.verdict == "impossible":
+        return (
+            "impossible: an honest message of this length does this well with probability at most "
+            f"2^-{entry.peak:.0f}; there is a hidden channel, or a bug of ours: replay it."
+        )
+    if entry.blind:
+        return "not-excluded: the message is as long as the secret, so the ledger is blind here."
+    return "not-excluded: the charged memory can explain the answers, which is no praise."
+
+
+def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
+    """The guarantee's verdict in words.
+
+    >>> guarantee_sentence("not-broken", 32).endswith("at this scale, for random secrets.")
+    True
+    """
+    if verdict == "broken":
+        return f"broken: after {messages} messages some age bucket's error is above 1/10."
+    if verdict == "not-broken":
+        return (
+            f"not-broken: after {messages} messages the error is below 1/10 in every age bucket; "
+            "here, on this reduction, at this scale, for random secrets."
+        )
+    return f"undecided: {messages} messages say neither; play more."
+
+
+def bucket_rows(n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """How many of n rows each age bucket holds, int64[16]; row i is in bucket 16 i // n.
+
+    >>> bucket_rows(20).tolist()
+    [2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1]
+    """
+    return np.bincount(AGE_BUCKETS * np.arange(n) // n, minlength=AGE_BUCKETS)
+
+
+def judge_point(
+    records: Sequence[Counts],
+    *,
+    n: int,
+    row_bits: int,
+    cache_bits: int,
+    level: float = LEVEL,
+) -> PointVerdict:
+    """Judge one cell from its messages in index order (the longest contiguous prefix).
+
+    ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
+    Raises BadInput without any message.
+    """
+    from ..reductions.bounds import error_floor
+
+    if not records:
+        raise BadInput("There is no message to judge yet: play at least one batch.")
+    wrong = np.array([record.wrong_by_age for record in records], dtype=np.int64)
+    asked = np.array([record.asked_by_age for record in records], dtype=np.int64)
+    charged = np.array([record.charged_bits for record in records], dtype=np.int64)
+    # A Python sum cannot overflow, and JSON wants Python's integers anyway.
+    totals = [int(a.sum()) for a in (asked, wrong, charged)]
+    secret_bits = n * row_bits * len(records)
+    errors = wrong.sum(axis=1) / asked.sum(axis=1)
+    low, high = evidence.interval(errors, level)
+    process = Guarantee.of(wrong, asked)
+    verdict, decided_after = process.decide(level)
+    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1)
+    return PointVerdict(
+        bit_error=Interval(totals[1] / totals[0], low, high, level),
+        error_floor=float(error_floor(totals[2] / secret_bits)),
+        ledger=evidence.ledger(
+            asked.sum(axis=1), charged, wrong.sum(axis=1),
+            secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
+        ),
+        guarantee=verdict,
+        worst_bucket=_worst(wrong.sum(axis=0), asked.sum(axis=0)),
+        decided_after=decided_after,
+        messages=len(records),
+        failed=sum(record.failed is not None for record in records),
+        asked_bits=totals[0],
+        wrong_bits=totals[1],
+        secret_bits=secret_bits,
+        charged_bits=totals[2],
+        cache_bits=cache_bits * len(records),
+        process=process,
+        errors=errors,
+    )  # fmt: skip
+
+
+def _worst(
+    wrong: np.ndarray[Any, np.dtype[np.int64]], asked: np.ndarray[Any, np.dtype[np.int64]]
+) -> int:
+    # argmax takes the first of equals, which is the oldest bucket.
+    return int(np.argmax(np.where(asked > 0, wrong / np.maximum(asked, 1), -1.0)))
+
+
+@dataclass(frozen=True)
+class FamilyVerdict:
+    """All points of one command together: the ledger of the family, and who is named by it."""
+
+    ledger: FamilyLedger
+    points: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data; ``named`` are indices into the points as given."""
+        return {
+            "verdict": self.ledger.verdict,
+            "peak_bits": self.ledger.peak,
+            "named": list(self.ledger.named),
+            "line_bits": self.ledger.line,
+            "points": self.points,
+        }
+
+
+def judge_family(points: Sequence[PointVerdict]) -> FamilyVerdict:
+    """Is the charged memory of this family of cells possible? By its average e-value."""
+    return FamilyVerdict(evidence.family_ledger([point.ledger for point in points]), len(points))
+
+
+@dataclass(frozen=True)
+class AdversariesVerdict:
+    """Several adversaries against one compressor, their selection accounted for.
+
+    ``worst`` is the index of the point with the highest error, ``bit_error`` its interval at the
+    level at which all intervals hold together.
+    """
+
+    guarantee: GuaranteeVerdict
+    decided_after: int
+    level: float
+    worst: int
+    bit_error: Interval
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "guarantee": {
+                "verdict": self.guarantee,
+                "level": self.level,
+                "messages": self.decided_after,
+            },
+            "worst": self.worst,
+            "bit_error": self.bit_error.as_dict(),
+        }
+
+
+def judge_adversaries(points: Sequence[PointVerdict], level: float = LEVEL) -> AdversariesVerdict:
+    """One verdict from several adversaries' points against the same compressor.
+
+    ``broken`` by the average of their e-values, ``not-broken`` by all of them; the worst point
+    (the first of equals) has its interval at 1 - (1 - level)/number. Raises BadInput without a
+    point.
+    """
+    if not points:
+        raise BadInput("There is no point to judge: name at least one adversary.")
+    verdict, after = evidence.combine_guarantees([point.process for point in points], level)
+    worst = max(range(len(points)), key=lambda i: (points[i].bit_error.estimate, -i))
+    each = evidence.adjusted_level(level, len(points))
+    return AdversariesVerdict(verdict, after, level, worst, points[worst].interval(each))

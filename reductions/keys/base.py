@@ -1,0 +1,91 @@
+"""What a public key set is: n rows in R^d, and for symmetric families its exact Gram spectrum."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput
+
+
+@dataclass(frozen=True)
+class GapSpectrum:
+    """The inner products one key has with the others, where every key sees the same list.
+
+    Attributes:
+        norm2: |k_i|^2, the same for every row, as an exact fraction of the float32 rows sent.
+        counts: pairs (p, c), ascending in p: exactly c of the other n-1 keys have <k_l, k_i> = p.
+
+    Only for *flat* sets: the nonzero entries of every row are +-r for one float32 number r, so a
+    query C k_i rounded to float32 is still a multiple of k_i (``index`` relies on it).
+
+    >>> pair = GapSpectrum.of(1, [-1, 0, 0])
+    >>> pair.others, pair.gaps.tolist(), pair.multiplicities.tolist()
+    (3, [-2.0, -1.0], [1.0, 2.0])
+    """
+
+    norm2: Fraction
+    counts: tuple[tuple[Fraction, int], ...]
+
+    @classmethod
+    def of(cls, norm2: Fraction | int, inner: Iterable[Fraction | int]) -> GapSpectrum:
+        """The spectrum from |k_i|^2 and the list of the other keys' inner products with k_i."""
+        tally = Counter(Fraction(p) for p in inner)
+        return cls(Fraction(norm2), tuple(sorted(tally.items())))
+
+    @property
+    def others(self) -> int:
+        """n - 1, the number of other keys."""
+        return sum(c for _, c in self.counts)
+
+    @property
+    def gaps(self) -> NDArray[np.float64]:
+        """<k_l, k_i> - |k_i|^2 for each distinct inner product, rounded once from the exact one."""
+        return np.array([float(p - self.norm2) for p, _ in self.counts], dtype=np.float64)
+
+    @property
+    def multiplicities(self) -> NDArray[np.float64]:
+        """How many of the other keys have each gap (float64, exact below 2^53)."""
+        return np.array([c for _, c in self.counts], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class KeySet:
+    """n public keys k_0 .. k_{n-1} in R^d, as sent: float32.
+
+    Attributes:
+        name: the family, as :func:`kvbarrier.reductions.keys.make` knows it.
+        d: the dimension of the keys.
+        seed: the public coins a random family was drawn from; explicit families ignore it.
+        rows: float32[n, d], read-only; every formula here is about these rounded numbers.
+        spectrum: the exact Gram spectrum where every key sees the same one, else None.
+    """
+
+    name: str
+    d: int
+    seed: int
+    rows: NDArray[np.float32]
+    spectrum: GapSpectrum | None = None
+
+    def __post_init__(self) -> None:
+        if self.rows.dtype != np.float32 or self.rows.ndim != 2 or self.rows.shape[1] != self.d:
+            raise BadInput(
+                f"Keys must be a float32 array of shape [n, {self.d}], "
+                f"not {self.rows.dtype}{list(self.rows.shape)}: convert them first."
+            )
+        if not np.isfinite(self.rows).all():
+            bad = int(np.flatnonzero(~np.isfinite(self.rows).all(axis=1))[0])
+            raise BadInput(f"Key {bad} is not finite: give finite float32 keys.")
+        frozen = np.ascontiguousarray(self.rows).view()
+        frozen.setflags(write=False)
+        object.__setattr__(self, "rows", frozen)
+
+    @property
+    def n(self) -> int:
+        """The number of keys, which is the number of data tokens."""
+        return int(self.rows.shape[0])

@@ -1,0 +1,60 @@
+"""Address keys (ours): k_l = the bits of l as +-1, on d_a = max(1, ceil(log2 n)) coordinates.
+
+Unit norm, zero padded from d_a to d. They exist for every n <= 2^d, so they carry Theorem 1's
+d min{n, e^d} to its end, at the price of a larger query norm.
+
+The full family n = 2^{d_a}: exactly binom(d_a, w) keys differ from a given one in w places, and
+then <k_l,k_i> = 1 - 2w/d_a, so with c = C/d_a the binomial theorem gives
+
+    e^{-C} S_i(C) = sum_{w>=1} binom(d_a, w) e^{-2cw} = (1 + e^{-2c})^{d_a} - 1,
+
+below 1/rho iff c > c* = -1/2 ln((1 + 1/rho)^{1/d_a} - 1). That is :func:`full_family_scale`.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput
+from .base import GapSpectrum
+
+
+def address_bits(n: int) -> int:
+    """d_a = max(1, ceil(log2 n)), the coordinates that n different sign patterns need.
+
+    >>> [address_bits(n) for n in (1, 2, 3, 4, 5, 512)]
+    [1, 1, 2, 2, 3, 9]
+    """
+    return max(1, (n - 1).bit_length())
+
+
+def full_family_scale(d_a: int, rho: float) -> float:
+    """C* = c* d_a for unit keys, the threshold of ``rho e^{-C} S_i(C) < 1`` at n = 2^{d_a}.
+
+    >>> round(full_family_scale(8, 1.0), 2), round(full_family_scale(10, 19.0), 2)
+    (9.61, 26.35)
+    """
+    return -0.5 * d_a * math.log(math.expm1(math.log1p(1 / rho) / d_a))
+
+
+def hypercube_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
+    """Float32[n, d] rows, and the exact spectrum when n = 2^{d_a}; BadInput when n > 2^d."""
+    d_a = address_bits(n)
+    if d_a > d:
+        raise BadInput(
+            f"hypercube keys of dimension {d} number at most 2^{d} = {2**d}, not {n}: "
+            f"take a smaller n or d >= {d_a}."
+        )
+    entry = np.float32(1 / math.sqrt(d_a))
+    bits = (np.arange(n, dtype=np.int64)[:, None] >> np.arange(d_a)) & 1
+    rows = np.zeros((n, d), dtype=np.float32)
+    rows[:, :d_a] = np.where(bits == 1, -entry, entry)
+    if n != 2**d_a:
+        return rows, None
+    square = Fraction(float(entry)) ** 2
+    counts = [((d_a - 2 * w) * square, math.comb(d_a, w)) for w in range(d_a, 0, -1)]
+    return rows, GapSpectrum(d_a * square, tuple(counts))

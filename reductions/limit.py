@@ -1,0 +1,117 @@
+"""The limit at a size, in one piece: what `kvbarrier bound` prints.
+
+Any algorithm that answers every index with error at most eta (or gamma), each bit with probability
+at least ``success``, carries N (1 - h(1 - success)) bits (Fano, Theorem 5/23; theory A1), N = n d_v
+secret bits, on the stream of the Index reduction at a scale where Bob's margin condition holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadInput
+from . import keys as key_sets
+from .bounds import compression_ratio_limit, index_bound_bits
+from .index import IndexReduction, closed_scale, paper_scale
+from .interference import coherence
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound with everything it rests on. Sizes are in tokens and bits, scores in nats."""
+
+    reduction: str
+    keys: str
+    keys_seed: int
+    n: int
+    d: int
+    values: str
+    eta: float | None
+    gamma: float | None
+    coherence: float
+    scale: float
+    logit_range: float
+    closed_scale: float | None
+    paper_scale: float | None
+    success: float
+    bits_per_number: float
+    secret_bits: int
+    bound_bits: float
+    bound_bits_per_token: float
+    compression_ratio_limit: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, in the order in which a reader wants it."""
+        return asdict(self)
+
+
+def index_limit(
+    keys: str = "jl",
+    n: int | None = None,
+    d: int = 64,
+    *,
+    keys_seed: int = 0,
+    values: str = "01",
+    eta: float | None = 0.5,
+    gamma: float | None = None,
+    success: float = 0.9,
+) -> Limit:
+    """The bound of the Index reduction at its tight scale.
+
+    ``n`` None takes the whole family where it is finite. ``compression_ratio_limit`` is against a
+    16-bit K and V cache: no algorithm with this guarantee compresses further on this stream.
+    Raises BadInput for a success probability outside (1/2, 1], and what ``IndexReduction.build``
+    raises.
+
+    >>> limit = index_limit("kerdock", d=64, eta=0.5)
+    >>> limit.n, limit.coherence, round(limit.scale, 3)
+    (4096, 0.125, 10.041)
+    """
+    if not 0.5 < success <= 1.0:
+        raise BadInput(f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well.")
+    key_set = key_sets.make(keys, n, d, keys_seed)
+    reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)
+    rows = key_set.rows.astype(np.float64)
+    bound = index_bound_bits(reduction.secret_bits, success)
+    mu = coherence(rows)
+    return Limit(
+        reduction="index",
+        keys=keys,
+        keys_seed=keys_seed,
+        n=key_set.n,
+        d=d,
+        values=values,
+        eta=eta,
+        gamma=gamma,
+        coherence=mu,
+        scale=reduction.scale,
+        logit_range=reduction.scale * float(np.max(np.sum(rows**2, axis=1))),
+        closed_scale=_closed(key_set.n, mu, values, eta),
+        paper_scale=_paper(rows, values, eta),
+        success=success,
+        bits_per_number=1.0,
+        secret_bits=reduction.secret_bits,
+        bound_bits=bound,
+        bound_bits_per_token=bound / key_set.n,
+        compression_ratio_limit=compression_ratio_limit(key_set.n, d, d, bound),
+    )
+
+
+def _closed(n: int, mu: float, values: str, eta: float | None) -> float | None:
+    return closed_scale(n, mu, eta) if eta is not None and values == "01" else None
+
+
+def _paper(rows: np.ndarray[Any, np.dtype[np.float64]], values: str, eta: float | None) -> float | None:
+    if eta is None or values != "01":
+        return None
+    eps = max(
+        float(np.abs(rows[start : start + 512] @ rows.T - np.eye(512, len(rows), start)[: len(rows) - start]).max())
+        for start in range(0, len(rows), 512)
+    )
+    try:
+        return paper_scale(len(rows), eta, eps)
+    except BadInput:
+        return None

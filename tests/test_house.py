@@ -1,0 +1,150 @@
+"""Promises of the house: what imports what, what --help loads, what the wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import os
+import pkgutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import kvbarrier
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ["reductions", "compressors", "protocols", "experiments", "figures", "cli"]
+
+
+def modules() -> list[str]:
+    names = ["kvbarrier"]
+    for room in ROOMS:
+        package = importlib.import_module(f"kvbarrier.{room}")
+        names.append(package.__name__)
+        names += [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+    return names
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        check=False,
+    )
+
+
+HELP = """
+import sys
+from kvbarrier.cli import main
+try:
+    main({argv!r})
+except SystemExit:
+    pass
+heavy = [m for m in ("numpy", "numba", "pandas", "matplotlib", "scipy") if m in sys.modules]
+print("LOADED", heavy)
+"""
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["attack", "--help"], ["bound", "--help"], ["--version"]])
+def test_help_loads_nothing_heavy(argv: list[str]) -> None:
+    assert "LOADED []" in python(HELP.format(argv=argv)).stdout
+
+
+def test_the_help_probe_can_fail() -> None:
+    assert "LOADED ['numpy']" in python("import numpy\n" + HELP.format(argv=["--help"])).stdout
+
+
+@pytest.mark.parametrize("name", modules())
+def test_docstring_examples_run(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert result.failed == 0
+
+
+def test_there_are_docstring_examples() -> None:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = [t for name in modules() for t in finder.find(importlib.import_module(name)) if t.examples]
+    assert len(found) >= 20
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_dependencies_point_one_way(room: str) -> None:
+    later = set(ROOMS[ROOMS.index(room) + 1 :])
+    for path in (ROOT / room).rglob("*.py"):
+        depth = len(path.relative_to(ROOT).parts)
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == depth:
+                reached = {(node.module or "").split(".")[0]} | {a.name for a in node.names}
+                assert not reached & later, f"{path.relative_to(ROOT)}:{node.lineno} imports {reached & later}"
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                assert not node.module.startswith("kvbarrier"), f"{path}:{node.lineno}: use a relative import"
+
+
+def test_no_module_passes_400_lines() -> None:
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 400, path
+
+
+def test_public_names_load_lazily() -> None:
+    for name in kvbarrier.__all__:
+        assert getattr(kvbarrier, name) is not None
+    with pytest.raises(AttributeError, match="kvbarrier has no public name 'nothing'"):
+        kvbarrier.nothing  # noqa: B018
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # setuptools leaves build/ and egg-info beside the sources: build from a copy of what git tracks.
+    source = folder / "source"
+    tracked = _tracked()
+    for name in tracked:
+        target = source / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
+    command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
+    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def _tracked() -> list[str]:
+    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
+
+
+def _shipped(name: str) -> bool:
+    top = name.split("/")[0]
+    inside = top in ROOMS or ("/" not in name and name.endswith(".py"))
+    # The gallery is for readers of the repository, and its updater works on a checkout.
+    return inside and not name.startswith("figures/gallery/")
+
+
+def test_the_wheel_is_the_tracked_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {n.removeprefix("kvbarrier/") for n in archive.namelist() if n.startswith("kvbarrier/")}
+    assert names == {name for name in _tracked() if _shipped(name)}
+
+
+def test_regress_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "kvbarrier", "regress", "--quick", "--json"],
+        cwd=empty,
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(empty.iterdir())
