@@ -46,7 +46,7 @@ def command(
         ("success probability per bit", number(success)),
         ("coherence of the keys", number(limit.coherence)),
         ("scale C of Bob's query (tight)", f"{limit.scale:.3f}"),
-        ("  closed form from the coherence", "-" if limit.closed_scale is None else f"{limit.closed_scale:.3f}"),
+        ("  closed form from the coherence", f"{limit.closed_scale:.3f}"),
         ("  the paper's (reconstructed)", none if limit.paper_scale is None else f"{limit.paper_scale:.3f}"),
         ("logit range R (nats)", f"{limit.logit_range:.3f}"),
         ("bits per number", number(limit.bits_per_number)),

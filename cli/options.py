@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -80,3 +82,36 @@ def scale(text: str) -> str | float:
     if not 0 < value < float("inf"):
         raise BadInput(f"--scale {text} is neither tight, closed, paper nor a positive number.")
     return value
+
+
+def instance(game: dict[str, Any]) -> Any:
+    """The instance that the options of ``game_options`` name. Raises BadInput."""
+    from ..protocols.instance import Instance
+
+    eta, gamma = game["eta"], game["gamma"]
+    if eta is not None and gamma is not None:
+        raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
+    return Instance(
+        n=game["n"], d=game["d"], keys=game["keys"], keys_seed=game["seed"], values=game["values"],
+        eta=0.5 if eta is None and gamma is None else eta, gamma=gamma, scale=scale(game["scale"]),
+        rows=game["rows"], reduction=game["reduction"],
+    )  # fmt: skip
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar with ETA on stderr; silent when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda stage, done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def tick(stage: str, done: int, total: int) -> None:
+            bar.update(task, description=stage, completed=done, total=total)
+
+        yield tick

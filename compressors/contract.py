@@ -95,13 +95,17 @@ class Compressor(ABC):
         """All mutable state as bytes; by default the difference from a fresh instance."""
         from .packing import pack_difference
 
-        return pack_difference(self, self.fresh())
+        return pack_difference(self._stateful(), self.fresh()._stateful())
 
     def restore(self, message: bytes) -> None:
         """Take over a saved state, on a fresh instance built from the same public parameters."""
         from .packing import unpack_difference
 
-        unpack_difference(self, message)
+        unpack_difference(self._stateful(), message)
+
+    def _stateful(self) -> object:
+        """Whose attributes the default ``save`` packs; an adapter names what it wraps."""
+        return self
 
     def fresh(self) -> Self:
         """A new instance built from the same public arguments."""

@@ -203,7 +203,8 @@ def _stack(values: list[Any], path: str) -> Any:
         type(v) is kind and v.dtype == first.dtype and v.shape == first.shape for v in values
     ):
         return None
-    return msgpack.ExtType(SCALARS if scalar else ROWS, _array_data(np.stack(values), path))
+    rows = np.stack(values, dtype=first.dtype)
+    return msgpack.ExtType(SCALARS if scalar else ROWS, _array_data(rows, path))
 
 
 def raw_bytes(array: NDArray[Any]) -> bytes:

@@ -32,7 +32,7 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"A row's cell cannot be read ({error}): it was written by another version of kvbarrier."
+            f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
         ) from None
 
 

@@ -10,16 +10,15 @@
 from __future__ import annotations
 
 import csv
-import errno
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import BadInput
 from . import faults
+from .locking import StorageFailed, locked, sentences
 from .rows import (
     COLUMNS,
     HEADER,
@@ -36,17 +35,13 @@ from .rows import (
 )
 
 __all__ = [
-    "COLUMNS", "SCHEMA", "BatchRow", "Message", "ResultsFile", "ResultsWarning", "StorageFailed",
-    "merge_files", "prefix", "prefixes", "read_results", "union", "write_results",
+    "COLUMNS", "SCHEMA", "BatchRow", "Message", "Results", "ResultsFile", "ResultsWarning",
+    "StorageFailed", "merge_files", "prefix", "prefixes", "read_results", "union", "write_results",
 ]  # fmt: skip
 
 
 class ResultsWarning(UserWarning):
     """A results file was mended: a torn last line was cut."""
-
-
-class StorageFailed(BadInput):
-    """A row could not be written; the sentence says what to do. Rows written before are safe."""
 
 
 def read_results(path: Path | str) -> list[BatchRow]:
@@ -57,7 +52,7 @@ def read_results(path: Path | str) -> list[BatchRow]:
     another schema, ResultsConflict if one batch is there twice with different counts.
     """
     path = Path(path)
-    with _sentences(path, "read"):
+    with sentences(path, "read"):
         data = path.read_bytes()
     return _parse(path, data)[0]
 
@@ -65,7 +60,7 @@ def read_results(path: Path | str) -> list[BatchRow]:
 def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
     """Write rows to a new file, or in place of one, in a single step: no half is ever seen."""
     path = Path(path)
-    with _locked(path), _sentences(path, "written"):
+    with locked(path), sentences(path, "written"):
         partial = path.with_name(path.name + ".partial")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
@@ -84,7 +79,41 @@ def merge_files(target: Path | str, sources: Sequence[Path | str]) -> list[Batch
     return rows
 
 
-class ResultsFile:
+class Results:
+    """Rows in memory: what a run needs of a store. ``rows`` are in the order of arrival.
+
+    ``where`` names the place for sentences; it is empty for rows that end with the process.
+    """
+
+    where = ""
+
+    def __init__(self, rows: Iterable[BatchRow] = ()) -> None:
+        self.rows: list[BatchRow] = []
+        self._known: dict[Key, BatchRow] = {}
+        for row in rows:
+            Results.append(self, row)
+
+    def append(self, row: BatchRow) -> None:
+        """Take a row. Raises ResultsConflict if its batch is there with different counts."""
+        if self._is_new(row):
+            self._remember(row)
+
+    def batches(self, cell: str, source: str) -> dict[int, BatchRow]:
+        """The rows of one cell and source by batch index."""
+        return {row.batch: row for row in self.rows if (row.cell, row.source) == (cell, source)}
+
+    def _is_new(self, row: BatchRow) -> bool:
+        known = self._known.get(row.id)
+        if known is not None:
+            refuse_conflict(known, row)
+        return known is None
+
+    def _remember(self, row: BatchRow) -> None:
+        self.rows.append(row)
+        self._known[row.id] = row
+
+
+class ResultsFile(Results):
     """A results file open for appending; a context manager that holds the file's lock.
 
     Opening makes the file and its folder if need be, and cuts a torn last line. ``rows`` are its
@@ -92,18 +121,19 @@ class ResultsFile:
     """
 
     def __init__(self, path: Path | str) -> None:
+        super().__init__()
         self.path = Path(path)
-        self.rows: list[BatchRow] = []
-        self._known: dict[Key, BatchRow] = {}
+        self.where = str(path)
         self._fd = -1
         self._end = 0
         self._lock: Any = None
 
     def __enter__(self) -> Self:
-        self._lock = _locked(self.path)
-        self._lock.__enter__()
+        lock = locked(self.path)
+        lock.__enter__()
+        self._lock = lock
         try:
-            with _sentences(self.path, "opened"):
+            with sentences(self.path, "opened"):
                 self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
                 self._load()
         except BaseException:
@@ -122,8 +152,8 @@ class ResultsFile:
     def _load(self) -> None:
         with open(self._fd, "rb", closefd=False) as file:
             data = file.read()
-        self.rows, self._end = _parse(self.path, data)
-        self._known = {row.id: row for row in self.rows}
+        rows, self._end = _parse(self.path, data)
+        super().__init__(rows)
         if self._end < len(data):
             os.ftruncate(self._fd, self._end)
             faults.fsync(self._fd)
@@ -136,14 +166,10 @@ class ResultsFile:
 
         Raises ResultsConflict if it has not, StorageFailed (a full disk) with nothing written.
         """
-        known = self._known.get(row.id)
-        if known is not None:
-            refuse_conflict(known, row)
-            return
-        with _sentences(self.path, "written"):
-            self._append(row.line().encode())
-        self.rows.append(row)
-        self._known[row.id] = row
+        if self._is_new(row):
+            with sentences(self.path, "written"):
+                self._append(row.line().encode())
+            self._remember(row)
 
     def _append(self, data: bytes) -> None:
         try:
@@ -162,10 +188,6 @@ class ResultsFile:
             # Then nothing may follow it: the next open finds a torn last line and cuts it.
             os.close(self._fd)
             self._fd = -1
-
-    def batches(self, cell: str, source: str) -> dict[int, BatchRow]:
-        """The rows of one cell and source by batch index."""
-        return {row.batch: row for row in self.rows if (row.cell, row.source) == (cell, source)}
 
 
 def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int]:
@@ -208,40 +230,3 @@ def _not_ours(path: Path, first: str) -> str:
             "version of kvbarrier that wrote it, or use a new file."
         )
     return f"{path} is not a results file: name another file, or a new one."
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    with _sentences(path, "locked"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise BadInput(
-                f"{path} is being written by another run: wait for it to end, or use another file."
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _sentences(path: Path, done: str) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise BadInput(f"There is no results file {path}: check the name.") from None
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFailed(
-                f"No space is left for {path}: every batch written before is safe; free some space "
-                "and run the same command again."
-            ) from error
-        raise StorageFailed(
-            f"{path} could not be {done} ({error.strerror or error}): choose another place, or "
-            "mend this one and run the same command again."
-        ) from error

@@ -2,7 +2,7 @@
 
 Above: the measured outputs for secret bits 0 and 1 (the range over all asked bits, and the mean),
 the exact worst-case bounds from the interference S_i(C), and the paper's (reconstructed) from the
-coherence. Below: the measured bit error. One column a key set.
+coherence. Below: the measured bit error. One column a dimension.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table of ``experiments.spike`` (one row a key set and scale) as a PNG."""
     from matplotlib import pyplot
 
-    groups = list(table.groupby("keys", sort=False))
+    groups = list(table.groupby("d", sort=False))
     with house_style():
         figure, axes = pyplot.subplots(
             2, len(groups), figsize=(9.4, 6.2), layout="constrained", sharex="col", sharey="row",
             squeeze=False, gridspec_kw={"height_ratios": [2.0, 1.0]},
         )  # fmt: skip
-        for column, (name, rows) in enumerate(groups):
-            _outputs(axes[0][column], str(name), rows)
+        for column, (_, rows) in enumerate(groups):
+            _outputs(axes[0][column], rows)
             _error(axes[1][column], rows)
         axes[0][0].set_ylabel("Bob's output o_j")
         axes[1][0].set_ylabel("bit error")
@@ -52,7 +52,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         save(figure, path)
 
 
-def _outputs(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+def _outputs(axes: Axes, rows: pd.DataFrame) -> None:
     scale = rows["scale"].to_numpy()
     for bit, colour in ((0, ZERO), (1, ONE)):
         axes.fill_between(scale, rows[f"min_{bit}"], rows[f"max_{bit}"], color=colour, alpha=0.22,
@@ -66,7 +66,7 @@ def _outputs(axes: Axes, name: str, rows: pd.DataFrame) -> None:
               label="paper's δ and Δ (reconstructed)")  # fmt: skip
     axes.plot(scale, rows["paper_Delta"], color=INK, ls=":", lw=1.2)
     first = rows.iloc[0]
-    axes.set_title(f"{name} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}")
+    axes.set_title(f"{first['keys']} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}")
     axes.set_ylim(-0.03, 1.03)
     _verticals(axes, first, text=True)
 

@@ -1,0 +1,1 @@
+"""How the game is played, and what a result means."""

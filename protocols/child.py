@@ -20,6 +20,7 @@ from .players import PlayerFault, one_line
 _TAIL = 4096
 _LAST_WORDS = 0.4
 _NAP = 0.05
+_NO_CHANNEL = 71
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
@@ -174,7 +175,9 @@ class Child:
         """Tell how a child ended that said nothing more."""
         alone = self._bury(_LAST_WORDS)
         assert self._status is not None
-        how = reaper.ending(self._status) if alone else "closed its channel"
+        how = reaper.ending(self._status)
+        if not alone or self._status == _NO_CHANNEL << 8:
+            how = "closed its channel"
         if how == "was killed by SIGKILL":
             how += f" (its memory limit is {self._conduct.memory_bytes >> 20} MiB)"
         return PlayerFault(f"{self._conduct.role} {how} without an answer{self._where()}.")
@@ -211,8 +214,10 @@ def _live(work: Callable[[Channel], None], channel: Channel, err: int, memory_by
     _limit(memory_bytes)
     faulthandler.enable(2, all_threads=False)
     mute = _OnlyIn(me, channel)
-    with contextlib.suppress(ChannelClosed, ChannelTimeout):
+    try:
         work(mute)
+    except (ChannelClosed, ChannelTimeout):
+        os._exit(_NO_CHANNEL)
     os._exit(0)
 
 

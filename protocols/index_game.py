@@ -190,9 +190,9 @@ class _Game:
             for i, (number, s) in enumerate(zip(numbers, sent, strict=True)):
                 if isinstance(s, _Sent):
                     answers[i] = trouble or self._answer(bob, facts, number, s)
-            trouble = bob.leave()
-            if trouble:
-                answers = [trouble for _ in sent]
+            left = bob.leave()
+            if left:
+                answers = [left for _ in sent]
         return tuple(
             self._record(number, s, a) for number, s, a in zip(numbers, sent, answers, strict=True)
         )

@@ -127,7 +127,7 @@ def _built(instance: Instance) -> IndexReduction:
         values=instance.values,
         eta=instance.eta,
         gamma=instance.gamma,
-        scale=instance.scale,  # type: ignore[arg-type]
+        scale=instance.scale,
     )
 
 
@@ -146,7 +146,7 @@ class Cell:
     """An instance, a compressor with its parameters, a budget: what one point of a curve plays.
 
     Attributes:
-        target: as on the command line (a catalog name, ``module:Class``, ``path/to/file.py:Class``).
+        target: as on the command line: a catalog name, ``module:Class``, ``path/file.py:Class``.
         params: keyword parameters of the compressor, as sorted pairs of plain data.
         budget: a fraction of the 16-bit cache, in (0, 2]; None for as much as it likes.
         batch_size: messages in a batch.

@@ -73,7 +73,7 @@ def namespaces_available() -> bool:
 
 
 def default_isolation(builtin: bool) -> str:
-    """Return what a target is played in unless told otherwise: our own code inline, all else not."""
+    """Return the isolation a target gets unless told otherwise: inline for our own code only."""
     if builtin:
         return "inline"
     return "namespaces" if namespaces_available() else "process"

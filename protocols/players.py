@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compressors.contract import Float32, Shape
-from ..errors import BudgetTooSmall
+from ..errors import BudgetTooSmall, KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
@@ -171,7 +171,8 @@ def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
     try:
         array = np.asarray(outputs)
     except Exception as exc:
-        raise PlayerFault(f"next_outputs returned a {type(outputs).__name__}: {exc}.") from exc
+        kind = type(outputs).__name__
+        raise PlayerFault(f"next_outputs returned a {kind}, no array: it must be {wanted}.") from exc
     if array.shape != (rows, d_v):
         shape = ", ".join(map(str, array.shape))
         raise PlayerFault(f"next_outputs returned {array.dtype}[{shape}]: it must be {wanted}.")
@@ -218,10 +219,10 @@ def one_line(text: str, limit: int = _SENTENCE) -> str:
 def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
     """Return one sentence for an exception, with the plug-in's own line where there is one.
 
-    The line is the deepest frame inside ``folder`` (the plug-in's), else the deepest outside this
+    Our own errors are sentences already. The line is the deepest frame inside ``folder`` (the plug-in's), else the deepest outside this
     package, else the deepest.
     """
-    if isinstance(exc, PlayerFault):
+    if isinstance(exc, PlayerFault | KVBarrierError):
         return one_line(f"{role}: {exc}")
     frames = traceback.extract_tb(exc.__traceback__)
     where = f" ({_place(frames, folder)})" if frames else ""

@@ -41,7 +41,7 @@ def become_subreaper() -> bool:
 
 def children(pid: int) -> set[int]:
     """Return the living and the zombie children of a process, from /proc."""
-    found = set()
+    found: set[int] = set()
     if not os.path.isdir("/proc/self"):
         return found
     for name in os.listdir("/proc"):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,8 +115,8 @@ class Place:
 
     @classmethod
     def prepare(cls, role: str, isolation: str, limits: Limits) -> Place:
-        """Choose a private folder (it is made now) and write the command line."""
-        private = tempfile.mkdtemp(prefix="kvbarrier-")
+        """Choose a private folder, which is made when the player starts; write the command line."""
+        private = os.path.join(tempfile.gettempdir(), f"kvbarrier-{secrets.token_hex(8)}")
         words = (role, isolation, private, str(limits.memory_bytes))
         command = (sys.executable, "-P", "-m", __package__ + ".player", *words)
         return cls(role, private, command, environment(private))
@@ -166,6 +167,9 @@ class HostSeat:
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
         self._stop()
+        if self._words is not None:
+            self._words.close()
+            self._words = None
         shutil.rmtree(self.place.private, ignore_errors=True)
         return self._trouble[0] if self._trouble else None
 
@@ -173,10 +177,13 @@ class HostSeat:
 
     def _start(self) -> dict[str, Any]:
         """Start the supervisor and open the game; return the host's first frame."""
-        os.makedirs(self.place.private, mode=0o700, exist_ok=True)
+        shutil.rmtree(self.place.private, ignore_errors=True)
+        os.mkdir(self.place.private, 0o700)
         down, ours_down = os.pipe()
         ours_up, up = os.pipe()
-        self._words = tempfile.TemporaryFile()
+        if self._words is not None:
+            self._words.close()
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in leave)
         try:
             self._process = subprocess.Popen(
                 self.place.command,
@@ -196,7 +203,8 @@ class HostSeat:
         try:
             return self._exchange(opening, _IMPORT_SECONDS + self.limits.seconds)
         except PlayerFault as fault:
-            return {"error": "PluginFailure", "text": f"{fault} {self._last_words()}".strip()}
+            text = f"The compressor cannot be imported: {fault} {self._last_words()}".strip()
+            return {"error": "PluginFailure", "text": text}
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
@@ -252,12 +260,6 @@ class HostSeat:
         self._words.seek(0)
         lines = self._words.read(1 << 16).decode(errors="replace").strip().splitlines()
         return players.one_line(lines[-1]) if lines else ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.leave()
 
 
 def _revive(said: dict[str, Any]) -> errors.KVBarrierError:

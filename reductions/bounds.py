@@ -32,7 +32,8 @@ def binary_entropy(p: float) -> float:
     """
     if not 0 <= p <= 1:
         raise BadInput(f"A probability lies in [0, 1], not {p:g}.")
-    return 1 - fano_rate(p)
+    q = min(p, 1 - p)
+    return _low_entropy(q) if q < 0.25 else 1 - _deficit(1 - 2 * q)
 
 
 def _deficit(u: float) -> float:
@@ -81,7 +82,7 @@ def error_floor(rate: float) -> float:
             if step <= 2e-16 * p:
                 break
         return p
-    u = min(1.0 - 2**-52, math.sqrt(2 * _LN2 * rate))
+    u = math.sqrt(2 * _LN2 * rate)
     for _ in range(100):
         step = (_deficit(u) - rate) * _LN2 / math.atanh(u)
         u -= step
@@ -122,13 +123,13 @@ def log2_ball(N: int, k: int) -> float:
     if 2 * k >= N:
         rest = log2_ball(N, N - k - 1) - N
         return N + math.log1p(-(2.0**rest)) / _LN2
-    total = ratio = 1.0
+    tail = ratio = 1.0
     for j in range(1, k + 1):
         ratio *= (k - j + 1) / (N - k + j)
-        total += ratio
-        if ratio < 1e-17 * total:
+        tail += ratio
+        if ratio < 1e-17 * tail:
             break
-    return log2_binomial(N, k) + math.log2(total)
+    return log2_binomial(N, k) + math.log2(tail)
 
 
 def no_hypercompression(N: int, m: float, k: int) -> float:
@@ -190,7 +191,9 @@ def index_bound_bits(secret_bits: float, success: float = 0.9) -> float:
     (531.0, 81.7)
     """
     if not 0.5 <= success <= 1:
-        raise BadInput(f"success must lie in [1/2, 1], not {success:g}: at 1/2 a coin does as well.")
+        raise BadInput(
+            f"success must lie in [1/2, 1], not {success:g}: at 1/2 a coin does as well."
+        )
     return secret_bits * fano_rate(1 - success)
 
 

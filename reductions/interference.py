@@ -1,18 +1,18 @@
 """Interference S_i(C) and the smallest query scale C at which every key stands out.
 
-Bob's query C k_i gives token l the weight e^{C<k_l,k_i>}. What the other tokens can add to token i's
-output is at most S_i(C) = sum_{l != i} e^{C<k_l,k_i>}. Everything is measured against token i's own
-weight, so nothing overflows:
+Bob's query C k_i gives token l the weight e^{C<k_l,k_i>}. What the other tokens can add to token
+i's output is at most S_i(C) = sum_{l != i} e^{C<k_l,k_i>}. Everything is measured against token
+i's own weight, so nothing overflows:
 
     S'_i(C) = e^{-C|k_i|^2} S_i(C) = sum_{l != i} e^{C g_li},   g_li = <k_l,k_i> - |k_i|^2 ("gap").
 
 Each margin condition (``margins``) has the form f_i(C) := S'_i(C) + w e^{-C|k_i|^2} < bound for all
-i, with 0 < bound <= 1 and w >= 0 the share of Bob's own zero token. Three facts make the scale easy
-(ours). f_i is a sum of exponentials in C, so it is convex. If every gap of i is negative it falls
-strictly to 0, and since f_i(0) >= n-1 >= bound there is one root, below which f_i >= bound and above
-which f_i < bound; Newton's method from the left of a root of a convex decreasing function climbs to
-it without overshooting. If some gap is >= 0 then f_i >= 1 >= bound at every C >= 0: no scale works,
-and the pair (i, l) is the reason. The tight scale is the largest of the n roots.
+i, with 0 < bound <= 1 and w >= 0 the share of Bob's own zero token. Three facts make the scale
+easy (ours). If every gap of i is negative, f_i falls strictly to 0, and since f_i(0) >= n-1 >=
+bound it has one root: f_i > bound below it, f_i < bound above. ln f_i is convex (a log-sum-exp of
+linear functions of C), and Newton's method on a convex decreasing function climbs from the left of
+its root to it without overshooting. If some gap is >= 0 then f_i >= 1 >= bound at every C >= 0: no
+scale works, and the pair (i, l) is the reason. The tight scale is the largest of the n roots.
 
 All of it is float64 arithmetic on the float32 rows that are sent, in blocks of rows.
 """
@@ -49,7 +49,7 @@ def _rows64(keys: KeySet | ArrayLike) -> Floats:
 
 
 def gap_blocks(queries: Floats, own: Indices, keys: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Yield blocks (rows, gaps): gaps[r, l] = <q_r, k_l> - <q_r, k_own(r)>, exactly 0 at l = own(r).
+    """Yield blocks (rows, gaps): gaps[r, l] = <q_r, k_l> - <q_r, k_own(r)>, 0 at l = own(r).
 
     ``queries`` float64[m, d], ``own`` int64[m] the key each query is after, ``keys`` float64[n, d].
     """
@@ -162,10 +162,11 @@ def closest_pair(keys: KeySet) -> tuple[int, int, float]:
     return i, l, math.fsum(terms)
 
 
-def _refuse_dominated(keys: KeySet) -> None:
+def separable_gap(keys: KeySet) -> float:
+    """The smallest |k_i|^2 - <k_l,k_i>, positive; NoScale naming the pair where there is none."""
     i, l, gap = closest_pair(keys)
     if gap < -_RESOLUTION * float(np.square(keys.rows[i], dtype=np.float64).sum()):
-        return
+        return -gap
     if np.array_equal(keys.rows[i], keys.rows[l]):
         raise NoScale(
             f"Keys {min(i, l)} and {max(i, l)} of {keys.name} (n = {keys.n}, d = {keys.d}) are "
@@ -188,7 +189,7 @@ def _root(gaps: Floats, weights: Floats | float, bound: float, start: float) -> 
         C, terms = 0.0, weights * np.ones_like(gaps)
     for _ in range(500):
         total = float(terms.sum())
-        # Newton on ln f: convex too (log-sum-exp), and much straighter than f far from the root
+        # on ln f, which is much straighter than f far from the root
         step = math.log(total / bound) * total / -float((terms * gaps).sum())
         C += step
         if step <= 4e-16 * C:
@@ -215,7 +216,7 @@ def tight_scale(keys: KeySet, bound: float, zero_token: float = 0.0) -> float:
         raise BadInput(f"tight_scale needs 0 < bound <= 1 and zero_token >= 0, not {bound:g}.")
     if keys.n < 2:
         raise BadInput("A scale needs at least two keys: with one there is nothing to confuse.")
-    _refuse_dominated(keys)
+    separable_gap(keys)
     if keys.spectrum is not None:
         gaps = np.append(keys.spectrum.gaps, -float(keys.spectrum.norm2))
         weights = np.append(keys.spectrum.multiplicities, zero_token)

@@ -16,7 +16,8 @@ from ..errors import BadInput
 from . import keys as key_sets
 from .bounds import compression_ratio_limit, index_bound_bits
 from .index import IndexReduction, closed_scale, paper_scale
-from .interference import coherence
+from .interference import coherence, max_deviation
+from .keys.base import KeySet
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Limit:
     coherence: float
     scale: float
     logit_range: float
-    closed_scale: float | None
+    closed_scale: float
     paper_scale: float | None
     success: float
     bits_per_number: float
@@ -74,9 +75,8 @@ def index_limit(
         raise BadInput(f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well.")
     key_set = key_sets.make(keys, n, d, keys_seed)
     reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)
-    rows = key_set.rows.astype(np.float64)
     bound = index_bound_bits(reduction.secret_bits, success)
-    mu = coherence(rows)
+    mu = coherence(key_set)
     return Limit(
         reduction="index",
         keys=keys,
@@ -88,9 +88,9 @@ def index_limit(
         gamma=gamma,
         coherence=mu,
         scale=reduction.scale,
-        logit_range=reduction.scale * float(np.max(np.sum(rows**2, axis=1))),
-        closed_scale=_closed(key_set.n, mu, values, eta),
-        paper_scale=_paper(rows, values, eta),
+        logit_range=reduction.scale * float(np.max(np.sum(key_set.rows.astype(np.float64) ** 2, axis=1))),
+        closed_scale=closed_scale(key_set.n, mu, eta, values=values, gamma=gamma),
+        paper_scale=_paper(key_set, values, eta),
         success=success,
         bits_per_number=1.0,
         secret_bits=reduction.secret_bits,
@@ -100,18 +100,11 @@ def index_limit(
     )
 
 
-def _closed(n: int, mu: float, values: str, eta: float | None) -> float | None:
-    return closed_scale(n, mu, eta) if eta is not None and values == "01" else None
-
-
-def _paper(rows: np.ndarray[Any, np.dtype[np.float64]], values: str, eta: float | None) -> float | None:
+def _paper(key_set: KeySet, values: str, eta: float | None) -> float | None:
+    """Theorem 8's scale (reconstructed), where its hypotheses hold."""
     if eta is None or values != "01":
         return None
-    eps = max(
-        float(np.abs(rows[start : start + 512] @ rows.T - np.eye(512, len(rows), start)[: len(rows) - start]).max())
-        for start in range(0, len(rows), 512)
-    )
     try:
-        return paper_scale(len(rows), eta, eps)
+        return paper_scale(key_set.n, eta, max_deviation(key_set))
     except BadInput:
         return None

@@ -1,8 +1,8 @@
 """The exact margin conditions of the Index reduction: when does token i's bit stand out? (ours)
 
 Bob appends the token (q, k, v) = (C k_i, 0, 0). Write a_i = C|k_i|^2 for token i's own score and
-S_i = sum_{l != i} e^{C<k_l,k_i>}. His own token adds e^0 = 1, so the denominator D_i = e^{a_i} + S_i
-+ 1 is public, and coordinate j of the exact output is
+S_i = sum_{l != i} e^{C<k_l,k_i>}. His own token adds e^0 = 1, so the denominator D_i = e^{a_i} +
+S_i + 1 is public, and coordinate j of the exact output is
 
     o_j = (x_ij e^{a_i} + sum_{l != i} x_lj e^{C<k_l,k_i>}) / D_i,    x the *values*.
 
@@ -12,8 +12,8 @@ As the other tokens range over all contents, the extreme exact outputs are
     values {-1,1}:   x_ij = -1: at most (S_i - e^{a_i})/D_i;  x_ij = 1: at least (e^{a_i} - S_i)/D_i
 
 and both extremes are attained (context all 1, all 0; all +1, all -1). An algorithm may move the
-output by a factor within 1 +- eta, or by at most gamma. So one threshold on o_j decodes x_ij against
-every context and every allowed error **iff** the moved extremes do not meet:
+output by a factor within 1 +- eta, or by at most gamma. So one threshold on o_j decodes x_ij
+against every context and every allowed error **iff** the moved extremes do not meet:
 
     M01  {0,1},  (1 +- eta):  (1+eta) S_i < (1-eta) e^{a_i}      i.e.  e^{a_i} > rho S_i
     M+-  {-1,1}, (1 +- eta):  a factor in [1-eta, 1+eta], eta < 1, keeps the sign: e^{a_i} > S_i
@@ -22,7 +22,7 @@ every context and every allowed error **iff** the moved extremes do not meet:
 
 with rho = (1+eta)/(1-eta). Dividing by e^{a_i}, with S' = e^{-a_i} S_i, all four read
 
-    demand_i := factor S'_i + zero_factor e^{-a_i} < 1                                            (1)
+    demand_i := factor S'_i + zero_factor e^{-a_i} < 1                                           (1)
 
     M01: rho, 0     M+-: 1, 0     A01: (1+2 gamma)/(1-2 gamma), 2 gamma/(1-2 gamma)
     A+-: (1+gamma)/(1-gamma), gamma/(1-gamma)
@@ -101,15 +101,15 @@ class Condition:
             return np.asarray((1 + interference) / (2 * total))
         return np.zeros_like(total)
 
-    def closed_scale(self, n: int, gap: float, norm2: float = 1.0) -> float:
-        """A sufficient scale when every <k_l,k_i> <= |k_i|^2 - gap and |k_i|^2 >= norm2.
+    def closed_scale(self, n: int, gap: float, norm2: float = 1.0, bound: float = 1.0) -> float:
+        """A sufficient scale when every <k_l,k_i> <= |k_i|^2 - gap and |k_i|^2 >= norm2 > 0.
 
         S'_i <= (n-1) e^{-C gap} and e^{-a_i} <= e^{-C norm2}, so with g = min(gap, norm2) (g = gap
-        where zero_factor = 0) the demand is at most (factor (n-1) + zero_factor) e^{-C g}, which is
-        1 at the value returned: (1) holds for every larger C. NoScale-free: needs gap, norm2 > 0.
+        where zero_factor = 0) the demand is at most (factor (n-1) + zero_factor) e^{-C g}. That is
+        ``bound`` at the value returned, and less at every larger C.
         """
         g = min(gap, norm2) if self.zero_factor > 0 else gap
-        return math.log(self.factor * (n - 1) + self.zero_factor) / g
+        return math.log((self.factor * (n - 1) + self.zero_factor) / bound) / g
 
 
 def condition(values: str, eta: float | None, gamma: float | None) -> Condition:
@@ -133,16 +133,18 @@ def condition(values: str, eta: float | None, gamma: float | None) -> Condition:
                 f"The theorem's hypothesis is a (1 +- eta)-approximation with eta < 1 (eta = 0: "
                 f"exact), not eta = {eta:g}: choose eta in [0, 1)."
             )
-        return Condition("M01", eta, (1 + eta) / (1 - eta), 0.0) if values == "01" else Condition(
-            "M+-", eta, 1.0, 0.0
+        return (
+            Condition("M01", eta, (1 + eta) / (1 - eta), 0.0)
+            if values == "01"
+            else Condition("M+-", eta, 1.0, 0.0)
         )
     assert gamma is not None
     limit, constant = (0.5, "1/2") if values == "01" else (1.0, "0")
     if not 0 <= gamma < limit:
         raise BadInput(
-            f"With values {values} the hypothesis is gamma < {limit:g}, because the constant answer "
-            f"{constant} is within {limit:g} of every output: choose gamma in [0, {limit:g}), "
-            f"not {gamma:g}."
+            f"With values {values} the hypothesis is gamma < {limit:g}, because the constant "
+            f"answer {constant} is within {limit:g} of every output: choose gamma in "
+            f"[0, {limit:g}), not {gamma:g}."
         )
     g = 2 * gamma if values == "01" else gamma
     if 1 - g < 8 * FLOAT32_SLACK:

@@ -7,8 +7,9 @@ s_i >= C(1-eps) and |s_l| <= C eps, (12)-(15) say for values {0,1}
     x_ij = 0:  o_j <= delta = n e^{C eps} / (e^{C(1-eps)} + n e^{C eps})
     x_ij = 1:  o_j >= Delta = e^{C(1-eps)} / (e^{C(1-eps)} + n e^{C eps}).
 
-A note on (14)-(15) as reconstructed: the true denominator contains Bob's own weight 1 beside the n-1
-other tokens; since C eps >= 0 it is at most e^{C eps}, so n of them bound both.
+The denominator contains Bob's own weight 1 beside the n-1 other tokens. For a 1 bit, 1 <= e^{C eps}
+makes that at most n e^{C eps}; for a 0 bit the bound grows with the others' total weight, so n in
+place of n-1 does no harm.
 
 (16): delta < Delta iff C(1-2 eps) > ln n. Theorem 8: (1+eta) delta < (1-eta) Delta iff
 C(1-2 eps) > ln(rho n), satisfied by C = ln(rho (n+1)) / (1 - 2 eps), the paper's choice. All need

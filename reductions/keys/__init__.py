@@ -1,4 +1,4 @@
-"""Public key sets: which vectors carry the index, and what is known exactly about their Gram matrix.
+"""Public key sets: the vectors that carry the index, and their exact Gram spectra where known.
 
 ===========  ==================================================  =====================  ============
 name         keys                                                largest n              coherence
@@ -42,7 +42,7 @@ def default_n(name: str, d: int) -> int:
     (4096, 16, 512)
     """
     _check(name, d)
-    return {"kerdock": d * d, "hypercube": min(512, 2**d)}.get(name, 512)
+    return int({"kerdock": d * d, "hypercube": min(512, 2**d)}.get(name, 512))
 
 
 def make(name: str, n: int | None, d: int, seed: int = 0) -> KeySet:
@@ -59,11 +59,13 @@ def make(name: str, n: int | None, d: int, seed: int = 0) -> KeySet:
     n = default_n(name, d) if n is None else n
     if not isinstance(n, numbers.Integral) or n < 1:
         raise BadInput(f"The number of keys n must be a positive integer, not {n}.")
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise BadInput(f"The key seed must be an integer >= 0, not {seed}.")
     n, d = int(n), int(d)
     if name in ("jl", "jl-raw"):
         from .jl import gaussian_keys
 
-        return KeySet(name, d, seed, gaussian_keys(n, d, seed, normalise=name == "jl"))
+        return KeySet(name, d, seed, gaussian_keys(n, d, int(seed), normalise=name == "jl"))
     if name == "hypercube":
         from .hypercube import hypercube_keys
 

@@ -24,5 +24,5 @@ def gaussian_keys(n: int, d: int, seed: int, *, normalise: bool) -> NDArray[np.f
     True
     """
     draw = np.random.Generator(np.random.Philox(seed)).standard_normal((n, d))
-    lengths = np.sqrt((draw * draw).sum(axis=1, keepdims=True)) if normalise else np.sqrt(float(d))
-    return (draw / lengths).astype(np.float32)
+    draw /= np.sqrt((draw * draw).sum(axis=1, keepdims=True)) if normalise else np.sqrt(float(d))
+    return draw.astype(np.float32)

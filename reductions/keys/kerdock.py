@@ -6,8 +6,8 @@ in F and e a bit. For s in F, a in GF(2)^m and a bit c, the key (s, c, a) is
     k(x) = (-1)^{Q_s(x) + a.x + c} / sqrt(d),
     Q_s(z, e) = sum_{i=1}^{(m-2)/2} Tr((sz)^{2^i+1}) + e Tr(sz).
 
-Row l has s = l div 2d, c = (l mod 2d) div d, a = l mod d. The first d rows are a Hadamard basis, the
-next d their negatives, and so on; whole blocks of 2d rows (one s) see the same spectrum.
+Row l has s = l div 2d, c = (l mod 2d) div d, a = l mod d. The first d rows are a Hadamard basis,
+the next d their negatives, and so on; whole blocks of 2d rows (one s) see the same spectrum.
 
 Why. Write t = (m-2)/2, so |F| = 2^k with k = 2t+1 odd. Since Tr(y y'^{2^i}) = Tr(y' y^{2^{k-i}}),
 the bilinear form of T(y) = sum_{i=1}^{t} Tr(y^{2^i+1}) is Tr(y' sum_{i=1}^{k-1} y^{2^i}) =
@@ -20,8 +20,8 @@ e' gives Tr(sz) = Tr(s'z) =: r; then z' gives r(s+s') + (s+s')^2 z + e(s+s') = 0
 a bit; its trace is r+e because k is odd, and is 0, so r = e, z = 0, hence r = 0, e = 0. So the form
 is nonsingular, and (sum_x (-1)^{(Q_s+Q_s')(x) + a.x})^2 = sum_y (-1)^{(Q_s+Q_s')(y) + a.y}
 sum_x (-1)^{B(x,y)} = 2^m: two keys with different s have inner product +-1/sqrt(d), and flipping c
-flips the sign, so each sign occurs d times in every other block of 2d. Two keys with the same s have
-inner product 0, or -1 when only c differs.
+flips the sign, so each sign occurs d times in every other block of 2d. Two keys with the same s
+have inner product 0, or -1 when only c differs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,215 @@
+"""``kvbarrier attack``: play the game against one target and say what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import BadInput
+from . import options
+from .render import number, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from ..experiments.attack import Report
+    from ..experiments.comparison import RegressReport
+    from ..experiments.results import Results
+    from ..protocols.isolation import Limits
+
+IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
+
+
+@click.command(name="attack")
+@click.argument("target")
+@options.game_options
+@click.option("--budget", "budgets", multiple=True,
+              help="Memory as a fraction of the 16-bit cache, up to 2; repeat or separate by commas."
+                   "  [default: 1/64,1/32,...,1]")
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor.")
+@click.option("--sweep", "sweeps", multiple=True, metavar="NAME=V1,V2",
+              help="Several values of a parameter; several sweeps are crossed.")
+@click.option("--messages", type=click.IntRange(1), help="Play exactly so many messages.  [default: until "
+              "decided, at most 256]")
+@click.option("--isolation", type=click.Choice(["auto", "inline", "process", "namespaces"]),
+              default="auto", show_default=True, help="How Alice and Bob are kept apart.")
+@click.option("--timeout", type=float, default=60.0, show_default=True,
+              help="Seconds that a player may take for one message.")
+@click.option("--memory", type=float, default=4.0, show_default=True, help="GiB that a player may take.")
+@click.option("--workers", type=click.IntRange(1), help="Batches played at once.  [default: 1 inline, else "
+              "one a core]")
+@click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
+@click.option("--resume", type=click.Path(dir_okay=False, path_type=Path),
+              help="Keep the results in this CSV file, and go on from what it holds.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+              help="Write results.csv, verdict.json and plot.png into this folder; goes on as --resume does.")
+@click.option("--gate", "gates", multiple=True, metavar="EXPR",
+              help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25".')
+@click.option("--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Replay this earlier results file with today's code and fail if a count is worse.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    target: str, budgets: tuple[str, ...], params: tuple[str, ...], sweeps: tuple[str, ...],
+    gates: tuple[str, ...], resume: Path | None, out: Path | None, baseline: Path | None,
+    isolation: str, timeout: float, memory: float, messages: int | None, workers: int | None,
+    cluster: str | None, as_json: bool, **game: Any,
+) -> int:
+    """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or name?param=value.
+
+    Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
+    reads the bits back. Each budget is one point: charged bits against wrong bits.
+    """
+    from ..compressors.targets import parse_value
+    from ..experiments.attack import BUDGETS, attack
+    from ..experiments.gates import parse_gate
+    from ..protocols.isolation import Limits
+
+    parsed_gates = [parse_gate(text) for text in gates]
+    sweep = {name: tuple(parse_value(v) for v in values.split(","))
+             for name, values in options.pairs(sweeps, "--sweep").items()}
+    limits = Limits(timeout, _memory(memory))
+    with _store(resume, out) as store, options.progress("attack") as tick:
+        report = attack(
+            target,
+            instance=options.instance(game),
+            store=store,
+            workers=workers,
+            cluster=cluster,
+            progress=lambda step: tick(target, step.done, step.most),
+            budgets=options.budgets(budgets) if budgets else BUDGETS,
+            params={k: parse_value(v) for k, v in options.pairs(params, "--param").items()},
+            sweep=sweep,
+            messages=messages,
+            isolation=None if isolation == "auto" else isolation,
+            limits=limits,
+        )
+    document = report.as_dict()
+    failures = [line for gate in parsed_gates for line in gate.judge(report.points)]
+    if baseline is not None:
+        comparison = _against(baseline, target, isolation, limits, workers)
+        moved = [f"{c.compressor} budget={c.budget}: {c.failure}" for c in comparison.failures]
+        document["baseline"] = {"messages": comparison.messages, "moved": moved}
+        failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
+    if out is not None:
+        _write(out, report, document)
+    if as_json:
+        print_json(document)
+    else:
+        _print(report)
+    for failure in failures:
+        say(f"gate failed: {failure}")
+    return _exit_code(report, failures, resume or (out and out / "results.csv"))
+
+
+def _memory(gib: float) -> int:
+    if not 0 < gib < 1 << 20:
+        raise BadInput(f"--memory {gib:g} GiB is no memory limit: give a positive number of GiB.")
+    return int(gib * (1 << 30))
+
+
+@contextmanager
+def _store(resume: Path | None, out: Path | None) -> Iterator[Results]:
+    from ..experiments.results import Results, ResultsFile
+
+    if resume is not None and out is not None:
+        raise BadInput("give --resume FILE or --out DIR, not both: --out keeps its own results.csv.")
+    path = resume or (out / "results.csv" if out else None)
+    if path is None:
+        yield Results()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ResultsFile(path) as store:
+        yield store
+
+
+def _against(
+    baseline: Path, target: str, isolation: str, limits: Limits, workers: int | None
+) -> RegressReport:
+    from ..experiments.executors import make_executor
+    from ..experiments.replay import compare_with_baseline
+    from ..experiments.results import read_results
+
+    chosen = None if isolation == "auto" else isolation
+    with make_executor(workers or 1, "process") as executor:
+        return compare_with_baseline(
+            read_results(baseline), target, executor=executor, isolation=chosen, limits=limits
+        )
+
+
+def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
+    import json
+
+    from ..figures import error_vs_memory
+
+    (out / "verdict.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    if report.points:
+        error_vs_memory.draw(report.points, out / "plot.png")
+    say(f"wrote {out / 'results.csv'}, verdict.json and plot.png")
+
+
+def _print(report: Report) -> None:
+    from ..experiments.report import budget_text, series_label
+
+    columns = ["budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
+               "messages"]  # fmt: skip
+    for label in dict.fromkeys(series_label(point) for point in report.points):
+        points = [point for point in report.points if series_label(point) == label]
+        first = points[0]
+        rows = [_row(point, budget_text(point["budget"])) for point in points]
+        print_table(
+            f"{label}: Index game, {first['keys']} keys, n = {first['n']}, d = {first['d']}, "
+            f"C = {first['scale']:.3f}, {first['isolation']}", columns, rows,
+            caption="M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. "
+                    "floor: no algorithm at this M/N has a smaller error.",
+        )  # fmt: skip
+    _print_notes(report)
+
+
+def _row(point: dict[str, Any], budget: str) -> list[str]:
+    error, guarantee = point["bit_error"], point["guarantee"]["verdict"]
+    ratio = point["compression_ratio"]
+    return [
+        budget + (" (over)" if point["over_budget"] else ""),
+        number(point["bits_per_secret_bit"]),
+        "-" if ratio is None else f"{ratio:.2f}x",
+        f"{error['estimate']:.4f}",
+        f"{error['low']:.4f} to {error['high']:.4f}",
+        f"{point['error_floor']:.4f}",
+        point["ledger"]["verdict"],
+        guarantee if guarantee != "broken" else f"broken (age {point['guarantee']['worst_bucket']})",
+        str(point["messages"]) + (f", {point['failed']} failed" if point["failed"] else ""),
+    ]
+
+
+def _print_notes(report: Report) -> None:
+    for gap in report.gaps:
+        say(f"gap: {gap.sentence}")
+    for sentence in report.failures()[:5]:
+        say(f"failed: {sentence}")
+    if any(point["over_budget"] for point in report.points):
+        say("over: the message was larger than the budget allows; the point stands at its real memory.")
+    verdicts = {point["guarantee"]["verdict"] for point in report.points}
+    if "not-broken" in verdicts:
+        say("not-broken means: on this reduction, at this scale, for random secrets.")
+    if report.impossible:
+        say("impossible: no message of this length does this well; there is a hidden channel, or a bug of ours.")
+
+
+def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
+    if report.impossible:
+        path = kept or Path(IMPOSSIBLE_FILE)
+        if kept is None:
+            from ..experiments.results import write_results
+
+            write_results(path, [row for outcome in report.outcomes for row in outcome.rows])
+        for index in report.family["named"] or range(len(report.points)):
+            row = [o for o in report.outcomes if o.rows][index].rows[0]
+            say(f"replay it:  kvbarrier replay {path} {row.cell} {row.batch}")
+        return 4
+    if any(point["failed"] for point in report.points):
+        return 3
+    return 1 if failures else 0
+
+

@@ -1,0 +1,106 @@
+"""``kvbarrier experiments``: run, draw, and end with the table of claims."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from . import options
+from .listing import _experiments
+from .render import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from ..experiments.experiment import Claim, Judgement
+
+CLAIMS = "claims.csv"
+
+
+@click.group(name="experiments", invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
+    """Regenerate every experiment and figure, and end with the table of claims.
+
+    Without a subcommand: run all, at the quick scale.
+    """
+    if ctx.invoked_subcommand is None:
+        ctx.exit(ctx.invoke(run, names=("all",), scale="quick", out=None, resume=True,
+                            workers=None, cluster=None, as_json=False))  # fmt: skip
+
+
+@command.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def list_(as_json: bool) -> None:
+    """List the experiments with their claims."""
+    rows = _experiments()
+    if as_json:
+        print_json({"schema": 1, "experiments": rows})
+        return
+    print_table("experiments", list(rows[0]), [list(row.values()) for row in rows])
+
+
+@command.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True,
+              help="Sizes: minutes, or the paper's.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder of tables and pictures.  [default: results/SCALE]")
+@click.option("--resume/--fresh", "resume", default=True, show_default=True,
+              help="Go on from what the folder holds, or start anew.")
+@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@click.option("--cluster", help="Address of a dask scheduler to submit the work to.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def run(
+    names: tuple[str, ...], scale: Literal["quick", "full"], out: Path | None, resume: bool,
+    workers: int | None, cluster: str | None, as_json: bool,
+) -> int:
+    """Run experiments by name, or all of them. What is there already is not run again."""
+    from ..experiments.executors import make_executor
+    from ..experiments.experiment import Run
+    from ..experiments.registry import NAMES, get
+    from ..figures.registry import draw
+
+    chosen = [get(name) for name in (NAMES if "all" in names else dict.fromkeys(names))]
+    folder = out or Path("results") / scale
+    if not resume:
+        _forget(folder)
+    judged: list[tuple[Claim, Judgement]] = []
+    with (
+        make_executor(workers or os.cpu_count() or 1, "inline", cluster) as executor,
+        options.progress("experiments") as tick,
+    ):
+        for experiment in chosen:
+            say(f"{experiment.name}: {experiment.title}")
+            experiment.run(Run(folder, scale, executor, tick))
+            picture = draw(experiment.name, folder)
+            say(f"  {picture}")
+            judged += [(claim, claim.check(folder)) for claim in experiment.claims]
+    rows = [
+        {"claim": claim.name, "statement": claim.statement, "source": claim.source,
+         "verdict": judgement.verdict, "evidence": judgement.evidence}
+        for claim, judgement in judged
+    ]  # fmt: skip
+    _write_claims(folder / CLAIMS, rows)
+    if as_json:
+        print_json({"schema": 1, "folder": str(folder), "claims": rows})
+    else:
+        print_table("claims", ["claim", "statement", "source", "verdict", "evidence"],
+                    [list(row.values()) for row in rows])  # fmt: skip
+    return 1 if any(row["verdict"] == "fails" for row in rows) else 0
+
+
+def _forget(folder: Path) -> None:
+    for path in [*folder.glob("*.csv"), *folder.glob("*.png")]:
+        path.unlink()
+
+
+def _write_claims(path: Path, rows: list[dict[str, str]]) -> None:
+    from ..experiments.experiment import replaced
+
+    with replaced(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

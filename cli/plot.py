@@ -1,0 +1,32 @@
+"""``kvbarrier plot``: error against memory from results files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import BadInput
+from .render import say
+
+
+@click.command(name="plot")
+@click.argument("files", nargs=-1, required=True,
+                type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("plot.png"),
+              show_default=True, help="The picture to write (PNG).")
+@click.option("--title", help="The title.  [default: the instance]")
+def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
+    """Draw error against memory from results FILES (of attack --resume or --out), merged."""
+    from ..experiments.report import points_of, series_label
+    from ..experiments.results import read_results
+    from ..experiments.rows import union
+    from ..figures import error_vs_memory
+
+    if out.suffix != ".png":
+        raise BadInput(f"{out} is not a PNG: give --out a name that ends in .png.")
+    points = points_of(union(*[read_results(file) for file in files]))
+    if not points:
+        raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
+    error_vs_memory.draw([p | {"series": series_label(p)} for p in points], out, title=title)
+    say(f"wrote {out}: {len(points)} points")

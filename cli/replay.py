@@ -1,0 +1,52 @@
+"""``kvbarrier replay``: play one batch of a results file again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..errors import BadInput, did_you_mean
+from .render import print_json, print_table, say
+
+
+@click.command(name="replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("cell")
+@click.argument("batch", type=click.IntRange(0))
+@click.option("--target", help="Where the plug-in lies, if it is a file; a row holds only its name.")
+@click.option("--isolation", type=click.Choice(["inline", "process", "namespaces"]),
+              help="Play it in another isolation than the row's.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(
+    file: Path, cell: str, batch: int, target: str | None, isolation: str | None, as_json: bool
+) -> int:
+    """Play BATCH of CELL (an id, or the start of one) in FILE again, and compare it with its row.
+
+    The same key gives the same secrets and the same coins: equal counts are a matter of course for
+    a deterministic compressor, and where they differ the message is named.
+    """
+    from ..experiments.replay import replay
+    from ..experiments.results import read_results
+
+    rows = read_results(file)
+    ids = sorted({row.cell for row in rows if row.cell.startswith(cell)})
+    if len(ids) != 1:
+        known = {row.cell for row in rows}
+        hint = f" It fits {', '.join(ids)}." if ids else did_you_mean(cell, known)
+        raise BadInput(f"{file} has no single cell '{cell}'.{hint}")
+    found = [row for row in rows if row.cell == ids[0] and row.batch == batch]
+    if not found:
+        batches = sorted(row.batch for row in rows if row.cell == ids[0])
+        raise BadInput(f"cell {ids[0]} has no batch {batch}: it has {batches[0]} to {batches[-1]}.")
+    result = replay(found[-1], target=target, isolation=isolation)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        print_table(
+            f"{found[-1].compressor}, batch {batch}, {result.isolation}",
+            ["message", "wrong then", "wrong now", "charged then", "charged now", "failed now"],
+            result.table(),
+        )
+        say("equal" if result.equal else f"different at messages {result.different}")
+    return 0 if result.equal else 1

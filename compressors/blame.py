@@ -1,0 +1,73 @@
+"""Whose fault it was: an exception in somebody's plug-in, told with their line and their frames.
+
+Our own frames help nobody there; a message of one sentence and their part of the traceback do.
+"""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from ..errors import PluginFailure
+
+_HOUSE = Path(__file__).resolve().parent.parent
+_ROOMS = ("reductions", "compressors", "protocols", "experiments", "figures", "cli")
+
+
+def is_ours(filename: str) -> bool:
+    """Whether a frame's file is this package's, or Python's own machinery of imports."""
+    if filename.startswith("<frozen "):
+        return True
+    try:
+        parts = Path(filename).resolve().relative_to(_HOUSE).parts
+    except ValueError:
+        return False
+    # In a checkout the virtual environment, the tests and the examples lie in the house too.
+    return len(parts) == 1 or parts[0] in _ROOMS
+
+
+def their_frames(error: BaseException) -> traceback.StackSummary:
+    """The frames of the traceback that are not ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return traceback.StackSummary.from_list([f for f in frames if not is_ours(f.filename)])
+
+
+def their_traceback(error: BaseException) -> str:
+    """Their frames and the exception, as Python prints them; without frames the exception alone."""
+    frames = their_frames(error)
+    lines = ["Traceback (most recent call last):\n", *frames.format()] if frames else []
+    return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
+
+
+def their_line(error: BaseException, file: str | None = None) -> str | None:
+    """``"cache.py, line 12"``: the deepest frame in ``file``, else the deepest that is theirs."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}, line {error.lineno}"
+    frames = their_frames(error)
+    inside = [frame for frame in frames if frame.filename == file]
+    for frame in reversed(inside or frames):
+        return f"{Path(frame.filename).name}, line {frame.lineno}"
+    return None
+
+
+def blame(error: BaseException, what: str, file: str | None = None) -> PluginFailure:
+    """Return the PluginFailure for an exception of theirs; ``what`` was being done meanwhile.
+
+    ``detail`` is their traceback. A failure that is told already is passed on as it is.
+    """
+    if isinstance(error, PluginFailure):
+        return error
+    text = " ".join(_text(error).split())
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    line = their_line(error, file)
+    where = f" ({line})" if line else ""
+    return PluginFailure(f"{what} raised {reason.rstrip('.')}{where}.", their_traceback(error))
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return error.msg
+    try:
+        return str(error)
+    except Exception:
+        return ""

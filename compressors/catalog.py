@@ -1,0 +1,150 @@
+"""What ships with kvbarrier: the baselines, and the controls whose results are known beforehand.
+
+Only names and words here; a compressor's module is imported when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from ..errors import BadInput, did_you_mean
+from .contract import Compressor
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One compressor that ships with us.
+
+    Attributes:
+        name: as on the command line.
+        module, cls: where it is, in this package.
+        summary: what it keeps, in a line.
+        source: who it is by, or what it controls.
+        params: its parameters, each with its meaning and default.
+        budgets: which budgets make sense for it.
+        knows_keys: it reads the game's public keys.
+        control: its result is known beforehand, so it tests the game and not itself.
+    """
+
+    name: str
+    module: str
+    cls: str
+    summary: str
+    source: str
+    budgets: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    knows_keys: bool = False
+    control: bool = False
+
+    def load(self) -> type[Compressor]:
+        """Import its class."""
+        module = importlib.import_module(f".{self.module}", __package__)
+        return cast(type[Compressor], getattr(module, self.cls))
+
+
+_EVICTS = "any; at 1 nothing is lost"
+_DTYPE = "number format of the stored rows, 'bfloat16' or 'float32' (default float32)"
+
+_ENTRIES = (
+    CatalogEntry(
+        name="exact",
+        module="exact",
+        cls="Exact",
+        summary="the whole cache, exact attention",
+        source="the definition (Haris & Onak 2025, eq. 1-2)",
+        budgets="1 in a 16-bit format, 2 in float32",
+    ),
+    CatalogEntry(
+        name="sliding-window",
+        module="sliding_window",
+        cls="SlidingWindow",
+        summary="the last tokens that fit the budget",
+        source="Beltagy, Peters, Cohan 2020, Longformer",
+        budgets=_EVICTS,
+    ),
+    CatalogEntry(
+        name="streaming-llm",
+        module="streaming_llm",
+        cls="StreamingLLM",
+        summary="the first few tokens (attention sinks) and the last ones",
+        source="Xiao et al. 2024, Efficient Streaming Language Models with Attention Sinks",
+        budgets=_EVICTS,
+    ),
+    CatalogEntry(
+        name="reservoir",
+        module="reservoir",
+        cls="Reservoir",
+        summary="a uniform random sample of the tokens, by public coins",
+        source="Vitter 1985, Random Sampling with a Reservoir",
+        budgets=_EVICTS,
+    ),
+    CatalogEntry(
+        name="quantized",
+        module="quantized",
+        cls="Quantized",
+        summary="every token, at a few bits a number",
+        source="round to nearest between minimum and maximum, as in KIVI (Liu et al. 2024)",
+        budgets="1/16 (1 bit a number) to 1/2 (8 bits), scales besides",
+    ),
+    CatalogEntry(
+        name="lossless",
+        module="lossless",
+        cls="Lossless",
+        summary="every secret bit, and nothing else: no error at charged bits = secret bits",
+        source="control: the least memory of any errorless compressor (theory: H(x) = n d)",
+        budgets="from 1/32 at d_k = d_v: one bit of memory a secret bit",
+        knows_keys=True,
+        control=True,
+    ),
+    CatalogEntry(
+        name="zero",
+        module="zero",
+        cls="Zero",
+        summary="the empty message, every answer 0",
+        source="control: no memory, half of the bits wrong",
+        budgets="any",
+        control=True,
+    ),
+    CatalogEntry(
+        name="time-sharing",
+        module="time_sharing",
+        cls="TimeSharing",
+        summary="as many secret bits as the budget has, the first ones, and coins for the rest",
+        source="control: the line error = (1 - memory / secret bits) / 2",
+        budgets="up to 1/32 at d_k = d_v, where it becomes lossless",
+        knows_keys=True,
+        control=True,
+    ),
+    CatalogEntry(
+        name="covering-code",
+        module="covering_code",
+        cls="CoveringCode",
+        summary="the nearest codeword of a perfect code: less error than time sharing",
+        source="Shannon 1959 (rate distortion); Hamming 1950, Golay 1949",
+        budgets="from 0.6 (hamming) or 0.53 (golay) bits of memory a secret bit",
+        params={"code": "'golay' [23,12], error .1240, or 'hamming' [7,4], error 1/8; golay"},
+        knows_keys=True,
+        control=True,
+    ),
+)
+
+CATALOG: Mapping[str, CatalogEntry] = {one.name: one for one in _ENTRIES}
+
+
+def names() -> list[str]:
+    """All names, in the order of the catalog."""
+    return list(CATALOG)
+
+
+def entry(name: str) -> CatalogEntry:
+    """The entry of a name.
+
+    Raises:
+        BadInput: there is none; did you mean.
+    """
+    if name not in CATALOG:
+        raise BadInput(f"there is no compressor '{name}'.{did_you_mean(name, CATALOG)}")
+    return CATALOG[name]

@@ -1,0 +1,261 @@
+"""What a person names on the command line, made a factory of compressors.
+
+    exact                        a name from the catalog, or one that an installed package registers
+                                 under the entry-point group ``kvbarrier.compressors``
+    package.module:Class         importable, the working folder included
+    path/to/file.py:Class        a file; the folder it lies in is importable
+    path/to/file.py              the same, when one class or function there can be meant
+    engine:name                  from the entry-point group ``kvbarrier.engines``
+    ...?bits=4&window=8          parameters, on every form
+
+A function in place of the class is the two-function form: ``compress``, with the ``attend`` of the
+same module if it has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..errors import BadInput, PluginFailure, did_you_mean
+from . import catalog
+from .adapters import Factory, adapt
+from .blame import blame, is_ours
+from .contract import Compressor, Shape
+from .loading import load_file, load_module, source_files
+from .values import merge, parse_query
+
+COMPRESSORS_GROUP = "kvbarrier.compressors"
+ENGINES_GROUP = "kvbarrier.engines"
+_ROOT = Path(__file__).resolve().parent.parent
+# What every built-in runs on, besides the files of its own class.
+_FOUNDATIONS = (
+    "compressors/*_kernels.py",
+    "compressors/state*.py",
+    "compressors/packing.py",
+    "compressors/plain.py",
+    "reductions/attention*.py",
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A compressor that can be built anywhere from public things.
+
+    Attributes:
+        name: short, for tables: ``exact``, ``cache.py:Mine``, ``package.module:Class``.
+        text: the whole target less its parameters, with an absolute path: resolves to the same.
+        params: the plug-in's own parameters, sorted by name.
+        source: 16 hexadecimal digits: SHA-256 over the files that define the class or function,
+            and its distribution's version if it is installed. For what we ship, also over the
+            kernels beneath, so that an edit of a built-in is another source.
+        builtin: shipped by us.
+        folder: where the plug-in's file lies, for a plug-in that has one.
+        knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
+    """
+
+    name: str
+    text: str
+    params: Mapping[str, Any]
+    source: str
+    builtin: bool
+    folder: Path | None
+    knows_keys: bool
+    _factory: Factory = field(repr=False)
+
+    def factory(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> Compressor:
+        """Build one; ``params`` beside those of the target.
+
+        Raises:
+            BudgetTooSmall: it cannot live in the budget.
+            BadInput: it has no such parameter.
+            PluginFailure: its constructor raised.
+        """
+        joined = merge(self.params, params, self.text)
+        self._factory.check(joined)
+        return self._factory(shape, budget_bits, seed, public, **joined)
+
+
+def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
+    """Find what is named, import it and check the parameters' names.
+
+    ``params`` are joined with those of the text; words in them are read as numbers, true, false or
+    none where they look so.
+
+    Raises:
+        BadInput: there is no such file, module, class, name or parameter.
+        PluginFailure: the plug-in cannot be imported or lacks a method; ``detail`` has its
+            traceback.
+    """
+    text, mark, query = target.partition("?")
+    joined = merge(parse_query(query, target) if mark else {}, params or {}, target)
+    found = _find(text)
+    found._factory.check(joined)
+    return replace(found, params=joined)
+
+
+def _find(text: str) -> Target:
+    if not text:
+        raise BadInput(f"no compressor is named.{did_you_mean('', catalog.names())}")
+    if text.startswith("engine:"):
+        return _engine(text)
+    path, colon, name = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _in_file(Path(path), name)
+    if text.endswith(".py"):
+        return _in_file(Path(text), None)
+    if colon:
+        return _in_module(path, name)
+    return _named(text)
+
+
+def _named(name: str) -> Target:
+    if name in catalog.names():
+        thing = catalog.entry(name).load()
+        factory = Factory(name, _plainly(thing), adapt(thing, name).takes)
+        return Target(name, name, {}, _source(thing), True, None, thing.knows_keys, factory)
+    registered = _entry_points(COMPRESSORS_GROUP)
+    if name in registered:
+        return _from_entry_point(registered[name], name)
+    if Path(name).exists():
+        raise BadInput(f"{name} is not a Python file: give a name that ends in .py.")
+    hint = did_you_mean(name, {*catalog.names(), *registered})
+    raise BadInput(f"there is no compressor '{name}'.{hint}")
+
+
+def _plainly(cls: type[Compressor]) -> Any:
+    # What fails in a built-in is a bug of ours, so nobody is blamed.
+    return lambda shape, bits, seed, public, **params: cls(shape, bits, seed, public, **params)
+
+
+def _engine(text: str) -> Target:
+    name = text.removeprefix("engine:")
+    engines = _entry_points(ENGINES_GROUP)
+    if name not in engines:
+        known = did_you_mean(name, engines) if engines else " None is installed here."
+        raise BadInput(
+            f"there is no engine '{name}': engines come with packages that register them under "
+            f"the entry-point group {ENGINES_GROUP}.{known}"
+        )
+    return _from_entry_point(engines[name], text)
+
+
+def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=group)}
+
+
+def _from_entry_point(point: metadata.EntryPoint, text: str) -> Target:
+    try:
+        thing = point.load()
+    except (Exception, SystemExit) as error:
+        raise blame(error, f"importing {point.value}") from error
+    version = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    return _target(thing, text, text, version, inspect.getmodule(thing))
+
+
+def _in_module(path: str, name: str) -> Target:
+    module = load_module(path)
+    thing = _member(module, name, path)
+    return _target(thing, f"{path}:{name}", f"{path}:{name}", _version(path), module)
+
+
+def _in_file(path: Path, name: str | None) -> Target:
+    module = load_file(path)
+    if name is None:
+        name = _only_candidate(module, path.name)
+    thing = _member(module, name, path.name)
+    return _target(thing, f"{path.name}:{name}", f"{path.resolve()}:{name}", "", module)
+
+
+def _member(module: ModuleType, name: str, where: str) -> Any:
+    if hasattr(module, name):
+        return getattr(module, name)
+    classes = [n for n, thing in vars(module).items() if inspect.isclass(thing)]
+    hint = did_you_mean(name, _candidates(module) or classes) if classes else ""
+    raise BadInput(f"{where} has no class '{name}'.{hint}")
+
+
+def _candidates(module: ModuleType) -> list[str]:
+    """What can be meant by the file alone: classes made there to be attacked, or ``compress``."""
+    classes = [
+        name
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing)
+        and thing.__module__ == module.__name__
+        and not name.startswith("_")
+        and hasattr(thing, "append")
+        and hasattr(thing, "attend")
+        and not inspect.isabstract(thing)
+    ]
+    own = inspect.isfunction(getattr(module, "compress", None))
+    return [*classes, "compress"] if own else classes
+
+
+def _only_candidate(module: ModuleType, file: str) -> str:
+    names = _candidates(module)
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME, NAME being one of "
+                       f"{', '.join(names)}.")  # fmt: skip
+    raise PluginFailure(
+        f"{file} has no compressor: write a class with append(q, k, v) and attend(q), or a "
+        "function compress(Q, K, V); 'kvbarrier new FILE.py' writes one to start from."
+    )
+
+
+def _target(thing: Any, name: str, text: str, version: str, module: ModuleType | None) -> Target:
+    if isinstance(thing, ModuleType):
+        thing = getattr(thing, _only_candidate(thing, thing.__name__))
+    files = [file for file in source_files(thing) if not is_ours(str(file))]
+    attend = None if inspect.isclass(thing) else getattr(module, "attend", None)
+    factory = adapt(thing, name, attend, str(files[0]) if files else None)
+    builtin = bool(source_files(thing)) and not files
+    return Target(
+        name=name,
+        text=text,
+        params={},
+        source=_source(thing) if builtin else _digest(files, version),
+        builtin=builtin,
+        folder=files[0].parent if files else None,
+        knows_keys=bool(getattr(thing, "knows_keys", False)),
+        _factory=factory,
+    )
+
+
+def _version(module: str) -> str:
+    names = metadata.packages_distributions().get(module.partition(".")[0], [])
+    return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
+
+
+def _source(cls: type) -> str:
+    """The digest of a built-in: its class's files, bases included, and what they run on."""
+    beneath = [path for pattern in _FOUNDATIONS for path in sorted(_ROOT.glob(pattern))]
+    own = [file for file in source_files(cls) if is_ours(str(file))]
+    return _digest(dict.fromkeys([*own, *beneath]), "")
+
+
+def _digest(files: Iterable[Path], version: str) -> str:
+    total = hashlib.sha256(version.encode())
+    for file in files:
+        total.update(_file_digest(file, file.stat().st_mtime_ns))
+    return total.hexdigest()[:16]
+
+
+@cache
+def _file_digest(file: Path, _changed: int) -> bytes:
+    return hashlib.sha256(file.read_bytes()).digest()

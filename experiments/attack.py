@@ -1,0 +1,219 @@
+"""The attack on one target: every parameter setting at every budget, judged one by one and together.
+
+A setting that cannot live in a budget is a gap with the smallest budget that works, not a point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from ..errors import BadInput, BudgetTooSmall, PluginFailure
+from ..protocols.coins import fresh_key
+from ..protocols.index_game import play_batch, probe_construction
+from ..protocols.instance import Cell, Instance
+from ..protocols.isolation import Limits, default_isolation
+from ..protocols.verdicts import judge_family
+from .executors import make_executor
+from .points import judge_rows
+from .report import point_of
+from .results import Results
+from .runner import CellOutcome, Facts, Step, run_cells
+from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
+
+BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
+"""1/64, 1/32, ..., 1 of the 16-bit cache."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
+
+    ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
+    cross product is played). ``isolation`` None is the target's default: inline for our own code,
+    namespaces for anything else where the kernel allows them, processes where it does not.
+    """
+
+    target: str
+    instance: Instance
+    budgets: Sequence[Fraction | None] = BUDGETS
+    params: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    messages: int | None = None
+    isolation: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    def cells(self) -> list[Cell]:
+        """Every setting at every budget."""
+        size = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
+        return [
+            Cell(self.instance, self.target, tuple(setting.items()), budget, size)
+            for setting in self._settings()
+            for budget in self.budgets
+        ]
+
+    def stopping(self) -> Stopping:
+        """When a cell has been played enough."""
+        return UntilDecided() if self.messages is None else FixedMessages(self.messages)
+
+    def _settings(self) -> list[dict[str, Any]]:
+        twice = set(self.params) & set(self.sweep)
+        if twice:
+            raise BadInput(f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one.")
+        names = list(self.sweep)
+        return [
+            {**self.params, **dict(zip(names, values, strict=True))}
+            for values in itertools.product(*self.sweep.values())
+        ]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A setting that cannot live in a budget. ``minimum_bits``: the smallest that it can."""
+
+    params: Mapping[str, Any]
+    budget: Fraction | None
+    minimum_bits: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of an attack: points in the form of ``attack --json``, gaps, the family's ledger."""
+
+    target: str
+    points: tuple[dict[str, Any], ...]
+    gaps: tuple[Gap, ...]
+    family: dict[str, Any]
+    outcomes: tuple[CellOutcome, ...] = field(repr=False)
+
+    @property
+    def impossible(self) -> bool:
+        """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
+        return self.family["verdict"] == "impossible"
+
+    def failures(self) -> list[str]:
+        """The distinct sentences of failed messages."""
+        sentences = [s for o in self.outcomes for row in o.rows for s in row.failed if s]
+        return list(dict.fromkeys(sentences))
+
+    def as_dict(self) -> dict[str, Any]:
+        """One JSON document."""
+        return {
+            "schema": 1,
+            "target": self.target,
+            "points": list(self.points),
+            "gaps": [
+                {
+                    "params": dict(gap.params),
+                    "budget": None if gap.budget is None else float(gap.budget),
+                    "minimum_bits": gap.minimum_bits,
+                }
+                for gap in self.gaps
+            ],
+            "family": self.family,
+            "failures": self.failures(),
+        }
+
+
+def attack(
+    target: str,
+    *,
+    instance: Instance | None = None,
+    store: Results | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Callable[[Step], None] | None = None,
+    **options: Any,
+) -> Report:
+    """Attack a target; ``options`` are the fields of :class:`Attack`.
+
+    The default instance is the command line's: jl keys, n = 512, d = 64, eta = 1/2, the tight
+    scale. Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the
+    target cannot be constructed, BadInput, Interrupted.
+
+    >>> report = attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
+    >>> {point["charged_bits"] for point in report.points}
+    {0}
+    """
+    plan = Attack(target, instance or Instance(n=512, d=64), **options)
+    cells = plan.cells()
+    builtin = _is_builtin(target)
+    isolation = plan.isolation or default_isolation(builtin)
+    playable, facts, gaps = _probe(cells, isolation, plan.limits)
+    if not builtin:
+        _rehearse(playable[0], isolation, plan.limits)
+    count = workers or _workers(builtin, isolation)
+    with make_executor(count, isolation, cluster) as executor:
+        outcomes = run_cells(
+            playable,
+            store or Results(),
+            stopping=plan.stopping(),
+            executor=executor,
+            isolation=isolation,
+            limits=plan.limits,
+            progress=progress,
+            facts=lambda cell: facts[cell.id],
+        )
+    return _report(target, outcomes, gaps)
+
+
+def _is_builtin(target: str) -> bool:
+    from ..compressors.catalog import names
+
+    return target.partition("?")[0] in names()
+
+
+def _workers(builtin: bool, isolation: str) -> int:
+    # Our own compressors need less time inline than a worker process needs to start; a foreign
+    # class played inline may not be safe in two threads.
+    return 1 if builtin or isolation == "inline" else os.cpu_count() or 1
+
+
+def _probe(
+    cells: Sequence[Cell], isolation: str, limits: Limits
+) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
+    """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
+    playable, facts, gaps = [], {}, []
+    refusal: BudgetTooSmall | None = None
+    for cell in cells:
+        try:
+            found = probe_construction(cell, isolation, limits)
+        except BudgetTooSmall as error:
+            gaps.append(Gap(dict(cell.params), cell.budget, error.minimum_bits, str(error)))
+            refusal = error
+            continue
+        facts[cell.id] = Facts(found.source, found.builtin)
+        playable.append(cell)
+    if refusal is not None and not playable:
+        raise refusal
+    return playable, facts, gaps
+
+
+def _rehearse(cell: Cell, isolation: str, limits: Limits) -> None:
+    """Play one message that counts for nothing, so that a broken plug-in is told so at once.
+
+    It is drawn from a key of its own, which is thrown away; the attack's messages all count.
+    """
+    record = play_batch(replace(cell, batch_size=1), fresh_key(), 0, isolation, limits).records[0]
+    if record.failed:
+        raise PluginFailure(
+            f"{cell.target} failed in a rehearsal: {record.failed} "
+            f"Mend it and run kvbarrier check {cell.target}."
+        )
+
+
+def _report(target: str, outcomes: Sequence[CellOutcome], gaps: list[Gap]) -> Report:
+    played = [outcome for outcome in outcomes if outcome.rows]
+    family = judge_family([judge_rows(outcome.rows) for outcome in played])
+    return Report(
+        target=target,
+        points=tuple(point_of(outcome.rows) for outcome in played),
+        gaps=tuple(gaps),
+        family=family.as_dict(),
+        outcomes=tuple(outcomes),
+    )

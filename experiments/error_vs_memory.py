@@ -1,0 +1,175 @@
+"""Error against memory for everything in the catalog, each at several settings of its knob.
+
+The Index game at n = 512, d = 64 on jl keys, with committed secrets that all compressors share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..protocols.instance import Cell, Instance
+from ..protocols.verdicts import judge_family
+from ..reductions.bounds import CODES
+from .experiment import Claim, Experiment, Judgement, Run, judge
+from .points import judge_rows
+from .report import points_of, series_label
+from .results import ResultsFile, read_results
+from .rows import prefixes
+from .runner import run_cells
+from .stopping import FixedMessages
+
+TABLE = "error-vs-memory.csv"
+MESSAGES = {"quick": 64, "full": 256}
+SIZE = {"quick": (512, 64), "full": (2048, 128)}
+CACHES = ("sliding-window", "streaming-llm", "reservoir")
+BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
+LEVEL = 0.95
+
+Point = dict[str, Any]
+
+
+def cells(scale: str) -> list[Cell]:
+    """Every point of the figure."""
+    n, d = SIZE[scale]
+    cell = partial(Cell, Instance(n=n, d=d))
+    shares = [Fraction(k, 8 * 32) for k in range(1, 8)]
+    return [
+        cell("zero"),
+        *(cell("time-sharing", budget=share) for share in shares),
+        *(cell("covering-code", (("code", code),)) for code in ("hamming", "golay")),
+        cell("lossless"),
+        *(cell(name, budget=budget) for name in CACHES for budget in BUDGETS),
+        *(
+            cell("quantized", (("axis", axis), ("bits", bits)))
+            for axis in ("token", "channel")
+            for bits in (1, 2, 4, 8)
+        ),
+        *(cell("exact", (("dtype", dtype),)) for dtype in ("fp8", "bf16", "fp16", "fp32")),
+    ]
+
+
+def run(job: Run) -> None:
+    """Play every cell; batches that the table has already are not played again."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with ResultsFile(job.folder / TABLE) as store:
+        run_cells(
+            cells(job.scale),
+            store,
+            stopping=FixedMessages(MESSAGES[job.scale]),
+            keys="experiments",
+            executor=job.executor,
+            isolation="inline",
+            progress=lambda step: job.progress("error-vs-memory", step.done, step.most),
+        )
+
+
+def points(folder: Path) -> list[Point]:
+    """The table as points, each with the name of its curve in the figure."""
+    found = points_of(read_results(folder / TABLE), LEVEL)
+    return [point | {"series": _series(point)} for point in found]
+
+
+def _series(point: Point) -> str:
+    # The knob of a curve is not part of its name; what stays is what a reader distinguishes.
+    names = {"quantized": f"quantized per {point['params'].get('axis')}"}
+    return names.get(point["compressor"], point["compressor"])
+
+
+def _named(folder: Path, *names: str) -> list[Point]:
+    return [point for point in points(folder) if point["compressor"] in names]
+
+
+def _messages(chosen: list[Point]) -> str:
+    return f"{len(chosen)} points, {sum(p['messages'] for p in chosen)} messages"
+
+
+def _nothing_impossible(folder: Path) -> Judgement:
+    runs = [run for run in prefixes(read_results(folder / TABLE)).values() if run]
+    family = judge_family([judge_rows(run, LEVEL) for run in runs]).as_dict()
+    return judge(
+        family["verdict"] != "impossible",
+        f"{_messages(points(folder))}; the family's surprise peaks at {family['peak_bits']:.1f} bits, "
+        "convicted at 40",
+    )
+
+
+def _above_the_floor(folder: Path) -> Judgement:
+    below = [series_label(p) for p in points(folder) if p["bit_error"]["high"] < p["error_floor"]]
+    return judge(not below, f"{_messages(points(folder))}; below Fano's curve: {below or 'none'}")
+
+
+def _lossless(folder: Path) -> Judgement:
+    chosen = _named(folder, "lossless")
+    exact = all(p["charged_bits"] == p["secret_bits"] and p["wrong_bits"] == 0 for p in chosen)
+    return judge(
+        exact and bool(chosen),
+        f"{_messages(chosen)}; charged/secret bits = {chosen[0]['bits_per_secret_bit']:g}, "
+        f"wrong bits = {chosen[0]['wrong_bits']}",
+    )
+
+
+def _on_the_line(names: tuple[str, ...], expected: Callable[[Point], float], folder: Path) -> Judgement:
+    """Does every interval hold the expected error?"""
+    chosen = _named(folder, *names)
+    off = [p for p in chosen if not p["bit_error"]["low"] <= expected(p) <= p["bit_error"]["high"]]
+    gap = max(abs(p["bit_error"]["estimate"] - expected(p)) for p in chosen)
+    outside = [f"{series_label(p)} at {p['bits_per_secret_bit']:.3g}" for p in off]
+    return judge(
+        not off,
+        f"{_messages(chosen)}; largest distance from the value {gap:.4f}; "
+        f"intervals ({LEVEL:.0%}) that miss it: {', '.join(outside) or 'none'}",
+    )
+
+
+def _eviction(point: Point) -> float:
+    # fp16 rows of a key and a value: 32 d bits a kept token, after the fixed state (a counter).
+    kept = (point["charged_bits"] // point["messages"]) // (32 * point["d"])
+    return (1 - min(kept, point["n"]) / point["n"]) / 2
+
+
+def _time_sharing(point: Point) -> float:
+    return (1 - float(point["bits_per_secret_bit"])) / 2
+
+
+def _codes(folder: Path) -> Judgement:
+    chosen = _named(folder, "covering-code")
+    published = {code.name.split("(")[0].lower(): float(code.distortion) for code in CODES}
+    return _on_the_line(
+        ("covering-code",), lambda p: published[str(p["params"]["code"])], folder
+    ) if chosen else judge(False, "no points")  # fmt: skip
+
+
+def _floats_decode(folder: Path) -> Judgement:
+    chosen = _named(folder, "exact")
+    wrong = sum(p["wrong_bits"] for p in chosen)
+    asked = sum(p["asked_bits"] for p in chosen)
+    return judge(wrong == 0, f"{_messages(chosen)} in fp32, fp16, bf16 and fp8; {wrong} wrong of {asked:,} bits")
+
+
+EXPERIMENT = Experiment(
+    name="error-vs-memory",
+    title="Bit error against charged memory for everything in the catalog",
+    run=run,
+    claims=(
+        Claim("memory.possible", "No compressor's charged memory is impossible (no-hypercompression)",
+              "ours", _nothing_impossible),
+        Claim("memory.fano", "No point lies below Fano's curve M/N = 1 - h(e) (Theorem 5/23)",
+              "paper", _above_the_floor),
+        Claim("memory.lossless", "N bits suffice on this instance: charged = N exactly, no error",
+              "ours", _lossless),
+        Claim("memory.eviction", "Keeping a fraction f of the tokens leaves error (1 - f)/2, whichever are kept",
+              "ours", partial(_on_the_line, CACHES, _eviction)),
+        Claim("memory.time-sharing", "Storing a share of the bits lies on e = (1 - M/N)/2",
+              "ours", partial(_on_the_line, ("time-sharing",), _time_sharing)),
+        Claim("memory.codes", "Hamming(7,4) and Golay(23,12) reach 1/8 and 5842/(2048*23)",
+              "ours", _codes),
+        Claim("memory.guess", "An empty message leaves error 1/2",
+              "ours", partial(_on_the_line, ("zero",), lambda p: 0.5)),
+        Claim("memory.floats", "Exact caches decode without error at the tight scale in every float format",
+              "ours", _floats_decode),
+    ),
+)  # fmt: skip

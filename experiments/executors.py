@@ -1,0 +1,113 @@
+"""Who does the work: one ``concurrent.futures.Executor`` or another, and nothing else.
+
+Players of ``process`` and ``namespaces`` isolation are processes already, so threads suffice to
+wait for them; ``inline`` play wants processes of ours (loky); a cluster is dask's. No scheduler of
+our own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from ..errors import BadInput
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class SerialExecutor(Executor):
+    """Runs each call at once, in the calling thread; ``submit`` returns a finished future."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Run ``fn`` now. What it raises is kept in the future; an interrupt is not."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        try:
+            result = fn(*args, **kwargs)
+        except Exception as error:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+        return future
+
+
+@contextmanager
+def make_executor(
+    workers: int = 1, isolation: str = "inline", cluster: str | None = None
+) -> Iterator[Executor]:
+    """Yield an executor, shut down at the end; after an exception it is not waited for.
+
+    ``cluster`` is the address of a dask scheduler (``tcp://host:8786``); then the rest is the
+    cluster's business. Raises BadInput without workers, or if dask is wanted and not there.
+    """
+    if workers < 1:
+        raise BadInput(f"{workers} workers do no work: give 1 or more.")
+    if cluster is not None:
+        with _dask(cluster) as executor:
+            yield executor
+        return
+    executor, drop = _local(workers, isolation)
+    try:
+        yield executor
+    except BaseException:
+        drop()
+        raise
+    executor.shutdown(wait=True)
+
+
+def _local(workers: int, isolation: str) -> tuple[Executor, Callable[[], None]]:
+    """A local executor, and how to leave it without waiting."""
+    if workers == 1 and isolation == "inline":
+        return SerialExecutor(), lambda: None
+    if isolation != "inline":
+        threads = ThreadPoolExecutor(workers)
+        return threads, lambda: threads.shutdown(wait=False, cancel_futures=True)
+    from loky import ProcessPoolExecutor
+
+    # Kernels are serial and BLAS gains nothing from threads that compete with the other workers.
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    processes = ProcessPoolExecutor(
+        workers, initializer=_settle_worker, initargs=(os.getpid(),), env=one
+    )
+    return processes, lambda: processes.shutdown(wait=False, kill_workers=True)
+
+
+def _settle_worker(parent: int) -> None:
+    """In a worker process: leave interrupts to the parent, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A killed parent cannot say goodbye; being handed to another one is how its children notice.
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Executor]:
+    try:
+        import distributed
+    except ImportError:
+        raise BadInput(
+            "A cluster needs dask.distributed, which is not installed: pip install distributed."
+        ) from None
+    try:
+        client: Any = distributed.Client(address, timeout=10)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise BadInput(
+            f"No dask scheduler answers at {address} ({error}): start one with 'dask scheduler' "
+            "and give its address, as tcp://host:8786."
+        ) from None
+    try:
+        yield client.get_executor()
+    finally:
+        client.close()

@@ -1,0 +1,26 @@
+"""The experiments, by name, in the order in which a reader meets them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+
+NAMES = ("error-vs-memory", "spike", "scaling")
+
+
+def get(name: str) -> Experiment:
+    """Import an experiment. Raises BadInput for an unknown name.
+
+    >>> get("spike").title
+    "Bob's output for bits 0 and 1 against the scale C"
+    """
+    if name not in NAMES:
+        raise BadInput(f"There is no experiment '{name}'.{did_you_mean(name, NAMES)}")
+    module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    experiment: Experiment = module.EXPERIMENT
+    return experiment

@@ -1,0 +1,149 @@
+"""Verdicts: the shape of the JSON, numbers a reader can recompute, and the words."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+
+import pytest
+from kvbarrier.errors import BadInput
+from kvbarrier.protocols.verdicts import (
+    PointVerdict,
+    bucket_rows,
+    judge_adversaries,
+    judge_family,
+    judge_point,
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    wrong_by_age: tuple[int, ...]
+    asked_by_age: tuple[int, ...]
+    charged_bits: int
+    failed: str | None = None
+
+
+def point(
+    wrong: list[int], messages: int, charged: int, *, n: int = 32, row_bits: int = 64,
+    level: float = 0.95, failed: int = 0,
+) -> PointVerdict:  # fmt: skip
+    asked = tuple(int(rows) * row_bits for rows in bucket_rows(n))
+    records = [
+        Record(tuple(wrong), asked, charged, "Alice raised." if t < failed else None)
+        for t in range(messages)
+    ]
+    return judge_point(records, n=n, row_bits=row_bits, cache_bits=32 * n * row_bits, level=level)
+
+
+def test_json_has_the_promised_shape_and_is_plain() -> None:
+    document = json.loads(json.dumps(point([3] * 16, 4, 1024).as_dict(), allow_nan=False))
+    assert set(document) == {
+        "bit_error", "error_floor", "ledger", "guarantee", "messages", "failed", "asked_bits",
+        "wrong_bits", "secret_bits", "charged_bits", "bits_per_secret_bit", "compression_ratio",
+    }  # fmt: skip
+    assert set(document["bit_error"]) == {"estimate", "low", "high", "level"}
+    assert {"verdict", "surprise_bits"} <= set(document["ledger"])
+    assert set(document["guarantee"]) == {"verdict", "level", "worst_bucket", "messages"}
+
+
+def test_a_reader_can_recompute_the_numbers() -> None:
+    document = point([3] * 16, 4, 1024, failed=1).as_dict()
+    # 32 rows of 64 bits, 4 messages; 48 wrong bits each.
+    N, m, k = 4 * 2048, 4 * 1024, 4 * 48
+    assert (document["asked_bits"], document["charged_bits"], document["wrong_bits"]) == (N, m, k)
+    assert (document["secret_bits"], document["messages"], document["failed"]) == (N, 4, 1)
+    exact = N - m - math.log2((N + 1) * math.comb(N, k))
+    assert document["ledger"]["surprise_bits"] == pytest.approx(exact, abs=1e-6)
+    assert document["bit_error"]["estimate"] == k / N
+    assert document["bits_per_secret_bit"] == 0.5
+    # 32 bits a secret bit in a 16-bit K and V cache, at half a bit: 64 times smaller.
+    assert document["compression_ratio"] == pytest.approx(64.0)
+    # h(.110028) = 1/2 (the usual table of h^-1).
+    assert document["error_floor"] == pytest.approx(0.110028, abs=1e-6)
+
+
+def test_nothing_charged_has_no_ratio() -> None:
+    document = point([64] * 16, 2, 0).as_dict()
+    assert document["compression_ratio"] is None
+    assert document["error_floor"] == pytest.approx(0.5, abs=1e-9)
+
+
+def test_worst_bucket_is_the_highest_and_the_oldest_of_equals() -> None:
+    wrong = [0] * 16
+    wrong[4] = wrong[9] = 7
+    assert point(wrong, 2, 100).worst_bucket == 4
+    wrong[9] = 8
+    assert point(wrong, 2, 100).worst_bucket == 9
+    assert point([0] * 16, 2, 100).worst_bucket == 0
+
+
+def test_buckets_of_an_uneven_n() -> None:
+    # Row i is in bucket 16 i // n; counted by hand for n = 17: only bucket 0 holds two rows.
+    assert bucket_rows(17).tolist() == [2] + [1] * 15
+    assert bucket_rows(513).sum() == 513
+
+
+def test_three_questions_are_answered_apart() -> None:
+    honest = point([0] * 16, 32, 2048)
+    assert (honest.ledger.verdict, honest.guarantee) == ("not-excluded", "not-broken")
+    assert honest.ledger.blind
+    cheat = point([0] * 16, 32, 512)
+    assert (cheat.ledger.verdict, cheat.guarantee) == ("impossible", "not-broken")
+    evictor = point([64] * 8 + [0] * 8, 8, 1100)
+    assert (evictor.ledger.verdict, evictor.guarantee) == ("not-excluded", "broken")
+    assert evictor.decided_after <= 8
+
+
+def test_sentences_say_what_they_do_not_say() -> None:
+    ledger, guarantee = point([0] * 16, 32, 2048).sentences()
+    assert "blind" in ledger
+    assert "here, on this reduction, at this scale, for random secrets" in guarantee
+    ledger, _ = point([0] * 16, 32, 512).sentences()
+    assert "hidden channel, or a bug of ours: replay it" in ledger
+    ledger, guarantee = point([64] * 8 + [0] * 8, 8, 1100).sentences()
+    assert "no praise" in ledger
+    assert guarantee.startswith("broken: after ")
+    assert point([0] * 16, 3, 1100).sentences()[1].startswith("undecided: 3 messages")
+
+
+def test_sampled_rows_reach_the_ledger() -> None:
+    # One row of each bucket's two is asked: no conviction from 1024 asked bits against 1100 charged,
+    # but 16 rows a message, none wrong, in 64 messages at .54 bits a secret bit, are.
+    asked = tuple([64] * 16)
+    records = [Record((0,) * 16, asked, 1100)] * 64
+    judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
+    assert judged.ledger.surprise < 0
+    assert judged.ledger.verdict == "impossible"
+    assert judged.secret_bits == 64 * 2048
+    assert judged.asked_bits == 64 * 1024
+
+
+def test_no_messages_are_refused_with_advice() -> None:
+    with pytest.raises(BadInput, match="play at least one batch"):
+        judge_point([], n=32, row_bits=64, cache_bits=1)
+    with pytest.raises(BadInput, match="name at least one adversary"):
+        judge_adversaries([])
+
+
+def test_family_of_points() -> None:
+    family = judge_family([point([0] * 16, 32, 2048), point([0] * 16, 32, 512)]).as_dict()
+    assert family["verdict"] == "impossible"
+    assert family["named"] == [1]
+    assert family["line_bits"] == pytest.approx(41.0)
+    assert family["points"] == 2
+    json.dumps(family, allow_nan=False)
+
+
+def test_adversaries_share_the_level() -> None:
+    points = [point([8] * 16, 16, 2048), point([20] * 16, 16, 2048), point([20] * 16, 16, 2048)]
+    verdict = judge_adversaries(points, 0.95)
+    assert verdict.worst == 1
+    assert verdict.bit_error.level == pytest.approx(1 - 0.05 / 3)
+    wide, alone = verdict.bit_error, points[1].bit_error
+    assert wide.low < alone.low <= alone.estimate <= alone.high < wide.high
+    assert verdict.guarantee == "broken"
+    # 20 of 128 wrong in every bucket: e/m = 1.5625 a message; two of three adversaries see it.
+    assert verdict.decided_after >= points[1].decided_after
+    json.dumps(verdict.as_dict(), allow_nan=False)
