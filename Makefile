@@ -54,7 +54,7 @@ lint: $(VENV)/.lint
 	@MYPYPATH=.types $(BIN)/mypy -p kvbarrier
 
 regress: $(VENV)/.core
-	@$(BIN)/kvbarrier regress --quick
+	@$(BIN)/kvbarrier regress
 
 bench: $(VENV)/.core
 	@$(BIN)/python benchmarks/run.py

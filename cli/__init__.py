@@ -115,7 +115,10 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
     except OSError as error:
-        _complain(f"{error.strerror or error}: {error.filename or 'a file'}; free it, then run again.", None)
+        _complain(
+            f"{error.strerror or error}: {error.filename or 'a file'}; free it, then run again.",
+            None,
+        )
         sys.exit(2)
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):

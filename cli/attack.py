@@ -25,50 +25,107 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.command(name="attack")
 @click.argument("target")
 @options.game_options
-@click.option("--budget", "budgets", multiple=True,
-              help="Memory as a fraction of the 16-bit cache, up to 2; repeat or separate by commas."
-                   "  [default: 1/64,1/32,...,1]")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor.")
-@click.option("--sweep", "sweeps", multiple=True, metavar="NAME=V1,V2",
-              help="Several values of a parameter; several sweeps are crossed.")
-@click.option("--messages", type=click.IntRange(1), help="Play exactly so many messages.  [default: until "
-              "decided, at most 256]")
-@click.option("--isolation", type=click.Choice(["auto", "inline", "process", "namespaces"]),
-              default="auto", show_default=True, help="How Alice and Bob are kept apart.")
-@click.option("--timeout", type=float, default=60.0, show_default=True,
-              help="Seconds that a player may take for one message.")
-@click.option("--memory", type=float, default=4.0, show_default=True, help="GiB that a player may take.")
-@click.option("--workers", type=click.IntRange(1), help="Batches played at once.  [default: 1 inline, else "
-              "one a core]")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    help="Memory as a fraction of the 16-bit cache, up to 2; repeat or separate by commas."
+    "  [default: 1/64,1/32,...,1]",
+)
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="NAME=V1,V2",
+    help="Several values of a parameter; several sweeps are crossed.",
+)
+@click.option(
+    "--messages",
+    type=click.IntRange(1),
+    help="Play exactly so many messages.  [default: until decided, at most 256]",
+)
+@click.option(
+    "--isolation",
+    type=click.Choice(["auto", "inline", "process", "namespaces"]),
+    default="auto",
+    show_default=True,
+    help="How Alice and Bob are kept apart.",
+)
+@click.option(
+    "--timeout",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="Seconds that a player may take for one message.",
+)
+@click.option(
+    "--memory", type=float, default=4.0, show_default=True, help="GiB that a player may take."
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="Batches played at once.  [default: 1 inline, else one a core]",
+)
 @click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
-@click.option("--resume", type=click.Path(dir_okay=False, path_type=Path),
-              help="Keep the results in this CSV file, and go on from what it holds.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Write results.csv, verdict.json and plot.png into this folder; goes on as --resume does.")
-@click.option("--gate", "gates", multiple=True, metavar="EXPR",
-              help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25".')
-@click.option("--baseline", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="Replay this earlier results file with today's code and fail if a count is worse.")
+@click.option(
+    "--resume",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Keep the results in this CSV file, and go on from what it holds.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write results.csv, verdict.json and plot.png into this folder; goes on as --resume does.",
+)
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    metavar="EXPR",
+    help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25".',
+)
+@click.option(
+    "--baseline",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Replay this earlier results file with today's code and fail if a count is worse.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    target: str, budgets: tuple[str, ...], params: tuple[str, ...], sweeps: tuple[str, ...],
-    gates: tuple[str, ...], resume: Path | None, out: Path | None, baseline: Path | None,
-    isolation: str, timeout: float, memory: float, messages: int | None, workers: int | None,
-    cluster: str | None, as_json: bool, **game: Any,
+    target: str,
+    budgets: tuple[str, ...],
+    params: tuple[str, ...],
+    sweeps: tuple[str, ...],
+    gates: tuple[str, ...],
+    resume: Path | None,
+    out: Path | None,
+    baseline: Path | None,
+    isolation: str,
+    timeout: float,
+    memory: float,
+    messages: int | None,
+    workers: int | None,
+    cluster: str | None,
+    as_json: bool,
+    **game: Any,
 ) -> int:
     """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or name?param=value.
 
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
     """
-    from ..compressors.targets import parse_value
+    from ..compressors.values import parse_value
     from ..experiments.attack import BUDGETS, attack
     from ..experiments.gates import parse_gate
     from ..protocols.isolation import Limits
 
     parsed_gates = [parse_gate(text) for text in gates]
-    sweep = {name: tuple(parse_value(v) for v in values.split(","))
-             for name, values in options.pairs(sweeps, "--sweep").items()}
+    sweep = {
+        name: tuple(parse_value(v) for v in values.split(","))
+        for name, values in options.pairs(sweeps, "--sweep").items()
+    }
     limits = Limits(timeout, _memory(memory))
     with _store(resume, out) as store, options.progress("attack") as tick:
         report = attack(
@@ -114,7 +171,9 @@ def _store(resume: Path | None, out: Path | None) -> Iterator[Results]:
     from ..experiments.results import Results, ResultsFile
 
     if resume is not None and out is not None:
-        raise BadInput("give --resume FILE or --out DIR, not both: --out keeps its own results.csv.")
+        raise BadInput(
+            "give --resume FILE or --out DIR, not both: --out keeps its own results.csv."
+        )
     path = resume or (out / "results.csv" if out else None)
     if path is None:
         yield Results()
@@ -178,7 +237,9 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
         f"{error['low']:.4f} to {error['high']:.4f}",
         f"{point['error_floor']:.4f}",
         point["ledger"]["verdict"],
-        guarantee if guarantee != "broken" else f"broken (age {point['guarantee']['worst_bucket']})",
+        guarantee
+        if guarantee != "broken"
+        else f"broken (age {point['guarantee']['worst_bucket']})",
         str(point["messages"]) + (f", {point['failed']} failed" if point["failed"] else ""),
     ]
 
@@ -189,12 +250,16 @@ def _print_notes(report: Report) -> None:
     for sentence in report.failures()[:5]:
         say(f"failed: {sentence}")
     if any(point["over_budget"] for point in report.points):
-        say("over: the message was larger than the budget allows; the point stands at its real memory.")
+        say(
+            "over: the message was larger than the budget allows; the point stands at its real memory."
+        )
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
     if report.impossible:
-        say("impossible: no message of this length does this well; there is a hidden channel, or a bug of ours.")
+        say(
+            "impossible: no message of this length does this well; there is a hidden channel, or a bug of ours."
+        )
 
 
 def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
@@ -211,5 +276,3 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
     if any(point["failed"] for point in report.points):
         return 3
     return 1 if failures else 0
-
-

@@ -14,15 +14,32 @@ from .render import number, print_json, print_table
 @click.option("--d", type=int, default=64, show_default=True, help="Head dimension.")
 @click.option("--eta", type=float, help="Multiplicative error of the algorithm.  [default: 0.5]")
 @click.option("--gamma", type=float, help="Additive error instead of a multiplicative one.")
-@click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
-              help="Alphabet of the values: {0,1} or {-1,+1}.")
-@click.option("--success", type=float, default=0.9, show_default=True,
-              help="Probability with which each bit must be answered.")
+@click.option(
+    "--values",
+    type=click.Choice(["01", "pm1"]),
+    default="01",
+    show_default=True,
+    help="Alphabet of the values: {0,1} or {-1,+1}.",
+)
+@click.option(
+    "--success",
+    type=float,
+    default=0.9,
+    show_default=True,
+    help="Probability with which each bit must be answered.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    keys: str, n: int | None, d: int, eta: float | None, gamma: float | None, values: str,
-    success: float, seed: int, as_json: bool,
+    keys: str,
+    n: int | None,
+    d: int,
+    eta: float | None,
+    gamma: float | None,
+    values: str,
+    success: float,
+    seed: int,
+    as_json: bool,
 ) -> None:
     """The smallest memory that any algorithm with this guarantee needs.
 
@@ -33,8 +50,9 @@ def command(
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
     eta = 0.5 if eta is None and gamma is None else eta
-    limit = index_limit(keys, n, d, keys_seed=seed, values=values, eta=eta, gamma=gamma,
-                        success=success)
+    limit = index_limit(
+        keys, n, d, keys_seed=seed, values=values, eta=eta, gamma=gamma, success=success
+    )
     if as_json:
         print_json(limit.as_dict())
         return
@@ -47,7 +65,10 @@ def command(
         ("coherence of the keys", number(limit.coherence)),
         ("scale C of Bob's query (tight)", f"{limit.scale:.3f}"),
         ("  closed form from the coherence", f"{limit.closed_scale:.3f}"),
-        ("  the paper's (reconstructed)", none if limit.paper_scale is None else f"{limit.paper_scale:.3f}"),
+        (
+            "  the paper's (reconstructed)",
+            none if limit.paper_scale is None else f"{limit.paper_scale:.3f}",
+        ),
         ("logit range R (nats)", f"{limit.logit_range:.3f}"),
         ("bits per number", number(limit.bits_per_number)),
         ("secret bits", str(limit.secret_bits)),

@@ -10,12 +10,16 @@ from .render import print_json, say
 
 @click.command(name="check")
 @click.argument("target")
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor.")
-@click.option("--timeout", type=float, default=120.0, show_default=True, help="Seconds for the whole check.")
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
+)
+@click.option(
+    "--timeout", type=float, default=120.0, show_default=True, help="Seconds for the whole check."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
     """Check TARGET against the contract of a compressor: 0 findings, or exit code 3."""
-    from ..compressors.targets import parse_value
+    from ..compressors.values import parse_value
     from ..protocols.check import check
 
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}

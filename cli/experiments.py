@@ -44,18 +44,36 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("names", nargs=-1, required=True)
-@click.option("--scale", type=click.Choice(["quick", "full"]), default="quick", show_default=True,
-              help="Sizes: minutes, or the paper's.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder of tables and pictures.  [default: results/SCALE]")
-@click.option("--resume/--fresh", "resume", default=True, show_default=True,
-              help="Go on from what the folder holds, or start anew.")
+@click.option(
+    "--scale",
+    type=click.Choice(["quick", "full"]),
+    default="quick",
+    show_default=True,
+    help="Sizes: minutes, or the paper's.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of tables and pictures.  [default: results/SCALE]",
+)
+@click.option(
+    "--resume/--fresh",
+    "resume",
+    default=True,
+    show_default=True,
+    help="Go on from what the folder holds, or start anew.",
+)
 @click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
 @click.option("--cluster", help="Address of a dask scheduler to submit the work to.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def run(
-    names: tuple[str, ...], scale: Literal["quick", "full"], out: Path | None, resume: bool,
-    workers: int | None, cluster: str | None, as_json: bool,
+    names: tuple[str, ...],
+    scale: Literal["quick", "full"],
+    out: Path | None,
+    resume: bool,
+    workers: int | None,
+    cluster: str | None,
+    as_json: bool,
 ) -> int:
     """Run experiments by name, or all of them. What is there already is not run again."""
     from ..experiments.executors import make_executor

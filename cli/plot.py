@@ -11,10 +11,16 @@ from .render import say
 
 
 @click.command(name="plot")
-@click.argument("files", nargs=-1, required=True,
-                type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("plot.png"),
-              show_default=True, help="The picture to write (PNG).")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("plot.png"),
+    show_default=True,
+    help="The picture to write (PNG).",
+)
 @click.option("--title", help="The title.  [default: the instance]")
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Draw error against memory from results FILES (of attack --resume or --out), merged."""

@@ -14,9 +14,14 @@ from .render import print_json, print_table, say
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("cell")
 @click.argument("batch", type=click.IntRange(0))
-@click.option("--target", help="Where the plug-in lies, if it is a file; a row holds only its name.")
-@click.option("--isolation", type=click.Choice(["inline", "process", "namespaces"]),
-              help="Play it in another isolation than the row's.")
+@click.option(
+    "--target", help="Where the plug-in lies, if it is a file; a row holds only its name."
+)
+@click.option(
+    "--isolation",
+    type=click.Choice(["inline", "process", "namespaces"]),
+    help="Play it in another isolation than the row's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     file: Path, cell: str, batch: int, target: str | None, isolation: str | None, as_json: bool

@@ -8,6 +8,7 @@ keys in R^{d_k}, values in R^{d_v}. Scores are <q, k>, with no 1/sqrt(d) (Haris 
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..errors import BudgetTooSmall
 
 Float32 = NDArray[np.float32]
 
@@ -161,27 +164,50 @@ FRAMING_BYTES = 64
 
 
 def tokens_within(
-    budget_bits: int | None, bits_per_token: float, framing_bytes: int = FRAMING_BYTES
+    budget_bits: int | None,
+    bits_per_token: float,
+    at_least: int = 1,
+    framing_bytes: int = FRAMING_BYTES,
 ) -> int:
     """Return how many tokens of ``bits_per_token`` bits fit the budget once all is charged.
 
     A message of L bytes is charged 8 L + 2 floor(log2(L+1)) + 1 bits, and the default ``save``
     spends some bytes on framing: this is the largest t with
 
-        charged(framing_bytes + ceil(t bits_per_token / 8)) <= budget_bits,
+        charged(framing_bytes + ceil(t bits_per_token / 8)) <= budget_bits.
 
-    and 0 when not even the framing fits. No budget, no limit (``sys.maxsize``, which
-    ``collections.deque(maxlen=...)`` accepts). A key and a value in float32 are
-    ``32 * (shape.d_k + shape.d_v)`` bits.
+    No budget, no limit (``sys.maxsize``, which ``collections.deque(maxlen=...)`` accepts). A key
+    and a value in float32 are ``32 * (shape.d_k + shape.d_v)`` bits.
+
+    Raises:
+        BudgetTooSmall: fewer than ``at_least`` tokens fit; it names the least budget.
 
     >>> tokens_within(100_000, 32 * (64 + 64))  # 24 tokens are 98 304 bits
     24
-    >>> tokens_within(98_304, 32 * (64 + 64)), tokens_within(100, 4096)
+    >>> tokens_within(98_304, 32 * (64 + 64)), tokens_within(100, 4096, at_least=0)
     (23, 0)
     """
     if budget_bits is None:
         return sys.maxsize
     length = max(0, budget_bits // 8)
-    while length and 8 * length + 2 * ((length + 1).bit_length() - 1) + 1 > budget_bits:
+    while length and charged_bits(length) > budget_bits:
         length -= 1
-    return max(0, int(8 * (length - framing_bytes) / bits_per_token))
+    fits = max(0, int(8 * (length - framing_bytes) / bits_per_token))
+    if fits < at_least:
+        least = charged_bits(framing_bytes + math.ceil(at_least * bits_per_token / 8))
+        raise BudgetTooSmall("a cache of this kind", budget_bits, least)
+    return fits
+
+
+def charged_bits(length_bytes: int, declared: int | None = None) -> int:
+    """Return what a message of L bytes is charged: 8 L + 2 floor(log2(L+1)) + 1 bits.
+
+    The length is made self-delimiting by Elias's gamma code of L + 1 (Elias 1975), so that all
+    messages together satisfy Kraft's inequality; 8 L when the length was declared beforehand.
+
+    >>> charged_bits(0), charged_bits(2), charged_bits(2, declared=2)
+    (1, 19, 16)
+    """
+    if declared is not None:
+        return 8 * length_bytes
+    return 8 * length_bytes + 2 * ((length_bytes + 1).bit_length() - 1) + 1

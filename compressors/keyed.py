@@ -1,10 +1,10 @@
 """Controls that know the game: what is secret about a token is d_v bits, its key is public.
 
 They read ``public["keys"]`` (float32[n, d_k], row l the key of token l) and ``public["values"]``
-(``"01"`` or ``"pm1"``, the two values a bit stands for), keep bits only, and attend exactly over the
-public keys with the values that the bits stand for. A token is recognised by its key, so no counter
-is kept: whatever the order and wherever the stream is cut, the state is the bits. A token whose key
-is not public, Bob's, is one more row.
+(``"01"`` or ``"pm1"``, the two values a bit stands for), keep bits only, and attend exactly over
+the public keys with the values that the bits stand for. A token is recognised by its key, so no
+counter is kept: whatever the order and wherever the stream is cut, the state is the bits. A token
+whose key is not public, Bob's, is one more row.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class KeyedControl(Compressor):
         super().__init__(shape, budget_bits, seed, public)
         if "keys" not in self.public or "values" not in self.public:
             raise BadInput(
-                f"{self.name} knows the game: build it with public keys and values, as an attack does."
+                f"{self.name} knows the game: build it with public keys and values, as attack does."
             )
         self.keys = np.ascontiguousarray(self.public["keys"], dtype=np.float32)
         if self.keys.shape != (shape.tokens, shape.d_k):

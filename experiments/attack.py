@@ -63,7 +63,9 @@ class Attack:
     def _settings(self) -> list[dict[str, Any]]:
         twice = set(self.params) & set(self.sweep)
         if twice:
-            raise BadInput(f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one.")
+            raise BadInput(
+                f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one."
+            )
         names = list(self.sweep)
         return [
             {**self.params, **dict(zip(names, values, strict=True))}

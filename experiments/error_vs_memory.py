@@ -112,7 +112,9 @@ def _lossless(folder: Path) -> Judgement:
     )
 
 
-def _on_the_line(names: tuple[str, ...], expected: Callable[[Point], float], folder: Path) -> Judgement:
+def _on_the_line(
+    names: tuple[str, ...], expected: Callable[[Point], float], folder: Path
+) -> Judgement:
     """Does every interval hold the expected error?"""
     chosen = _named(folder, *names)
     off = [p for p in chosen if not p["bit_error"]["low"] <= expected(p) <= p["bit_error"]["high"]]
@@ -147,7 +149,10 @@ def _floats_decode(folder: Path) -> Judgement:
     chosen = _named(folder, "exact")
     wrong = sum(p["wrong_bits"] for p in chosen)
     asked = sum(p["asked_bits"] for p in chosen)
-    return judge(wrong == 0, f"{_messages(chosen)} in fp32, fp16, bf16 and fp8; {wrong} wrong of {asked:,} bits")
+    return judge(
+        wrong == 0,
+        f"{_messages(chosen)} in fp32, fp16, bf16 and fp8; {wrong} wrong of {asked:,} bits",
+    )
 
 
 EXPERIMENT = Experiment(

@@ -101,12 +101,16 @@ def parse_gate(text: str) -> Gate:
 def _threshold(text: str, metric: str, relation: str, value: str) -> float | str:
     if metric in _WORDS:
         if value not in _WORDS[metric] or relation not in ("==", "!="):
-            raise BadInput(f"the gate '{text}' compares {metric} by == or != with one of {_WORDS[metric]}.")
+            raise BadInput(
+                f"the gate '{text}' compares {metric} by == or != with one of {_WORDS[metric]}."
+            )
         return value
     try:
         threshold = float(Fraction(value))
     except (ValueError, ZeroDivisionError):
-        raise BadInput(f"the gate '{text}' compares with '{value}', which is not a number.") from None
+        raise BadInput(
+            f"the gate '{text}' compares with '{value}', which is not a number."
+        ) from None
     return threshold
 
 

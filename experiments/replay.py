@@ -88,7 +88,9 @@ def replay(
     cell = cell_of(row.spec_dict)
     if target is not None:
         if target_name(target) != target_name(cell.target):
-            raise BadInput(f"the row is of '{cell.target}', not of '{target}': give where that lies.")
+            raise BadInput(
+                f"the row is of '{cell.target}', not of '{target}': give where that lies."
+            )
         cell = replace(cell, target=target)
     chosen = isolation or row.isolation
     source = probe_construction(cell, chosen, limits).source
@@ -116,9 +118,12 @@ def compare_with_baseline(
     rows = [row for row in baseline if row.compressor == name]
     if not rows:
         known = sorted({row.compressor for row in baseline})
-        raise BadInput(f"the baseline has no rows of '{name}': it has {', '.join(known) or 'none'}.")
+        raise BadInput(
+            f"the baseline has no rows of '{name}': it has {', '.join(known) or 'none'}."
+        )
     futures = [
-        executor.submit(replay, row, target=target, isolation=isolation, limits=limits) for row in rows
+        executor.submit(replay, row, target=target, isolation=isolation, limits=limits)
+        for row in rows
     ]
     played = []
     for done, future in enumerate(futures, start=1):

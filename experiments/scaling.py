@@ -193,7 +193,9 @@ def _above_the_limit(folder: Path) -> Judgement:
     table = read_table(folder, TABLE)
     limit = table["size"] * table["other"] * table["floor_per_secret_bit"]
     ratio = float((table["charged_bits"] / limit).min())
-    return judge(ratio >= 1.0, f"{len(table)} points; the nearest stands at {ratio:.3f} times the limit")
+    return judge(
+        ratio >= 1.0, f"{len(table)} points; the nearest stands at {ratio:.3f} times the limit"
+    )
 
 
 EXPERIMENT = Experiment(

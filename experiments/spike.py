@@ -101,7 +101,11 @@ def measure(setting: Setting, scale: float) -> dict[str, Any]:
     }  # fmt: skip
     for bit, entries in seen.items():
         lows, means, highs = zip(*entries, strict=True)
-        row |= {f"min_{bit}": min(lows), f"mean_{bit}": float(np.mean(means)), f"max_{bit}": max(highs)}
+        row |= {
+            f"min_{bit}": min(lows),
+            f"mean_{bit}": float(np.mean(means)),
+            f"max_{bit}": max(highs),
+        }
     return row | _bounds(anchor, scale)
 
 
@@ -162,7 +166,9 @@ def _transition(folder: Path) -> Judgement:
         sure = rows[rows["bit_error"] < 0.01]["scale"].min()
         tight = float(rows["tight_scale"].iloc[0])
         holds &= bool(0 < cold < sure <= tight)
-        parts.append(f"d = {name}: error > .1 up to C = {cold:.2f}, < .01 from {sure:.2f}, tight {tight:.2f}")
+        parts.append(
+            f"d = {name}: error > .1 up to C = {cold:.2f}, < .01 from {sure:.2f}, tight {tight:.2f}"
+        )
     return judge(holds, "; ".join(parts))
 
 

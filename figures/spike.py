@@ -66,7 +66,9 @@ def _outputs(axes: Axes, rows: pd.DataFrame) -> None:
               label="paper's δ and Δ (reconstructed)")  # fmt: skip
     axes.plot(scale, rows["paper_Delta"], color=INK, ls=":", lw=1.2)
     first = rows.iloc[0]
-    axes.set_title(f"{first['keys']} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}")
+    axes.set_title(
+        f"{first['keys']} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}"
+    )
     axes.set_ylim(-0.03, 1.03)
     _verticals(axes, first, text=True)
 

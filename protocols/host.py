@@ -86,7 +86,6 @@ class _Host:
     def _open(self) -> dict[str, Any]:
         try:
             os.chdir(self.table.folder)
-            sys.path.append(self.table.folder)
             target, build = builder(self.table)
             self.conduct.folder = _folder_of(target)
         except BaseException as exc:
@@ -157,15 +156,18 @@ class _Host:
 
 
 def _folder_of(target: Any) -> str | None:
-    path = getattr(target, "path", None)
-    return None if not path else os.path.dirname(os.path.abspath(str(path)))
+    return None if target.folder is None else str(target.folder) + os.sep
 
 
 def _refusal(exc: BaseException, conduct: Conduct) -> dict[str, Any]:
     """Turn an error before the first secret into a frame; ours keep their kind and their words."""
     if isinstance(exc, KVBarrierError):
-        kind = type(exc).__name__
-        return {"error": kind, "text": str(exc), "minimum_bits": smallest_budget(exc)}
+        return {
+            "error": type(exc).__name__,
+            "text": str(exc),
+            "minimum_bits": smallest_budget(exc),
+            "detail": getattr(exc, "detail", None),
+        }
     text = describe(exc, "The compressor", conduct.folder)
     return {"error": "PluginFailure", "text": text}
 

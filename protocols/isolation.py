@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..compressors import catalog
 from ..errors import BadInput, did_you_mean
+from . import landlock
 
 ISOLATIONS = ("inline", "process", "namespaces")
 
@@ -70,6 +72,17 @@ def namespaces_problem() -> str | None:
 def namespaces_available() -> bool:
     """Return whether players can have their own namespaces here."""
     return namespaces_problem() is None
+
+
+@cache
+def landlock_available() -> bool:
+    """Return whether ``process`` isolation can be hardened by Landlock here."""
+    return landlock.version() > 0
+
+
+def is_builtin(target: str) -> bool:
+    """Return whether a target is a name of our catalog; nothing is imported to find out."""
+    return target.partition("?")[0] in catalog.names()
 
 
 def default_isolation(builtin: bool) -> str:

@@ -57,7 +57,7 @@ def enter(private: str, size: int) -> None:
     _mount("tmpfs", private, "tmpfs", _NOSUID | _NODEV, options)
     for name in ("home", "tmp"):
         os.mkdir(f"{private}/{name}", 0o700)
-    for folder in _numba_caches():
+    for folder in numba_caches():
         _thaw(folder, private)
     _new_dev(private, options)
 
@@ -152,7 +152,7 @@ def _new_dev(private: str, options: str) -> None:
     os.rmdir(stage)
 
 
-def _numba_caches() -> list[Path]:
+def numba_caches() -> list[Path]:
     """Return the folders where numba has its compiled kernels: it wants to write where it reads."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:

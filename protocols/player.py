@@ -1,4 +1,6 @@
-"""The players' entry point: ``python -m kvbarrier.protocols.player ROLE ISOLATION PRIVATE SIZE``.
+"""The players' entry point: ``python -m kvbarrier.protocols.player ROLE HOW PRIVATE SIZE``.
+
+HOW is ``namespaces``, or for ``process`` isolation ``landlock`` where there is that, else ``bare``.
 
 This first process is the supervisor, ours alone: it never imports a plug-in. It forks the host,
 which does, and waits. When the harness closes the channel or dies, or the host ends, it kills
@@ -17,7 +19,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from . import namespaces, reaper, residue
+from . import landlock, namespaces, reaper, residue
 
 CLEAN, SURVIVORS = 0, 3
 _POLL_MS = 50
@@ -25,7 +27,7 @@ _POLL_MS = 50
 
 def main(argv: list[str]) -> int:
     """Supervise one player; the channel is on descriptors 0 and 1."""
-    role, isolation, private, size = argv
+    role, how, private, size = argv
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reaper.become_subreaper()
     down, up, words = (_high(fd) for fd in (0, 1, 2))
@@ -34,17 +36,17 @@ def main(argv: list[str]) -> int:
         os.dup2(null, fd)
     os.close(null)
     before = residue.snapshot()
-    if isolation != "namespaces":
+    if how != "namespaces":
         for name in ("home", "tmp"):
             os.makedirs(f"{private}/{name}", 0o700)
     pid = os.fork()
     if pid == 0:
-        _become_host(role, isolation, private, int(size), (down, up, words))
+        _become_host(role, how, private, int(size), (down, up, words))
     os.close(up)
     os.close(words)
     _watch(pid, down)
     clean = reaper.end_children()
-    if isolation != "namespaces":
+    if how != "namespaces":
         residue.sweep(before)
     shutil.rmtree(private, ignore_errors=True)
     return CLEAN if clean else SURVIVORS
@@ -75,16 +77,18 @@ def _watch(pid: int, down: int) -> None:
 
 
 def _become_host(
-    role: str, isolation: str, private: str, size: int, fds: tuple[int, int, int]
+    role: str, how: str, private: str, size: int, fds: tuple[int, int, int]
 ) -> NoReturn:
     code = 1
     try:
         problem = None
-        if isolation == "namespaces":
+        if how == "namespaces":
             problem = _descend(private, size, fds)
         else:
             reaper.die_with_parent()
             reaper.become_subreaper()
+            if how == "landlock":
+                landlock.restrict([private, *map(str, namespaces.numba_caches())])
         from .host import serve
 
         code = serve(role, *fds, problem)

@@ -25,7 +25,7 @@ from .. import errors
 from ..compressors.contract import Float32
 from . import players
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
-from .isolation import Limits, environment
+from .isolation import Limits, environment, landlock_available
 from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
@@ -117,7 +117,9 @@ class Place:
     def prepare(cls, role: str, isolation: str, limits: Limits) -> Place:
         """Choose a private folder, which is made when the player starts; write the command line."""
         private = os.path.join(tempfile.gettempdir(), f"kvbarrier-{secrets.token_hex(8)}")
-        words = (role, isolation, private, str(limits.memory_bytes))
+        hardened = "landlock" if landlock_available() else "bare"
+        how = hardened if isolation == "process" else isolation
+        words = (role, how, private, str(limits.memory_bytes))
         command = (sys.executable, "-P", "-m", __package__ + ".player", *words)
         return cls(role, private, command, environment(private))
 
@@ -269,6 +271,8 @@ def _revive(said: dict[str, Any]) -> errors.KVBarrierError:
         kind = errors.PluginFailure
     error = kind.__new__(kind)
     error.args = (str(said["text"]),)
+    if isinstance(error, errors.PluginFailure):
+        error.detail = said.get("detail")
     if isinstance(error, errors.BudgetTooSmall):
         error.minimum_bits = int(said["minimum_bits"])
     return error

@@ -79,9 +79,9 @@ def _exp2_above(y: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _gather(Q: Any, Kq: Any, own: Any, rows: Any, c: Any, q: Any, top: Any) -> None:
+def _gather(Q: Any, Kq: Any, own: Any, rows: Any, q: Any, top: Any) -> None:
     """q[i] = log2(e) Q[rows[i]]; top[i] = its score with its own token (or the lowest float)."""
-    for i in range(c):
+    for i in range(rows.shape[0]):
         r = rows[i]
         score = np.float32(0.0)
         for j in range(Q.shape[1]):
@@ -134,72 +134,14 @@ def _weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
 @njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
 def _settle(value: Any, rest: Any, theta: Any, low: Any, high: Any, bits: Any) -> Any:
     """Write the bits that dominance settles; whether it settled every one of them."""
-    above = rest * max(theta - low, 0.0)
-    below = rest * max(high - theta, 0.0)
+    above = rest * (theta - low if theta > low else 0.0)
+    below = rest * (high - theta if high > theta else 0.0)
     for j in range(value.shape[0]):
         gap = np.float64(value[j]) - theta
         bits[j] = gap > above
-        if not bits[j] and -gap < below:
+        if gap <= above and -gap < below:
             return False
     return True
-
-
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _dominated(
-    Q: Any, Kq: Any, Vq: Any, own: Any, K: Any, V: Any, tests: Any, rows: Any, c: Any,
-    columns: Any, q: Any, S: Any, bits: Any,
-) -> Any:
-    """Settle rows[:c] by dominance where possible; moves the others to the front of ``rows``.
-
-    ``tests`` is float64[m + 1, 2]: threshold and slack of each row, then the least and the
-    largest value. Returns how many rows are left.
-    """
-    theta_of, low, high = tests[:-1], tests[-1, 0], tests[-1, 1]
-    top = np.empty(c, np.float32)
-    argtop = np.full(c, -1, np.int64)
-    total = np.full(c, 1.0 if own else 0.0)
-    _gather(Q, Kq, own, rows, c, q, top)
-    for j in range(0, K.shape[0], columns):
-        w = min(columns, K.shape[0] - j)
-        s = S[: c * w].reshape(c, w)
-        np.dot(q[:c], K[j : j + w].T, s)
-        _bound_tile(s, j, top, argtop, total)
-    left = 0
-    for i in range(c):
-        r = rows[i]
-        value = V[argtop[i]] if argtop[i] >= 0 else Vq[r]
-        rest = total[i] * (1.0 + theta_of[r, 1]) - 1.0
-        if not _settle(value, rest, theta_of[r, 0], low, high, bits[r]):
-            rows[left] = r
-            left += 1
-    return left
-
-
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _softmax(
-    Q: Any, Kq: Any, Vq: Any, own: Any, K: Any, V: Any, rows: Any, c: Any,
-    columns: Any, q: Any, S: Any, O: Any, T: Any, out: Any,
-) -> None:
-    """out[rows[:c]] = attention, by the online softmax over tiles of keys."""
-    top = np.empty(c, np.float32)
-    total = np.full(c, 1.0 if own else 0.0)
-    _gather(Q, Kq, own, rows, c, q, top)
-    for i in range(c):
-        for j in range(V.shape[1]):
-            O[i, j] = Vq[rows[i], j] if own else np.float32(0.0)
-    for j in range(0, K.shape[0], columns):
-        w = min(columns, K.shape[0] - j)
-        s = S[: c * w].reshape(c, w)
-        np.dot(q[:c], K[j : j + w].T, s)
-        _weigh_tile(s, top, total, O)
-        np.dot(s, V[j : j + w], T[:c])
-        for i in range(c):
-            for l in range(V.shape[1]):
-                O[i, l] += T[i, l]
-    for i in range(c):
-        r = rows[i]
-        for j in range(V.shape[1]):
-            out[r, j] = O[i, j] / np.float32(total[i])
 
 
 @njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
@@ -212,41 +154,78 @@ def decode(
     Float32, C-contiguous: Q[m, d_k], Kq[m, d_k], Vq[m, d_v], K[t, d_k], V[t, d_v]. Without
     ``dominance`` every row of ``out`` (float32[m, d_v]) is written and ``bits`` is not touched.
     With it, a row that dominance settles gets its ``bits`` (bool[m, d_v]); every other row its
-    outputs and the bits output > threshold. ``tests`` as in :func:`_dominated`.
+    outputs and the bits output > threshold. ``tests`` is float64[m + 1, 2]: threshold and slack
+    of each row, then the least and the largest value.
     """
-    m = Q.shape[0]
-    q = np.empty((block, Q.shape[1]), np.float32)
-    S = np.empty(block * columns, np.float32)
-    O = np.empty((block, V.shape[1]), np.float32)
-    T = np.empty((block, V.shape[1]), np.float32)
+    m, t, d_v = Q.shape[0], K.shape[0], V.shape[1]
+    low, high = tests[m, 0], tests[m, 1]
+    q_all = np.empty((block, Q.shape[1]), np.float32)
+    S_all = np.empty(block * columns, np.float32)
+    O = np.empty((block, d_v), np.float32)
+    T = np.empty((block, d_v), np.float32)
     rows = np.empty(block, np.int64)
+    top = np.empty(block, np.float32)
+    total = np.empty(block, np.float64)
+    argtop = np.empty(block, np.int64)
     promising = True
     for first in range(0, m, block):
         size = min(block, m - first)
-        rows[:size] = np.arange(first, first + size)
-        left = size
+        for i in range(size):
+            rows[i] = first + i
+        left, begin = size, 0
         if dominance:
-            # Where dominance seldom holds it is a wasted product: ask a few rows before the rest.
-            probe = size if promising else min(size, 32)
-            left = _dominated(Q, Kq, Vq, own, K, V, tests, rows, probe, columns, q, S, bits)
-            promising = 2 * left <= probe
-            if probe < size:
-                if promising:
-                    rest = _dominated(
-                        Q, Kq, Vq, own, K, V, tests, rows[probe:size], size - probe,
-                        columns, q, S, bits,
-                    )
-                    rows[left : left + rest] = rows[probe : probe + rest].copy()
-                    left += rest
-                else:
-                    for i in range(probe, size):
-                        rows[left + i - probe] = rows[i]
-                    left += size - probe
+            left = 0
+        # -- the dominance test: where it seldom holds, ask a few rows before the rest
+        while dominance and begin < size:
+            end = size if promising else min(size, begin + 32)
+            c = end - begin
+            q = q_all[:c]
+            _gather(Q, Kq, own, rows[begin:end], q, top)
+            for i in range(c):
+                total[i] = 1.0 if own else 0.0
+                argtop[i] = -1
+            for j in range(0, t, columns):
+                w = min(columns, t - j)
+                S = S_all[: c * w].reshape(c, w)
+                np.dot(q, K[j : j + w].T, S)
+                _bound_tile(S, j, top, argtop, total)
+            refused = 0
+            for i in range(c):
+                r = rows[begin + i]
+                value = V[argtop[i]] if argtop[i] >= 0 else Vq[r]
+                rest = total[i] * (1.0 + tests[r, 1]) - 1.0
+                if not _settle(value, rest, tests[r, 0], low, high, bits[r]):
+                    rows[left + refused] = r
+                    refused += 1
+            left += refused
+            begin = end
+            promising = 2 * refused <= c
+            if not promising:
+                for i in range(begin, size):
+                    rows[left] = rows[i]
+                    left += 1
+                begin = size
         if left == 0:
             continue
-        _softmax(Q, Kq, Vq, own, K, V, rows, left, columns, q, S, O, T, out)
-        if dominance:
+        # -- the online softmax over tiles of keys
+        q, o, product = q_all[:left], O[:left], T[:left]
+        _gather(Q, Kq, own, rows[:left], q, top)
+        for i in range(left):
+            total[i] = 1.0 if own else 0.0
+            for j in range(d_v):
+                o[i, j] = Vq[rows[i], j] if own else np.float32(0.0)
+        for j in range(0, t, columns):
+            w = min(columns, t - j)
+            S = S_all[: left * w].reshape(left, w)
+            np.dot(q, K[j : j + w].T, S)
+            _weigh_tile(S, top, total, o)
+            np.dot(S, V[j : j + w], product)
             for i in range(left):
-                r = rows[i]
-                for j in range(V.shape[1]):
+                for l in range(d_v):
+                    o[i, l] += product[i, l]
+        for i in range(left):
+            r = rows[i]
+            for j in range(d_v):
+                out[r, j] = o[i, j] / np.float32(total[i])
+                if dominance:
                     bits[r, j] = np.float64(out[r, j]) > tests[r, 0]

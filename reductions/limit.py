@@ -72,7 +72,9 @@ def index_limit(
     (4096, 0.125, 10.041)
     """
     if not 0.5 < success <= 1.0:
-        raise BadInput(f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well.")
+        raise BadInput(
+            f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well."
+        )
     key_set = key_sets.make(keys, n, d, keys_seed)
     reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)
     bound = index_bound_bits(reduction.secret_bits, success)
@@ -88,7 +90,8 @@ def index_limit(
         gamma=gamma,
         coherence=mu,
         scale=reduction.scale,
-        logit_range=reduction.scale * float(np.max(np.sum(key_set.rows.astype(np.float64) ** 2, axis=1))),
+        logit_range=reduction.scale
+        * float(np.max(np.sum(key_set.rows.astype(np.float64) ** 2, axis=1))),
         closed_scale=closed_scale(key_set.n, mu, eta, values=values, gamma=gamma),
         paper_scale=_paper(key_set, values, eta),
         success=success,

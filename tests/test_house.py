@@ -12,9 +12,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 import kvbarrier
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ["reductions", "compressors", "protocols", "experiments", "figures", "cli"]
@@ -51,7 +50,9 @@ print("LOADED", heavy)
 """
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["attack", "--help"], ["bound", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "argv", [["--help"], ["attack", "--help"], ["bound", "--help"], ["--version"]]
+)
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     assert "LOADED []" in python(HELP.format(argv=argv)).stdout
 
@@ -68,7 +69,9 @@ def test_docstring_examples_run(name: str) -> None:
 
 def test_there_are_docstring_examples() -> None:
     finder = doctest.DocTestFinder(exclude_empty=True)
-    found = [t for name in modules() for t in finder.find(importlib.import_module(name)) if t.examples]
+    found = [
+        t for name in modules() for t in finder.find(importlib.import_module(name)) if t.examples
+    ]
     assert len(found) >= 20
 
 
@@ -80,9 +83,13 @@ def test_dependencies_point_one_way(room: str) -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.level == depth:
                 reached = {(node.module or "").split(".")[0]} | {a.name for a in node.names}
-                assert not reached & later, f"{path.relative_to(ROOT)}:{node.lineno} imports {reached & later}"
+                assert not reached & later, (
+                    f"{path.relative_to(ROOT)}:{node.lineno} imports {reached & later}"
+                )
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-                assert not node.module.startswith("kvbarrier"), f"{path}:{node.lineno}: use a relative import"
+                assert not node.module.startswith("kvbarrier"), (
+                    f"{path}:{node.lineno}: use a relative import"
+                )
 
 
 def test_no_module_passes_400_lines() -> None:
@@ -108,13 +115,24 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target = source / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((ROOT / name).read_bytes())
-    command = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
+    command = [
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(source),
+    ]
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
     return next(folder.glob("*.whl"))
 
 
 def _tracked() -> list[str]:
-    listing = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    listing = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     if listing.returncode:
         pytest.skip("not a git checkout")
     return [name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
@@ -129,7 +147,9 @@ def _shipped(name: str) -> bool:
 
 def test_the_wheel_is_the_tracked_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        names = {n.removeprefix("kvbarrier/") for n in archive.namelist() if n.startswith("kvbarrier/")}
+        names = {
+            n.removeprefix("kvbarrier/") for n in archive.namelist() if n.startswith("kvbarrier/")
+        }
     assert names == {name for name in _tracked() if _shipped(name)}
 
 

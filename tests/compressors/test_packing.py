@@ -328,7 +328,7 @@ def test_tokens_within_is_the_largest_that_fits() -> None:
 
     for bits_per_token in (1, 7, 256, 4096):
         for budget in range(500, 40_000, 1777):
-            t = tokens_within(budget, bits_per_token)
+            t = tokens_within(budget, bits_per_token, at_least=0)
             size = 64 + -(-t * bits_per_token // 8)
             more = 64 + -(-(t + 1) * bits_per_token // 8)
             assert t == 0 or charged_bits(size, None) <= budget

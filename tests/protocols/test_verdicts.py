@@ -109,8 +109,8 @@ def test_sentences_say_what_they_do_not_say() -> None:
 
 
 def test_sampled_rows_reach_the_ledger() -> None:
-    # One row of each bucket's two is asked: no conviction from 1024 asked bits against 1100 charged,
-    # but 16 rows a message, none wrong, in 64 messages at .54 bits a secret bit, are.
+    # One row of each bucket's two is asked. 1024 asked bits against 1100 charged say nothing, but
+    # 16 rows a message, none wrong, in 64 messages at .54 bits a secret bit do.
     asked = tuple([64] * 16)
     records = [Record((0,) * 16, asked, 1100)] * 64
     judged = judge_point(records, n=32, row_bits=64, cache_bits=1)

@@ -11,7 +11,6 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-
 from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.reductions import keys
 from kvbarrier.reductions.interference import (
@@ -227,7 +226,7 @@ def test_two_dimensions_are_enough_without_a_norm_budget() -> None:
 def test_equal_keys_are_named() -> None:
     rows = keys.make("jl", 20, 8).rows.copy()
     rows[13] = rows[4]
-    with pytest.raises(NoScale, match="Keys 4 and 13 of mine .* are equal"):
+    with pytest.raises(NoScale, match=r"Keys 4 and 13 of mine .* are equal"):
         tight_scale(KeySet("mine", 8, 0, rows), 1 / 3)
 
 
@@ -242,7 +241,7 @@ def test_dominated_key_is_named() -> None:
     gap = gram - np.diag(gram)[:, None]
     np.fill_diagonal(gap, -np.inf)
     i, l = np.unravel_index(gap.argmax(), gap.shape)
-    with pytest.raises(NoScale, match=f"Key {i} of jl-raw .* dominated by key {l}"):
+    with pytest.raises(NoScale, match=rf"Key {i} of jl-raw .* dominated by key {l}"):
         tight_scale(raw, 1 / 3)
 
 

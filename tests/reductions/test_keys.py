@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from kvbarrier.errors import BadInput
 from kvbarrier.reductions import keys
 from kvbarrier.reductions.interference import max_deviation

@@ -1,0 +1,114 @@
+"""``kvbarrier regress``: the committed baselines message by message, and the claims."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import options
+from .render import number, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from ..experiments.comparison import RegressReport
+
+
+@click.command(name="regress")
+@click.option(
+    "--quick", is_flag=True, help="The baselines only; the claims need the quick experiments."
+)
+@click.option(
+    "--update", is_flag=True, help="Measure the baseline anew and replace the committed one."
+)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes.  [default: 1 if quick, else one a core]"
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> int:
+    """Re-measure the committed baselines message by message, and the claims.
+
+    Where the host's floats match, every count must be equal; elsewhere, and on one further key
+    everywhere, a paired comparison fails only beyond a stated margin.
+    """
+    from ..experiments import baseline
+    from ..experiments.executors import make_executor
+    from ..experiments.regress import regress
+
+    count = workers or (1 if quick else os.cpu_count() or 1)
+    with make_executor(count, "inline") as executor, options.progress("regress") as tick:
+        step = lambda s: tick(s.cell.target, s.done, s.most)  # noqa: E731
+        if update:
+            written = baseline.measure(executor=executor, progress=step)
+            say(
+                f"wrote {', '.join(map(str, written))}; commit them with the reason why they moved."
+            )
+            return 0
+        report = regress(baseline.paths(), executor=executor, progress=step)
+        claims = [] if quick else _claims(executor, tick)
+    document = _document(report, claims)
+    if as_json:
+        print_json(document)
+    else:
+        _print(report, claims, quick)
+    failed = [row for row in claims if row["verdict"] == "fails"]
+    return 0 if report.passed and not failed else 1
+
+
+def _claims(executor: Executor, tick: Any) -> list[dict[str, str]]:
+    """Run the quick experiments in a folder of their own and judge their claims."""
+    from ..experiments.experiment import Run
+    from ..experiments.registry import NAMES, get
+
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="kvbarrier-") as folder:
+        for experiment in map(get, NAMES):
+            experiment.run(Run(Path(folder), "quick", executor, tick))
+            for claim in experiment.claims:
+                judgement = claim.check(Path(folder))
+                rows.append({"claim": claim.name, "verdict": judgement.verdict,
+                             "evidence": judgement.evidence})  # fmt: skip
+    return rows
+
+
+def _document(report: RegressReport, claims: list[dict[str, str]]) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "passed": report.passed,
+        "messages": report.messages,
+        "level": report.level,
+        "margin": report.margin,
+        "smallest_shift_caught": report.smallest_shift,
+        "moved": [
+            {"compressor": c.compressor, "budget": c.budget, "key": c.key, "cell": c.cell,
+             "sentence": c.failure}
+            for c in report.failures
+        ],
+        "claims": claims,
+    }  # fmt: skip
+
+
+def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> None:
+    rows = [
+        [c.compressor, c.budget or "free", c.key, c.messages, "equal" if c.exact else "paired",
+         "-" if c.smallest_shift is None else number(c.smallest_shift), c.failure or "as before"]
+        for c in report.comparisons
+    ]  # fmt: skip
+    print_table(
+        "baselines", ["compressor", "budget", "key", "messages", "held to", "smallest shift caught", "result"],
+        rows,
+        caption=f"paired: exact sign test, family-wise level {report.level:g}, margin {report.margin:g} "
+                "bit error and 0 charged bits",
+    )  # fmt: skip
+    if claims:
+        print_table(
+            "claims", ["claim", "verdict", "evidence"], [list(row.values()) for row in claims]
+        )
+    moved = len(report.failures)
+    say(f"{len(report.comparisons)} cells, {report.messages} messages: {moved} moved.")
+    if quick:
+        say("the claims were not re-measured: run regress without --quick.")

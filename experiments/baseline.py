@@ -1,0 +1,74 @@
+"""The committed baseline: the whole catalog on small instances, under the two regress keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from fractions import Fraction
+from importlib import resources
+from pathlib import Path
+
+from ..protocols.instance import Cell, Instance
+from .results import Results, write_results
+from .rows import union
+from .runner import Step, run_cells
+from .stopping import FixedMessages
+
+KEYS = ("regress", "regress-2")
+MESSAGES = 32
+"""The exact sign test at 1e-6 over this family needs at least 28 messages of a cell."""
+
+INSTANCES = (
+    Instance(n=64, d=32),
+    Instance(n=64, d=16, keys="kerdock", values="pm1"),
+    Instance(n=64, d=32, keys="hypercube", eta=None, gamma=0.1),
+)
+
+
+def path(key: str) -> Path:
+    """Where the committed baseline of a key lies: inside the package, so that the wheel has it."""
+    return Path(str(resources.files(__package__) / "baselines" / f"{key}.csv"))
+
+
+def paths() -> list[Path]:
+    """The committed baselines, one file a key."""
+    return [path(key) for key in KEYS]
+
+
+def cells() -> list[Cell]:
+    """Every compressor of the catalog at a setting where it errs, if it can."""
+    first, second, third = INSTANCES
+    cells = [Cell(first, "exact", (("dtype", dtype),)) for dtype in ("fp32", "fp16", "bf16", "fp8")]
+    cells += [
+        Cell(instance, name, budget=budget)
+        for instance in INSTANCES
+        for name in ("sliding-window", "streaming-llm", "reservoir")
+        for budget in (Fraction(1, 4), Fraction(3, 4))
+    ]
+    cells += [
+        Cell(first, "quantized", (("axis", axis), ("bits", bits)))
+        for axis in ("token", "channel")
+        for bits in (1, 2, 4, 8)
+    ]
+    cells += [Cell(second, "covering-code", (("code", code),)) for code in ("hamming", "golay")]
+    cells += [Cell(third, "time-sharing", budget=Fraction(1, 64))]
+    cells += [Cell(instance, name) for instance in INSTANCES for name in ("zero", "lossless")]
+    return cells
+
+
+def measure(
+    *, executor: Executor | None = None, progress: Callable[[Step], None] | None = None
+) -> list[Path]:
+    """Play the baselines anew and replace the committed files: a deliberate step."""
+    for key in KEYS:
+        store = Results()
+        run_cells(
+            cells(),
+            store,
+            stopping=FixedMessages(MESSAGES),
+            keys=key,
+            executor=executor,
+            progress=progress,
+        )
+        write_results(path(key), union(store.rows))
+    return paths()

@@ -1,0 +1,280 @@
+"""The probes of a check. Each yields (code, detail) of what it found in the running process.
+
+A probe may raise: that, too, is a finding, made by whoever runs it. The first one plays the game
+once; if it finds something the others would only repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..compressors.contract import Compressor, Shape
+from ..compressors.packing import sent_attributes
+from ..errors import BudgetTooSmall
+from .channel import charged_bits
+from .check_subject import CUTS, QUESTIONS, SHAPE, Subject, apart, close
+
+Found = Iterator[tuple[str, str]]
+Probe = Callable[[Subject], Found]
+
+_BUDGET_SHAPE = Shape(tokens=256, d_k=16, d_v=16)
+_WIDE_SHAPE = Shape(tokens=20, d_k=12, d_v=20)
+_LEAST_RUN = 64
+
+
+def wrong_answer(answer: Any, shape: tuple[int, ...], who: str) -> tuple[str, str] | None:
+    """The finding for an answer that is not finite real numbers of that shape, or None."""
+    array = np.asarray(answer)
+    if array.shape != shape:
+        return "wrong-output", f"{who} returned shape {list(array.shape)}, not {list(shape)}."
+    if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float16"):
+        return "wrong-output", f"{who} returned {array.dtype} numbers, not float32."
+    if not np.isfinite(array.astype(np.float64)).all():
+        return "not-finite", f"{who} returned NaN or infinity on an ordinary stream."
+    return None
+
+
+def plays(subject: Subject) -> Found:
+    """Build, append, ask, save: the whole of a game, once."""
+    compressor = subject.played()
+    q = subject.questions()[0][0]
+    d_v = compressor.shape.d_v
+    one = subject.played()
+    if problem := wrong_answer(one.attend(q), (d_v,), "attend"):
+        yield problem
+        return
+    outputs = compressor.next_outputs(*subject.questions())
+    if problem := wrong_answer(outputs, (QUESTIONS, d_v), "next_outputs"):
+        yield problem
+        return
+    message = compressor.save()
+    if not isinstance(message, bytes | bytearray):
+        yield "bad-message", f"save returned a {type(message).__name__}."
+
+
+def same_coins_same_result(subject: Subject) -> Found:
+    """Two instances, one stream."""
+    one, two = subject.played(), subject.played()
+    if bytes(one.save()) != bytes(two.save()):
+        yield "not-deterministic", "two instances that saw the same stream saved other messages."
+    elif not np.array_equal(
+        one.next_outputs(*subject.questions()), two.next_outputs(*subject.questions())
+    ):
+        yield "not-deterministic", "two instances that saw the same stream answered differently."
+
+
+def batched_doors(subject: Subject) -> Found:
+    """The extend, next_outputs and block_outputs that it has, against the loops they stand for."""
+    looped, at_once = subject.played(), subject.build()
+    at_once.extend(*subject.stream(1))
+    ask = subject.questions()
+    a, b = looped.next_outputs(*ask), at_once.next_outputs(*ask)
+    if not close(a, b):
+        yield "extend-differs", f"the answers differ {apart(a, b)}."
+    loop = Compressor.next_outputs(looped, *ask)
+    if not close(a, loop):
+        yield "batch-differs", f"next_outputs differs from the loop {apart(a, loop)}."
+    block, loop = looped.block_outputs(*ask), Compressor.block_outputs(looped, *ask)
+    if not close(block, loop):
+        yield "batch-differs", f"block_outputs differs from the loop {apart(block, loop)}."
+
+
+def asking_changes_nothing(subject: Subject) -> Found:
+    """Ask twice; save before and after."""
+    compressor = subject.played()
+    before = bytes(compressor.save())
+    first = np.array(compressor.next_outputs(*subject.questions()))
+    second = compressor.next_outputs(*subject.questions())
+    if not close(first, second):
+        yield "asking-changes-it", f"the second time, the answers differ {apart(first, second)}."
+    elif bytes(compressor.save()) != before:
+        yield "asking-changes-it", "after next_outputs, save returned another message."
+
+
+def restores(subject: Subject) -> Found:
+    """Into a fresh instance of this process, and with another stream seen meanwhile."""
+    ask = subject.questions()
+    one = subject.played(1)
+    expected, message = np.array(one.next_outputs(*ask)), bytes(one.save())
+    twin = subject.build()
+    twin.restore(message)
+    answers = twin.next_outputs(*ask)
+    if not close(expected, answers):
+        yield "restore-differs", f"the answers differ {apart(expected, answers)}."
+        return
+    subject.played(2)
+    again = one.next_outputs(*ask)
+    if not close(expected, again):
+        yield (
+            "state-elsewhere",
+            f"when another instance saw another stream, the answers of the first changed "
+            f"{apart(expected, again)}.",
+        )
+        return
+    late = subject.build()
+    late.restore(message)
+    answers = late.next_outputs(*ask)
+    if not close(expected, answers):
+        yield (
+            "state-elsewhere",
+            f"restored after another instance saw another stream, the answers differ "
+            f"{apart(expected, answers)}.",
+        )
+
+
+def cuts(subject: Subject) -> Found:
+    """Save in the middle, restore on a fresh instance, go on."""
+    ask = subject.questions()
+    whole = subject.played()
+    if not whole.streaming:
+        return
+    expected = whole.next_outputs(*ask)
+    Q, K, V = subject.stream(1)
+    for cut in CUTS:
+        first, second = subject.build(), subject.build()
+        first.extend(Q[:cut], K[:cut], V[:cut])
+        second.restore(bytes(first.save()))
+        second.extend(Q[cut:], K[cut:], V[cut:])
+        answers = second.next_outputs(*ask)
+        if not close(expected, answers):
+            yield "cut-differs", f"cut after {cut} tokens, {apart(expected, answers)}."
+            return
+
+
+def declared_length(subject: Subject) -> Found:
+    """The length that was declared, at every cut and for two streams."""
+    declared = subject.build().message_bytes
+    if declared is None:
+        return
+    if isinstance(declared, bool) or not isinstance(declared, int | np.integer) or declared < 0:
+        yield "declared-length", f"message_bytes is {declared!r}, not a length in bytes."
+        return
+    lengths = {len(subject.played(which).save()) for which in (1, 2)}
+    if subject.build().streaming:
+        half = subject.build()
+        half.extend(*(part[:17] for part in subject.stream(1)))
+        lengths.add(len(half.save()))
+    for length in sorted(lengths - {declared}):
+        yield "declared-length", f"declared {declared} bytes, saved {length}."
+
+
+def keeps_budgets(subject: Subject) -> Found:
+    """Charged bits against the budget, at several."""
+    lives = False
+    for share in (64, 16, 4, 1):
+        budget = _BUDGET_SHAPE.cache_bits_16 // share
+        try:
+            compressor = subject.build(_BUDGET_SHAPE, budget)
+        except BudgetTooSmall:
+            continue
+        lives = True
+        compressor.extend(*subject.stream(1, _BUDGET_SHAPE))
+        length = len(compressor.save())
+        charged = charged_bits(length, compressor.message_bytes)
+        if charged > budget:
+            yield (
+                "over-budget",
+                f"at 1/{share} of the 16-bit cache, {budget} bits, the message of {length} bytes is "
+                f"charged {charged} bits.",
+            )
+            return
+    if not lives:
+        yield "no-budget", "the smallest budget that it accepts is larger."
+
+
+def score_scale(subject: Subject) -> Found:
+    """Two tokens with scores L and 0 and values 1 and 0: the answer is sigmoid(scale L)."""
+    shape = Shape(tokens=2, d_k=16, d_v=16)
+    scales = []
+    for length in (2.0, 4.0):
+        compressor = subject.build(shape)
+        K = np.eye(2, 16, dtype=np.float32)
+        V = np.zeros((2, 16), dtype=np.float32)
+        V[0] = 1
+        compressor.extend(np.zeros_like(K), K, V)
+        q = np.zeros(16, dtype=np.float32)
+        q[0] = length
+        answer = float(np.mean(np.asarray(compressor.attend(q), dtype=np.float64)))
+        if not 0 < answer < 1:
+            return
+        scales.append(np.log(answer / (1 - answer)) / length)
+    if all(abs(4 * scale - 1) < 0.1 for scale in scales):
+        yield "scaled-scores", f"at d_k = 16 the scores are multiplied by {np.mean(scales):.3f}."
+
+
+def long_queries(subject: Subject) -> Found:
+    """Scores of some hundreds."""
+    outputs = subject.played().next_outputs(*subject.questions(length=100.0))
+    if not np.isfinite(np.asarray(outputs, dtype=np.float64)).all():
+        yield "not-finite", "scores of some hundreds give NaN or infinity."
+
+
+def sends_public(subject: Subject) -> Found:
+    """Long runs of bytes that the messages of two unlike streams share."""
+    one, two = subject.played(1), subject.played(2)
+    a, b = (np.frombuffer(bytes(c.save()), dtype=np.uint8) for c in (one, two))
+    size = min(len(a), len(b))
+    shared = _longest_run(a[:size], a[:size] == b[:size])
+    if shared < _LEAST_RUN:
+        return
+    names = _same_attributes(one, two)
+    which = f" ({', '.join(names)})" if names else ""
+    yield "sends-public", f"{shared} bytes in a row are the same for two unlike streams{which}."
+
+
+def _longest_run(data: np.ndarray[Any, Any], same: np.ndarray[Any, Any]) -> int:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
+    longest = 0
+    for start, stop in edges.reshape(-1, 2):
+        run = data[start:stop]
+        # Empty slots, filled with one number, are for another day: they may fill up.
+        periodic = any(np.array_equal(run[p:], run[:-p]) for p in (1, 2, 4, 8))
+        if not periodic:
+            longest = max(longest, int(stop - start))
+    return longest
+
+
+def _same_attributes(one: Compressor, two: Compressor) -> list[str]:
+    if type(one).save is not Compressor.save:
+        return []
+    a, b = (
+        sent_attributes(c._stateful(), c.fresh()._stateful()) for c in (one, two)
+    )
+    return [
+        name
+        for name in a.keys() & b.keys()
+        if isinstance(a[name], np.ndarray)
+        and a[name].nbytes >= _LEAST_RUN
+        and np.array_equal(a[name], b[name])
+    ]
+
+
+def other_shapes(subject: Subject) -> Found:
+    """Keys and values of different widths."""
+    try:
+        compressor = subject.played(1, _WIDE_SHAPE)
+        outputs = compressor.next_outputs(*subject.questions(_WIDE_SHAPE))
+    except Exception as error:
+        yield "other-shapes", f"with d_k = 12, d_v = 20 it raised {type(error).__name__}: {error}"
+        return
+    if problem := wrong_answer(outputs, (QUESTIONS, 20), "with d_k = 12, d_v = 20 next_outputs"):
+        yield "other-shapes", problem[1]
+
+
+FIRST: Probe = plays
+REST: tuple[Probe, ...] = (
+    same_coins_same_result,
+    batched_doors,
+    asking_changes_nothing,
+    restores,
+    cuts,
+    declared_length,
+    keeps_budgets,
+    score_scale,
+    long_queries,
+    sends_public,
+    other_shapes,
+)

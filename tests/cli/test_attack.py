@@ -1,0 +1,166 @@
+"""`attack`: its JSON, its exit codes, its sentences."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+
+import pytest
+
+SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
+FIELDS = [
+    "compressor", "params", "source", "reduction", "keys", "n", "d", "scale", "seed", "isolation",
+    "streaming", "messages", "failed", "asked_bits", "secret_bits", "charged_bits",
+    "bits_per_secret_bit", "compression_ratio", "wrong_bits", "bit_error", "error_floor", "ledger",
+    "guarantee",
+]  # fmt: skip
+
+
+def entropy(p: float) -> float:
+    return -p * math.log2(p) - (1 - p) * math.log2(1 - p) if 0 < p < 1 else 0.0
+
+
+def test_json_is_the_documented_document_and_nothing_else(kvbarrier) -> None:
+    said = kvbarrier("attack", "sliding-window", *SMALL, "--budget", "1/2,1", "--messages", "8", "--json")
+    document = json.loads(said.out)
+    assert said.code == 0
+    assert document["schema"] == 1
+    assert document["target"] == "sliding-window"
+    assert len(document["points"]) == 2
+    for point in document["points"]:
+        assert set(FIELDS) <= set(point)
+        assert set(point["bit_error"]) == {"estimate", "low", "high", "level"}
+        assert point["messages"] == 8
+        assert point["secret_bits"] == 8 * 32 * 16 == point["asked_bits"]
+        assert point["bits_per_secret_bit"] == point["charged_bits"] / point["secret_bits"]
+        assert point["bit_error"]["estimate"] == point["wrong_bits"] / point["asked_bits"]
+
+
+def test_the_ledger_can_be_recomputed_from_the_printed_sums(kvbarrier) -> None:
+    said = kvbarrier("attack", "covering-code", *SMALL, "--budget", "1", "--messages", "16", "--json")
+    [point] = json.loads(said.out)["points"]
+    N, m, k = point["asked_bits"], point["charged_bits"], point["wrong_bits"]
+    log2_choose = (math.lgamma(N + 1) - math.lgamma(k + 1) - math.lgamma(N - k + 1)) / math.log(2)
+    surprise = N - m - math.log2(N + 1) - log2_choose
+    assert point["ledger"]["surprise_bits"] == pytest.approx(surprise, abs=1e-4)
+    # The floor is the inverse of Fano's curve: 1 - h(floor) is the rate.
+    assert 1 - entropy(point["error_floor"]) == pytest.approx(point["bits_per_secret_bit"], abs=1e-9)
+
+
+def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
+    said = kvbarrier("attack", "lossless", *SMALL, "--budget", "1", "--messages", "4", "--json")
+    [point] = json.loads(said.out)["points"]
+    assert (point["charged_bits"], point["wrong_bits"]) == (point["secret_bits"], 0)
+
+
+def test_eviction_errs_half_of_what_it_drops(kvbarrier) -> None:
+    said = kvbarrier("attack", "sliding-window", *SMALL, "--budget", "1/4", "--messages", "32", "--json")
+    [point] = json.loads(said.out)["points"]
+    assert point["bit_error"]["low"] <= 0.375 <= point["bit_error"]["high"]
+    assert point["guarantee"]["verdict"] == "broken"
+    assert point["guarantee"]["worst_bucket"] < 12
+
+
+def test_a_budget_too_small_is_a_gap_with_the_smallest_that_works(kvbarrier) -> None:
+    said = kvbarrier("attack", "exact", *SMALL, "--budget", "1/4,1", "--messages", "4", "--json")
+    document = json.loads(said.out)
+    assert [p["budget"] for p in document["points"]] == [1.0]
+    [gap] = document["gaps"]
+    # fp8 rows of a key and a value: 8 * 32 * (16 + 16) bits.
+    assert (gap["budget"], gap["minimum_bits"]) == (0.25, 8192)
+    alone = kvbarrier("attack", "exact", *SMALL, "--budget", "1/4")
+    assert alone.code == 2
+    assert "at least 8192 bits" in alone.err
+
+
+def test_gates_decide_the_exit_code(kvbarrier) -> None:
+    play = ("attack", "sliding-window", *SMALL, "--budget", "1/2", "--messages", "8", "--json")
+    assert kvbarrier(*play, "--gate", "bit_error>=0.2 @ budget=0.5").code == 0
+    failed = kvbarrier(*play, "--gate", "bit_error<=0.1 @ budget=0.5")
+    assert failed.code == 1
+    assert "gate failed: bit_error<=0.1" in failed.err
+    json.loads(failed.out)
+
+
+def test_resume_adds_nothing_to_a_finished_file(kvbarrier, tmp_path) -> None:
+    play = ("attack", "zero", *SMALL, "--budget", "1", "--messages", "8", "--resume", "r.csv")
+    assert kvbarrier(*play).code == 0
+    before = (tmp_path / "r.csv").read_bytes()
+    assert kvbarrier(*play).code == 0
+    assert (tmp_path / "r.csv").read_bytes() == before
+
+
+def test_out_keeps_results_verdict_and_a_picture(kvbarrier, tmp_path) -> None:
+    assert kvbarrier("attack", "zero", *SMALL, "--budget", "1", "--messages", "4", "--out", "o").code == 0
+    assert {p.name for p in (tmp_path / "o").iterdir()} >= {"results.csv", "verdict.json", "plot.png"}
+    assert (tmp_path / "o" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> None:
+    source = """
+        import numpy as np
+        KEEP = {keep}
+
+        class Mine:
+            def __init__(self, shape):
+                self.kept = []
+
+            def append(self, q, k, v):
+                if len(self.kept) < KEEP:
+                    self.kept.append(np.concatenate([k, v]))
+
+            def attend(self, q):
+                kv = np.stack(self.kept)
+                s = kv[:, : len(q)] @ q
+                w = np.exp(s - s.max())
+                return (w @ kv[:, len(q) :] / w.sum()).astype(np.float32)
+    """
+    play = ("attack", "mine.py:Mine", *SMALL, "--isolation", "inline", "--budget", "1", "--messages", "32")
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source.format(keep=32)))
+    assert kvbarrier(*play, "--resume", "base.csv").code == 0
+    assert kvbarrier(*play, "--baseline", "base.csv").code == 0
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source.format(keep=16)))
+    worse = kvbarrier(*play, "--baseline", "base.csv")
+    assert worse.code == 1
+    assert "gate failed: baseline base.csv: mine.py:Mine" in worse.err
+
+
+BAD = [
+    (("attack", "exat"), 2, "Did you mean 'exact'"),
+    (("attack", "nowhere.py:Mine"), 2, "nowhere.py"),
+    (("attack", "no_such_module:Mine"), 2, "no_such_module"),
+    (("attack", "exact", "--n", "8"), 2, "16"),
+    (("attack", "exact", "--d", "1"), 2, "2"),
+    (("attack", "exact", "--budget", "3"), 2, "outside (0, 2]"),
+    (("attack", "exact", "--budget", "-1"), 2, "outside (0, 2]"),
+    (("attack", "exact", "--budget", "x"), 2, "not a number"),
+    (("attack", "exact", "--eta", "1"), 2, "eta"),
+    (("attack", "exact", "--eta", "0.5", "--gamma", "0.1"), 2, "not both"),
+    (("attack", "exact", "--scale", "tigt"), 2, "neither tight"),
+    (("attack", "exact", "--keys", "kerdok"), 2, "Did you mean 'kerdock'"),
+    (("attack", "exact", "--keys", "kerdock", "--d", "60"), 2, "64"),
+    (("attack", "exact", "--reduction", "indx"), 2, "Did you mean 'index'"),
+    (("attack", "exact", "--param", "dtyp=fp16"), 2, "Did you mean 'dtype'"),
+    (("attack", "exact", "--param", "dtype"), 2, "name=value"),
+    (("attack", "exact", "--gate", "bit_eror<=1"), 2, "Did you mean 'bit_error'"),
+    (("attack", "exact", "--resume", "a.csv", "--out", "b"), 2, "not both"),
+    (("attack", "exact", "--messages", "0"), 2, "messages"),
+    (("attack", "exact", "--memory", "0"), 2, "memory limit"),
+    (("bound", "--success", "0.4"), 2, "success"),
+    (("bound", "--eta", "0.1", "--gamma", "0.1"), 2, "not both"),
+    (("list", "compressor"), 2, "compressors"),
+    (("atack", "exact"), 2, "Did you mean 'attack'"),
+    (("experiments", "run", "spik"), 2, "Did you mean 'spike'"),
+    (("new", "missing/folder.py"), 2, "does not exist"),
+    (("plot", "nothing.csv"), 2, "nothing.csv"),
+]
+
+
+@pytest.mark.parametrize(("argv", "code", "part"), BAD, ids=lambda v: " ".join(v) if isinstance(v, tuple) else None)
+def test_bad_input_is_one_sentence(kvbarrier, argv: tuple[str, ...], code: int, part: str) -> None:
+    said = kvbarrier(*argv)
+    assert said.code == code, said.err
+    assert part in said.err
+    assert said.out == ""
+    assert "Traceback" not in said.err

@@ -1,0 +1,74 @@
+"""bound, list, new, replay, plot, regress: their output is what their users read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
+
+
+@pytest.mark.parametrize(("eta", "scale"), [("0.5", 10.041), ("0", 8.819), ("0.9", 12.112)])
+def test_bound_on_the_whole_kerdock_set(kvbarrier, eta: str, scale: float) -> None:
+    said = kvbarrier("bound", "--keys", "kerdock", "--d", "64", "--eta", eta, "--json")
+    bound = json.loads(said.out)
+    assert (bound["n"], bound["coherence"]) == (4096, 1 / 8)
+    assert bound["scale"] == pytest.approx(scale, abs=6e-4)
+    assert bound["secret_bits"] == 4096 * 64
+    # 1 - h(1/10) = .5310044 (Fano at success .9); a 16-bit cache holds 32 bits a secret bit.
+    assert bound["bound_bits"] == pytest.approx(0.5310044064107188 * 4096 * 64)
+    assert bound["bound_bits_per_token"] == pytest.approx(0.5310044064107188 * 64)
+    assert bound["compression_ratio_limit"] == pytest.approx(32 / 0.5310044064107188)
+
+
+def test_bound_for_people_says_what_it_rests_on(kvbarrier) -> None:
+    said = kvbarrier("bound", "--n", "64", "--d", "32")
+    assert said.out == ""
+    for words in ("success probability", "logit range", "bits per number"):
+        assert words in said.err
+
+
+@pytest.mark.parametrize("kind", ["compressors", "reductions", "keys", "experiments"])
+def test_list_speaks_json(kvbarrier, kind: str) -> None:
+    said = kvbarrier("list", kind, "--json")
+    assert json.loads(said.out)[kind]
+    assert kvbarrier("list", kind).out == ""
+
+
+def test_new_writes_a_plug_in_that_attacks_as_it_is(kvbarrier) -> None:
+    assert kvbarrier("new", "mine.py").code == 0
+    again = kvbarrier("new", "mine.py")
+    assert (again.code, "exists already" in again.err) == (2, True)
+    said = kvbarrier("attack", "mine.py", *SMALL, "--budget", "1/2", "--messages", "4", "--json")
+    assert said.code == 0, said.err
+    [point] = json.loads(said.out)["points"]
+    assert point["failed"] == 0
+    assert not point["over_budget"]
+    assert point["isolation"] in ("namespaces", "process")
+
+
+def test_replay_of_a_row_is_equal(kvbarrier) -> None:
+    kvbarrier("attack", "reservoir", *SMALL, "--budget", "1/2", "--messages", "8", "--resume", "r.csv")
+    cell = (__import__("csv").DictReader(open("r.csv"))).__next__()["cell"]
+    said = kvbarrier("replay", "r.csv", cell[:8], "0", "--json")
+    replayed = json.loads(said.out)
+    assert (said.code, replayed["equal"], replayed["different_messages"]) == (0, True, [])
+    assert kvbarrier("replay", "r.csv", cell, "7").code == 2
+    assert "no single cell" in kvbarrier("replay", "r.csv", "zzzz", "0").err
+
+
+def test_plot_draws_merged_files(kvbarrier, tmp_path) -> None:
+    for name in ("zero", "lossless"):
+        kvbarrier("attack", name, *SMALL, "--budget", "1", "--messages", "4", "--resume", f"{name}.csv")
+    assert kvbarrier("plot", "zero.csv", "lossless.csv", "--out", "both.png").code == 0
+    assert (tmp_path / "both.png").stat().st_size > 10_000
+
+
+def test_regress_holds_the_committed_baselines(kvbarrier) -> None:
+    said = kvbarrier("regress", "--quick", "--json")
+    report = json.loads(said.out)
+    assert said.code == 0
+    assert report["passed"]
+    assert report["moved"] == []
+    assert report["smallest_shift_caught"] <= 0.02
