@@ -124,8 +124,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise
         _complain(
-            f"a bug of ours ({type(error).__name__}: {error}); please report it with the command and "
-            "the traceback that KVBARRIER_DEBUG=1 shows.",
+            f"a bug of ours ({type(error).__name__}: {error}); please report it with the command "
+            "and the traceback that KVBARRIER_DEBUG=1 shows.",
             None,
         )
         sys.exit(70)

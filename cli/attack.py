@@ -211,8 +211,10 @@ def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
 def _print(report: Report) -> None:
     from ..experiments.report import budget_text, series_label
 
-    columns = ["budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
-               "messages"]  # fmt: skip
+    columns = [
+        "budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
+        "messages",
+    ]  # fmt: skip
     for label in dict.fromkeys(series_label(point) for point in report.points):
         points = [point for point in report.points if series_label(point) == label]
         first = points[0]
@@ -250,15 +252,13 @@ def _print_notes(report: Report) -> None:
     for sentence in report.failures()[:5]:
         say(f"failed: {sentence}")
     if any(point["over_budget"] for point in report.points):
-        say(
-            "over: the message was larger than the budget allows; the point stands at its real memory."
-        )
+        say("over: the message is larger than the budget; the point stands at its real memory.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
     if report.impossible:
         say(
-            "impossible: no message of this length does this well; there is a hidden channel, or a bug of ours."
+            "impossible: no such message does this well: a hidden channel, or a bug of ours."
         )
 
 

@@ -40,7 +40,7 @@ def _reductions() -> list[dict[str, Any]]:
     return [
         {
             "name": "index",
-            "statement": "Theorems 6 and 8, and the additive form: bits in the values, one query a row",
+            "statement": "Theorems 6 and 8, and an additive form: bits in the values",
             "options": "--eta | --gamma, --values 01 | pm1",
         }
     ]

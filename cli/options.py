@@ -56,15 +56,15 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="The reduction to play; see list reductions."),
         click.option("--n", type=int, default=512, show_default=True, help="Data tokens."),
         click.option("--d", type=int, default=64, show_default=True, help="Head dimension."),
-        click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets."),
-        click.option("--eta", type=float, help="Multiplicative error the scale allows for.  [default: 0.5]"),
+        click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Draw of random keys."),
+        click.option("--eta", type=float, help="Relative error to allow for.  [default: 0.5]"),
         click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
         click.option("--scale", default="tight", show_default=True,
                      help="Scale of Bob's query: tight, closed, paper, or a number."),
         click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
-        click.option("--rows", type=int, help="Ask only this many random rows a message.  [default: all]"),
+        click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

@@ -99,10 +99,11 @@ def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> 
         for c in report.comparisons
     ]  # fmt: skip
     print_table(
-        "baselines", ["compressor", "budget", "key", "messages", "held to", "smallest shift caught", "result"],
+        "baselines",
+        ["compressor", "budget", "key", "messages", "held to", "smallest shift caught", "result"],
         rows,
-        caption=f"paired: exact sign test, family-wise level {report.level:g}, margin {report.margin:g} "
-                "bit error and 0 charged bits",
+        caption=f"paired: exact sign test, family-wise level {report.level:g}, margin "
+                f"{report.margin:g} bit error and 0 charged bits",
     )  # fmt: skip
     if claims:
         print_table(

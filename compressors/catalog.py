@@ -148,3 +148,18 @@ def entry(name: str) -> CatalogEntry:
     if name not in CATALOG:
         raise BadInput(f"there is no compressor '{name}'.{did_you_mean(name, CATALOG)}")
     return CATALOG[name]
+
+
+def describe() -> list[dict[str, object]]:
+    """The catalog for ``kvbarrier list``: plain data, one row a compressor."""
+    return [
+        {
+            "name": one.name,
+            "keeps": one.summary,
+            "source": one.source,
+            "budgets": one.budgets,
+            "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,
+            "knows_keys": one.knows_keys,
+        }
+        for one in _ENTRIES
+    ]

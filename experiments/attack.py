@@ -1,4 +1,4 @@
-"""The attack on one target: every parameter setting at every budget, judged one by one and together.
+"""The attack on one target: every setting at every budget, judged one by one and together.
 
 A setting that cannot live in a budget is a gap with the smallest budget that works, not a point.
 """
@@ -85,7 +85,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Report:
-    """The result of an attack: points in the form of ``attack --json``, gaps, the family's ledger."""
+    """The result: points in the form of ``attack --json``, gaps, the family's ledger."""
 
     target: str
     points: tuple[dict[str, Any], ...]
@@ -96,7 +96,7 @@ class Report:
     @property
     def impossible(self) -> bool:
         """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
-        return self.family["verdict"] == "impossible"
+        return bool(self.family["verdict"] == "impossible")
 
     def failures(self) -> list[str]:
         """The distinct sentences of failed messages."""

@@ -75,8 +75,8 @@ def points(folder: Path) -> list[Point]:
 
 def _series(point: Point) -> str:
     # The knob of a curve is not part of its name; what stays is what a reader distinguishes.
-    names = {"quantized": f"quantized per {point['params'].get('axis')}"}
-    return names.get(point["compressor"], point["compressor"])
+    name = str(point["compressor"])
+    return f"quantized per {point['params']['axis']}" if name == "quantized" else name
 
 
 def _named(folder: Path, *names: str) -> list[Point]:
@@ -92,8 +92,8 @@ def _nothing_impossible(folder: Path) -> Judgement:
     family = judge_family([judge_rows(run, LEVEL) for run in runs]).as_dict()
     return judge(
         family["verdict"] != "impossible",
-        f"{_messages(points(folder))}; the family's surprise peaks at {family['peak_bits']:.1f} bits, "
-        "convicted at 40",
+        f"{_messages(points(folder))}; the family's surprise peaks at {family['peak_bits']:.1f} "
+        "bits, convicted at 40",
     )
 
 
@@ -129,8 +129,8 @@ def _on_the_line(
 
 def _eviction(point: Point) -> float:
     # fp16 rows of a key and a value: 32 d bits a kept token, after the fixed state (a counter).
-    kept = (point["charged_bits"] // point["messages"]) // (32 * point["d"])
-    return (1 - min(kept, point["n"]) / point["n"]) / 2
+    kept = int(point["charged_bits"]) // int(point["messages"]) // (32 * int(point["d"]))
+    return (1 - min(kept / int(point["n"]), 1.0)) / 2
 
 
 def _time_sharing(point: Point) -> float:
@@ -160,13 +160,13 @@ EXPERIMENT = Experiment(
     title="Bit error against charged memory for everything in the catalog",
     run=run,
     claims=(
-        Claim("memory.possible", "No compressor's charged memory is impossible (no-hypercompression)",
+        Claim("memory.possible", "No compressor's charged memory is impossible",
               "ours", _nothing_impossible),
         Claim("memory.fano", "No point lies below Fano's curve M/N = 1 - h(e) (Theorem 5/23)",
               "paper", _above_the_floor),
         Claim("memory.lossless", "N bits suffice on this instance: charged = N exactly, no error",
               "ours", _lossless),
-        Claim("memory.eviction", "Keeping a fraction f of the tokens leaves error (1 - f)/2, whichever are kept",
+        Claim("memory.eviction", "Keeping a fraction f of the tokens leaves error (1 - f)/2",
               "ours", partial(_on_the_line, CACHES, _eviction)),
         Claim("memory.time-sharing", "Storing a share of the bits lies on e = (1 - M/N)/2",
               "ours", partial(_on_the_line, ("time-sharing",), _time_sharing)),
@@ -174,7 +174,7 @@ EXPERIMENT = Experiment(
               "ours", _codes),
         Claim("memory.guess", "An empty message leaves error 1/2",
               "ours", partial(_on_the_line, ("zero",), lambda p: 0.5)),
-        Claim("memory.floats", "Exact caches decode without error at the tight scale in every float format",
+        Claim("memory.floats", "Exact caches decode without error in every float format",
               "ours", _floats_decode),
     ),
 )  # fmt: skip

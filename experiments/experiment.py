@@ -72,7 +72,7 @@ def judge(holds: bool, evidence: str, *, decided: bool = True) -> Judgement:
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Write a table beside its place and move it there in one step, so that no half is ever read."""
+    """Write a table beside its place and move it there in one step: no half is ever read."""
     partial = path.with_name(path.name + ".partial")
     yield partial
     partial.replace(path)

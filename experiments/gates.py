@@ -62,7 +62,7 @@ class Gate:
         if not chosen:
             wanted = ", ".join(f"{name}={value}" for name, value in self.selectors)
             raise BadInput(
-                f"no point of this attack matches the gate '{self.text}' ({wanted or 'no points'}): "
+                f"no point matches the gate '{self.text}' ({wanted or 'no points'}): "
                 "attack with that budget or parameter."
             )
         by_budget = any(name == "budget" for name, _ in self.selectors)

@@ -1,4 +1,4 @@
-"""A point as people and programs read it: the form of ``attack --json``, from results rows alone."""
+"""A point as people and programs read it, ``attack --json``'s form, from results rows alone."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _quantizer_scales(axis: str, n: int, d: int) -> int:
 TEAMS = (
     Team("sliding-window", lambda n, d: n, lambda k: {"window": k}),
     Team("reservoir", lambda n, d: n, lambda k: {"tokens": k}, lambda axis, n, d: 64),
-    Team("quantized", lambda n, d: 4, lambda k: {"axis": "token", "bits": 2 ** (k - 1)}, _quantizer_scales),
+    Team("quantized", lambda n, d: 4, lambda k: {"bits": 2 ** (k - 1)}, _quantizer_scales),
     Team("time-sharing", lambda n, d: n * d // 8, lambda k: {"budget_bytes": k}),
     Team("lossless", lambda n, d: 1, lambda k: {}),
 )  # fmt: skip
@@ -98,7 +98,7 @@ def _curve(row: dict[str, Any]) -> tuple[str, str]:
 
 @dataclass
 class Search:
-    """A bisection for the smallest step of one team at one size; ``verdict`` is that of ``high``."""
+    """A bisection for one team's smallest step at one size; ``verdict`` is that of ``high``."""
 
     team: Team
     axis: str
@@ -207,6 +207,7 @@ EXPERIMENT = Experiment(
               "paper", partial(_slopes, "n")),
         Claim("scaling.d", "Memory for error <= 1/10 grows linearly in d (slope within .02 of 1)",
               "paper", partial(_slopes, "d")),
-        Claim("scaling.limit", "It never falls below n d (1 - h(1/10)) bits", "paper", _above_the_limit),
+        Claim("scaling.limit", "It never falls below n d (1 - h(1/10)) bits",
+              "paper", _above_the_limit),
     ),
 )  # fmt: skip

@@ -189,13 +189,13 @@ EXPERIMENT = Experiment(
     title="Bob's output for bits 0 and 1 against the scale C",
     run=run,
     claims=(
-        Claim("spike.bounds", "Every output lies within the exact bounds from the interference S_i(C)",
+        Claim("spike.bounds", "Every output lies within the exact bounds from S_i(C)",
               "ours", _within_exact_bounds),
         Claim("spike.decodes", "At the tight scale and above Bob makes no error at all (Theorem 8)",
               "paper", _no_error_above_tight),
-        Claim("spike.transition", "The error falls from above 1/10 to below 1/100 before the tight scale",
+        Claim("spike.transition", "The error falls from 1/10 to 1/100 before the tight scale",
               "ours", _transition),
-        Claim("spike.order", "tight scale <= closed form from coherence <= the paper's scale, where it exists",
+        Claim("spike.order", "tight scale <= closed form <= the paper's scale, where that exists",
               "ours", _order_of_scales),
     ),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..reductions.bounds import CODES, fano_rate, time_sharing_error
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, save
+from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +38,8 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
             _curve(axes, index, label, members)
         _frame(axes, points)
         axes.set_title(title or _title(points))
-        # Two columns below the axes keep the names at a readable size in a README.
-        figure.legend(loc="outside lower center", ncols=4, columnspacing=1.2, handletextpad=0.5)
-        figure.supxlabel(_caption(points), fontsize=8.6, color=INK, x=0.01, ha="left")
+        handles, labels = axes.get_legend_handles_labels()
+        legend_below(figure, handles, labels, columns=4, caption=_caption(points))
         save(figure, path)
 
 
@@ -52,9 +51,18 @@ def _limits(axes: Axes) -> None:
     line = np.geomspace(LEFT_EDGE, 1.0, 257)
     axes.plot(line, [float(time_sharing_error(float(r))) for r in line], color=FAINT, ls="--",
               lw=1.3, label="time sharing: e = (1 − M/N)/2")  # fmt: skip
-    for code, marker in zip(CODES, ("*", "p"), strict=False):
-        axes.plot(float(code.rate), float(code.distortion), marker, color=INK, ms=9, ls="none",
-                  mfc="white", label=f"{code.name} code (exact)")  # fmt: skip
+    best = [code for code in CODES if code.name.startswith(("Hamming(7", "Golay(23"))]
+    axes.plot(
+        [float(code.rate) for code in best],
+        [float(code.distortion) for code in best],
+        "*",
+        color=INK,
+        ms=11,
+        ls="none",
+        mfc="white",
+        label="Hamming(7,4), Golay(23,12)",
+        zorder=4,
+    )
     axes.text(0.052, 0.035, "impossible\n(information theory)", color="#a33b20", fontsize=9)
 
 
@@ -77,9 +85,11 @@ def _curve(axes: Axes, index: int, label: str, members: Sequence[Point]) -> None
     errors = np.array([float(p["bit_error"]["estimate"]) for p in members])
     low = np.array([float(p["bit_error"]["low"]) for p in members])
     high = np.array([float(p["bit_error"]["high"]) for p in members])
+    # Evictions coincide by theory: hollow markers of falling size keep every one of them visible.
     axes.errorbar(
         rates, errors, yerr=np.maximum([errors - low, high - errors], 0.0), color=colour,
-        marker=marker, lw=1.2, elinewidth=1.1, capsize=2.2, label=label, zorder=3,
+        marker=marker, mfc="none", mew=1.5, ms=max(4.5, 10.5 - 0.7 * index), lw=1.1,
+        elinewidth=1.1, capsize=2.2, label=label, zorder=3,
     )  # fmt: skip
     for rate, error, point in zip(rates, errors, members, strict=True):
         if float(point["bits_per_secret_bit"]) < LEFT_EDGE:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, save
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,12 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         for panel, axis in zip(axes, AXES, strict=True):
             _panel(panel, axis, table[table["axis"] == axis])
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
+        caption = (
+            "Each point: the smallest memory with measured error ≤ 1/10, "
+            f"{int(table['messages'].min())} independent messages a probe. "
+            "Numbers: slope over the two largest decades."
+        )
+        legend_below(figure, handles, labels, columns=3, caption=caption)
         figure.suptitle(
             "Memory needed for bit error ≤ 1/10 (fixed state dotted; slopes after subtracting it)",
             x=0.01, ha="left", fontsize=12,
@@ -57,5 +62,4 @@ def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     axes.set_xlabel(AXES[axis] + " (log scale)")
     axes.set_ylabel("charged message bits (log scale)")
     fixed_name = "d" if axis == "n" else "n"
-    messages = int(table["messages"].min())
-    axes.set_title(f"against {axis} ({fixed_name} = {other:g}); ≥ {messages} messages a point")
+    axes.set_title(f"against {axis} ({fixed_name} = {other:g})")

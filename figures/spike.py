@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .style import COLOURS, FAINT, INK, house_style, save
+from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,17 +37,14 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         axes[0][0].set_ylabel("Bob's output o_j")
         axes[1][0].set_ylabel("bit error")
         handles, labels = axes[0][-1].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=3)
-        messages = int(table["messages"].min())
+        caption = (
+            f"{int(table['messages'].min())} independent messages a scale; bars: anytime-valid "
+            f"{100 * float(table['level'].iloc[0]):g} % intervals over messages."
+        )
+        legend_below(figure, handles, labels, columns=3, caption=caption)
         figure.suptitle(
             "The spike: exact attention turns into a lookup at a finite scale",
             x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        axes[1][0].text(
-            0.0, -0.52,
-            f"{messages} independent messages a scale; bars: anytime-valid "
-            f"{100 * float(table['level'].iloc[0]):g} % intervals over messages.",
-            transform=axes[1][0].transAxes, fontsize=8.6,
         )  # fmt: skip
         save(figure, path)
 

@@ -6,7 +6,7 @@ date or version enters the file, so equal tables give equal bytes on one machine
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F6A00", "#444444")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F6A00", "#444444",
+           "#882255", "#117733")  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "+", "x", "<", ">", "h")
 INK = "#222222"
 FAINT = "#8a8a8a"
 FORBIDDEN = "#f3dcd6"
@@ -54,8 +55,18 @@ def house_style() -> Iterator[None]:
     matplotlib.use("Agg")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_RC)
+        matplotlib.rcParams.update(_RC)  # type: ignore[arg-type]
         yield
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int,
+                 caption: str) -> None:  # fmt: skip
+    """A legend below the axes, headed by the caption that says what stands behind the figure."""
+    legend = figure.legend(
+        handles, labels, loc="outside lower left", ncols=columns, columnspacing=1.4,
+        handletextpad=0.5, title=caption, title_fontsize=8.8, alignment="left",
+    )  # fmt: skip
+    legend.get_title().set_color(INK)
 
 
 def save(figure: Figure, path: Path) -> None:

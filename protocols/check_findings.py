@@ -6,9 +6,10 @@ The table in docs/writing-a-compressor.md is made from here.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
+_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ _ALL = (
     ),
     Kind(
         "scaled-scores", "error", "Scores are divided by sqrt(d)",
-        "The answer on two tokens is the softmax of <q, k> / sqrt(d_k).",
+        "The answer on two tokens is the softmax of q·k / sqrt(d_k).",
         "The paper's attention has no 1/sqrt(d), and the game's queries are scaled for that: "
         "divided, one key stands out no more, and every bit is lost.",
         'Multiply the scores by public["softmax_scale"] (1.0 in the game) instead.',
@@ -188,6 +189,48 @@ _ALL = (
 )  # fmt: skip
 
 KINDS = {kind.code: kind for kind in _ALL}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What a check found, in the order in which it tried things."""
+
+    target: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that break an attack."""
+        return tuple(one for one in self.findings if one.severity == "error")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return {
+            "schema": 1,
+            "target": self.target,
+            "ok": not self.errors,
+            "findings": [asdict(one) for one in self.findings],
+        }
+
+    def text(self) -> str:
+        """For people: every finding with its reasons."""
+        if not self.findings:
+            return f"{self.target} keeps the contract: nothing was found."
+        parts = [
+            f"{one.severity}: {one.title} [{one.code}]\n"
+            f"  here:       {_indented(one.detail)}\n"
+            f"  raised if:  {one.raised_if}\n"
+            f"  why:        {one.why}\n"
+            f"  what to do: {one.what_to_do}"
+            for one in self.findings
+        ]
+        counts = {kind: sum(one.severity == kind for one in self.findings) for kind in _SEVERITIES}
+        total = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+        return "\n\n".join([*parts, f"{self.target}: {total}."])
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n              ")
 
 
 def table() -> str:

@@ -39,12 +39,17 @@ def fresh_key() -> bytes:
     return secrets.token_bytes(KEY_BYTES)
 
 
-def _coins(label: str, key: bytes, instance_id: str, message: int, count: int) -> bytes:
-    """Return ``count`` bytes of SHAKE-256 over the length-prefixed fields."""
+def check_key(key: bytes) -> None:
+    """Raise BadInput unless this can be a master key."""
     if len(key) != KEY_BYTES:
         raise BadInput(
             f"A master key has {KEY_BYTES} bytes, not {len(key)}: take coins.fresh_key()."
         )
+
+
+def _coins(label: str, key: bytes, instance_id: str, message: int, count: int) -> bytes:
+    """Return ``count`` bytes of SHAKE-256 over the length-prefixed fields."""
+    check_key(key)
     if message < 0:
         raise BadInput(f"Messages are numbered from 0, not {message}.")
     xof = hashlib.shake_256()

@@ -91,6 +91,7 @@ def play_batch(
     began = time.perf_counter()
     limits = limits or Limits()
     check_isolation(isolation)
+    coins.check_key(key)
     game = _Game(cell, key)
     numbers = range(batch * cell.batch_size, (batch + 1) * cell.batch_size)
     with _seats(cell, isolation, limits) as (alice, bob):

@@ -114,8 +114,9 @@ def allowed_environment(ours: Mapping[str, str]) -> dict[str, str]:
     allowed["PYTHONHASHSEED"] = "0"
     allowed["PYTHONDONTWRITEBYTECODE"] = "1"
     if site.ENABLE_USER_SITE:
-        # HOME is another one there, and packages installed with --user lie under it.
+        # HOME is another one there, but packages and models lie under ours.
         allowed["PYTHONUSERBASE"] = site.getuserbase()
+    allowed.setdefault("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
     if "NUMBA_CACHE_DIR" not in allowed and not _kernels_cached_in_tree():
         cache_home = ours.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         allowed["NUMBA_CACHE_DIR"] = str(Path(cache_home) / "numba")

@@ -18,13 +18,12 @@ _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION, _PATH_BENEATH = 1, 1
 _NO_NEW_PRIVS = 38
 
-_WRITE_FILE, _REMOVE_FILE, _MAKE_REG, _REFER, _TRUNCATE = 1 << 1, 1 << 5, 1 << 8, 1 << 13, 1 << 14
+_WRITE_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 13, 1 << 14
 # write_file, and everything that makes or removes a directory entry
 _WRITES = 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _TCP = 1 << 0 | 1 << 1  # bind, connect
 _SCOPES = 1 << 0 | 1 << 1  # abstract unix sockets, signals
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
-_SHARED_MEMORY = "/dev/shm"
 
 
 class _Ruleset(ctypes.Structure):
@@ -46,8 +45,8 @@ def version() -> int:
 def restrict(folders: Iterable[str]) -> bool:
     """Leave this process, and all it will start, only these folders to write in.
 
-    Regular files may also be made in /dev/shm, which the supervisor sweeps. Returns whether the
-    kernel did it.
+    Not in /dev/shm either: there is no way to give a part of it that is private. Returns whether
+    the kernel did it.
     """
     abi = version()
     if not abi:
@@ -63,8 +62,6 @@ def restrict(folders: Iterable[str]) -> bool:
             _allow(ruleset, folder, writes)
         for device in _DEVICES:
             _allow(ruleset, device, writes & (_WRITE_FILE | _TRUNCATE))
-        segments = _WRITE_FILE | _MAKE_REG | _REMOVE_FILE | _TRUNCATE
-        _allow(ruleset, _SHARED_MEMORY, writes & segments)
         return prctl(_NO_NEW_PRIVS, 1) and _syscall(_RESTRICT, ruleset, ctypes.c_uint32(0)) == 0
     finally:
         os.close(ruleset)

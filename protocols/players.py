@@ -6,7 +6,6 @@ in a child forked for one message. Always through ``save``, and ``restore`` on a
 
 from __future__ import annotations
 
-import os
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compressors.blame import is_ours
 from ..compressors.contract import Float32, Shape
 from ..errors import BudgetTooSmall, KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 _SENTENCE = 300
 
 Triples = tuple[Float32, Float32, Float32]
@@ -172,13 +171,16 @@ def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
         array = np.asarray(outputs)
     except Exception as exc:
         kind = type(outputs).__name__
-        raise PlayerFault(f"next_outputs returned a {kind}, no array: it must be {wanted}.") from exc
+        raise PlayerFault(
+            f"next_outputs returned a {kind}, no array: it must be {wanted}."
+        ) from exc
     if array.shape != (rows, d_v):
         shape = ", ".join(map(str, array.shape))
         raise PlayerFault(f"next_outputs returned {array.dtype}[{shape}]: it must be {wanted}.")
     if array.dtype.kind != "f":
         raise PlayerFault(f"next_outputs returned {array.dtype} numbers: they must be {wanted}.")
-    array = np.asarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):
+        array = np.asarray(array, dtype=np.float32)
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
@@ -219,8 +221,8 @@ def one_line(text: str, limit: int = _SENTENCE) -> str:
 def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
     """Return one sentence for an exception, with the plug-in's own line where there is one.
 
-    Our own errors are sentences already. The line is the deepest frame inside ``folder`` (the plug-in's), else the deepest outside this
-    package, else the deepest.
+    Our own errors are sentences already. The line is the deepest frame inside ``folder`` (the
+    plug-in's), else the deepest outside this package, else the deepest.
     """
     if isinstance(exc, PlayerFault | KVBarrierError):
         return one_line(f"{role}: {exc}")
@@ -238,7 +240,7 @@ def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
 
 def _place(frames: traceback.StackSummary, folder: str | None) -> str:
     inside = [f for f in frames if folder and f.filename.startswith(folder)]
-    foreign = [f for f in frames if not f.filename.startswith((_PACKAGE, "<frozen"))]
+    foreign = [f for f in frames if not is_ours(f.filename)]
     frame = (inside or foreign or list(frames))[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
 

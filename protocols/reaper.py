@@ -40,10 +40,10 @@ def become_subreaper() -> bool:
 
 
 def children(pid: int) -> set[int]:
-    """Return the living and the zombie children of a process, from /proc."""
+    """Return the living and the zombie children of a process."""
     found: set[int] = set()
     if not os.path.isdir("/proc/self"):
-        return found
+        return _children_by_ps(pid)
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
@@ -52,6 +52,15 @@ def children(pid: int) -> set[int]:
                 if int(fields[1]) == pid:
                     found.add(int(name))
     return found
+
+
+def _children_by_ps(pid: int) -> set[int]:
+    import subprocess
+
+    with subprocess.Popen(["ps", "-A", "-o", "pid=,ppid="], stdout=subprocess.PIPE) as ps:
+        said, _ = ps.communicate()
+    pairs = [line.split() for line in said.decode().splitlines()]
+    return {int(child) for child, parent in pairs if int(parent) == pid} - {ps.pid}
 
 
 def reap() -> bool:

@@ -1,13 +1,8 @@
-"""Serial Numba kernels of the all-index decode; ``attention`` is their only caller.
+"""The two Numba kernels of the all-index decode: one pass over a tile of scores each.
 
-Scores are kept in base 2 (queries are multiplied by log2 e once), matrix products go to BLAS in
-tiles small enough for a core's own cache, everything else is one pass over a tile. No kernel is
-parallel: a game is scaled over messages, and a serial kernel is safe under every kind of worker.
-
-The dominance test (ours; proof in :func:`kvbarrier.reductions.attention.next_bits`) needs only an
-upper bound on the weights, so it uses the straight line through 2^k and 2^{k+1} on [k, k+1], which
-lies above the convex 2^x: that is, the bits of (x + 127) 2^23 read as a float32 (Schraudolph, A
-fast, compact approximation of the exponential function, Neural Computation 11, 1999).
+Matrix products are BLAS's, everything between two products is here. Serial on purpose: a game is
+scaled over messages, and a serial kernel is safe under every kind of worker. Scores arrive in base
+2 (queries times log2 e), so a weight is 2^(score - maximum).
 """
 
 from __future__ import annotations
@@ -20,20 +15,15 @@ from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
 
-ROWS = 512  # queries a block: from 256 on SGEMM is as fast as it gets
-COLUMNS = 192  # keys a tile: 512 x 192 scores stay in a 512 KiB cache beside the keys
-
 _STRICT = {"contract", "nnan", "ninf", "nsz", "arcp"}
-_FAST = _STRICT | {"reassoc"}  # lets a float sum be vectorised; never where a rounding is meant
+_FAST = _STRICT | {"reassoc"}  # vectorises float sums; not where a rounding step is meant
 
-_LOG2E = np.float32(math.log2(math.e))
-_LOWEST = np.float32(-3.4e38)
-_FLOOR = np.float32(-126.0)  # 2^-126 is the smallest normal float32
+_LOWEST_POWER = np.float32(-126.0)  # 2^-126 is the smallest normal float32
 _BIAS = np.float32(127.0)
 _ONE = np.float32(1.0)
 _UNIT = np.float32(2.0**23)
 _MAGIC = np.float32(1.5 * 2.0**23 + 127.0)  # adding it rounds to an integer, kept in the low bits
-# Least squares in relative error at Chebyshev nodes of [-1/2, 1/2]: 2^f within 2e-7.
+# 2^f on [-1/2, 1/2], least squares in relative error at Chebyshev nodes.
 _P0 = np.float32(1.00000007)
 _P1 = np.float32(0.69314695)
 _P2 = np.float32(0.24022122)
@@ -60,40 +50,41 @@ else:
         return types.float32(types.float32, types.float32), codegen
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
-def _exp2(y: Any) -> Any:
-    """2^y for float32 y <= 0, relative error 2e-7; below -126 it stays at 2^-126."""
-    y = y if y > _FLOOR else _FLOOR
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
+def exp2(y: Any) -> Any:
+    """2^y for float32 y <= 0, within 3e-7 of it; below y = -126 it stays at 2^-126."""
+    y = y if y > _LOWEST_POWER else _LOWEST_POWER
     shifted = np.float32(y + _MAGIC)
     f = y - (shifted - _MAGIC)
     p = _P0 + f * (_P1 + f * (_P2 + f * (_P3 + f * (_P4 + f * _P5))))
     return p * np.int32(shifted.view(np.int32) << np.int32(23)).view(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
-def _exp2_above(y: Any) -> Any:
-    """An upper bound on 2^y, at most 6.15 % above it (max of (1+f) 2^-f on [0, 1])."""
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
+def exp2_above(y: Any) -> Any:
+    """An upper bound on 2^y for float32 y <= 0, at most 6.15 % above it (and at least 2^-126).
+
+    Between integers k and k + 1 it is the chord of the convex 2^y, so it lies above; its bits are
+    the integer (y + 127) 2^23 (Schraudolph 1999, A fast, compact approximation of the exponential
+    function). The largest ratio is max (1 + f) 2^-f = 2 / (e ln 2) at f = 1/ln 2 - 1. Rounding
+    y + 127 to a float32 below 128 may take 2^-18 ln 2 < 3e-6 of it away, truncation 2^-23.
+    """
     y = y + _BIAS
     y = y if y > _ONE else _ONE
     return np.int32(y * _UNIT).view(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _gather(Q: Any, Kq: Any, own: Any, rows: Any, q: Any, top: Any) -> None:
-    """q[i] = log2(e) Q[rows[i]]; top[i] = its score with its own token (or the lowest float)."""
-    for i in range(rows.shape[0]):
-        r = rows[i]
-        score = np.float32(0.0)
-        for j in range(Q.shape[1]):
-            q[i, j] = Q[r, j] * _LOG2E
-            if own:
-                score += q[i, j] * Kq[r, j]
-        top[i] = score if own else _LOWEST
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+def bound_tile(S: Any, first: Any, top: Any, argtop: Any, total: Any) -> None:
+    """Take a tile of scores into each row's running maximum and bound on the sum of weights.
 
-
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _bound_tile(S: Any, first: Any, top: Any, argtop: Any, total: Any) -> None:
-    """Take a tile of scores into the running maximum and the running bound on the weights."""
+    Args:
+        S: float32[rows, columns] scores in base 2, left as they are.
+        first: the index of the tile's first key.
+        top: float32[rows], the largest score so far.
+        argtop: int64[rows], a key that attains it.
+        total: float64[rows], an upper bound on the sum of 2^(score - top) so far.
+    """
     for r in range(S.shape[0]):
         m = top[r]
         for j in range(S.shape[1]):
@@ -101,18 +92,26 @@ def _bound_tile(S: Any, first: Any, top: Any, argtop: Any, total: Any) -> None:
         if m > top[r]:
             total[r] *= math.exp2(np.float64(top[r]) - np.float64(m))
             top[r] = m
+            best = 0
             for j in range(S.shape[1]):
-                if S[r, j] == m:
-                    argtop[r] = first + j
+                best = max(best, j if S[r, j] == m else 0)
+            argtop[r] = first + best
         s = np.float32(0.0)
         for j in range(S.shape[1]):
-            s += _exp2_above(S[r, j] - m)
+            s += exp2_above(S[r, j] - m)
         total[r] += s
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def _weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
-    """Turn a tile of scores into weights, moving the running maximum, sum and output along."""
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+def weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
+    """Turn a tile of scores into weights, and move maximum, sum and output along (online softmax).
+
+    Args:
+        S: float32[rows, columns] scores in base 2; becomes the weights 2^(score - top).
+        top: float32[rows], the largest score so far.
+        total: float64[rows], the sum of weights so far.
+        O: float32[rows, d_v], the weighted sum of values so far; only rescaled here.
+    """
     for r in range(S.shape[0]):
         m = top[r]
         for j in range(S.shape[1]):
@@ -125,107 +124,44 @@ def _weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
                 O[r, j] *= np.float32(shrink)
         s = np.float32(0.0)
         for j in range(S.shape[1]):
-            w = _exp2(S[r, j] - m)
+            w = exp2(S[r, j] - m)
             S[r, j] = w
             s += w
         total[r] += s
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
-def _settle(value: Any, rest: Any, theta: Any, low: Any, high: Any, bits: Any) -> Any:
-    """Write the bits that dominance settles; whether it settled every one of them."""
-    above = rest * (theta - low if theta > low else 0.0)
-    below = rest * (high - theta if high > theta else 0.0)
-    for j in range(value.shape[0]):
-        gap = np.float64(value[j]) - theta
-        bits[j] = gap > above
-        if gap <= above and -gap < below:
-            return False
-    return True
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
+def settle_rows(
+    V: Any, argtop: Any, rest: Any, theta: Any, low: Any, high: Any, bits: Any
+) -> Any:
+    """Write the bits that dominance settles (proof: ``attention.next_bits``).
 
+    Args:
+        V: float32[t, d_v] values.
+        argtop: int64[rows], each row's heaviest key, or -1 to leave the row undecided.
+        rest: float64[rows], a bound on the other weights as a multiple of the heaviest.
+        theta: float64[rows] thresholds.
+        low: no value is below.
+        high: no value is above.
+        bits: bool[rows, d_v], written; meaningless in undecided rows.
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def decode(
-    Q: Any, Kq: Any, Vq: Any, own: Any, K: Any, V: Any, tests: Any, dominance: Any,
-    block: Any, columns: Any, out: Any, bits: Any,
-) -> None:
-    """Attention of every row over K, V and, if ``own``, the row's own token.
-
-    Float32, C-contiguous: Q[m, d_k], Kq[m, d_k], Vq[m, d_v], K[t, d_k], V[t, d_v]. Without
-    ``dominance`` every row of ``out`` (float32[m, d_v]) is written and ``bits`` is not touched.
-    With it, a row that dominance settles gets its ``bits`` (bool[m, d_v]); every other row its
-    outputs and the bits output > threshold. ``tests`` is float64[m + 1, 2]: threshold and slack
-    of each row, then the least and the largest value.
+    Returns:
+        int64: the rows in which some bit is not settled.
     """
-    m, t, d_v = Q.shape[0], K.shape[0], V.shape[1]
-    low, high = tests[m, 0], tests[m, 1]
-    q_all = np.empty((block, Q.shape[1]), np.float32)
-    S_all = np.empty(block * columns, np.float32)
-    O = np.empty((block, d_v), np.float32)
-    T = np.empty((block, d_v), np.float32)
-    rows = np.empty(block, np.int64)
-    top = np.empty(block, np.float32)
-    total = np.empty(block, np.float64)
-    argtop = np.empty(block, np.int64)
-    promising = True
-    for first in range(0, m, block):
-        size = min(block, m - first)
-        for i in range(size):
-            rows[i] = first + i
-        left, begin = size, 0
-        if dominance:
-            left = 0
-        # -- the dominance test: where it seldom holds, ask a few rows before the rest
-        while dominance and begin < size:
-            end = size if promising else min(size, begin + 32)
-            c = end - begin
-            q = q_all[:c]
-            _gather(Q, Kq, own, rows[begin:end], q, top)
-            for i in range(c):
-                total[i] = 1.0 if own else 0.0
-                argtop[i] = -1
-            for j in range(0, t, columns):
-                w = min(columns, t - j)
-                S = S_all[: c * w].reshape(c, w)
-                np.dot(q, K[j : j + w].T, S)
-                _bound_tile(S, j, top, argtop, total)
-            refused = 0
-            for i in range(c):
-                r = rows[begin + i]
-                value = V[argtop[i]] if argtop[i] >= 0 else Vq[r]
-                rest = total[i] * (1.0 + tests[r, 1]) - 1.0
-                if not _settle(value, rest, tests[r, 0], low, high, bits[r]):
-                    rows[left + refused] = r
-                    refused += 1
-            left += refused
-            begin = end
-            promising = 2 * refused <= c
-            if not promising:
-                for i in range(begin, size):
-                    rows[left] = rows[i]
-                    left += 1
-                begin = size
-        if left == 0:
-            continue
-        # -- the online softmax over tiles of keys
-        q, o, product = q_all[:left], O[:left], T[:left]
-        _gather(Q, Kq, own, rows[:left], q, top)
-        for i in range(left):
-            total[i] = 1.0 if own else 0.0
-            for j in range(d_v):
-                o[i, j] = Vq[rows[i], j] if own else np.float32(0.0)
-        for j in range(0, t, columns):
-            w = min(columns, t - j)
-            S = S_all[: left * w].reshape(left, w)
-            np.dot(q, K[j : j + w].T, S)
-            _weigh_tile(S, top, total, o)
-            np.dot(S, V[j : j + w], product)
-            for i in range(left):
-                for l in range(d_v):
-                    o[i, l] += product[i, l]
-        for i in range(left):
-            r = rows[i]
-            for j in range(d_v):
-                out[r, j] = o[i, j] / np.float32(total[i])
-                if dominance:
-                    bits[r, j] = np.float64(out[r, j]) > tests[r, 0]
+    undecided = np.empty(bits.shape[0], np.int64)
+    count = 0
+    for r in range(bits.shape[0]):
+        unsettled = 1
+        if argtop[r] >= 0:
+            unsettled = 0
+            above = rest[r] * (theta[r] - low if theta[r] > low else 0.0)
+            below = rest[r] * (high - theta[r] if high > theta[r] else 0.0)
+            # No branch on a bit: secret bits cannot be predicted, a missed branch costs 20 cycles.
+            for j in range(bits.shape[1]):
+                gap = np.float64(V[argtop[r], j]) - theta[r]
+                bits[r, j] = gap > above
+                unsettled += (gap <= above) & (gap > -below)
+        if unsettled > 0:
+            undecided[count] = r
+            count += 1
+    return undecided[:count]

@@ -125,7 +125,7 @@ def condition(values: str, eta: float | None, gamma: float | None) -> Condition:
     if (eta is None) == (gamma is None):
         raise BadInput(
             "Give exactly one of eta (a factor within 1 +- eta, Theorem 8) and gamma (an additive "
-            "error)."
+            "error), and None for the other."
         )
     if eta is not None:
         if not 0 <= eta < 1:

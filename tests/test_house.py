@@ -108,7 +108,7 @@ def test_public_names_load_lazily() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # setuptools leaves build/ and egg-info beside the sources: build from a copy of what git tracks.
+    # setuptools leaves build/ beside the sources: build from a copy of what git tracks.
     source = folder / "source"
     tracked = _tracked()
     for name in tracked:

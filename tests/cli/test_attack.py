@@ -22,7 +22,9 @@ def entropy(p: float) -> float:
 
 
 def test_json_is_the_documented_document_and_nothing_else(kvbarrier) -> None:
-    said = kvbarrier("attack", "sliding-window", *SMALL, "--budget", "1/2,1", "--messages", "8", "--json")
+    said = kvbarrier(
+        "attack", "sliding-window", *SMALL, "--budget", "1/2,1", "--messages", "8", "--json"
+    )
     document = json.loads(said.out)
     assert said.code == 0
     assert document["schema"] == 1
@@ -38,14 +40,18 @@ def test_json_is_the_documented_document_and_nothing_else(kvbarrier) -> None:
 
 
 def test_the_ledger_can_be_recomputed_from_the_printed_sums(kvbarrier) -> None:
-    said = kvbarrier("attack", "covering-code", *SMALL, "--budget", "1", "--messages", "16", "--json")
+    said = kvbarrier(
+        "attack", "covering-code", *SMALL, "--budget", "1", "--messages", "16", "--json"
+    )
     [point] = json.loads(said.out)["points"]
     N, m, k = point["asked_bits"], point["charged_bits"], point["wrong_bits"]
     log2_choose = (math.lgamma(N + 1) - math.lgamma(k + 1) - math.lgamma(N - k + 1)) / math.log(2)
     surprise = N - m - math.log2(N + 1) - log2_choose
     assert point["ledger"]["surprise_bits"] == pytest.approx(surprise, abs=1e-4)
     # The floor is the inverse of Fano's curve: 1 - h(floor) is the rate.
-    assert 1 - entropy(point["error_floor"]) == pytest.approx(point["bits_per_secret_bit"], abs=1e-9)
+    assert 1 - entropy(point["error_floor"]) == pytest.approx(
+        point["bits_per_secret_bit"], abs=1e-9
+    )
 
 
 def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
@@ -55,7 +61,9 @@ def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
 
 
 def test_eviction_errs_half_of_what_it_drops(kvbarrier) -> None:
-    said = kvbarrier("attack", "sliding-window", *SMALL, "--budget", "1/4", "--messages", "32", "--json")
+    said = kvbarrier(
+        "attack", "sliding-window", *SMALL, "--budget", "1/4", "--messages", "32", "--json"
+    )
     [point] = json.loads(said.out)["points"]
     assert point["bit_error"]["low"] <= 0.375 <= point["bit_error"]["high"]
     assert point["guarantee"]["verdict"] == "broken"
@@ -92,8 +100,15 @@ def test_resume_adds_nothing_to_a_finished_file(kvbarrier, tmp_path) -> None:
 
 
 def test_out_keeps_results_verdict_and_a_picture(kvbarrier, tmp_path) -> None:
-    assert kvbarrier("attack", "zero", *SMALL, "--budget", "1", "--messages", "4", "--out", "o").code == 0
-    assert {p.name for p in (tmp_path / "o").iterdir()} >= {"results.csv", "verdict.json", "plot.png"}
+    assert (
+        kvbarrier("attack", "zero", *SMALL, "--budget", "1", "--messages", "4", "--out", "o").code
+        == 0
+    )
+    assert {p.name for p in (tmp_path / "o").iterdir()} >= {
+        "results.csv",
+        "verdict.json",
+        "plot.png",
+    }
     assert (tmp_path / "o" / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -116,7 +131,17 @@ def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> Non
                 w = np.exp(s - s.max())
                 return (w @ kv[:, len(q) :] / w.sum()).astype(np.float32)
     """
-    play = ("attack", "mine.py:Mine", *SMALL, "--isolation", "inline", "--budget", "1", "--messages", "32")
+    play = (
+        "attack",
+        "mine.py:Mine",
+        *SMALL,
+        "--isolation",
+        "inline",
+        "--budget",
+        "1",
+        "--messages",
+        "32",
+    )
     (tmp_path / "mine.py").write_text(textwrap.dedent(source.format(keep=32)))
     assert kvbarrier(*play, "--resume", "base.csv").code == 0
     assert kvbarrier(*play, "--baseline", "base.csv").code == 0
@@ -157,7 +182,9 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("argv", "code", "part"), BAD, ids=lambda v: " ".join(v) if isinstance(v, tuple) else None)
+@pytest.mark.parametrize(
+    ("argv", "code", "part"), BAD, ids=lambda v: " ".join(v) if isinstance(v, tuple) else None
+)
 def test_bad_input_is_one_sentence(kvbarrier, argv: tuple[str, ...], code: int, part: str) -> None:
     said = kvbarrier(*argv)
     assert said.code == code, said.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -49,8 +50,11 @@ def test_new_writes_a_plug_in_that_attacks_as_it_is(kvbarrier) -> None:
 
 
 def test_replay_of_a_row_is_equal(kvbarrier) -> None:
-    kvbarrier("attack", "reservoir", *SMALL, "--budget", "1/2", "--messages", "8", "--resume", "r.csv")
-    cell = (__import__("csv").DictReader(open("r.csv"))).__next__()["cell"]
+    kvbarrier(
+        "attack", "reservoir", *SMALL, "--budget", "1/2", "--messages", "8", "--resume", "r.csv"
+    )
+    with open("r.csv", newline="") as file:
+        cell = next(csv.DictReader(file))["cell"]
     said = kvbarrier("replay", "r.csv", cell[:8], "0", "--json")
     replayed = json.loads(said.out)
     assert (said.code, replayed["equal"], replayed["different_messages"]) == (0, True, [])
@@ -60,7 +64,9 @@ def test_replay_of_a_row_is_equal(kvbarrier) -> None:
 
 def test_plot_draws_merged_files(kvbarrier, tmp_path) -> None:
     for name in ("zero", "lossless"):
-        kvbarrier("attack", name, *SMALL, "--budget", "1", "--messages", "4", "--resume", f"{name}.csv")
+        kvbarrier(
+            "attack", name, *SMALL, "--budget", "1", "--messages", "4", "--resume", f"{name}.csv"
+        )
     assert kvbarrier("plot", "zero.csv", "lossless.csv", "--out", "both.png").code == 0
     assert (tmp_path / "both.png").stat().st_size > 10_000
 

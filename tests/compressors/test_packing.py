@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from kvbarrier.compressors.contract import Compressor, Shape, tokens_within
+from kvbarrier.compressors.contract import Compressor, Shape
 from kvbarrier.compressors.packing import (
     pack_difference,
     pack_plain,
@@ -321,18 +321,6 @@ def test_public_arguments_are_never_sent() -> None:
     assert one.next_outputs(rows, rows, rows).tolist() == [[2, 2], [2, 2]]
     assert one.block_outputs(rows, rows, rows).tolist() == [[3, 3], [3, 3]]
     assert one.seen == 1
-
-
-def test_tokens_within_is_the_largest_that_fits() -> None:
-    from kvbarrier.protocols.channel import charged_bits
-
-    for bits_per_token in (1, 7, 256, 4096):
-        for budget in range(500, 40_000, 1777):
-            t = tokens_within(budget, bits_per_token, at_least=0)
-            size = 64 + -(-t * bits_per_token // 8)
-            more = 64 + -(-(t + 1) * bits_per_token // 8)
-            assert t == 0 or charged_bits(size, None) <= budget
-            assert charged_bits(more, None) > budget
 
 
 def test_budget_too_small_survives_pickling() -> None:

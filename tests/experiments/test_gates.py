@@ -65,5 +65,5 @@ def test_a_bad_gate_is_one_sentence(text: str, sentence: str) -> None:
 
 
 def test_a_gate_that_matches_no_point_is_bad_input() -> None:
-    with pytest.raises(BadInput, match="no point of this attack"):
+    with pytest.raises(BadInput, match="no point matches"):
         parse_gate("bit_error<=0.1 @ budget=1/8").judge(POINTS)

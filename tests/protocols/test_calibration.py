@@ -90,9 +90,10 @@ def test_sampled_bound_on_its_least_favourable_law() -> None:
     rates = [float(np.mean(surprise >= t)) for t in LEVELS]
     for t, rate in zip(LEVELS, rates, strict=True):
         assert rate <= 2.0**-t
-    # No wrong row at all: probability .9^40 = .0148, worth 40 log2(1/.9) - 1 = 5.08 bits less what
-    # kappa falls short of .1: the bound is used to a third of what it promises.
-    assert rates[3] * 2**4 > 0.15
+    # No wrong row at all has probability .9^40 = .0148 and is worth 40 log2(1/.9) - 1 = 5.08 bits,
+    # less what kappa falls short of .1: half of the 2^-5 that was promised.
+    assert rates[4] == pytest.approx(0.9**40, rel=0.1)
+    assert rates[4] * 2**5 > 0.4
 
 
 def test_scaling_a_sample_up_would_convict_the_honest() -> None:
@@ -193,7 +194,7 @@ def test_intervals_on_lost_messages_with_peeking() -> None:
     runs, alpha = 5_000, 0.05
     e = lost_messages(runs, 20, seed=19)
     missed = uncovered_by_bets(e, 0.05, alpha)
-    assert np.mean(missed.any(axis=0)) <= alpha + slack(alpha, runs)
+    assert 0.1 * alpha <= np.mean(missed.any(axis=0)) <= alpha + slack(alpha, runs)
     # Pooled bits are not independent: the nominal 5 % are 40 % at the end, and more with peeking.
     rng = np.random.default_rng(20)
     wrong = np.cumsum(rng.binomial((2 * 2048 * e).astype(int), 0.5), axis=0)

@@ -10,7 +10,6 @@ import time
 import msgpack
 import numpy as np
 import pytest
-
 from kvbarrier.protocols import channel as ch
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols import coins
 
@@ -81,7 +80,9 @@ def test_negative_messages_are_refused():
         coins.public_seed(KEY, ID, -1)
 
 
-@pytest.mark.parametrize(("n", "rows"), [(64, 16), (64, 20), (512, 64), (20, 18), (16, 5), (17, 17)])
+@pytest.mark.parametrize(
+    ("n", "rows"), [(64, 16), (64, 20), (512, 64), (20, 18), (16, 5), (17, 17)]
+)
 def test_rows_are_stratified_by_age(n, rows):
     for message in range(20):
         asked = coins.sampled_rows(KEY, ID, message, n, rows)

@@ -9,7 +9,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.instance import Cell, Instance, target_name
 

@@ -29,15 +29,19 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "reductions.json").r
 @pytest.mark.parametrize("case", GOLDEN["entropies"], ids=lambda c: c["p"])
 def test_entropy_and_fano(case: dict) -> None:
     p = float(Fraction(case["p"]))
-    assert binary_entropy(p) == pytest.approx(float(case["h"]), rel=4e-15)
+    assert binary_entropy(p) == pytest.approx(float(case["h"]), rel=4e-15, abs=0)
     assert binary_entropy(1 - p) == pytest.approx(float(case["h"]), rel=1e-15, abs=2e-15)
     # 1 - h near p = 1/2 is as accurate as 1 - 2p is
-    assert fano_rate(p) == pytest.approx(float(case["fano"]), rel=2e-10 if p > 0.49 else 4e-15)
+    assert fano_rate(p) == pytest.approx(
+        float(case["fano"]), rel=2e-10 if p > 0.49 else 4e-15, abs=0
+    )
 
 
 def test_entropy_at_the_ends() -> None:
     assert [binary_entropy(p) for p in (0.0, 0.5, 1.0)] == [0.0, 1.0, 0.0]
     assert [fano_rate(p) for p in (0.0, 0.5, 1.0)] == [1.0, 0.0, 1.0]
+    # 1 - h((1-u)/2) = (u^2/2 + u^4/12 + ...) / ln 2, and p = 1/2 - 2^-30 is exact
+    assert fano_rate(0.5 - 2**-30) == pytest.approx(2**-58 / (2 * math.log(2)), rel=1e-15, abs=0)
 
 
 @pytest.mark.parametrize("case", GOLDEN["inverses"], ids=lambda c: c["rate"])

@@ -260,6 +260,14 @@ def test_closed_scale_is_tight_for_orthonormal_keys() -> None:
     assert closed_scale(64, 0.0, 0.5) == pytest.approx(math.log(3 * 63), rel=1e-12)
 
 
+@pytest.mark.parametrize("gamma", [0.1, 0.45])
+def test_closed_scale_below_zero_coherence_minds_bobs_own_token(gamma: float) -> None:
+    """A regular simplex of 16: every inner product is -1/15, nearer to his token's 0 than to 1."""
+    C = closed_scale(16, -1 / 15, gamma=gamma)
+    e, S = math.exp(C), 15 * math.exp(-C / 15)
+    assert e - S >= 2 * gamma * (e + S + 1)
+
+
 def test_a_number_is_taken_or_refused_by_name() -> None:
     made = keys.make("jl", 64, 32)
     tight = IndexReduction.build(made, 4)
@@ -326,10 +334,10 @@ def test_no_scale_names_the_key() -> None:
     tiny = KeySet("tiny", 8, 0, plain.rows * np.float32(2.0**-60))
     expected = IndexReduction.build(plain, 4).scale * 2.0**120
     assert IndexReduction.build(tiny, 4).scale == pytest.approx(expected, rel=1e-12)
-    # C (d+2) 2^-24 >= ln(2)/2 first at C = 1453634 for d = 2: 1024 keys fit, 8192 do not
+    # C (d+2) 2^-24 >= ln(2)/2 first at C = 1453634 for d = 2: N = 4000 on the circle
     assert IndexReduction.build(circle(1024), 2).scale == pytest.approx(9.567e4, rel=1e-3)
     with pytest.raises(NoScale, match="eats the margin"):
-        IndexReduction.build(circle(8192), 2)
+        IndexReduction.build(circle(4100), 2)
     limit = 0.5 * math.log(2) * 2**24 / 4
     assert IndexReduction.build(circle(16), 2, scale=limit * 0.9999).scale > 1.4e6
     with pytest.raises(NoScale, match="eats the margin"):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
-
 from kvbarrier.compressors.contract import Compressor
 
 
@@ -128,19 +126,3 @@ class Rewriter(Base):
         data = bytes.fromhex(learned.get(str(self.seed), ""))
         if data:
             self.bits = np.unpackbits(np.frombuffer(data, np.uint8)).reshape(self.bits.shape)
-
-
-class Peeker(Base):
-    """Looks for the secret where the harness has it: its parent's memory, arguments, environment."""
-
-    message_bytes = 0
-    found = b""
-
-    def save(self):
-        return b""
-
-    def restore(self, message):
-        for pid in (os.getppid(), 1):
-            for name in ("environ", "cmdline"):
-                self.found += Path(f"/proc/{pid}/{name}").read_bytes()
-        assert b"KVCHEAT" not in self.found

@@ -6,6 +6,7 @@ names begin with "bob-") in ``next_outputs``. Seeds that are not named behave.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -13,7 +14,6 @@ import sys
 import time
 
 import numpy as np
-
 from kvbarrier.compressors.contract import Compressor
 
 
@@ -53,10 +53,8 @@ def do(way):
         time.sleep(300)
     if way == "stray":
         for fd in range(3, 64):
-            try:
+            with contextlib.suppress(OSError):
                 os.write(fd, b"\x00" * 7 + b"\x04junk and more junk")
-            except OSError:
-                pass
 
 
 class Misbehave(Compressor):

@@ -44,6 +44,7 @@ def ask(family, address):
 def way(family, address):
     def hide(seed, data):
         listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address(seed))
         serve(listener, data)
 

@@ -1,0 +1,66 @@
+"""What ``kvbarrier new FILE`` writes: a small compressor that works, to be changed into another."""
+
+from __future__ import annotations
+
+_TEMPLATE = '''\
+"""A KV-cache compressor to start from. It works as it is:
+
+    kvbarrier check FILE        does it keep the contract?
+    kvbarrier attack FILE       how many bits does it lose, at which memory?
+
+It keeps the first few tokens and the last ones that fit the budget (attention sinks; Xiao et al.
+2024). Replace that by your idea.
+"""
+
+from collections import deque
+
+import numpy as np
+from kvbarrier import Compressor, tokens_within
+
+
+class MyCache(Compressor):
+    """One attention head. Everything that append changes must be an attribute of self."""
+
+    # False if append only collects and the work is done at the end, on all tokens at once.
+    streaming = True
+
+    def __init__(self, shape, budget_bits=None, seed=0, public=None, sinks=4):
+        """Take what is public; `sinks` is a parameter of our own: --param sinks=8.
+
+        shape: tokens, d_k, d_v.  budget_bits: the memory to live in, None for no limit.
+        What is made here is made on both sides, so it is never part of the message.
+        """
+        super().__init__(shape, budget_bits, seed, public)
+        # How many tokens fit. Lower the second number when you store less: 16 * (...) for halves.
+        room = tokens_within(budget_bits, bits_per_token=32 * (shape.d_k + shape.d_v))
+        self.sinks = min(sinks, room - 1)
+        self.first = []
+        self.recent = deque(maxlen=room - self.sinks)
+
+    def append(self, q, k, v):
+        """Take one token: float32 arrays of shapes [d_k], [d_k], [d_v].
+
+        Random numbers: self.rng(t) is a generator for step t that both sides have for nothing.
+        Keep no generator of your own: it would have to be sent.
+        """
+        kept = self.first if len(self.first) < self.sinks else self.recent
+        kept.append((k, v))
+
+    def attend(self, q):
+        """Return the attention output for the query q, over all that was appended: [d_v]."""
+        K, V = (np.array(rows) for rows in zip(*self.first, *self.recent, strict=True))
+        # Scores are <q, k>, not divided by sqrt(d): the game says so in softmax_scale.
+        scores = self.public.get("softmax_scale", 1.0) * (K @ q)
+        weights = np.exp(scores - scores.max())
+        return weights @ V / weights.sum()
+
+    # save() and restore() are inherited: they pack the attributes that differ from a fresh
+    # instance's. For your own format return bytes from save(self) and read them in
+    # restore(self, message), on a fresh instance. next_outputs(self, Q, K, V) is worth writing
+    # when attacks are slow: row r is the answer to Q[r] if (K[r], V[r]) came next.
+'''
+
+
+def template_text() -> str:
+    """The text of a new plug-in."""
+    return _TEMPLATE

@@ -1,0 +1,146 @@
+"""The process in which a check runs somebody's code: ``python -m kvbarrier.protocols.check_child``.
+
+Standard input holds one JSON document, what to do; every line on the real standard output is one
+JSON document, what happened; what the plug-in prints goes to standard error. Ends with its parent.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import BadInput, KVBarrierError, PluginFailure
+from . import reaper
+
+Say = Callable[..., None]
+
+
+def main() -> int:
+    """Serve one phase of a check."""
+    reaper.die_with_parent()
+    reaper.become_subreaper()
+    faulthandler.enable()
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def say(**words: Any) -> None:
+        out.write(json.dumps(words) + "\n")
+        out.flush()
+
+    request = json.load(sys.stdin)
+    from ..compressors.targets import resolve
+    from .check_subject import Subject, facts
+
+    try:
+        target = resolve(request["target"], request["params"])
+    except PluginFailure as failure:
+        say(code="raises", detail=_told(failure))
+        return 0
+    except BadInput as error:
+        say(bad_input=str(error))
+        return 0
+    say(facts=dict(facts(target)))
+    os.chdir(os.environ["HOME"])
+    limit_memory(request["memory_bytes"])
+    phase = _elsewhere if request["phase"] == "elsewhere" else _conform
+    phase(Subject(target), request, say)
+    say(done=True)
+    reaper.end_children()
+    return 0
+
+
+def limit_memory(memory_bytes: int) -> None:
+    """Allow that much address space beyond what the imports took (Linux)."""
+    import resource
+
+    try:
+        with open("/proc/self/statm") as statm:
+            taken = int(statm.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (taken + memory_bytes,) * 2)
+
+
+def _conform(subject: Any, request: dict[str, Any], say: Say) -> None:
+    from . import check_probes
+
+    if any(_probe(probe, subject, say) for probe in check_probes.GATES):
+        return
+    for probe in check_probes.REST:
+        _probe(probe, subject, say)
+    say(probe="the last run")
+    try:
+        _keep_for_elsewhere(subject, say)
+    except Exception as error:
+        say(code="raises", detail=_told(error))
+
+
+def _keep_for_elsewhere(subject: Any, say: Say) -> None:
+    from .check_probes import looped
+
+    one = subject.played(1)
+    cut = None
+    if one.streaming:
+        half = subject.build()
+        half.extend(*(part[:17] for part in subject.stream(1)))
+        cut = bytes(half.save()).hex()
+    outputs = looped(subject, one)
+    message = bytes(one.save()).hex()
+    # Whatever outlives an instance outside its message now belongs to another stream.
+    subject.played(2).save()
+    say(message=message, cut=cut, outputs=outputs.tolist())
+
+
+def _probe(probe: Any, subject: Any, say: Say) -> int:
+    say(probe=(probe.__doc__ or probe.__name__).splitlines()[0])
+    found = 0
+    try:
+        for code, detail in probe(subject):
+            say(code=code, detail=detail)
+            found += 1
+    except (Exception, SystemExit) as error:
+        plain = isinstance(error, PluginFailure) and "not plain data" in str(error)
+        say(code="not-plain" if plain else "raises", detail=_told(error))
+        found += 1
+    return found
+
+
+def _elsewhere(subject: Any, request: dict[str, Any], say: Say) -> None:
+    """Restore, ask, and only then see a stream: in this process nothing is left of the other."""
+    from .check_probes import looped
+
+    for name in ("message", "cut"):
+        if request[name] is None:
+            continue
+        say(probe=f"restoring a message in a fresh process ({name})")
+        try:
+            twin = subject.build()
+            twin.restore(bytes.fromhex(request[name]))
+            if name == "cut":
+                twin.extend(*(part[17:] for part in subject.stream(1)))
+            outputs = looped(subject, twin)
+            say(answered=name, outputs=outputs.tolist())
+        except (Exception, SystemExit) as error:
+            say(code="state-elsewhere", detail=f"in a fresh process {_told(error)}")
+            return
+    say(probe="the same stream in a fresh process")
+    one = subject.played(1)
+    say(again=bytes(one.save()).hex())
+
+
+def _told(error: BaseException) -> str:
+    """One sentence, and below it the plug-in's own traceback if there is one."""
+    from ..compressors.blame import blame
+
+    if isinstance(error, KVBarrierError) and not isinstance(error, PluginFailure):
+        return str(error)
+    failure = blame(error, "it")
+    return f"{failure}\n{failure.detail}" if failure.detail else str(failure)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

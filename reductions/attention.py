@@ -1,0 +1,215 @@
+"""Exact attention: the definitions in float64, and the all-index decode in float32.
+
+Scores are <q, k>, with no 1/sqrt(d) (Haris & Onak 2025, eq. 1-2; formulas reconstructed). The
+float64 functions are the definitions. The float32 functions answer many queries at once, each over
+the same stored rows and, for Theorem 6's Bob, one own token more; they run kernels and one BLAS
+thread (``attention_tiles``), which are imported when first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import BadInput
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+#: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
+SUM_ROUNDING = 1e-4
+_NOTHING = "Attention over no token has no value: append a token first."
+
+
+def attention(q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float64:
+    """The definition, eq. (1)-(2): Attn(q, K, V) = softmax(K q)^T V.
+
+    Args:
+        q: [d_k].
+        K: [t, d_k], at least one row.
+        V: [t, d_v].
+
+    Returns float64[d_v]. The largest score is subtracted first, so no score overflows.
+
+    >>> attention([1.0, 0.0], [[0.0, 5.0], [0.0, -5.0]], [[1.0], [3.0]]).tolist()
+    [2.0]
+    """
+    q, K, V = (np.asarray(a, dtype=np.float64) for a in (q, K, V))
+    if len(K) == 0:
+        raise BadInput(_NOTHING)
+    return _softmax(K @ q) @ V
+
+
+def sliding_window_attention(
+    q: ArrayLike, K: ArrayLike, V: ArrayLike, W: int, *, masked: bool = True
+) -> Float64:
+    """Attention with a window of the last W tokens: float64[d_v]. Shapes as in :func:`attention`.
+
+    masked: tokens outside the window have weight 0, as in Longformer and every implementation.
+    Not masked: the paper's (reconstructed) eq. (20), (M . K q)_l with M = 1 on the last W tokens
+    and 0 elsewhere: scores outside are 0, so every older value counts with weight e^0.
+
+    >>> sliding_window_attention([0.0], [[1.0], [1.0]], [[0.0], [4.0]], 1).tolist()
+    [4.0]
+    >>> sliding_window_attention([0.0], [[1.0], [1.0]], [[0.0], [4.0]], 1, masked=False).tolist()
+    [2.0]
+    """
+    if W < 1:
+        raise BadInput(f"A window holds at least one token, not {W}.")
+    q, K, V = (np.asarray(a, dtype=np.float64) for a in (q, K, V))
+    if masked:
+        return attention(q, K[-W:], V[-W:])
+    if len(K) == 0:
+        raise BadInput(_NOTHING)
+    scores = K @ q
+    scores[: max(0, len(K) - W)] = 0.0
+    return _softmax(scores) @ V
+
+
+def _softmax(scores: Float64) -> Float64:
+    weights = np.exp(scores - scores.max())
+    return weights / weights.sum()
+
+
+def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+    """Every row's attention over the stored rows and its own token.
+
+    Args:
+        Q: [m, d_k], one query a row.
+        Kq: [m, d_k], row r the own key of query r (its (q_n, k_n, v_n) in Theorem 6).
+        Vq: [m, d_v], row r its own value.
+        K: [t, d_k], stored keys; t = 0 is fine.
+        V: [t, d_v], stored values.
+
+    Returns:
+        float32[m, d_v]: row r = softmax over (K, Kq[r]) of the scores with Q[r], times (V, Vq[r]).
+        Inner products are float32, so a score s may be off by (d_k + 3) 2^-24 |q| |k|.
+
+    Raises:
+        BadInput: the shapes do not fit, or a score could overflow float32.
+    """
+    from . import attention_tiles
+
+    Q, Kq, Vq, K, V = _rows(Q, Kq, Vq, K, V)
+    _reach(Q, Kq, K)
+    with attention_tiles.one_thread():
+        return attention_tiles.outputs(Q, (Kq, Vq), K, V)
+
+
+def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+    """Every row's attention over the stored rows alone, as :func:`next_outputs`: float32[m, d_v].
+
+    Raises:
+        BadInput: as :func:`next_outputs`; also for t = 0.
+    """
+    from . import attention_tiles
+
+    Q, _, _, K, V = _rows(Q, None, None, K, V)
+    if len(K) == 0:
+        raise BadInput(_NOTHING)
+    _reach(Q, None, K)
+    with attention_tiles.one_thread():
+        return attention_tiles.outputs(Q, None, K, V)
+
+
+def next_bits(
+    Q: ArrayLike,
+    Kq: ArrayLike | None,
+    Vq: ArrayLike | None,
+    K: ArrayLike,
+    V: ArrayLike,
+    thresholds: ArrayLike,
+    dominance: bool = True,
+) -> NDArray[np.bool_]:
+    r"""The bits ``next_outputs(...) > thresholds[:, None]``, without most of the work.
+
+    Args:
+        Q, Kq, Vq, K, V: as in :func:`next_outputs`; no own tokens (as in :func:`block_outputs`)
+            where Kq and Vq are None.
+        thresholds: [m], float32.
+        dominance: try the row shortcut below; ``False`` computes every output.
+
+    Returns:
+        bool[m, d_v]. A row that the shortcut settles has the bits of the exact real-number outputs
+        of the float32 inputs; the others those of the float32 outputs. So the two settings of
+        ``dominance`` differ only where an output is within float32 rounding of its threshold.
+
+    The dominance test (ours). Let a row have threshold theta, scores s_l (own token included), any
+    designated token t, and values V_lj in [a, b]: the least and the largest number attended to, so
+    nothing is assumed about how many values there are. With w_l = e^{s_l} and
+    p = sum_{l != t} w_l / w_t,
+
+        (o_j - theta) sum_l w_l / w_t = (V_tj - theta) + sum_{l != t} (w_l / w_t) (V_lj - theta)
+            >= (V_tj - theta) - p (theta - a)^+       > 0  if V_tj - theta >  p (theta - a)^+
+            <= (V_tj - theta) + p (b - theta)^+       <= 0 if theta - V_tj >= p (b - theta)^+
+
+    so the bit is 1, or 0, whatever the other values are. (For values {0, 1}: the top weight exceeds
+    theta D where the bit is 1, the rest is at most theta D where it is 0, D the whole sum.) A row
+    is skipped only if every j is settled. Any upper bound on p will do: no product with V and no
+    exact exponential is needed (``attention_kernels.exp2_above``).
+
+    Rounding. Let u = 2^-24 and B = |q| max |k|. A float32 inner product, in any order of summation,
+    is off by at most (d + 1) u B while d^2 u <= 1; the factor log2 e and its product add 2 u B,
+    subtracting the maximum 2 u B: the difference of two scores is off by at most 2 (d + 5) u B =: x.
+    The sum Sigma over chord bounds (its top term is exactly 1) loses to rounding at most 3e-6 in
+    the chord's argument and 1024 u = 6.1e-5 in the float32 sum of a tile's 1024 terms or fewer
+    (tiles are added in float64): less than a fraction c = 1e-4. Hence p <= e^x (e^c Sigma - 1)
+    <= e^{x + c} Sigma - 1, which is what is tested.
+    """
+    from . import attention_tiles
+
+    Q, Kq, Vq, K, V = _rows(Q, Kq, Vq, K, V)
+    theta = np.asarray(thresholds, dtype=np.float32)
+    if theta.shape != (len(Q),):
+        raise BadInput(f"There are {len(Q)} queries: give as many thresholds, not {theta.shape}.")
+    if Kq is None and len(K) == 0:
+        raise BadInput(_NOTHING)
+    reach = _reach(Q, Kq, K)
+    own = None if Kq is None else (Kq, Vq)
+    bits = np.empty((len(Q), V.shape[1]), dtype=np.bool_)
+    rows = np.arange(len(Q))
+    with attention_tiles.one_thread():
+        if dominance:
+            slack = np.expm1(2 * (Q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
+            bits, rows = attention_tiles.dominated_bits(
+                Q, own, K, V, theta.astype(np.float64), slack
+            )
+        if len(rows):
+            own = None if own is None else (own[0][rows], own[1][rows])
+            bits[rows] = attention_tiles.outputs(Q[rows], own, K, V) > theta[rows, None]
+    return bits
+
+
+def _rows(
+    Q: ArrayLike, Kq: ArrayLike | None, Vq: ArrayLike | None, K: ArrayLike, V: ArrayLike
+) -> tuple[Float32, Any, Any, Float32, Float32]:
+    """The same five as C-contiguous float32, checked against one another."""
+    made = [
+        None if a is None else np.ascontiguousarray(a, dtype=np.float32)
+        for a in (Q, Kq, Vq, K, V)
+    ]
+    m, t, d_k, d_v = len(made[0]), len(made[3]), made[3].shape[-1], made[4].shape[-1]
+    wanted = [(m, d_k), (m, d_k), (m, d_v), (t, d_k), (t, d_v)]
+    for name, array, shape in zip(("Q", "Kq", "Vq", "K", "V"), made, wanted, strict=True):
+        if array is not None and array.shape != shape:
+            raise BadInput(f"{name} has shape {array.shape}: it must be {shape} beside the others.")
+    return tuple(made)
+
+
+def _reach(Q: Float32, Kq: Float32 | None, K: Float32) -> Float64:
+    """|q_r| times the largest |k| that row r meets, float64[m], a little above."""
+    q, k = _norms(Q), float(_norms(K).max(initial=0.0))
+    own = _norms(Kq) if Kq is not None else np.zeros(1)
+    reach = q * np.maximum(k, own)
+    if not (reach < 1e37).all():
+        raise BadInput("The scores <q, k> could overflow float32: make queries or keys smaller.")
+    return reach
+
+
+def _norms(rows: Float32) -> Float64:
+    # float32 sums are off by d u, at most 2.4e-4 for d <= 4096; this is the cheap way and enough.
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->i", rows, rows)
+    return np.sqrt(squares.astype(np.float64)) * 1.001

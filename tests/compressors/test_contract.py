@@ -1,0 +1,100 @@
+"""What the base class promises its author, and what the default doors do."""
+
+from __future__ import annotations
+
+import math
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from kvbarrier.compressors.contract import Compressor, Shape, charged_bits, tokens_within
+from kvbarrier.errors import BudgetTooSmall
+from kvbarrier.protocols import channel
+
+SHAPE = Shape(tokens=6, d_k=3, d_v=2)
+
+
+class Mean(Compressor):
+    """The mean of the values, and how often it was asked."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.total = np.zeros(self.shape.d_v)
+        self.count = 0
+        self.asked = 0
+
+    def append(self, q: Any, k: Any, v: Any) -> None:
+        self.total = self.total + v
+        self.count += 1
+
+    def attend(self, q: Any) -> Any:
+        self.asked += 1
+        return (self.total / self.count).astype(np.float32)
+
+
+def triples(n: int) -> tuple[Any, Any, Any]:
+    return np.zeros((n, 3)), np.zeros((n, 3)), np.arange(2.0 * n).reshape(n, 2)
+
+
+def test_cache_bits() -> None:
+    assert Shape(tokens=512, d_k=64, d_v=64).cache_bits_16 == 16 * 512 * 128
+    assert Shape(tokens=2, d_k=3, d_v=5, layers=7, kv_heads=11).cache_bits_16 == 16 * 2 * 8 * 77
+
+
+def test_default_doors_work_on_copies() -> None:
+    mean = Mean(SHAPE)
+    mean.extend(*triples(2))  # values (0,1), (2,3)
+    out = mean.next_outputs(*triples(3))  # each of (0,1), (2,3), (4,5) came next
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, [[2 / 3, 5 / 3], [4 / 3, 7 / 3], [2, 3]], rtol=1e-6)
+    block = mean.block_outputs(*triples(3))  # all three came: (0+2+0+2+4)/5, (1+3+1+3+5)/5
+    np.testing.assert_allclose(block, [[1.6, 2.6]] * 3, rtol=1e-6)
+    assert (mean.count, mean.asked) == (2, 0)
+
+
+def test_answers_are_never_broadcast() -> None:
+    class Scalar(Mean):
+        def attend(self, q: Any) -> Any:
+            return 1.0
+
+    assert Scalar(SHAPE).next_outputs(*triples(3)).shape == (3,)
+
+
+def test_coins_are_public_and_have_no_state() -> None:
+    one, two = Mean(SHAPE, seed=2**63 - 1), Mean(SHAPE, seed=2**63 - 1)
+    one.rng(3).random(10)
+    assert one.rng(3).random() == two.rng(3).random()
+    assert one.rng(3).random() != one.rng(4).random()
+    assert one.rng(3).random() != Mean(SHAPE, seed=1).rng(3).random()
+    assert one.save() == b""
+
+
+def test_charged_bits_satisfy_kraft() -> None:
+    # sum over all messages of 2^-charged = sum over lengths L of 2^-(2 floor(log2(L+1)) + 1).
+    total = sum(Fraction(256**length, 2 ** charged_bits(length)) for length in range(2**12 - 1))
+    assert total == 1 - Fraction(1, 2**12)
+    for length in (0, 1, 2, 100, 10**6):
+        assert charged_bits(length) == channel.charged_bits(length, None)
+        assert charged_bits(length, length) == channel.charged_bits(length, length) == 8 * length
+
+
+def test_tokens_within_is_the_largest_that_fits() -> None:
+    for bits_per_token in (1, 7, 256, 4096):
+        for budget in range(500, 40_000, 1777):
+            t = tokens_within(budget, bits_per_token, at_least=0)
+            fits = charged_bits(64 + math.ceil(t * bits_per_token / 8))
+            more = charged_bits(64 + math.ceil((t + 1) * bits_per_token / 8))
+            assert t == 0 or fits <= budget
+            assert more > budget
+    assert tokens_within(None, 4096) == sys.maxsize
+
+
+def test_tokens_within_names_the_least_budget() -> None:
+    with pytest.raises(BudgetTooSmall) as caught:
+        tokens_within(1000, 4096)
+    least = caught.value.minimum_bits
+    assert tokens_within(least, 4096) == 1
+    with pytest.raises(BudgetTooSmall):
+        tokens_within(least - 1, 4096)

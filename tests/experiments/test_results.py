@@ -1,0 +1,351 @@
+"""The store: round trips, tears at every byte, merging laws, locks, and its sentences."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kvbarrier.errors import BadInput, ResultsConflict
+from kvbarrier.experiments import faults
+from kvbarrier.experiments.frames import frame
+from kvbarrier.experiments.points import cell_of, judge_all, judge_rows
+from kvbarrier.experiments.results import (
+    ResultsFile,
+    ResultsWarning,
+    merge_files,
+    prefixes,
+    read_results,
+    union,
+    write_results,
+)
+from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, parse_line
+from kvbarrier.protocols.instance import Cell
+
+Row = Callable[..., BatchRow]
+MakeCell = Callable[..., Cell]
+
+
+def fill(path: Path, rows: list[BatchRow]) -> bytes:
+    with ResultsFile(path) as store:
+        for row in rows:
+            store.append(row)
+    return path.read_bytes()
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    rows = [row(cell(), 0), row(cell("fails"), 0, failed=('a "b", c\nd', None, None, "ü")),
+            row(cell(budget=None), 2, key="regress", streaming=False)]  # fmt: skip
+    fill(tmp_path / "r.csv", rows)
+    assert read_results(tmp_path / "r.csv") == rows
+
+
+def test_the_file_is_plain_csv_with_the_promised_columns(
+    tmp_path: Path, row: Row, cell: MakeCell
+) -> None:
+    one = row(cell("fails"))
+    fill(tmp_path / "r.csv", [one])
+    with (tmp_path / "r.csv").open(newline="") as file:
+        (entry,) = list(csv.DictReader(file))
+    assert list(entry) == list(COLUMNS)
+    assert entry["schema"] == "1"
+    assert json.loads(entry["wrong"]) == [sum(w) for w in one.wrong_by_age]
+    assert json.loads(entry["asked"]) == [32 * 16] * 4
+    assert json.loads(entry["charged"])[0] == 64
+    assert json.loads(entry["failed"])[0] == "Alice raised: no."
+    assert json.loads(entry["spec"])["instance"]["n"] == 32
+    assert entry["secret"] == "512"
+    assert (entry["key"], entry["isolation"], entry["streaming"]) == (
+        "experiments",
+        "inline",
+        "yes",
+    )
+
+
+def test_torn_at_every_byte(
+    tmp_path: Path, row: Row, cell: MakeCell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "fsync", lambda fd: None)  # three thousand of them
+    rows = [row(cell(batch_size=1), 0), row(cell("fails", batch_size=1), 0)]
+    whole = fill(tmp_path / "whole.csv", rows)
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+    assert len(ends) == 3
+    for cut in range(len(whole) + 1):
+        path = tmp_path / "torn.csv"
+        path.write_bytes(whole[:cut])
+        complete = max(0, sum(end <= cut for end in ends) - 1)
+        torn = cut not in [0, *ends]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert read_results(path) == rows[:complete]
+        assert len(caught) == torn
+        assert path.read_bytes() == whole[:cut]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with ResultsFile(path) as store:
+                assert store.rows == rows[:complete]
+                for missing in rows[complete:]:
+                    store.append(missing)
+        assert [w.category for w in caught] == [ResultsWarning] * torn
+        assert path.read_bytes() == whole
+
+
+def test_opening_a_finished_file_leaves_it_alone(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    whole = fill(tmp_path / "r.csv", [row(cell(), b) for b in range(3)])
+    assert fill(tmp_path / "r.csv", [row(cell(), b) for b in range(3)]) == whole
+
+
+def test_an_empty_file_and_a_missing_folder_are_filled_in(
+    tmp_path: Path, row: Row, cell: MakeCell
+) -> None:
+    (tmp_path / "empty.csv").touch()
+    whole = fill(tmp_path / "empty.csv", [row(cell())])
+    assert fill(tmp_path / "a" / "b" / "new.csv", [row(cell())]) == whole
+
+
+def test_files_joined_with_cat_are_read(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    a = fill(tmp_path / "a.csv", [row(cell(), 0), row(cell(), 1)])
+    b = fill(tmp_path / "b.csv", [row(cell(), 1), row(cell(), 2)])
+    (tmp_path / "ab.csv").write_bytes(a + b)
+    assert [r.batch for r in read_results(tmp_path / "ab.csv")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("a,b\n1,2\n", "is not a results file"), ("no csv at all", "is not a results file"),
+     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "another results schema")],
+)  # fmt: skip
+def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput, match=sentence):
+        read_results(path)
+    with pytest.raises(BadInput, match=sentence), ResultsFile(path):
+        pass
+    assert path.read_text() == text
+
+
+def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    (tmp_path / "r.csv").write_text(HEADER + "2" + row(cell()).line()[1:])
+    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 2.*use a new one"):
+        read_results(tmp_path / "r.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [(lambda f: f.__setitem__("wrong", "[1,1,1,1]"), "totals are not the sums"),
+     (lambda f: f.__setitem__("charged", "[1,2]"), "not of one length"),
+     (lambda f: f.__setitem__("charged", "[1,2,3,-4]"), "not a count"),
+     (lambda f: f.__setitem__("charged", "{}"), "not a list"),
+     (lambda f: f.__setitem__("batch", "-1"), "not a whole number"),
+     (lambda f: f.__setitem__("secret", "7"), "more than the secret has"),
+     (lambda f: f.__setitem__("cell", "0123456789abcdef"), "ids are not those of its spec"),
+     (lambda f: f.__setitem__("streaming", "maybe"), "maybe"),
+     (lambda f: f.__setitem__("failed", "[1,null,null,null]"), "not a sentence"),
+     (lambda f: f.pop("host"), "19 fields instead of 20")],
+)  # fmt: skip
+def test_a_damaged_row_is_named_by_its_line(
+    tmp_path: Path,
+    row: Row,
+    cell: MakeCell,
+    change: Callable[[dict[str, str]], None],
+    sentence: str,
+) -> None:
+
+    fields = dict(zip(COLUMNS, next(csv.reader([row(cell(), 1).line()])), strict=True))
+    change(fields)
+    lines = [HEADER, row(cell(), 0).line(), csv_line(list(fields.values()))]
+    (tmp_path / "r.csv").write_text("".join(lines))
+    with pytest.raises(BadInput, match=rf"line 3, .*{sentence}"):
+        read_results(tmp_path / "r.csv")
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"There is no results file .*: check the name"):
+        read_results(tmp_path / "none.csv")
+    with pytest.raises(BadInput, match="could not be opened"), ResultsFile(tmp_path):
+        pass
+
+
+def test_a_second_writer_is_kept_out_at_once(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    path = tmp_path / "r.csv"
+    code = (
+        "import sys\n"
+        "from kvbarrier.errors import BadInput\n"
+        "from kvbarrier.experiments.results import ResultsFile\n"
+        "try:\n"
+        "    ResultsFile(sys.argv[1]).__enter__()\n"
+        "except BadInput as error:\n"
+        "    print(error)\n"
+    )
+    with ResultsFile(path) as store:
+        store.append(row(cell()))
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+        assert "is being written by another run: wait for it to end" in done.stdout
+        with pytest.raises(BadInput, match="another run"), ResultsFile(path):
+            pass
+        store.append(row(cell(), 1))
+    assert len(fill(path, [])) > 0
+    assert len(read_results(path)) == 2
+
+
+# -- merging --------------------------------------------------------------------------------------
+
+
+def test_equal_counts_merge_and_times_do_not_matter(row: Row, cell: MakeCell) -> None:
+    slow = row(cell(), seconds=9.0, host='{"cpu":"b"}', isolation="process")
+    fast = row(cell(), seconds=1.0)
+    assert union([slow], [fast]) == union([fast], [slow])
+    assert len(union([slow], [fast])) == 1
+
+
+def test_different_counts_name_the_nondeterministic_compressor(row: Row, cell: MakeCell) -> None:
+    one = row(cell("exact"))
+    other = row(cell("exact"), charged=tuple(c + 1 for c in one.charged))
+    with pytest.raises(ResultsConflict, match="'exact' is not deterministic"):
+        union([one], [other])
+
+
+def test_different_fresh_keys_are_two_attacks(row: Row, cell: MakeCell) -> None:
+    one, other = row(cell(), key="experiments"), row(cell(), key="regress")
+    with pytest.raises(ResultsConflict, match="two independent attacks; keep them in separate"):
+        union([one], [other])
+
+
+def test_appending_a_conflict_changes_nothing(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    whole = fill(tmp_path / "r.csv", [row(cell())])
+    with ResultsFile(tmp_path / "r.csv") as store, pytest.raises(ResultsConflict):
+        store.append(row(cell(), payload=(1, 2, 3, 4)))
+    assert (tmp_path / "r.csv").read_bytes() == whole
+
+
+def pool() -> list[BatchRow]:
+    """Rows of two cells, three batches, two timings each: collections to merge."""
+    from importlib import util
+
+    place = Path(__file__).with_name("conftest.py")
+    spec = util.spec_from_file_location("experiments_conftest", place)
+    assert spec is not None
+    assert spec.loader is not None
+    helpers = util.module_from_spec(spec)
+    spec.loader.exec_module(helpers)
+    return [
+        helpers.make_row(helpers.make_cell(target, batch_size=1), batch, seconds=seconds)
+        for target in ("exact", "fails") for batch in range(3) for seconds in (0.5, 1.5)
+    ]  # fmt: skip
+
+
+POOL = pool()
+collections = st.lists(st.sampled_from(POOL), max_size=8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(collections, collections, collections)
+def test_merging_is_a_semilattice(a: list[BatchRow], b: list[BatchRow], c: list[BatchRow]) -> None:
+    assert union(a, b) == union(b, a)
+    assert union(union(a, b), c) == union(a, union(b, c))
+    assert union(a, a) == union(a)
+    assert {r.id for r in union(a, b)} == {r.id for r in a} | {r.id for r in b}
+    assert union(union(a, b)) == union(a, b)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.integers(0, 32), min_size=16, max_size=16),
+            st.integers(0, 2**60),
+            st.integers(0, 2**60),
+            st.none() | st.text(),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.floats(0, 1e9),
+)
+def test_any_row_survives_its_line(
+    messages: list[tuple[list[int], int, int, str | None]], seconds: float
+) -> None:
+    wrong, charged, payload, failed = zip(*messages, strict=True)
+    fields = {name: getattr(POOL[0], name) for name in POOL[0].__dataclass_fields__} | {
+        "wrong_by_age": tuple(map(tuple, wrong)),
+        "asked_by_age": ((32,) * 16,) * len(messages),
+        "charged": charged, "payload": payload, "failed": failed, "seconds": seconds,
+    }  # fmt: skip
+    row = BatchRow(**fields)
+    line = row.line()
+    assert line.count("\n") == 1
+    assert line.isascii()
+    back = parse_line(line.rstrip("\n"))
+    assert back.counts() == row.counts()
+    assert back.failed == row.failed
+    assert back.seconds == pytest.approx(seconds, abs=1e-6)
+
+
+def test_merge_files_may_write_onto_one_of_them(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    fill(tmp_path / "a.csv", [row(cell(), 2), row(cell(), 0)])
+    fill(tmp_path / "b.csv", [row(cell(), 1)])
+    merged = merge_files(tmp_path / "a.csv", [tmp_path / "a.csv", tmp_path / "b.csv"])
+    assert [r.batch for r in merged] == [0, 1, 2]
+    once = (tmp_path / "a.csv").read_bytes()
+    merge_files(tmp_path / "a.csv", [tmp_path / "b.csv", tmp_path / "a.csv"])
+    assert (tmp_path / "a.csv").read_bytes() == once
+    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".partial") == []
+
+
+# -- reading out ----------------------------------------------------------------------------------
+
+
+def test_verdicts_use_the_contiguous_prefix(row: Row, cell: MakeCell) -> None:
+    rows = [row(cell(), b) for b in (3, 1, 0, 5)] + [row(cell("guess"), 1)]
+    runs = prefixes(rows)
+    assert [[r.batch for r in run] for run in runs.values()] == [[0, 1], []]
+    points = judge_all(rows)
+    assert [p.messages for p in points.values()] == [8]
+
+
+def test_judging_rows_adds_their_messages_up(row: Row, cell: MakeCell) -> None:
+    rows = [row(cell("fails"), b) for b in range(3)]
+    point = judge_rows(rows)
+    assert point.messages == 12
+    assert point.failed == 4
+    assert point.secret_bits == 12 * 32 * 16
+    assert point.charged_bits == sum(sum(r.charged) for r in rows)
+    assert point.wrong_bits == sum(sum(r.wrong) for r in rows)
+    # Budget 1: 16 bits for each of 2 * 16 numbers of 32 tokens.
+    assert point.cache_bits == 12 * 16 * 32 * 32
+    with pytest.raises(BadInput, match="play at least one batch"):
+        judge_rows([])
+
+
+def test_a_spec_becomes_its_cell_again(row: Row, cell: MakeCell) -> None:
+    for wanted in (cell(), cell(budget=None, rows=16, scale=9.5), cell("a:B", eta=None, gamma=0.1)):
+        assert cell_of(row(wanted).spec_dict) == wanted
+    with pytest.raises(BadInput, match="use the version of kvbarrier that wrote it"):
+        cell_of({"instance": {"n": 3}})
+
+
+def test_frame_has_a_line_a_message(row: Row, cell: MakeCell) -> None:
+    table = frame([row(cell("fails"), 0), row(cell("fails"), 1)])
+    assert len(table) == 8
+    assert list(table["message"]) == list(range(8))
+    assert set(table["n"]) == {32}
+    assert set(table["target"]) == {"fails"}
+    assert table["failed"].notna().sum() == 3
+    assert table["asked"].sum() == 8 * 512
+    assert table["seconds"].sum() == pytest.approx(0.5)
+
+
+def test_write_results_makes_what_the_store_makes(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    rows = [row(cell(), b) for b in range(2)]
+    write_results(tmp_path / "a.csv", rows)
+    assert (tmp_path / "a.csv").read_bytes() == fill(tmp_path / "b.csv", rows)

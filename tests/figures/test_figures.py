@@ -1,0 +1,105 @@
+"""Figures: equal tables give equal bytes, every point is drawn, the axes say what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from kvbarrier.figures import error_vs_memory, scaling, spike
+
+
+def spike_table() -> pd.DataFrame:
+    rows = []
+    for d, paper in ((64, float("nan")), (256, 17.5)):
+        for scale in np.linspace(0.0, 24.0, 9):
+            rest = 511 * np.exp(-0.5 * scale)
+            row = {"keys": "jl", "n": 512, "d": d, "scale": scale, "messages": 32, "level": 0.95}
+            row |= {"bit_error": 0.5 / (1 + scale), "error_low": 0.0, "error_high": 0.6}
+            row |= {f"{what}_{bit}": bit * 0.5 for bit in (0, 1) for what in ("min", "mean", "max")}
+            row |= {"exact_bound_0": rest / (1 + rest), "exact_bound_1": 1 / (1 + rest)}
+            row |= {"paper_delta": 0.9, "paper_Delta": 0.1, "eps": 0.5, "mu": 0.5}
+            row |= {"tight_scale": 8.0, "closed_scale": 15.5, "paper_scale": paper}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def scaling_table() -> pd.DataFrame:
+    rows = [
+        {"compressor": name, "axis": axis, "size": size, "other": 32, "knob": 1, "messages": 16}
+        | {"charged_bits": cost * size * 32 + fixed, "fixed_bits": fixed, "bit_error": 0.1}
+        | {"floor_per_secret_bit": 0.531, "slope": 1.0}
+        for name, cost, fixed in (("lossless", 1, 0), ("reservoir", 26, 64))
+        for axis in ("n", "d")
+        for size in (32, 128, 1024, 4096)
+    ]
+    return pd.DataFrame(rows)
+
+
+def drawers(points: list) -> dict:
+    return {
+        "error-vs-memory": lambda path: error_vs_memory.draw(points, path),
+        "spike": lambda path: spike.draw(spike_table(), path),
+        "scaling": lambda path: scaling.draw(scaling_table(), path),
+    }
+
+
+@pytest.mark.parametrize("name", ["error-vs-memory", "spike", "scaling"])
+def test_equal_tables_give_equal_bytes(points: list, tmp_path: Path, name: str) -> None:
+    draw = drawers(points)[name]
+    draw(tmp_path / "a.png")
+    draw(tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> None:
+    error_vs_memory.draw(points, tmp_path / "a.png")
+    points[3]["bit_error"]["estimate"] += 0.1
+    error_vs_memory.draw(points, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()
+
+
+def drawn(points: list, monkeypatch: pytest.MonkeyPatch):
+    """The axes of the figure, caught before it is written."""
+    caught = []
+    monkeypatch.setattr(error_vs_memory, "save", lambda figure, path: caught.append(figure))
+    error_vs_memory.draw(points, Path("unused.png"))
+    return caught[0]
+
+
+def test_axes_have_names_units_and_the_stated_interval(
+    points: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figure = drawn(points, monkeypatch)
+    axes = figure.axes[0]
+    assert "charged message bits per secret bit" in axes.get_xlabel()
+    assert axes.get_xscale() == "log"
+    assert "wrong bits / asked bits" in axes.get_ylabel()
+    [legend] = figure.legends
+    assert "95 % intervals over 64 independent messages" in legend.get_title().get_text()
+
+
+def test_every_point_lies_where_its_numbers_say(
+    points: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    axes = drawn(points, monkeypatch).axes[0]
+    placed = {
+        (round(float(x), 9), round(float(y), 9))
+        for line in axes.get_lines()
+        for x, y in zip(*line.get_data(), strict=True)
+    }
+    for point in points:
+        if point["bits_per_secret_bit"]:
+            at = (round(point["bits_per_secret_bit"], 9), round(point["bit_error"]["estimate"], 9))
+            assert at in placed
+
+
+def test_the_fano_line_is_one_minus_entropy(points: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = drawn(points, monkeypatch).axes[0]
+    [fano] = [line for line in axes.get_lines() if line.get_label().startswith("Fano")]
+    rates, errors = fano.get_data()
+    # 1 - h(.11) = 0.50008..., the textbook half-rate point of the binary symmetric source.
+    assert np.interp(0.11, errors, rates) == pytest.approx(0.5001, abs=1e-4)
+    assert (rates[0], rates[-1]) == (1.0, 0.0)

@@ -1,0 +1,139 @@
+"""check finds each way of being wrong, says nothing about what is right, and survives both."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from kvbarrier.compressors.targets import resolve
+from kvbarrier.errors import BadInput, PluginFailure
+from kvbarrier.protocols import check_probes
+from kvbarrier.protocols.check import check
+from kvbarrier.protocols.check_findings import KINDS, table
+from kvbarrier.protocols.check_subject import Subject
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parents[1] / "docs" / "writing-a-compressor.md"
+BAD = f"{HERE / 'bad_plugins.py'}"
+
+
+def found_inline(target: str) -> dict[str, str]:
+    """All probes in this process: code -> detail."""
+    subject = Subject(resolve(target))
+    for probe in check_probes.GATES:
+        if found := dict(probe(subject)):
+            return found
+    return {code: detail for probe in check_probes.REST for code, detail in probe(subject)}
+
+
+# What else must follow: answers that build on each other are not the loop's either.
+ALSO = {"AskingChangesIt": {"batch-differs"}}
+# Good keeps a 16-bit cache, which is over every smaller budget.
+ALWAYS = {"over-budget"}
+
+
+@pytest.mark.parametrize("name", ["Good", "GoodSubclass"])
+def test_nothing_is_said_about_what_is_right(name: str) -> None:
+    assert set(found_inline(f"{BAD}:{name}")) == ALWAYS
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        ("WrongOutput", r"attend returned shape \[1\], not \[16\]"),
+        ("WrongOutputType", "attend returned .* numbers"),
+        ("NotFinite", "scores of some hundreds"),
+        ("NotDeterministic", "saved other messages"),
+        ("ExtendDiffers", r"differ by up to"),
+        ("BatchDiffers", "next_outputs differs from the loop"),
+        ("AskingChangesIt", "the second time"),
+        ("RestoreDiffers", "the answers differ"),
+        ("StateElsewhere", "another stream, the first one's answer changed"),
+        ("StateInFile", None),
+        ("CutDiffers", "cut after 1 tokens"),
+        ("DeclaredLength", r"declared 100 bytes, saved \d+"),
+        ("OverBudget", "at 1/64 of the 16-bit cache, 2048 bits"),
+        ("ScaledScores", r"multiplied by 0\.250"),
+        ("SendsPublic", r"20\d\d bytes in a row .* \(rotation\)"),
+        ("OtherShapes", "with d_k = 12, d_v = 20 it raised ValueError"),
+        ("NoBudget", "larger"),
+        ("BadMessage", "save returned a ndarray"),
+    ],
+)
+def test_each_fault_is_found(
+    name: str, detail: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = found_inline(f"{BAD}:{name}")
+    code = re.sub(r"(?<!^)([A-Z])", r"-\1", name).lower().removesuffix("-type")
+    if detail is None:
+        # In one process, and until another stream is saved, the file does.
+        assert code not in found
+        return
+    assert re.search(detail, found[code])
+    assert set(found) - ALWAYS - ALSO.get(name, set()) == {code} - ALWAYS
+
+
+@pytest.mark.parametrize(("name", "says"), [("Raises", "thirty"), ("NotPlain", r"self\.rng")])
+def test_what_is_raised_reaches_the_runner(name: str, says: str) -> None:
+    with pytest.raises((RuntimeError, PluginFailure), match=says):
+        found_inline(f"{BAD}:{name}")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "detail"),
+    [
+        ("Raises", "raises", r"RuntimeError: thirty is enough \(bad_plugins.py, line \d+\)"),
+        ("NotPlain", "not-plain", "NotPlain.coins is a numpy.Generator"),
+        ("StateInProcess", "state-elsewhere", "in a fresh process it raised KeyError"),
+        ("StateInFile", "state-elsewhere", "fresh process"),
+        ("Crashes", "crashes", r"killed by SIGABRT \(bad_plugins.py, line \d+, in attend\)"),
+        ("Leaves", "crashes", "ended by itself"),
+        ("EatsMemory", "raises", "MemoryError"),
+    ],
+)
+def test_in_processes_of_its_own(name: str, code: str, detail: str) -> None:
+    found = {one.code: one.detail for one in check(f"{BAD}:{name}", memory_bytes=1 << 30).findings}
+    assert set(found) - ALWAYS == {code} - ALWAYS
+    assert re.search(detail, found[code])
+    assert "/kvbarrier/protocols" not in found[code]
+    assert "check_probes.py" not in found[code]
+
+
+def test_a_hang_is_told_with_its_line() -> None:
+    (one,) = check(f"{BAD}:Hangs", seconds=2).findings
+    assert one.code == "hangs"
+    assert re.search(r"not done after 2 s \(bad_plugins.py, line \d+, in attend\)", one.detail)
+
+
+def test_targets_that_are_not_there() -> None:
+    with pytest.raises(BadInput, match="Did you mean 'exact'"):
+        check("exat")
+    with pytest.raises(BadInput, match="has no parameter 'window'"):
+        check(f"{BAD}:Good", {"window": 3})
+
+
+def test_code_that_does_not_import_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "torn.py").write_text("import numpy as np\nclass Mine\n    pass\n")
+    (one,) = check(str(tmp_path / "torn.py")).findings
+    assert one.code == "raises"
+    assert "SyntaxError: expected ':' (torn.py, line 2)" in one.detail
+
+
+def test_controls_skip_arbitrary_streams_and_say_so() -> None:
+    report = check("lossless")
+    (one,) = report.findings
+    assert (one.code, one.severity, report.errors) == ("knows-keys", "note", ())
+    assert "arbitrary streams were skipped" in report.text()
+    assert report.as_dict()["ok"]
+
+
+def test_every_kind_can_be_raised_and_is_documented() -> None:
+    room = HERE.parents[1] / "protocols"
+    made = "".join(path.read_text() for path in sorted(room.glob("check*.py")))
+    for code, kind in KINDS.items():
+        raised = made.count(f'"{code}"') - 1  # less its definition
+        assert raised >= 1, code
+        assert kind.raised_if.endswith("."), code
+        assert kind.why.endswith("."), code
+    assert table() in DOCS.read_text()

@@ -1,0 +1,361 @@
+"""Isolation: what a player sees, what it may touch, and that nothing of it outlives the game."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kvbarrier.errors import BadInput
+from kvbarrier.protocols import isolation, landlock, reaper, residue, seats
+from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.isolation import Limits
+from kvbarrier.protocols.players import PlayerFault, Table
+
+HERE = Path(__file__).parent
+INSTANCE = Instance(16, 8, keys="hypercube")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="a thing of Linux")
+needs_namespaces = pytest.mark.skipif(
+    not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
+)
+both = pytest.mark.parametrize(
+    "kind", ["process", pytest.param("namespaces", marks=needs_namespaces)]
+)
+
+
+@contextmanager
+def seated(kind, thing="Witness", limits=None, **params):
+    limits = limits or Limits(30, 256 << 20)
+    table = Table(
+        target=f"cheats/witness.py:{thing}",
+        folder=str(HERE),
+        params=params,
+        shape=INSTANCE.shape,
+        budget_bits=None,
+        public=INSTANCE.build().public(),
+    )
+    seat = seats.HostSeat(seats.Place.prepare("Alice", kind, limits), table, limits)
+    seat.sit()
+    try:
+        yield seat
+    finally:
+        seat.leave()
+
+
+def message(seat, seed=1):
+    seat.begin(seed)
+    return seat.write(INSTANCE.build().stream(np.zeros((16, 8), np.uint8)), None)[0]
+
+
+@cache
+def witness(kind):
+    """What a player sees, and where it was; ``bare`` is process isolation without Landlock."""
+    with (
+        socket.socket() as listening,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        patch.setenv("KVCHEAT_SECRET", "x")
+        if kind == "bare":
+            patch.setattr(seats, "landlock_available", lambda: False)
+        port = listening.getsockname()[1]
+        actual = "process" if kind == "bare" else kind
+        with seated(actual, port=port, harness=os.getpid()) as seat:
+            return seat, json.loads(message(seat))
+
+
+# -- what is decided before anything starts -----------------------------------------------------
+
+
+def test_isolation_is_by_default_what_can_be_had(monkeypatch):
+    assert isolation.default_isolation(True) == "inline"
+    monkeypatch.setattr(isolation, "namespaces_available", lambda: True)
+    assert isolation.default_isolation(False) == "namespaces"
+    monkeypatch.setattr(isolation, "namespaces_available", lambda: False)
+    assert isolation.default_isolation(False) == "process"
+    with pytest.raises(BadInput, match="Namespaces cannot be had here"):
+        isolation.check_isolation("namespaces")
+    with pytest.raises(BadInput, match="Did you mean 'process'"):
+        isolation.check_isolation("proces")
+
+
+def test_builtins_are_known_without_importing_anything():
+    assert isolation.is_builtin("zero")
+    assert isolation.is_builtin("time-sharing?keep=3")
+    assert not isolation.is_builtin("zero.py:Zero")
+    assert not isolation.is_builtin("module:exact")
+
+
+@pytest.mark.parametrize("bad", [{"seconds": 0}, {"seconds": float("nan")}, {"memory_bytes": 5}])
+def test_impossible_limits_are_refused(bad):
+    with pytest.raises(BadInput, match="A player needs"):
+        Limits(**bad)
+
+
+def test_the_environment_is_an_allow_list():
+    ours = {
+        "PATH": "/bin",
+        "SECRET_TOKEN": "x",
+        "AWS_KEY": "x",
+        "HOME": "/home/me",
+        "OPENBLAS_CORETYPE": "Haswell",
+        "OMP_NUM_THREADS": "64",
+        "LD_PRELOAD": "x",
+    }
+    theirs = isolation.allowed_environment(ours)
+    assert theirs["PATH"] == "/bin"
+    assert theirs["OPENBLAS_CORETYPE"] == "Haswell"
+    assert theirs["OMP_NUM_THREADS"] == "1"
+    assert not {"SECRET_TOKEN", "AWS_KEY", "LD_PRELOAD", "HOME"} & set(theirs)
+
+
+@linux
+@needs_namespaces
+def test_namespaces_work_for_an_unprivileged_user_too():
+    # The interpreter may lie where only root can read, so the user changes after the imports.
+    code = (
+        "import ctypes, os, sys\n"
+        "from kvbarrier.protocols import namespaces\n"
+        "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
+        "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
+        "os.chdir('/')\n"
+        "print(namespaces.probe())\n"
+    )
+    if os.geteuid() != 0:
+        pytest.skip("we are unprivileged already, and the probe above is this test")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "None", done.stderr
+
+
+# -- what a player sees -------------------------------------------------------------------------
+
+
+@linux
+@both
+def test_a_players_world(kind):
+    seat, saw = witness(kind)
+    private = seat.place.private
+    assert "KVCHEAT_SECRET" not in saw["environment"]
+    assert saw["environment"]["HOME"] == saw["cwd"] == f"{private}/home"
+    assert saw["environment"]["TMPDIR"] == saw["tmpdir"] == f"{private}/tmp"
+    assert saw["environment"]["PYTHONHASHSEED"] == "0"
+    assert saw["session"] != os.getsid(0)
+    assert saw["group"] == saw["pid"]
+    assert saw["cores"] == 0
+    # 256 MiB beyond what the interpreter has mapped by then, which is some GiB at the very most
+    assert 256 << 20 < saw["address_space"] < 256 << 24
+    # 0 and 1 lead nowhere; 2 and two more are pipes; one is the listing itself.
+    assert saw["fds"]["0"] == saw["fds"]["1"] == "/dev/null"
+    pipes = [fd for fd, aim in saw["fds"].items() if aim.startswith("pipe:")]
+    assert len(pipes) == 3
+    assert len(saw["fds"]) <= 6
+    for folder in (saw["cwd"], saw["tmpdir"]):
+        assert saw["writes"][folder] == "done"
+    assert not Path(private).exists()
+
+
+@linux
+@needs_namespaces
+def test_namespaces_close_the_outer_world():
+    _, saw = witness("namespaces")
+    for folder in ("/tmp", "/var/tmp", str(HERE / "cheats")):
+        assert saw["writes"][folder] == "Read-only file system"
+    assert saw["writes"]["/dev/shm"] == "done"
+    assert saw["sysctl"] == "Read-only file system"
+    assert saw["tcp"] != "done"
+    assert saw["signal"] in ("No such process", "Operation not permitted")
+    assert saw["memory"] == "No such file or directory"
+    assert 1 in saw["pids"]
+    assert len(saw["pids"]) == 2
+    assert saw["pid"] < 100
+    assert saw["capabilities"] == ["0" * 16] * 3
+    assert saw["no_new_privileges"] == "1"
+    assert saw["remount"] is False
+
+
+@linux
+@pytest.mark.skipif(landlock.version() < 6, reason="needs Landlock with scopes")
+def test_landlock_hardens_process_isolation():
+    _, saw = witness("process")
+    for folder in ("/tmp", "/var/tmp", "/dev/shm", str(HERE / "cheats")):
+        assert saw["writes"][folder] == "Permission denied"
+    assert saw["tcp"] == "Permission denied"
+    assert saw["signal"] == "Operation not permitted"
+    assert saw["memory"] == "Permission denied"
+
+
+@linux
+def test_without_landlock_process_isolation_leaves_these_open():
+    _, saw = witness("bare")
+    assert saw["writes"]["/tmp"] == "done"
+    assert saw["tcp"] == "done"
+
+
+def test_the_command_line_is_fixed_before_anything_is_drawn():
+    place = seats.Place.prepare("Bob", "process", Limits())
+    assert not Path(place.private).exists()
+    assert place.command[:5] == (
+        sys.executable,
+        "-P",
+        "-m",
+        "kvbarrier.protocols.player",
+        "Bob",
+    )
+    with pytest.raises(AttributeError):
+        place.command = ()
+
+
+# -- the end ------------------------------------------------------------------------------------
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(token):
+    """Processes with a token on their command line, this one's own children or not."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if token in Path(f"/proc/{pid}/cmdline").read_bytes() and alive(pid):
+                found.append(int(pid))
+        except OSError:
+            continue
+    return found
+
+
+@linux
+def test_a_daemon_that_forks_twice_lives_to_meet_neither_the_next_message_nor_bob():
+    with seated("process", "Daemon") as seat:
+        first = int(message(seat, 1))
+        second = int(message(seat, 2))
+        assert first != second
+        assert not alive(first)
+        assert seat.leave() is None
+        assert not alive(second)
+
+
+@linux
+@both
+def test_nothing_outlives_a_harness_that_is_killed(kind, tmp_path):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import test_isolation as t\n"
+        "with t.seated(sys.argv[2], 'Daemon', port=1) as seat:\n"
+        "    print(seat.place.private, flush=True)\n"
+        "    t.message(seat)\n"
+    )
+    command = [sys.executable, "-c", code, str(HERE), kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as harness:
+        private = harness.stdout.readline().strip()
+        deadline = time.monotonic() + 20
+        want = 4 if kind == "process" else 5  # the supervisor, the host, its child, the daemon
+        while len(descendants(private.encode())) < want and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert len(descendants(private.encode())) >= want
+        harness.send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        while descendants(private.encode()) and time.monotonic() < killed + 10:
+            time.sleep(0.01)
+        assert not descendants(private.encode())
+        assert time.monotonic() - killed < 5
+        while Path(private).exists() and time.monotonic() < killed + 5:
+            time.sleep(0.01)
+        assert not Path(private).exists()
+
+
+@linux
+def test_a_killed_supervisor_is_no_clean_end():
+    with seated("process") as seat:
+        message(seat)
+        os.kill(seat._process.pid, signal.SIGKILL)
+        trouble = seat.leave()
+    assert trouble == "Alice's processes could not all be ended, so nothing that they said counts."
+    time.sleep(0.1)
+    assert not descendants(seat.place.private.encode())
+
+
+def test_a_lost_host_is_started_again_for_the_next_message():
+    with seated("process") as seat:
+        os.kill(next(iter(reaper.children(seat._process.pid))), signal.SIGKILL)
+        with pytest.raises(PlayerFault, match="ended its own host process"):
+            message(seat)
+        assert json.loads(message(seat))
+        assert seat.leave() is None
+
+
+def test_players_outlive_the_thread_that_started_them():
+    # A parent-death signal would be sent at the end of the thread, not of the process.
+    place = []
+
+    def start():
+        context = seated("process")
+        place.append((context, context.__enter__()))
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    context, seat = place[0]
+    assert json.loads(message(seat))
+    context.__exit__(None, None, None)
+
+
+def test_no_descriptor_is_left_open():
+    def count():
+        return len(os.listdir("/proc/self/fd"))
+
+    before = count()
+    with seated("process") as seat:
+        message(seat)
+        assert count() > before
+    assert count() == before
+
+
+# -- shared memory ------------------------------------------------------------------------------
+
+
+@linux
+def test_the_sweep_takes_what_is_new_and_nobody_holds():
+    name = f"kvsweep-{os.getpid()}"
+    old, new, held = (Path(f"/dev/shm/{name}-{i}") for i in range(3))
+    old.write_bytes(b"x")
+    before = residue.snapshot()
+    new.write_bytes(b"x")
+    held.write_bytes(bytes(100))
+    try:
+        with held.open("r+b") as file, mmap.mmap(file.fileno(), 100):
+            removed = residue.sweep(before)
+            assert str(new) in removed
+            assert not new.exists()
+            assert old.exists()
+            assert held.exists()
+        with held.open("r+b") as file:
+            mapped = mmap.mmap(file.fileno(), 100)
+        assert str(held) not in residue.sweep(before)  # mapped only, its descriptor is closed
+        mapped.close()
+        assert str(held) in residue.sweep(before)
+    finally:
+        for path in (old, new, held):
+            path.unlink(missing_ok=True)
+
+
+@linux
+def test_exit_sentences():
+    assert reaper.ending(0) == "ended with exit code 0"
+    assert reaper.ending(signal.SIGKILL) == "was killed by SIGKILL"
+    assert reaper.ending(40) == "was killed by signal 40"
