@@ -23,7 +23,7 @@ class CatalogEntry:
         module, cls: where it is, in this package.
         summary: what it keeps, in a line.
         source: who it is by, or what it controls.
-        params: its parameters, each with its meaning and default.
+        params: its parameters, each with its meaning (and its default).
         budgets: which budgets make sense for it.
         knows_keys: it reads the game's public keys.
         control: its result is known beforehand, so it tests the game and not itself.
@@ -45,8 +45,8 @@ class CatalogEntry:
         return cast(type[Compressor], getattr(module, self.cls))
 
 
-_EVICTS = "any; at 1 nothing is lost"
-_DTYPE = "number format of the stored rows, 'bfloat16' or 'float32' (default float32)"
+_EVICTS = "any: fp16 tokens until it is full, and at 1 nothing is lost"
+_DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"
 
 _ENTRIES = (
     CatalogEntry(
@@ -55,23 +55,30 @@ _ENTRIES = (
         cls="Exact",
         summary="the whole cache, exact attention",
         source="the definition (Haris & Onak 2025, eq. 1-2)",
-        budgets="1 in a 16-bit format, 2 in float32",
+        budgets="1/2 in fp8, 1 in fp16, 2 in fp32",
+        params={"dtype": "fp32, fp16, bf16 or fp8 (the widest in the budget)"},
     ),
     CatalogEntry(
         name="sliding-window",
         module="sliding_window",
         cls="SlidingWindow",
-        summary="the last tokens that fit the budget",
+        summary="the last tokens",
         source="Beltagy, Peters, Cohan 2020, Longformer",
         budgets=_EVICTS,
+        params={"window": "tokens kept (what the budget holds)", "dtype": _DTYPE},
     ),
     CatalogEntry(
         name="streaming-llm",
         module="streaming_llm",
         cls="StreamingLLM",
-        summary="the first few tokens (attention sinks) and the last ones",
+        summary="the first few tokens, the attention sinks, and the last ones",
         source="Xiao et al. 2024, Efficient Streaming Language Models with Attention Sinks",
         budgets=_EVICTS,
+        params={
+            "sinks": "first tokens that stay (4)",
+            "window": "last tokens kept (what the budget holds)",
+            "dtype": _DTYPE,
+        },
     ),
     CatalogEntry(
         name="reservoir",
@@ -80,6 +87,7 @@ _ENTRIES = (
         summary="a uniform random sample of the tokens, by public coins",
         source="Vitter 1985, Random Sampling with a Reservoir",
         budgets=_EVICTS,
+        params={"size": "tokens kept (what the budget holds)", "dtype": _DTYPE},
     ),
     CatalogEntry(
         name="quantized",
@@ -87,7 +95,12 @@ _ENTRIES = (
         cls="Quantized",
         summary="every token, at a few bits a number",
         source="round to nearest between minimum and maximum, as in KIVI (Liu et al. 2024)",
-        budgets="1/16 (1 bit a number) to 1/2 (8 bits), scales besides",
+        budgets="at d = 64 from 3/32 (1 bit a number) to 17/32 (8 bits), scales included",
+        params={
+            "bits": "8, 4, 2 or 1 a number (the most in the budget)",
+            "axis": "what shares a scale, token or channel (token)",
+            "group": "tokens in a group of the channel axis (32)",
+        },
     ),
     CatalogEntry(
         name="lossless",
@@ -95,7 +108,7 @@ _ENTRIES = (
         cls="Lossless",
         summary="every secret bit, and nothing else: no error at charged bits = secret bits",
         source="control: the least memory of any errorless compressor (theory: H(x) = n d)",
-        budgets="from 1/32 at d_k = d_v: one bit of memory a secret bit",
+        budgets="1/32 at d_k = d_v: one bit of memory a secret bit",
         knows_keys=True,
         control=True,
     ),
@@ -124,8 +137,8 @@ _ENTRIES = (
         cls="CoveringCode",
         summary="the nearest codeword of a perfect code: less error than time sharing",
         source="Shannon 1959 (rate distortion); Hamming 1950, Golay 1949",
-        budgets="from 0.6 (hamming) or 0.53 (golay) bits of memory a secret bit",
-        params={"code": "'golay' [23,12], error .1240, or 'hamming' [7,4], error 1/8; golay"},
+        budgets="12/23 (golay) or 4/7 (hamming) of what lossless needs",
+        params={"code": "golay, [23,12] with error .1240, or hamming, [7,4] with 1/8 (golay)"},
         knows_keys=True,
         control=True,
     ),

@@ -10,6 +10,7 @@ import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from ..errors import BadInput
 from .blame import blame
@@ -102,11 +103,15 @@ def _prints_to_stderr() -> contextlib.AbstractContextManager[object]:
 
 
 def source_files(thing: object) -> list[Path]:
-    """The files that define a class and its bases, or a function, each once."""
+    """The files that define a class and its bases, or a function, each once; not Python's own."""
     found: list[Path] = []
-    for part in inspect.getmro(thing) if inspect.isclass(thing) else (thing,):
+    parts: tuple[Any, ...] = inspect.getmro(thing) if inspect.isclass(thing) else (thing,)
+    for part in parts:
+        module = getattr(part, "__module__", None) or ""
+        if module.partition(".")[0] in sys.stdlib_module_names:
+            continue
         try:
-            file = inspect.getsourcefile(part)  # type: ignore[arg-type]
+            file = inspect.getsourcefile(part)
         except TypeError:
             continue
         if file and Path(file).exists():

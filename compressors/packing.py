@@ -17,7 +17,8 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from .plain import (
+from .plain import encode, pack_plain, pack_tree, raw_bytes, unpack_plain
+from .plain_codes import (
     ARRAY,
     BIGINT,
     BYTEARRAY,
@@ -29,20 +30,9 @@ from .plain import (
     SCALAR,
     SCALARS,
     TUPLE,
-    Marker,
-    Same,
-    array_head,
-    decode,
     dtype_name,
-    encode,
-    from_raw,
-    pack_plain,
-    pack_tree,
-    parse_tree,
-    raw_bytes,
-    torn,
-    unpack_plain,
 )
+from .plain_reading import Marker, Same, array_head, decode, from_raw, parse_tree, torn
 
 __all__ = [
     "attributes",

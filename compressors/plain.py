@@ -10,11 +10,9 @@ list of equal tuples (the natural ``cache.append((k, v))``) column by column, an
 
 from __future__ import annotations
 
-import math
 import random
 import types
 from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -22,35 +20,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PluginFailure
-
-MAX_DEPTH = 32
-
-# Extension codes. Those from TUPLE on carry no data: they are the first item of a list.
-SAME, ARRAY, ROWS, SCALARS, FLOATS, SCALAR, BIGINT, COMPLEX, BYTEARRAY = range(9)
-TUPLE, DEQUE, SET, FROZENSET, MAP, COLUMNS, REMOVED = range(16, 23)
-
-_DTYPES = (
-    *("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8"),
-    *("<c8", "<c16", "bfloat16", "float8_e4m3fn", "float8_e5m2"),
-    *("float8_e4m3b11fnuz", "float8_e4m3fnuz", "float8_e5m2fnuz"),
+from .plain_codes import (
+    ARRAY,
+    BIGINT,
+    BYTEARRAY,
+    COLUMNS,
+    COMPLEX,
+    DEQUE,
+    DTYPES,
+    FLOATS,
+    FROZENSET,
+    MAP,
+    MAX_DEPTH,
+    NAMED,
+    ROWS,
+    SCALAR,
+    SCALARS,
+    SET,
+    TUPLE,
+    dtype_name,
 )
-_NAMED = 255
+from .plain_reading import decode, parse_tree, torn
+
 _COINS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 _SIMPLE = (int, bool, str, bytes, float, type(None))
-
-
-@dataclass(frozen=True)
-class Marker:
-    """The head of a list that is not a list: which container it is."""
-
-    code: int
-
-
-@dataclass(frozen=True)
-class Same:
-    """Elements of an array whose dtype and shape the fresh instance knows."""
-
-    data: bytes
 
 
 def pack_plain(data: Any, name: str = "data") -> bytes:
@@ -87,11 +80,6 @@ def pack_tree(tree: Any) -> bytes:
     return bytes(msgpack.packb(tree, unicode_errors="surrogatepass", strict_types=True))
 
 
-def parse_tree(message: bytes) -> Any:
-    """Parse the msgpack: arrays are built, containers are still lists with markers."""
-    return msgpack.unpackb(message, ext_hook=_extension, unicode_errors="surrogatepass")
-
-
 def refusal(path: str, value: Any) -> PluginFailure:
     """The error for a value that cannot travel, with what to do instead."""
     kind = type(value)
@@ -112,17 +100,6 @@ def refusal(path: str, value: Any) -> PluginFailure:
     if home == "builtins":
         what = f"a {kind.__name__}"
     return PluginFailure(f"{path} is {what}, which is not plain data: {advice}.")
-
-
-def torn(message: bytes) -> PluginFailure:
-    """The one error for bytes that are not ours."""
-    return PluginFailure(
-        f"a message of {len(message)} bytes is not one that save() made: "
-        "return from save() what restore() reads, unchanged."
-    )
-
-
-# -- encoding ------------------------------------------------------------------------------------
 
 
 def encode(value: Any, path: str, depth: int = 0) -> Any:
@@ -216,18 +193,11 @@ def _array_data(array: NDArray[Any], path: str) -> bytes:
     name = dtype_name(array.dtype)
     if name is None:
         raise refusal(path, array)
-    if name in _DTYPES:
-        head = bytes([_DTYPES.index(name)])
+    if name in DTYPES:
+        head = bytes([DTYPES.index(name)])
     else:
-        head = bytes([_NAMED, len(name)]) + name.encode()
+        head = bytes([NAMED, len(name)]) + name.encode()
     return head + b"".join(map(_varint, (array.ndim, *array.shape))) + raw_bytes(array)
-
-
-def dtype_name(dtype: np.dtype[Any]) -> str | None:
-    """The name by which a dtype travels, or None: objects, and records with fields, do not."""
-    if dtype.type.__module__.partition(".")[0] == "ml_dtypes":
-        return dtype.name
-    return dtype.str if dtype.kind in "biufcmMSU" and dtype.itemsize else None
 
 
 def _varint(number: int) -> bytes:
@@ -237,122 +207,3 @@ def _varint(number: int) -> bytes:
         number >>= 7
     out.append(number)
     return bytes(out)
-
-
-# -- decoding ------------------------------------------------------------------------------------
-
-
-def decode(tree: Any, depth: int = 0) -> Any:
-    """Rebuild containers from a parsed tree; any exception means that it is not one of ours."""
-    if type(tree) is not list:
-        if isinstance(tree, Marker | Same | dict | msgpack.Timestamp):
-            raise ValueError("a marker where a value should be")
-        return tree
-    if depth > 2 * MAX_DEPTH + 4:
-        raise ValueError("too deep")
-    if not (tree and type(tree[0]) is Marker):
-        return [decode(item, depth + 1) for item in tree]
-    code = tree[0].code
-    items = [decode(item, depth + 1) for item in tree[1:]]
-    if code == TUPLE:
-        return tuple(items)
-    if code == DEQUE:
-        maxlen, rows = items
-        return deque(rows, maxlen)
-    if code == SET:
-        return set(items)
-    if code == FROZENSET:
-        return frozenset(items)
-    if code == MAP:
-        keys, values = items
-        return dict(zip(keys, values, strict=True))
-    if code == COLUMNS:
-        return list(zip(*items, strict=True))
-    raise ValueError("an unknown marker")
-
-
-def _extension(code: int, data: bytes) -> Any:
-    if code == SAME:
-        return Same(data)
-    if code == ARRAY:
-        return _array(data)
-    if code == ROWS:
-        rows = _array(data)
-        if rows.size == 0:
-            raise ValueError("no rows")
-        return [rows[i, ...] for i in range(len(rows))]
-    if code == SCALARS:
-        rows = _array(data)
-        if rows.ndim != 1:
-            raise ValueError("not scalars")
-        return [rows[i] for i in range(len(rows))]
-    if code == FLOATS:
-        return np.frombuffer(data, dtype="<f8").tolist()
-    if code == SCALAR:
-        return _array(data)[()]
-    if code == BIGINT:
-        return int.from_bytes(data, "little", signed=True)
-    if code == COMPLEX:
-        return complex(np.frombuffer(data, dtype=np.complex128)[0])
-    if code == BYTEARRAY:
-        return bytearray(data)
-    if TUPLE <= code <= REMOVED and not data:
-        return Marker(code)
-    raise ValueError("an unknown extension")
-
-
-def _array(data: bytes) -> NDArray[Any]:
-    dtype, shape, start = array_head(data)
-    return from_raw(memoryview(data)[start:], dtype, shape)
-
-
-def array_head(data: bytes) -> tuple[np.dtype[Any], tuple[int, ...], int]:
-    """The dtype, the shape and where the elements start."""
-    code, at = data[0], 1
-    name = _DTYPES[code] if code != _NAMED else data[2 : (at := 2 + data[1])].decode()
-    ndim, at = _read_varint(data, at)
-    if ndim > 64:
-        raise ValueError("too many dimensions")
-    shape = []
-    for _ in range(ndim):
-        size, at = _read_varint(data, at)
-        shape.append(size)
-    return _dtype(name), tuple(shape), at
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    if name[0].isalpha():
-        import ml_dtypes
-
-        named: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
-        return named
-    dtype = np.dtype(name)
-    if dtype_name(dtype) is None:
-        raise ValueError("not a plain dtype")
-    return dtype
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        byte = data[at]
-        number |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return number, at
-        if shift > 63:
-            raise ValueError("a number too long")
-
-
-def from_raw(raw: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """A writable array from its elements' bytes, whose count must be exact."""
-    count = math.prod(shape)
-    if count == 0 and not raw:
-        return np.empty(shape, dtype)
-    bits = dtype == np.bool_
-    if len(raw) != ((count + 7) // 8 if bits else count * dtype.itemsize):
-        raise ValueError("bytes and shape disagree")
-    flat = np.frombuffer(raw, dtype=np.uint8)
-    if bits:
-        return np.unpackbits(flat, count=count).view(np.bool_).reshape(shape)
-    return flat.copy().view(dtype).reshape(shape)

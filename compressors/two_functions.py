@@ -30,7 +30,9 @@ Array = NDArray[Any]
 
 
 class TwoFunctions(Compressor):
-    """A prefill algorithm given as functions. The first save or question closes the prefill.
+    """A prefill algorithm given as functions.
+
+    The prefill ends after ``shape.tokens`` tokens, or with the first save or question before.
 
     Args:
         compress: called as ``compress(Q, K, V, ...)`` with float32[n, d_k], [n, d_k], [n, d_v] and,
@@ -70,6 +72,8 @@ class TwoFunctions(Compressor):
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
         """Collect a data token, or after the prefill one of the tail."""
+        if len(self._rows) == self.shape.tokens:
+            self._closed()
         if self._message is None:
             self._rows.append((q.copy(), k.copy(), v.copy()))
         else:

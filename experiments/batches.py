@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,23 @@ class Refused:
 def work(
     play: Play, cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None
 ) -> Played | Refused:
-    """Play one batch with one BLAS thread. Raises what ``play`` raises, but for BudgetTooSmall."""
-    from threadpoolctl import threadpool_limits
-
+    """Play one batch. Raises what ``play`` raises, but for BudgetTooSmall."""
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _one_blas_thread(isolation):
             record = play(cell, key, batch, isolation, limits)
     except BudgetTooSmall as error:
         return Refused(str(error), error.minimum_bits)
     return Played(record, compact(versions()), compact(host_facts()))
+
+
+def _one_blas_thread(isolation: str) -> AbstractContextManager[object]:
+    """BLAS threads gain nothing at our sizes. Players of their own see to it by themselves."""
+    if isolation != "inline":
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> BatchRow:

@@ -21,7 +21,7 @@ def locked(path: Path) -> Iterator[None]:
 
     with sentences(path, "locked"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"), timeout=0)
+        lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
         try:
             lock.acquire()
         except Timeout:

@@ -20,7 +20,7 @@ Found = Iterator[tuple[str, str]]
 Probe = Callable[[Subject], Found]
 
 _BUDGET_SHAPE = Shape(tokens=256, d_k=16, d_v=16)
-_WIDE_SHAPE = Shape(tokens=20, d_k=12, d_v=20)
+_WIDE_SHAPE = Shape(tokens=20, d_k=12, d_v=20, extra=QUESTIONS)
 _LEAST_RUN = 64
 
 

@@ -14,8 +14,8 @@ from ..compressors.targets import Target
 from ..errors import BudgetTooSmall
 
 SEED = 12345
-SHAPE = Shape(tokens=40, d_k=16, d_v=16)
 QUESTIONS = 4
+SHAPE = Shape(tokens=40, d_k=16, d_v=16, extra=QUESTIONS)
 CUTS = (0, 1, 17, 39)
 
 Triples = tuple[Float32, Float32, Float32]

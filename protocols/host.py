@@ -16,7 +16,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..compressors.contract import Shape
-from ..errors import KVBarrierError
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
 from .child import Child, Conduct
@@ -30,7 +30,6 @@ from .players import (
     describe,
     facts,
     rehearse,
-    smallest_budget,
     write,
 )
 
@@ -116,7 +115,7 @@ class _Host:
             return _refusal(exc, self.conduct)
         self.build = build
         with contextlib.suppress(Exception):
-            rehearse(build, self.table.shape)
+            rehearse(build, self.table)
         return {"facts": asdict(said)}
 
     def _warm(self, child: Child) -> None:
@@ -131,7 +130,7 @@ class _Host:
                 importlib.import_module(name)
         if "numba" in sys.modules:
             with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
-                rehearse(self.build, self.table.shape)
+                rehearse(self.build, self.table)
 
     # -- the rounds ---------------------------------------------------------------------------
 
@@ -171,13 +170,12 @@ def _folder_of(target: Any) -> str | None:
 
 def _refusal(exc: BaseException, conduct: Conduct) -> dict[str, Any]:
     """Turn an error before the first secret into a frame; ours keep their kind and their words."""
+    if isinstance(exc, BudgetTooSmall):
+        budget = [exc.name, exc.budget_bits, exc.minimum_bits]
+        return {"error": "BudgetTooSmall", "text": str(exc), "budget": budget}
     if isinstance(exc, KVBarrierError):
-        return {
-            "error": type(exc).__name__,
-            "text": str(exc),
-            "minimum_bits": smallest_budget(exc),
-            "detail": getattr(exc, "detail", None),
-        }
+        kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
+        return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
     text = describe(exc, "The compressor", conduct.folder)
     return {"error": "PluginFailure", "text": text}
 
@@ -193,7 +191,7 @@ def _rehearsal(channel: Channel, target: Any, build: Build, host: _Host) -> None
         channel.send(_refusal(exc, host.conduct))
         return
     channel.send({"facts": asdict(said)})
-    rehearse(build, host.table.shape)
+    rehearse(build, host.table)
     channel.send({"modules": [name for name in sys.modules if name not in before]})
 
 

@@ -22,7 +22,8 @@ constant and declared before x is drawn).   []
 *Failed messages.* A message that fails has its asked bits guessed with coins of the harness.
 Failing is itself a signal: it adds one word to the code, charged ``FAILED_CHARGE`` = 64 bits, so
 a factor is at most 1 + 2^-64, and E[W_T] <= (1 + 2^-64)^T, which is 1 for every practical
-purpose.
+purpose. A batch that fails as a whole afterwards exchanges its factors for a guesser's, each times
+2^-64; by the union bound this adds no more.
 
 *Families.* The average of supermartingales in one filtration is one. Cells may share secrets
 message by message and may stop on their own data; the average at message t, a cell that has

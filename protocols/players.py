@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..compressors.blame import is_ours
 from ..compressors.contract import Float32, Shape
-from ..errors import BudgetTooSmall, KVBarrierError
+from ..errors import KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -188,14 +188,17 @@ def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
     return array
 
 
-def rehearse(build: Build, shape: Shape, tokens: int = 64, rows: int = 2) -> None:
+def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> None:
     """Play once on a public dummy stream, so that what is slow only the first time has happened."""
+    shape = table.shape
     m = min(shape.tokens, tokens)
-    grid = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
-    values = np.linspace(0, 1, m * shape.d_v, dtype=np.float32).reshape(m, shape.d_v)
+    keys = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
+    # Controls that know the game take no other keys.
+    keys = np.array(table.public.get("keys", keys), dtype=np.float32)[:m].copy()
+    values = (np.indices((m, shape.d_v)).sum(axis=0) % 2).astype(np.float32)
     alice, bob = build(0), build(0)
-    message, _ = write(alice, (np.zeros_like(grid), grid, values))
-    queries = (grid[:rows].copy(), np.zeros_like(grid[:rows]), np.zeros_like(values[:rows]))
+    message, _ = write(alice, (np.zeros_like(keys), keys, values))
+    queries = (keys[:rows].copy(), np.zeros_like(keys[:rows]), np.zeros_like(values[:rows]))
     bob.restore(message)
     if hasattr(bob, "next_bits"):
         bob.next_bits(*queries, np.full(len(queries[0]), 0.5, dtype=np.float32))
@@ -243,8 +246,3 @@ def _place(frames: traceback.StackSummary, folder: str | None) -> str:
     foreign = [f for f in frames if not is_ours(f.filename)]
     frame = (inside or foreign or list(frames))[-1]
     return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
-
-
-def smallest_budget(exc: BaseException) -> int | None:
-    """Return the smallest budget in bits that an exception names, if it is BudgetTooSmall."""
-    return exc.minimum_bits if isinstance(exc, BudgetTooSmall) else None

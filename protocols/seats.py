@@ -266,13 +266,10 @@ class HostSeat:
 
 def _revive(said: dict[str, Any]) -> errors.KVBarrierError:
     """Return the error that was raised in the player, with its own words."""
-    kind = getattr(errors, str(said["error"]), errors.PluginFailure)
-    if not (isinstance(kind, type) and issubclass(kind, errors.KVBarrierError)):
-        kind = errors.PluginFailure
-    error = kind.__new__(kind)
-    error.args = (str(said["text"]),)
-    if isinstance(error, errors.PluginFailure):
-        error.detail = said.get("detail")
-    if isinstance(error, errors.BudgetTooSmall):
-        error.minimum_bits = int(said["minimum_bits"])
-    return error
+    text = str(said["text"])
+    if said["error"] == "BudgetTooSmall":
+        name, budget_bits, minimum_bits = said["budget"]
+        return errors.BudgetTooSmall(str(name), int(budget_bits), int(minimum_bits))
+    if said["error"] == "BadInput":
+        return errors.BadInput(text)
+    return errors.PluginFailure(text, said.get("detail"))

@@ -8,8 +8,6 @@ thread (``attention_tiles``), which are imported when first used.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,6 +15,7 @@ from ..errors import BadInput
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Own = tuple[Float32, Float32] | None
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
@@ -39,7 +38,8 @@ def attention(q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float64:
     q, K, V = (np.asarray(a, dtype=np.float64) for a in (q, K, V))
     if len(K) == 0:
         raise BadInput(_NOTHING)
-    return _softmax(K @ q) @ V
+    output: Float64 = _softmax(K @ q) @ V
+    return output
 
 
 def sliding_window_attention(
@@ -65,12 +65,14 @@ def sliding_window_attention(
         raise BadInput(_NOTHING)
     scores = K @ q
     scores[: max(0, len(K) - W)] = 0.0
-    return _softmax(scores) @ V
+    output: Float64 = _softmax(scores) @ V
+    return output
 
 
 def _softmax(scores: Float64) -> Float64:
     weights = np.exp(scores - scores.max())
-    return weights / weights.sum()
+    normal: Float64 = weights / weights.sum()
+    return normal
 
 
 def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
@@ -92,10 +94,10 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
     """
     from . import attention_tiles
 
-    Q, Kq, Vq, K, V = _rows(Q, Kq, Vq, K, V)
-    _reach(Q, Kq, K)
+    rows = _rows(Q, (Kq, Vq), K, V)
+    _reach(rows)
     with attention_tiles.one_thread():
-        return attention_tiles.outputs(Q, (Kq, Vq), K, V)
+        return attention_tiles.outputs(*rows)
 
 
 def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
@@ -106,12 +108,10 @@ def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
     """
     from . import attention_tiles
 
-    Q, _, _, K, V = _rows(Q, None, None, K, V)
-    if len(K) == 0:
-        raise BadInput(_NOTHING)
-    _reach(Q, None, K)
+    rows = _rows(Q, None, K, V)
+    _reach(rows)
     with attention_tiles.one_thread():
-        return attention_tiles.outputs(Q, None, K, V)
+        return attention_tiles.outputs(*rows)
 
 
 def next_bits(
@@ -150,61 +150,62 @@ def next_bits(
     is skipped only if every j is settled. Any upper bound on p will do: no product with V and no
     exact exponential is needed (``attention_kernels.exp2_above``).
 
-    Rounding. Let u = 2^-24 and B = |q| max |k|. A float32 inner product, in any order of summation,
-    is off by at most (d + 1) u B while d^2 u <= 1; the factor log2 e and its product add 2 u B,
-    subtracting the maximum 2 u B: the difference of two scores is off by at most 2 (d + 5) u B =: x.
-    The sum Sigma over chord bounds (its top term is exactly 1) loses to rounding at most 3e-6 in
-    the chord's argument and 1024 u = 6.1e-5 in the float32 sum of a tile's 1024 terms or fewer
-    (tiles are added in float64): less than a fraction c = 1e-4. Hence p <= e^x (e^c Sigma - 1)
-    <= e^{x + c} Sigma - 1, which is what is tested.
+    Rounding. Let u = 2^-24 and B = |q| max |k|. A float32 inner product, summed in any order, is
+    off by at most (d + 1) u B while d^2 u <= 1; the factor log2 e and its product add 2 u B,
+    subtracting the maximum 2 u B: the difference of two scores is off by at most
+    x = 2 (d + 5) u B. The sum Sigma over chord bounds (its top term is exactly 1) loses to rounding
+    at most 3e-6 in the chord's argument and 1024 u = 6.1e-5 in the float32 sum of a tile's at most
+    1024 terms (tiles are added in float64): less than a fraction c = 1e-4. Hence
+    p <= e^x (e^c Sigma - 1) <= e^{x + c} Sigma - 1, which is what is tested.
     """
     from . import attention_tiles
 
-    Q, Kq, Vq, K, V = _rows(Q, Kq, Vq, K, V)
+    q, own, k, v = rows = _rows(Q, None if Kq is None or Vq is None else (Kq, Vq), K, V)
     theta = np.asarray(thresholds, dtype=np.float32)
-    if theta.shape != (len(Q),):
-        raise BadInput(f"There are {len(Q)} queries: give as many thresholds, not {theta.shape}.")
-    if Kq is None and len(K) == 0:
-        raise BadInput(_NOTHING)
-    reach = _reach(Q, Kq, K)
-    own = None if Kq is None else (Kq, Vq)
-    bits = np.empty((len(Q), V.shape[1]), dtype=np.bool_)
-    rows = np.arange(len(Q))
+    if theta.shape != (len(q),):
+        raise BadInput(f"There are {len(q)} queries: give as many thresholds, not {theta.shape}.")
+    reach = _reach(rows)
+    bits = np.empty((len(q), v.shape[1]), dtype=np.bool_)
+    left = np.arange(len(q))
     with attention_tiles.one_thread():
         if dominance:
-            slack = np.expm1(2 * (Q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
-            bits, rows = attention_tiles.dominated_bits(
-                Q, own, K, V, theta.astype(np.float64), slack
-            )
-        if len(rows):
-            own = None if own is None else (own[0][rows], own[1][rows])
-            bits[rows] = attention_tiles.outputs(Q[rows], own, K, V) > theta[rows, None]
+            slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
+            bits, left = attention_tiles.dominated_bits(*rows, theta.astype(np.float64), slack)
+        if len(left):
+            own = None if own is None else (own[0][left], own[1][left])
+            bits[left] = attention_tiles.outputs(q[left], own, k, v) > theta[left, None]
     return bits
 
 
 def _rows(
-    Q: ArrayLike, Kq: ArrayLike | None, Vq: ArrayLike | None, K: ArrayLike, V: ArrayLike
-) -> tuple[Float32, Any, Any, Float32, Float32]:
-    """The same five as C-contiguous float32, checked against one another."""
-    made = [
-        None if a is None else np.ascontiguousarray(a, dtype=np.float32)
-        for a in (Q, Kq, Vq, K, V)
-    ]
-    m, t, d_k, d_v = len(made[0]), len(made[3]), made[3].shape[-1], made[4].shape[-1]
-    wanted = [(m, d_k), (m, d_k), (m, d_v), (t, d_k), (t, d_v)]
-    for name, array, shape in zip(("Q", "Kq", "Vq", "K", "V"), made, wanted, strict=True):
-        if array is not None and array.shape != shape:
+    Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: ArrayLike, V: ArrayLike
+) -> tuple[Float32, Own, Float32, Float32]:
+    """The same as C-contiguous float32, checked against one another."""
+    q, k, v = (np.ascontiguousarray(a, dtype=np.float32) for a in (Q, K, V))
+    m, t, d_k, d_v = len(q), len(k), k.shape[-1], v.shape[-1]
+    named = [("Q", q, (m, d_k)), ("K", k, (t, d_k)), ("V", v, (t, d_v))]
+    pair: Own = None
+    if own is not None:
+        own_k, own_v = (np.ascontiguousarray(a, dtype=np.float32) for a in own)
+        named += [("Kq", own_k, (m, d_k)), ("Vq", own_v, (m, d_v))]
+        pair = own_k, own_v
+    elif t == 0:
+        raise BadInput(_NOTHING)
+    for name, array, shape in named:
+        if array.shape != shape:
             raise BadInput(f"{name} has shape {array.shape}: it must be {shape} beside the others.")
-    return tuple(made)
+    return q, pair, k, v
 
 
-def _reach(Q: Float32, Kq: Float32 | None, K: Float32) -> Float64:
+def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
     """|q_r| times the largest |k| that row r meets, float64[m], a little above."""
-    q, k = _norms(Q), float(_norms(K).max(initial=0.0))
-    own = _norms(Kq) if Kq is not None else np.zeros(1)
-    reach = q * np.maximum(k, own)
+    q, own, k, _ = rows
+    largest = np.maximum(_norms(k).max(initial=0.0), 0.0 if own is None else _norms(own[0]))
+    reach: Float64 = _norms(q) * largest
     if not (reach < 1e37).all():
-        raise BadInput("The scores <q, k> could overflow float32: make queries or keys smaller.")
+        raise BadInput(
+            "A score <q, k> is NaN or could overflow float32: keep NaN out, and numbers smaller."
+        )
     return reach
 
 
@@ -212,4 +213,5 @@ def _norms(rows: Float32) -> Float64:
     # float32 sums are off by d u, at most 2.4e-4 for d <= 4096; this is the cheap way and enough.
     with np.errstate(over="ignore"):
         squares = np.einsum("ij,ij->i", rows, rows)
-    return np.sqrt(squares.astype(np.float64)) * 1.001
+    norms: Float64 = np.sqrt(squares.astype(np.float64)) * 1.001
+    return norms

@@ -31,14 +31,14 @@ _P3 = np.float32(0.05550743)
 _P4 = np.float32(0.00967546)
 _P5 = np.float32(0.0013267)
 
-if config.DISABLE_JIT:
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
     def _fmax(a: Any, b: Any) -> Any:
         return a if a > b else b
 
 else:
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def _fmax(typing_context: Any, a: Any, b: Any) -> Any:
         # Numba's max() of two floats branches, which keeps LLVM from vectorising a reduction.
         def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -50,7 +50,7 @@ else:
         return types.float32(types.float32, types.float32), codegen
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
 def exp2(y: Any) -> Any:
     """2^y for float32 y <= 0, within 3e-7 of it; below y = -126 it stays at 2^-126."""
     y = y if y > _LOWEST_POWER else _LOWEST_POWER
@@ -60,7 +60,7 @@ def exp2(y: Any) -> Any:
     return p * np.int32(shifted.view(np.int32) << np.int32(23)).view(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
 def exp2_above(y: Any) -> Any:
     """An upper bound on 2^y for float32 y <= 0, at most 6.15 % above it (and at least 2^-126).
 
@@ -74,7 +74,7 @@ def exp2_above(y: Any) -> Any:
     return np.int32(y * _UNIT).view(np.float32)
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def bound_tile(S: Any, first: Any, top: Any, argtop: Any, total: Any) -> None:
     """Take a tile of scores into each row's running maximum and bound on the sum of weights.
 
@@ -102,7 +102,7 @@ def bound_tile(S: Any, first: Any, top: Any, argtop: Any, total: Any) -> None:
         total[r] += s
 
 
-@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
     """Turn a tile of scores into weights, and move maximum, sum and output along (online softmax).
 
@@ -130,10 +130,8 @@ def weigh_tile(S: Any, top: Any, total: Any, O: Any) -> None:
         total[r] += s
 
 
-@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")  # type: ignore[untyped-decorator]
-def settle_rows(
-    V: Any, argtop: Any, rest: Any, theta: Any, low: Any, high: Any, bits: Any
-) -> Any:
+@njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
+def settle_rows(V: Any, argtop: Any, rest: Any, theta: Any, low: Any, high: Any, bits: Any) -> Any:
     """Write the bits that dominance settles (proof: ``attention.next_bits``).
 
     Args:

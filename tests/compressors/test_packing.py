@@ -97,6 +97,7 @@ plain = st.recursive(leaves, containers, max_leaves=8)
 @example([(), ()])
 @example([np.float32(1), np.float32(2)])
 @example([np.array(1.0), np.array(2.0)])
+@example([np.array([1, 2], dtype=">i2"), np.array([3, 4], dtype=">i2")])
 @example([(np.ones(2), 1.0), (np.ones(2), 2.0)])
 @example([np.zeros((0, 3))] * 2)
 @example({"a": [True, 1, 1.0]})
@@ -213,8 +214,20 @@ def test_names_new_and_gone_and_class_defaults() -> None:
 def test_a_message_cannot_replace_methods(name: str) -> None:
     fresh = Cache()
     with pytest.raises(PluginFailure):
-        unpack_difference(fresh, msgpack.packb([1, 5, name, {}]))
+        unpack_difference(fresh, msgpack.packb([1, 5, name, 7]))
     assert (fresh.used, type(fresh)) == (0, Cache)
+
+
+def test_public_means_equal_bits() -> None:
+    mine, fresh = Cache(), Cache()
+    mine.table[:] = fresh.table[:] = np.nan
+    mine.rows, fresh.rows = [float("nan"), {1, 2}], [float("nan"), {2, 1}]
+    assert pack_difference(mine, fresh) == b""
+    for name, value in [("table", -fresh.table), ("rows", [-0.0, {1, 2}]), ("used", False)]:
+        changed = Cache()
+        changed.table[:], changed.rows = np.nan, fresh.rows
+        setattr(changed, name, value)
+        assert pack_difference(changed, fresh) != b""
 
 
 class Slotted:

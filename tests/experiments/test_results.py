@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -191,8 +192,10 @@ def test_a_second_writer_is_kept_out_at_once(tmp_path: Path, row: Row, cell: Mak
             [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
         )
         assert "is being written by another run: wait for it to end" in done.stdout
+        began = time.monotonic()
         with pytest.raises(BadInput, match="another run"), ResultsFile(path):
             pass
+        assert time.monotonic() - began < 1.0
         store.append(row(cell(), 1))
     assert len(fill(path, [])) > 0
     assert len(read_results(path)) == 2

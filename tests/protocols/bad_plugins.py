@@ -211,6 +211,20 @@ class NoBudget(Good):
             raise BudgetTooSmall("greedy", budget_bits, 3 * shape.cache_bits_16)
 
 
+class KnowsKeys(Good):
+    """Raises on a key that is not public."""
+
+    knows_keys = True
+
+    def __init__(self, shape, public):
+        super().__init__(shape)
+        self.public = {key.tobytes() for key in public["keys"]}
+
+    def append(self, q, k, v):
+        assert not k.any() or len(self.K) >= self.shape.tokens or k.tobytes() in self.public
+        super().append(q, k, v)
+
+
 class Hangs(Good):
     def attend(self, q):
         while True:

@@ -87,15 +87,20 @@ def test_exact_attention_of_a_stranger_gets_every_bit(kind, values, tmp_path):
 
 
 @everywhere
-def test_builtins_play_the_same_everywhere(kind):
-    for target, sure in (("lossless", True), ("zero", False)):
-        cell = Cell(INSTANCE, target, batch_size=3)
-        batch = play(cell, 1, kind)
-        # What is always answered is "no", so the ones of the secret are wrong.
-        ones = [0 if sure else int(secret(number).sum()) for number in (3, 4, 5)]
-        assert [r.failed for r in batch.records] == [None] * 3
-        assert [r.wrong for r in batch.records] == ones
-        assert batch.records == play(cell, 1, "inline").records
+def test_lossless_plays_the_same_everywhere(kind):
+    # It answers by a numba kernel, which under namespaces is compiled on a read-only file system.
+    cell = Cell(INSTANCE, "lossless", batch_size=3)
+    batch = play(cell, 1, kind)
+    assert [r.failed for r in batch.records] == [None] * 3
+    assert [r.wrong for r in batch.records] == [0] * 3
+    assert [r.charged_bits for r in batch.records] == [512] * 3
+    assert batch.records == play(cell, 1, "inline").records
+
+
+def test_zero_always_answers_no_so_the_ones_of_the_secret_are_wrong():
+    batch = play(Cell(INSTANCE, "zero", batch_size=3), 1)
+    assert [r.failed for r in batch.records] == [None] * 3
+    assert [r.wrong for r in batch.records] == [int(secret(m).sum()) for m in (3, 4, 5)]
 
 
 def test_batches_number_their_messages_globally():
@@ -241,8 +246,8 @@ def test_both_players_are_built_from_the_same_public_things(kind, tmp_path):
 
 def test_batches_can_be_played_from_threads_at_once(tmp_path):
     cell = plugin(tmp_path, "class Mine(Exact): pass\n", batch_size=2)
-    with ThreadPoolExecutor(3) as pool:
-        together = list(pool.map(lambda b: play(cell, b, "process"), range(3)))
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(lambda b: play(cell, b, "process"), range(2)))
     for batch, record in enumerate(together):
         assert record.records == play(cell, batch).records
 

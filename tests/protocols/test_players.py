@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
+import pickle
 import re
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import pytest
 from kvbarrier.compressors.contract import Compressor, Shape
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.protocols import coins, isolation, players
+from kvbarrier.protocols.channel import Channel
+from kvbarrier.protocols.child import _OnlyIn
 from kvbarrier.protocols.index_game import play_batch, probe_construction
 from kvbarrier.protocols.instance import Cell, Instance
 from kvbarrier.protocols.isolation import Limits
@@ -221,7 +225,7 @@ def test_whatever_a_player_does_is_one_failed_message(kind, bad, capfd):
     plan = ";".join(f"{seed}={way}" for seed, way in zip(seeds, ways, strict=True) if way)
     target = f"{CHEATS}/misbehave.py:Misbehave"
     cell = Cell(INSTANCE, target, params=(("plan", plan),), batch_size=len(ways))
-    batch = play_batch(cell, KEY, 0, kind, Limits(1, 512 << 20))
+    batch = play_batch(cell, KEY, 0, kind, Limits(1, 64 << 20))
     assert len(batch.records) == len(ways)
     for number, (way, record) in enumerate(zip(ways, batch.records, strict=True)):
         assert record.asked == 512
@@ -239,6 +243,20 @@ def test_whatever_a_player_does_is_one_failed_message(kind, bad, capfd):
         assert (record.charged_bits, record.payload_bytes) == (64, 0)
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""
+
+
+def test_a_fork_of_a_player_stays_silent():
+    read, write = os.pipe()
+    channel = _OnlyIn(os.getpid(), Channel(os.dup(read), write))
+    pid = os.fork()
+    if pid == 0:
+        try:
+            channel.send("from the fork")
+        finally:
+            os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    channel.send("from the player")
+    assert Channel(read, os.dup(write)).receive(time.monotonic() + 5) == "from the player"
 
 
 # -- before the first secret --------------------------------------------------------------------
@@ -283,6 +301,7 @@ def test_errors_before_the_first_secret_are_raised(kind, text, error, sentence, 
         play_batch(cell, KEY, 0, kind, Limits(20, 512 << 20))
     if error is BudgetTooSmall:
         assert caught.value.minimum_bits == 5000
+        assert pickle.loads(pickle.dumps(caught.value)).minimum_bits == 5000  # as workers do
     assert caught.value.exit_code == {PluginFailure: 3}.get(error, 2)
 
 

@@ -33,7 +33,7 @@ def do(way):
     if way == "memory":
         hoard = []
         while True:
-            hoard.append(np.ones(1 << 24))
+            hoard.append(np.ones(1 << 20))
     if way == "print":
         for _ in range(2000):
             print("x" * 400)

@@ -49,7 +49,10 @@ def way(family, address):
         serve(listener, data)
 
     def find(seed):
-        return ask(family, address(seed))
+        try:
+            return ask(family, address(seed))
+        finally:
+            Path(str(address(seed)).replace("\0", "@")).unlink(missing_ok=True)
 
     return hide, find
 

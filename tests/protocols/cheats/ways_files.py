@@ -19,6 +19,8 @@ def way(folder):
         path = Path(folder()) / f"kvcheat-{seed}"
         data = path.read_bytes()
         path.unlink()
+        if "kvcheat" in path.parent.name and not os.listdir(path.parent):
+            path.parent.rmdir()
         return data
 
     return hide, find

@@ -10,6 +10,7 @@ import socket
 import tempfile
 from pathlib import Path
 
+import kvbarrier
 import numpy as np
 from kvbarrier.compressors.contract import Compressor
 
@@ -57,6 +58,7 @@ def status(name):
 
 
 def look(port, harness):
+    kernels = Path(kvbarrier.__file__).parent / "reductions" / "__pycache__"
     folders = ["/tmp", "/var/tmp", str(Path(__file__).parent), "/dev/shm", os.getcwd()]
     folders += [os.environ["HOME"], tempfile.gettempdir()]
     fds = {}
@@ -80,6 +82,7 @@ def look(port, harness):
         "signal": tried(lambda: os.kill(harness, 0)),
         "memory": tried(lambda: Path(f"/proc/{harness}/mem").open("rb").close()),
         "remount": remount(),
+        "kernels": [touch(kernels), len(list(Path(kernels).glob("*.nbi")))],
         "capabilities": [status("CapEff"), status("CapPrm"), status("CapBnd")],
         "no_new_privileges": status("NoNewPrivs"),
         "address_space": resource.getrlimit(resource.RLIMIT_AS)[0],

@@ -1,0 +1,57 @@
+"""The catalog says what the classes are; every name can be built and played."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+from kvbarrier.compressors import catalog
+from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.signature import OFFERED, Signature
+from kvbarrier.compressors.targets import resolve
+from kvbarrier.errors import BadInput
+
+NAMES = [
+    "exact", "sliding-window", "streaming-llm", "reservoir", "quantized",
+    "lossless", "zero", "time-sharing", "covering-code",
+]  # fmt: skip
+CONTROLS = {"lossless", "zero", "time-sharing", "covering-code"}
+
+
+def test_names() -> None:
+    assert catalog.names() == NAMES
+    assert {one.name for one in catalog.CATALOG.values() if one.control} == CONTROLS
+    assert [row["name"] for row in catalog.describe()] == NAMES
+    with pytest.raises(BadInput, match=r"no compressor 'reservoire'\. Did you mean 'reservoir'"):
+        catalog.entry("reservoire")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_is_true(name: str) -> None:
+    entry = catalog.entry(name)
+    cls = entry.load()
+    assert issubclass(cls, Compressor)
+    assert not inspect.isabstract(cls)
+    assert cls.knows_keys == entry.knows_keys
+    own = set(Signature.of_constructor(cls).names) - set(OFFERED)
+    assert own == set(entry.params)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_plays_within_its_budget(name: str) -> None:
+    shape = Shape(tokens=64, d_k=16, d_v=16)
+    rng = np.random.default_rng(1)
+    keys = ((np.arange(64)[:, None] >> np.arange(16) & 1) * 0.5 - 0.25).astype(np.float32)
+    values = rng.integers(0, 2, (64, 16)).astype(np.float32)
+    public = {"keys": keys, "values": "01", "scale": 12.0, "softmax_scale": 1.0}
+    budget = 2 * shape.cache_bits_16
+    alice, bob = (resolve(name).factory(shape, budget, 3, public) for _ in "ab")
+    alice.extend(np.zeros_like(keys), keys, values)
+    message = alice.save()
+    assert charged_bits(len(message), alice.message_bytes) <= budget
+    bob.restore(message)
+    zero = np.zeros((2, 16), np.float32)
+    outputs = bob.next_outputs(12 * keys[-2:], zero, zero)
+    assert outputs.shape == (2, 16)
+    assert np.isfinite(outputs).all()
