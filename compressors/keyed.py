@@ -10,6 +10,7 @@ whose key is not public, Bob's, is one more row.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,9 +55,9 @@ class KeyedControl(Compressor):
                 f"{self.name} needs a public key for every token: {shape.tokens} of {shape.d_k} "
                 f"numbers, not an array of shape {self.keys.shape}."
             )
-        self.rows = {key.tobytes(): row for row, key in enumerate(self.keys)}
         low, high = (0.0, 1.0) if self.public["values"] == "01" else (-1.0, 1.0)
         self.alphabet = np.array([low, high], dtype=np.float32)
+        self.middle = (low + high) / 2
         self.bits: Bits = np.zeros((shape.tokens, shape.d_v), dtype=np.uint8)
         self.extra_K: Float32 = np.empty((0, shape.d_k), dtype=np.float32)
         self.extra_V: Float32 = np.empty((0, shape.d_v), dtype=np.float32)
@@ -68,6 +69,11 @@ class KeyedControl(Compressor):
     def secret_bits(self) -> int:
         """n d_v, the bits of all values."""
         return self.bits.size
+
+    @cached_property
+    def rows(self) -> dict[bytes, int]:
+        """The row of each public key, by its bytes."""
+        return {key.tobytes(): row for row, key in enumerate(self.keys)}
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -92,7 +98,15 @@ class KeyedControl(Compressor):
             self.extra_K = np.vstack([self.extra_K, k])
             self.extra_V = np.vstack([self.extra_V, v])
         else:
-            self.bits[row] = np.asarray(v) > self.alphabet.mean()
+            self.bits[row] = np.asarray(v) > self.middle
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """The same for many tokens, in one step where all their keys are public."""
+        rows = [self.rows.get(key.tobytes()) for key in np.asarray(K, dtype=np.float32)]
+        if None in rows:
+            super().extend(Q, K, V)
+        else:
+            self.bits[rows] = np.asarray(V) > self.middle
 
     def save(self) -> bytes:
         """The bits, encoded.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,13 +98,16 @@ class _Draws:
             if word < (1 << 64) // bound * bound:
                 return word % bound
 
-    def shuffle(self, items: list[int]) -> list[int]:
-        """Return the items in uniformly random order (Fisher and Yates)."""
-        items = list(items)
-        for i in range(len(items) - 1, 0, -1):
-            j = self.below(i + 1)
-            items[i], items[j] = items[j], items[i]
-        return items
+    def without_replacement(self, size: int) -> Iterator[int]:
+        """Yield 0..size-1 in uniformly random order, at the price of what is taken.
+
+        Fisher and Yates from the front; only the places that were swapped are remembered.
+        """
+        moved: dict[int, int] = {}
+        for i in range(size):
+            j = i + self.below(size - i)
+            yield moved.get(j, j)
+            moved[j] = moved.get(i, i)
 
 
 def bucket_of(rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -132,12 +136,17 @@ def sampled_rows(
         raise BadInput(f"{rows} rows of {n} cannot be asked: give a number from 1 to {n}.")
     draws = _Draws("rows", key, instance_id, message)
     buckets = bucket_of(np.arange(n, dtype=np.int64), n)
-    decks = [draws.shuffle(np.flatnonzero(buckets == b).tolist()) for b in range(AGE_BUCKETS)]
+    starts = np.searchsorted(buckets, np.arange(AGE_BUCKETS + 1)).tolist()
+    left = [starts[b + 1] - starts[b] for b in range(AGE_BUCKETS)]
+    decks = [draws.without_replacement(size) for size in left]
     asked: list[int] = []
     while len(asked) < rows:
-        for b in draws.shuffle([b for b in range(AGE_BUCKETS) if decks[b]]):
+        waiting = [b for b in range(AGE_BUCKETS) if left[b]]
+        for place in draws.without_replacement(len(waiting)):
             if len(asked) < rows:
-                asked.append(decks[b].pop())
+                b = waiting[place]
+                left[b] -= 1
+                asked.append(starts[b] + next(decks[b]))
     return np.array(sorted(asked), dtype=np.int64)
 
 

@@ -19,7 +19,7 @@ from ..errors import KVBarrierError
 from . import coins
 from .channel import FAILED_CHARGE, charged_bits
 from .instance import Cell
-from .isolation import Limits, check_isolation
+from .isolation import Limits, check_isolation, warm_kernels
 from .players import Facts, PlayerFault, Table
 from .seats import HostSeat, InlineSeat, Place, Seat
 
@@ -129,6 +129,8 @@ def _seats(cell: Cell, isolation: str, limits: Limits) -> Iterator[tuple[Seat, S
         budget_bits=cell.budget_bits,
         public=cell.instance.build().public(),
     )
+    if isolation != "inline":
+        warm_kernels()
     pair: list[Seat] = []
     try:
         for role in ("Alice", "Bob"):
@@ -150,6 +152,7 @@ class _Game:
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
         self._key = key
+        self._asked: dict[int, NDArray[np.int64]] = {}
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
         n, d = self._instance.n, self._instance.d
@@ -213,8 +216,10 @@ class _Game:
         return np.asarray(said, dtype=np.uint8)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
-        n, asked = self._instance.n, self._instance.rows
-        return coins.sampled_rows(self._key, self._id, number, n, asked)
+        if number not in self._asked:
+            n, asked = self._instance.n, self._instance.rows
+            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
+        return self._asked[number]
 
     def _record(self, number: int, s: _Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         rows = self._rows(number)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from ..compressors import catalog
 from ..errors import BadInput, did_you_mean
-from . import landlock
+from . import landlock, namespaces
 
 ISOLATIONS = ("inline", "process", "namespaces")
 
@@ -121,6 +123,24 @@ def allowed_environment(ours: Mapping[str, str]) -> dict[str, str]:
         cache_home = ours.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         allowed["NUMBA_CACHE_DIR"] = str(Path(cache_home) / "numba")
     return allowed
+
+
+@cache
+def warm_kernels() -> None:
+    """Have numba compile our attention kernels here, if it has not, where players read them.
+
+    What a player compiles goes with it, so every player would compile again.
+    """
+    sources = (Path(__file__).resolve().parent.parent / "reductions").glob("attention*.py")
+    compiled = [f for room in namespaces.numba_caches() for f in room.rglob("attention*.nbi")]
+    newest = max((f.stat().st_mtime for f in compiled), default=0.0)
+    if newest >= max(f.stat().st_mtime for f in sources):
+        return
+    from ..reductions.attention import next_bits, next_outputs
+
+    rows = np.eye(2, dtype=np.float32)
+    next_outputs(rows, rows, rows, rows, rows)
+    next_bits(rows, rows, rows, rows, rows, np.zeros(2, dtype=np.float32))
 
 
 def _kernels_cached_in_tree() -> bool:

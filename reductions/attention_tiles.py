@@ -68,7 +68,7 @@ def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
             S = _scores(q, K[tile], scratch)
             weigh_tile(S, top, total, o)
             # o += S V, written for BLAS's columns: o^T += V^T S^T.
-            sgemm(1.0, V[tile].T, S.T, beta=0.0, c=o.T, overwrite_c=True)
+            sgemm(1.0, V[tile].T, S.T, beta=1.0, c=o.T, overwrite_c=True)
         with np.errstate(invalid="ignore"):
             o /= total.astype(np.float32)[:, None]
     return out
