@@ -129,8 +129,11 @@ def _on_the_line(
 
 def _eviction(point: Point) -> float:
     # fp16 rows of a key and a value: 32 d bits a kept token, after the fixed state (a counter).
-    kept = int(point["charged_bits"]) // int(point["messages"]) // (32 * int(point["d"]))
-    return (1 - min(kept / int(point["n"]), 1.0)) / 2
+    n = int(point["n"])
+    kept: float = int(point["charged_bits"]) // int(point["messages"]) // (32 * int(point["d"]))
+    # Bob's own token takes a place: always in a window, with probability kept/(n+1) in a sample.
+    kept -= kept / (n + 1) if point["compressor"] == "reservoir" else 1
+    return (1 - kept / n) / 2
 
 
 def _time_sharing(point: Point) -> float:
@@ -139,7 +142,12 @@ def _time_sharing(point: Point) -> float:
 
 def _codes(folder: Path) -> Judgement:
     chosen = _named(folder, "covering-code")
-    published = {code.name.split("(")[0].lower(): float(code.distortion) for code in CODES}
+    published = {
+        name: float(code.distortion)
+        for code in CODES
+        for name, prefix in (("hamming", "Hamming(7,"), ("golay", "Golay(23,"))
+        if code.name.startswith(prefix)
+    }
     return _on_the_line(
         ("covering-code",), lambda p: published[str(p["params"]["code"])], folder
     ) if chosen else judge(False, "no points")  # fmt: skip

@@ -98,7 +98,11 @@ def _curve(row: dict[str, Any]) -> tuple[str, str]:
 
 @dataclass
 class Search:
-    """A bisection for one team's smallest step at one size; ``verdict`` is that of ``high``."""
+    """The search for one team's smallest step at one size; ``verdict`` is that of ``high``.
+
+    All the memory first, then where an error falling linearly from 1/2 would be 1/10, then outwards
+    from there in strides that double, until bisection takes over.
+    """
 
     team: Team
     axis: str
@@ -108,6 +112,7 @@ class Search:
     def __post_init__(self) -> None:
         self.low, self.high = 0, self.team.steps(self.n, self.d)
         self.verdict: PointVerdict | None = None
+        self.stride, self.downwards = 0, True
 
     @property
     def found(self) -> bool:
@@ -116,8 +121,15 @@ class Search:
 
     @property
     def step(self) -> int:
-        """The next step to play: all the memory first, then the middle."""
-        return self.high if self.verdict is None else (self.low + self.high) // 2
+        """The next step to play."""
+        if self.verdict is None:
+            return self.high
+        middle = (self.low + self.high) // 2
+        if not self.stride:
+            return max(middle, round((1 - 2 * GUARANTEE) * self.high))
+        if self.downwards:
+            return max(middle, self.high - self.stride)
+        return min(middle, self.low + self.stride)
 
     def cell(self) -> Cell:
         """The cell of that step."""
@@ -131,13 +143,16 @@ class Search:
         return Cell(instance, self.team.name, tuple(params.items()), budget)
 
     def take(self, verdict: PointVerdict) -> None:
-        """Halve the interval by a step's measured error."""
-        if verdict.bit_error.estimate <= GUARANTEE:
-            self.high, self.verdict = self.step, verdict
-        elif self.verdict is None:
+        """Narrow the interval by the measured error of ``step``."""
+        step, first, second = self.step, self.verdict is None, not self.stride
+        self.downwards = verdict.bit_error.estimate <= GUARANTEE
+        if self.downwards:
+            self.high, self.verdict = step, verdict
+        elif first:
             raise BadInput(f"{self.team.name} errs above 1/10 with all its memory: raise its knob.")
         else:
-            self.low = self.step
+            self.low = step
+        self.stride = 0 if first else 1 if second else 2 * self.stride
 
     def row(self) -> dict[str, Any]:
         """The line of the table."""

@@ -103,7 +103,7 @@ def _frame(axes: Axes, points: Sequence[Point]) -> None:
     right = max([70.0] + [1.3 * float(p["bits_per_secret_bit"]) for p in points])
     axes.set_xscale("log")
     axes.set_xlim(LEFT_EDGE, right)
-    axes.set_ylim(-0.012, 0.53)
+    axes.set_ylim(-0.012, 0.56)
     axes.set_xlabel("memory M/N: charged message bits per secret bit (log scale)")
     axes.set_ylabel("bit error: wrong bits / asked bits")
     axes.xaxis.set_major_locator(FixedLocator([0.0625, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64]))

@@ -131,10 +131,11 @@ def warm_kernels() -> None:
 
     What a player compiles goes with it, so every player would compile again.
     """
-    sources = (Path(__file__).resolve().parent.parent / "reductions").glob("attention*.py")
+    room = Path(__file__).resolve().parent.parent / "reductions"
+    sources = [f for f in room.glob("attention*.py") if b"njit" in f.read_bytes()]
     compiled = [f for room in namespaces.numba_caches() for f in room.rglob("attention*.nbi")]
     newest = max((f.stat().st_mtime for f in compiled), default=0.0)
-    if newest >= max(f.stat().st_mtime for f in sources):
+    if newest >= max((f.stat().st_mtime for f in sources), default=0.0):
         return
     from ..reductions.attention import next_bits, next_outputs
 

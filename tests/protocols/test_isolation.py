@@ -366,3 +366,21 @@ def test_exit_sentences():
     assert reaper.ending(0) == "ended with exit code 0"
     assert reaper.ending(signal.SIGKILL) == "was killed by SIGKILL"
     assert reaper.ending(40) == "was killed by signal 40"
+
+
+def test_kernels_are_compiled_before_players_need_them(tmp_path):
+    # In a folder of its own, so that nothing is there yet; the second process finds it done.
+    code = (
+        "import sys\n"
+        "from kvbarrier.protocols import isolation\n"
+        "isolation.warm_kernels()\n"
+        "print('numba' in sys.modules)\n"
+    )
+    said = []
+    for _ in range(2):
+        command = [sys.executable, "-c", code]
+        env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=env)
+        said.append(done.stdout.strip())
+    assert said == ["True", "False"]
+    assert list(tmp_path.rglob("attention*.nbi"))
