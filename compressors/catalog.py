@@ -45,7 +45,7 @@ class CatalogEntry:
         return cast(type[Compressor], getattr(module, self.cls))
 
 
-_EVICTS = "any: fp16 tokens until it is full, and at 1 nothing is lost"
+_EVICTS = "any: fp16 tokens as many as fit"
 _DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"
 
 _ENTRIES = (

@@ -49,7 +49,7 @@ def check_fits(rows: NDArray[Any], dtype: np.dtype[Any], name: str) -> None:
     """
     # Rounding is monotone: if the largest magnitude stays finite, all do. NaN wins every maximum.
     with np.errstate(over="ignore", invalid="ignore"):
-        peak = np.abs(rows).max(initial=0).astype(dtype)
+        peak = np.maximum(rows.max(initial=0), -rows.min(initial=0)).astype(dtype)
     if not np.isfinite(peak):
         raise BadInput(
             f"{name} was given a number that is not finite as {dtype.name}: "

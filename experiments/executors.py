@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar
 
@@ -76,7 +76,22 @@ def _local(workers: int, isolation: str) -> tuple[Executor, Callable[[], None]]:
     processes = ProcessPoolExecutor(
         workers, initializer=_settle_worker, initargs=(os.getpid(),), env=one
     )
-    return processes, lambda: processes.shutdown(wait=False, kill_workers=True)
+    return processes, lambda: _drop(processes)
+
+
+def _drop(processes: Any) -> None:
+    """Leave loky's workers at once, and quietly.
+
+    Its manager thread fails every pending future, and stumbles over those that were cancelled.
+    """
+    usual = threading.excepthook
+
+    def hook(args: Any) -> None:
+        if not isinstance(args.exc_value, InvalidStateError):
+            usual(args)
+
+    threading.excepthook = hook
+    processes.shutdown(wait=False, kill_workers=True)
 
 
 def _settle_worker(parent: int) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from ..compressors.contract import charged_bits as charged_bits
+
 MAX_MESSAGE_BYTES = 1 << 30
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
 FAILED_CHARGE = 64
@@ -39,21 +41,6 @@ class ChannelTimeout(Exception):
 
 class BadFrame(Exception):
     """What arrived is no frame: too long, or not the plain data we speak."""
-
-
-def charged_bits(length_bytes: int, declared: int | None) -> int:
-    """Return the charged bits m of a message of ``length_bytes`` bytes.
-
-    Declared before the secret is drawn, the length is public and the bytes alone are charged.
-    Otherwise the length L is made self-delimiting by Elias's gamma code of L + 1 (Elias, 1975):
-    2 floor(log2(L+1)) + 1 bits more, so that all messages together satisfy Kraft's inequality.
-
-    >>> charged_bits(0, None), charged_bits(2, None), charged_bits(2, 2)
-    (1, 19, 16)
-    """
-    if declared is not None:
-        return 8 * length_bytes
-    return 8 * length_bytes + 2 * ((length_bytes + 1).bit_length() - 1) + 1
 
 
 def _pack_special(value: Any) -> Any:

@@ -185,13 +185,20 @@ def _refusal(exc: BaseException, conduct: Conduct) -> dict[str, Any]:
 
 def _rehearsal(channel: Channel, target: Any, build: Build, host: _Host) -> None:
     before = set(sys.modules)
+    said = None
     try:
         said = facts(target, build(0))
-    except BaseException as exc:
+        rehearse(build, host.table)
+    except BudgetTooSmall as exc:
+        # A batch algorithm may learn of its budget only when it compresses.
         channel.send(_refusal(exc, host.conduct))
         return
+    except BaseException as exc:
+        if said is None:
+            channel.send(_refusal(exc, host.conduct))
+            return
+        # Whatever else fails in a rehearsal fails in the rounds, where it counts.
     channel.send({"facts": asdict(said)})
-    rehearse(build, host.table)
     channel.send({"modules": [name for name in sys.modules if name not in before]})
 
 

@@ -134,11 +134,14 @@ def _built(instance: Instance) -> IndexReduction:
 def target_name(target: str) -> str:
     """Return a target without its folder, so that a cell has one id wherever its file lies.
 
-    >>> target_name("plugins/mine.py:Mine?keep=4"), target_name("exact")
-    ('mine.py:Mine?keep=4', 'exact')
+    >>> target_name("plugins/mine.py:Mine?keep=4"), target_name("a/b.py"), target_name("exact")
+    ('mine.py:Mine?keep=4', 'b.py', 'exact')
     """
-    path, dot_py, rest = target.partition(".py:")
-    return PurePath(path).name + dot_py + rest if dot_py else target
+    path, mark, query = target.partition("?")
+    file, dot_py, rest = path.partition(".py")
+    if not dot_py or rest[:1] not in ("", ":"):
+        return target
+    return PurePath(file).name + dot_py + rest + mark + query
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numbers
 from ...errors import BadInput, did_you_mean
 from .base import GapSpectrum, KeySet
 
-__all__ = ["GapSpectrum", "KeySet", "default_n", "make", "names"]
+__all__ = ["GapSpectrum", "KeySet", "default_n", "describe", "make", "names"]
 
 _NAMES = ("jl", "jl-raw", "hypercube", "kerdock")
 
@@ -26,6 +26,27 @@ _NAMES = ("jl", "jl-raw", "hypercube", "kerdock")
 def names() -> list[str]:
     """The families, the paper's first."""
     return list(_NAMES)
+
+
+_DESCRIPTIONS = {
+    "jl": ("A e_i / |A e_i|, A Gaussian: the paper's map, made unit", "any", "any", "random"),
+    "jl-raw": ("A e_i / sqrt(d), Lemma 3's literal projection", "any", "any", "random"),
+    "hypercube": (
+        "the bits of l as signs on d_a = ceil(log2 n) coordinates",
+        "2^d",
+        "any",
+        "1 - 2/d_a",
+    ),
+    "kerdock": ("the Kerdock code as signs", "d^2", "4, 16, 64, 256", "1/sqrt(d)"),
+}
+
+
+def describe() -> list[dict[str, str]]:
+    """One line a family, for lists: name, keys, largest n, dimensions, coherence."""
+    columns = ("keys", "largest_n", "d", "coherence")
+    return [
+        {"name": name, **dict(zip(columns, _DESCRIPTIONS[name], strict=True))} for name in _NAMES
+    ]
 
 
 def _check(name: str, d: int) -> None:
