@@ -106,6 +106,11 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(2)
     except KVBarrierError as error:
         _complain(str(error), getattr(error, "detail", None))
+        if getattr(error, "abandoned", 0):
+            # Threads still wait for batches that nobody wants any more; their players die with us.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(error.exit_code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         _complain("interrupted; what was played is kept, run the same command to go on.", None)

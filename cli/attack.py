@@ -257,9 +257,7 @@ def _print_notes(report: Report) -> None:
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
     if report.impossible:
-        say(
-            "impossible: no such message does this well: a hidden channel, or a bug of ours."
-        )
+        say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
 
 
 def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:

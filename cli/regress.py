@@ -15,7 +15,7 @@ from .render import number, print_json, print_table, say
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..experiments.comparison import RegressReport
+    from ..experiments.comparison import CellComparison, RegressReport
 
 
 @click.command(name="regress")
@@ -92,19 +92,32 @@ def _document(report: RegressReport, claims: list[dict[str, str]]) -> dict[str, 
     }  # fmt: skip
 
 
+def _row(members: list[CellComparison]) -> list[str]:
+    shifts = [one.smallest_shift for one in members]
+    known = [shift for shift in shifts if shift is not None]
+    return [
+        str(len(members)),
+        str(sum(one.messages for one in members)),
+        "equality" if all(one.exact for one in members) else "paired test",
+        number(max(known)) if len(known) == len(shifts) else "-",
+        str(sum(one.failure is not None for one in members)),
+    ]
+
+
 def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> None:
-    rows = [
-        [c.compressor, c.budget or "free", c.key, c.messages, "equal" if c.exact else "paired",
-         "-" if c.smallest_shift is None else number(c.smallest_shift), c.failure or "as before"]
-        for c in report.comparisons
-    ]  # fmt: skip
+    groups: dict[tuple[str, str], list[CellComparison]] = {}
+    for one in report.comparisons:
+        groups.setdefault((one.compressor, one.key), []).append(one)
+    rows = [[*names, *_row(members)] for names, members in sorted(groups.items())]
     print_table(
         "baselines",
-        ["compressor", "budget", "key", "messages", "held to", "smallest shift caught", "result"],
+        ["compressor", "key", "cells", "messages", "held to", "smallest shift caught", "moved"],
         rows,
         caption=f"paired: exact sign test, family-wise level {report.level:g}, margin "
-                f"{report.margin:g} bit error and 0 charged bits",
-    )  # fmt: skip
+        f"{report.margin:g} bit error and 0 charged bits",
+    )
+    for one in report.failures:
+        say(f"moved: {one.compressor} (cell {one.cell}, key {one.key}): {one.failure}")
     if claims:
         print_table(
             "claims", ["claim", "verdict", "evidence"], [list(row.values()) for row in claims]

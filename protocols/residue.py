@@ -29,14 +29,17 @@ def snapshot() -> Snapshot:
     return frozenset(_posix()) | frozenset(_sysv())
 
 
-def sweep(before: Snapshot) -> list[str]:
-    """Remove what is new since ``before`` and held by nobody; return the names."""
-    new = snapshot() - before
+def sweep(before: Snapshot, *, files: bool = True) -> list[str]:
+    """Remove what is new since ``before`` and held by nobody; return the names.
+
+    ``files`` False leaves POSIX shared memory alone, where the player could not make any.
+    """
+    new = {entry for entry in snapshot() - before if files or entry[0] != "file"}
     held = _held() if any(kind == "file" for kind, _, _ in new) else set()
     removed = []
     for kind, name, number in sorted(new):
         if kind == "file":
-            if (name in held) or not _unlink(name):
+            if number in held or not _unlink(name):
                 continue
         elif not _remove_sysv(kind, number):
             continue
@@ -55,16 +58,19 @@ def _posix() -> Iterator[tuple[str, str, int]]:
                         yield "file", entry.path, info.st_ino
 
 
-def _held() -> set[str]:
-    """Return the paths under the folders that a living process has open or mapped."""
+def _held() -> set[int]:
+    """Return the inodes that a living process has open or mapped.
+
+    Names would not do: ``sem_open`` maps a temporary one and then renames it.
+    """
     held = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
                 with contextlib.suppress(OSError):
-                    held.add(os.readlink(f"/proc/{pid}/fd/{fd}"))
+                    held.add(os.stat(f"/proc/{pid}/fd/{fd}").st_ino)
         with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", errors="replace") as maps:
-            held.update(line.split(None, 5)[5].strip() for line in maps if "/dev/" in line)
+            held.update(int(line.split(None, 5)[4]) for line in maps if "/dev/" in line)
     return held
 
 
