@@ -102,4 +102,4 @@ def kept(n: int, d: int, share: float, count: int) -> float:
 def attention_threads():
     from kvbarrier.reductions import attention_tiles
 
-    return attention_tiles.one_thread()
+    return attention_tiles.one_thread

@@ -36,7 +36,7 @@ def header() -> None:
     import threadpoolctl
     from kvbarrier.reductions import attention_tiles
 
-    with attention_tiles.one_thread():
+    with attention_tiles.one_thread:
         pass
     cores = sorted(
         {

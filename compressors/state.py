@@ -6,6 +6,7 @@ cache is needs no counter, and a cache that fits its budget exactly stays that s
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +63,18 @@ def to_storage(rows: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[A
     rows = np.asarray(rows)
     check_fits(rows, dtype, name)
     return rows.astype(dtype)
+
+
+def from_storage(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Stored numbers as float32, exactly."""
+    if stored.dtype.itemsize == 1:  # ml_dtypes casts one by one; there are only 256 numbers
+        return _all_bytes(stored.dtype).take(stored.view(np.uint8))
+    return stored.astype(np.float32)
+
+
+@functools.cache
+def _all_bytes(dtype: np.dtype[Any]) -> NDArray[np.float32]:
+    return np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
 
 
 class State:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..errors import BadInput, BudgetTooSmall
 from ..reductions import attention
 from .contract import Compressor, Float32, Shape
-from .state import FORMATS, Rows, State, check_fits, storage_dtype
+from .state import FORMATS, Rows, State, check_fits, from_storage, storage_dtype
 
 Slots = NDArray[np.int64]
 
@@ -148,7 +148,7 @@ class TokenCache(Compressor):
         rows: Rows = slice(filled)
         if 0 <= without < filled:
             rows = np.delete(np.arange(filled), without)
-        return self.state["k"][rows].astype(np.float32), self.state["v"][rows].astype(np.float32)
+        return from_storage(self.state["k"][rows]), from_storage(self.state["v"][rows])
 
     def _next(
         self, K: Float32, V: Float32
@@ -158,7 +158,7 @@ class TokenCache(Compressor):
         k, v = self._stored(K, V, slice(None))
         if slot < 0:
             return None, self.kept()
-        return (k.astype(np.float32), v.astype(np.float32)), self.kept(without=slot)
+        return (from_storage(k), from_storage(v)), self.kept(without=slot)
 
     def _stored(self, K: Float32, V: Float32, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
         """These rows in the storage format; no row at all may hold what does not fit it."""

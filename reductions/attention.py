@@ -96,7 +96,7 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
 
     rows = _rows(Q, (Kq, Vq), K, V)
     _reach(rows)
-    with attention_tiles.one_thread():
+    with attention_tiles.one_thread:
         return attention_tiles.outputs(*rows)
 
 
@@ -110,7 +110,7 @@ def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
 
     rows = _rows(Q, None, K, V)
     _reach(rows)
-    with attention_tiles.one_thread():
+    with attention_tiles.one_thread:
         return attention_tiles.outputs(*rows)
 
 
@@ -165,12 +165,11 @@ def next_bits(
     if theta.shape != (len(q),):
         raise BadInput(f"There are {len(q)} queries: give as many thresholds, not {theta.shape}.")
     reach = _reach(rows)
-    bits = np.empty((len(q), v.shape[1]), dtype=np.bool_)
-    left = np.arange(len(q))
-    with attention_tiles.one_thread():
-        if dominance:
-            slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
-            bits, left = attention_tiles.dominated_bits(*rows, theta.astype(np.float64), slack)
+    with attention_tiles.one_thread:
+        if not dominance:
+            return attention_tiles.outputs(*rows) > theta[:, None]
+        slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
+        bits, left = attention_tiles.dominated_bits(*rows, theta.astype(np.float64), slack)
         if len(left):
             own = None if own is None else (own[0][left], own[1][left])
             bits[left] = attention_tiles.outputs(q[left], own, k, v) > theta[left, None]
@@ -200,18 +199,17 @@ def _rows(
 def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
     """|q_r| times the largest |k| that row r meets, float64[m], a little above."""
     q, own, k, _ = rows
-    largest = np.maximum(_norms(k).max(initial=0.0), 0.0 if own is None else _norms(own[0]))
-    reach: Float64 = _norms(q) * largest
+    # float32 sums of d squares are off by d u, at most 2.4e-4 for d <= 4096.
+    with np.errstate(over="ignore"):
+        squares = [np.einsum("ij,ij->i", a, a) for a in (q, k, *(own or ())[:1])]
+    largest = (
+        squares[1].max(initial=0.0)
+        if own is None
+        else np.maximum(squares[1].max(initial=0.0), squares[2])
+    )
+    reach: Float64 = 1.001 * np.sqrt(squares[0].astype(np.float64) * largest)
     if not (reach < 1e37).all():
         raise BadInput(
             "A score <q, k> is NaN or could overflow float32: keep NaN out, and numbers smaller."
         )
     return reach
-
-
-def _norms(rows: Float32) -> Float64:
-    # float32 sums are off by d u, at most 2.4e-4 for d <= 4096; this is the cheap way and enough.
-    with np.errstate(over="ignore"):
-        squares = np.einsum("ij,ij->i", rows, rows)
-    norms: Float64 = np.sqrt(squares.astype(np.float64)) * 1.001
-    return norms

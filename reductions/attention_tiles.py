@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,30 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_thread() -> AbstractContextManager[Any]:
-    """A context in which BLAS uses one thread (finding the libraries is done once)."""
-    limited: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
-    return limited
+class _OneThread:
+    """Who enters first limits BLAS, who leaves last restores it: threads may overlap."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._limit = _controller().limit(limits=1, user_api="blas")
+                self._limit.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.__exit__(None, None, None)
+
+
+#: ``with one_thread:`` BLAS has one thread; the libraries are looked for once
+one_thread = _OneThread()
 
 
 def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:

@@ -11,7 +11,7 @@ from kvbarrier.compressors.exact import Exact
 from kvbarrier.compressors.quantized import Quantized
 from kvbarrier.compressors.reservoir import Reservoir
 from kvbarrier.compressors.sliding_window import SlidingWindow
-from kvbarrier.compressors.state import State, storage_dtype
+from kvbarrier.compressors.state import State, from_storage, storage_dtype
 from kvbarrier.compressors.streaming_llm import StreamingLLM
 from kvbarrier.errors import BadInput, PluginFailure
 
@@ -174,3 +174,16 @@ def test_formats():
     assert sizes == {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
     with pytest.raises(BadInput, match="Did you mean 'fp"):
         storage_dtype("fp1")
+
+
+def test_every_fp8_number_is_read_exactly():
+    # e4m3fn: sign, 4 exponent bits (bias 7), 3 of mantissa; 0x7f and 0xff are NaN, 448 the largest.
+    stored = np.arange(256, dtype=np.uint8).view(storage_dtype("fp8")).reshape(16, 16)
+    got = from_storage(stored).ravel()
+    for byte in range(256):
+        e, m = byte >> 3 & 15, byte & 7
+        want = (m / 8) * 2.0**-6 if e == 0 else (1 + m / 8) * 2.0 ** (e - 7)
+        if byte & 127 == 127:
+            assert np.isnan(got[byte])
+        else:
+            assert got[byte] == (-want if byte >> 7 else want)

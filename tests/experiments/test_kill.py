@@ -67,6 +67,8 @@ def kill_after(path: Path, game: str, lines: int, delay: float = 0.0) -> set[int
         process.stdout.readline()
     time.sleep(delay)
     family = descendants(process.pid)
+    while game != "fake" and not family and process.poll() is None:
+        family = descendants(process.pid)
     process.kill()
     process.stdout.close()
     assert process.wait() in (-signal.SIGKILL, 0)

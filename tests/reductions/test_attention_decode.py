@@ -272,8 +272,15 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
 
     with threadpoolctl.threadpool_limits(2, "blas"):
         before = blas()
-        with tiles.one_thread():
+        with tiles.one_thread:
             assert set(blas()) == {1}
+        assert blas() == before
+        # Overlapping threads: a enters, b enters, a leaves, b leaves.
+        tiles.one_thread.__enter__()
+        tiles.one_thread.__enter__()
+        tiles.one_thread.__exit__(None, None, None)
+        assert set(blas()) == {1}
+        tiles.one_thread.__exit__(None, None, None)
         assert blas() == before
 
 
