@@ -116,9 +116,15 @@ def _forget(folder: Path) -> None:
 
 
 def _write_claims(path: Path, rows: list[dict[str, str]]) -> None:
+    """Renew the rows of the claims just judged; those of other experiments stay."""
     from ..experiments.experiment import replaced
 
+    judged = {row["claim"]: row for row in rows}
+    if path.exists():
+        with path.open(newline="") as file:
+            judged = {row["claim"]: row for row in csv.DictReader(file)} | judged
+    ordered = [judged[row["claim"]] for row in _experiments() if row["claim"] in judged]
     with replaced(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(ordered)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..errors import BadInput, BudgetTooSmall, did_you_mean
 from ..reductions import attention
 from .contract import Compressor, Float32, Shape
-from .min_max import quantise, restore
 from .state import State, to_storage
 from .token_cache import whole
 
@@ -211,6 +210,8 @@ class Quantized(Compressor):
 
         ``left`` is what comes after the last group, or all of X where no group fills up.
         """
+        from .ingest_kernels import quantise
+
         X = np.ascontiguousarray(X, dtype=np.float32)
         d = X.shape[1]
         if self.group > 1:
@@ -223,6 +224,8 @@ class Quantized(Compressor):
         return *quantise(rows, self.bits), left
 
     def _read(self, name: str) -> Float32:
+        from .ingest_kernels import restore
+
         d = self.shape.d_k if name == "k" else self.shape.d_v
         filled = slice(self.groups)
         scale, zero, codes = (
@@ -236,6 +239,8 @@ class Quantized(Compressor):
 
     def _round(self, X: Float32) -> Float32:
         """Tokens of groups of one, quantised and back."""
+        from .ingest_kernels import quantise, restore
+
         rows = np.asarray(X, dtype=np.float32)[:, None]
         return restore(*quantise(rows, self.bits), self.bits, X.shape[1])[:, 0]
 

@@ -77,7 +77,7 @@ def draws(seed: int, first: int, count: int) -> Slots:
     within 2^-32. Integers only, so equal on every machine.
 
     >>> draws(seed=7, first=0, count=6).tolist()
-    [0, 0, 2, 3, 3, 1]
+    [0, 0, 2, 3, 3, 2]
     """
     if first + count > 1 << 31:
         raise BadInput("reservoir counts up to 2^31 tokens: split the stream.")

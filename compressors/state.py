@@ -84,7 +84,7 @@ class State:
         fields: name -> (shape, dtype), the widest dtype first, so that no padding is needed.
 
     >>> state = State(seen=((1,), np.int64), k=((3, 2), np.float16))
-    >>> len(state.to_bytes()), state["k"][0, 0]
+    >>> len(state.to_bytes()), float(state["k"][0, 0])
     (20, nan)
     """
 

@@ -205,7 +205,7 @@ def _rehearse(cell: Cell, isolation: str, limits: Limits) -> None:
     if record.failed:
         raise PluginFailure(
             f"{cell.target} failed in a rehearsal: {record.failed} "
-            f"Mend it and run kvbarrier check {cell.target}."
+            "'kvbarrier check' says what to mend."
         )
 
 

@@ -43,23 +43,27 @@ def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     other = float(table["other"].iloc[0])
     floor = sizes * other * float(table["floor_per_secret_bit"].iloc[0])
     axes.plot(sizes, floor, color="#a33b20", lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
-    axes.fill_between(sizes, floor * 1e-3, floor, color=FORBIDDEN, lw=0, zorder=0)
+    axes.fill_between(sizes, np.ones_like(floor), floor, color=FORBIDDEN, lw=0, zorder=0)
+    slopes = ["slope"]
     for index, (name, rows) in enumerate(table.groupby("compressor", sort=False)):
-        rows = rows.sort_values("size")
-        slope = float(rows["slope"].iloc[0])
-        axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index % len(COLOURS)],
-                  marker=MARKERS[index % len(MARKERS)], lw=1.2, label=str(name))  # fmt: skip
-        last = rows.iloc[-1]
-        axes.annotate(f"{slope:.3f}", (last["size"], last["charged_bits"]), xytext=(6, -3),
-                      textcoords="offset points", fontsize=8.5, color=INK)  # fmt: skip
-        fixed = rows["fixed_bits"].to_numpy(dtype=float)
-        if fixed.max() > 0:
-            axes.plot(rows["size"], fixed, color=COLOURS[index % len(COLOURS)], ls=":", lw=1.4)
+        _curve(axes, index, str(name), rows.sort_values("size"))
+        slopes.append(f"{name} {float(rows['slope'].iloc[0]):.3f}")
+    axes.text(0.03, 0.97, "\n".join(slopes), transform=axes.transAxes, fontsize=8.5, color=INK,
+              ha="left", va="top")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(bottom=floor[0] / 40)
-    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 2.2)
+    axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
     axes.set_xlabel(AXES[axis] + " (log scale)")
     axes.set_ylabel("charged message bits (log scale)")
-    fixed_name = "d" if axis == "n" else "n"
-    axes.set_title(f"against {axis} ({fixed_name} = {other:g})")
+    axes.set_title(f"against {axis} ({'d' if axis == 'n' else 'n'} = {other:g})")
+
+
+def _curve(axes: Axes, index: int, name: str, rows: pd.DataFrame) -> None:
+    """One compressor, hollow because two of them coincide, and its fixed state where it has one."""
+    colour = COLOURS[index]
+    axes.plot(rows["size"], rows["charged_bits"], color=colour, marker=MARKERS[index], mfc="none",
+              mew=1.4, ms=9 - index, lw=1.1, label=name)  # fmt: skip
+    fixed = rows["fixed_bits"].to_numpy(dtype=float)
+    if fixed.max() > 0:
+        axes.plot(rows["size"], fixed, color=colour, ls=":", lw=1.4)

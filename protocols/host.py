@@ -103,7 +103,10 @@ class _Host:
                 self._warm(child)
             return said
         except PlayerFault as fault:
-            return {"error": "PluginFailure", "text": str(fault)}
+            text = (
+                f"{target.name} failed in a rehearsal: {fault} 'kvbarrier check' says what to mend."
+            )
+            return {"error": "PluginFailure", "text": text}
         finally:
             self._end(child)
 
