@@ -102,8 +102,8 @@ class KeyedControl(Compressor):
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """The same for many tokens, in one step where all their keys are public."""
-        rows = [self.rows.get(key.tobytes()) for key in np.asarray(K, dtype=np.float32)]
-        if None in rows:
+        rows = [self.rows.get(key.tobytes(), -1) for key in np.asarray(K, dtype=np.float32)]
+        if -1 in rows:
             super().extend(Q, K, V)
         else:
             self.bits[rows] = np.asarray(V) > self.middle

@@ -1,7 +1,7 @@
 """A cache in ten lines: no base class, no save, no restore. It keeps the tokens that came last.
 
-    kvbarrier check examples/ten_line_cache.py
-    kvbarrier attack examples/ten_line_cache.py
+kvbarrier check examples/ten_line_cache.py
+kvbarrier attack examples/ten_line_cache.py
 """
 
 from collections import deque
