@@ -17,7 +17,9 @@ GALLERY = Path(__file__).resolve().parent / "gallery"
 
 def update(results: Path) -> list[str]:
     """Copy the pictures, the tables they are drawn from and the claims; return their names."""
-    kept = sorted([*results.glob("*.png"), *results.glob("*.csv")])
+    # What a search played on its way is evidence for the run, not for the picture.
+    tables = [path for path in results.glob("*.csv") if not path.stem.endswith("-played")]
+    kept = sorted([*results.glob("*.png"), *tables])
     if not kept:
         raise SystemExit(f"{results} holds no pictures: run make experiments first.")
     for path in kept:
