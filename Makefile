@@ -5,6 +5,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt
 
+# pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
+           reductions compressors protocols experiments figures cli || true
+
 .DEFAULT_GOAL := help
 .PHONY: help install experiments test soak lint bench regress docs gallery wheel clean
 
@@ -26,10 +30,12 @@ $(VENV)/bin/python:
 $(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable .
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core
 	@$(PIP) --no-build-isolation --editable '.[test]'
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.core

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, BudgetTooSmall, did_you_mean
 from ..reductions import attention
-from .contract import Compressor, Float32, Shape
+from .contract import Float32, Shape
+from .softmax_cache import SoftmaxCache
 from .state import State, to_storage
 from .token_cache import whole
 
@@ -18,7 +19,7 @@ BITS = (8, 4, 2, 1)
 Own = tuple[Float32, Float32] | None
 
 
-class Quantized(Compressor):
+class Quantized(SoftmaxCache):
     """Round to nearest between minimum and maximum, with an fp16 scale and zero (as in KIVI).
 
     A group of g tokens is cut into rows that share a scale: ``axis="token"`` has g = 1 and one row,
@@ -87,10 +88,6 @@ class Quantized(Compressor):
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples; groups that fill up are quantised.
 
@@ -116,15 +113,6 @@ class Quantized(Compressor):
             self.state[name + "_rest"][rest - len(left) : rest] = left
         self.groups += full
         self.rest = rest
-
-    def attend(self, q: Float32) -> Float32:
-        """Exact attention over what the codes say: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        output: Float32 = attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
-        return output
 
     def save(self) -> bytes:
         """The fields, with the groups of the data tokens, or of all once more are filled."""
@@ -166,18 +154,6 @@ class Quantized(Compressor):
             k, v = own if own is not None else (None, None)
             bits[rows] = attention.next_bits(Q[rows], k, v, *kept, thresholds[rows])
         return bits
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return attention.block_outputs(Q, *twin.kept())
-
-    def twin(self) -> Self:
-        """A copy, made as Bob makes it."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        return twin
 
     def kept(self) -> tuple[Float32, Float32]:
         """K, V of all tokens as the codes say: float32[t, d_k], float32[t, d_v]."""

@@ -9,20 +9,21 @@ from __future__ import annotations
 import operator
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, BudgetTooSmall
 from ..reductions import attention
-from .contract import Compressor, Float32, Shape
+from .contract import Float32, Shape
+from .softmax_cache import SoftmaxCache
 from .state import FORMATS, Rows, State, check_fits, from_storage, storage_dtype
 
 Slots = NDArray[np.int64]
 
 
-class TokenCache(Compressor):
+class TokenCache(SoftmaxCache):
     """``slots`` places for a token; see the subclasses. State: K then V, an empty slot NaN.
 
     Subclasses give :meth:`slots_for`, and where the order of slots turns with time
@@ -74,10 +75,6 @@ class TokenCache(Compressor):
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples: each slot that changes is written once, with its last token.
 
@@ -93,15 +90,6 @@ class TokenCache(Compressor):
         self.state["k"][changed] = k
         self.state["v"][changed] = v
         self.seen += len(K)
-
-    def attend(self, q: Float32) -> Float32:
-        """Exact attention over the kept tokens: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        output: Float32 = attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
-        return output
 
     def save(self) -> bytes:
         """The buffer; slots in order of age where the policy says so."""
@@ -129,18 +117,6 @@ class TokenCache(Compressor):
         own, kept = self._next(K, V)
         k, v = own if own is not None else (None, None)
         return attention.next_bits(Q, k, v, *kept, thresholds)
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return attention.block_outputs(Q, *twin.kept())
-
-    def twin(self) -> Self:
-        """A copy, made as Bob makes it."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        return twin
 
     def kept(self, without: int = -1) -> tuple[Float32, Float32]:
         """K, V of the kept tokens, less one slot: float32[t, d_k], float32[t, d_v]."""
