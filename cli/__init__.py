@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from typing import NoReturn
 
 import click
@@ -94,6 +95,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every expected error is one sentence."""
+    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {message}\n"
     try:
         code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -120,10 +122,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
     except OSError as error:
-        _complain(
-            f"{error.strerror or error}: {error.filename or 'a file'}; free it, then run again.",
-            None,
-        )
+        name = error.filename or "a file"
+        _complain(f"{name}: {error.strerror or error}; name another path or make room there.", None)
         sys.exit(2)
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):

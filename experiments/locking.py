@@ -25,6 +25,8 @@ def locked(path: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
+            if not Path(lock.lock_file).exists():
+                raise PermissionError(errno.EACCES, "no file can be made there") from None
             raise BadInput(
                 f"{path} is being written by another run: wait for it to end, or use another file."
             ) from None
