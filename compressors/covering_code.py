@@ -1,4 +1,4 @@
-"""Control: a covering code, the best short block codes at rate-distortion with bit errors.
+"""Control: a covering code, two perfect codes at rate-distortion with bit errors.
 
 The secret is cut into blocks of N_c bits; each is replaced by the nearest codeword of a linear code
 [N_c, k_c], of which the k_c information bits are kept (Shannon 1959: coding with a distortion

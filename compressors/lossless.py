@@ -1,7 +1,8 @@
 """Control: every secret bit and nothing else.
 
 No compressor without errors has fewer charged bits: an errorless code for N uniform bits needs N
-bits on average (theory A1, e = 0), and here exactly N = n d_v are charged (up to the last byte).
+bits on average (docs/theory.md, Theorem A, e = 0), and here exactly N = n d_v are charged (up to
+the last byte).
 The experiment's point (1, 0); anything to the left of it without error is impossible.
 """
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -224,20 +225,39 @@ def _only_candidate(module: ModuleType, file: str) -> str:
 def _target(thing: Any, name: str, text: str, version: str, module: ModuleType | None) -> Target:
     if isinstance(thing, ModuleType):
         thing = getattr(thing, _only_candidate(thing, thing.__name__))
-    files = [file for file in source_files(thing) if not is_ours(str(file))]
+    files = _foreign_files(thing, module)
     attend = None if inspect.isclass(thing) else getattr(module, "attend", None)
     factory = adapt(thing, name, attend, str(files[0]) if files else None)
-    builtin = bool(source_files(thing)) and not files
     return Target(
         name=name,
         text=text,
         params={},
-        source=_source(thing) if builtin else _digest(files, version),
-        builtin=builtin,
+        source=_digest([*files, *_siblings(files)], version) if files else _source(thing),
+        builtin=not files,
         folder=files[0].parent if files else None,
         knows_keys=bool(getattr(thing, "knows_keys", False)),
         _factory=factory,
     )
+
+
+def _foreign_files(thing: Any, module: ModuleType | None) -> list[Path]:
+    """The files of a plug-in: its class's and bases', and where it was named, which may patch."""
+    files = [file for file in source_files(thing) if not is_ours(str(file))]
+    named = getattr(module, "__file__", None)
+    if named and not is_ours(str(Path(named).resolve())):
+        files.append(Path(named).resolve())
+    return list(dict.fromkeys(files))
+
+
+def _siblings(files: Iterable[Path]) -> list[Path]:
+    """The files beside a plug-in that it has imported; installed packages have a version."""
+    folders = {file.parent for file in files if "site-packages" not in file.parts}
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.endswith(".py") and Path(file).parent in folders:
+            found.add(Path(file).resolve())
+    return sorted(found - set(files))
 
 
 def _version(module: str) -> str:

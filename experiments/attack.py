@@ -56,6 +56,13 @@ class Attack:
             for budget in self.budgets
         ]
 
+    def settings(self) -> list[dict[str, Any]]:
+        """What gates select from: the budget and the parameters of every cell."""
+        return [
+            {"budget": cell.budget and float(cell.budget), "params": dict(cell.params)}
+            for cell in self.cells()
+        ]
+
     def stopping(self) -> Stopping:
         """When a cell has been played enough."""
         return UntilDecided() if self.messages is None else FixedMessages(self.messages)
@@ -81,6 +88,16 @@ class Gap:
     budget: Fraction | None
     minimum_bits: int
     sentence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        budget = None if self.budget is None else float(self.budget)
+        return {
+            "params": dict(self.params),
+            "budget": budget,
+            "minimum_bits": self.minimum_bits,
+            "sentence": self.sentence,
+        }
 
 
 @dataclass(frozen=True)
@@ -109,14 +126,7 @@ class Report:
             "schema": 1,
             "target": self.target,
             "points": list(self.points),
-            "gaps": [
-                {
-                    "params": dict(gap.params),
-                    "budget": None if gap.budget is None else float(gap.budget),
-                    "minimum_bits": gap.minimum_bits,
-                }
-                for gap in self.gaps
-            ],
+            "gaps": [gap.as_dict() for gap in self.gaps],
             "family": self.family,
             "failures": self.failures(),
         }
@@ -135,18 +145,32 @@ def attack(
     """Attack a target; ``options`` are the fields of :class:`Attack`.
 
     The default instance is the command line's: jl keys, n = 512, d = 64, eta = 1/2, the tight
-    scale. Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the
-    target cannot be constructed, BadInput, Interrupted.
+    scale. Raises what :func:`play` raises.
 
     >>> report = attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
     >>> {point["charged_bits"] for point in report.points}
     {0}
     """
     plan = Attack(target, instance or Instance(n=512, d=64), **options)
-    cells = plan.cells()
-    builtin = _is_builtin(target)
+    return play(plan, store=store, workers=workers, cluster=cluster, progress=progress)
+
+
+def play(
+    plan: Attack,
+    *,
+    store: Results | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Report:
+    """Play a plan, going on from what the store holds.
+
+    Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the target
+    cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
+    """
+    builtin = _is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
-    playable, facts, gaps = _probe(cells, isolation, plan.limits)
+    playable, facts, gaps = _probe(plan.cells(), isolation, plan.limits)
     if not builtin:
         _rehearse(playable[0], isolation, plan.limits)
     count = workers or _workers(builtin, isolation)
@@ -161,7 +185,7 @@ def attack(
             progress=progress,
             facts=lambda cell: facts[cell.id],
         )
-    return _report(target, outcomes, gaps)
+    return _report(plan.target, outcomes, gaps)
 
 
 def _is_builtin(target: str) -> bool:

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
+from ..protocols.coins import COMMITTED_KEYS
 from .host import hosts_match
 from .points import messages_of
 from .rows import BatchRow
@@ -150,10 +151,15 @@ def compare(
     *,
     level: float = LEVEL,
     margin: float = MARGIN,
+    only_worse: bool = False,
 ) -> RegressReport:
     """Compare every cell of the baseline with rows of the same batches played now.
 
     Rows are paired by cell, key and batch; the source may differ, for the code may have changed.
+    A cell's batches under one committed key are compared together, and so are all its batches
+    under fresh keys. ``only_worse``: the code is another one on purpose, so nothing needs to be
+    equal and only a rise of errors, charged bits or failures is a failure.
+
     Raises BadInput for an empty baseline, and if a batch was not played again.
     """
     if not baseline:
@@ -167,19 +173,26 @@ def compare(
                 f"Batch {old.batch} of cell {old.cell} ({old.compressor}) was not played again: "
                 "run regress to its end."
             )
-        pairs.setdefault((old.cell, old.key), []).append((old, new))
+        key = old.key if old.key in COMMITTED_KEYS else "fresh"
+        pairs.setdefault((old.cell, key), []).append((old, new))
     # Two quantities, two directions, every cell.
     each = level / (4 * len(pairs))
     return RegressReport(
-        tuple(_compare_cell(pair, each, margin) for pair in pairs.values()), level, margin
+        tuple(_compare_cell(pair, each, margin, only_worse) for pair in pairs.values()),
+        level,
+        margin,
     )
 
 
 def _compare_cell(
-    pairs: list[tuple[BatchRow, BatchRow]], level: float, margin: float
+    pairs: list[tuple[BatchRow, BatchRow]], level: float, margin: float, only_worse: bool
 ) -> CellComparison:
     first = pairs[0][0]
-    exact = first.key not in PAIRED_KEYS and all(_same_host(old, new) for old, new in pairs)
+    exact = (
+        not only_worse
+        and first.key not in PAIRED_KEYS
+        and all(_same_host(old, new) for old, new in pairs)
+    )
     before = messages_of([old for old, _ in pairs])
     after = messages_of([new for _, new in pairs])
     changes = [
@@ -192,7 +205,8 @@ def _compare_cell(
     failure = _new_failure(pairs) or (_unequal(pairs) if exact else None)
     if failure is None and not exact:
         constant = len({message.charged_bits for message in before}) == 1
-        failure = _moved(error, charged, any(bits) if constant else False)
+        longer = constant and (any(b > 0 for b in bits) if only_worse else any(bits))
+        failure = _moved(error, charged, longer, ("up",) if only_worse else ("up", "down"))
     return CellComparison(
         cell=first.cell,
         compressor=first.compressor,
@@ -235,11 +249,13 @@ def _unequal(pairs: list[tuple[BatchRow, BatchRow]]) -> str | None:
     return None
 
 
-def _moved(error: Shift, charged: Shift, constant_changed: bool) -> str | None:
+def _moved(
+    error: Shift, charged: Shift, constant_changed: bool, directions: tuple[str, ...]
+) -> str | None:
     if constant_changed:
         return f"every message had one length, and it changed by {charged.mean:g} bits on average."
     for shift, what in ((error, "the bit error"), (charged, "the charged bits")):
-        if shift.moved:
+        if shift.moved in directions:
             count = max(shift.rises, shift.falls)
             return (
                 f"{what} went {shift.moved} by {abs(shift.mean):.4g} on average, and by more than "

@@ -28,6 +28,8 @@ SIZE = {"quick": (512, 64), "full": (2048, 128)}
 CACHES = ("sliding-window", "streaming-llm", "reservoir")
 BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 LEVEL = 0.95
+# 64 messages of 2^15 bits: an estimate's own spread is .0004, far below its distribution-free bar.
+CLOSE = 0.005
 
 Point = dict[str, Any]
 
@@ -99,7 +101,10 @@ def _nothing_impossible(folder: Path) -> Judgement:
 
 def _above_the_floor(folder: Path) -> Judgement:
     below = [series_label(p) for p in points(folder) if p["bit_error"]["high"] < p["error_floor"]]
-    return judge(not below, f"{_messages(points(folder))}; below Fano's curve: {below or 'none'}")
+    bounded = [p for p in points(folder) if p["error_floor"] > 0]
+    return judge(
+        not below, f"{_messages(bounded)} with M/N < 1; below the curve: {below or 'none'}"
+    )
 
 
 def _lossless(folder: Path) -> Judgement:
@@ -119,10 +124,11 @@ def _on_the_line(
     chosen = _named(folder, *names)
     off = [p for p in chosen if not p["bit_error"]["low"] <= expected(p) <= p["bit_error"]["high"]]
     gap = max(abs(p["bit_error"]["estimate"] - expected(p)) for p in chosen)
+    close = gap <= CLOSE
     outside = [f"{series_label(p)} at {p['bits_per_secret_bit']:.3g}" for p in off]
     return judge(
-        not off,
-        f"{_messages(chosen)}; largest distance from the value {gap:.4f}; "
+        close and not off,
+        f"{_messages(chosen)}; largest distance from the value {gap:.4f} (allowed {CLOSE:g}); "
         f"intervals ({LEVEL:.0%}) that miss it: {', '.join(outside) or 'none'}",
     )
 
@@ -170,8 +176,8 @@ EXPERIMENT = Experiment(
     claims=(
         Claim("memory.possible", "No compressor's charged memory is impossible",
               "ours", _nothing_impossible),
-        Claim("memory.fano", "No point lies below Fano's curve M/N = 1 - h(e) (Theorem 5/23)",
-              "paper", _above_the_floor),
+        Claim("memory.fano", "No point's interval lies below Fano's curve M/N = 1 - h(e)",
+              "ours", _above_the_floor),
         Claim("memory.lossless", "N bits suffice on this instance: charged = N exactly, no error",
               "ours", _lossless),
         Claim("memory.eviction", "Keeping a fraction f of the tokens leaves error (1 - f)/2",
@@ -182,7 +188,7 @@ EXPERIMENT = Experiment(
               "ours", _codes),
         Claim("memory.guess", "An empty message leaves error 1/2",
               "ours", partial(_on_the_line, ("zero",), lambda p: 0.5)),
-        Claim("memory.floats", "Exact caches decode without error in every float format",
+        Claim("memory.floats", "Here the full cache decodes without error in fp32, fp16, bf16, fp8",
               "ours", _floats_decode),
     ),
 )  # fmt: skip

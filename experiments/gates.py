@@ -53,20 +53,26 @@ class Gate:
     threshold: float | str
     selectors: tuple[tuple[str, str], ...]
 
-    def judge(self, points: Sequence[Point]) -> list[str]:
-        """The failures, one sentence each; empty when the gate holds.
-
-        Raises BadInput when no point matches the selectors.
-        """
-        chosen = [p for p in points if all(_matches(p, *pair) for pair in self.selectors)]
-        if not chosen:
+    def check(self, settings: Sequence[Point]) -> None:
+        """Raise BadInput unless the gate selects a setting (budget and params) to be played."""
+        if not self._chosen(settings):
             wanted = ", ".join(f"{name}={value}" for name, value in self.selectors)
             raise BadInput(
                 f"no point matches the gate '{self.text}' ({wanted or 'no points'}): "
                 "attack with that budget or parameter."
             )
+
+    def judge(self, points: Sequence[Point], gaps: Sequence[Point] = ()) -> list[str]:
+        """The failures, one sentence each; empty when the gate holds.
+
+        A setting that could not live in its budget (a gap, with its ``sentence``) fails the gates
+        that select it. Raises BadInput when no point and no gap matches.
+        """
+        chosen, refused = self._chosen(points), self._chosen(gaps) if self.selectors else []
+        if not refused:
+            self.check(points)
         by_budget = any(name == "budget" for name, _ in self.selectors)
-        failures = []
+        failures = [f"{self.text}: {gap['sentence']}" for gap in refused]
         for point in chosen:
             measured = _METRICS[self.metric](point)
             if by_budget and point.get("over_budget"):
@@ -74,6 +80,9 @@ class Gate:
             elif measured is None or not _OPERATORS[self.relation](measured, self.threshold):
                 failures.append(f"{self.text}: measured {self.metric} = {measured}")
         return failures
+
+    def _chosen(self, points: Sequence[Point]) -> list[Point]:
+        return [p for p in points if all(_matches(p, *pair) for pair in self.selectors)]
 
 
 def parse_gate(text: str) -> Gate:

@@ -234,6 +234,15 @@ class _Run:
         if self.stop.signum is not None:
             raise Interrupted(self.stop.signum, self.kept, len(self.running), self.store.where)
 
+    @staticmethod
+    def _is_drawn_anew(line: _Line, result: Played) -> bool:
+        """Whether a batch that ends after a signal is dropped.
+
+        With fresh keys every one is, whatever came of it: keeping the good ones would be selection.
+        With a committed key the same messages come back, and a failure may be the signal's.
+        """
+        return line.committed is None or any(record.failed for record in result.record.records)
+
     def _submit_wanted(self, line: _Line) -> None:
         """Submit what is wanted of a cell and neither there nor being played."""
         while not self.stop and line.refused is None:
@@ -276,7 +285,7 @@ class _Run:
         if isinstance(result, Refused):
             line.refused, line.goal = result.error(), 0
             self.tell(line, None)
-        elif not (self.stop and any(record.failed for record in result.record.records)):
+        elif not (self.stop and self._is_drawn_anew(line, result)):
             row = row_of(line.cell, line.facts.source, batch, named, result)
             self.store.append(row)
             self.kept += 1

@@ -2,7 +2,8 @@
 
 The horizontal axis is M/N, charged bits per secret bit, logarithmic, with the compression ratio
 against a 16-bit K and V cache on top. No (rate, error) point can lie in the shaded region below
-Fano's curve M/N = 1 - h(e); time sharing and the best short codes show how near one can come.
+Fano's curve M/N = 1 - h(e); time sharing and two perfect codes show how near one
+can come.
 """
 
 from __future__ import annotations
@@ -144,5 +145,5 @@ def _caption(points: Sequence[Point]) -> str:
     level = ", ".join(f"{100 * value:g} %" for value in sorted(levels))
     return (
         f"Bars: anytime-valid {level} intervals over {span} independent messages a point. "
-        "Memory is the length of the serialised message."
+        "Memory: charged bits of the serialised message."
     )

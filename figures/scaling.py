@@ -1,4 +1,4 @@
-"""Memory needed for error at most 1/10, against n and against d: the theorem says slope 1."""
+"""Memory needed for error at most 1/10 against n and d; the theorem allows no slope below 1."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The spike: Bob's output against the scale C, and the error that follows from it.
 
 Above: the measured outputs for secret bits 0 and 1 (the range over all asked bits, and the mean),
-the exact worst-case bounds from the interference S_i(C), and the paper's (reconstructed) from the
-coherence. Below: the measured bit error. One column a dimension.
+the exact worst-case bounds from the interference S_i(C), and the paper's (reconstructed) from eps,
+the largest |<k_l,k_i> - delta_li|. Below: the measured bit error. One column a dimension.
 """
 
 from __future__ import annotations

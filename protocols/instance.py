@@ -20,6 +20,7 @@ import numpy as np
 
 from ..compressors.contract import Shape
 from ..errors import BadInput, did_you_mean
+from .coins import AGE_BUCKETS
 
 if TYPE_CHECKING:
     from ..reductions.index import IndexReduction
@@ -50,7 +51,8 @@ class Instance:
         values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
         eta, gamma: relative or additive error allowed; exactly one is not None.
         scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
-        rows: how many rows Bob is asked for, stratified by age; None asks all n.
+        rows: how many rows Bob is asked for, dealt evenly to the 16 age buckets (at least one
+            each, and 16 | n); None asks all n.
         reduction: ``"index"`` (Theorems 6 and 8).
     """
 
@@ -74,8 +76,8 @@ class Instance:
             raise BadInput(f"Values are '01' or 'pm1', not {self.values!r}.{hint}")
         if (self.eta is None) == (self.gamma is None):
             raise BadInput("Give exactly one of eta (relative error) and gamma (additive error).")
-        if self.rows is not None and not 1 <= self.rows <= self.n:
-            raise BadInput(f"{self.rows} rows of {self.n} cannot be asked: give 1 to {self.n}.")
+        if self.rows is not None:
+            self._check_rows()
         if isinstance(self.scale, str) and self.scale not in SCALES:
             hint = did_you_mean(self.scale, SCALES)
             raise BadInput(f"There is no scale {self.scale!r}.{hint}")
@@ -86,6 +88,19 @@ class Instance:
             self._settle(name, float)
         if not isinstance(self.scale, str):
             self._settle("scale", float)
+
+    def _check_rows(self) -> None:
+        # Rows are dealt evenly to the age buckets: equal buckets make every row as likely as any
+        # other, and one row in each lets the ledger speak of all of them.
+        if self.n % AGE_BUCKETS:
+            raise BadInput(
+                f"Sampled rows need age buckets of one size: give n as a multiple of "
+                f"{AGE_BUCKETS}, not {self.n}."
+            )
+        if not AGE_BUCKETS <= self.rows <= self.n:  # type: ignore[operator]
+            raise BadInput(
+                f"{self.rows} rows of {self.n} cannot be asked: give {AGE_BUCKETS} to {self.n}."
+            )
 
     def _settle(self, name: str, kind: type) -> None:
         value = getattr(self, name)

@@ -20,6 +20,7 @@ from pathlib import Path
 from .reaper import LINUX, die_with_parent
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+_JOIN_SESSION_KEYRING = 1
 _RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8
 _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 32, 4096, 8192, 16384, 1 << 18
 _FLAGS = {
@@ -70,8 +71,19 @@ def settle() -> None:
     """
     # Read-only, or root's uid could write to /proc/sys and so speak to the next player.
     _mount("proc", "/proc", "proc", _RDONLY | _NOSUID | _NODEV | _NOEXEC)
+    own_keyring()
     _drop_power()
     die_with_parent()
+
+
+def own_keyring() -> None:
+    """Leave the session keyring that all players would inherit from us, where there is one.
+
+    keyctl has no number of its own in libc; on a machine that is not listed the keyring stays.
+    """
+    number = {"x86_64": 250, "aarch64": 219, "riscv64": 219}.get(os.uname().machine)
+    if number is not None:
+        _libc().syscall(number, _JOIN_SESSION_KEYRING, None)
 
 
 def _libc() -> ctypes.CDLL:

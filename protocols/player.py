@@ -88,6 +88,7 @@ def _become_host(
         else:
             reaper.die_with_parent()
             reaper.become_subreaper()
+            namespaces.own_keyring()
             if how == "landlock":
                 landlock.restrict([private, *map(str, namespaces.numba_caches())])
         from .host import serve

@@ -189,14 +189,18 @@ def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
 
 
 def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> None:
-    """Play once on a public dummy stream, so that what is slow only the first time has happened."""
+    """Play once on a public dummy stream, so that what is slow only the first time has happened.
+
+    A batch algorithm sees as many tokens as in the game: it may learn only then that they do not
+    fit its budget.
+    """
     shape = table.shape
-    m = min(shape.tokens, tokens)
+    alice, bob = build(0), build(0)
+    m = min(shape.tokens, tokens) if getattr(alice, "streaming", True) else shape.tokens
     keys = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
     # Controls that know the game take no other keys.
     keys = np.array(table.public.get("keys", keys), dtype=np.float32)[:m].copy()
     values = (np.indices((m, shape.d_v)).sum(axis=0) % 2).astype(np.float32)
-    alice, bob = build(0), build(0)
     message, _ = write(alice, (np.zeros_like(keys), keys, values))
     queries = (keys[:rows].copy(), np.zeros_like(keys[:rows]), np.zeros_like(values[:rows]))
     bob.restore(message)

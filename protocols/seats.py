@@ -71,7 +71,10 @@ class InlineSeat:
         """See :meth:`Seat.sit`."""
         try:
             target, self._build = players.builder(self._table)
-            return players.facts(target, self._build(0))
+            facts = players.facts(target, self._build(0))
+            if not (facts.builtin or facts.streaming):
+                players.rehearse(self._build, self._table)
+            return facts
         except errors.KVBarrierError:
             raise
         except Exception as exc:

@@ -87,7 +87,8 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
 
     Returns:
         float32[m, d_v]: row r = softmax over (K, Kq[r]) of the scores with Q[r], times (V, Vq[r]).
-        Inner products are float32, so a score s may be off by (d_k + 3) 2^-24 |q| |k|.
+        Inner products are float32, so a score s may be off by (d_k + 3) 2^-24 |q| |k|. Weights
+        below 2^-126 of the largest count as 0.
 
     Raises:
         BadInput: the shapes do not fit, or a score could overflow float32.

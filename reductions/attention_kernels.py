@@ -20,6 +20,7 @@ _FAST = _STRICT | {"reassoc"}  # vectorises float sums; not where a rounding ste
 
 _LOWEST_POWER = np.float32(-126.0)  # 2^-126 is the smallest normal float32
 _BIAS = np.float32(127.0)
+_ZERO = np.float32(0.0)
 _ONE = np.float32(1.0)
 _UNIT = np.float32(2.0**23)
 _MAGIC = np.float32(1.5 * 2.0**23 + 127.0)  # adding it rounds to an integer, kept in the low bits
@@ -52,12 +53,17 @@ else:
 
 @njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")
 def exp2(y: Any) -> Any:
-    """2^y for float32 y <= 0, within 3e-7 of it; below y = -126 it stays at 2^-126."""
+    """2^y for float32 y <= 0, within 3e-7 of it; 0 for y <= -126, where 2^y is not a normal float.
+
+    A floor instead of 0 would be a weight that grows over many keys: at large scales it alone can
+    exceed a threshold.
+    """
+    scale = _ONE if y > _LOWEST_POWER else _ZERO
     y = y if y > _LOWEST_POWER else _LOWEST_POWER
     shifted = np.float32(y + _MAGIC)
     f = y - (shifted - _MAGIC)
     p = _P0 + f * (_P1 + f * (_P2 + f * (_P3 + f * (_P4 + f * _P5))))
-    return p * np.int32(shifted.view(np.int32) << np.int32(23)).view(np.float32)
+    return scale * p * np.int32(shifted.view(np.int32) << np.int32(23)).view(np.float32)
 
 
 @njit(cache=True, nogil=True, fastmath=_STRICT, error_model="numpy")

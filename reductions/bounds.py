@@ -2,8 +2,9 @@
 
 h(p) = -p log2 p - (1-p) log2(1-p), bits throughout; N counts secret bits, m message bits.
 
-1. Fano's line (Theorem 5 / 23; the finite form is theory A1). X uniform on {0,1}^N, public coins P
-   independent of X, bit i guessed from (M, P) with error eps_i, mean eps <= 1/2:
+1. Fano's line (Theorem 5 / 23; the finite form is docs/theory.md, Theorem A). X uniform on
+   {0,1}^N, public coins P independent of X, bit i guessed from (M, P) with error eps_i, mean
+   eps <= 1/2:
    H(M|P) >= I(X;M|P) >= sum_i I(X_i;M|P) >= sum_i (1 - h(eps_i)) >= N (1 - h(eps)), by the chain
    rule with independent X_i, Fano's inequality for a bit, and concavity of h.
 2. No hypercompression (ours): Pr[at most k of N bits wrong] <= 2^m V(N,k) / 2^N for at most 2^m

@@ -1,8 +1,9 @@
 """The limit at a size, in one piece: what `kvbarrier bound` prints.
 
 Any algorithm that answers every index with error at most eta (or gamma), each bit with probability
-at least ``success``, carries N (1 - h(1 - success)) bits (Fano, Theorem 5/23; theory A1), N = n d_v
-secret bits, on the stream of the Index reduction at a scale where Bob's margin condition holds.
+at least ``success``, carries N (1 - h(1 - success)) bits, N = n d_v secret bits, on the stream of
+the Index reduction at a scale where Bob's margin condition holds (Fano, Theorem 5/23; in this
+finite form docs/theory.md, Theorem A).
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ import numpy as np
 from ..errors import BadInput
 from . import keys as key_sets
 from .bounds import compression_ratio_limit, index_bound_bits
-from .index import IndexReduction, closed_scale, paper_scale
-from .interference import coherence, max_deviation
+from .index import IndexReduction, paper_scale
+from .interference import coherence, max_deviation, separable_gap
 from .keys.base import KeySet
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A bound with everything it rests on. Sizes are in tokens and bits, scores in nats."""
+    """A bound with everything it rests on. Sizes are in tokens and bits, scores in nats.
+
+    ``logit_range``: C max|k_i|^2, the largest score above that of Bob's own token, which is 0;
+    scores reach down to minus this.
+    """
 
     reduction: str
     keys: str
@@ -78,7 +83,7 @@ def index_limit(
     key_set = key_sets.make(keys, n, d, keys_seed)
     reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)
     bound = index_bound_bits(reduction.secret_bits, success)
-    mu = coherence(key_set)
+    norms2 = np.square(key_set.rows, dtype=np.float64).sum(axis=1)
     return Limit(
         reduction="index",
         keys=keys,
@@ -88,11 +93,12 @@ def index_limit(
         values=values,
         eta=eta,
         gamma=gamma,
-        coherence=mu,
+        coherence=coherence(key_set),
         scale=reduction.scale,
-        logit_range=reduction.scale
-        * float(np.max(np.sum(key_set.rows.astype(np.float64) ** 2, axis=1))),
-        closed_scale=closed_scale(key_set.n, mu, eta, values=values, gamma=gamma),
+        logit_range=reduction.scale * float(norms2.max()),
+        closed_scale=reduction.condition.closed_scale(
+            key_set.n, separable_gap(key_set), float(norms2.min())
+        ),
         paper_scale=_paper(key_set, values, eta),
         success=success,
         bits_per_number=1.0,

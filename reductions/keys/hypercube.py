@@ -1,7 +1,7 @@
 """Address keys (ours): k_l = the bits of l as +-1, on d_a = max(1, ceil(log2 n)) coordinates.
 
-Unit norm, zero padded from d_a to d. They exist for every n <= 2^d, so they carry Theorem 1's
-d min{n, e^d} to its end, at the price of a larger query norm.
+Unit norm, zero padded from d_a to d. They exist for every n <= 2^d = e^{0.69 d}:
+exponentially many, as in Corollary 9 (n' = e^{Theta(d)}), at the price of a larger query norm.
 
 The full family n = 2^{d_a}: exactly binom(d_a, w) keys differ from a given one in w places, and
 then <k_l,k_i> = 1 - 2w/d_a, so with c = C/d_a the binomial theorem gives
