@@ -58,11 +58,11 @@ def _limits(axes: Axes) -> None:
         [float(code.distortion) for code in best],
         "*",
         color=INK,
-        ms=11,
+        ms=15,
         ls="none",
         mfc="white",
         label="Hamming(7,4), Golay(23,12)",
-        zorder=4,
+        zorder=2,
     )
     axes.text(0.052, 0.035, "impossible\n(information theory)", color="#a33b20", fontsize=9)
 

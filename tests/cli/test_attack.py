@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import textwrap
@@ -148,7 +149,50 @@ def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> Non
     (tmp_path / "mine.py").write_text(textwrap.dedent(source.format(keep=16)))
     worse = kvbarrier(*play, "--baseline", "base.csv")
     assert worse.code == 1
+    assert kvbarrier(*play, "--resume", "worse.csv").code == 0
+    (tmp_path / "mine.py").write_text(textwrap.dedent(source.format(keep=32)))
+    # Back again the errors fall, which is no failure; the message grows, which is one.
+    back = kvbarrier(*play, "--baseline", "worse.csv")
+    assert back.code == 1
+    assert "every message had one length" in back.err
+    assert "bit error" not in back.err.split("gate failed")[1]
     assert "gate failed: baseline base.csv: mine.py:Mine" in worse.err
+
+
+@pytest.mark.parametrize("isolation", ["inline", "process"])
+def test_a_batch_algorithm_may_refuse_its_budget_when_it_compresses(
+    kvbarrier, tmp_path, isolation: str
+) -> None:
+    (tmp_path / "batch.py").write_text(
+        textwrap.dedent("""
+            from kvbarrier import BudgetTooSmall
+
+            def compress(Q, K, V, budget_bits, seed):
+                need = 16 * (K.size + V.size)
+                if need > budget_bits:
+                    raise BudgetTooSmall("batch", budget_bits, need)
+                return K.astype("float16"), V.astype("float16")
+        """)
+    )
+    game = ("--n", "128", "--d", "16", "--keys", "hypercube", "--messages", "4")
+    said = kvbarrier(
+        "attack", "batch.py", *game, "--budget", "1/2,1", "--isolation", isolation, "--json"
+    )
+    document = json.loads(said.out)
+    assert said.code == 0
+    assert [point["budget"] for point in document["points"]] == [1.0]
+    assert [gap["minimum_bits"] for gap in document["gaps"]] == [16 * 2 * 128 * 16]
+
+
+def test_a_file_that_names_our_class_is_not_ours(kvbarrier, tmp_path) -> None:
+    (tmp_path / "half.py").write_text("from kvbarrier.compressors.exact import Exact\n")
+    play = ("attack", "half.py:Exact", *SMALL, "--budget", "1", "--messages", "4")
+    assert kvbarrier(*play, "--resume", "half.csv").code == 0
+    with open("half.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    assert row["isolation"] != "inline"
+    # A fresh key, 32 bytes in hex: the committed one is in every plug-in's reach.
+    assert len(row["key"]) == 64
 
 
 BAD = [

@@ -67,3 +67,17 @@ def test_a_bad_gate_is_one_sentence(text: str, sentence: str) -> None:
 def test_a_gate_that_matches_no_point_is_bad_input() -> None:
     with pytest.raises(BadInput, match="no point matches"):
         parse_gate("bit_error<=0.1 @ budget=1/8").judge(POINTS)
+
+
+def test_a_gap_fails_the_gate_that_selects_it() -> None:
+    gap = {"budget": 0.125, "params": {}, "sentence": "cannot live in 10 bits"}
+    failures = parse_gate("bit_error<=0.4 @ budget=1/8").judge(POINTS, [gap])
+    assert failures == ["bit_error<=0.4 @ budget=1/8: cannot live in 10 bits"]
+    assert parse_gate("bit_error<=0.3").judge(POINTS, [gap]) == []
+
+
+def test_a_gate_on_a_setting_that_is_not_played_is_refused_before_play() -> None:
+    settings = [{"budget": 0.5, "params": {}}]
+    parse_gate("bit_error<=0.1 @ budget=1/2").check(settings)
+    with pytest.raises(BadInput, match="no point matches"):
+        parse_gate("bit_error<=0.1 @ budget=1/4").check(settings)
