@@ -125,6 +125,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
         name = error.filename or "a file"
         _complain(f"{name}: {error.strerror or error}; name another path or make room there.", None)
         sys.exit(2)
+    except MemoryError as error:
+        _complain(f"this size does not fit the memory ({error}): take a smaller --n or --d.", None)
+        sys.exit(2)
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise

@@ -217,11 +217,13 @@ def _against(baseline: Path, plan: Attack, workers: int | None) -> dict[str, Any
 def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     import json
 
+    from ..experiments.report import series_label
     from ..figures import error_vs_memory
 
     (out / "verdict.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     if report.points:
-        error_vs_memory.draw(report.points, out / "plot.png")
+        labelled = [point | {"series": series_label(point)} for point in report.points]
+        error_vs_memory.draw(labelled, out / "plot.png")
     say(f"wrote {out / 'results.csv'}, verdict.json and plot.png")
 
 
@@ -240,7 +242,8 @@ def _print(report: Report) -> None:
             f"{label}: Index game, {first['keys']} keys, n = {first['n']}, d = {first['d']}, "
             f"C = {first['scale']:.3f}, {first['isolation']}", columns, rows,
             caption="M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. "
-                    "floor: no algorithm at this M/N has a smaller error.",
+                    "floor: no algorithm at this M/N has a smaller error. "
+            "age: the bucket with the highest error, 0 the oldest of 16.",
         )  # fmt: skip
     _print_notes(report)
 

@@ -40,7 +40,7 @@ def print_table(
         table.add_row(*row)
     # A pipe has no width of its own: give it room, or the folded table is unreadable.
     width = None if sys.stderr.isatty() else 140
-    Console(stderr=True, width=width, highlight=False, markup=False).print(table)
+    Console(stderr=True, width=width, highlight=False, markup=False, emoji=False).print(table)
 
 
 def _is_number(text: str) -> bool:

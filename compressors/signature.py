@@ -19,6 +19,19 @@ class Signature:
     required: tuple[str, ...]
     anything: bool
 
+    @staticmethod
+    def leading(function: Callable[..., Any], count: int) -> list[str]:
+        """The names of the first parameters by position; ``*args`` stands for any number."""
+        try:
+            found = list(inspect.signature(function).parameters.values())
+        except (TypeError, ValueError):
+            return ["*args"] * count
+        by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        names = [p.name for p in found if p.kind in by_position][:count]
+        if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in found):
+            names += ["*args"] * (count - len(names))
+        return names
+
     @classmethod
     def of(cls, function: Callable[..., Any], skip: int = 0) -> Signature:
         """Read it; ``skip`` leading parameters are given by position."""

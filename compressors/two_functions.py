@@ -21,12 +21,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PluginFailure
+from ..errors import BadInput, PluginFailure
 from .contract import Compressor, Float32, Shape, stack_outputs
 from .plain import pack_plain, unpack_plain
 from .signature import Signature
 
 Array = NDArray[Any]
+
+
+def _check_order(compress: Callable[..., Any]) -> None:
+    """Raise BadInput if Q, K, V, which come by position, would land in other arguments."""
+    first = Signature.leading(compress, 3)
+    others = {"budget_bits", "seed", "shape", "public"} & set(first)
+    moved = {"q": 0, "k": 1, "v": 2}
+    misplaced = [n for at, n in enumerate(first) if moved.get(n.lower(), at) != at]
+    if others or misplaced or len(first) < 3:
+        raise BadInput(
+            f"compress takes ({', '.join(first)}) first, but Q, K, V come by position, all three: "
+            "write compress(Q, K, V, budget_bits, seed)."
+        )
 
 
 class TwoFunctions(Compressor):
@@ -61,6 +74,7 @@ class TwoFunctions(Compressor):
             "public": self.public,
             **params,
         }
+        _check_order(compress)
         self._compress, self._attend = compress, attend
         self._compress_with = Signature.of(compress, skip=3).pick(offered)
         answering = Signature((), (), False) if attend is None else Signature.of(attend, skip=2)

@@ -210,7 +210,10 @@ def keeps_budgets(subject: Subject) -> Found:
 
 def score_scale(subject: Subject) -> Found:
     """Two tokens with scores L and 0 and values 1 and 0: the answer is sigmoid(scale L)."""
-    shape = Shape(tokens=2, d_k=16, d_v=16)
+    if subject.target.knows_keys:
+        return  # it answers for the public keys, whatever was appended
+    # Room for many more tokens: a cache that keeps its budget must hold these two.
+    shape = Shape(tokens=64, d_k=16, d_v=16)
     scales = []
     for length in (2.0, 4.0):
         compressor = subject.build(shape)

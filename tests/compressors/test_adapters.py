@@ -286,3 +286,21 @@ def test_functions_are_told_what_is_wrong() -> None:
     late.append(Q[0], K[0], V[0])
     with pytest.raises(PluginFailure, match="1 tokens came after compress"):
         late.save()
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [
+        lambda K, V, budget_bits: (K, V),
+        lambda Q, V, K: (K, V),
+        lambda Q, K: (K, K),
+        lambda K, V, seed: (K, V),
+    ],
+)
+def test_compress_takes_q_k_v_by_position(compress):
+    from kvbarrier.compressors.contract import Shape
+    from kvbarrier.compressors.two_functions import TwoFunctions
+    from kvbarrier.errors import BadInput
+
+    with pytest.raises(BadInput, match="Q, K, V come by position"):
+        TwoFunctions(compress, None, Shape(16, 4, 4))

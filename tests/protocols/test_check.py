@@ -138,3 +138,13 @@ def test_every_kind_can_be_raised_and_is_documented() -> None:
         assert kind.raised_if.endswith("."), code
         assert kind.why.endswith("."), code
     assert table() in DOCS.read_text()
+
+
+def test_a_hidden_scale_is_found_in_a_cache_that_keeps_its_budget(tmp_path):
+    from kvbarrier.compressors.template import template_text
+
+    text = template_text()
+    assert "(K @ q)" in text
+    (tmp_path / "scaled.py").write_text(text.replace("(K @ q)", "(K @ q) / np.sqrt(len(q))"))
+    report = check(str(tmp_path / "scaled.py"))
+    assert "scaled-scores" in {one.code for one in report.findings}
