@@ -9,6 +9,7 @@ whose key is not public, Bob's, is one more row.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -77,17 +78,17 @@ class KeyedControl(Compressor):
 
     # -- what a subclass says ---------------------------------------------------------------------
 
+    @abstractmethod
     def size_bytes(self) -> int:
         """The length of every message, from public things."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, bits: Bits) -> Bits:
         """The message's bytes, uint8[size_bytes], of the secret bits, uint8[n d_v] in {0, 1}."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, message: Bits) -> Bits:
         """The bits that a message stands for, uint8[n d_v]."""
-        raise NotImplementedError
 
     # -- the contract -----------------------------------------------------------------------------
 
