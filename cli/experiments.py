@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from . import options
-from .listing import _experiments
+from .listing import _experiments, text
 from .render import print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, "experiments": rows})
         return
-    print_table("experiments", list(rows[0]), [list(row.values()) for row in rows])
+    print_table("experiments", list(rows[0]), [[text(v) for v in row.values()] for row in rows])
 
 
 @command.command()
@@ -97,16 +97,17 @@ def run(
             say(f"  {picture}")
             judged += [(claim, claim.check(folder)) for claim in experiment.claims]
     rows = [
-        {"claim": claim.name, "statement": claim.statement, "source": claim.source,
-         "verdict": judgement.verdict, "evidence": judgement.evidence}
+        {"claim": claim.name, "about": claim.about, "statement": claim.statement,
+         "source": claim.source, "verdict": judgement.verdict, "evidence": judgement.evidence,
+         "data": " ".join(claim.data)}
         for claim, judgement in judged
     ]  # fmt: skip
     _write_claims(folder / CLAIMS, rows)
     if as_json:
         print_json({"schema": 1, "folder": str(folder), "claims": rows})
     else:
-        print_table("claims", ["claim", "statement", "source", "verdict", "evidence"],
-                    [list(row.values()) for row in rows])  # fmt: skip
+        columns = ["claim", "statement", "source", "verdict", "evidence"]
+        print_table("claims", columns, [[row[name] for name in columns] for row in rows])
     return 1 if any(row["verdict"] == "fails" for row in rows) else 0
 
 

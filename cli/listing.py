@@ -21,12 +21,15 @@ def command(kind: str, as_json: bool) -> None:
         print_json({"schema": 1, kind: rows})
         return
     columns = list(rows[0])
-    print_table(kind, columns, [[_text(row[name]) for name in columns] for row in rows])
+    print_table(kind, columns, [[text(row[name]) for name in columns] for row in rows])
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A plain value as a table shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(value)
     return "-" if value is None else str(value)
 
 
@@ -59,8 +62,10 @@ def _experiments() -> list[dict[str, Any]]:
         {
             "experiment": name,
             "claim": claim.name,
+            "about": claim.about,
             "statement": claim.statement,
             "source": claim.source,
+            "data": list(claim.data),
         }
         for name in NAMES
         for claim in get(name).claims

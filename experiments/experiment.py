@@ -1,23 +1,27 @@
 """What an experiment is: a run that fills a folder with tables, and claims that the tables decide.
 
-One claim a check. A claim says where its statement comes from: ``paper``, ``reconstructed`` (the
-paper's formula rebuilt from its prose) or ``ours``.
+One claim a check. A claim says what it is about (a numbered statement of the paper, or an
+observation of ours), which tables decide it, and where its statement comes from: ``paper``,
+``reconstructed`` (the paper's formula rebuilt from its prose) or ``ours``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from ..errors import BadInput
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Verdict = Literal["holds", "fails", "undecided"]
 Scale = Literal["quick", "full"]
+Source = Literal["paper", "reconstructed", "ours"]
 Progress = Callable[[str, int, int], None]
 
 
@@ -31,11 +35,22 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that a run can refute; ``check`` reads the experiment's folder of tables."""
+    """A statement that a run can refute.
+
+    Attributes:
+        name: ``topic.word``, in the table of claims.
+        about: the numbered statement of the paper that it tests, or "observation" for ours.
+        statement: one sentence that a reader of the table understands.
+        source: ``paper``, ``reconstructed`` or ``ours``.
+        data: the tables that decide it, by file name.
+        check: reads the experiment's folder, and only those tables.
+    """
 
     name: str
+    about: str
     statement: str
-    source: Literal["paper", "reconstructed", "ours"]
+    source: Source
+    data: tuple[str, ...]
     check: Callable[[Path], Judgement]
 
 
@@ -51,12 +66,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment. ``run`` is idempotent: a second run of a finished one does nothing."""
+    """One experiment. ``run`` is idempotent: a second run of a finished one does nothing.
+
+    ``minutes`` is what a run was measured to take on two cores, by scale: printed before it starts.
+    """
 
     name: str
     title: str
     run: Callable[[Run], None]
     claims: tuple[Claim, ...]
+    minutes: Mapping[Scale, float] = field(default_factory=dict)
 
 
 def judge(holds: bool, evidence: str, *, decided: bool = True) -> Judgement:
@@ -79,7 +98,10 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read one of an experiment's CSV tables."""
+    """Read one of an experiment's CSV tables; BadInput where it is missing."""
     import pandas as pd
 
-    return pd.read_csv(folder / name)
+    try:
+        return pd.read_csv(folder / name)
+    except FileNotFoundError:
+        raise BadInput(f"There is no table {folder / name}: run the experiment first.") from None

@@ -24,6 +24,13 @@ Point = Mapping[str, Any]
 LEFT_EDGE = 0.04
 
 
+def picture(folder: Path, path: Path) -> None:
+    """Draw the experiment's tables in ``folder`` as a PNG."""
+    from ..experiments.error_vs_memory import points
+
+    draw(points(folder), path)
+
+
 def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> None:
     """Draw points in the form of ``attack --json`` into a PNG at ``path``.
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..experiments.experiment import read_table
+from ..experiments.scaling import TABLE
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 AXES = {"n": "number of data tokens n", "d": "dimension d"}
+
+
+def picture(folder: Path, path: Path) -> None:
+    """Draw the experiment's tables in ``folder`` as a PNG."""
+    draw(read_table(folder, TABLE), path)
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:

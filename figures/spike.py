@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..experiments.experiment import read_table
+from ..experiments.spike import TABLE
 from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 ZERO, ONE = COLOURS[1], COLOURS[0]
+
+
+def picture(folder: Path, path: Path) -> None:
+    """Draw the experiment's tables in ``folder`` as a PNG."""
+    draw(read_table(folder, TABLE), path)
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,9 @@ from kvbarrier.experiments.rows import BatchRow
 from kvbarrier.protocols.coins import COMMITTED_KEYS
 from kvbarrier.protocols.index_game import BatchRecord, MessageRecord
 from kvbarrier.protocols.instance import Cell, Instance
+
+# Tests are no package; the breaks of the claims are one module an experiment.
+sys.path.append(str(Path(__file__).parent))
 
 SOURCE = "feedc0de"
 
