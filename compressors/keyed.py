@@ -2,9 +2,14 @@
 
 They read ``public["keys"]`` (float32[n, d_k], row l the key of token l) and ``public["values"]``
 (``"01"`` or ``"pm1"``, the two values a bit stands for), keep bits only, and attend exactly over
-the public keys with the values that the bits stand for. A token is recognised by its key, so no
-counter is kept: whatever the order and wherever the stream is cut, the state is the bits. A token
-whose key is not public, Bob's, is one more row.
+the public keys with the values that the bits stand for. Where not every token is secret,
+``public["secret_tokens"]`` says which are and ``public["known_values"]`` has the others' values. A
+token is recognised by its key, so no counter is kept: whatever the order and wherever the stream is
+cut, the state is the bits. A token whose key is not public, Bob's, is one more row.
+
+The rule is ``public["attention"]``: softmax, or the tensor attention of two key and two value
+caches. On the unmasked window's hard stream the tokens outside are all zero, so softmax over
+everything is that rule.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -59,7 +65,8 @@ class KeyedControl(Compressor):
         low, high = (0.0, 1.0) if self.public["values"] == "01" else (-1.0, 1.0)
         self.alphabet = np.array([low, high], dtype=np.float32)
         self.middle = (low + high) / 2
-        self.bits: Bits = np.zeros((shape.tokens, shape.d_v), dtype=np.uint8)
+        self.secret = np.asarray(self.public.get("secret_tokens", np.arange(shape.tokens)))
+        self.bits: Bits = np.zeros((len(self.secret), shape.d_v), dtype=np.uint8)
         self.extra_K: Float32 = np.empty((0, shape.d_k), dtype=np.float32)
         self.extra_V: Float32 = np.empty((0, shape.d_v), dtype=np.float32)
         self.message_bytes = self.size_bytes()
@@ -73,8 +80,9 @@ class KeyedControl(Compressor):
 
     @cached_property
     def rows(self) -> dict[bytes, int]:
-        """The row of each public key, by its bytes."""
-        return {key.tobytes(): row for row, key in enumerate(self.keys)}
+        """The row of ``bits`` of each public key, by its bytes; -1 where nothing is secret."""
+        rows = dict.fromkeys((key.tobytes() for key in self.keys), -1)
+        return rows | {self.keys[token].tobytes(): row for row, token in enumerate(self.secret)}
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -98,16 +106,17 @@ class KeyedControl(Compressor):
         if row is None:
             self.extra_K = np.vstack([self.extra_K, k])
             self.extra_V = np.vstack([self.extra_V, v])
-        else:
+        elif row >= 0:
             self.bits[row] = np.asarray(v) > self.middle
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """The same for many tokens, in one step where all their keys are public."""
-        rows = [self.rows.get(key.tobytes(), -1) for key in np.asarray(K, dtype=np.float32)]
-        if -1 in rows:
+        found = [self.rows.get(key.tobytes()) for key in np.asarray(K, dtype=np.float32)]
+        if None in found:
             super().extend(Q, K, V)
-        else:
-            self.bits[rows] = np.asarray(V) > self.middle
+            return
+        rows = np.array(found, dtype=np.int64)
+        self.bits[rows[rows >= 0]] = np.asarray(V)[rows >= 0] > self.middle
 
     def save(self) -> bytes:
         """The bits, encoded.
@@ -140,7 +149,11 @@ class KeyedControl(Compressor):
         """The value rows that the message would stand for: float32[n, d_v]."""
         known = self.decode(self.encode(self.bits.reshape(-1)))
         values: Float32 = self.alphabet[known].reshape(self.bits.shape)
-        return values
+        if "known_values" not in self.public:
+            return values
+        whole: Float32 = np.array(self.public["known_values"], dtype=np.float32)
+        whole[self.secret] = values
+        return whole
 
     def _stored(self) -> tuple[Float32, Float32]:
         if not len(self.extra_K):
@@ -149,16 +162,30 @@ class KeyedControl(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """Exact attention over all public keys, whether their tokens came or not, and the rest."""
-        from ..reductions.attention import attention
-
-        return np.asarray(attention(q, *self._stored()), dtype=np.float32)
+        answer: Float32 = self._rule().block_outputs(np.asarray(q)[None], *self._stored())[0]
+        return answer
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """One kernel call over the stored rows."""
-        from ..reductions.attention import next_outputs
-
-        outputs: Float32 = next_outputs(Q, K, V, *self._stored())
+        outputs: Float32 = self._rule().next_outputs(Q, K, V, *self._stored())
         return outputs
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block beside the stored rows, then every q: float32[m, d_v]."""
+        stored_K, stored_V = self._stored()
+        outputs: Float32 = self._rule().block_outputs(
+            Q, np.vstack([stored_K, K]), np.vstack([stored_V, V])
+        )
+        return outputs
+
+    def _rule(self) -> ModuleType:
+        from ..reductions import attention
+
+        if self.public.get("attention") == "tensor":
+            from ..reductions import tensor_attention
+
+            return tensor_attention
+        return attention
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32

@@ -87,7 +87,7 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
         streaming=record.streaming,
         wrong_by_age=tuple(tuple(map(int, r.wrong_by_age)) for r in records),
         asked_by_age=tuple(tuple(map(int, r.asked_by_age)) for r in records),
-        secret=cell.instance.n * cell.instance.d,
+        secret=cell.instance.secret_rows * cell.instance.row_bits,
         charged=tuple(int(r.charged_bits) for r in records),
         payload=tuple(int(r.payload_bytes) for r in records),
         failed=tuple(r.failed for r in records),

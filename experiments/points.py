@@ -48,8 +48,8 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     instance = cell_of(rows[0].spec_dict).instance
     return judge_point(
         messages_of(rows),
-        n=instance.n,
-        row_bits=rows[0].secret // instance.n,
+        n=instance.secret_rows,
+        row_bits=rows[0].secret // instance.secret_rows,
         cache_bits=instance.shape.cache_bits_16,
         level=level,
     )

@@ -225,7 +225,8 @@ def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
     queries = tuple(order["queries"])
-    return {"answer": answer(compressor, order["message"], queries, order["thresholds"])}
+    message, thresholds, block = order["message"], order["thresholds"], order["block"]
+    return {"answer": answer(compressor, message, queries, thresholds, block)}
 
 
 _TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {

@@ -155,15 +155,16 @@ class _Game:
         self._asked: dict[int, NDArray[np.int64]] = {}
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
-        n, d = self._instance.n, self._instance.d
-        return coins.secret_bits(self._key, self._id, number, n * d).reshape(n, d)
+        shape = self._reduction.rows, self._reduction.width
+        bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
+        return bits.reshape(shape)
 
     def alice(self, alice: Seat, facts: Facts, number: int) -> _Sent | str:
         """Have Alice write one message, in two halves where the stream is cut; a str is a fault."""
         seed = coins.public_seed(self._key, self._id, number)
         cut = None
         if facts.streaming:
-            cut = coins.cut_point(self._key, self._id, number, self._instance.n)
+            cut = coins.cut_point(self._key, self._id, number, self._reduction.tokens)
         parts = [slice(None)] if cut is None else [slice(None, cut), slice(cut, None)]
         message, payload, charged = None, 0, 0
         try:
@@ -202,28 +203,33 @@ class _Game:
         )
 
     def _answer(self, bob: Seat, facts: Facts, number: int, s: _Sent) -> NDArray[np.uint8] | str:
-        """Return Bob's bits for the rows that he is asked for, uint8[rows, d]; a str is a fault."""
+        """Return Bob's bits for the rows asked, uint8[rows, width]; a str is a fault."""
         rows = self._rows(number)
         q, k, v = self._reduction.queries(rows)
-        thresholds = self._reduction.thresholds(rows) if facts.batched else None
+        block = self._reduction.block
+        # The last block is as long as the others: its last question is asked again.
+        padded = np.minimum(np.arange(-(-len(rows) // block) * block), len(rows) - 1)
+        # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
+        plain = facts.batched and self._instance.reduction == "index"
+        thresholds = self._reduction.thresholds(rows) if plain else None
         try:
             bob.begin(coins.public_seed(self._key, self._id, number))
-            said = bob.answer(s.message, (q, k, v), thresholds)
+            said = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
         except PlayerFault as fault:
             return str(fault)
         if thresholds is None:
-            said = self._reduction.decode(said, rows)
+            said = self._reduction.decode(said[: len(rows)], rows)
         return np.asarray(said, dtype=np.uint8)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
-            n, asked = self._instance.n, self._instance.rows
+            n, asked = self._reduction.rows, self._instance.rows
             self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
         return self._asked[number]
 
     def _record(self, number: int, s: _Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         rows = self._rows(number)
-        n, d = self._instance.n, self._instance.d
+        n, d = self._reduction.rows, self._reduction.width
         bits = a
         if isinstance(bits, str):
             guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)

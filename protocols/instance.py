@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -23,9 +23,9 @@ from ..errors import BadInput, did_you_mean
 from .coins import AGE_BUCKETS
 
 if TYPE_CHECKING:
-    from ..reductions.index import IndexReduction
+    from ..reductions.reduction import Reduction
 
-REDUCTIONS = ("index",)
+REDUCTIONS = ("index", "sliding-window", "tensor", "visual")
 VALUES = ("01", "pm1")
 SCALES = ("tight", "closed", "paper")
 MAX_BUDGET = 2
@@ -46,14 +46,16 @@ class Instance:
     """A family of hard streams: n data tokens in dimension d, keys, values and the error allowed.
 
     Attributes:
-        n, d: data tokens; d_k = d_v = d.
+        n, d: data tokens and dimension; d_k = d_v = d (2 d for "tensor").
         keys, keys_seed: the public key set (``reductions.keys.make``).
         values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
         eta, gamma: relative or additive error allowed; exactly one is not None.
         scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
         rows: how many rows Bob is asked for, dealt evenly to the 16 age buckets (at least one
-            each, and 16 | n); None asks all n.
-        reduction: ``"index"`` (Theorems 6 and 8).
+            each, and 16 must divide the number of rows); None asks for all.
+        reduction: ``"index"`` (Theorems 6 and 8), ``"sliding-window"`` (Theorem 17), ``"tensor"``
+            or ``"visual"`` (the follow-ups).
+        window: W of the sliding window, Bob's token included; None for the other reductions.
     """
 
     n: int
@@ -66,6 +68,7 @@ class Instance:
     scale: str | float = "tight"
     rows: int | None = None
     reduction: str = "index"
+    window: int | None = None
 
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
@@ -76,30 +79,36 @@ class Instance:
             raise BadInput(f"Values are '01' or 'pm1', not {self.values!r}.{hint}")
         if (self.eta is None) == (self.gamma is None):
             raise BadInput("Give exactly one of eta (relative error) and gamma (additive error).")
-        if self.rows is not None:
-            self._check_rows()
         if isinstance(self.scale, str) and self.scale not in SCALES:
             hint = did_you_mean(self.scale, SCALES)
             raise BadInput(f"There is no scale {self.scale!r}.{hint}")
+        if (self.window is None) == (self.reduction == "sliding-window"):
+            raise BadInput(
+                "The sliding-window reduction, and no other, has a window: give --window with "
+                "--reduction sliding-window."
+            )
         # 3 and 3.0, a NumPy integer and an int, are one instance and must have one id.
-        for name in ("n", "d", "keys_seed", "rows"):
+        for name in ("n", "d", "keys_seed", "rows", "window"):
             self._settle(name, int)
         for name in ("eta", "gamma"):
             self._settle(name, float)
         if not isinstance(self.scale, str):
             self._settle("scale", float)
+        if self.rows is not None:
+            self._check_rows()
 
     def _check_rows(self) -> None:
         # Rows are dealt evenly to the age buckets: equal buckets make every row as likely as any
         # other, and one row in each lets the ledger speak of all of them.
-        if self.n % AGE_BUCKETS:
+        secret = self.secret_rows
+        if secret % AGE_BUCKETS:
             raise BadInput(
-                f"Sampled rows need age buckets of one size: give n as a multiple of "
-                f"{AGE_BUCKETS}, not {self.n}."
+                f"Sampled rows need age buckets of one size: the number of secret rows must be a "
+                f"multiple of {AGE_BUCKETS}, not {secret}; choose another n."
             )
-        if not AGE_BUCKETS <= self.rows <= self.n:  # type: ignore[operator]
+        if not AGE_BUCKETS <= self.rows <= secret:  # type: ignore[operator]
             raise BadInput(
-                f"{self.rows} rows of {self.n} cannot be asked: give {AGE_BUCKETS} to {self.n}."
+                f"{self.rows} rows of {secret} cannot be asked: give {AGE_BUCKETS} to {secret}."
             )
 
     def _settle(self, name: str, kind: type) -> None:
@@ -109,19 +118,36 @@ class Instance:
 
     @property
     def shape(self) -> Shape:
-        """The public shape of the stream; Bob appends one token more."""
-        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1)
+        """The public shape of the stream, and how many tokens Bob appends to it."""
+        if self.reduction == "index":
+            return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1)
+        built = self.build()
+        return Shape(tokens=built.tokens, d_k=built.d_k, d_v=built.d_v, extra=built.extra)
+
+    @property
+    def secret_rows(self) -> int:
+        """Rows of the secret, in order of age; each is asked for by one query."""
+        return self.n if self.reduction == "index" else self.build().rows
+
+    @property
+    def row_bits(self) -> int:
+        """Bits in a row of the secret."""
+        return self.d if self.reduction == "index" else self.build().width
 
     def spec(self) -> dict[str, Any]:
-        """Return everything that makes the streams, as plain JSON data with sorted names."""
-        return {name: getattr(self, name) for name in sorted(self.__dataclass_fields__)}
+        """Return everything that makes the streams, as plain JSON data with sorted names.
+
+        What a reduction does not have is left out, so that ids outlive the fields added for others.
+        """
+        names = sorted(self.__dataclass_fields__)
+        return {n: getattr(self, n) for n in names if n != "window" or self.window is not None}
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits; secrets derive from it."""
         return digest(self.spec())
 
-    def build(self) -> IndexReduction:
+    def build(self) -> Reduction:
         """Return the reduction itself; equal instances share one object.
 
         Raises:
@@ -131,19 +157,74 @@ class Instance:
 
 
 @lru_cache(maxsize=16)
-def _built(instance: Instance) -> IndexReduction:
+def _built(instance: Instance) -> Reduction:
+    return _BUILDERS[instance.reduction](instance)
+
+
+def _index(instance: Instance) -> Reduction:
     from ..reductions import keys
     from ..reductions.index import IndexReduction
 
-    key_set = keys.make(instance.keys, instance.n, instance.d, instance.keys_seed)
     return IndexReduction.build(
-        key_set,
+        keys.make(instance.keys, instance.n, instance.d, instance.keys_seed),
         instance.d,
         values=instance.values,
         eta=instance.eta,
         gamma=instance.gamma,
         scale=instance.scale,
     )
+
+
+def _relative(instance: Instance) -> float:
+    """Eta, for the reductions whose margins are proved for values {0,1} and a relative error."""
+    if instance.eta is None or instance.values != "01":
+        raise BadInput(
+            f"The {instance.reduction} reduction's hypothesis is a (1 +- eta)-approximation of "
+            "values in {0,1}: give eta and values 01."
+        )
+    return instance.eta
+
+
+def _sliding_window(instance: Instance) -> Reduction:
+    from ..reductions.sliding_window import SlidingWindowReduction
+
+    return SlidingWindowReduction.build(
+        n=instance.n,
+        d=instance.d,
+        window=instance.window,
+        keys_name=instance.keys,
+        keys_seed=instance.keys_seed,
+        eta=_relative(instance),
+        scale=instance.scale,
+    )
+
+
+def _tensor(instance: Instance) -> Reduction:
+    from ..reductions.tensor import TensorReduction
+
+    eta = _relative(instance)
+    return TensorReduction.build(n=instance.n, d=instance.d, eta=eta, scale=instance.scale)
+
+
+def _visual(instance: Instance) -> Reduction:
+    from ..reductions.visual import VisualReduction
+
+    return VisualReduction.build(
+        n=instance.n,
+        d=instance.d,
+        keys_name=instance.keys,
+        keys_seed=instance.keys_seed,
+        eta=_relative(instance),
+        scale=instance.scale,
+    )
+
+
+_BUILDERS: dict[str, Callable[[Instance], Reduction]] = {
+    "index": _index,
+    "sliding-window": _sliding_window,
+    "tensor": _tensor,
+    "visual": _visual,
+}
 
 
 def target_name(target: str) -> str:

@@ -144,12 +144,17 @@ def _payload(compressor: Any, message: bytes) -> int:
 
 
 def answer(
-    compressor: Any, message: bytes, queries: Triples, thresholds: Float32 | None
+    compressor: Any,
+    message: bytes,
+    queries: Triples,
+    thresholds: Float32 | None,
+    block: int = 1,
 ) -> NDArray[Any]:
     """Bob: restore the message and answer every query from its own copy of that state.
 
     With ``thresholds`` (float32[m], for built-ins that define ``next_bits``) returns bool[m, d_v],
-    otherwise the checked outputs, float32[m, d_v].
+    otherwise the checked outputs, float32[m, d_v]. With ``block`` = b > 1, b queries at a time
+    share a copy, to which all b tokens were appended first (b divides m).
 
     Raises:
         PlayerFault: the outputs have a wrong type or shape, or are not finite.
@@ -157,11 +162,16 @@ def answer(
     compressor.restore(message)
     if thresholds is not None:
         return np.asarray(compressor.next_bits(*queries, thresholds), dtype=bool)
-    return check_outputs(compressor.next_outputs(*queries), len(queries[0]), queries[2].shape[1])
+    m, d_v = len(queries[0]), queries[2].shape[1]
+    if block == 1:
+        return check_outputs(compressor.next_outputs(*queries), m, d_v)
+    blocks = [tuple(part[at : at + block] for part in queries) for at in range(0, m, block)]
+    said = [compressor.block_outputs(*part) for part in blocks]
+    return np.concatenate([check_outputs(one, block, d_v, "block_outputs") for one in said])
 
 
-def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
-    """Return outputs as float32[rows, d_v]; any floating type will do.
+def check_outputs(outputs: Any, rows: int, d_v: int, door: str = "next_outputs") -> Float32:
+    """Return outputs as float32[rows, d_v]; any floating type will do. ``door`` gave them.
 
     Raises:
         PlayerFault: naming the first thing wrong.
@@ -172,19 +182,19 @@ def check_outputs(outputs: Any, rows: int, d_v: int) -> Float32:
     except Exception as exc:
         kind = type(outputs).__name__
         raise PlayerFault(
-            f"next_outputs returned a {kind}, no array: it must be {wanted}."
+            f"{door} returned a {kind}, no array: it must be {wanted}."
         ) from exc
     if array.shape != (rows, d_v):
         shape = ", ".join(map(str, array.shape))
-        raise PlayerFault(f"next_outputs returned {array.dtype}[{shape}]: it must be {wanted}.")
+        raise PlayerFault(f"{door} returned {array.dtype}[{shape}]: it must be {wanted}.")
     if array.dtype.kind != "f":
-        raise PlayerFault(f"next_outputs returned {array.dtype} numbers: they must be {wanted}.")
+        raise PlayerFault(f"{door} returned {array.dtype} numbers: they must be {wanted}.")
     with np.errstate(over="ignore"):
         array = np.asarray(array, dtype=np.float32)
     finite = np.isfinite(array).all(axis=1)
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
-        raise PlayerFault(f"next_outputs returned NaN or infinity, first in row {row}.")
+        raise PlayerFault(f"{door} returned NaN or infinity, first in row {row}.")
     return array
 
 

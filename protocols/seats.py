@@ -51,7 +51,9 @@ class Seat(Protocol):
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """Alice's part, after ``begin``: return her message and its payload bytes."""
 
-    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+    def answer(
+        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+    ) -> NDArray[Any]:
         """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
 
     def leave(self) -> str | None:
@@ -91,9 +93,13 @@ class InlineSeat:
         """See :meth:`Seat.write`."""
         return self._try(lambda: players.write(self._compressor, triples, earlier))
 
-    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+    def answer(
+        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+    ) -> NDArray[Any]:
         """See :meth:`Seat.answer`."""
-        return self._try(lambda: players.answer(self._compressor, message, queries, thresholds))
+        return self._try(
+            lambda: players.answer(self._compressor, message, queries, thresholds, block)
+        )
 
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
@@ -160,9 +166,11 @@ class HostSeat:
         said = self._ask({"op": "write", "triples": triples, "earlier": earlier})
         return said["message"], said["payload"]
 
-    def answer(self, message: bytes, queries: Triples, thresholds: Float32 | None) -> NDArray[Any]:
+    def answer(
+        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+    ) -> NDArray[Any]:
         """See :meth:`Seat.answer`."""
-        order = {"message": message, "queries": queries, "thresholds": thresholds}
+        order = {"message": message, "queries": queries, "thresholds": thresholds, "block": block}
         answer = self._ask({"op": "answer", **order})["answer"]
         # Checked there already, but this came out of a process that is not ours.
         if thresholds is None:

@@ -89,10 +89,33 @@ class IndexReduction:
         _check_sizes(keys, d_v)
         return cls(keys, d_v, values, eta, gamma, choose_scale(keys, rule, scale))
 
+    block = 1
+    extra = 1
+
     @property
     def n(self) -> int:
         """Data tokens."""
         return self.keys.n
+
+    @property
+    def tokens(self) -> int:
+        """n, as :class:`~kvbarrier.reductions.reduction.Reduction` calls it."""
+        return self.keys.n
+
+    @property
+    def rows(self) -> int:
+        """n: every token's value is a row of the secret."""
+        return self.keys.n
+
+    @property
+    def width(self) -> int:
+        """d_v bits in a row."""
+        return self.d_v
+
+    @property
+    def d_k(self) -> int:
+        """The dimension of the keys."""
+        return self.keys.d
 
     @property
     def secret_bits(self) -> int:
