@@ -239,7 +239,8 @@ def _print(report: Report) -> None:
         first = points[0]
         rows = [_row(point, budget_text(point["budget"])) for point in points]
         print_table(
-            f"{label}: Index game, {first['keys']} keys, n = {first['n']}, d = {first['d']}, "
+            f"{label}: {first['reduction']} game, {first['keys']} keys, n = {first['n']}, "
+            f"d = {first['d']}, "
             f"C = {first['scale']:.3f}, {first['isolation']}", columns, rows,
             caption="M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. "
                     "floor: no algorithm at this M/N has a smaller error. "

@@ -85,6 +85,11 @@ def run(
     folder = out or Path("results") / scale
     if not resume:
         _forget(folder)
+    expected = sum(experiment.minutes.get(scale, 0.0) for experiment in chosen)
+    say(
+        f"{len(chosen)} experiments, about {expected:.0f} minutes on two cores; stopped, they go on "
+        f"where they were: the same command again, results in {folder}"
+    )
     judged: list[tuple[Claim, Judgement]] = []
     with (
         make_executor(workers or os.cpu_count() or 1, "inline", cluster) as executor,

@@ -8,6 +8,16 @@ import click
 
 from .render import print_json, print_table
 
+_REDUCTIONS = (
+    ("index", "Theorems 6 and 8, and an additive form: bits in the values",
+     "--eta | --gamma, --values 01 | pm1"),
+    ("sliding-window", "Theorem 17: bits in the values of an unmasked sliding window",
+     "--window, --eta"),
+    ("tensor", "tensor attention (2503.11108): bits in both value caches", "--eta; d = 64"),
+    ("visual", "visual autoregression (2503.14881): a whole map of questions at once", "--eta"),
+    ("indistinguishability", "Theorem 19: a non-adaptive algorithm's reads, not a memory", "--eta"),
+)  # fmt: skip
+
 KINDS = ("compressors", "reductions", "keys", "experiments")
 
 
@@ -41,11 +51,8 @@ def _compressors() -> list[dict[str, Any]]:
 
 def _reductions() -> list[dict[str, Any]]:
     return [
-        {
-            "name": "index",
-            "statement": "Theorems 6 and 8, and an additive form: bits in the values",
-            "options": "--eta | --gamma, --values 01 | pm1",
-        }
+        {"name": name, "statement": statement, "options": options}
+        for name, statement, options in _REDUCTIONS
     ]
 
 

@@ -65,6 +65,8 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
         click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
+        click.option("--window", type=int,
+                     help="W of the sliding-window reduction, Bob's token included."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -94,7 +96,7 @@ def instance(game: dict[str, Any]) -> Any:
     return Instance(
         n=game["n"], d=game["d"], keys=game["keys"], keys_seed=game["seed"], values=game["values"],
         eta=0.5 if eta is None and gamma is None else eta, gamma=gamma, scale=scale(game["scale"]),
-        rows=game["rows"], reduction=game["reduction"],
+        rows=game["rows"], reduction=game["reduction"], window=game["window"],
     )  # fmt: skip
 
 

@@ -239,4 +239,5 @@ EXPERIMENT = Experiment(
             _floats_decode,
         ),
     ),
+    minutes={"quick": 0.6, "full": 60},
 )

@@ -68,7 +68,7 @@ class Run:
 class Experiment:
     """One experiment. ``run`` is idempotent: a second run of a finished one does nothing.
 
-    ``minutes`` is what a run was measured to take on two cores, by scale: printed before it starts.
+    ``minutes`` is what a run is expected to take on two cores, by scale: said before it starts.
     """
 
     name: str

@@ -248,4 +248,5 @@ EXPERIMENT = Experiment(
             _above_the_limit,
         ),
     ),
+    minutes={"quick": 0.5, "full": 40},
 )

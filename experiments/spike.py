@@ -231,4 +231,5 @@ EXPERIMENT = Experiment(
             _order_of_scales,
         ),
     ),
+    minutes={"quick": 0.2, "full": 5},
 )

@@ -138,11 +138,11 @@ def _cache_bits_per_secret_bit(points: Sequence[Point]) -> float:
 
 
 def _title(points: Sequence[Point]) -> str:
-    games = {(p["keys"], p["n"], p["d"]) for p in points}
+    games = {(p["reduction"], p["keys"], p["n"], p["d"]) for p in points}
     if len(games) != 1:
         return "Bit error against memory"
-    keys, n, d = games.pop()
-    return f"Bit error against memory: Index game, {keys} keys, n = {n}, d = {d}"
+    reduction, keys, n, d = games.pop()
+    return f"Bit error against memory: {reduction} game, {keys} keys, n = {n}, d = {d}"
 
 
 def _caption(points: Sequence[Point]) -> str:

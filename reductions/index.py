@@ -137,6 +137,7 @@ class IndexReduction:
             **tolerance,
             "scale": self.scale,
             "softmax_scale": 1.0,
+            "attention": "softmax",
         }
 
     # -- Alice -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ def point(series: str, rate: float, error: float, half_width: float = 0.02) -> d
         "series": series,
         "compressor": series,
         "params": {},
+        "reduction": "index",
         "keys": "jl",
         "n": 512,
         "d": 64,
