@@ -87,8 +87,8 @@ def run(
         _forget(folder)
     expected = sum(experiment.minutes.get(scale, 0.0) for experiment in chosen)
     say(
-        f"{len(chosen)} experiments, about {expected:.0f} minutes on two cores; stopped, they go on "
-        f"where they were: the same command again, results in {folder}"
+        f"{len(chosen)} experiments into {folder}, about {expected:.0f} minutes on two cores; "
+        "stopped, they go on where they were"
     )
     judged: list[tuple[Claim, Judgement]] = []
     with (

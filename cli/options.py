@@ -13,6 +13,11 @@ import click
 from ..errors import BadInput
 
 
+#: data tokens where the reduction's own construction says how many there can be
+TOKENS = {"tensor": 64, "visual": 424}
+WINDOW = 257
+
+
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction, ...]:
     """Parse budgets, fractions of the 16-bit cache, given as '1/4', '0.25' or '1/4,1/2'.
 
@@ -54,7 +59,8 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--reduction", default="index", show_default=True,
                      help="The reduction to play; see list reductions."),
-        click.option("--n", type=int, default=512, show_default=True, help="Data tokens."),
+        click.option("--n", type=int,
+                     help="Data tokens.  [default: 512; tensor 64, visual 424]"),
         click.option("--d", type=int, default=64, show_default=True, help="Head dimension."),
         click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
         click.option("--seed", type=int, default=0, show_default=True, help="Draw of random keys."),
@@ -66,7 +72,7 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
         click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
         click.option("--window", type=int,
-                     help="W of the sliding-window reduction, Bob's token included."),
+                     help="W of the sliding-window reduction, Bob's token included.  [default: 257]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -93,10 +99,13 @@ def instance(game: dict[str, Any]) -> Any:
     eta, gamma = game["eta"], game["gamma"]
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
+    reduction, n, window = game["reduction"], game["n"], game["window"]
+    if window is None and reduction == "sliding-window":
+        window = WINDOW
     return Instance(
-        n=game["n"], d=game["d"], keys=game["keys"], keys_seed=game["seed"], values=game["values"],
+        n=TOKENS.get(reduction, 512) if n is None else n, d=game["d"], keys=game["keys"], keys_seed=game["seed"], values=game["values"],
         eta=0.5 if eta is None and gamma is None else eta, gamma=gamma, scale=scale(game["scale"]),
-        rows=game["rows"], reduction=game["reduction"], window=game["window"],
+        rows=game["rows"], reduction=reduction, window=window,
     )  # fmt: skip
 
 
