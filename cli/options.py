@@ -12,7 +12,6 @@ import click
 
 from ..errors import BadInput
 
-
 #: data tokens where the reduction's own construction says how many there can be
 TOKENS = {"tensor": 64, "visual": 424}
 WINDOW = 257
@@ -72,7 +71,7 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
         click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
         click.option("--window", type=int,
-                     help="W of the sliding-window reduction, Bob's token included.  [default: 257]"),
+                     help="W of the sliding-window reduction, with Bob's token.  [default: 257]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -103,10 +102,18 @@ def instance(game: dict[str, Any]) -> Any:
     if window is None and reduction == "sliding-window":
         window = WINDOW
     return Instance(
-        n=TOKENS.get(reduction, 512) if n is None else n, d=game["d"], keys=game["keys"], keys_seed=game["seed"], values=game["values"],
-        eta=0.5 if eta is None and gamma is None else eta, gamma=gamma, scale=scale(game["scale"]),
-        rows=game["rows"], reduction=reduction, window=window,
-    )  # fmt: skip
+        n=TOKENS.get(reduction, 512) if n is None else n,
+        d=game["d"],
+        keys=game["keys"],
+        keys_seed=game["seed"],
+        values=game["values"],
+        eta=0.5 if eta is None and gamma is None else eta,
+        gamma=gamma,
+        scale=scale(game["scale"]),
+        rows=game["rows"],
+        reduction=reduction,
+        window=window,
+    )
 
 
 @contextmanager
