@@ -6,6 +6,8 @@ Run by ``make docs``; a test compares what is committed with what this would wri
 from __future__ import annotations
 
 import csv
+import inspect
+import sys
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -64,7 +66,9 @@ def claims_page() -> str:
     parts = [CLAIMS_HEAD]
     for name in NAMES:
         experiment = get(name)
-        parts += [f"## {experiment.title} (`{name}`)", ""]
+        about = inspect.getdoc(sys.modules[experiment.run.__module__]) or ""
+        parts += [f"## {experiment.title} (`{name}`)", "", about, ""]
+        parts += [f"![{experiment.title}](../figures/gallery/{name}.png)", ""]
         parts += ["| claim | about | statement | source | data |", "|---|---|---|---|---|"]
         for claim in experiment.claims:
             data = ", ".join(f"`{table}`" for table in claim.data)
