@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 from . import options
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..experiments.attack import Attack, Report
     from ..experiments.results import Results
 
+QUERIES = "indistinguishability"
 IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 
 
@@ -113,24 +115,28 @@ def command(
 
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
+
+    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which says beforehand
+    what it will read: its reads are counted against its errors, as in Theorem 19.
     """
-    from ..compressors.values import parse_value
     from ..experiments.attack import BUDGETS, Attack, play
     from ..experiments.gates import parse_gate
     from ..protocols.isolation import Limits
 
+    played: dict[str, Any] = {
+        "params": options.parameters(params),
+        "sweep": options.sweeps(sweeps),
+        "messages": messages,
+        "isolation": None if isolation == "auto" else isolation,
+        "limits": Limits(timeout, _memory(memory)),
+    }
+    if game["reduction"] == QUERIES:
+        return _attack_queries(target, game, out, as_json, played)
     plan = Attack(
         target,
         options.instance(game),
         budgets=options.budgets(budgets) if budgets else BUDGETS,
-        params={k: parse_value(v) for k, v in options.pairs(params, "--param").items()},
-        sweep={
-            name: tuple(parse_value(v) for v in values.split(","))
-            for name, values in options.pairs(sweeps, "--sweep").items()
-        },
-        messages=messages,
-        isolation=None if isolation == "auto" else isolation,
-        limits=Limits(timeout, _memory(memory)),
+        **played,
     )
     parsed_gates = [parse_gate(text) for text in gates]
     for gate in parsed_gates:
@@ -159,6 +165,25 @@ def command(
     for failure in failures:
         say(f"gate failed: {failure}")
     return _exit_code(report, failures, resume or (out and out / "results.csv"))
+
+
+def _attack_queries(
+    target: str, game: dict[str, Any], out: Path | None, as_json: bool, played: dict[str, Any]
+) -> int:
+    """The other adversary, for algorithms whose reads are counted and not their memory."""
+    from .query_attack import attack_queries
+
+    heard = {"target", "reduction", "n", "d", "eta", "params", "sweeps", "messages", "isolation",
+             "timeout", "memory", "out", "as_json"}  # fmt: skip
+    context = click.get_current_context()
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in heard:
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise BadInput(f"{option} means nothing to --reduction {QUERIES}: leave it out.")
+    n = 512 if game["n"] is None else game["n"]
+    eta = 0.5 if game["eta"] is None else game["eta"]
+    return attack_queries(target, n=n, d=game["d"], eta=eta, out=out, as_json=as_json, **played)
 
 
 def _show(report: Report, document: dict[str, Any], out: Path | None, as_json: bool) -> None:

@@ -123,7 +123,7 @@ def _forget(folder: Path) -> None:
 
 def _write_claims(path: Path, rows: list[dict[str, str]]) -> None:
     """Renew the rows of the claims just judged; those of other experiments stay."""
-    from ..experiments.experiment import replaced
+    from ..experiments.tables import replaced
 
     judged = {row["claim"]: row for row in rows}
     if path.exists():

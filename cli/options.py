@@ -53,6 +53,23 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     return parsed
 
 
+def parameters(texts: tuple[str, ...]) -> dict[str, Any]:
+    """Parse --param NAME=VALUE; BadInput as :func:`pairs`."""
+    from ..compressors.values import parse_value
+
+    return {name: parse_value(value) for name, value in pairs(texts, "--param").items()}
+
+
+def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    """Parse --sweep NAME=V1,V2; BadInput as :func:`pairs`."""
+    from ..compressors.values import parse_value
+
+    return {
+        name: tuple(parse_value(value) for value in values.split(","))
+        for name, values in pairs(texts, "--sweep").items()
+    }
+
+
 def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that fix an instance of the Index game."""
     options = [

@@ -7,17 +7,11 @@ observation of ours), which tables decide it, and where its statement comes from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-
-from ..errors import BadInput
-
-if TYPE_CHECKING:
-    import pandas as pd
+from typing import Literal
 
 Verdict = Literal["holds", "fails", "undecided"]
 Scale = Literal["quick", "full"]
@@ -87,21 +81,3 @@ def judge(holds: bool, evidence: str, *, decided: bool = True) -> Judgement:
     if not decided:
         return Judgement("undecided", evidence)
     return Judgement("holds" if holds else "fails", evidence)
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Write a table beside its place and move it there in one step: no half is ever read."""
-    partial = path.with_name(path.name + ".partial")
-    yield partial
-    partial.replace(path)
-
-
-def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """Read one of an experiment's CSV tables; BadInput where it is missing."""
-    import pandas as pd
-
-    try:
-        return pd.read_csv(folder / name)
-    except FileNotFoundError:
-        raise BadInput(f"There is no table {folder / name}: run the experiment first.") from None

@@ -10,7 +10,22 @@ from ..errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     from .experiment import Experiment
 
-NAMES = ("error-vs-memory", "spike", "scaling")
+NAMES = (
+    "error-vs-memory",
+    "spike",
+    "scaling",
+    "fano",
+    "jl",
+    "tolerance",
+    "sparsity",
+    "low-dimension",
+    "subgen",
+    "unmasked-window",
+    "non-adaptive",
+    "gumbel",
+    "tensor",
+    "visual",
+)
 
 
 def get(name: str) -> Experiment:

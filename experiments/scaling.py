@@ -9,7 +9,6 @@ before the slope is taken. Keys are hypercube addresses, which exist for every d
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,11 +22,12 @@ from ..errors import BadInput
 from ..protocols.instance import Cell, Instance
 from ..protocols.verdicts import PointVerdict
 from ..reductions.bounds import fano_rate
-from .experiment import Claim, Experiment, Judgement, Run, judge, read_table, replaced
+from .experiment import Claim, Experiment, Judgement, Run, judge
 from .points import judge_rows
 from .results import Results, ResultsFile
 from .runner import run_cells
 from .stopping import FixedMessages
+from .tables import read_table, write_table
 
 TABLE, PLAYED = "scaling.csv", "scaling-played.csv"
 GUARANTEE = 0.1
@@ -86,10 +86,7 @@ def run(job: Run) -> None:
     rows = [search.row() for search in searches]
     for row in rows:
         row["slope"] = _slope([r for r in rows if _curve(r) == _curve(row)])
-    with replaced(path) as partial_path, partial_path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, rows)
 
 
 def _curve(row: dict[str, Any]) -> tuple[str, str]:

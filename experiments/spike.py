@@ -12,14 +12,14 @@ exactly (ours: the worst x is all ones, resp. all zeros, elsewhere), and the pap
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .experiment import Claim, Experiment, Judgement, Run, judge, read_table, replaced
+from .experiment import Claim, Experiment, Judgement, Run, judge
+from .tables import fill, read_table
 
 TABLE = "spike.csv"
 MESSAGES = 32
@@ -49,20 +49,12 @@ SETTINGS = {
 
 def run(job: Run) -> None:
     """Measure every setting and scale; a table that is already there is left alone."""
-    path = job.folder / TABLE
-    if path.exists():
-        return
-    tasks = [(s, scale) for s in SETTINGS[job.scale] for scale in sorted({*s.scales, _tight(s)})]
-    futures = [job.executor.submit(measure, setting, scale) for setting, scale in tasks]
-    rows = []
-    for done, future in enumerate(futures, start=1):
-        rows.append(future.result())
-        job.progress("spike", done, len(futures))
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with replaced(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    tasks = [
+        (measure, (setting, scale))
+        for setting in SETTINGS[job.scale]
+        for scale in sorted({*setting.scales, _tight(setting)})
+    ]
+    fill(job, "spike", {TABLE: tasks})
 
 
 def _tight(setting: Setting) -> float:

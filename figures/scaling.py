@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.experiment import read_table
 from ..experiments.scaling import TABLE
+from ..experiments.tables import read_table
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.experiment import read_table
 from ..experiments.spike import TABLE
+from ..experiments.tables import read_table
 from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:

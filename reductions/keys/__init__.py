@@ -8,6 +8,10 @@ jl           A e_i / |A e_i|, A Gaussian (the paper's, made      any            
 jl-raw       A e_i / sqrt(d), Lemma 3's literal projection       any                    random
 hypercube    the bits of l as signs on ceil(log2 n) coordinates  2^d                    1 - 2/d_a
 kerdock      the Kerdock code as signs, d = 4, 16, 64, 256       d^2                    1/sqrt(d)
+kissing      minimal vectors of a lattice, d = 2, 3, 4, 8, 16,   6, 12, 24, 240, 4320,  1/2
+             24                                                  196560
+circle       n equally spaced points of a circle                 any                    cos(2 pi/n)
+sphere       n points of a Fibonacci lattice on a sphere         any                    explicit
 ===========  ==================================================  =====================  ============
 """
 
@@ -20,7 +24,7 @@ from .base import GapSpectrum, KeySet
 
 __all__ = ["GapSpectrum", "KeySet", "default_n", "describe", "make", "names"]
 
-_NAMES = ("jl", "jl-raw", "hypercube", "kerdock")
+_NAMES = ("jl", "jl-raw", "hypercube", "kerdock", "kissing", "circle", "sphere")
 
 
 def names() -> list[str]:
@@ -38,6 +42,14 @@ _DESCRIPTIONS = {
         "1 - 2/d_a",
     ),
     "kerdock": ("the Kerdock code as signs", "d^2", "4, 16, 64, 256", "1/sqrt(d)"),
+    "kissing": (
+        "the minimal vectors of A2, D3, D4, E8, Barnes-Wall, Leech",
+        "6, 12, 24, 240, 4320, 196560",
+        "2, 3, 4, 8, 16, 24",
+        "1/2",
+    ),
+    "circle": ("n equally spaced points of a circle", "any", ">= 2", "cos(2 pi/n)"),
+    "sphere": ("n points of a Fibonacci lattice on a sphere", "any", ">= 3", "explicit"),
 }
 
 
@@ -57,21 +69,26 @@ def _check(name: str, d: int) -> None:
 
 
 def default_n(name: str, d: int) -> int:
-    """How many keys a family gives when nobody says: jl 512, kerdock d^2, hypercube min(512, 2^d).
+    """How many keys a family gives when nobody says: all of kerdock and kissing, else up to 512.
 
     >>> default_n("kerdock", 64), default_n("hypercube", 4), default_n("jl", 64)
     (4096, 16, 512)
     """
     _check(name, d)
+    if name == "kissing":
+        from .kissing import SIZES, check_dimension
+
+        check_dimension(d)
+        return SIZES[d]
     return int({"kerdock": d * d, "hypercube": min(512, 2**d)}.get(name, 512))
 
 
 def make(name: str, n: int | None, d: int, seed: int = 0) -> KeySet:
     """The first n keys of a family in dimension d (n = None: :func:`default_n`).
 
-    ``seed``, the public coins, matters to jl and jl-raw only. In every family but hypercube a
-    larger n extends a smaller one. BadInput names what is wrong: an unknown family, a dimension the
-    family does not have, more keys than it has.
+    ``seed``, the public coins, matters to jl and jl-raw only. In every family but hypercube, circle
+    and sphere a larger n extends a smaller one. BadInput names what is wrong: an unknown family, a
+    dimension the family does not have, more keys than it has.
 
     >>> make("kerdock", None, 16).rows.shape
     (256, 16)
@@ -87,10 +104,18 @@ def make(name: str, n: int | None, d: int, seed: int = 0) -> KeySet:
         from .jl import gaussian_keys
 
         return KeySet(name, d, seed, gaussian_keys(n, d, int(seed), normalise=name == "jl"))
+    if name in ("circle", "sphere"):
+        from .circle import spread_keys
+
+        return KeySet(name, d, seed, spread_keys(name, n, d))
     if name == "hypercube":
         from .hypercube import hypercube_keys
 
         rows, spectrum = hypercube_keys(n, d)
+    elif name == "kissing":
+        from .kissing import kissing_keys
+
+        rows, spectrum = kissing_keys(n, d)
     else:
         from .kerdock import kerdock_keys
 

@@ -157,7 +157,9 @@ def test_jl_raw_keeps_lemma_3_at_its_dimension() -> None:
 
 
 def test_default_sizes() -> None:
-    assert [keys.default_n(name, 16) for name in keys.names()] == [512, 512, 512, 256]
+    assert [keys.default_n(name, 16) for name in keys.names()] == [
+        512, 512, 512, 256, 4320, 512, 512,
+    ]  # fmt: skip
     assert keys.make("hypercube", None, 5).n == 32
     assert keys.make("jl", None, 4).n == 512
 

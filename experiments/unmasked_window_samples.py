@@ -1,0 +1,228 @@
+"""Algorithm 1 and the running sum on ordinary streams: bias, boosting, the law of the error.
+
+Streams have positive values in [1, kappa] and keys and queries with a spread of scores; nothing is
+hidden in them. A *run* has its own public coins, and so has every copy in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocols import coins
+from ..reductions.median_of_means import (
+    copies_of_plain_mean,
+    copies_per_mean,
+    means_in_median,
+)
+from .experiment import Run
+
+UNBIASED = "unmasked-window-unbiased.csv"
+BOOSTED = "unmasked-window-boosted.csv"
+SAMPLES = "unmasked-window-samples.csv"
+SUM = "unmasked-window-sum.csv"
+
+TOKENS, WINDOW, D = 2000, 64, 8
+LEVEL = 0.99
+
+SPREADS = (0.5, 2.5, 4.0)
+BIAS_COPIES = 256
+BIAS_RUNS = {"quick": 200, "full": 8000}
+
+#: (eps, delta, kappa)
+PROMISES = {
+    "quick": ((0.5, 0.1, 2.0), (0.5, 0.05, 2.0), (0.25, 0.1, 2.0), (0.25, 0.05, 2.0),
+              (0.5, 0.1, 8.0)),
+    "full": tuple((eps, delta, kappa) for eps in (0.5, 0.25, 0.125)
+                  for delta in (0.1, 0.01) for kappa in (2.0, 8.0)),
+}  # fmt: skip
+PROMISE_RUNS = {"quick": 200, "full": 1000}
+MEDIAN, PLAIN = "median of means", "plain mean"
+
+GROUPS = 16
+LAW_COPIES = tuple(4**k for k in range(7))
+LAW_RUNS = {"quick": 8, "full": 256}
+
+SUM_STREAMS = 4
+SUM_TOKENS = {"quick": 100_000, "full": 1_000_000}
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An ordinary stream, its last query, and the window.
+
+    ``kappa``: values are 1 or kappa, kappa with probability 1/(kappa + 1): of all laws on [1,
+    kappa] the one with the largest variance beside its squared mean, (kappa-1)^2/(4 kappa).
+    ``spread``: standard deviation of the scores, in nats. ``index`` picks the coins.
+    """
+
+    kappa: float
+    spread: float
+    tokens: int = TOKENS
+    index: int = 0
+
+    def draw(self) -> tuple[Any, Any, Any]:
+        """Q, K, V, float32[tokens, D]."""
+        rng = np.random.Generator(np.random.Philox(_seed(f"stream {self}", self.index)))
+        Q, K = (rng.standard_normal((self.tokens, D), dtype=np.float32) for _ in "qk")
+        Q *= np.float32(self.spread) / np.linalg.norm(Q, axis=1, keepdims=True)
+        large = rng.random((self.tokens, D)) < 1 / (self.kappa + 1)
+        return Q, K, np.where(large, self.kappa, 1.0).astype(np.float32)
+
+
+def _seed(what: str, index: int) -> int:
+    key = coins.COMMITTED_KEYS["experiments"]
+    return coins.public_seed(key, f"unmasked-window {what}", index)
+
+
+def exact(stream: Stream) -> Floats:
+    """The rule's last output, by its definition: float64[D]."""
+    from ..reductions.attention import sliding_window_attention
+
+    Q, K, V = stream.draw()
+    return sliding_window_attention(Q[-1], K, V, WINDOW, masked=False)
+
+
+def outputs(stream: Stream, copies: int, means: int, first: int, count: int) -> Floats:
+    """Algorithm 1's last output in runs first, .., first + count - 1: float64[count, D]."""
+    from ..compressors.algorithm_1 import Algorithm1
+    from ..compressors.contract import Shape
+
+    triples = stream.draw()
+    answers = np.empty((count, D))
+    for run in range(count):
+        seed = _seed(f"run {stream} {copies} {means}", first + run)
+        one = Algorithm1(
+            Shape(stream.tokens, D, D), seed=seed, window=WINDOW, copies=copies, means=means,
+            dtype="fp32",
+        )  # fmt: skip
+        one.extend(*triples)
+        answers[run] = one.attend(triples[0][-1])
+    return answers
+
+
+def _runs(job: Run, stream: Stream, copies: int, means: int, count: int) -> Any:
+    """The same from the executor, in pieces; call the result for the float64[count, D]."""
+    size = -(-count // 4)
+    futures = [
+        job.executor.submit(outputs, stream, copies, means, first, min(size, count - first))
+        for first in range(0, count, size)
+    ]
+    return lambda: np.concatenate([future.result() for future in futures])
+
+
+def unbiased(job: Run) -> list[dict[str, Any]]:
+    """Mean answers over independent runs beside the exact ones, a row a stream and coordinate.
+
+    Hoeffding's interval, exact at any sample size: with N independent samples in [1, kappa] the
+    mean is off by sqrt(ln(2 m / alpha) / (2 N)) (kappa - 1) or more somewhere among m coordinates
+    with probability at most alpha.
+    """
+    kappa, count = 4.0, BIAS_RUNS[job.scale]
+    streams = [Stream(kappa, spread) for spread in SPREADS]
+    waiting = [_runs(job, stream, BIAS_COPIES, 1, count) for stream in streams]
+    samples = count * BIAS_COPIES
+    alpha = (1 - LEVEL) / (len(streams) * D)
+    half = float((kappa - 1) * np.sqrt(np.log(2 / alpha) / (2 * samples)))
+    rows = []
+    for stream, answers in zip(streams, waiting, strict=True):
+        want, found = exact(stream), answers()
+        rows += [
+            {
+                "spread": stream.spread, "kappa": kappa, "coordinate": j, "exact": want[j],
+                "mean": found[:, j].mean(), "half_width": half, "level": LEVEL,
+                "runs": count, "samples": samples,
+            }
+            for j in range(D)
+        ]  # fmt: skip
+    return rows
+
+
+def boosted(job: Run) -> list[dict[str, Any]]:
+    """Theorem 25's guarantee, a row a promise: in how many runs some coordinate breaks it."""
+    count = PROMISE_RUNS[job.scale]
+    rows, waiting = [], []
+    for eps, delta, kappa in PROMISES[job.scale]:
+        stream = Stream(kappa, 2.5)
+        t, k = means_in_median(delta, D), copies_per_mean(eps, kappa)
+        plain = copies_of_plain_mean(eps, delta, kappa, D)
+        for method, copies, means in ((MEDIAN, k, t), (PLAIN, plain, 1)):
+            row: dict[str, Any] = {
+                "method": method, "eps": eps, "delta": delta, "kappa": kappa, "copies": copies,
+                "means": means,
+            }  # fmt: skip
+            waiting.append((row, stream, _runs(job, stream, copies, means, count)))
+    alpha = (1 - LEVEL) / len(waiting)
+    for done, (row, stream, answers) in enumerate(waiting, start=1):
+        want = exact(stream)
+        off = (np.abs(answers() - want) > row["eps"] * want).any(axis=1)
+        failures = int(off.sum())
+        low, high = _binomial_interval(failures, count, alpha)
+        row |= {
+            "runs": count, "failures": failures, "level": LEVEL, "low": low, "high": high,
+            "numbers": 2 * WINDOW * D + row["copies"] * row["means"] * D,
+            "window_numbers": 2 * WINDOW * D, "d": D,
+        }  # fmt: skip
+        rows.append(row)
+        job.progress("boosted", done, len(waiting))
+    return rows
+
+
+def _binomial_interval(failures: int, runs: int, alpha: float) -> tuple[float, float]:
+    """Clopper and Pearson's exact bounds of a probability, each wrong with probability alpha."""
+    from scipy import stats
+
+    low = stats.beta.ppf(alpha, failures, runs - failures + 1) if failures else 0.0
+    high = stats.beta.ppf(1 - alpha, failures + 1, runs - failures) if failures < runs else 1.0
+    return float(low), float(high)
+
+
+def samples(job: Run) -> list[dict[str, Any]]:
+    """The relative error of a mean of k samples, a row for every k and group of runs."""
+    stream, count = Stream(4.0, 2.5), LAW_RUNS[job.scale]
+    waiting = [(k, _runs(job, stream, k, 1, GROUPS * count)) for k in LAW_COPIES]
+    want, rows = exact(stream), []
+    for k, answers in waiting:
+        relative = ((answers() - want) / want).reshape(GROUPS, count * D)
+        rows += [
+            {"samples": k, "group": group, "runs": count, "rms": float(np.sqrt(np.mean(part**2)))}
+            for group, part in enumerate(relative)
+        ]
+    return rows
+
+
+def running_sum(job: Run) -> list[dict[str, Any]]:
+    """The running sum beside the definition in float64, a row a stream and length."""
+    futures = [job.executor.submit(sum_at, i, SUM_TOKENS[job.scale]) for i in range(SUM_STREAMS)]
+    return [row for future in futures for row in future.result()]
+
+
+def sum_at(index: int, tokens: int) -> list[dict[str, Any]]:
+    """One stream, looked at when it has W/2, W, W + 1 and then 2^k tokens, and at its end."""
+    from ..compressors.contract import Shape
+    from ..compressors.running_sum import RunningSum
+    from ..reductions.attention import sliding_window_attention
+
+    Q, K, V = Stream(4.0, 2.5, tokens, index).draw()
+    one = RunningSum(Shape(tokens, D, D), window=WINDOW, dtype="fp32")
+    looks = [WINDOW // 2, WINDOW, WINDOW + 1]
+    looks += [2**k for k in range(7, 30) if 2**k < tokens]
+    rows, seen = [], 0
+    for t in [*looks, tokens]:
+        one.extend(Q[seen:t], K[seen:t], V[seen:t])
+        seen = t
+        # Through a saved message: what answers is what the message holds.
+        bob = one.fresh()
+        bob.restore(one.save())
+        want = sliding_window_attention(Q[t - 1], K[:t], V[:t], WINDOW, masked=False)
+        error = float(np.abs(bob.attend(Q[t - 1]) / want - 1).max())
+        held = sum(bob.state[name].size for name in ("k", "v", "summary"))
+        rows.append({"stream": index, "tokens": t, "window": WINDOW, "d": D,
+                     "relative_error": error, "numbers": held,
+                     "message_bits": 8 * len(one.save())})  # fmt: skip
+    return rows

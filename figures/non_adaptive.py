@@ -1,0 +1,117 @@
+"""Non-adaptive readers: error against the share of tokens read, and against a cache's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..experiments.non_adaptive_claims import CACHES, PATTERNS
+from ..experiments.tables import read_table
+from ..reductions.hiding import error_line, minimax_error
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+LINE = "#a33b20"
+# What keeps the same tokens has the same look on both sides: filled when read, hollow when kept.
+LOOKS = {
+    name: (COLOURS[index], MARKERS[index])
+    for index, names in enumerate(
+        (
+            ("sampling", "sampling kept"),
+            ("window", "sliding-window"),
+            ("sinks", "streaming-llm"),
+            ("strided", "strided kept"),
+            ("fixed",),
+            ("random-blocks", "reservoir"),
+            ("big-bird", "big-bird kept"),
+            ("quantized",),
+            ("exact",),
+        )
+    )
+    for name in names
+}
+
+
+def picture(folder: Path, path: Path) -> None:
+    """Draw the experiment's tables in ``folder`` as a PNG."""
+    draw(read_table(folder, PATTERNS), read_table(folder, CACHES), path)
+
+
+def draw(patterns: pd.DataFrame, caches: pd.DataFrame, path: Path) -> None:
+    """Draw the tables of ``experiments.non_adaptive`` as a PNG."""
+    from matplotlib import pyplot
+
+    with house_style():
+        figure, (left, right) = pyplot.subplots(
+            1, 2, figsize=(9.4, 6.2), layout="constrained", sharey=True
+        )
+        _reads(left, patterns)
+        _memory(right, caches)
+        ours, theirs = (axes.get_legend_handles_labels() for axes in (left, right))
+        n, d = int(patterns["n"].iloc[0]), int(patterns["d"].iloc[0])
+        caption = (
+            f"Streams: all tokens alike ($D_0$, probability 1/2), or a random one hides a value "
+            f"($D_i$); n = {n}, d = {d}, η = 1/2.\n"
+            f"Left: {int(patterns['trials'].min())} independent trials a point; a reader commits "
+            "what it reads before the stream is drawn. Shaded: errors that no reader can have.\n"
+            f"Right: compressors, {int(caches['trials'].min())} independent trials a point; each "
+            "token passes through their hands, so Theorem 19 does not cover them.\n"
+            f"Bars: anytime-valid {100 * patterns['level'].iloc[0]:g} % intervals."
+        )
+        legend_below(figure, ours[0] + theirs[0], ours[1] + theirs[1], columns=4, caption=caption)
+        figure.suptitle(
+            "Deciding what to read before there is anything to read", x=0.01, ha="left",
+            fontsize=12.5,
+        )  # fmt: skip
+        save(figure, path)
+
+
+def _reads(axes: Axes, table: pd.DataFrame) -> None:
+    shares = np.linspace(0, 1, 101)
+    line = np.array([error_line(f) for f in shares])
+    axes.fill_between(shares, 0, line, color=FORBIDDEN, lw=0, zorder=0)
+    axes.plot(shares, line, color=LINE, lw=1.8)
+    axes.plot(shares, [minimax_error(f) for f in shares], color=INK, ls="--", lw=1.4)
+    axes.text(0.04, 0.06, "below (1 − f)/2:\nexcluded by Theorem 19", color=LINE, fontsize=9)
+    axes.text(0.6, 0.325, "(1 − f)/(2 − f): worst of\n$D_0$ and all $D_i$ (ours)", fontsize=9)
+    for name in (name for name in dict.fromkeys(table["pattern"]) if name != "minimax"):
+        rows = table[table["pattern"] == name]
+        _points(axes, rows["f"], rows, str(name), f"{name}")
+    best = table[table["pattern"] == "minimax"]
+    worst = np.maximum(best["plain_wrong"] / best["plain"], best["hidden_wrong"] / best["hidden"])
+    axes.plot(best["f"], worst, ls="", marker="*", ms=11, mfc="none", mew=1.3, color=INK,
+              label="minimax, its worst case")  # fmt: skip
+    axes.set_xlabel("share f of the n − 1 hideable tokens that is read")
+    axes.set_ylabel("error (output not within 1 ± η)")
+    axes.set_title("readers that choose beforehand")
+    axes.set_xlim(-0.02, 1.03)
+    axes.set_ylim(-0.015, 0.67)
+
+
+def _memory(axes: Axes, table: pd.DataFrame) -> None:
+    for name in dict.fromkeys(table["compressor"]):
+        rows = table[table["compressor"] == name].sort_values("memory")
+        if name != "largest key":
+            _points(axes, rows["memory"], rows, str(name), f"cache: {name}", hollow=True)
+            continue
+        axes.plot(rows["memory"], rows["error"], ls="", marker="*", ms=15, color=COLOURS[5],
+                  mec=INK, label="cache: largest key", zorder=5)  # fmt: skip
+        axes.annotate("one token and the\nmean of the others", (rows["memory"].iloc[0], 0.0),
+                      xytext=(0, 34), textcoords="offset points", fontsize=9, ha="left",
+                      arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8})  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xlabel("charged message bits / 16-bit cache (log scale)")
+    axes.set_title("caches, not covered by Theorem 19")
+
+
+def _points(axes: Axes, x: Any, rows: pd.DataFrame, name: str, label: str,
+            hollow: bool = False) -> None:  # fmt: skip
+    spread = np.maximum([rows["error"] - rows["low"], rows["high"] - rows["error"]], 0.0)
+    colour, marker = LOOKS[name]
+    axes.errorbar(x, rows["error"], yerr=spread, color=colour, marker=marker, ls="",
+                  mfc="none" if hollow else colour, elinewidth=0.8, label=label)  # fmt: skip

@@ -1,0 +1,150 @@
+"""SubGen: its error against the eps asked for, and its memory against n and d."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..experiments.subgen import GROWTH, GUARANTEE, INDEX, MEMORY
+from ..experiments.tables import read_table
+from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+STREAMS = {"clusterable": 0, "uniform": 1}
+
+
+def picture(folder: Path, path: Path) -> None:
+    """Draw the experiment's tables in ``folder`` as a PNG."""
+    names = {"guarantee": GUARANTEE, "growth": GROWTH, "memory": MEMORY, "index": INDEX}
+    draw({name: read_table(folder, file) for name, file in names.items()}, path)
+
+
+def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
+    """Draw the tables of ``experiments.subgen`` as a PNG."""
+    from matplotlib import pyplot
+
+    guarantee, growth, memory = (tables[name] for name in ("guarantee", "growth", "memory"))
+    with house_style():
+        figure, axes = pyplot.subplots(1, 3, figsize=(9.4, 6.0), layout="constrained",
+                                       gridspec_kw={"width_ratios": [1.25, 1, 1]})  # fmt: skip
+        _error(axes[0], guarantee)
+        _growth(axes[1], growth, tables["index"])
+        _memory(axes[2], memory)
+        entries: dict[str, object] = {}
+        for panel in axes:
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                entries.setdefault(label, handle)
+        first = guarantee.iloc[0]
+        runs = guarantee.groupby("stream")["runs"].min()
+        caption = (
+            f"Left: n = {int(first['n'])}, d = {int(first['d'])}, δ = {first['delta']:g}, |q| = r "
+            f"= {first['r']:g}, t and s of Theorem 11 times a constant (filled 4, hollow 1; ours): "
+            "median and 99 % quantile of\n"
+            f"{int(runs['clusterable'])} (clusterable) and {int(runs['uniform'])} (uniform) "
+            "independent runs; percentages: clusterable runs within ε, in brackets exact "
+            f"{100 * first['level']:g} % intervals.\n"
+            f"Middle: t = {int(growth['t'].iloc[0])}, s = {int(growth['s'].iloc[0])}, mean of "
+            f"{growth['draw'].nunique()} independent streams. Right: n = "
+            f"{int(memory['n'].iloc[0])} keys uniform in the unit ball, ε = δ = "
+            f"{memory['eps'].iloc[0]:g}, r = d, constant 4,\n"
+            f"range of {memory['draw'].nunique()} independent streams. Memory is charged bits of "
+            "the saved state in float32."
+        )
+        legend_below(figure, list(entries.values()), list(entries), columns=3, caption=caption)
+        figure.suptitle(
+            "SubGen: small where keys cluster, and as large as the cache where they do not",
+            x=0.01, ha="left", fontsize=12.5,
+        )  # fmt: skip
+        save(figure, path)
+
+
+def _error(axes: Axes, table: pd.DataFrame) -> None:
+    eps = np.array(sorted(table["eps"].unique()))
+    axes.plot(eps, eps, color="#a33b20", lw=1.6, label="guarantee: error = ε")
+    shift = {"clusterable": 0.985, "uniform": 1.03}
+    for (stream, constant), rows in table.groupby(["stream", "constant"], sort=True):
+        index = STREAMS[str(stream)]
+        x = rows["eps"] * shift[str(stream)]
+        axes.errorbar(
+            x, rows["median"], yerr=[0 * rows["median"], rows["q99"] - rows["median"]], ls="",
+            color=COLOURS[index], marker=MARKERS[index], capsize=3, lw=1,
+            mfc=COLOURS[index] if constant > 1 else "white",
+            label=f"{stream} keys, constant {constant:g}",
+        )  # fmt: skip
+    own = table[table["stream"] == "clusterable"]
+    for constant, height in ((1.0, 0.98), (4.0, 0.03)):
+        rows = own[own["constant"] == constant].sort_values("eps")
+        low, high = 100 * rows["low"].min(), 100 * rows["high"].max()
+        shares = 100 * rows["share"]
+        said = (
+            f"{shares.min():.0f} %" if shares.min() == shares.max()
+            else f"{shares.min():.0f} to {shares.max():.0f} %"
+        )  # fmt: skip
+        axes.text(0.03 if constant == 1 else 0.97, height,
+                  f"constant {constant:g}: {said} within ε\n[{low:.1f}, {high:.1f}]",
+                  transform=axes.transAxes, fontsize=8.5, color=COLOURS[0],
+                  ha="left" if constant == 1 else "right",
+                  va="top" if constant == 1 else "bottom")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(float(table["median"].min()) / 2.2, float(table["q99"].max()) * 2.2)
+    axes.set_xticks(eps, [f"{value:g}" for value in eps])
+    axes.minorticks_off()
+    ticks = (0.1, 0.2, 0.5, 1.0, 2.0)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xlabel("ε asked for (log scale)")
+    axes.set_ylabel("|z − Attn| / (|softmax| |V|op)  (log scale)")
+    axes.set_title("error")
+
+
+def _growth(axes: Axes, table: pd.DataFrame, index: pd.DataFrame) -> None:
+    for stream, rows in table.groupby("stream"):
+        at = STREAMS[str(stream)]
+        mean = rows.groupby("n")["bits"].mean()
+        axes.plot(mean.index, mean, color=COLOURS[at], marker=MARKERS[at], lw=1.1,
+                  label=f"{stream} keys, memory")  # fmt: skip
+    cache = table.groupby("n")["cache_bits_32"].first()
+    axes.plot(cache.index, cache, color=FAINT, lw=1.3, ls="--", label="full float32 cache")
+    times = float((index["bits"] / index["cache_bits_32"]).min())
+    axes.text(0.03, 0.98, f"Index game: m = n in all\n{int(index['messages'].sum())} messages, "
+              f"{times:.1f} caches or more",
+              transform=axes.transAxes, fontsize=8.5, color=INK, va="top")  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_ylim(top=float(cache.max()) * 6)
+    axes.minorticks_off()
+    axes.set_xticks(list(cache.index), [f"{int(n)}" for n in cache.index], fontsize=8.5)
+    axes.set_xlabel("tokens n (log scale)")
+    axes.set_ylabel("charged bits (log scale)")
+    axes.set_title("memory against n")
+
+
+def _memory(axes: Axes, table: pd.DataFrame) -> None:
+    group = table.groupby("d")
+    d = np.array(sorted(group.groups), dtype=float)
+    middle = group["bits"].mean()
+    spread = [middle - group["bits"].min(), group["bits"].max() - middle]
+    axes.errorbar(d, middle, yerr=spread, color=COLOURS[2], marker=MARKERS[2], capsize=3, lw=1.1,
+                  label="keys of the unit ball")  # fmt: skip
+    axes.plot(d, group["upper_bits"].first(), color=INK, lw=1.3, ls="-.",
+              label="upper bound (19), numbers counted")  # fmt: skip
+    axes.plot(d, group["cache_bits_32"].first(), color=FAINT, lw=1.3, ls="--")
+    lower = group["lower_bits"].first()
+    axes.plot(
+        d,
+        lower,
+        color="#a33b20",
+        lw=1.6,
+        marker="_",
+        label="lower bound (Cor. 9) at R = d, η = 1/2",
+    )
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=float(lower.min()) / 3)
+    axes.set_xticks(d)
+    axes.set_xlabel("dimension d")
+    axes.set_title("memory against d")

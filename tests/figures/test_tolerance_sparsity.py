@@ -1,0 +1,89 @@
+"""The figures of tolerance and sparsity: equal tables give equal bytes, axes say what they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kvbarrier.experiments import sparsity_tables, tolerance_tables
+from kvbarrier.experiments.sparsity_tables import GAUSSIAN, HARD, Setting
+from kvbarrier.experiments.tolerance import TOLERANCES
+from kvbarrier.experiments.tolerance_tables import Keys, Subject, Tolerance
+from kvbarrier.figures import sparsity, tolerance
+
+
+@pytest.fixture(scope="module")
+def worst() -> pd.DataFrame:
+    sets = (Keys("jl", 16, 8), Keys("hypercube", 16, 8))
+    return pd.DataFrame(
+        [row for s in sets for t in TOLERANCES for row in tolerance_tables.worst_rows(s, t)]
+    )
+
+
+@pytest.fixture(scope="module")
+def compressors() -> pd.DataFrame:
+    subjects = (Subject("exact", (("dtype", "fp16"),)), Subject("zero"))
+    half = Tolerance("01", eta=0.5)
+    played = [tolerance_tables.compressor_rows(s, Keys("jl", 16, 8), half, 2) for s in subjects]
+    return pd.DataFrame([row for rows in played for row in rows])
+
+
+@pytest.fixture(scope="module")
+def weights() -> pd.DataFrame:
+    settings = (Setting("jl", 32, 16), Setting("kerdock", 32, 16))
+    found = [sparsity_tables.weight_rows(s, kind) for s in settings for kind in (HARD, GAUSSIAN)]
+    return pd.DataFrame([row for rows in found for row in rows])
+
+
+@pytest.fixture(scope="module")
+def memory() -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"size": n, "other": 32, "charged_bits": cost * n, "messages": 4, "k": k}
+            | {"dtype": dtype, "floor_per_secret_bit": 0.531}
+            for k, dtype, cost in ((1, "fp16", 820), (8, "fp8", 410))
+            for n in (128, 1024, 16384)
+        ]
+    )
+
+
+def test_equal_tables_give_equal_bytes(worst, compressors, weights, memory, tmp_path: Path) -> None:
+    drawn = {
+        "tolerance": lambda path: tolerance.draw(worst, compressors, path),
+        "sparsity": lambda path: sparsity.draw(weights, memory, path),
+    }
+    for name, draw in drawn.items():
+        first, second = tmp_path / f"{name}-a.png", tmp_path / f"{name}-b.png"
+        draw(first)
+        draw(second)
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_every_setting_is_a_point_and_the_caption_says_how_many(
+    worst, compressors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caught = []
+    monkeypatch.setattr(tolerance, "save", lambda figure, path: caught.append(figure))
+    tolerance.draw(worst, compressors, Path("unused.png"))
+    scatter = caught[0].axes[2]
+    placed = {
+        (round(float(x), 9), round(float(y), 9))
+        for line in scatter.get_lines()
+        for x, y in zip(*line.get_data(), strict=True)
+    }
+    for _, row in compressors.iterrows():
+        assert (round(row["largest"] / row["eta"], 9), round(row["bit_error"], 9)) in placed
+    caption = caught[0].legends[0].get_title().get_text()
+    assert "2 settings" in caption
+    assert "2 independent messages" in caption
+    assert "relative error" in scatter.get_xlabel()
+
+
+def test_the_limit_is_n_d_times_the_floor(weights, memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    caught = []
+    monkeypatch.setattr(sparsity, "save", lambda figure, path: caught.append(figure))
+    sparsity.draw(weights, memory, Path("unused.png"))
+    [limit] = [x for x in caught[0].axes[1].get_lines() if x.get_label().startswith("limit")]
+    assert limit.get_ydata()[0] == pytest.approx(128 * 32 * 0.531)
+    assert "slope 1.000" in " ".join(t.get_text() for t in caught[0].legends[0].get_texts())

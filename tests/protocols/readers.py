@@ -1,0 +1,100 @@
+"""Non-adaptive algorithms for the tests: honest, clumsy and worse."""
+
+import os
+import sys
+
+import numpy as np
+
+
+class Half:
+    """Every second token; attention over what it read."""
+
+    def plan(self, n, d, seed):
+        return list(range(n - 1, -1, -2))
+
+    def answer(self, q, reader):
+        _, K, V = reader.tokens()
+        weights = np.exp(K @ q)
+        return weights @ V / weights.sum()
+
+
+class RowByRow:
+    """Reads its rows one at a time."""
+
+    def plan(self, n, d, seed):
+        return [("V", i) for i in range(0, n, 4)]
+
+    def answer(self, q, reader):
+        rows = [reader.value(i) for i in range(0, reader.n, 4)]
+        rows[0][:] = 0.0  # what a reader writes into stays with him
+        return np.mean([reader["V", i] for i in range(0, reader.n, 4)], axis=0)
+
+
+class Outside:
+    """Asks for a cell that it did not plan, and swallows the refusal."""
+
+    def __init__(self, kind="V", index=7, coordinate=1, quiet=True):
+        self.cell = (kind, index, coordinate)
+        self.quiet = quiet
+
+    def plan(self, n, d, seed):
+        return [0, ("K", 3), ("V", 5, 2), n - 1]
+
+    def answer(self, q, reader):
+        try:
+            reader[self.cell]
+        except Exception:
+            if not self.quiet:
+                raise
+        return np.ones_like(q)
+
+
+class Bad:
+    """Fails in a chosen way."""
+
+    def __init__(self, how):
+        self.how = how
+
+    def plan(self, n, d, seed):
+        if self.how == "late plan" and seed:
+            raise RuntimeError("no plan today")
+        return [] if self.how != "bad plan" else [n]
+
+    def answer(self, q, reader):
+        if self.how == "raise":
+            raise KeyError("lost")
+        if self.how == "die":
+            os._exit(5)
+        return {"shape": q[:-1], "not finite": q * np.nan, "nothing": None, "text": "1"}.get(
+            self.how, q
+        )
+
+
+class Peeker:
+    """Looks for the data in its own process: a whole table in the locals of whoever called it."""
+
+    def plan(self, n, d, seed):
+        return [n - 1]
+
+    def answer(self, q, reader):
+        frame = sys._getframe()
+        while frame is not None:
+            for found in list(frame.f_locals.values()):
+                held = isinstance(found, np.ndarray) and found.dtype == np.float32
+                if held and found.shape == (reader.n, reader.d):
+                    return np.full_like(q, 1e6)
+            frame = frame.f_back
+        return np.ones_like(q)
+
+
+class Memory:
+    """Remembers what it saw in earlier trials, if anything stays."""
+
+    seen = 0
+
+    def plan(self, n, d, seed):
+        return []
+
+    def answer(self, q, reader):
+        Memory.seen += 1
+        return np.full_like(q, float(Memory.seen))
