@@ -131,7 +131,7 @@ def _pool(expected: NDArray[np.float64], least: float) -> NDArray[np.int64]:
     return cell
 
 
-def space_rows(n: int, first: int) -> tuple[list[Row]]:
+def space_rows(n: int, first: int) -> list[Row]:
     """Messages of ``CHUNK`` runs at n tokens, and their draws against the winner of all tokens."""
     from ..compressors.contract import Shape, charged_bits
     from ..compressors.one_dimension import OneDimension
@@ -161,10 +161,10 @@ def space_rows(n: int, first: int) -> tuple[list[Row]]:
                 "compared": len(queries),
                 "mismatches": sum(a != b for a, b in zip(drawn, true, strict=True)),
             })  # fmt: skip
-    return (rows,)
+    return rows
 
 
-def error_rows(first: int, runs: int) -> tuple[list[Row]]:
+def error_rows(first: int, runs: int) -> list[Row]:
     """Squared errors of means of m copies over Var(v), for every m, averaged over the blocks."""
     from ..compressors.contract import Shape
     from ..compressors.one_dimension import OneDimension
@@ -187,10 +187,10 @@ def error_rows(first: int, runs: int) -> tuple[list[Row]]:
              / variance}
             for m in COPIES
         ]  # fmt: skip
-    return (rows,)
+    return rows
 
 
-def gap_rows(order: str, index: int, draws: int) -> tuple[list[Row]]:
+def gap_rows(order: str, index: int, draws: int) -> list[Row]:
     """Algorithm 2 on both buffers of one stream: what they hold, and how often it draws the top."""
     from ..reductions.lazy_gumbel import buffer_of, lazy_draws, top_set
 
@@ -210,7 +210,7 @@ def gap_rows(order: str, index: int, draws: int) -> tuple[list[Row]]:
             "overlap": len(np.intersect1d(held, true_top)) / k,
             "answers": int(np.isin(winners, true_top).sum()), "exact": mass,
         })  # fmt: skip
-    return (rows,)
+    return rows
 
 
 EXPERIMENT = Experiment(

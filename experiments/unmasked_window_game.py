@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ATTACK = "unmasked-window-attack.csv"
 SCALE = "unmasked-window-scale.csv"
-MEMORY, PROBES = "unmasked-window-memory.csv", "unmasked-window-probes.csv"
+MEMORY, PROBES = "unmasked-window-memory.csv", "unmasked-window-played.csv"
 
 ETA = 0.5
 MESSAGES = {"quick": 64, "full": 256}
