@@ -102,7 +102,7 @@ def _exactness(axes: Axes, cells: pd.DataFrame) -> None:
     axes.axhline(0.0, color=INK, lw=0.9)
     axes.set_ylim(-4.4, 7.2)
     axes.set_xlabel("cell of tokens, largest scores first")
-    axes.set_ylabel("standardised count, (o − e)/√e")
+    axes.set_ylabel("(o − e) / √e")
     axes.set_title("a  The draws are the softmax's")
 
 
@@ -231,5 +231,6 @@ def _gap(axes: Axes, gap: pd.DataFrame) -> None:
     axes.set_xticks(range(len(orders)), [f"{order} keys" for order in orders])
     axes.set_xlim(-0.5, len(orders) - 0.5)
     axes.set_ylim(-0.18, 0.58)
+    axes.set_xlabel("order of the stream")
     axes.set_ylabel("answer − exact attention")
     axes.set_title("d  A growing buffer is not the top set")

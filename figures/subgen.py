@@ -147,4 +147,5 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylim(bottom=float(lower.min()) / 3)
     axes.set_xticks(d)
     axes.set_xlabel("dimension d")
+    axes.set_ylabel("charged bits (log scale)")
     axes.set_title("memory against d")
