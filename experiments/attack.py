@@ -33,6 +33,8 @@ BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 class Attack:
     """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
 
+    ``budgets`` are fractions of the 16-bit cache, None among them for as much as it likes. None
+    instead of them is :data:`BUDGETS`, and as much as it likes for a setting that lives in none.
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
     namespaces for anything else where the kernel allows them, processes where it does not.
@@ -40,7 +42,7 @@ class Attack:
 
     target: str
     instance: Instance
-    budgets: Sequence[Fraction | None] = BUDGETS
+    budgets: Sequence[Fraction | None] | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     messages: int | None = None
@@ -48,12 +50,12 @@ class Attack:
     limits: Limits = field(default_factory=Limits)
 
     def cells(self) -> list[Cell]:
-        """Every setting at every budget."""
+        """Every setting at every budget; for the default ones, those that are tried first."""
         size = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
         return [
             Cell(self.instance, self.target, tuple(setting.items()), budget, size)
             for setting in self._settings()
-            for budget in self.budgets
+            for budget in (BUDGETS if self.budgets is None else self.budgets)
         ]
 
     def settings(self) -> list[dict[str, Any]]:
@@ -82,11 +84,16 @@ class Attack:
 
 @dataclass(frozen=True)
 class Gap:
-    """A setting that cannot live in a budget. ``minimum_bits``: the smallest that it can."""
+    """A setting that cannot live in a budget.
+
+    ``minimum_bits`` is the smallest in which it can, ``minimum_budget`` the same as a fraction of
+    the 16-bit cache.
+    """
 
     params: Mapping[str, Any]
     budget: Fraction | None
     minimum_bits: int
+    minimum_budget: Fraction
     sentence: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -96,6 +103,7 @@ class Gap:
             "params": dict(self.params),
             "budget": budget,
             "minimum_bits": self.minimum_bits,
+            "minimum_budget": float(self.minimum_budget),
             "sentence": self.sentence,
         }
 
@@ -109,6 +117,11 @@ class Report:
     gaps: tuple[Gap, ...]
     family: dict[str, Any]
     outcomes: tuple[CellOutcome, ...] = field(repr=False)
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the target ships with us."""
+        return _is_builtin(self.target)
 
     @property
     def impossible(self) -> bool:
@@ -170,7 +183,7 @@ def play(
     """
     builtin = _is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
-    playable, facts, gaps = _probe(plan.cells(), isolation, plan.limits)
+    playable, facts, gaps = _probe(plan, isolation)
     if not builtin:
         _rehearse(playable[0], isolation, plan.limits)
     count = workers or _workers(builtin, isolation)
@@ -200,23 +213,35 @@ def _workers(builtin: bool, isolation: str) -> int:
     return 1 if builtin or isolation == "inline" else os.cpu_count() or 1
 
 
-def _probe(
-    cells: Sequence[Cell], isolation: str, limits: Limits
-) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
+def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
     """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
-    playable, facts, gaps = [], {}, []
-    refusal: BudgetTooSmall | None = None
-    for cell in cells:
+    playable: list[Cell] = []
+    facts: dict[str, Facts] = {}
+    gaps: list[Gap] = []
+    refusals: dict[tuple[tuple[str, Any], ...], BudgetTooSmall] = {}
+
+    def probe(cell: Cell) -> None:
         try:
-            found = probe_construction(cell, isolation, limits)
+            found = probe_construction(cell, isolation, plan.limits)
         except BudgetTooSmall as error:
-            gaps.append(Gap(dict(cell.params), cell.budget, error.minimum_bits, str(error)))
-            refusal = error
-            continue
+            share = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
+            gap = Gap(dict(cell.params), cell.budget, error.minimum_bits, share, str(error))
+            gaps.append(gap)
+            refusals[cell.params] = error
+            return
         facts[cell.id] = Facts(found.source, found.builtin)
         playable.append(cell)
-    if refusal is not None and not playable:
-        raise refusal
+
+    cells = plan.cells()
+    for cell in cells:
+        probe(cell)
+    if plan.budgets is None:
+        living = {cell.params for cell in playable}
+        homeless = {cell.params: cell for cell in cells if cell.params not in living}
+        for cell in homeless.values():
+            probe(replace(cell, budget=None))
+    if refusals and not playable:
+        raise list(refusals.values())[-1]
     return playable, facts, gaps
 
 

@@ -18,7 +18,7 @@ from .experiment import Claim, Experiment, Judgement, Run, judge
 from .points import judge_rows
 from .report import points_of, series_label
 from .results import ResultsFile, read_results
-from .rows import prefixes
+from .rows import newest, prefixes
 from .runner import run_cells
 from .stopping import FixedMessages
 
@@ -71,7 +71,7 @@ def run(job: Run) -> None:
 
 def points(folder: Path) -> list[Point]:
     """The table as points, each with the name of its curve in the figure."""
-    found = points_of(read_results(folder / TABLE), LEVEL)
+    found = points_of(newest(read_results(folder / TABLE)), LEVEL)
     return [point | {"series": _series(point)} for point in found]
 
 
@@ -90,7 +90,7 @@ def _messages(chosen: list[Point]) -> str:
 
 
 def _nothing_impossible(folder: Path) -> Judgement:
-    runs = [run for run in prefixes(read_results(folder / TABLE)).values() if run]
+    runs = [run for run in prefixes(newest(read_results(folder / TABLE))).values() if run]
     family = judge_family([judge_rows(run, LEVEL) for run in runs]).as_dict()
     return judge(
         family["verdict"] != "impossible",

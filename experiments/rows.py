@@ -275,6 +275,12 @@ def prefixes(rows: Sequence[BatchRow]) -> dict[tuple[str, str], list[BatchRow]]:
     return {id_: prefix(found) for id_, found in batches.items()}
 
 
+def newest(rows: Sequence[BatchRow]) -> list[BatchRow]:
+    """The rows of each cell's newest code: an experiment run again with other code counts once."""
+    source = {row.cell: row.source for row in rows}
+    return [row for row in rows if row.source == source[row.cell]]
+
+
 def prefix(batches: Mapping[int, BatchRow]) -> list[BatchRow]:
     """The longest contiguous run of batches 0, 1, 2, ..."""
     run: list[BatchRow] = []

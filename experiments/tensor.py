@@ -21,7 +21,7 @@ from .experiment import Claim, Experiment, Judgement, Run, judge
 from .points import judge_rows
 from .report import points_of
 from .results import ResultsFile, read_results
-from .rows import prefixes
+from .rows import newest, prefixes
 from .runner import run_cells
 from .stopping import FixedMessages
 from .tables import Tables, fill, read_table
@@ -203,7 +203,7 @@ def arbitrary_half(n: int, messages: int) -> Point:
 
 def points(folder: Path) -> list[Point]:
     """The played table as points."""
-    return points_of(read_results(folder / PLAYED), LEVEL)
+    return points_of(newest(read_results(folder / PLAYED)), LEVEL)
 
 
 def _decodes(folder: Path) -> Judgement:
@@ -225,7 +225,7 @@ def _sizes(chosen: list[Point]) -> str:
 
 
 def _rejects(folder: Path) -> Judgement:
-    runs = [run for run in prefixes(read_results(folder / PLAYED)).values() if run]
+    runs = [run for run in prefixes(newest(read_results(folder / PLAYED))).values() if run]
     halves = [
         run for run, p in zip(runs, points(folder), strict=True)
         if p["compressor"] == "time-sharing" and p["bits_per_secret_bit"] == 0.5

@@ -17,6 +17,7 @@ from . import unmasked_window_samples as sampled
 from .experiment import Claim, Experiment, Judgement, Run, judge
 from .report import points_of
 from .results import read_results
+from .rows import newest
 from .tables import read_table, write_table
 
 GUARANTEE_SLOPE, LAW_SLOPE = 0.02, 0.05
@@ -47,7 +48,7 @@ def run(job: Run) -> None:
 
 def points(folder: Path) -> list[Point]:
     """The attack's table as points; ``share`` is f, the share of the secret rows kept."""
-    found = points_of(read_results(folder / game.ATTACK))
+    found = points_of(newest(read_results(folder / game.ATTACK)))
     return [point | {"share": _share(point)} for point in found]
 
 

@@ -19,7 +19,7 @@ from .direct_play import play
 from .experiment import Claim, Experiment, Judgement, Run, judge
 from .report import points_of
 from .results import ResultsFile, read_results
-from .rows import prefixes
+from .rows import newest, prefixes
 from .runner import run_cells
 from .stopping import FixedMessages
 from .tables import fill, read_table
@@ -134,7 +134,7 @@ def measure(family: str, sides: tuple[int, ...], messages: int) -> Point:
 
 def points(folder: Path) -> list[Point]:
     """The played table as points."""
-    return points_of(read_results(folder / PLAYED), LEVEL)
+    return points_of(newest(read_results(folder / PLAYED)), LEVEL)
 
 
 def _decodes(folder: Path) -> Judgement:
@@ -150,7 +150,7 @@ def _decodes(folder: Path) -> Judgement:
 
 
 def _rejects(folder: Path) -> Judgement:
-    runs = [run for run in prefixes(read_results(folder / PLAYED)).values() if run]
+    runs = [run for run in prefixes(newest(read_results(folder / PLAYED))).values() if run]
     return judge_halves([
         run for run, p in zip(runs, points(folder), strict=True)
         if p["compressor"] == "time-sharing" and p["bits_per_secret_bit"] == 0.5

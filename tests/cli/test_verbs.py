@@ -30,11 +30,41 @@ def test_bound_for_people_says_what_it_rests_on(kvbarrier) -> None:
         assert words in said.err
 
 
-@pytest.mark.parametrize("kind", ["compressors", "reductions", "keys", "experiments"])
+@pytest.mark.parametrize("kind", ["compressors", "readers", "reductions", "keys", "experiments"])
 def test_list_speaks_json(kvbarrier, kind: str) -> None:
     said = kvbarrier("list", kind, "--json")
     assert json.loads(said.out)[kind]
     assert kvbarrier("list", kind).out == ""
+
+
+def test_lists_say_which_rule_is_answered(kvbarrier) -> None:
+    compressors, reductions = (
+        {
+            row["name"]: row["attention"]
+            for row in json.loads(kvbarrier("list", kind, "--json").out)[kind]
+        }
+        for kind in ("compressors", "reductions")
+    )
+    assert {name for name, rule in compressors.items() if rule == "tensor"} == {
+        "four-cache", "two-cache",
+    }  # fmt: skip
+    assert {name: rule for name, rule in reductions.items() if rule != "softmax"} == {
+        "sliding-window": "unmasked-window", "tensor": "tensor",
+    }  # fmt: skip
+
+
+def test_new_writes_a_reader_that_plays_as_it_is(kvbarrier) -> None:
+    told = kvbarrier("new", "reads.py", "--kind", "reader")
+    assert "attack reads.py --reduction indistinguishability" in told.err
+    play = ("attack", "reads.py", "--reduction", "indistinguishability", "--n", "33", "--d", "4")
+    said = kvbarrier(*play, "--messages", "64", "--sweep", "share=0.5,1", "--json")
+    assert said.code == 0, said.err
+    half, whole = json.loads(said.out)["points"]
+    assert (half["f"], half["failed"]) == (0.5, 0)
+    # It reads tokens and not streams: what it has not read it takes for D_0.
+    assert half["error_plain"]["estimate"] == 0.0
+    assert half["error"]["low"] <= half["line"]["prior"] <= half["error"]["high"]
+    assert (whole["f"], whole["worst_case"]) == (1.0, 0.0)
 
 
 def test_new_writes_a_plug_in_that_attacks_as_it_is(kvbarrier) -> None:

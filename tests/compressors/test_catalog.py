@@ -13,7 +13,8 @@ from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
 
 NAMES = [
-    "exact", "sliding-window", "streaming-llm", "reservoir", "quantized",
+    "exact", "sliding-window", "streaming-llm", "reservoir", "quantized", "top-k", "running-sum",
+    "algorithm-1", "subgen", "four-cache", "two-cache",
     "lossless", "zero", "time-sharing", "covering-code",
 ]  # fmt: skip
 CONTROLS = {"lossless", "zero", "time-sharing", "covering-code"}
@@ -45,7 +46,8 @@ def test_every_name_plays_within_its_budget(name: str) -> None:
     keys = ((np.arange(64)[:, None] >> np.arange(16) & 1) * 0.5 - 0.25).astype(np.float32)
     values = rng.integers(0, 2, (64, 16)).astype(np.float32)
     public = {"keys": keys, "values": "01", "scale": 12.0, "softmax_scale": 1.0}
-    budget = 2 * shape.cache_bits_16
+    # All of the products that two-cache keeps beside two-byte factors: 1 + n/2 times the cache.
+    budget = (33 if name == "two-cache" else 2) * shape.cache_bits_16
     alice, bob = (resolve(name).factory(shape, budget, 3, public) for _ in "ab")
     alice.extend(np.zeros_like(keys), keys, values)
     message = alice.save()
@@ -55,3 +57,56 @@ def test_every_name_plays_within_its_budget(name: str) -> None:
     outputs = bob.next_outputs(12 * keys[-2:], zero, zero)
     assert outputs.shape == (2, 16)
     assert np.isfinite(outputs).all()
+
+
+RULES = ("softmax", "unmasked-window", "tensor")
+PLAYED = {
+    "softmax": {"softmax", "unmasked-window"},
+    "unmasked-window": {"unmasked-window"},
+    "tensor": {"tensor"},
+    "any": set(RULES),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_answers_to_another_rule_than_the_games(name: str, rule: str) -> None:
+    shape = Shape(tokens=16, d_k=16, d_v=16)
+    public = {"keys": np.eye(16, dtype=np.float32), "values": "01", "scale": 9.0, "window": 9}
+    build = resolve(name).factory
+    if rule in PLAYED[catalog.entry(name).attention]:
+        build(shape, None if name != "time-sharing" else 512, 0, {**public, "attention": rule})
+        return
+    with pytest.raises(
+        BadInput, match=f"^{name} answers .* attack it with --reduction [a-z, -]+.$"
+    ):
+        build(shape, None, 0, {**public, "attention": rule})
+
+
+def test_the_refusal_names_where_it_plays() -> None:
+    told = {}
+    for name, rule in (("exact", "tensor"), ("four-cache", "softmax"), ("running-sum", "softmax")):
+        with pytest.raises(BadInput) as caught:
+            catalog.entry(name).check_rule({"attention": rule})
+        told[name] = str(caught.value).rpartition("--reduction ")[2]
+    assert told == {
+        "exact": "index, visual or sliding-window.",
+        "four-cache": "tensor.",
+        "running-sum": "sliding-window.",
+    }
+    # Who builds one by hand, outside of any game, is not asked.
+    catalog.entry("four-cache").check_rule({})
+
+
+def test_rules_are_those_of_the_reductions() -> None:
+    from kvbarrier.protocols.instance import REDUCTIONS, Instance
+
+    sizes = {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}
+    asked = {
+        name: Instance(**{"n": 16, "d": 16, "reduction": name, **sizes.get(name, {})})
+        .build()
+        .public()["attention"]
+        for name in REDUCTIONS
+    }
+    listed = {name: rule for rule, names in catalog.REDUCTIONS_OF.items() for name in names}
+    assert listed == asked

@@ -9,6 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from kvbarrier.experiments.results import (
     union,
     write_results,
 )
-from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, parse_line
+from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
 from kvbarrier.protocols.instance import Cell
 
 Row = Callable[..., BatchRow]
@@ -314,6 +315,12 @@ def test_verdicts_use_the_contiguous_prefix(row: Row, cell: MakeCell) -> None:
     assert [[r.batch for r in run] for run in runs.values()] == [[0, 1], []]
     points = judge_all(rows)
     assert [p.messages for p in points.values()] == [8]
+
+
+def test_an_experiment_counts_its_newest_code_alone(row: Row, cell: MakeCell) -> None:
+    old = [row(cell(), 0), row(cell("fails"), 0)]
+    new = [replace(row(cell(), number), source="00c0ffee") for number in (0, 1)]
+    assert newest([*old, *new]) == [old[1], *new]
 
 
 def test_judging_rows_adds_their_messages_up(row: Row, cell: MakeCell) -> None:

@@ -41,7 +41,9 @@ def test_nothing_is_said_about_what_is_right(name: str) -> None:
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_nothing_is_said_about_what_ships(name: str) -> None:
-    assert found_inline(name) == {}
+    # It keeps n^2 products, so it says honestly that it needs more than the whole 16-bit cache.
+    expected = {"no-budget"} if name == "two-cache" else set()
+    assert set(found_inline(name)) == expected
 
 
 @pytest.mark.parametrize(

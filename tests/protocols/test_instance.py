@@ -113,6 +113,28 @@ def test_bad_instances_are_refused(bad, match):
         dataclasses.replace(BASE, **bad)
 
 
+def test_the_tensor_reduction_has_keys_of_its_own():
+    tensor = Instance(n=16, d=16, reduction="tensor")
+    assert (tensor.keys_played, BASE.keys_played) == ("quadratic-form", "jl")
+    for change in ({"keys": "hypercube"}, {"keys_seed": 1}):
+        with pytest.raises(BadInput, match="keys of its own"):
+            dataclasses.replace(tensor, **change)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "hint"),
+    [
+        ({"n": 40}, "not 40: take --n 32"),
+        ({"n": 16, "reduction": "tensor"}, "not 30: take --n 9"),
+        ({"n": 60, "reduction": "sliding-window", "window": 40}, "not 39: take --window 33"),
+        ({"n": 30, "reduction": "visual"}, "not 30: leave --rows out"),
+    ],
+)
+def test_sampled_rows_name_a_size_that_has_them(sizes, hint):
+    with pytest.raises(BadInput, match=hint):
+        Instance(**{"d": 16, "rows": 16, **sizes})
+
+
 def test_other_bad_cells_are_refused():
     with pytest.raises(BadInput, match="give 1 or more"):
         Cell(BASE, "exact", batch_size=0)

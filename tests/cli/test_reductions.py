@@ -1,0 +1,134 @@
+"""Every reduction from the terminal: defaults, refusals, and what the tables call things."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / "examples" / "ten_line_cache.py"
+READER = ROOT / "examples" / "strided_reader.py"
+SMALL = {
+    "index": ("--n", "32", "--d", "16", "--keys", "hypercube"),
+    "sliding-window": ("--n", "40", "--d", "16", "--window", "17"),
+    "tensor": ("--n", "16", "--d", "16"),
+    "visual": ("--n", "30", "--d", "16"),
+}
+FULL = {
+    "index": "exact",
+    "sliding-window": "running-sum",
+    "tensor": "four-cache",
+    "visual": "exact",
+}
+
+
+@pytest.mark.parametrize("reduction", SMALL)
+def test_the_defaults_play(kvbarrier, reduction: str) -> None:
+    said = kvbarrier(
+        "attack", FULL[reduction], "--reduction", reduction, "--budget", "1", "--messages", "1",
+        "--json",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    [point] = json.loads(said.out)["points"]
+    assert (point["reduction"], point["wrong_bits"]) == (reduction, 0)
+    assert point["keys"] == ("quadratic-form" if reduction == "tensor" else "jl")
+    assert point["window"] == (257 if reduction == "sliding-window" else None)
+
+
+@pytest.mark.parametrize("reduction", SMALL)
+def test_a_foreign_cache_plays_any(kvbarrier, tmp_path, reduction: str) -> None:
+    play = (
+        "attack", CACHE, "--reduction", reduction, *SMALL[reduction], "--budget", "1",
+        "--messages", "4", "--resume", "r.csv",
+    )  # fmt: skip
+    said = kvbarrier(*play, "--gate", "bit_error<=0.6 @ budget=1")
+    assert said.code == 0, said.err
+    assert f"{reduction} game" in said.err
+    assert ("rule: answers were held to tensor attention" in said.err) == (reduction == "tensor")
+    before = (tmp_path / "r.csv").read_bytes()
+    again = json.loads(kvbarrier(*play, "--json").out)
+    assert (tmp_path / "r.csv").read_bytes() == before
+    assert again["points"][0]["failed"] == 0
+
+
+def test_titles_say_what_is_played(kvbarrier) -> None:
+    play = ("attack", "lossless", "--budget", "1", "--messages", "1", "--reduction")
+    window = kvbarrier(*play, "sliding-window", *SMALL["sliding-window"]).err
+    assert "sliding-window game, jl keys, n = 40, d = 16, W = 17, C = " in window
+    tensor = kvbarrier(*play, "tensor", *SMALL["tensor"]).err
+    assert "tensor game, quadratic-form keys, n = 16, d = 16, C = " in tensor
+    assert "age:" not in tensor
+    broken = kvbarrier("attack", "zero", *SMALL["index"], "--budget", "1", "--messages", "64").err
+    assert "broken (age " in broken
+    assert "of 16, 0 the oldest" in broken
+
+
+def test_rows_are_sampled_where_the_buckets_are_equal(kvbarrier) -> None:
+    play = ("attack", "four-cache", "--reduction", "tensor", "--d", "64", "--rows", "16")
+    assert "take --n 57" in kvbarrier(*play).err
+    said = kvbarrier(*play, "--n", "57", "--budget", "1", "--messages", "1", "--json")
+    [point] = json.loads(said.out)["points"]
+    assert (point["asked_bits"], point["wrong_bits"]) == (16 * 64, 0)
+
+
+def test_what_lives_in_no_default_budget_plays_free(kvbarrier) -> None:
+    play = ("attack", "two-cache", "--reduction", "tensor", *SMALL["tensor"], "--messages", "1")
+    said = kvbarrier(*play, "--json")
+    document = json.loads(said.out)
+    [point] = document["points"]
+    assert (point["budget"], point["over_budget"], point["wrong_bits"]) == (None, False, 0)
+    # fp8: 16 tokens of 2 (16 + 16) numbers, times 1 + 16 / 2; the 16-bit cache has 16384 bits.
+    assert {(gap["minimum_bits"], gap["minimum_budget"]) for gap in document["gaps"]} == {
+        (8 * 16 * 64 * 9, 4.5)
+    }
+    assert len(document["gaps"]) == 7
+    people = kvbarrier(*play).err
+    assert people.count("gap:") == 1
+    assert (
+        "two-cache cannot live at 1/64, 1/32, 1/16, 1/8, 1/4, 1/2, 1: it needs 73728 bits" in people
+    )
+    assert " free " in people
+    asked = json.loads(kvbarrier(*play, "--budget", "free", "--json").out)
+    assert [p["charged_bits"] for p in asked["points"]] == [point["charged_bits"]]
+    assert asked["gaps"] == []
+
+
+def test_a_budget_that_was_asked_for_is_not_exceeded(kvbarrier) -> None:
+    tensor = ("--reduction", "tensor", *SMALL["tensor"])
+    said = kvbarrier("attack", "two-cache", *tensor, "--budget", "1,2")
+    assert said.code == 2
+    assert "at least 73728 bits. That is 4.5 16-bit caches: --budget free." in said.err
+    small = kvbarrier("attack", "exact", *SMALL["index"], "--budget", "1/4")
+    assert "That is --budget 0.5." in small.err
+    both = kvbarrier(
+        "attack", "exact", *SMALL["index"], "--budget", "free,1/2", "--messages", "1", "--json"
+    )
+    assert [p["budget"] for p in json.loads(both.out)["points"]] == [None, 0.5]
+
+
+INDISTINGUISHABLE = ("--reduction", "indistinguishability")
+REFUSED = [
+    (("four-cache",), "four-cache answers tensor attention"),
+    (("running-sum",), "attack it with --reduction sliding-window."),
+    (("exact", "--reduction", "tensor"), "exact answers softmax attention"),
+    (("exact", "--reduction", "tensor", "--keys", "kerdock"), "keys of its own"),
+    (("four-cache", "--reduction", "tensor", "--seed", "1"), "keys of its own"),
+    (("one-dimension",), "there is no compressor 'one-dimension'"),
+    (("exact", "--reduction", "visual", "--rows", "16"), "leave --rows out"),
+    (("sampling",), "attack it with --reduction indistinguishability"),
+    ((READER,), "attack it with --reduction indistinguishability"),
+    (("exact", *INDISTINGUISHABLE), "leave --reduction indistinguishability out"),
+    ((CACHE, *INDISTINGUISHABLE), "attack it without --reduction indistinguishability"),
+]
+
+
+@pytest.mark.parametrize(("argv", "part"), REFUSED, ids=lambda v: str(v[0]) if len(v) < 9 else None)
+def test_the_wrong_game_is_one_sentence(kvbarrier, argv: tuple[str, ...], part: str) -> None:
+    said = kvbarrier("attack", *argv)
+    assert said.code == 2, said.err
+    assert said.out == ""
+    assert part in said.err
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err

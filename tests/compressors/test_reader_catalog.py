@@ -1,0 +1,68 @@
+"""The list of readers says what the classes are; every name can be built and plans."""
+
+from __future__ import annotations
+
+import pytest
+from kvbarrier.compressors import reader_catalog
+from kvbarrier.compressors.non_adaptive import NonAdaptive, Plan
+from kvbarrier.compressors.read_targets import resolve_reader
+from kvbarrier.compressors.reader_catalog import READERS, is_reader
+from kvbarrier.compressors.signature import Signature
+from kvbarrier.compressors.targets import resolve
+from kvbarrier.errors import BadInput
+
+NAMES = [
+    "sampling", "window", "sinks", "strided", "fixed", "random-blocks", "big-bird",
+    "minimax", "one-coordinate", "key-cells",
+]  # fmt: skip
+
+
+def test_names() -> None:
+    assert list(READERS) == NAMES
+    rows = reader_catalog.describe()
+    assert [row["name"] for row in rows] == NAMES
+    assert [row["name"] for row in rows if row["control"]] == NAMES[-3:]
+    assert all(row["reads"] and row["source"] for row in rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_entry_is_true(name: str) -> None:
+    entry = READERS[name]
+    cls = entry.load()
+    assert issubclass(cls, NonAdaptive)
+    assert is_reader(cls)
+    takes = Signature.of_constructor(cls)
+    assert set(takes.names) == set(entry.params)
+    built = resolve_reader(name).build()
+    share = {"one-coordinate": 1.0}.get(name, 0.5)
+    assert f"({share})" in entry.params["share"]
+    plan = Plan.of(built.plan(65, 4, 7), 65, 4)
+    assert 0 < plan.reads <= 2 * 65 * 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reader_is_no_compressor_and_is_told_where_it_plays(name: str) -> None:
+    with pytest.raises(BadInput, match=f"{name} is a non-adaptive .* --reduction indisting"):
+        resolve(name)
+
+
+def test_files_are_told_apart(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "reads_only.py").write_text(
+        "class Reads:\n    def plan(self, n, d, seed): return []\n"
+        "    def answer(self, q, reader): return q\n"
+    )
+    (tmp_path / "keeps_only.py").write_text(
+        "class Keeps:\n    def append(self, q, k, v): ...\n    def attend(self, q): return q\n"
+    )
+    for form in ("", ":Reads"):
+        with pytest.raises(BadInput, match="non-adaptive algorithm"):
+            resolve(f"{tmp_path}/reads_only.py{form}")
+        assert resolve_reader(f"{tmp_path}/reads_only.py{form}").name == "reads_only.py:Reads"
+    for form in ("", ":Keeps"):
+        with pytest.raises(BadInput, match=r"is a compressor: .* attack it without --reduction"):
+            resolve_reader(f"{tmp_path}/keeps_only.py{form}")
+    for name in ("reads_only", "keeps_only"):
+        del sys.modules[name]
