@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .experiment import Claim, Experiment, Judgement, Run, judge
-from .tables import fill, read_table
+from .tables import Tables, fill, read_table
 
 OPTIMUM = "fano-optimum.csv"
 CHAIN = "fano-chain.csv"
@@ -37,7 +37,7 @@ def run(job: Run) -> None:
     from ..reductions.codebooks import ENCODERS
 
     tries = TRIES[job.scale]
-    tables = {
+    tables: Tables = {
         OPTIMUM: [(optimum, (bits,)) for bits in BITS],
         CHAIN: [(optimal_chains, (bits,)) for bits in BITS],
         CHAIN_ALL: [(all_chains, (bits,)) for bits in BITS[:3]],

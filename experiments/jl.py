@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from . import jl_measurements as measure
 from .experiment import Claim, Experiment, Judgement, Run, judge
-from .tables import fill, read_table
+from .tables import Tables, fill, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +60,7 @@ def run(job: Run) -> None:
     chunks = size["matrices"] // measure.CHUNK
     draws = range(size["draws"])
     random = [(d, size["tried"], size["tried_draws"]) for d in HEAD_DIMENSIONS]
-    tables = {
+    tables: Tables = {
         CERTIFIED: [
             *((measure.explicit, (width,)) for width in reversed(KERDOCK)),
             *((measure.certified, arguments) for arguments in reversed(random)),

@@ -113,7 +113,7 @@ class QueryReport:
 
 def is_ours(target: str) -> bool:
     """Whether a target is a name of our readers, with no parameters in it."""
-    from ..compressors.read_targets import READERS
+    from ..compressors.reader_catalog import READERS
 
     return target in READERS
 

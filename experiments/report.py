@@ -77,7 +77,7 @@ def series_label(point: dict[str, Any]) -> str:
     return " ".join([point["compressor"], *(f"{k}={v}" for k, v in point["params"].items())])
 
 
-def budget_text(budget: float | None) -> str:
+def budget_text(budget: float | Fraction | None) -> str:
     """A budget as people write it.
 
     >>> budget_text(0.015625), budget_text(0.3), budget_text(None)

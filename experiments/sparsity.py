@@ -35,7 +35,7 @@ from .runner import run_cells
 from .scaling import FIXED_D, GUARANTEE, TOLERANCE, TWO_DECADES, Search, Team
 from .sparsity_tables import GAUSSIAN, HARD, Setting, truncation_rows, weight_rows
 from .stopping import FixedMessages
-from .tables import fill, read_table, write_table
+from .tables import Tables, fill, read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +88,7 @@ def run(job: Run) -> None:
     sets.append(Setting("kerdock", grid.n, D))
     shapes = [(replace(s, eta=eta), kind) for s in sets for eta in ETAS
               for kind in (HARD, GAUSSIAN)]  # fmt: skip
-    tables = {
+    tables: Tables = {
         ONE_HOT: [(weight_rows, shape) for shape in shapes],
         TRUNCATION: [(truncation_rows, (s, grid.messages)) for s in sets],
     }

@@ -73,6 +73,7 @@ def measure(setting: Setting, scale: float) -> dict[str, Any]:
 
     anchor = Instance(n=setting.n, d=setting.d, keys=setting.keys)
     tight = anchor.build()
+    assert isinstance(tight, IndexReduction)
     # Below the tight scale no reduction would be built: that is what is measured here.
     reduction = IndexReduction(tight.keys, tight.d_v, tight.values, tight.eta, tight.gamma, scale)
     shape = Shape(setting.n, setting.d, setting.d)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import tolerance_tables as tables
 from .experiment import Claim, Experiment, Judgement, Run, judge
-from .tables import fill, read_table
+from .tables import Tables, fill, read_table
 from .tolerance_tables import STEP, Keys, Tolerance
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run(job: Run) -> None:
     sets += [Keys("hypercube", grid.n, D), Keys("kerdock", grid.n, D)]
     subjects = [(s, sets[0], t) for t in PLAYED for s in tables.subjects(grid.n)]
     rows = [(k, t, grid.messages) for k in sets for t in ROW_TOLERANCES]
-    plan = {
+    plan: Tables = {
         COMPRESSORS: [(tables.compressor_rows, (*s, grid.played)) for s in subjects],
         PAPER: [(tables.paper_rows, (k, grid.messages)) for k in random],
         WORST: [(tables.worst_rows, (k, t)) for k in sets for t in TOLERANCES],

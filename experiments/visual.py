@@ -22,7 +22,7 @@ from .results import ResultsFile, read_results
 from .rows import newest, prefixes
 from .runner import run_cells
 from .stopping import FixedMessages
-from .tables import fill, read_table
+from .tables import Tables, fill, read_table
 from .tensor import judge_halves
 
 PLAYED, SIDES = "visual-game.csv", "visual-sides.csv"
@@ -107,7 +107,7 @@ def _sides(job: Run) -> None:
     # The largest first, so that none is left over for one worker alone.
     tasks = sorted(pyramids(job.scale), key=lambda task: -task[1][-1])
     messages = SIDE_MESSAGES[job.scale]
-    plan = {SIDES: [(measure, (*task, messages)) for task in tasks]}
+    plan: Tables = {SIDES: [(measure, (*task, messages)) for task in tasks]}
     fill(job, "visual", plan, {SIDES: _in_order})
 
 
