@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from ..errors import BadInput
+from ..errors import BadInput, BudgetTooSmall
 from . import options
 from .render import number, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from ..experiments.attack import Attack, Report
+    from ..experiments.attack import Attack, Gap, Report
     from ..experiments.results import Results
 
 QUERIES = "indistinguishability"
@@ -29,8 +31,8 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "--budget",
     "budgets",
     multiple=True,
-    help="Memory as a fraction of the 16-bit cache, up to 2; repeat or separate by commas."
-    "  [default: 1/64,1/32,...,1]",
+    help="Memory as a fraction of the 16-bit cache, up to 2, or 'free' for as much as TARGET likes;"
+    " repeat or separate by commas.  [default: 1/64,1/32,...,1; free for what lives in none]",
 )
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
@@ -119,7 +121,7 @@ def command(
     With --reduction indistinguishability TARGET is a non-adaptive algorithm, which says beforehand
     what it will read: its reads are counted against its errors, as in Theorem 19.
     """
-    from ..experiments.attack import BUDGETS, Attack, play
+    from ..experiments.attack import Attack, play
     from ..experiments.gates import parse_gate
     from ..protocols.isolation import Limits
 
@@ -135,20 +137,24 @@ def command(
     plan = Attack(
         target,
         options.instance(game),
-        budgets=options.budgets(budgets) if budgets else BUDGETS,
+        budgets=options.budgets(budgets) if budgets else None,
         **played,
     )
     parsed_gates = [parse_gate(text) for text in gates]
     for gate in parsed_gates:
         gate.check(plan.settings())
     with _store(resume, out) as store, options.progress("attack") as tick:
-        report = play(
-            plan,
-            store=store,
-            workers=workers,
-            cluster=cluster,
-            progress=lambda step: tick(target, step.done, step.most),
-        )
+        try:
+            report = play(
+                plan,
+                store=store,
+                workers=workers,
+                cluster=cluster,
+                progress=lambda step: tick(target, step.done, step.most),
+            )
+        except BudgetTooSmall as error:
+            least = Fraction(error.minimum_bits, plan.instance.shape.cache_bits_16)
+            raise BadInput(f"{error} That is {_as_budget(least)}.") from None
     document = report.as_dict()
     failures = []
     try:
@@ -261,17 +267,21 @@ def _print(report: Report) -> None:
     ]  # fmt: skip
     for label in dict.fromkeys(series_label(point) for point in report.points):
         points = [point for point in report.points if series_label(point) == label]
-        first = points[0]
         rows = [_row(point, budget_text(point["budget"])) for point in points]
-        print_table(
-            f"{label}: {first['reduction']} game, {first['keys']} keys, n = {first['n']}, "
-            f"d = {first['d']}, "
-            f"C = {first['scale']:.3f}, {first['isolation']}", columns, rows,
-            caption="M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. "
-                    "floor: no algorithm at this M/N has a smaller error. "
-            "age: the bucket with the highest error, 0 the oldest of 16.",
-        )  # fmt: skip
+        caption = (
+            "M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. floor: no "
+            "algorithm at this M/N has a smaller error."
+        )
+        if any("age" in row[-2] for row in rows):
+            caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
+        print_table(f"{label}: {_game(points[0])}", columns, rows, caption=caption)
     _print_notes(report)
+
+
+def _game(point: dict[str, Any]) -> str:
+    sizes = {"n": point["n"], "d": point["d"], "W": point["window"], "C": f"{point['scale']:.3f}"}
+    said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
+    return f"{point['reduction']} game, {point['keys']} keys, {said}, {point['isolation']}"
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
@@ -293,17 +303,41 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
 
 
 def _print_notes(report: Report) -> None:
-    for gap in report.gaps:
-        say(f"gap: {gap.sentence}")
+    for sentence in _gaps(report):
+        say(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
         say(f"failed: {sentence}")
     if any(point["over_budget"] for point in report.points):
         say("over: the message is larger than the budget; the point stands at its real memory.")
+    if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
+        say("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
     if report.impossible:
         say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
+
+
+def _gaps(report: Report) -> list[str]:
+    """One sentence for all budgets that are too small for a setting, for the same reason."""
+    from ..experiments.report import budget_text, series_label
+    from ..protocols.instance import target_name
+
+    groups: dict[tuple[str, int], list[Gap]] = {}
+    for gap in report.gaps:
+        label = series_label({"compressor": target_name(report.target), "params": gap.params})
+        groups.setdefault((label, gap.minimum_bits), []).append(gap)
+    return [
+        f"{label} cannot live at {', '.join(budget_text(gap.budget) for gap in gaps)}: it needs "
+        f"{bits} bits, {_as_budget(gaps[0].minimum_budget)}."
+        for (label, bits), gaps in groups.items()
+    ]
+
+
+def _as_budget(least: Fraction) -> str:
+    # Upwards: a budget that is rounded down does not suffice.
+    share = f"{math.ceil(10_000 * least) / 10_000:g}"
+    return f"--budget {share}" if least <= 2 else f"{share} 16-bit caches: --budget free"
 
 
 def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:

@@ -9,23 +9,29 @@ import click
 from .render import print_json, print_table
 
 _REDUCTIONS = (
-    ("index", "Theorems 6 and 8, and an additive form: bits in the values",
-     "--eta | --gamma, --values 01 | pm1"),
+    ("index", "Theorems 6 and 8, and an additive form: bits in the values", "softmax",
+     "--n --d --keys --seed --eta | --gamma --values --scale --rows"),
     ("sliding-window", "Theorem 17: bits in the values of an unmasked sliding window",
-     "--window, --eta"),
-    ("tensor", "tensor attention (2503.11108): bits in both value caches", "--eta; d = 64"),
-    ("visual", "visual autoregression (2503.14881): a whole map of questions at once", "--eta"),
-    ("indistinguishability", "Theorem 19: a non-adaptive algorithm's reads, not a memory", "--eta"),
+     "unmasked-window", "--n --d --window --keys --seed --eta --scale --rows"),
+    ("tensor", "tensor attention (2503.11108): bits in both value caches", "tensor",
+     "--n (up to d) --d (16, 64, 256) --eta --scale --rows"),
+    ("visual", "visual autoregression (2503.14881): a whole map of questions at once", "softmax",
+     "--n (30, 55, 91, 155, 255, 424) --d --keys --seed --eta --scale"),
+    ("indistinguishability", "Theorem 19: a non-adaptive algorithm's reads, not a memory",
+     "softmax", "--n --d --eta; targets: list readers"),
 )  # fmt: skip
 
-KINDS = ("compressors", "reductions", "keys", "experiments")
+KINDS = ("compressors", "readers", "reductions", "keys", "experiments")
 
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(kind: str, as_json: bool) -> None:
-    """List the names of one KIND: compressors, reductions, keys or experiments."""
+    """List the names of one KIND: compressors, readers, reductions, keys or experiments.
+
+    Readers are non-adaptive algorithms, for --reduction indistinguishability.
+    """
     rows: list[dict[str, Any]] = globals()[f"_{kind}"]()
     if as_json:
         print_json({"schema": 1, kind: rows})
@@ -49,11 +55,15 @@ def _compressors() -> list[dict[str, Any]]:
     return describe()
 
 
+def _readers() -> list[dict[str, Any]]:
+    from ..compressors.reader_catalog import describe
+
+    return describe()
+
+
 def _reductions() -> list[dict[str, Any]]:
-    return [
-        {"name": name, "statement": statement, "options": options}
-        for name, statement, options in _REDUCTIONS
-    ]
+    columns = ("name", "statement", "attention", "options")
+    return [dict(zip(columns, row, strict=True)) for row in _REDUCTIONS]
 
 
 def _keys() -> list[dict[str, Any]]:

@@ -17,24 +17,29 @@ TOKENS = {"tensor": 64, "visual": 424}
 WINDOW = 257
 
 
-def budgets(texts: tuple[str, ...]) -> tuple[Fraction, ...]:
+def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     """Parse budgets, fractions of the 16-bit cache, given as '1/4', '0.25' or '1/4,1/2'.
 
-    Raises BadInput outside (0, 2].
+    'free' is None, as much as it likes. Raises BadInput outside (0, 2].
 
-    >>> budgets(("1/4,0.5", "1"))
-    (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1))
+    >>> budgets(("1/4,0.5", "1", "free"))
+    (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)
     """
-    parsed = []
+    parsed: list[Fraction | None] = []
     for part in (part.strip() for text in texts for part in text.split(",")):
+        if part == "free":
+            parsed.append(None)
+            continue
         try:
             budget = Fraction(part)
         except (ValueError, ZeroDivisionError):
-            raise BadInput(f"the budget '{part}' is not a number: write 1/4 or 0.25.") from None
+            raise BadInput(
+                f"the budget '{part}' is not a number: write 1/4, 0.25 or free."
+            ) from None
         if not 0 < budget <= 2:
             raise BadInput(
                 f"the budget {part} lies outside (0, 2]: it is a fraction of the 16-bit cache, "
-                "1 for all of it, 2 for float32."
+                "1 for all of it, 2 for float32; 'free' is as much as the compressor likes."
             )
         parsed.append(budget)
     return tuple(dict.fromkeys(parsed))

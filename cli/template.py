@@ -9,11 +9,23 @@ import click
 from ..errors import BadInput
 from .render import say
 
+TRY = {
+    "compressor": "kvbarrier check {file}   and   kvbarrier attack {file}",
+    "reader": "kvbarrier attack {file} --reduction indistinguishability",
+}
+
 
 @click.command(name="new")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def command(file: Path) -> None:
-    """Write a commented plug-in to FILE. It attacks successfully as it is."""
+@click.option(
+    "--kind",
+    type=click.Choice(list(TRY)),
+    default="compressor",
+    show_default=True,
+    help="A compressor, or a non-adaptive algorithm (Theorem 19).",
+)
+def command(file: Path, kind: str) -> None:
+    """Write a commented plug-in to FILE. It plays as it is."""
     from ..compressors.template import template_text
 
     if file.suffix != ".py":
@@ -22,7 +34,7 @@ def command(file: Path) -> None:
         raise BadInput(f"the folder {file.parent} does not exist: make it first.")
     try:
         with file.open("x") as out:
-            out.write(template_text())
+            out.write(template_text(kind))
     except FileExistsError:
         raise BadInput(f"{file} exists already: give another name, or delete it first.") from None
-    say(f"wrote {file}; now try:  kvbarrier check {file}   and   kvbarrier attack {file}")
+    say(f"wrote {file}; now try:  {TRY[kind].format(file=file)}")

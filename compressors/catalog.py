@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from ..errors import BadInput, did_you_mean
 from .contract import Compressor
@@ -25,6 +25,8 @@ class CatalogEntry:
         source: who it is by, or what it controls.
         params: its parameters, each with its meaning (and its default).
         budgets: which budgets make sense for it.
+        attention: the rule that it answers: "softmax", "unmasked-window" or "tensor", or "any" for
+            who knows no tokens but bits.
         knows_keys: it reads the game's public keys.
         control: its result is known beforehand, so it tests the game and not itself.
     """
@@ -36,6 +38,7 @@ class CatalogEntry:
     source: str
     budgets: str
     params: Mapping[str, str] = field(default_factory=dict)
+    attention: str = "softmax"
     knows_keys: bool = False
     control: bool = False
 
@@ -44,6 +47,36 @@ class CatalogEntry:
         module = importlib.import_module(f".{self.module}", __package__)
         return cast(type[Compressor], getattr(module, self.cls))
 
+    def check_rule(self, public: Mapping[str, Any]) -> None:
+        """Raise BadInput if the game that made ``public`` holds answers to another rule."""
+        asked = public.get("attention")
+        plays = _PLAYED_BY.get(self.attention)
+        if asked is None or plays is None or asked in plays:
+            return
+        *others, last = (name for rule in plays for name in REDUCTIONS_OF[rule])
+        where = f"{', '.join(others)} or {last}" if others else last
+        raise BadInput(
+            f"{self.name} answers {_RULES[self.attention]}, and this game holds answers to "
+            f"{_RULES.get(asked, asked)}: attack it with --reduction {where}."
+        )
+
+
+_RULES = {
+    "softmax": "softmax attention",
+    "unmasked-window": "the unmasked sliding window",
+    "tensor": "tensor attention",
+}
+REDUCTIONS_OF = {
+    "softmax": ("index", "visual"),
+    "unmasked-window": ("sliding-window",),
+    "tensor": ("tensor",),
+}
+# Outside the window that reduction has zero tokens, of weight 1 under both rules.
+_PLAYED_BY = {
+    "softmax": ("softmax", "unmasked-window"),
+    "unmasked-window": ("unmasked-window",),
+    "tensor": ("tensor",),
+}
 
 _EVICTS = "any: fp16 tokens as many as fit"
 _DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"
@@ -122,6 +155,7 @@ _ENTRIES = (
         summary="the last W tokens and the sum of all older values",
         source="ours: exact for the unmasked sliding window of Haris & Onak 2025, eq. 20",
         budgets=_EVICTS + ", beside the sum",
+        attention="unmasked-window",
         params={"window": "tokens kept (the rule's, or what the budget holds)", "dtype": _DTYPE},
     ),
     CatalogEntry(
@@ -131,6 +165,7 @@ _ENTRIES = (
         summary="the last W tokens and sampled older values; it answers with drawn values",
         source="Haris & Onak 2025, Algorithm 1 and Theorem 25 (reconstructed)",
         budgets=_EVICTS + ", beside the samples",
+        attention="unmasked-window",
         params={
             "window": "tokens kept (the rule's, or what the budget holds)",
             "copies": "samples in a mean (1)",
@@ -144,7 +179,7 @@ _ENTRIES = (
         cls="SubGen",
         summary="samples of keys by cluster, and of key-value pairs by the values' norms",
         source="Zandieh, Han, Mirrokni, Karbasi 2024, SubGen (Theorem 11)",
-        budgets="any: clusters as many as fit; none: as many as the keys need",
+        budgets="any: clusters as many as fit; free: as many as the keys need",
         params={
             "delta": "radius of a cluster (0.5)",
             "t": "sampled keys of a cluster (8)",
@@ -160,7 +195,8 @@ _ENTRIES = (
         cls="FourCache",
         summary="tensor attention's factors K1, K2, V1, V2 of every token",
         source="Chen, Li, Liang, Shi, Song, Tian 2025, arXiv 2503.11108 (as we reconstruct it)",
-        budgets="1/2 in fp8, 1 in fp16, 2 in fp32; for --reduction tensor",
+        budgets="1/2 in fp8, 1 in fp16, 2 in fp32",
+        attention="tensor",
         params={"dtype": "fp32, fp16, bf16 or fp8 (the widest in the budget)"},
     ),
     CatalogEntry(
@@ -169,21 +205,9 @@ _ENTRIES = (
         cls="TwoCache",
         summary="tensor attention's products of all n^2 pairs of tokens, beside the factors",
         source="Chen, Li, Liang, Shi, Song, Tian 2025, arXiv 2503.11108 (as we reconstruct it)",
-        budgets="none: 1 + n/2 times four-cache; for small n and --reduction tensor",
+        budgets="free: 1 + n/2 times four-cache, so for small n",
+        attention="tensor",
         params={"dtype": "fp32, fp16, bf16 or fp8 (the widest in the budget)"},
-    ),
-    CatalogEntry(
-        name="one-dimension",
-        module="one_dimension",
-        cls="OneDimension",
-        summary="for d_k = 1: tokens from which every query's softmax is sampled exactly",
-        source="Haris & Onak 2025, Appendix E and Algorithm 2 (reconstructed, details ours)",
-        budgets="none below the whole cache: its memory is sqrt(n) in expectation only",
-        params={
-            "copies": "independent samples in an answer (1)",
-            "keep": "top, the sqrt(n) largest and smallest keys with samples of the rest, or "
-            "frontier, which needs 2 ln n tokens and no horizon (top)",
-        },
     ),
     CatalogEntry(
         name="lossless",
@@ -193,6 +217,7 @@ _ENTRIES = (
         source="control: the least memory of any errorless compressor (theory: H(x) = n d)",
         budgets="1/32 at d_k = d_v: one bit of memory a secret bit",
         knows_keys=True,
+        attention="any",
         control=True,
     ),
     CatalogEntry(
@@ -202,6 +227,7 @@ _ENTRIES = (
         summary="the empty message, every answer 0",
         source="control: no memory, half of the bits wrong",
         budgets="any",
+        attention="any",
         control=True,
     ),
     CatalogEntry(
@@ -212,6 +238,7 @@ _ENTRIES = (
         source="control: the line error = (1 - memory / secret bits) / 2",
         budgets="up to 1/32 at d_k = d_v, where it becomes lossless",
         knows_keys=True,
+        attention="any",
         control=True,
     ),
     CatalogEntry(
@@ -223,6 +250,7 @@ _ENTRIES = (
         budgets="12/23 (golay) or 4/7 (hamming) of what lossless needs",
         params={"code": "golay, [23,12] with error .1240, or hamming, [7,4] with 1/8 (golay)"},
         knows_keys=True,
+        attention="any",
         control=True,
     ),
 )
@@ -255,6 +283,7 @@ def describe() -> list[dict[str, object]]:
             "source": one.source,
             "budgets": one.budgets,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,
+            "attention": one.attention,
             "knows_keys": one.knows_keys,
         }
         for one in _ENTRIES

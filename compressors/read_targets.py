@@ -7,7 +7,6 @@ Targets are written as for compressors (:mod:`.targets`): a name, ``package.modu
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,22 +18,11 @@ from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from . import catalog
 from .blame import blame, is_ours
 from .loading import load_file, load_module, source_files
+from .reader_catalog import READERS
 from .signature import Signature
 from .values import merge, parse_query
 
-READERS: Mapping[str, tuple[str, str]] = {
-    "sampling": ("read_patterns", "Sampling"),
-    "window": ("read_patterns", "Window"),
-    "sinks": ("read_patterns", "Sinks"),
-    "strided": ("read_patterns", "Strided"),
-    "fixed": ("read_patterns", "Fixed"),
-    "random-blocks": ("read_patterns", "RandomBlocks"),
-    "big-bird": ("read_patterns", "BigBird"),
-    "minimax": ("family_readers", "Minimax"),
-    "one-coordinate": ("family_readers", "OneCoordinate"),
-    "key-cells": ("family_readers", "KeyCells"),
-}
-"""Name: module of this room, class."""
+GAME = "indistinguishability"
 
 
 @dataclass(frozen=True)
@@ -94,8 +82,7 @@ def resolve_reader(target: str, params: Mapping[str, Any] | None = None) -> Read
 
 def _find(text: str) -> ReadTarget:
     if text in READERS:
-        module, name = READERS[text]
-        cls = getattr(importlib.import_module(f".{module}", __package__), name)
+        cls = READERS[text].load()
         return ReadTarget(text, text, {}, _digest(_files(cls, ours=True)), True, None, cls)
     path, colon, name = text.rpartition(":")
     if colon and path.endswith(".py"):
@@ -107,7 +94,8 @@ def _find(text: str) -> ReadTarget:
     if text in catalog.names():
         raise BadInput(
             f"{text} is a compressor: Theorem 19 speaks of algorithms that choose what they read "
-            f"before there are data, one of {', '.join(READERS)}, or a class with plan and answer."
+            f"before there are data; leave --reduction {GAME} out, or give one of "
+            f"{', '.join(READERS)}, or a class with plan and answer."
         )
     raise BadInput(f"there is no non-adaptive algorithm '{text}'.{did_you_mean(text, READERS)}")
 
@@ -120,10 +108,7 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
         raise BadInput(f"{where} has no class '{name}'.{_hint(module, name)}")
     lacking = [door for door in ("plan", "answer") if not callable(getattr(thing, door, None))]
     if lacking and hasattr(thing, "attend"):
-        raise BadInput(
-            f"{where}:{name} is a compressor: Theorem 19 speaks of algorithms with plan(n, d, "
-            "seed) and answer(q, reader); attack it with --reduction index."
-        )
+        raise _compressor(f"{where}:{name}")
     if lacking:
         raise PluginFailure(
             f"{where}:{name} has no {' and no '.join(lacking)}: a non-adaptive algorithm has "
@@ -133,6 +118,13 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
     text = f"{file.resolve() if file else where}:{name}"
     folder = files[0].parent if files else None
     return ReadTarget(f"{where}:{name}", text, {}, _digest(files), False, folder, thing)
+
+
+def _compressor(name: str) -> BadInput:
+    return BadInput(
+        f"{name} is a compressor: Theorem 19 speaks of algorithms with plan(n, d, seed) and "
+        f"answer(q, reader); attack it without --reduction {GAME}."
+    )
 
 
 def _candidates(module: ModuleType) -> list[str]:
@@ -157,9 +149,15 @@ def _only(module: ModuleType, where: str) -> str:
             f"{where} has {len(names)} non-adaptive algorithms: write {where}:NAME, NAME being one "
             f"of {', '.join(names)}."
         )
+    classes = [thing for thing in vars(module).values() if inspect.isclass(thing)]
+    doors = [
+        door for door in ("plan", "answer", "attend") if any(hasattr(c, door) for c in classes)
+    ]
+    if doors == ["attend"]:
+        raise _compressor(where)
     raise PluginFailure(
         f"{where} has no non-adaptive algorithm: write a class with plan(n, d, seed) and "
-        "answer(q, reader)."
+        "answer(q, reader); 'kvbarrier new FILE.py --kind reader' writes one to start from."
     )
 
 

@@ -31,6 +31,7 @@ from .adapters import Factory, adapt
 from .blame import blame, is_ours
 from .contract import Compressor, Shape
 from .loading import load_file, load_module, source_files
+from .reader_catalog import READERS, is_reader
 from .values import merge, parse_query
 
 COMPRESSORS_GROUP = "kvbarrier.compressors"
@@ -126,22 +127,28 @@ def _find(text: str) -> Target:
 
 def _named(name: str) -> Target:
     if name in catalog.names():
-        thing = catalog.entry(name).load()
-        factory = Factory(name, _plainly(thing), adapt(thing, name).takes)
+        entry = catalog.entry(name)
+        thing = entry.load()
+        factory = Factory(name, _plainly(entry, thing), adapt(thing, name).takes)
         return Target(name, name, {}, _source(thing), True, None, thing.knows_keys, factory)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
     if Path(name).exists():
         raise BadInput(f"{name} is not a Python file: give a name that ends in .py.")
+    if name in READERS:
+        raise _no_compressor(name)
     hint = did_you_mean(name, {*catalog.names(), *registered})
     raise BadInput(f"there is no compressor '{name}'.{hint}")
 
 
-def _plainly(cls: type[Compressor]) -> Any:
+def _plainly(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
     # What fails in a built-in is a bug of ours, so nobody is blamed.
-    def build(*public: Any, **params: Any) -> Compressor:
-        return cls(*public, **params)
+    def build(
+        shape: Shape, budget_bits: int | None, seed: int, public: Mapping[str, Any], **params: Any
+    ) -> Compressor:
+        entry.check_rule(public)
+        return cls(shape, budget_bits, seed, public, **params)
 
     return build
 
@@ -216,15 +223,26 @@ def _only_candidate(module: ModuleType, file: str) -> str:
     if names:
         raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME, NAME being one of "
                        f"{', '.join(names)}.")  # fmt: skip
+    if any(is_reader(thing) for thing in vars(module).values()):
+        raise _no_compressor(file)
     raise PluginFailure(
         f"{file} has no compressor: write a class with append(q, k, v) and attend(q), or a "
         "function compress(Q, K, V); 'kvbarrier new FILE.py' writes one to start from."
     )
 
 
+def _no_compressor(name: str) -> BadInput:
+    return BadInput(
+        f"{name} is a non-adaptive algorithm (plan and answer) and no compressor: attack it with "
+        "--reduction indistinguishability."
+    )
+
+
 def _target(thing: Any, name: str, text: str, version: str, module: ModuleType | None) -> Target:
     if isinstance(thing, ModuleType):
         thing = getattr(thing, _only_candidate(thing, thing.__name__))
+    if is_reader(thing):
+        raise _no_compressor(name)
     files = _foreign_files(thing, module)
     attend = None if inspect.isclass(thing) else getattr(module, "attend", None)
     factory = adapt(thing, name, attend, str(files[0]) if files else None)

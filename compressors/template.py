@@ -1,6 +1,8 @@
-"""What ``kvbarrier new FILE`` writes: a small compressor that works, to be changed into another."""
+"""What ``kvbarrier new FILE`` writes: a small plug-in that works, to be changed into another."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 _TEMPLATE = '''\
 """A KV-cache compressor to start from. It works as it is:
@@ -61,6 +63,55 @@ class MyCache(Compressor):
 '''
 
 
-def template_text() -> str:
-    """The text of a new plug-in."""
-    return _TEMPLATE
+_READER = '''\
+"""A non-adaptive algorithm to start from. It works as it is:
+
+    kvbarrier attack FILE --reduction indistinguishability
+
+It says beforehand what it will read, and answers from that (Theorem 19). It reads a random part of
+the tokens and takes the others to be like the typical one that it read. Replace that by your idea.
+"""
+
+import numpy as np
+from kvbarrier.compressors.non_adaptive import NonAdaptive, coins
+
+
+class MyReader(NonAdaptive):
+    """The constructor takes parameters of our own, and nothing else: --param share=0.25."""
+
+    def __init__(self, share=0.5):
+        self.share = share
+
+    def plan(self, n, d, seed):
+        """Return what answer may read of K and V, both [n, d], before there are any.
+
+        Tokens are numbered 0 .. n-1. The newest, n-1, comes with the query: reading it is free.
+        seed: public coins, new for every trial. A whole token is its index; ("K", i) or ("V", i) is
+        a row, ("V", i, j) one number.
+        """
+        chosen = coins(seed).permutation(n - 1)[: int(self.share * (n - 1))]
+        return np.append(chosen, n - 1)
+
+    def answer(self, q, reader):
+        """Return the attention output for the query q, over all n tokens: [d].
+
+        reader.tokens() is all that was planned: indices, keys [m, d], values [m, d].
+        reader.keys(indices), reader.values(indices), reader["V", i, j] ask for parts of it. Asking
+        for anything else ends the attack.
+        """
+        _, K, V = reader.tokens()
+        unread = reader.n - len(K)
+        K, V = (np.vstack([rows, np.median(rows, axis=0)]) for rows in (K, V))
+        # Scores are <q, k>, not divided by sqrt(d). The last row stands for all that is unread.
+        scores = K @ q
+        weights = np.exp(scores - scores.max())
+        weights[-1] *= unread
+        return weights @ V / weights.sum()
+'''
+
+TEMPLATES: Mapping[str, str] = {"compressor": _TEMPLATE, "reader": _READER}
+
+
+def template_text(kind: str = "compressor") -> str:
+    """The text of a new plug-in, ``kind`` one of :data:`TEMPLATES`."""
+    return TEMPLATES[kind]

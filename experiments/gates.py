@@ -127,6 +127,8 @@ def _matches(point: Point, name: str, wanted: str) -> bool:
     if name != "budget" and name not in point["params"]:
         return False
     value = point["budget"] if name == "budget" else point["params"][name]
+    if name == "budget" and value is None:
+        return wanted == "free"
     try:
         return value is not None and abs(float(Fraction(wanted)) - float(value)) < 1e-12
     except (ValueError, ZeroDivisionError):

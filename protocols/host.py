@@ -11,7 +11,8 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -34,10 +35,54 @@ from .players import (
 )
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+class Host(ABC):
+    """What hosts of every game share: a channel to the harness, and one child at a time."""
+
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
+        self.table = table
+        self.channel = channel
+        self.conduct = conduct
+        self.keep: set[int] = set()
+        self.child: Child | None = None
+
+    @abstractmethod
+    def run(self) -> int:
+        """Answer the harness; return an exit code. Raises ChannelClosed once it has left."""
+
+    @contextlib.contextmanager
+    def importing(self) -> Iterator[None]:
+        """From where relative targets start, for as long as a target is imported."""
+        try:
+            os.chdir(self.table.folder)
+            yield
+        finally:
+            os.chdir(os.environ.get("HOME", "/"))
+
+    def settle(self, folder: object | None) -> None:
+        """The target is there: whatever its import has started stays, and its lines are known."""
+        self.conduct.folder = None if folder is None else str(folder) + os.sep
+        self.keep = reaper.children(os.getpid())
+
+    def end(self) -> None:
+        """End the child, if there is one, and all that it started."""
+        child, self.child = self.child, None
+        if child is not None:
+            child.end()
+            reaper.end_children(keep=self.keep)
+
+
+def serve_with(
+    make: Callable[[Channel, Table, Conduct], Host],
+    role: str,
+    down: int,
+    up: int,
+    words: int,
+    problem: str | None,
+) -> int:
     """Answer the harness until it closes the channel; returns an exit code.
 
     Args:
+        make: the host of the game.
         role: "Alice" or "Bob", for the sentences.
         down, up: descriptors of the channel.
         words: where a crash of the host itself may leave its last words.
@@ -58,19 +103,22 @@ def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
-        return _Host(channel, opening["table"], conduct).run()
+        said = opening["table"]
+        table = Table(**{**said, "shape": Shape(**said["shape"])})
+        return make(channel, table, conduct).run()
     except (ChannelClosed, BadFrame):
         return 0
 
 
-class _Host:
-    def __init__(self, channel: Channel, table: dict[str, Any], conduct: Conduct) -> None:
-        self.table = Table(**{**table, "shape": Shape(**table["shape"])})
-        self.channel = channel
-        self.conduct = conduct
+def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+    """Host Alice or Bob; see :func:`serve_with`."""
+    return serve_with(_IndexHost, role, down, up, words, problem)
+
+
+class _IndexHost(Host):
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
+        super().__init__(channel, table, conduct)
         self.build: Build | None = None
-        self.keep: set[int] = set()
-        self.child: Child | None = None
 
     def run(self) -> int:
         self.channel.send(self._open())
@@ -85,17 +133,16 @@ class _Host:
 
     def _open(self) -> dict[str, Any]:
         try:
-            os.chdir(self.table.folder)
-            target, build = builder(self.table)
-            self.conduct.folder = _folder_of(target)
+            with self.importing():
+                target, build = builder(self.table)
         except BaseException as exc:
-            return _refusal(exc, self.conduct)
-        finally:
-            os.chdir(os.environ.get("HOME", "/"))
-        self.keep = reaper.children(os.getpid())
+            return refusal(exc, "The compressor")
+        self.settle(target.folder)
         if target.builtin:
             return self._open_builtin(target, build)
-        child = Child(lambda channel: _rehearsal(channel, target, build, self), self.conduct)
+        child = self.child = Child(
+            lambda channel: _rehearsal(channel, target, build, self), self.conduct
+        )
         try:
             said: dict[str, Any] = child.hear()
             if "facts" in said:
@@ -108,14 +155,14 @@ class _Host:
             )
             return {"error": "PluginFailure", "text": text}
         finally:
-            self._end(child)
+            self.end()
 
     def _open_builtin(self, target: Any, build: Build) -> dict[str, Any]:
         """Rehearse here, not in a child: our own code neither crashes nor leaves anything."""
         try:
             said = facts(target, build(0))
         except Exception as exc:
-            return _refusal(exc, self.conduct)
+            return refusal(exc, "The compressor", self.conduct.folder)
         self.build = build
         with contextlib.suppress(Exception):
             rehearse(build, self.table)
@@ -138,22 +185,21 @@ class _Host:
     # -- the rounds ---------------------------------------------------------------------------
 
     def _begin(self, seed: int) -> dict[str, Any]:
-        if self.child is not None:
-            self._end(self.child)
+        self.end()
         assert self.build is not None
         build = self.build
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
     def _turn(self, order: dict[str, Any]) -> dict[str, Any]:
-        child, self.child = self.child, None
+        child = self.child
         if child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
         try:
             child.tell(order)
             return self._reply(child)
         finally:
-            self._end(child)
+            self.end()
 
     def _reply(self, child: Child) -> dict[str, Any]:
         try:
@@ -162,31 +208,25 @@ class _Host:
         except PlayerFault as fault:
             return {"failed": str(fault)}
 
-    def _end(self, child: Child) -> None:
-        child.end()
-        reaper.end_children(keep=self.keep)
 
+def refusal(exc: BaseException, who: str, folder: str | None = None) -> dict[str, Any]:
+    """Turn an error before the first secret into a frame; ours keep their kind and their words.
 
-def _folder_of(target: Any) -> str | None:
-    return None if target.folder is None else str(target.folder) + os.sep
-
-
-def _refusal(exc: BaseException, conduct: Conduct) -> dict[str, Any]:
-    """Turn an error before the first secret into a frame; ours keep their kind and their words."""
+    ``who`` failed, and its file lies in ``folder``.
+    """
     if isinstance(exc, BudgetTooSmall):
         budget = [exc.name, exc.budget_bits, exc.minimum_bits]
         return {"error": "BudgetTooSmall", "text": str(exc), "budget": budget}
     if isinstance(exc, KVBarrierError):
         kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
         return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
-    text = describe(exc, "The compressor", conduct.folder)
-    return {"error": "PluginFailure", "text": text}
+    return {"error": "PluginFailure", "text": describe(exc, who, folder)}
 
 
 # -- in the child -----------------------------------------------------------------------------
 
 
-def _rehearsal(channel: Channel, target: Any, build: Build, host: _Host) -> None:
+def _rehearsal(channel: Channel, target: Any, build: Build, host: _IndexHost) -> None:
     before = set(sys.modules)
     said = None
     try:
@@ -194,18 +234,18 @@ def _rehearsal(channel: Channel, target: Any, build: Build, host: _Host) -> None
         rehearse(build, host.table)
     except BudgetTooSmall as exc:
         # A batch algorithm may learn of its budget only when it compresses.
-        channel.send(_refusal(exc, host.conduct))
+        channel.send(refusal(exc, "The compressor", host.conduct.folder))
         return
     except BaseException as exc:
         if said is None:
-            channel.send(_refusal(exc, host.conduct))
+            channel.send(refusal(exc, "The compressor", host.conduct.folder))
             return
         # Whatever else fails in a rehearsal fails in the rounds, where it counts.
     channel.send({"facts": asdict(said)})
     channel.send({"modules": [name for name in sys.modules if name not in before]})
 
 
-def _play(channel: Channel, build: Build, seed: int, host: _Host) -> None:
+def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
     try:
         compressor = build(seed)
         channel.send({"declared": declared_length(compressor)})

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..reductions.reduction import Reduction
 
 REDUCTIONS = ("index", "sliding-window", "tensor", "visual")
+TENSOR_KEYS = "quadratic-form"
 VALUES = ("01", "pm1")
 SCALES = ("tight", "closed", "paper")
 MAX_BUDGET = 2
@@ -47,7 +48,8 @@ class Instance:
 
     Attributes:
         n, d: data tokens and dimension; d_k = d_v = d (2 d for "tensor").
-        keys, keys_seed: the public key set (``reductions.keys.make``).
+        keys, keys_seed: the public key set (``reductions.keys.make``); left at the default for
+            "tensor", which has keys of its own (``keys_played``).
         values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
         eta, gamma: relative or additive error allowed; exactly one is not None.
         scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
@@ -87,6 +89,11 @@ class Instance:
                 "The sliding-window reduction, and no other, has a window: give --window with "
                 "--reduction sliding-window."
             )
+        if self.reduction == "tensor" and (self.keys, self.keys_seed) != ("jl", 0):
+            raise BadInput(
+                "The tensor reduction has keys of its own, made from quadratic forms: leave --keys "
+                "and --seed out."
+            )
         # 3 and 3.0, a NumPy integer and an int, are one instance and must have one id.
         for name in ("n", "d", "keys_seed", "rows", "window"):
             self._settle(name, int)
@@ -104,12 +111,19 @@ class Instance:
         if secret % AGE_BUCKETS:
             raise BadInput(
                 f"Sampled rows need age buckets of one size: the number of secret rows must be a "
-                f"multiple of {AGE_BUCKETS}, not {secret}; choose another n."
+                f"multiple of {AGE_BUCKETS}, not {secret}: {self._other_size(secret)}."
             )
         if not AGE_BUCKETS <= self.rows <= secret:  # type: ignore[operator]
             raise BadInput(
                 f"{self.rows} rows of {secret} cannot be asked: give {AGE_BUCKETS} to {secret}."
             )
+
+    def _other_size(self, secret: int) -> str:
+        if self.reduction == "visual":
+            return "leave --rows out, as no part of the pyramid has such a number of tokens"
+        fewer = secret - secret % AGE_BUCKETS
+        n = fewer // 2 + 1 if self.reduction == "tensor" else fewer
+        return f"take {'--window' if self.window else '--n'} {n + 1 if self.window else n}"
 
     def _settle(self, name: str, kind: type) -> None:
         value = getattr(self, name)
@@ -133,6 +147,11 @@ class Instance:
     def row_bits(self) -> int:
         """Bits in a row of the secret."""
         return self.d if self.reduction == "index" else self.build().width
+
+    @property
+    def keys_played(self) -> str:
+        """The name of the key set, for people."""
+        return TENSOR_KEYS if self.reduction == "tensor" else self.keys
 
     def spec(self) -> dict[str, Any]:
         """Return everything that makes the streams, as plain JSON data with sorted names.

@@ -1,6 +1,7 @@
-"""The players' entry point: ``python -m kvbarrier.protocols.player ROLE HOW PRIVATE SIZE``.
+"""The players' entry point: ``python -m kvbarrier.protocols.player ROLE HOW PRIVATE SIZE HOST``.
 
 HOW is ``namespaces``, or for ``process`` isolation ``landlock`` where there is that, else ``bare``.
+HOST is the module of this room whose ``serve`` plays: ``host`` or ``query_host``.
 
 This first process is the supervisor, ours alone: it never imports a plug-in. It forks the host,
 which does, and waits. When the harness closes the channel or dies, or the host ends, it kills
@@ -12,6 +13,7 @@ Nothing heavy is imported here, so that the supervisor stays small and has one t
 
 from __future__ import annotations
 
+import importlib
 import os
 import select
 import shutil
@@ -27,7 +29,7 @@ _POLL_MS = 50
 
 def main(argv: list[str]) -> int:
     """Supervise one player; the channel is on descriptors 0 and 1."""
-    role, how, private, size = argv
+    role, how, private, size, host = argv
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reaper.become_subreaper()
     down, up, words = (_high(fd) for fd in (0, 1, 2))
@@ -41,7 +43,7 @@ def main(argv: list[str]) -> int:
             os.makedirs(f"{private}/{name}", 0o700)
     pid = os.fork()
     if pid == 0:
-        _become_host(role, how, private, int(size), (down, up, words))
+        _become_host(host, role, how, private, int(size), (down, up, words))
     os.close(up)
     os.close(words)
     _watch(pid, down)
@@ -78,7 +80,7 @@ def _watch(pid: int, down: int) -> None:
 
 
 def _become_host(
-    role: str, how: str, private: str, size: int, fds: tuple[int, int, int]
+    host: str, role: str, how: str, private: str, size: int, fds: tuple[int, int, int]
 ) -> NoReturn:
     code = 1
     try:
@@ -91,9 +93,8 @@ def _become_host(
             namespaces.own_keyring()
             if how == "landlock":
                 landlock.restrict([private, *map(str, namespaces.numba_caches())])
-        from .host import serve
-
-        code = serve(role, *fds, problem)
+        # Only now, and not in the supervisor: it brings NumPy and the plug-in.
+        code = importlib.import_module(f".{host}", __package__).serve(role, *fds, problem)
     finally:
         os._exit(code)
 

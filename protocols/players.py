@@ -181,9 +181,7 @@ def check_outputs(outputs: Any, rows: int, d_v: int, door: str = "next_outputs")
         array = np.asarray(outputs)
     except Exception as exc:
         kind = type(outputs).__name__
-        raise PlayerFault(
-            f"{door} returned a {kind}, no array: it must be {wanted}."
-        ) from exc
+        raise PlayerFault(f"{door} returned a {kind}, no array: it must be {wanted}.") from exc
     if array.shape != (rows, d_v):
         shape = ", ".join(map(str, array.shape))
         raise PlayerFault(f"{door} returned {array.dtype}[{shape}]: it must be {wanted}.")

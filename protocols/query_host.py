@@ -6,72 +6,41 @@ lives from its plan to its answer; a crash, a hang or a full memory ends one chi
 
 from __future__ import annotations
 
-import os
-import warnings
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from ..compressors.contract import Float32, Shape
+from ..compressors.contract import Float32
 from ..compressors.non_adaptive import KINDS, Indices, Plan
 from ..compressors.read_targets import ReadTarget, resolve_reader
-from ..errors import BadInput, KVBarrierError
-from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed
-from .child import Child, Conduct
-from .players import PlayerFault, Table, describe
-from .query_seats import check_output, facts_of, make_plan
+from .channel import Channel, ChannelClosed
+from .child import Child
+from .host import Host, refusal, serve_with
+from .players import PlayerFault, describe
+from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
 
 def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
-    """Answer the harness until it closes the channel; returns an exit code. See ``host.serve``."""
-    import faulthandler
-
-    faulthandler.enable(words, all_threads=False)
-    # Forking with threads that an import started is what we do; the child is told so by its end.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    channel = Channel(down, up)
-    try:
-        opening = channel.receive()
-        if problem is not None:
-            text = f"The namespaces could not be made: {problem}."
-            channel.send({"error": "IsolationLost", "text": text})
-            return 1
-        conduct = Conduct(
-            role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
-        )
-        return _QueryHost(channel, opening["table"], conduct).run()
-    except (ChannelClosed, BadFrame):
-        return 0
+    """Host the algorithm; see :func:`.host.serve_with`."""
+    return serve_with(_QueryHost, role, down, up, words, problem)
 
 
-class _QueryHost:
-    def __init__(self, channel: Channel, table: dict[str, Any], conduct: Conduct) -> None:
-        self.table = Table(**{**table, "shape": Shape(**table["shape"])})
-        self.channel = channel
-        self.conduct = conduct
-        self.keep: set[int] = set()
-        self.child: Child | None = None
-
+class _QueryHost(Host):
     def run(self) -> int:
         try:
-            os.chdir(self.table.folder)
-            target = resolve_reader(self.table.target, self.table.params)
-            if target.folder is not None:
-                self.conduct.folder = str(target.folder) + os.sep
+            with self.importing():
+                target = resolve_reader(self.table.target, self.table.params)
         except BaseException as exc:
-            self.channel.send(_refusal(exc))
+            self.channel.send(refusal(exc, ROLE))
             return 1
-        finally:
-            os.chdir(os.environ.get("HOME", "/"))
-        self.keep = reaper.children(os.getpid())
+        self.settle(target.folder)
         self.channel.send(self._rehearse(target))
         while True:
             order = self.channel.receive()
             if order["op"] == "plan":
-                self._end()
+                self.end()
                 self.child = Child(lambda c: _play(c, target, self), self.conduct)
             self.channel.send(self._carry(order))
 
@@ -84,14 +53,14 @@ class _QueryHost:
         except PlayerFault as fault:
             return {"error": "PluginFailure", "text": f"{target.name} has no plan: {fault}"}
         finally:
-            self._end()
+            self.end()
 
     def _carry(self, order: dict[str, Any]) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
         if order["op"] == "end":
-            self._end()
+            self.end()
             return {"ended": True}
         try:
             self.child.tell(order)
@@ -99,21 +68,8 @@ class _QueryHost:
         except PlayerFault as fault:
             said = {"failed": str(fault)}
         if "answer" in said or "failed" in said:
-            self._end()
+            self.end()
         return said
-
-    def _end(self) -> None:
-        child, self.child = self.child, None
-        if child is not None:
-            child.end()
-        reaper.end_children(keep=self.keep)
-
-
-def _refusal(exc: BaseException) -> dict[str, Any]:
-    if isinstance(exc, KVBarrierError):
-        kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
-        return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
-    return {"error": "PluginFailure", "text": describe(exc, "The algorithm")}
 
 
 # -- in the child -----------------------------------------------------------------------------
@@ -124,7 +80,7 @@ def _first_plan(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
         make_plan(target.build(), host.table, 0)
         channel.send({"facts": asdict(facts_of(target))})
     except BaseException as exc:
-        channel.send(_refusal(exc))
+        channel.send(refusal(exc, ROLE, host.conduct.folder))
 
 
 def _play(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,10 +56,7 @@ def make_seat(table: Table, isolation: str, limits: Limits) -> QuerySeat:
     """A seat of that isolation; nothing is started before ``sit``."""
     if isolation == "inline":
         return InlineQuerySeat(table)
-    place = Place.prepare(ROLE, isolation, limits)
-    module = __package__ + ".player"
-    command = tuple(f"{__package__}.query_player" if w == module else w for w in place.command)
-    return HostQuerySeat(replace(place, command=command), table, limits)
+    return HostQuerySeat(Place.prepare(ROLE, isolation, limits, "query_host"), table, limits)
 
 
 class InlineQuerySeat:

@@ -123,12 +123,15 @@ class Place:
     environment: dict[str, str]
 
     @classmethod
-    def prepare(cls, role: str, isolation: str, limits: Limits) -> Place:
-        """Choose a private folder, which is made when the player starts; write the command line."""
+    def prepare(cls, role: str, isolation: str, limits: Limits, host: str = "host") -> Place:
+        """Choose a private folder, which is made when the player starts; write the command line.
+
+        ``host`` is the module that plays there (see :mod:`.player`).
+        """
         private = os.path.join(tempfile.gettempdir(), f"kvbarrier-{secrets.token_hex(8)}")
         hardened = "landlock" if landlock_available() else "bare"
         how = hardened if isolation == "process" else isolation
-        words = (role, how, private, str(limits.memory_bytes))
+        words = (role, how, private, str(limits.memory_bytes), host)
         command = (sys.executable, "-P", "-m", __package__ + ".player", *words)
         return cls(role, private, command, environment(private))
 

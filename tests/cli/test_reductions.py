@@ -119,7 +119,10 @@ REFUSED = [
     (("exact", "--reduction", "visual", "--rows", "16"), "leave --rows out"),
     (("sampling",), "attack it with --reduction indistinguishability"),
     ((READER,), "attack it with --reduction indistinguishability"),
-    (("exact", *INDISTINGUISHABLE), "leave --reduction indistinguishability out"),
+    (
+        ("exact", *INDISTINGUISHABLE),
+        "leave --reduction indistinguishability out, or give one of sampling",
+    ),
     ((CACHE, *INDISTINGUISHABLE), "attack it without --reduction indistinguishability"),
 ]
 

@@ -11,7 +11,8 @@ from kvbarrier.compressors.family_readers import KeyCells, Minimax, OneCoordinat
 from kvbarrier.compressors.largest_key import LargestKey
 from kvbarrier.compressors.non_adaptive import NonAdaptive, Plan, Reader
 from kvbarrier.compressors.read_patterns import filled_attention, read_by
-from kvbarrier.compressors.read_targets import READERS, resolve_reader
+from kvbarrier.compressors.read_targets import resolve_reader
+from kvbarrier.compressors.reader_catalog import READERS
 from kvbarrier.errors import BadInput, PluginFailure
 from kvbarrier.protocols.reader import AskingReader, Cells
 from kvbarrier.reductions.indistinguishability import CellFamily, TokenFamily, acceptable
