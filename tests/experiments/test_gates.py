@@ -43,6 +43,13 @@ def test_gates_hold_or_fail_point_by_point(text: str, failures: int) -> None:
     assert len(parse_gate(text).judge(POINTS)) == failures
 
 
+def test_a_point_without_a_budget_is_selected_as_free() -> None:
+    gate = parse_gate("bit_error<=0.1 @ budget=free")
+    assert gate.judge([point(0.2, None), point(0.3, Fraction(1, 2))]) == [
+        f"{gate.text}: measured bit_error = 0.2"
+    ]
+
+
 def test_a_message_over_its_budget_does_not_stand_at_that_budget() -> None:
     failures = parse_gate("bit_error<=0.1 @ budget=0.5").judge([point(0.0, 0.5, over=True)])
     assert failures == ["bit_error<=0.1 @ budget=0.5: the message is larger than the budget allows"]
