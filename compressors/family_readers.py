@@ -42,8 +42,8 @@ class Minimax(Sampling):
 class OneCoordinate(NonAdaptive):
     """The first coordinate of the values of a random part of the tokens, and nothing else.
 
-    In the paper's family that tells D_i from D_0: the odd value B among ones has weight 1/2. So n-1
-    single coordinates answer without error.
+    In the family of Appendix H (reconstructed) that tells D_i from D_0: the odd value B among ones
+    has weight 1/2. So n-1 single coordinates answer without error.
 
     Args:
         share: the part of the n-1 earlier tokens, in [0, 1].

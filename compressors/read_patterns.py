@@ -106,7 +106,7 @@ class Sinks(ReadPattern):
 class Strided(ReadPattern):
     """The last l tokens and every l-th before them (Child et al. 2019, strided).
 
-    l is the smallest stride that fits: about n/l + l tokens, so never fewer than 2 sqrt(n).
+    l is the smallest stride that fits: floor(n/l) + l - 1 of n tokens, more than 2 sqrt(n) - 2.
     """
 
     def choose(self, earlier: int, most: int, seed: int) -> Indices:

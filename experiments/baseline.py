@@ -23,6 +23,9 @@ INSTANCES = (
     Instance(n=64, d=16, keys="kerdock", values="pm1"),
     Instance(n=64, d=32, keys="hypercube", eta=None, gamma=0.1),
 )
+WINDOW = Instance(n=96, d=16, reduction="sliding-window", window=33)
+TENSOR = Instance(n=17, d=64, reduction="tensor")
+VISUAL = Instance(n=30, d=16, reduction="visual")
 
 
 def path(key: str) -> Path:
@@ -53,7 +56,26 @@ def cells() -> list[Cell]:
     cells += [Cell(second, "covering-code", (("code", code),)) for code in ("hamming", "golay")]
     cells += [Cell(third, "time-sharing", budget=Fraction(1, 64))]
     cells += [Cell(instance, name) for instance in INSTANCES for name in ("zero", "lossless")]
-    return cells
+    cells += [
+        Cell(first, "top-k", (("k", 2),), Fraction(1, 2)),
+        Cell(first, "subgen", (("delta", 0.5), ("s", 128), ("t", 2))),
+    ]
+    return cells + _other_reductions()
+
+
+def _other_reductions() -> list[Cell]:
+    window = [("running-sum", (("window", 17),)), ("algorithm-1", (("copies", 4),)), ("exact", ())]
+    return [
+        *(Cell(WINDOW, name, params) for name, params in window),
+        *(Cell(TENSOR, "four-cache", (("dtype", dtype),)) for dtype in ("fp8", "fp32")),
+        Cell(TENSOR, "two-cache"),
+        *(Cell(VISUAL, name, budget=Fraction(3, 4)) for name in ("sliding-window", "reservoir")),
+        Cell(VISUAL, "exact"),
+        *(
+            Cell(instance, "time-sharing", budget=Fraction(1, 128))
+            for instance in (WINDOW, TENSOR, VISUAL)
+        ),
+    ]
 
 
 def measure(

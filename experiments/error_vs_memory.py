@@ -1,4 +1,4 @@
-"""Error against memory for everything in the catalog, each at several settings of its knob.
+"""Error against memory for the baselines and the controls, each at several settings of its knob.
 
 The Index game at n = 512, d = 64 on jl keys, with committed secrets that all compressors share.
 """
@@ -171,7 +171,7 @@ def _floats_decode(folder: Path) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="error-vs-memory",
-    title="Bit error against charged memory for everything in the catalog",
+    title="Bit error against charged memory: baselines and controls",
     run=run,
     claims=(
         Claim(

@@ -272,5 +272,5 @@ EXPERIMENT = Experiment(
             frontier,
         ),
     ),
-    minutes={"quick": 0.3, "full": 3.0},
+    minutes={"quick": 0.3, "full": 2.0},
 )

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from .ball import ball
+
 ETA = 0.5
 #: published sizes (Conway & Sloane 1999, table 1.5)
 PUBLISHED = {2: 6, 3: 12, 4: 24, 8: 240, 16: 4320, 24: 196560}
@@ -165,18 +167,12 @@ def plane_row(n: int, scale: str) -> dict[str, Any]:
 # -- covering and clustering -----------------------------------------------------------------------
 
 
-def _ball(rng: np.random.Generator, n: int, d: int) -> Any:
-    points = rng.normal(size=(n, d))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return points * rng.random((n, 1)) ** (1 / d)
-
-
 def net_row(d: int, eps: float, scale: str, draw: int) -> dict[str, Any]:
     """A greedy net of random points of the ball, and how many fresh points it leaves uncovered."""
     from ..reductions.covering import covering_limit, greedy_net
 
     rng, count = _generator(f"net {d} {eps}", draw), 4096 if scale == "quick" else 32768
-    points, fresh = _ball(rng, count, d), _ball(rng, 1024, d)
+    points, fresh = ball(rng, count, d), ball(rng, 1024, d)
     net = points[greedy_net(points, eps)[0]]
     nearest = np.array([np.square(net - point).sum(axis=1).min() for point in fresh])
     return {
@@ -187,14 +183,14 @@ def net_row(d: int, eps: float, scale: str, draw: int) -> dict[str, Any]:
 
 
 def _points(name: str, rng: np.random.Generator, n: int, d: int) -> Any:
-    ball = _ball(rng, n, d)
+    inside = ball(rng, n, d)
     if name == "sphere":
-        return ball / np.linalg.norm(ball, axis=1, keepdims=True)
+        return inside / np.linalg.norm(inside, axis=1, keepdims=True)
     if name == "blobs":
-        return 0.8 * _ball(rng, 16, d)[rng.integers(16, size=n)] + 0.2 * ball
+        return 0.8 * ball(rng, 16, d)[rng.integers(16, size=n)] + 0.2 * inside
     if name == "cube":
         return rng.choice([-1.0, 1.0], size=(n, d)) / np.sqrt(d)
-    return ball
+    return inside
 
 
 def cluster_rows(name: str, d: int) -> list[dict[str, Any]]:

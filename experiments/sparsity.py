@@ -203,8 +203,8 @@ EXPERIMENT = Experiment(
             "sparsity.one-hot",
             "Corollary 16",
             "In every attention row of the hard instance the secret's own weight is the largest, "
-            "at least 1/(1 + S' + e^-C), above rho/(rho + 1 + rho e^-C): the rows are one-hot up "
-            "to the margin",
+            "at least 1/(1 + S' + e^-C), above rho/(rho + 1 + rho e^-C): it outweighs all other "
+            "data tokens together rho times",
             "reconstructed",
             (ONE_HOT,),
             _one_hot,
@@ -221,7 +221,7 @@ EXPERIMENT = Experiment(
         Claim(
             "sparsity.memory",
             "Corollary 16",
-            "Algorithms built on sparsity (top-k attention over a kept cache) still need memory "
+            "Top-k attention over a kept cache, an algorithm built on sparsity, still needs memory "
             "linear in n for error 1/10 (slope within .02 of 1)",
             "reconstructed",
             (MEMORY,),

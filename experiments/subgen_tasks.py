@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .ball import ball
+
 if TYPE_CHECKING:
     from ..compressors.subgen import SubGen
 
@@ -17,7 +19,8 @@ STREAMS = ("clusterable", "uniform")
 N, D, BLOBS, DELTA, RADIUS = 512, 8, 16, 0.3, 2.0
 GROWTH_T, GROWTH_S = 8, 64
 MEMORY_N, MEMORY_DELTA, MEMORY_EPS = 4096, 0.5, 0.5
-# (keys, n, d); delta = 1 is below the distance of any two of these keys.
+# (keys, n, d), and a delta below the distance of any two: at least sqrt(3/2) for the Kerdock keys,
+# sqrt(2/3) for the hypercube's 64.
 INDEX_SETTINGS = (("kerdock", 256, 16), ("kerdock", 256, 64), ("hypercube", 64, 6))
 INDEX_DELTA = {"kerdock": 1.0, "hypercube": 0.8}
 INDEX_PAIRS, INDEX_T, INDEX_MESSAGES = (1, 8), 4, 3
@@ -28,13 +31,6 @@ def _generator(name: str, index: int) -> np.random.Generator:
 
     seed = coins.public_seed(coins.COMMITTED_KEYS["experiments"], f"subgen {name}", index)
     return np.random.Generator(np.random.Philox(key=seed))
-
-
-def ball(rng: np.random.Generator, n: int, d: int, radius: float = 1.0) -> NDArray[np.float64]:
-    """Float64[n, d] uniform in the ball."""
-    points = rng.normal(size=(n, d))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    return np.asarray(radius * points * rng.random((n, 1)) ** (1 / d))
 
 
 def keys_of(stream: str, rng: np.random.Generator, n: int) -> Float32:

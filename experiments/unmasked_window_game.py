@@ -25,7 +25,10 @@ MEMORY, PROBES = "unmasked-window-memory.csv", "unmasked-window-played.csv"
 
 ETA = 0.5
 MESSAGES = {"quick": 64, "full": 256}
-#: n, d and W - 1 of the attack
+#: n, d and W - 1 of the attack. A window that masks older tokens to weight 0 lacks n - W + 1 in its
+#: denominator. With S' = S e^-a <= 1/3 (eta = 1/2) it answers about (S'/2) / (1 + S') where a kept
+#: bit is 0. The threshold is sqrt(3 S'/4) / (1 + S' + r), r = (n - W + 2) e^-a: zeros are read as
+#: ones as r comes near 8/3. Here r is 1.4 and 1.2; at n = 4096, W = 257 it would be 2.8.
 SIZE = {"quick": (1024, 64, 128), "full": (4096, 64, 512)}
 CUT = ("running-sum", "sliding-window")
 SHARES = tuple(Fraction(k, 8) for k in range(1, 8))

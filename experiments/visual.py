@@ -210,5 +210,5 @@ EXPERIMENT = Experiment(
             _memory,
         ),
     ),
-    minutes={"quick": 0.3, "full": 4.0},
+    minutes={"quick": 0.3, "full": 2.0},
 )

@@ -1,4 +1,7 @@
-"""One panel of a figure: measured error against memory, with the two lines that people can name."""
+"""Measured error against memory, and the limits beside it that people can name.
+
+``left`` is the left edge of a logarithmic axis M/N, charged bits per secret bit.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,57 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point = Mapping[str, Any]
+LIMIT = "#a33b20"
 LEFT = 0.09
 
 
-def error_panel(axes: Axes, points: Sequence[Point], order: Sequence[str]) -> None:
-    """Points in the form of ``attack --json`` with their intervals, a series a compressor.
+def fano_limit(axes: Axes, left: float) -> None:
+    """Fano's curve, and the region below it that no (rate, error) point lies in."""
+    errors = np.linspace(0.0, 0.5, 513)
+    rates = np.array([fano_rate(float(e)) for e in errors])
+    axes.fill_betweenx(errors, left, rates, color=FORBIDDEN, lw=0, zorder=0)
+    axes.plot(rates, errors, color=LIMIT, lw=1.8, label="Fano limit: M/N = 1 − h(e)")
 
-    ``order`` names the compressors: their places are their colours and markers. What sends nothing
-    (M = 0) is drawn at the left edge.
+
+def time_sharing_line(axes: Axes, left: float) -> None:
+    """What is reached by keeping a share of the bits and guessing the others."""
+    line = np.geomspace(left, 1.0, 257)
+    axes.plot(line, [float(time_sharing_error(float(r))) for r in line], color=FAINT, ls="--",
+              lw=1.3, label="time sharing: e = (1 − M/N)/2")  # fmt: skip
+
+
+def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: float) -> None:
+    """The points of one compressor, the ``index``-th, in the form of ``attack --json``.
+
+    A point beyond the left edge (M = 0: it sends nothing) is drawn there with an arrow.
     """
+    colour = COLOURS[index % len(COLOURS)]
+    marker = MARKERS[index % len(MARKERS)]
+    members = sorted(members, key=lambda p: float(p["bits_per_secret_bit"]))
+    rates = np.array([max(float(p["bits_per_secret_bit"]), left * 1.12) for p in members])
+    errors = np.array([float(p["bit_error"]["estimate"]) for p in members])
+    low = np.array([float(p["bit_error"]["low"]) for p in members])
+    high = np.array([float(p["bit_error"]["high"]) for p in members])
+    # Evictions coincide by theory: hollow markers of falling size keep every one of them visible.
+    axes.errorbar(
+        rates, errors, yerr=np.maximum([errors - low, high - errors], 0.0), color=colour,
+        marker=marker, mfc="none", mew=1.5, ms=max(4.5, 10.5 - 0.7 * index), lw=1.1,
+        elinewidth=1.1, capsize=2.2, label=label, zorder=3,
+    )  # fmt: skip
+    for rate, error, point in zip(rates, errors, members, strict=True):
+        if float(point["bits_per_secret_bit"]) < left:
+            axes.annotate("", (left, error), (rate, error),
+                          arrowprops={"arrowstyle": "->", "color": colour})  # fmt: skip
+
+
+def error_panel(axes: Axes, points: Sequence[Point], order: Sequence[str]) -> None:
+    """A whole panel; ``order`` names the compressors: their places are colours and markers."""
     from matplotlib.ticker import FuncFormatter
 
-    errors = np.linspace(0.0, 0.5, 257)
-    rates = np.array([fano_rate(float(e)) for e in errors])
-    axes.fill_betweenx(errors, LEFT, np.maximum(rates, LEFT), color=FORBIDDEN, lw=0, zorder=0)
-    axes.plot(rates, errors, color="#a33b20", lw=1.8, label="Fano: M/N = 1 − h(e)")
-    line = np.geomspace(LEFT, 1.0, 129)
-    axes.plot(line, [float(time_sharing_error(float(r))) for r in line], color=FAINT, ls="--",
-              lw=1.3, label="line e = (1 − M/N)/2")  # fmt: skip
+    fano_limit(axes, LEFT)
+    time_sharing_line(axes, LEFT)
     for index, name in enumerate(order):
-        _curve(axes, index, name, [point for point in points if point["compressor"] == name])
+        curve(axes, index, name, [p for p in points if p["compressor"] == name], LEFT)
     axes.axhline(0.1, color=FAINT, lw=0.8, ls=":")
     axes.axvline(0.5, color=FAINT, lw=0.8, ls=":")
     axes.set_xscale("log")
@@ -42,19 +76,5 @@ def error_panel(axes: Axes, points: Sequence[Point], order: Sequence[str]) -> No
     axes.set_ylim(-0.012, 0.6)
     axes.set_xlabel("memory M/N: charged bits per secret bit (log)")
     axes.set_ylabel("bit error: wrong bits / asked bits")
-    axes.text(0.1, 0.02, "impossible", color="#a33b20", fontsize=9)
+    axes.text(0.1, 0.02, "impossible", color=LIMIT, fontsize=9)
     axes.text(0.52, 0.575, "half of the secret's bits", color=FAINT, fontsize=8.5)
-
-
-def _curve(axes: Axes, index: int, name: str, members: list[Point]) -> None:
-    members.sort(key=lambda point: float(point["bits_per_secret_bit"]))
-    rates = [max(float(point["bits_per_secret_bit"]), LEFT * 1.08) for point in members]
-    estimate, low, high = (
-        np.array([float(point["bit_error"][key]) for point in members])
-        for key in ("estimate", "low", "high")
-    )
-    axes.errorbar(
-        rates, estimate, yerr=np.maximum([estimate - low, high - estimate], 0.0),
-        color=COLOURS[index], marker=MARKERS[index], mfc="none", mew=1.5, ms=9 - 0.6 * index,
-        lw=1.1, elinewidth=0.9, capsize=2, label=name, zorder=3,
-    )  # fmt: skip

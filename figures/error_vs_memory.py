@@ -8,19 +8,19 @@ can come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..reductions.bounds import CODES, fano_rate, time_sharing_error
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from ..reductions.bounds import CODES
+from .error_panel import LIMIT, Point, curve, fano_limit, time_sharing_line
+from .style import FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Point = Mapping[str, Any]
 LEFT_EDGE = 0.04
 
 
@@ -43,7 +43,7 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
         _limits(axes)
         series = _series(points)
         for index, (label, members) in enumerate(series.items()):
-            _curve(axes, index, label, members)
+            curve(axes, index, label, members, LEFT_EDGE)
         _frame(axes, points)
         axes.set_title(title or _title(points))
         handles, labels = axes.get_legend_handles_labels()
@@ -52,13 +52,8 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
 
 
 def _limits(axes: Axes) -> None:
-    errors = np.linspace(0.0, 0.5, 513)
-    rates = np.array([fano_rate(float(e)) for e in errors])
-    axes.fill_betweenx(errors, LEFT_EDGE, rates, color=FORBIDDEN, lw=0, zorder=0)
-    axes.plot(rates, errors, color="#a33b20", lw=1.8, label="Fano limit: M/N = 1 − h(e)")
-    line = np.geomspace(LEFT_EDGE, 1.0, 257)
-    axes.plot(line, [float(time_sharing_error(float(r))) for r in line], color=FAINT, ls="--",
-              lw=1.3, label="time sharing: e = (1 − M/N)/2")  # fmt: skip
+    fano_limit(axes, LEFT_EDGE)
+    time_sharing_line(axes, LEFT_EDGE)
     best = [code for code in CODES if code.name.startswith(("Hamming(7", "Golay(23"))]
     axes.plot(
         [float(code.rate) for code in best],
@@ -71,7 +66,7 @@ def _limits(axes: Axes) -> None:
         label="Hamming(7,4), Golay(23,12)",
         zorder=2,
     )
-    axes.text(0.052, 0.035, "impossible\n(information theory)", color="#a33b20", fontsize=9)
+    axes.text(0.052, 0.035, "impossible\n(information theory)", color=LIMIT, fontsize=9)
 
 
 def _series(points: Sequence[Point]) -> dict[str, list[Point]]:
@@ -83,26 +78,6 @@ def _series(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 def _label(point: Point) -> str:
     return str(point.get("series") or point["compressor"])
-
-
-def _curve(axes: Axes, index: int, label: str, members: Sequence[Point]) -> None:
-    colour = COLOURS[index % len(COLOURS)]
-    marker = MARKERS[index % len(MARKERS)]
-    members = sorted(members, key=lambda p: float(p["bits_per_secret_bit"]))
-    rates = np.array([max(float(p["bits_per_secret_bit"]), LEFT_EDGE * 1.12) for p in members])
-    errors = np.array([float(p["bit_error"]["estimate"]) for p in members])
-    low = np.array([float(p["bit_error"]["low"]) for p in members])
-    high = np.array([float(p["bit_error"]["high"]) for p in members])
-    # Evictions coincide by theory: hollow markers of falling size keep every one of them visible.
-    axes.errorbar(
-        rates, errors, yerr=np.maximum([errors - low, high - errors], 0.0), color=colour,
-        marker=marker, mfc="none", mew=1.5, ms=max(4.5, 10.5 - 0.7 * index), lw=1.1,
-        elinewidth=1.1, capsize=2.2, label=label, zorder=3,
-    )  # fmt: skip
-    for rate, error, point in zip(rates, errors, members, strict=True):
-        if float(point["bits_per_secret_bit"]) < LEFT_EDGE:
-            axes.annotate("", (LEFT_EDGE, error), (rate, error),
-                          arrowprops={"arrowstyle": "->", "color": colour})  # fmt: skip
 
 
 def _frame(axes: Axes, points: Sequence[Point]) -> None:

@@ -51,12 +51,14 @@ def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: 
             panel.legend(loc="lower right" if panel is axes[2] else "best", fontsize=8)
         encoders = hyper["encoder"].nunique()
         caption = (
-            "No sampling, so no intervals: every number is a count over all secrets. Left and "
-            "middle: the best of all protocols with L messages, rate (log₂ L)/N;\n"
-            "all encoders (N ≤ 3), all decoders and dynamic programming over subsets (N ≤ 4) "
-            "agree on it. Middle: each line of the proof lies on or above\n"
-            f"the next. Right: markers are the best of {encoders} encoders for each m and k, dots "
-            "the others; no encoder can pass the line of its colour."
+            "No sampling, so no intervals: every number is a count over all secrets X of N random "
+            "bits. Left and middle: the best of all protocols with L\n"
+            "different messages M, rate (log₂ L)/N; e: mean bit error, eᵢ: that of bit i, h: "
+            "binary entropy, I: mutual information. All encoders (N ≤ 3), all decoders\n"
+            "and dynamic programming over subsets (N ≤ 4) agree on the optimum. Middle: each line "
+            f"of the proof lies on or above the next. Right: markers are\nthe best of {encoders} "
+            "encoders for each m and k, dots the others, V(12, k) the number of words with at most "
+            "k ones; no encoder can pass the line of its colour."
         )
         legend_below(figure, [], [], columns=1, caption=caption)
         figure.suptitle(

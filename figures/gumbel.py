@@ -50,10 +50,10 @@ def draw(
         caption = (
             f"a: {int(cells['draws'].iloc[0]):,} independent draws a sampler, scores N(0, 1), "
             f"n = {int(cells['n'].iloc[0])}; a cell joins neighbouring tokens, "
-            f"o counts its draws, e >= {int(cells['draws'].iloc[0]) // 128} is expected; "
+            f"o counts its draws, e ≥ {int(cells['draws'].iloc[0]) // 128} is expected; "
             "dotted: ± 2.\n"
             f"b: saved messages, fixed counter subtracted; {runs} independent streams and coins a "
-            "size, bars joint 99 % normal intervals. H_n = 1 + 1/2 + .. + 1/n.\n"
+            "size, bars joint 99 % normal intervals. $H_n$ = 1 + 1/2 + .. + 1/n.\n"
             f"c: {error['run'].nunique()} independent streams and coins, "
             f"n = {int(error['n'].iloc[0])}; bars 99 % intervals (jackknife over the runs).\n"
             f"d: {gap['stream'].nunique()} streams an order, n = {int(gap['n'].iloc[0]):,}, "
@@ -127,7 +127,7 @@ def _space(axes: Axes, space: pd.DataFrame) -> None:
         color=OURS,
         ls="--",
         lw=1.3,
-        label="b: exact expectation 2 H_n − 1 tokens",
+        label="b: exact expectation 2$H_n$ − 1 tokens",
     )
     styles = (
         ("top", PAPER, MARKERS[0], "b: top and bottom √n keys and samples (Appendix E)"),
@@ -187,7 +187,7 @@ def _error(axes: Axes, error: pd.DataFrame) -> None:
     axes.text(
         0.97,
         0.95,
-        f"measured slope {slope:.3f} ± {claims.deviate() * slope_error:.3f} (99 %)",
+        f"measured slope −{-slope:.3f} ± {claims.deviate() * slope_error:.3f} (99 %)",
         transform=axes.transAxes,
         ha="right",
         va="top",

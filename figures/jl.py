@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.jl import CERTIFIED, DIMENSION, LEVEL, TAILS, simultaneous
+from ..experiments.binomial import simultaneous
+from ..experiments.jl import CERTIFIED, DIMENSION, LEVEL, TAILS
 from ..experiments.tables import read_table
 from ..reductions.jl_lemmas import norm_bound, product_bound, product_tail
 from ..reductions.paper import jl_dimension

@@ -40,18 +40,18 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
         wrong = int(plane["wrong"].sum() + kissing["wrong"].sum())
         asked = int(plane["asked"].sum() + kissing["asked"].sum())
         caption = (
-            "Points: bits n d that one exact query a token certifies at η = 1/2 when "
-            "|q| max|k| ≤ R (no sampling), except random keys:\n"
-            f"geometric mean of {random['draw'].nunique()} independent draws of the keys, bars "
-            f"{100 * LEVEL:g} % t intervals. Packing limit: no more keys satisfy the condition "
-            "(ours).\n"
+            "Points: n tokens of d bits that meet the margin condition for answers within 1 ± η, "
+            "η = 1/2, ρ = 3, with |q| max|k| ≤ R (no sampling).\n"
+            f"Random keys: geometric mean of {random['draw'].nunique()} independent draws, bars "
+            f"{100 * LEVEL:g} % t intervals. Packing limit (ours): no more keys meet the "
+            "condition.\n"
             f"Ringed: also played in float32, {wrong} of {asked:,} bits wrong, "
             f"{int(plane['messages'].min())} independent messages a point "
             f"({int(kissing['messages'].min())} at d = 24, sampled rows)."
         )
         legend_below(figure, list(entries.values()), list(entries), columns=3, caption=caption)
         figure.suptitle(
-            "Few dimensions: what is certified is a matter of the query's norm, and e^d a budget "
+            "Few dimensions: what is certified is a matter of the query's norm, and eᵈ a budget "
             "for it",
             x=0.01, ha="left", fontsize=12,
         )  # fmt: skip
@@ -63,7 +63,7 @@ def _family(table: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _cube_label(cube: pd.DataFrame) -> str:
-    return f"hypercube, 2^d keys, d = {int(cube['d'].min())} to {int(cube['d'].max())}"
+    return f"hypercube, 2ᵈ keys, d = {int(cube['d'].min())} to {int(cube['d'].max())}"
 
 
 def _points(axes: Axes, index: int, x: pd.Series, y: pd.Series, label: str) -> None:
@@ -107,7 +107,7 @@ def _against_budget(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     axes.set_yscale("log")
     axes.set_xlabel("budget R = |q| max|k| (nats, log scale)")
     axes.set_ylabel("certified bits n d (log scale)")
-    axes.set_title("against the query's norm (kissing: d beside)")
+    axes.set_title("against the budget R (kissing keys: d beside)")
 
 
 def _against_dimension(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
@@ -125,14 +125,21 @@ def _against_dimension(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
                   marker=MARKERS[RANDOM_KEYS], capsize=2.5, lw=1,
                   label="random keys (jl) at R = d")  # fmt: skip
     rate = float(random["rate"].iloc[0])
-    line = np.linspace(4, 24, 50)
-    axes.plot(line, line * np.exp(rate * line) / 3, color=COLOURS[RANDOM_KEYS], lw=1.2,
-              label=f"d e^({rate:.2f} d) / ρ (random keys, large d; ours)")  # fmt: skip
+    eta = float(random["eta"].iloc[0])
+    rho, line = (1 + eta) / (1 - eta), np.linspace(4, 24, 50)
+    axes.plot(line, line * np.exp(rate * line) / rho, color=COLOURS[RANDOM_KEYS], lw=1.2,
+              label=f"d exp({rate:.2f} d) / ρ (random keys, large d; ours)")  # fmt: skip
     axes.plot(cube["d"], cube["bits"], color=COLOURS[CUBE], lw=1.2,
-              label="d 2^d, at R = (d/2) ln(d / ln(1 + 1/ρ))")  # fmt: skip
+              label="d 2ᵈ, at R ≈ (d/2) ln(d / ln(1 + 1/ρ))")  # fmt: skip
     _points(axes, CUBE, cube["d"], cube["bits"], _cube_label(cube))
     _points(axes, KISS, kissing["d"], kissing["bits"], "kissing keys")
-    beside = {2: (8, -9, "left"), 16: (8, -9, "left"), 24: (0, -16, "center")}
+    beside = {
+        2: (8, -9, "left"),
+        3: (-6, -4, "right"),
+        4: (-6, -2, "right"),
+        16: (8, -9, "left"),
+        24: (0, -16, "center"),
+    }
     for _, row in kissing.iterrows():
         across, up, side = beside.get(int(row["d"]), (-6, 5, "right"))
         axes.annotate(f"R = {row['R']:.1f}", (row["d"], row["bits"]), xytext=(across, up),
@@ -147,4 +154,4 @@ def _against_dimension(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
                       ha="center")  # fmt: skip
     axes.set_xlim(-1, 26)
     axes.set_xlabel("dimension d")
-    axes.set_title("against d, at norms of the order of d")
+    axes.set_title("against the dimension d (R beside)")

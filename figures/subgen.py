@@ -45,15 +45,16 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
             f"Left: n = {int(first['n'])}, d = {int(first['d'])}, δ = {first['delta']:g}, |q| = r "
             f"= {first['r']:g}, t and s of Theorem 11 times a constant (filled 4, hollow 1; ours): "
             "median and 99 % quantile of\n"
-            f"{int(runs['clusterable'])} (clusterable) and {int(runs['uniform'])} (uniform) "
-            "independent runs; percentages: clusterable runs within ε, in brackets exact "
-            f"{100 * first['level']:g} % intervals.\n"
+            f"{int(runs['clusterable'])} (clusterable) and {int(runs['uniform'])} (uniform: about "
+            "the largest) independent runs; percentages: clusterable runs within ε, in brackets\n"
+            f"exact {100 * first['level']:g} % intervals. "
             f"Middle: t = {int(growth['t'].iloc[0])}, s = {int(growth['s'].iloc[0])}, mean of "
             f"{growth['draw'].nunique()} independent streams. Right: n = "
             f"{int(memory['n'].iloc[0])} keys uniform in the unit ball, ε = δ = "
-            f"{memory['eps'].iloc[0]:g}, r = d, constant 4,\n"
-            f"range of {memory['draw'].nunique()} independent streams. Memory is charged bits of "
-            "the saved state in float32."
+            f"{memory['eps'].iloc[0]:g},\n"
+            f"r = d, constant 4 (ours), range of {memory['draw'].nunique()} independent streams; "
+            "the lower bound is for answers within 1 ± η, not for ε. Memory: bits of the saved "
+            "float32 state."
         )
         legend_below(figure, list(entries.values()), list(entries), columns=3, caption=caption)
         figure.suptitle(
@@ -130,19 +131,13 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
     middle = group["bits"].mean()
     spread = [middle - group["bits"].min(), group["bits"].max() - middle]
     axes.errorbar(d, middle, yerr=spread, color=COLOURS[2], marker=MARKERS[2], capsize=3, lw=1.1,
-                  label="keys of the unit ball")  # fmt: skip
+                  label="SubGen, uniform keys of the unit ball")  # fmt: skip
     axes.plot(d, group["upper_bits"].first(), color=INK, lw=1.3, ls="-.",
-              label="upper bound (19), numbers counted")  # fmt: skip
+              label="upper bound (19), constant 4, 32 bits a number")  # fmt: skip
     axes.plot(d, group["cache_bits_32"].first(), color=FAINT, lw=1.3, ls="--")
     lower = group["lower_bits"].first()
-    axes.plot(
-        d,
-        lower,
-        color="#a33b20",
-        lw=1.6,
-        marker="_",
-        label="lower bound (Cor. 9) at R = d, η = 1/2",
-    )
+    axes.plot(d, lower, color="#a33b20", lw=1.6, marker="_",
+              label="lower bound (Cor. 9), our keys at R = d, η = 1/2")  # fmt: skip
     axes.set_yscale("log")
     axes.set_ylim(bottom=float(lower.min()) / 3)
     axes.set_xticks(d)

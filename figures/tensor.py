@@ -35,15 +35,15 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
     with house_style():
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.6), layout="constrained")
         error_panel(left, played, ORDER)
-        left.set_title(f"the game: n = {n}, d = {int(played[0]['d'])}")
+        left.set_title(f"a  the game: n = {n}, d = {int(played[0]['d'])}")
         _layouts(right, layouts)
         handles, labels = left.get_legend_handles_labels()
         more = right.get_legend_handles_labels()
         messages, each = int(played[0]["messages"]), int(layouts["messages"].min())
         caption = (
-            f"Left: {messages} independent messages a point, anytime-valid 95 % intervals; dotted: "
-            "error 1/10, half the bits. M charged bits,\n"
-            "N = 2(n−1)d secret bits in V1 and V2. Right: charged bits of messages (numbers in "
+            f"a: {messages} independent messages a point, anytime-valid 95 % intervals; dotted: "
+            "error 1/10, half the bits; arrow: sends nothing.\n"
+            "N = 2(n−1)d secret bits in V1 and V2. b: charged bits of messages (numbers in "
             f"fp16) that decoded every bit asked, {each} messages each.\n"
             "The lines are secret bits: 2(n−1)d determine all n²d products, while n² arbitrary "
             "value rows have n²d of their own."
@@ -59,14 +59,14 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
 def _layouts(axes: Axes, table: pd.DataFrame) -> None:
     d = int(table["d"].iloc[0])
     sizes = np.geomspace(table["n"].min(), table["n"].max(), 65)
-    axes.plot(sizes, sizes**2 * d, color="#a33b20", lw=1.6, label="n²d")
-    axes.plot(sizes, 2 * (sizes - 1) * d, color=FAINT, lw=1.6, ls="--", label="2(n−1)d")
+    axes.plot(sizes, sizes**2 * d, color="#a33b20", lw=1.6, label="b: n²d")
+    axes.plot(sizes, 2 * (sizes - 1) * d, color=FAINT, lw=1.6, ls="--", label="b: 2(n−1)d")
     whole = table[table["layout"] != "half of the bits"]
     for (values, layout), rows in whole.groupby(["values", "layout"]):
         index = ARBITRARY if values == "arbitrary" else STORED[str(layout)]
         axes.plot(rows["n"], rows["charged_bits"], color=COLOURS[index], marker=MARKERS[index],
                   mfc="none", mew=1.5, ms=9 if index == 1 else 7, lw=0.9, ls="-",
-                  label="n² arbitrary rows" if index == ARBITRARY else None)  # fmt: skip
+                  label="b: n² arbitrary rows" if index == ARBITRARY else None)  # fmt: skip
     ticks = sorted(table["n"].unique())
     axes.set_xscale("log")
     axes.set_yscale("log")
@@ -74,4 +74,4 @@ def _layouts(axes: Axes, table: pd.DataFrame) -> None:
     axes.minorticks_off()
     axes.set_xlabel("data tokens n (log)")
     axes.set_ylabel("message bits (log)")
-    axes.set_title(f"the size of the layouts: d = {d}")
+    axes.set_title(f"b  the size of the layouts: d = {d}")

@@ -15,13 +15,13 @@ import numpy as np
 from ..experiments.tables import read_table
 from ..experiments.unmasked_window import law, points
 from ..experiments.unmasked_window_samples import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
-from ..reductions.bounds import fano_rate
 from ..reductions.median_of_means import (
     copies_of_plain_mean,
     copies_per_mean,
     means_in_median,
 )
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .error_panel import curve, fano_limit
+from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,11 +58,10 @@ def draw(
         _law(axes[1], samples, sums)
         _numbers(axes[2], boosted)
         handles, labels = [], []
-        for panel in axes:
+        for letter, panel in zip("abc", axes, strict=True):
             for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                if label not in labels:
-                    handles.append(handle)
-                    labels.append(label)
+                handles.append(handle)
+                labels.append(f"{letter}: {label}")
         legend_below(figure, handles, labels, columns=3, caption=_caption(played, samples, boosted))
         figure.suptitle(
             "The unmasked sliding window: the window costs memory, one sum answers for the rest",
@@ -72,23 +71,9 @@ def draw(
 
 
 def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> None:
-    errors = np.linspace(0.0, 0.5, 257)
-    rates = np.array([fano_rate(float(e)) for e in errors])
-    axes.fill_betweenx(errors, LEFT_EDGE, np.maximum(rates, LEFT_EDGE), color=FORBIDDEN, lw=0,
-                       zorder=0)  # fmt: skip
-    axes.plot(rates, errors, color="#a33b20", lw=1.8, label="Fano limit: M/N = 1 − h(e)")
-    for name in ORDER:
-        members = sorted((p for p in played if p["compressor"] == name),
-                         key=lambda p: float(p["bits_per_secret_bit"]))  # fmt: skip
-        at = [max(float(p["bits_per_secret_bit"]), 1.15 * LEFT_EDGE) for p in members]
-        middle = np.array([p["bit_error"]["estimate"] for p in members])
-        spread = [
-            middle - [p["bit_error"]["low"] for p in members],
-            np.array([p["bit_error"]["high"] for p in members]) - middle,
-        ]
-        axes.errorbar(at, middle, yerr=np.maximum(spread, 0.0), color=COLOUR[name],
-                      marker=MARKER[name], mfc="none", mew=1.4, lw=1.0, elinewidth=0.9, capsize=1.8,
-                      ms=7 if name == "running-sum" else 5, label=name)  # fmt: skip
+    fano_limit(axes, LEFT_EDGE)
+    for index, name in enumerate(ORDER):
+        curve(axes, index, name, [p for p in played if p["compressor"] == name], LEFT_EDGE)
     first = played[0]
     rows = int(first["secret_bits"]) // int(first["messages"]) // int(first["d"])
     shares = np.linspace(0.02, 1, 99)
@@ -109,7 +94,7 @@ def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> None:
     _ticks(axes, [1, 4, 16, 64, 256])
     axes.set_xlabel("memory M/N: charged bits\nper secret bit (log scale)")
     axes.set_ylabel("bit error")
-    axes.set_title(f"attack: n = {first['n']}, d = {first['d']}, W = {rows + 1}", fontsize=10.5)
+    axes.set_title(f"a  attack: n = {first['n']}, d = {first['d']}, W = {rows + 1}", fontsize=10.5)
 
 
 def _ticks(axes: Axes, values: list[float]) -> None:
@@ -137,7 +122,7 @@ def _law(axes: Axes, samples: pd.DataFrame, sums: pd.DataFrame) -> None:
     _ticks(axes, [1, 16, 256, 4096])
     axes.set_xlabel("samples (log scale)")
     axes.set_ylabel("relative error (log scale)")
-    axes.set_title("what samples cost", fontsize=10.5)
+    axes.set_title("b  what samples cost", fontsize=10.5)
     fitted = f"fitted slope {slope:.3f}\n99 %: [{low:.3f}, {high:.3f}]".replace("-", "−")
     axes.text(0.04, 0.55, fitted, transform=axes.transAxes, fontsize=8.5, color=INK)  # fmt: skip
     axes.text(0.96, 0.075, "float32 rounding of the answer", transform=axes.transAxes,
@@ -169,7 +154,7 @@ def _numbers(axes: Axes, boosted: pd.DataFrame) -> None:
     axes.text(0.04, 0.045, f"2Wd + d = {window + d:,}", transform=axes.transAxes, fontsize=8.5,
               color=COLOUR["running-sum"])  # fmt: skip
     axes.set_ylim(bottom=0.35 * window)
-    axes.set_title(f"memory, W = {window // (2 * d)}, d = {d}", fontsize=10.5)
+    axes.set_title(f"c  memory, W = {window // (2 * d)}, d = {d}", fontsize=10.5)
 
 
 def _copies(method: str, eps: float, kappa: float, d: int) -> int:
@@ -184,12 +169,13 @@ def _caption(played: Sequence[dict[str, Any]], samples: pd.DataFrame, boosted: p
     runs = int(samples["runs"].min()) * samples["group"].nunique()
     medians = boosted[boosted["method"] == MEDIAN]
     return (
-        f"Left: {messages} independent messages a point, anytime-valid {level:g} % intervals; the "
+        f"a: {messages} independent messages a point, anytime-valid {level:g} % intervals; the "
         "last W − 1 tokens hold the secret bits, all others are 0;\n"
-        "running-sum and sliding-window at full size and cut; numbers: samples of algorithm-1.\n"
-        f"Middle: root mean square error of a mean of samples, {runs} independent runs a size; "
+        "running-sum at full size and cut, sliding-window (masks older tokens) cut; small numbers: "
+        "samples of algorithm-1.\n"
+        f"b: root mean square error of a mean of samples, {runs} independent runs a size; "
         f"bars: range over {samples['group'].nunique()} groups of runs.\n"
-        f"Right: what stays within ε with probability {1 - DELTA:g}, values in [1, κ]. Marks: "
+        f"c: what stays within ε with probability {1 - DELTA:g}, values in [1, κ]. Marks: "
         f"measured, in {int(medians['failures'].sum())} of {int(medians['runs'].sum()):,} "
         "independent runs Theorem 25's\n"
         f"median left ε; {100 * float(boosted['level'].iloc[0]):g} % bound on the share, all "

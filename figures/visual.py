@@ -35,20 +35,20 @@ def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
     with house_style():
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.6), layout="constrained")
         error_panel(left, played, ORDER)
-        left.set_title(f"the game: n = {n}, then 16 × 16; d = {int(played[0]['d'])}")
+        left.set_title(f"a  the game: n = {n}, then 16 × 16; d = {int(played[0]['d'])}")
         _sides(right, sides)
         handles, labels = left.get_legend_handles_labels()
         caption = (
-            f"Left: {int(played[0]['messages'])} independent messages a point, anytime-valid 95 % "
-            "intervals; dotted: error 1/10, half the bits. M charged bits, N = nd secret\n"
-            "bits. Bob appends the last map's 256 zero tokens at once, so a cache of recent tokens "
-            "must have room for these too. Right: nd bits of the n\n"
-            "tokens before the last map, certified at η = 1/2 and all decoded in "
-            f"{int(sides['messages'].min())} messages a pyramid. Least-squares slopes beside the\n"
-            "names: two families keep their shape as they grow, the published models' sides and "
+            f"a: {int(played[0]['messages'])} independent messages a point, anytime-valid 95 % "
+            "intervals; dotted: error 1/10, half the bits; arrow: sends nothing.\n"
+            "N = nd secret bits. Bob appends the last map's 256 zero tokens at once, so a cache of "
+            "recent tokens must have room for these too.\n"
+            "b: nd bits of the n tokens before the last map, certified at η = 1/2 and all decoded "
+            f"in {int(sides['messages'].min())} messages a pyramid. In brackets: least-squares\n"
+            "slopes; two families keep their shape as they grow, the published models' sides and "
             "the cuts do not."
         )
-        legend_below(figure, handles, labels, columns=6, caption=caption)
+        legend_below(figure, handles, labels, columns=5, caption=caption)
         figure.suptitle(
             "Visual autoregression: the earlier maps hold a constant times side² · d bits",
             x=0.01, ha="left", fontsize=12.5,
@@ -73,4 +73,4 @@ def _sides(axes: Axes, table: pd.DataFrame) -> None:
     axes.minorticks_off()
     axes.set_xlabel("side of the last map (log)")
     axes.set_ylabel("certified bits (log)")
-    axes.set_title(f"bits of the earlier maps: d = {d}")
+    axes.set_title(f"b  bits of the earlier maps: d = {d}")

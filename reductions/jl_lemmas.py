@@ -10,7 +10,8 @@ Lemma 21). The formulas (22), (23), (32) are the paper's, *reconstructed* from i
                  (norms too), with probability at least 1 - 1/n.
 
 *Where the bounds come from.* d |f(x)|^2 / |x|^2 is chi-square with d degrees of freedom. Chernoff:
-each tail is at most ((1 +- eps) e^{-+eps})^{d/2}, and ln(1+e) - e <= -(e^2 - e^3)/2 for -1 < e < 1.
+each tail is at most ((1 +- eps) e^{-+eps})^{d/2}, and for 0 < e < 1 ln(1+e) - e <= -e^2/2 + e^3/3
+and ln(1-e) + e <= -e^2/2, both at most -(e^2 - e^3)/2.
 Lemma 21 is the polarisation <f(u),f(v)> = (|f(u+v)|^2 - |f(u-v)|^2) / 4: where none of the four
 tails of |f(u+v)|^2 and |f(u-v)|^2 is met, the deviation is at most eps (|u|^2 + |v|^2)/2 <= eps.
 
@@ -170,5 +171,7 @@ def existing_points(d: int, eps: float = 0.5, *, exact: bool) -> int:
         if exact
         else (norm_bound(eps, d), product_bound(eps, d))
     )
+    if r == 0:
+        raise BadInput(f"At d = {d} the tails are too small for float64: take a smaller d.")
     b = p - r / 2  # the root of r/2 n^2 + b n = 1, written without cancellation
     return math.ceil(2 / (b + math.sqrt(b * b + 2 * r))) - 1

@@ -14,11 +14,11 @@ The constant behind O() is not the paper's to show, and it matters (ours). SubGe
 z/tau. Its numerator is a mean of s independent vectors mu e^{<q,k>} v / |v|^2, each drawn with
 probability |v|^2/mu, mu = |V|_F^2. So E|z - z*|^2 = (mu |e^{Kq}|_2^2 - |z*|^2) / s exactly, at most
 (d/s) |V|_op^2 |e^{Kq}|_2^2: with s = d/eps^2 the *root mean square* of the numerator's error alone
-may reach eps, and (17) cannot hold with probability .99. A factor ``constant`` in front of t and s
-divides that by sqrt(constant). Its denominator: t uniform samples of a class whose weights lie
-within a factor kappa = e^{2 delta r} have relative variance at most (kappa - 1)^2/(4 kappa t) (for
-weights in [a, b] of mean x it is at most (b-x)(x-a)/x^2, largest at x = 2ab/(a+b)), and
-|Attn|_2 <= |softmax|_2 |V|_op, so a relative error of tau adds no more than itself. Measured
+may reach eps, so nothing says that (17) holds with probability .99. A factor ``constant`` in front
+of t and s divides that by sqrt(constant). Its denominator: t uniform samples of a class whose
+weights lie within a factor kappa = e^{2 delta r} have relative variance at most (kappa - 1)^2/(4
+kappa t) (for weights in [a, b] of mean x it is at most (b-x)(x-a)/x^2, largest at x = 2ab/(a+b)),
+and |Attn|_2 <= |softmax|_2 |V|_op, so a relative error of tau adds no more than itself. Measured
 (experiment ``subgen``): about 70 % of the runs within eps at constant 1, all of them at
 :data:`CONSTANT` = 4.
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kvbarrier.experiments import fano, jl, jl_measurements
+from kvbarrier.experiments import binomial, fano, jl, jl_measurements
 from kvbarrier.experiments.executors import SerialExecutor
 from kvbarrier.experiments.experiment import Experiment, Run
 from kvbarrier.figures import fano as fano_figure
@@ -56,7 +56,7 @@ def test_simultaneous_intervals_are_clopper_and_pearson_s() -> None:
     """k = 0 and k = T in closed form; k = 3 of 10 at 97.5 % each: scipy's exact interval."""
     from scipy.stats import binomtest
 
-    found = jl.simultaneous([0, 10, 3, 3], [10, 10, 10, 10], 0.9)
+    found = binomial.simultaneous([0, 10, 3, 3], [10, 10, 10, 10], 0.9)
     tail = 0.1 / 8
     assert found[0] == pytest.approx([0.0, 1 - tail**0.1])
     assert found[1] == pytest.approx([tail**0.1, 1.0])

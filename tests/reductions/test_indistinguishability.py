@@ -106,12 +106,15 @@ def test_the_line_at_prior_one_half_by_enumeration(places: int) -> None:
                 mean.append(Fraction(not says_0, 2) + Fraction(on_i, 2 * places))
         assert min(mean) == Fraction(places - reads, 2 * places)
         assert float(min(mean)) == pytest.approx(hiding.error_line(reads / places))
+        assert hiding.least_error(places, reads) == pytest.approx(float(min(mean)))
 
 
 def test_all_or_nothing_beats_the_minimax_line_of_its_mean() -> None:
     """Why that line is one for the largest f: read all with probability f, else guess."""
+    read_all = hiding._outcomes(4, 4)[:, 0]
+    read_none = hiding._outcomes(4, 0).mean(axis=1)
     for f in (0.25, 0.5, 0.75):
-        worst = (1 - f) * 0.5
+        worst = 1 - (f * read_all + (1 - f) * read_none).min()
         assert worst == hiding.error_line(f) < hiding.minimax_error(f)
 
 
@@ -135,6 +138,7 @@ def test_what_success_costs() -> None:
         (lambda: hiding.share_needed(0.4), "from 1/2 to 1"),
         (lambda: hiding.minimax_program(11, 1), "1 to 10"),
         (lambda: hiding.minimax_program(4, 5), "0 to 4"),
+        (lambda: hiding.least_error(4, -1), "0 to 4"),
     ],
 )
 def test_errors_say_what_to_do(call, part: str) -> None:

@@ -163,3 +163,8 @@ def test_hypotheses_are_quoted() -> None:
     for d, eps in ((0, 0.5), (8, 0.6), (8, 0.0)):
         with pytest.raises(BadInput, match="margin needs eps < 1/2"):
             jl.certified_points(d, eps)
+
+
+def test_tails_that_underflow_are_refused() -> None:
+    with pytest.raises(BadInput, match="too small for float64"):
+        jl.existing_points(200_000, exact=False)

@@ -2,13 +2,13 @@
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.subgen import GROWTH, GUARANTEE, INDEX, MEMORY, exact_interval
+from kvbarrier.experiments.binomial import clopper_pearson
+from kvbarrier.experiments.subgen import GROWTH, GUARANTEE, INDEX, LEVEL, MEMORY
 
 
 def three_in_a_hundred_fail(rows: pd.DataFrame) -> pd.DataFrame:
     within = (0.97 * rows["runs"]).astype(int)
-    ends = [exact_interval(k, n) for k, n in zip(within, rows["runs"], strict=True)]
-    low, high = zip(*ends, strict=True)
+    low, high = clopper_pearson(within, rows["runs"], LEVEL).T
     return rows.assign(within=within, low=low, high=high)
 
 
