@@ -85,7 +85,7 @@ _ENTRIES = (
     ReaderEntry(
         "one-coordinate", "family_readers", "OneCoordinate",
         "one coordinate of the values of a random part of the tokens",
-        "control: the paper's family needs no more than one number a token",
+        "control: the paper's family (as reconstructed) needs no more than one number a token",
         {"share": "part of the n-1 earlier tokens, 0 to 1 (1.0)"}, control=True,
     ),
     ReaderEntry(

@@ -15,12 +15,11 @@ from ..protocols.instance import Cell, Instance
 from ..protocols.verdicts import judge_family
 from ..reductions.bounds import CODES
 from .experiment import Claim, Experiment, Judgement, Run, judge
+from .played import play_table
 from .points import judge_rows
 from .report import points_of, series_label
-from .results import ResultsFile, read_results
+from .results import read_results
 from .rows import newest, prefixes
-from .runner import run_cells
-from .stopping import FixedMessages
 
 TABLE = "error-vs-memory.csv"
 MESSAGES = {"quick": 64, "full": 256}
@@ -57,16 +56,7 @@ def cells(scale: str) -> list[Cell]:
 def run(job: Run) -> None:
     """Play every cell; batches that the table has already are not played again."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    with ResultsFile(job.folder / TABLE) as store:
-        run_cells(
-            cells(job.scale),
-            store,
-            stopping=FixedMessages(MESSAGES[job.scale]),
-            keys="experiments",
-            executor=job.executor,
-            isolation="inline",
-            progress=lambda step: job.progress("error-vs-memory", step.done, step.most),
-        )
+    play_table(job, TABLE, cells(job.scale), MESSAGES[job.scale])
 
 
 def points(folder: Path) -> list[Point]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..reductions.hiding import error_line, minimax_error
+from .binomial import clopper_pearson
 from .experiment import Claim, Judgement, judge
 from .tables import read_table
 
@@ -18,14 +19,6 @@ PATTERNS, GAME, TIME, CELLS, CACHES = (
 RANDOM = ("sampling", "minimax")
 SLOPE = 0.02
 CONFIDENCE = 0.99
-
-
-def _binomial(wrong: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Clopper and Pearson's two-sided interval, exact for independent trials."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(int(wrong), int(trials)).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
 
 
 def _family(number: int) -> float:
@@ -39,7 +32,7 @@ def _below(rows: Any, values: Iterable[float]) -> list[str]:
     return [
         f"{row.name_} at f = {row.f:.3f}"
         for row, value in zip(rows.itertuples(), values, strict=True)
-        if _binomial(row.wrong, row.trials, level)[1] < value
+        if clopper_pearson(row.wrong, row.trials, level)[1] < value
     ]
 
 
@@ -56,7 +49,7 @@ def _line(folder: Path) -> Judgement:
     below = _below(rows, rows["f"].map(error_line))
     uniform = rows[rows["name_"] == "sampling"]
     level = _family(len(uniform))
-    ends = [_binomial(r.wrong, r.trials, level) for r in uniform.itertuples()]
+    ends = [clopper_pearson(r.wrong, r.trials, level) for r in uniform.itertuples()]
     on = sum(
         low <= error_line(f) <= high for (low, high), f in zip(ends, uniform["f"], strict=True)
     )
@@ -93,7 +86,7 @@ def _minimax(folder: Path) -> Judgement:
     below, attained, played = [], 0, table[table["pattern"] == "minimax"]
     for row in table.itertuples():
         ends = [
-            _binomial(getattr(row, f"{group}_wrong"), getattr(row, group), level)
+            clopper_pearson(getattr(row, f"{group}_wrong"), getattr(row, group), level)
             for group in groups
         ]
         line = minimax_error(row.f_max)
@@ -143,7 +136,7 @@ def _time(folder: Path) -> Judgement:
 def _coordinate(folder: Path) -> Judgement:
     table = read_table(folder, CELLS)
     row = table[(table["reader"] == "one-coordinate") & (table["f"] == 1)].iloc[0]
-    high = _binomial(row["wrong"], row["trials"], CONFIDENCE)[1]
+    high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     cells = 2 * row["n"] * row["d"]
     return judge(
         row["wrong"] == 0 and row["reads"] == row["n"] - 1,
@@ -158,7 +151,7 @@ def _cells(folder: Path) -> Judgement:
 
     cells, time = read_table(folder, CELLS), read_table(folder, TIME)
     single = cells[(cells["reader"] == "key-cells") & (cells["coordinates"] == 1)].iloc[0]
-    low = _binomial(single["wrong"], single["trials"], CONFIDENCE)[0]
+    low = clopper_pearson(single["wrong"], single["trials"], CONFIDENCE)[0]
     rows = time[time["family"] == "cell"]
     z = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(rows)))
     half = z * rows["relative_error"] * rows["share"]
@@ -178,7 +171,7 @@ def _cells(folder: Path) -> Judgement:
 def _caches(folder: Path) -> Judgement:
     table = read_table(folder, CACHES)
     row = table[table["compressor"] == "largest key"].iloc[0]
-    high = _binomial(row["wrong"], row["trials"], CONFIDENCE)[1]
+    high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     line = error_line(min(1.0, float(row["memory"])))
     return judge(
         row["wrong"] == 0 and high < line,

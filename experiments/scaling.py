@@ -9,28 +9,17 @@ before the slope is taken. Keys are hypercube addresses, which exist for every d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import BadInput
-from ..protocols.instance import Cell, Instance
-from ..protocols.verdicts import PointVerdict
-from ..reductions.bounds import fano_rate
 from .experiment import Claim, Experiment, Judgement, Run, judge
-from .points import judge_rows
-from .results import Results, ResultsFile
-from .runner import run_cells
-from .stopping import FixedMessages
+from .search import Search, Team, find
 from .tables import read_table, write_table
 
 TABLE, PLAYED = "scaling.csv", "scaling-played.csv"
-GUARANTEE = 0.1
 MESSAGES = 16
 TOLERANCE = 0.02
 
@@ -39,22 +28,6 @@ N_AXIS = {"quick": (32, 128, 512, 2048, 8192, 16384), "full": tuple(2**k for k i
 D_AXIS = {"quick": (8, 32, 128, 512, 1024), "full": tuple(2**k for k in range(3, 12))}
 TWO_DECADES = 128
 FIXED_D, FIXED_N = 32, 128
-ROWS = 512
-
-
-@dataclass(frozen=True)
-class Team:
-    """A compressor and its knob.
-
-    ``knob``: the parameters at step k of ``steps(n, d)``, error falling in k; a knob called
-    ``budget_bytes`` is the budget itself. ``fixed``: bits of its message that do not grow with the
-    axis.
-    """
-
-    name: str
-    steps: Callable[[int, int], int]
-    knob: Callable[[int], dict[str, Any]]
-    fixed: Callable[[str, int, int], int] = lambda axis, n, d: 0
 
 
 def _quantizer_scales(axis: str, n: int, d: int) -> int:
@@ -79,11 +52,7 @@ def run(job: Run) -> None:
         return
     searches = [Search(team, "n", n, FIXED_D) for n in N_AXIS[job.scale] for team in TEAMS]
     searches += [Search(team, "d", FIXED_N, d) for d in D_AXIS[job.scale] for team in TEAMS]
-    with ResultsFile(job.folder / PLAYED) as store:
-        while active := [search for search in searches if not search.found]:
-            _probe(job, store, active)
-            job.progress("scaling", len(searches) - len(active), len(searches))
-    rows = [search.row() for search in searches]
+    rows = find(job, PLAYED, searches, MESSAGES)
     for row in rows:
         row["slope"] = _slope([r for r in rows if _curve(r) == _curve(row)])
     write_table(path, rows)
@@ -91,98 +60,6 @@ def run(job: Run) -> None:
 
 def _curve(row: dict[str, Any]) -> tuple[str, str]:
     return row["compressor"], row["axis"]
-
-
-@dataclass
-class Search:
-    """The search for one team's smallest step at one size; ``verdict`` is that of ``high``.
-
-    All the memory first, then where an error falling linearly from 1/2 would be 1/10, then outwards
-    from there in strides that double, until bisection takes over.
-    """
-
-    team: Team
-    axis: str
-    n: int
-    d: int
-
-    def __post_init__(self) -> None:
-        self.low, self.high = 0, self.team.steps(self.n, self.d)
-        self.verdict: PointVerdict | None = None
-        self.stride, self.downwards = 0, True
-
-    @property
-    def found(self) -> bool:
-        """Whether ``high`` has been played and ``high - 1`` is known to be too small."""
-        return self.verdict is not None and self.high - self.low <= 1
-
-    @property
-    def step(self) -> int:
-        """The next step to play."""
-        if self.verdict is None:
-            return self.high
-        middle = (self.low + self.high) // 2
-        if not self.stride:
-            return max(middle, round((1 - 2 * GUARANTEE) * self.high))
-        if self.downwards:
-            return max(middle, self.high - self.stride)
-        return min(middle, self.low + self.stride)
-
-    def cell(self) -> Cell:
-        """The cell of that step."""
-        instance = Instance(
-            n=self.n, d=self.d, keys="hypercube", rows=ROWS if self.n > ROWS else None
-        )
-        params = self.team.knob(self.step)
-        budget = None
-        if "budget_bytes" in params:
-            budget = Fraction(8 * params.pop("budget_bytes"), instance.shape.cache_bits_16)
-        return Cell(instance, self.team.name, tuple(params.items()), budget)
-
-    def take(self, verdict: PointVerdict) -> None:
-        """Narrow the interval by the measured error of ``step``."""
-        step, first, second = self.step, self.verdict is None, not self.stride
-        self.downwards = verdict.bit_error.estimate <= GUARANTEE
-        if self.downwards:
-            self.high, self.verdict = step, verdict
-        elif first:
-            raise BadInput(f"{self.team.name} errs above 1/10 with all its memory: raise its knob.")
-        else:
-            self.low = step
-        self.stride = 0 if first else 1 if second else 2 * self.stride
-
-    def row(self) -> dict[str, Any]:
-        """The line of the table."""
-        assert self.verdict is not None
-        return {
-            "compressor": self.team.name,
-            "axis": self.axis,
-            "size": self.n if self.axis == "n" else self.d,
-            "other": self.d if self.axis == "n" else self.n,
-            "knob": self.high,
-            "charged_bits": self.verdict.charged_bits // self.verdict.messages,
-            "fixed_bits": self.team.fixed(self.axis, self.n, self.d),
-            "bit_error": self.verdict.bit_error.estimate,
-            "messages": self.verdict.messages,
-            "floor_per_secret_bit": fano_rate(GUARANTEE),
-        }
-
-
-def _probe(job: Run, store: Results, searches: list[Search]) -> None:
-    """Play the next step of every search, all at once."""
-    cells = [search.cell() for search in searches]
-    outcomes = run_cells(
-        cells,
-        store,
-        stopping=FixedMessages(MESSAGES),
-        keys="experiments",
-        executor=job.executor,
-        isolation="inline",
-    )
-    # Both axes pass through (128, 32): equal cells are played once.
-    rows = {outcome.cell.id: outcome.rows for outcome in outcomes}
-    for search, cell in zip(searches, cells, strict=True):
-        search.take(judge_rows(rows[cell.id]))
 
 
 def _slope(rows: list[dict[str, Any]]) -> float:

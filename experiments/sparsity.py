@@ -3,7 +3,7 @@
 Three tables. ``one-hot``: the attention weights that the ``exact`` compressor gives Bob's queries,
 read off its float32 answers by sending the unit vectors as values, beside the bound from S'_i; and
 Gaussian queries of the same norm. ``truncation``: each row cut to its largest weight. ``memory``:
-what top-k attention over a kept cache needs for error 1/10, by the search of ``scaling``.
+what top-k attention over a kept cache needs for error 1/10, by ``search``.
 
 What the margin gives (ours; the paper's Corollary 16 says "one heavy entry"). Token i has the
 weight p_i = 1 / (1 + S'_i + e^{-C|k_i|^2}), Bob's own token among the denominator's terms. At a
@@ -29,12 +29,9 @@ import numpy as np
 
 from ..protocols.instance import Cell
 from .experiment import Claim, Experiment, Judgement, Run, judge
-from .points import judge_rows
-from .results import ResultsFile
-from .runner import run_cells
-from .scaling import FIXED_D, GUARANTEE, TOLERANCE, TWO_DECADES, Search, Team
+from .scaling import FIXED_D, TOLERANCE, TWO_DECADES
+from .search import GUARANTEE, Search, Team, find
 from .sparsity_tables import GAUSSIAN, HARD, Setting, truncation_rows, weight_rows
-from .stopping import FixedMessages
 from .tables import Tables, fill, read_table, write_table
 
 if TYPE_CHECKING:
@@ -99,7 +96,7 @@ def run(job: Run) -> None:
 
 @dataclass
 class _Search(Search):
-    """The search of ``scaling`` with fewer messages and rows: what is forgotten is public."""
+    """A search with fewer messages and rows: what is forgotten is public."""
 
     def cell(self) -> Cell:
         """The cell of the next step."""
@@ -110,24 +107,12 @@ class _Search(Search):
 
 def _memory(job: Run, axis: Sequence[int]) -> list[dict[str, Any]]:
     searches = [_Search(_team(*cache, n), "n", n, FIXED_D) for n in axis for cache in CACHES]
-    with ResultsFile(job.folder / PLAYED) as store:
-        while active := [search for search in searches if not search.found]:
-            outcomes = run_cells(
-                [search.cell() for search in active],
-                store,
-                stopping=FixedMessages(MEMORY_MESSAGES),
-                keys="experiments",
-                executor=job.executor,
-                isolation="inline",
-            )
-            for search, outcome in zip(active, outcomes, strict=True):
-                search.take(judge_rows(outcome.rows))
-            job.progress("sparsity-memory", len(searches) - len(active), len(searches))
+    rows = find(job, PLAYED, searches, MEMORY_MESSAGES)
     # Steps are 256ths of n: what a reader wants is the window that they stand for.
     return [
-        {name: value for name, value in search.row().items() if name != "knob"}
+        {name: value for name, value in row.items() if name != "knob"}
         | search.team.knob(search.high)
-        for search in searches
+        for search, row in zip(searches, rows, strict=True)
     ]
 
 

@@ -18,12 +18,11 @@ import numpy as np
 from ..protocols.instance import Cell, Instance
 from .direct_play import KEY, build, play, secret
 from .experiment import Claim, Experiment, Judgement, Run, judge
+from .played import play_table
 from .points import judge_rows
 from .report import points_of
-from .results import ResultsFile, read_results
+from .results import read_results
 from .rows import newest, prefixes
-from .runner import run_cells
-from .stopping import FixedMessages
 from .tables import Tables, fill, read_table
 
 PLAYED, MARGINS, LAYOUTS = "tensor-game.csv", "tensor-margins.csv", "tensor-layouts.csv"
@@ -76,16 +75,7 @@ def run(job: Run) -> None:
         MARGINS: [(margins, (n,)) for n in sizes],
     }
     fill(job, "tensor", tables)
-    with ResultsFile(job.folder / PLAYED) as store:
-        run_cells(
-            cells(job.scale),
-            store,
-            stopping=FixedMessages(MESSAGES[job.scale]),
-            keys="experiments",
-            executor=job.executor,
-            isolation="inline",
-            progress=lambda step: job.progress("tensor", step.done, step.most),
-        )
+    play_table(job, PLAYED, cells(job.scale), MESSAGES[job.scale])
 
 
 def margins(n: int) -> dict[str, Any]:
@@ -298,7 +288,7 @@ EXPERIMENT = Experiment(
             "Four caches (K1, K2, V1, V2): all 2 (n-1) d bits are decoded without error at "
             "eta = 1/2, in the worst context under the worst error too, and just below that scale "
             "the worst error flips one",
-            "reconstructed",
+            "ours",
             (PLAYED, MARGINS),
             _decodes,
         ),

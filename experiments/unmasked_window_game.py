@@ -10,11 +10,8 @@ import numpy as np
 
 from ..protocols.instance import Cell, Instance
 from .experiment import Run
-from .points import judge_rows
-from .results import Results, ResultsFile
-from .runner import run_cells
-from .scaling import Search, Team
-from .stopping import FixedMessages
+from .played import play_table
+from .search import Search, Team, find
 
 if TYPE_CHECKING:
     from ..reductions.sliding_window import SlidingWindowReduction
@@ -69,16 +66,7 @@ def cells(scale: str) -> list[Cell]:
 
 def attack(job: Run) -> None:
     """Play the cells; batches that are there are not played again."""
-    with ResultsFile(job.folder / ATTACK) as store:
-        run_cells(
-            cells(job.scale),
-            store,
-            stopping=FixedMessages(MESSAGES[job.scale]),
-            keys="experiments",
-            executor=job.executor,
-            isolation="inline",
-            progress=lambda step: job.progress("attack", step.done, step.most),
-        )
+    play_table(job, ATTACK, cells(job.scale), MESSAGES[job.scale])
 
 
 # -- scale against n ------------------------------------------------------------------------------
@@ -161,7 +149,7 @@ TEAMS = (
 
 @dataclass
 class WindowSearch(Search):
-    """The search of ``scaling`` for W - 1 = ``n`` usable tokens in a stream of ``tokens``."""
+    """A search for W - 1 = ``n`` usable tokens in a stream of ``tokens``."""
 
     tokens: int
 
@@ -196,23 +184,4 @@ def memory(job: Run) -> list[dict[str, Any]]:
         for rows, n in sizes
         for team in TEAMS
     ]
-    with ResultsFile(job.folder / PROBES) as store:
-        while active := [search for search in searches if not search.found]:
-            _probe(job, store, active)
-            job.progress("memory", len(searches) - len(active), len(searches))
-    return [search.row() for search in searches]
-
-
-def _probe(job: Run, store: Results, searches: list[WindowSearch]) -> None:
-    probes = [search.cell() for search in searches]
-    outcomes = run_cells(
-        probes,
-        store,
-        stopping=FixedMessages(PROBE_MESSAGES),
-        keys="experiments",
-        executor=job.executor,
-        isolation="inline",
-    )
-    rows = {outcome.cell.id: outcome.rows for outcome in outcomes}
-    for search, cell in zip(searches, probes, strict=True):
-        search.take(judge_rows(rows[cell.id]))
+    return find(job, PROBES, searches, PROBE_MESSAGES)

@@ -18,6 +18,7 @@ from ..reductions.median_of_means import (
     copies_per_mean,
     means_in_median,
 )
+from .binomial import clopper_pearson
 from .experiment import Run
 
 UNBIASED = "unmasked-window-unbiased.csv"
@@ -162,7 +163,7 @@ def boosted(job: Run) -> list[dict[str, Any]]:
         want = exact(stream)
         off = (np.abs(answers() - want) > row["eps"] * want).any(axis=1)
         failures = int(off.sum())
-        low, high = _binomial_interval(failures, count, alpha)
+        low, high = clopper_pearson(failures, count, 1 - 2 * alpha).tolist()
         row |= {
             "runs": count, "failures": failures, "level": LEVEL, "low": low, "high": high,
             "numbers": 2 * WINDOW * D + row["copies"] * row["means"] * D,
@@ -171,15 +172,6 @@ def boosted(job: Run) -> list[dict[str, Any]]:
         rows.append(row)
         job.progress("boosted", done, len(waiting))
     return rows
-
-
-def _binomial_interval(failures: int, runs: int, alpha: float) -> tuple[float, float]:
-    """Clopper and Pearson's exact bounds of a probability, each wrong with probability alpha."""
-    from scipy import stats
-
-    low = stats.beta.ppf(alpha, failures, runs - failures + 1) if failures else 0.0
-    high = stats.beta.ppf(1 - alpha, failures + 1, runs - failures) if failures < runs else 1.0
-    return float(low), float(high)
 
 
 def samples(job: Run) -> list[dict[str, Any]]:

@@ -17,11 +17,10 @@ import numpy as np
 from ..protocols.instance import Cell, Instance
 from .direct_play import play
 from .experiment import Claim, Experiment, Judgement, Run, judge
+from .played import play_table
 from .report import points_of
-from .results import ResultsFile, read_results
+from .results import read_results
 from .rows import newest, prefixes
-from .runner import run_cells
-from .stopping import FixedMessages
 from .tables import Tables, fill, read_table
 from .tensor import judge_halves
 
@@ -91,16 +90,7 @@ def run(job: Run) -> None:
     """Fill both tables; what they have already is not done again."""
     job.folder.mkdir(parents=True, exist_ok=True)
     _sides(job)
-    with ResultsFile(job.folder / PLAYED) as store:
-        run_cells(
-            cells(job.scale),
-            store,
-            stopping=FixedMessages(MESSAGES[job.scale]),
-            keys="experiments",
-            executor=job.executor,
-            isolation="inline",
-            progress=lambda step: job.progress("visual", step.done, step.most),
-        )
+    play_table(job, PLAYED, cells(job.scale), MESSAGES[job.scale])
 
 
 def _sides(job: Run) -> None:
@@ -188,7 +178,7 @@ EXPERIMENT = Experiment(
             "follow-up 2503.14881",
             "Blocks of queries, each as large as the last map, decode all earlier maps of the "
             "pyramid without error at eta = 1/2",
-            "reconstructed",
+            "ours",
             (PLAYED,),
             _decodes,
         ),

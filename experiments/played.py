@@ -1,0 +1,37 @@
+"""Cells of our own experiments: committed coins, inline, into a played table that is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..protocols.instance import Cell
+from .experiment import Run
+from .results import Results, ResultsFile
+from .runner import CellOutcome, run_cells
+from .stopping import FixedMessages
+
+
+def play_table(job: Run, table: str, cells: Sequence[Cell], messages: int) -> None:
+    """Play every cell into ``job.folder / table``; batches it has already are not played again.
+
+    Raises:
+        BadInput: another run is writing the table.
+    """
+    stage = table.removesuffix(".csv")
+    with ResultsFile(job.folder / table) as store:
+        play(job, store, cells, messages, stage)
+
+
+def play(
+    job: Run, store: Results, cells: Sequence[Cell], messages: int, stage: str | None = None
+) -> list[CellOutcome]:
+    """Play cells into a store; ``stage`` is who makes progress, None if the caller says so."""
+    return run_cells(
+        cells,
+        store,
+        stopping=FixedMessages(messages),
+        keys="experiments",
+        executor=job.executor,
+        isolation="inline",
+        progress=None if stage is None else lambda s: job.progress(stage, s.done, s.most),
+    )
