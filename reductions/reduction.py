@@ -15,35 +15,43 @@ Float32 = NDArray[np.float32]
 
 
 class Reduction(Protocol):
-    """A hard family at a scale where every bit stands out.
-
-    Attributes:
-        scale: C; Bob's query is C times a direction that is public.
-        tokens: data tokens of Alice's stream.
-        extra: how many tokens Bob appends, at most, to one copy of the state.
-        d_k, d_v: dimensions of the stream's keys and queries, and of its values.
-        rows: rows of the secret, at least 16 (an age bucket each).
-        width: bits in a row.
-        block: 1 where every question is asked of its own copy of the state; b where b questions
-            come at once, as a block whose b tokens are appended before the first is answered.
-    """
+    """A hard family at a scale where every bit stands out."""
 
     @property
-    def scale(self) -> float: ...
+    def scale(self) -> float:
+        """C; Bob's query is C times a direction that is public."""
+
     @property
-    def tokens(self) -> int: ...
+    def tokens(self) -> int:
+        """Data tokens of Alice's stream."""
+
     @property
-    def extra(self) -> int: ...
+    def extra(self) -> int:
+        """How many tokens Bob appends, at most, to one copy of the state."""
+
     @property
-    def d_k(self) -> int: ...
+    def d_k(self) -> int:
+        """Dimension of the stream's keys and queries."""
+
     @property
-    def d_v(self) -> int: ...
+    def d_v(self) -> int:
+        """Dimension of the stream's values."""
+
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Rows of the secret, at least 16 (an age bucket each)."""
+
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Bits in a row."""
+
     @property
-    def block(self) -> int: ...
+    def block(self) -> int:
+        """How many questions are asked of one copy of the state.
+
+        1: every question has its own. b: b questions come at once, as a block whose b tokens are
+        appended before the first is answered.
+        """
 
     def public(self) -> dict[str, Any]:
         """What compressors are told: everything but the secret.
@@ -55,7 +63,7 @@ class Reduction(Protocol):
         """
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
-        """Alice's triples for x, uint8[rows, width]: float32 Q, K [tokens, d_k], V [tokens, d_v]."""
+        """Alice's Q, K [tokens, d_k] and V [tokens, d_v], float32, for x, uint8[rows, width]."""
 
     def queries(self, rows: ArrayLike | None = None) -> tuple[Float32, Float32, Float32]:
         """Bob's triples for the secret rows asked, all by default: [m, d_k], [m, d_k], [m, d_v]."""

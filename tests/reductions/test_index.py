@@ -197,7 +197,7 @@ def test_public_tells_everything_but_the_secret() -> None:
         "eta": 0.5,
         "scale": game.scale,
         "softmax_scale": 1.0,
-            "attention": "softmax",
+        "attention": "softmax",
     }
     additive = IndexReduction.build(made, 4, values="pm1", eta=None, gamma=0.25).public()
     assert (additive["gamma"], "eta" in additive) == (0.25, False)
