@@ -213,4 +213,6 @@ def _check(n: int, d: int, eta: float) -> None:
     if d < 1:
         raise BadInput(f"d = {d} is no dimension: give d >= 1.")
     if not 0 < eta < 1:
-        raise BadInput(f"Theorem 19's hypothesis is 0 < eta < 1, not eta = {eta:g}: choose one there.")
+        raise BadInput(
+            f"Theorem 19's hypothesis is 0 < eta < 1, not eta = {eta:g}: choose one there."
+        )
