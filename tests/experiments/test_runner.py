@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kvbarrier.errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
-from kvbarrier.experiments import runner
-from kvbarrier.experiments.executors import SerialExecutor, make_executor
-from kvbarrier.experiments.interrupts import Interrupted, stop_requests
+from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
+from kvbarrier.experiments.executors import make_executor
 from kvbarrier.experiments.results import Results, ResultsFile, read_results, union
 from kvbarrier.experiments.rows import BatchRow
 from kvbarrier.experiments.runner import Facts, Step, run_cells
@@ -283,145 +279,6 @@ def test_a_plug_in_that_cannot_start_stops_the_run(
     ):
         run_cells([cell()], store, stopping=FixedMessages(20), play=broken, facts=ours)
     assert [r.batch for r in read_results(tmp_path / "r.csv")] == [0, 1]
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_keeps_what_was_played_and_resumes(
-    tmp_path: Path, cell: MakeCell, play: Play, number: int, code: int, workers: int
-) -> None:
-    cells = [cell("exact"), cell("guess")]
-    whole = Results()
-    run_cells(cells, whole, stopping=FixedMessages(20), play=play, facts=ours)
-    path = tmp_path / "r.csv"
-
-    def signalled(step: Step) -> None:
-        if step.done == 3:
-            os.kill(os.getpid(), number)
-
-    handlers = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    with (
-        make_executor(workers, "inline" if workers == 1 else "process") as executor,
-        ResultsFile(path) as store,
-        pytest.raises(Interrupted, match="run the same command again") as stopped,
-    ):
-        run_cells(cells, store, stopping=FixedMessages(20), play=play, facts=ours,
-                  executor=executor, progress=signalled)  # fmt: skip
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == handlers
-    assert stopped.value.exit_code == code
-    assert isinstance(stopped.value, KVBarrierError)
-    assert stopped.value.abandoned == 0
-    assert str(path) in str(stopped.value)
-    kept = read_results(path)
-    # Threads may have played everything before the signal is looked at; a serial run may not.
-    assert 3 <= len(kept) == stopped.value.kept <= (3 if workers == 1 else 10)
-    with ResultsFile(path) as store:
-        run_cells(cells, store, stopping=FixedMessages(20), play=play, facts=ours)
-    assert table(read_results(path)) == table(whole.rows)
-
-
-def test_messages_that_fail_under_a_signal_are_not_held_against_the_plug_in(
-    cell: MakeCell, play: Play
-) -> None:
-    store = Results()
-
-    def struck(*args: Any) -> BatchRecord:
-        if args[2] == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return play(*args)
-
-    with pytest.raises(Interrupted, match=r"nothing of this run is kept"):
-        run_cells([cell("fails")], store, stopping=FixedMessages(20), play=struck, facts=ours)
-    assert [r.batch for r in store.rows] == [0]
-
-
-def test_a_batch_that_does_not_end_is_abandoned(
-    cell: MakeCell, play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(runner, "GRACE_SECONDS", 0.2)
-    release = threading.Event()
-
-    def hanging(*args: Any) -> BatchRecord:
-        if args[2] == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            release.wait(20)
-        return play(*args)
-
-    executor = ThreadPoolExecutor(1)
-    store = Results()
-    try:
-        with pytest.raises(Interrupted) as stopped:
-            run_cells([cell()], store, stopping=FixedMessages(20), play=hanging, facts=ours,
-                      executor=executor)  # fmt: skip
-    finally:
-        release.set()
-        executor.shutdown()
-    assert stopped.value.abandoned == 1
-    assert [r.batch for r in store.rows] == [0]
-
-
-def test_a_second_signal_stops_at_once() -> None:
-    with stop_requests() as stop:
-        assert not stop
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.signum == signal.SIGINT
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_two_signals_during_one_batch_still_say_what_is_kept(cell: MakeCell, play: Play) -> None:
-    def twice(*args: Any) -> BatchRecord:
-        if args[2] == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
-        return play(*args)
-
-    store = Results()
-    with pytest.raises(Interrupted):
-        run_cells([cell()], store, stopping=FixedMessages(20), play=twice, facts=ours)
-    assert [r.batch for r in store.rows] == [0]
-
-
-def test_signals_are_left_alone_outside_the_main_thread(cell: MakeCell, play: Play) -> None:
-    store = Results()
-    thread = threading.Thread(
-        target=run_cells, args=([cell()], store),
-        kwargs={"stopping": FixedMessages(8), "play": play, "facts": ours},
-    )  # fmt: skip
-    thread.start()
-    thread.join()
-    assert len(store.rows) == 2
-
-
-# -- executors and progress -----------------------------------------------------------------------
-
-
-def test_executors(cell: MakeCell) -> None:
-    with make_executor() as executor:
-        assert isinstance(executor, SerialExecutor)
-        assert executor.submit(divmod, 7, 2).result() == (3, 1)
-        assert isinstance(executor.submit(divmod, 7, 0).exception(), ZeroDivisionError)
-    with make_executor(2, "namespaces") as executor:
-        assert isinstance(executor, ThreadPoolExecutor)
-    with pytest.raises(BadInput, match="give 1 or more"), make_executor(0):
-        pass
-    with make_executor(2, "inline") as executor:
-        pids = {executor.submit(os.getpid).result() for _ in range(4)}
-        assert os.getpid() not in pids
-        assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
-
-
-def test_a_cluster_without_dask_says_what_to_install() -> None:
-    try:
-        import distributed  # noqa: F401
-    except ImportError:
-        with (
-            pytest.raises(BadInput, match="pip install distributed"),
-            make_executor(cluster="tcp://127.0.0.1:1"),
-        ):
-            pass
-    else:
-        pytest.skip("distributed is installed")
 
 
 def test_progress_ends_complete(cell: MakeCell, play: Play) -> None:
