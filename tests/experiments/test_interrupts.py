@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kvbarrier.errors import KVBarrierError
 from kvbarrier.experiments import runner
 from kvbarrier.experiments.executors import make_executor
 from kvbarrier.experiments.interrupts import Interrupted, stop_requests
