@@ -18,7 +18,7 @@ from .experiment import Claim, Experiment, Judgement, Run, judge
 from .report import points_of
 from .results import read_results
 from .rows import newest
-from .tables import read_table, write_table
+from .tables import Tables, fill, read_table, write_table
 
 GUARANTEE_SLOPE, LAW_SLOPE = 0.02, 0.05
 # 64 messages of 2^13 bits: an estimate's own spread is .0007.
@@ -30,20 +30,22 @@ Point = dict[str, Any]
 
 def run(job: Run) -> None:
     """Fill what is missing of the tables."""
+    scale = job.scale
     job.folder.mkdir(parents=True, exist_ok=True)
     game.attack(job)
-    tables = {
-        game.SCALE: game.scales,
-        game.MEMORY: game.memory,
-        sampled.UNBIASED: sampled.unbiased,
-        sampled.BOOSTED: sampled.boosted,
-        sampled.SAMPLES: sampled.samples,
-        sampled.SUM: sampled.running_sum,
+    plans = {
+        sampled.BOOSTED: sampled.boosted(scale),
+        sampled.UNBIASED: sampled.unbiased(scale),
+        sampled.SAMPLES: sampled.samples(scale),
     }
-    for done, (name, rows_of) in enumerate(tables.items(), start=1):
-        if not (job.folder / name).exists():
-            write_table(job.folder / name, rows_of(job))
-        job.progress("unmasked-window", done, len(tables))
+    tables: Tables = {
+        **{name: tasks for name, (tasks, _) in plans.items()},
+        sampled.SUM: sampled.running_sum(scale),
+        game.SCALE: [(game.scale_at, (n,)) for n in game.SCALE_N[scale]],
+    }
+    fill(job, "unmasked-window", tables, {name: rows for name, (_, rows) in plans.items()})
+    if not (job.folder / game.MEMORY).exists():
+        write_table(job.folder / game.MEMORY, game.memory(job))
 
 
 def points(folder: Path) -> list[Point]:

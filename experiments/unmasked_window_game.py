@@ -72,12 +72,6 @@ def attack(job: Run) -> None:
 # -- scale against n ------------------------------------------------------------------------------
 
 
-def scales(job: Run) -> list[dict[str, Any]]:
-    """A row for every n: the scale needed, the paper's, and whether it decodes."""
-    futures = [job.executor.submit(scale_at, n) for n in SCALE_N[job.scale]]
-    return [future.result() for future in futures]
-
-
 def scale_at(n: int) -> dict[str, Any]:
     """Play ``SCALE_MESSAGES`` messages at the tight scale of n data tokens; measure the margin."""
     from ..compressors.contract import Shape

@@ -6,6 +6,7 @@ hidden in them. A *run* has its own public coins, and so has every copy in it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ from ..reductions.median_of_means import (
     means_in_median,
 )
 from .binomial import clopper_pearson
-from .experiment import Run
+from .experiment import Scale
+from .tables import Row, Task
 
 UNBIASED = "unmasked-window-unbiased.csv"
 BOOSTED = "unmasked-window-boosted.csv"
@@ -50,7 +52,11 @@ LAW_RUNS = {"quick": 8, "full": 256}
 SUM_STREAMS = 4
 SUM_TOKENS = {"quick": 100_000, "full": 1_000_000}
 
+PIECES = 4
+
 Floats = NDArray[np.float64]
+Plan = tuple[list[Task], Callable[[list[Any]], list[Row]]]
+"""A table's tasks, and its rows from their results."""
 
 
 @dataclass(frozen=True)
@@ -107,91 +113,110 @@ def outputs(stream: Stream, copies: int, means: int, first: int, count: int) -> 
     return answers
 
 
-def _runs(job: Run, stream: Stream, copies: int, means: int, count: int) -> Any:
-    """The same from the executor, in pieces; call the result for the float64[count, D]."""
-    size = -(-count // 4)
-    futures = [
-        job.executor.submit(outputs, stream, copies, means, first, min(size, count - first))
+def _pieces(stream: Stream, copies: int, means: int, count: int) -> list[Task]:
+    """``PIECES`` tasks that are together runs 0, .., count - 1."""
+    size = -(-count // PIECES)
+    return [
+        (outputs, (stream, copies, means, first, min(size, count - first)))
         for first in range(0, count, size)
     ]
-    return lambda: np.concatenate([future.result() for future in futures])
 
 
-def unbiased(job: Run) -> list[dict[str, Any]]:
+def _joined(results: list[Any], parts: int) -> Iterator[Floats]:
+    """The answers of each of ``parts`` equally many pieces: float64[runs, D]."""
+    each = len(results) // parts
+    for part in range(parts):
+        yield np.concatenate([np.array(piece) for piece in results[part * each :][:each]])
+
+
+def unbiased(scale: Scale) -> Plan:
     """Mean answers over independent runs beside the exact ones, a row a stream and coordinate.
 
     Hoeffding's interval, exact at any sample size: with N independent samples in [1, kappa] the
     mean is off by sqrt(ln(2 m / alpha) / (2 N)) (kappa - 1) or more somewhere among m coordinates
     with probability at most alpha.
     """
-    kappa, count = 4.0, BIAS_RUNS[job.scale]
+    kappa, count = 4.0, BIAS_RUNS[scale]
     streams = [Stream(kappa, spread) for spread in SPREADS]
-    waiting = [_runs(job, stream, BIAS_COPIES, 1, count) for stream in streams]
     samples = count * BIAS_COPIES
     alpha = (1 - LEVEL) / (len(streams) * D)
     half = float((kappa - 1) * np.sqrt(np.log(2 / alpha) / (2 * samples)))
-    rows = []
-    for stream, answers in zip(streams, waiting, strict=True):
-        want, found = exact(stream), answers()
-        rows += [
-            {
-                "spread": stream.spread, "kappa": kappa, "coordinate": j, "exact": want[j],
-                "mean": found[:, j].mean(), "half_width": half, "level": LEVEL,
-                "runs": count, "samples": samples,
-            }
-            for j in range(D)
-        ]  # fmt: skip
-    return rows
+
+    def rows(results: list[Any]) -> list[Row]:
+        found = []
+        for stream, answers in zip(streams, _joined(results, len(streams)), strict=True):
+            want = exact(stream)
+            found += [
+                {
+                    "spread": stream.spread, "kappa": kappa, "coordinate": j, "exact": want[j],
+                    "mean": answers[:, j].mean(), "half_width": half, "level": LEVEL,
+                    "runs": count, "samples": samples,
+                }
+                for j in range(D)
+            ]  # fmt: skip
+        return found
+
+    tasks = [task for stream in streams for task in _pieces(stream, BIAS_COPIES, 1, count)]
+    return tasks, rows
 
 
-def boosted(job: Run) -> list[dict[str, Any]]:
+def boosted(scale: Scale) -> Plan:
     """Theorem 25's guarantee, a row a promise: in how many runs some coordinate breaks it."""
-    count = PROMISE_RUNS[job.scale]
-    rows, waiting = [], []
-    for eps, delta, kappa in PROMISES[job.scale]:
-        stream = Stream(kappa, 2.5)
+    count = PROMISE_RUNS[scale]
+    settings: list[tuple[Row, Stream]] = []
+    for eps, delta, kappa in PROMISES[scale]:
         t, k = means_in_median(delta, D), copies_per_mean(eps, kappa)
         plain = copies_of_plain_mean(eps, delta, kappa, D)
         for method, copies, means in ((MEDIAN, k, t), (PLAIN, plain, 1)):
-            row: dict[str, Any] = {
+            row = {
                 "method": method, "eps": eps, "delta": delta, "kappa": kappa, "copies": copies,
                 "means": means,
             }  # fmt: skip
-            waiting.append((row, stream, _runs(job, stream, copies, means, count)))
-    alpha = (1 - LEVEL) / len(waiting)
-    for done, (row, stream, answers) in enumerate(waiting, start=1):
-        want = exact(stream)
-        off = (np.abs(answers() - want) > row["eps"] * want).any(axis=1)
-        failures = int(off.sum())
-        low, high = clopper_pearson(failures, count, 1 - 2 * alpha).tolist()
-        row |= {
-            "runs": count, "failures": failures, "level": LEVEL, "low": low, "high": high,
-            "numbers": 2 * WINDOW * D + row["copies"] * row["means"] * D,
-            "window_numbers": 2 * WINDOW * D, "d": D,
-        }  # fmt: skip
-        rows.append(row)
-        job.progress("boosted", done, len(waiting))
-    return rows
+            settings.append((row, Stream(kappa, 2.5)))
+    alpha = (1 - LEVEL) / len(settings)
+
+    def rows(results: list[Any]) -> list[Row]:
+        found = []
+        for (row, stream), answers in zip(settings, _joined(results, len(settings)), strict=True):
+            want = exact(stream)
+            failures = int((np.abs(answers - want) > row["eps"] * want).any(axis=1).sum())
+            low, high = clopper_pearson(failures, count, 1 - 2 * alpha).tolist()
+            found.append(row | {
+                "runs": count, "failures": failures, "level": LEVEL, "low": low, "high": high,
+                "numbers": 2 * WINDOW * D + row["copies"] * row["means"] * D,
+                "window_numbers": 2 * WINDOW * D, "d": D,
+            })  # fmt: skip
+        return found
+
+    tasks = [
+        task
+        for row, stream in settings
+        for task in _pieces(stream, row["copies"], row["means"], count)
+    ]
+    return tasks, rows
 
 
-def samples(job: Run) -> list[dict[str, Any]]:
+def samples(scale: Scale) -> Plan:
     """The relative error of a mean of k samples, a row for every k and group of runs."""
-    stream, count = Stream(4.0, 2.5), LAW_RUNS[job.scale]
-    waiting = [(k, _runs(job, stream, k, 1, GROUPS * count)) for k in LAW_COPIES]
-    want, rows = exact(stream), []
-    for k, answers in waiting:
-        relative = ((answers() - want) / want).reshape(GROUPS, count * D)
-        rows += [
-            {"samples": k, "group": group, "runs": count, "rms": float(np.sqrt(np.mean(part**2)))}
-            for group, part in enumerate(relative)
-        ]
-    return rows
+    stream, count = Stream(4.0, 2.5), LAW_RUNS[scale]
+
+    def rows(results: list[Any]) -> list[Row]:
+        want, found = exact(stream), []
+        for k, answers in zip(LAW_COPIES, _joined(results, len(LAW_COPIES)), strict=True):
+            relative = ((answers - want) / want).reshape(GROUPS, count * D)
+            found += [
+                {"samples": k, "group": group, "runs": count, "rms": np.sqrt(np.mean(part**2))}
+                for group, part in enumerate(relative)
+            ]
+        return found
+
+    tasks = [task for k in LAW_COPIES for task in _pieces(stream, k, 1, GROUPS * count)]
+    return tasks, rows
 
 
-def running_sum(job: Run) -> list[dict[str, Any]]:
+def running_sum(scale: Scale) -> list[Task]:
     """The running sum beside the definition in float64, a row a stream and length."""
-    futures = [job.executor.submit(sum_at, i, SUM_TOKENS[job.scale]) for i in range(SUM_STREAMS)]
-    return [row for future in futures for row in future.result()]
+    return [(sum_at, (index, SUM_TOKENS[scale])) for index in range(SUM_STREAMS)]
 
 
 def sum_at(index: int, tokens: int) -> list[dict[str, Any]]:
