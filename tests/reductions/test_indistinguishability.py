@@ -132,7 +132,7 @@ def test_what_success_costs() -> None:
     [
         (lambda: TokenFamily(1, 4), "give n >= 2"),
         (lambda: CellFamily(4, 0), "give d >= 1"),
-        (lambda: TokenFamily(8, 4, 1.0), r"outside \(0, 1\)"),
+        (lambda: TokenFamily(8, 4, 1.0), r"hypothesis is 0 < eta < 1"),
         (lambda: CellFamily(8, 4, 0.5, 1.0), "< w < 1"),
         (lambda: hiding.error_line(1.5), "share of the places"),
         (lambda: hiding.share_needed(0.4), "from 1/2 to 1"),
