@@ -117,3 +117,16 @@ def source_files(thing: object) -> list[Path]:
         if file and Path(file).exists():
             found.append(Path(file).resolve())
     return list(dict.fromkeys(found))
+
+
+def classes_with(module: ModuleType, *methods: str) -> list[str]:
+    """The names of a module's own public, not abstract classes that have all these methods."""
+    return [
+        name
+        for name, thing in vars(module).items()
+        if inspect.isclass(thing)
+        and thing.__module__ == module.__name__
+        and not name.startswith("_")
+        and all(hasattr(thing, method) for method in methods)
+        and not inspect.isabstract(thing)
+    ]

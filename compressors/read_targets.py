@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from . import catalog
 from .blame import blame, is_ours
-from .loading import load_file, load_module, source_files
+from .loading import classes_with, load_file, load_module, source_files
 from .reader_catalog import READERS
 from .signature import Signature
 from .values import merge, parse_query
@@ -127,21 +127,8 @@ def _compressor(name: str) -> BadInput:
     )
 
 
-def _candidates(module: ModuleType) -> list[str]:
-    return [
-        name
-        for name, thing in vars(module).items()
-        if inspect.isclass(thing)
-        and thing.__module__ == module.__name__
-        and not name.startswith("_")
-        and hasattr(thing, "plan")
-        and hasattr(thing, "answer")
-        and not inspect.isabstract(thing)
-    ]
-
-
 def _only(module: ModuleType, where: str) -> str:
-    names = _candidates(module)
+    names = classes_with(module, "plan", "answer")
     if len(names) == 1:
         return names[0]
     if names:
@@ -162,7 +149,7 @@ def _only(module: ModuleType, where: str) -> str:
 
 
 def _hint(module: ModuleType, name: str) -> str:
-    names = _candidates(module)
+    names = classes_with(module, "plan", "answer")
     return did_you_mean(name, names) if names else ""
 
 

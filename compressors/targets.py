@@ -30,7 +30,7 @@ from . import catalog
 from .adapters import Factory, adapt
 from .blame import blame, is_ours
 from .contract import Compressor, Shape
-from .loading import load_file, load_module, source_files
+from .loading import classes_with, load_file, load_module, source_files
 from .reader_catalog import READERS, is_reader
 from .values import merge, parse_query
 
@@ -202,16 +202,7 @@ def _member(module: ModuleType, name: str, where: str) -> Any:
 
 def _candidates(module: ModuleType) -> list[str]:
     """What can be meant by the file alone: classes made there to be attacked, or ``compress``."""
-    classes = [
-        name
-        for name, thing in vars(module).items()
-        if inspect.isclass(thing)
-        and thing.__module__ == module.__name__
-        and not name.startswith("_")
-        and hasattr(thing, "append")
-        and hasattr(thing, "attend")
-        and not inspect.isabstract(thing)
-    ]
+    classes = classes_with(module, "append", "attend")
     own = inspect.isfunction(getattr(module, "compress", None))
     return [*classes, "compress"] if own else classes
 

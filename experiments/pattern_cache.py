@@ -65,13 +65,16 @@ class PatternCache(Compressor):
         self.seen = self.shape.tokens
 
     def attend(self, q: Float32) -> Float32:
-        """Not asked: a pattern answers for a newest token."""
-        raise NotImplementedError("a pattern's cache answers by next_outputs")
+        """The pattern's answer over the stream as it is."""
+        return filled_attention(q, *self._held(), self.shape.tokens)
+
+    def _held(self) -> tuple[Float32, Float32]:
+        rows = self.rows.astype(np.float32)
+        return rows[:, : self.shape.d_k], rows[:, self.shape.d_k :]
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the pattern's answer if triple r came next."""
-        rows = self.rows.astype(np.float32)
-        held_k, held_v = rows[:, : self.shape.d_k], rows[:, self.shape.d_k :]
+        held_k, held_v = self._held()
         return np.stack(
             [
                 filled_attention(
