@@ -1,0 +1,90 @@
+"""What the catalog says of one compressor, and the rule of attention that it answers to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..errors import BadInput
+from .contract import Compressor
+
+EVICTS = "any: fp16 tokens as many as fit"
+DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """One compressor that ships with us.
+
+    Attributes:
+        name: as on the command line.
+        module, cls: where it is, in this package.
+        summary: what it keeps, in a line.
+        source: who it is by, or what it controls.
+        params: its parameters, each with its meaning (and its default).
+        budgets: which budgets make sense for it.
+        attention: the rule that it answers: "softmax", "unmasked-window" or "tensor", or "any" for
+            who knows no tokens but bits.
+        knows_keys: it reads the game's public keys.
+        control: its result is known beforehand, so it tests the game and not itself.
+        assumes: the structure in a stream that it relies on, in a few words.
+        broken_by: the adversary's choice that takes that structure away, in a few words.
+        settings: its knob in the leaderboard where that is not the budget, parameters a setting;
+            each is then played without a budget.
+        own_size: fields of the leaderboard's instance that it changes (layers and heads, say).
+        own_size_reason: why, where it does.
+    """
+
+    name: str
+    module: str
+    cls: str
+    summary: str
+    source: str
+    budgets: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    attention: str = "softmax"
+    knows_keys: bool = False
+    control: bool = False
+    assumes: str = ""
+    broken_by: str = ""
+    settings: tuple[Mapping[str, Any], ...] = ()
+    own_size: Mapping[str, int] = field(default_factory=dict)
+    own_size_reason: str = ""
+
+    def load(self) -> type[Compressor]:
+        """Import its class."""
+        module = importlib.import_module(f".{self.module}", __package__)
+        return cast(type[Compressor], getattr(module, self.cls))
+
+    def check_rule(self, public: Mapping[str, Any]) -> None:
+        """Raise BadInput if the game that made ``public`` holds answers to another rule."""
+        asked = public.get("attention")
+        plays = _PLAYED_BY.get(self.attention)
+        if asked is None or plays is None or asked in plays:
+            return
+        *others, last = (name for rule in plays for name in REDUCTIONS_OF[rule])
+        where = f"{', '.join(others)} or {last}" if others else last
+        raise BadInput(
+            f"{self.name} answers {_RULES[self.attention]}, and this game holds answers to "
+            f"{_RULES.get(asked, asked)}: attack it with --reduction {where}."
+        )
+
+
+_RULES = {
+    "softmax": "softmax attention",
+    "unmasked-window": "the unmasked sliding window",
+    "tensor": "tensor attention",
+}
+REDUCTIONS_OF = {
+    "softmax": ("index", "visual"),
+    "unmasked-window": ("sliding-window",),
+    "tensor": ("tensor",),
+}
+# Outside the window that reduction has zero tokens, of weight 1 under both rules.
+_PLAYED_BY = {
+    "softmax": ("softmax", "unmasked-window"),
+    "unmasked-window": ("unmasked-window",),
+    "tensor": ("tensor",),
+}

@@ -1,0 +1,18 @@
+"""The words about every compressor that ships with us, by family; nothing is imported for them."""
+
+from __future__ import annotations
+
+from ..catalog_entry import CatalogEntry
+from . import baselines, controls, eviction, low_rank, paper, patterns, quantisation, sketches
+
+#: family -> its entries, in the order of the catalog
+FAMILIES: dict[str, tuple[CatalogEntry, ...]] = {
+    "baseline": baselines.ENTRIES,
+    "paper": paper.ENTRIES,
+    "eviction": eviction.ENTRIES,
+    "quantisation": quantisation.ENTRIES,
+    "low rank": low_rank.ENTRIES,
+    "sketch": sketches.ENTRIES,
+    "pattern": patterns.ENTRIES,
+    "control": controls.ENTRIES,
+}

@@ -1,0 +1,1 @@
+"""Eviction: whole tokens are kept or dropped, by what queries attended to."""

@@ -1,0 +1,1 @@
+"""Merging and low rank: several tokens, layers or dimensions share what is kept."""

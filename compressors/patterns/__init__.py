@@ -1,0 +1,1 @@
+"""Fixed patterns: which positions are read is said before there is any data."""

@@ -1,0 +1,1 @@
+"""Quantisation: every token, at a few bits a number."""

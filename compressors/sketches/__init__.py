@@ -1,0 +1,1 @@
+"""Sketches and kernels: the attention output from a summary, a sample or a hash."""
