@@ -27,6 +27,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.command(name="attack")
 @click.argument("target")
 @options.game_options
+@options.stream_options
 @click.option(
     "--budget",
     "budgets",
@@ -134,9 +135,11 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(target, game, out, as_json, played)
+    first, *others = options.adversaries(game)
     plan = Attack(
         target,
-        options.instance(game),
+        first,
+        others=others,
         budgets=options.budgets(budgets) if budgets else None,
         **played,
     )
@@ -265,23 +268,65 @@ def _print(report: Report) -> None:
         "budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
         "messages",
     ]  # fmt: skip
-    for label in dict.fromkeys(series_label(point) for point in report.points):
-        points = [point for point in report.points if series_label(point) == label]
-        rows = [_row(point, budget_text(point["budget"])) for point in points]
+    several = bool(report.together)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for point in report.points:
+        groups.setdefault((series_label(point), _game(point, several)), []).append(point)
+    for (label, game), points in groups.items():
+        rows = [
+            [*([_stream(point)] if several else []), *_row(point, budget_text(point["budget"]))]
+            for point in points
+        ]
         caption = (
             "M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. floor: no "
             "algorithm at this M/N has a smaller error."
         )
         if any("age" in row[-2] for row in rows):
             caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
-        print_table(f"{label}: {_game(points[0])}", columns, rows, caption=caption)
+        header = ["queries, basis", *columns] if several else columns
+        print_table(f"{label}: {game}", header, rows, caption=caption)
+    _print_together(report)
     _print_notes(report)
 
 
-def _game(point: dict[str, Any]) -> str:
+def _print_together(report: Report) -> None:
+    """Several adversaries as one: their selection is accounted for."""
+    from ..experiments.report import budget_text, series_label
+
+    if not report.together:
+        return
+    rows = []
+    for one in report.together:
+        error = one["bit_error"]
+        rows.append([
+            series_label({"compressor": report.target, "params": one["params"]}),
+            budget_text(one["budget"]),
+            one["guarantee"]["verdict"],
+            f"{one['worst']['queries']}, {one['worst']['basis']}",
+            f"{error['estimate']:.4f}",
+            f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
+        ])  # fmt: skip
+    print_table(
+        f"all {report.together[0]['number']} adversaries together",
+        ["target", "budget", "guarantee", "worst: queries, basis", "bit error", "interval"],
+        rows,
+        caption="broken by the average of their e-values, not-broken by all of them; the worst "
+        "one's interval holds for all at once.",
+    )
+
+
+def _game(point: dict[str, Any], several: bool = False) -> str:
     sizes = {"n": point["n"], "d": point["d"], "W": point["window"], "C": f"{point['scale']:.3f}"}
+    if point["layers"] * point["heads"] > 1:
+        sizes |= {"layers": point["layers"], "heads": point["heads"]}
     said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
+    if not several and (point["queries"], point["basis"]) != ("zero", "literal"):
+        said += f", {point['queries']} queries, {point['basis']} basis"
     return f"{point['reduction']} game, {point['keys']} keys, {said}, {point['isolation']}"
+
+
+def _stream(point: dict[str, Any]) -> str:
+    return f"{point['queries']}, {point['basis']}"
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
@@ -314,6 +359,11 @@ def _print_notes(report: Report) -> None:
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
+    if any(point["basis"] == "rotated" for point in report.points):
+        say(
+            "rotated: a guarantee is promised to decode for errors that are small in the Euclidean "
+            "norm; broken says that bits are lost."
+        )
     if report.impossible:
         say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
 

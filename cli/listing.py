@@ -10,7 +10,14 @@ from .render import print_json, print_table
 
 _REDUCTIONS = (
     ("index", "Theorems 6 and 8, and an additive form: bits in the values", "softmax",
-     "--n --d --keys --seed --eta | --gamma --values --scale --rows"),
+     "--n --d --keys --seed --eta | --gamma --values --scale --rows --layers --heads --queries "
+     "--basis"),
+    ("heavy-hitters", "planted: an eighth of the tokens is attended to, and is what is asked for",
+     "softmax", "--n --d --keys --seed --eta --scale --rows"),
+    ("clusters", "planted: sixteen tokens a cluster, close keys, one value", "softmax",
+     "--n --d --keys --seed --eta --scale --rows"),
+    ("recency", "planted: the last eighth of the tokens is what is asked for", "softmax",
+     "--n --d --keys --seed --eta --scale --rows"),
     ("sliding-window", "Theorem 17: bits in the values of an unmasked sliding window",
      "unmasked-window", "--n --d --window --keys --seed --eta --scale --rows"),
     ("tensor", "tensor attention (2503.11108): bits in both value caches", "tensor",

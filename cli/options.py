@@ -15,6 +15,9 @@ from ..errors import BadInput
 #: data tokens where the reduction's own construction says how many there can be
 TOKENS = {"tensor": 64, "visual": 424}
 WINDOW = 257
+#: as protocols.instance has them, which --help does not import
+QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
+BASES = ("literal", "rotated")
 
 
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
@@ -100,6 +103,25 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose among the streams of the Index game."""
+    options = [
+        click.option("--layers", type=click.IntRange(1), default=1, show_default=True,
+                     help="Layers of a token, each with keys and values of its own."),
+        click.option("--heads", type=click.IntRange(1), default=1, show_default=True,
+                     help="Heads of a layer, likewise."),
+        click.option("--queries", type=click.Choice([*QUERY_POLICIES, "all"]), default="zero",
+                     show_default=True,
+                     help="Alice's queries; decoy attends to one set so that another is evicted."),
+        click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
+                     show_default=True,
+                     help="Keys and values as they are, or each turned by a public rotation."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def scale(text: str) -> str | float:
     """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
     if text in ("tight", "closed", "paper"):
@@ -136,6 +158,23 @@ def instance(game: dict[str, Any]) -> Any:
         reduction=reduction,
         window=window,
     )
+
+
+def adversaries(game: dict[str, Any]) -> list[Any]:
+    """The instances that ``game_options`` and ``stream_options`` name: every combination of "all".
+
+    Raises BadInput.
+    """
+    from dataclasses import replace
+
+    first = instance(game)
+    queries = QUERY_POLICIES if game["queries"] == "all" else (game["queries"],)
+    bases = BASES if game["basis"] == "all" else (game["basis"],)
+    return [
+        replace(first, layers=game["layers"], heads=game["heads"], queries=policy, basis=basis)
+        for policy in queries
+        for basis in bases
+    ]
 
 
 @contextmanager

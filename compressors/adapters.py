@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from .blame import blame
 from .contract import Compressor, Float32, Shape
+from .lifting import fit_layout
 from .signature import OFFERED, Signature
 from .two_functions import TwoFunctions
 
@@ -32,6 +33,7 @@ class Factory:
     make: Callable[..., Compressor]
     takes: tuple[Signature, ...]
     file: str | None = None
+    layout: str = "head"
 
     def __call__(
         self,
@@ -44,7 +46,7 @@ class Factory:
         """Build one compressor."""
         public = {} if public is None else public
         try:
-            return self.make(shape, budget_bits, seed, public, **params)
+            return fit_layout(self.layout, self.make, shape, budget_bits, seed, public, **params)
         except KVBarrierError:
             raise
         except Exception as error:
@@ -79,11 +81,12 @@ def adapt(
     if inspect.isclass(thing):
         refuse_incomplete(thing, name)
         signature = Signature.of_constructor(thing)
+        layout = str(getattr(thing, "layout", "head"))
         if issubclass(thing, Compressor):
-            return Factory(name, _by_name(thing, signature), (signature,), file)
+            return Factory(name, _by_name(thing, signature), (signature,), file, layout)
         wrapper = SavesItself if hasattr(thing, "save") else Adapted
         make = _bind(wrapper, thing, signature)
-        return Factory(name, make, (signature,), file)
+        return Factory(name, make, (signature,), file, layout)
     if callable(thing):
         takes = [Signature.of(thing, skip=3)]
         if attend is not None:

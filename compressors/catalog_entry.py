@@ -50,7 +50,7 @@ class CatalogEntry:
     assumes: str = ""
     broken_by: str = ""
     settings: tuple[Mapping[str, Any], ...] = ()
-    own_size: Mapping[str, int] = field(default_factory=dict)
+    own_size: Mapping[str, Any] = field(default_factory=dict)
     own_size_reason: str = ""
 
     def load(self) -> type[Compressor]:
@@ -78,7 +78,7 @@ _RULES = {
     "tensor": "tensor attention",
 }
 REDUCTIONS_OF = {
-    "softmax": ("index", "visual"),
+    "softmax": ("index", "heavy-hitters", "clusters", "recency", "visual"),
     "unmasked-window": ("sliding-window",),
     "tensor": ("tensor",),
 }

@@ -3,9 +3,11 @@
 They read ``public["keys"]`` (float32[n, d_k], row l the key of token l) and ``public["values"]``
 (``"01"`` or ``"pm1"``, the two values a bit stands for), keep bits only, and attend exactly over
 the public keys with the values that the bits stand for. Where not every token is secret,
-``public["secret_tokens"]`` says which are and ``public["known_values"]`` has the others' values. A
-token is recognised by its key, so no counter is kept: whatever the order and wherever the stream is
-cut, the state is the bits. A token whose key is not public, Bob's, is one more row.
+``public["secret_tokens"]`` says which are and ``public["known_values"]`` has the others' values;
+where several tokens carry one row of the secret, ``public["secret_of_token"]`` (int64[n]) says
+which, -1 for a token without, and ``secret_tokens`` has one token a row. A token is recognised by
+its key, so no counter is kept: whatever the order and wherever the stream is cut, the state is the
+bits. A token whose key is not public, Bob's, is one more row.
 
 The rule is ``public["attention"]``: softmax, or the tensor attention of two key and two value
 caches. On the unmasked window's hard stream the tokens outside are all zero, so softmax over
@@ -65,7 +67,12 @@ class KeyedControl(Compressor):
         low, high = (0.0, 1.0) if self.public["values"] == "01" else (-1.0, 1.0)
         self.alphabet = np.array([low, high], dtype=np.float32)
         self.middle = (low + high) / 2
+        turn = self.public.get("value_rotation")
+        self.turn: Float32 | None = None if turn is None else np.asarray(turn, dtype=np.float32)
         self.secret = np.asarray(self.public.get("secret_tokens", np.arange(shape.tokens)))
+        carried = np.full(shape.tokens, -1)
+        carried[self.secret] = np.arange(len(self.secret))
+        self.row_of = np.asarray(self.public.get("secret_of_token", carried))
         self.bits: Bits = np.zeros((len(self.secret), shape.d_v), dtype=np.uint8)
         self.extra_K: Float32 = np.empty((0, shape.d_k), dtype=np.float32)
         self.extra_V: Float32 = np.empty((0, shape.d_v), dtype=np.float32)
@@ -82,7 +89,8 @@ class KeyedControl(Compressor):
     def rows(self) -> dict[bytes, int]:
         """The row of ``bits`` of each public key, by its bytes; -1 where nothing is secret."""
         rows = dict.fromkeys((key.tobytes() for key in self.keys), -1)
-        return rows | {self.keys[token].tobytes(): row for row, token in enumerate(self.secret)}
+        carriers = np.flatnonzero(self.row_of >= 0)
+        return rows | {self.keys[token].tobytes(): int(self.row_of[token]) for token in carriers}
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -107,7 +115,7 @@ class KeyedControl(Compressor):
             self.extra_K = np.vstack([self.extra_K, k])
             self.extra_V = np.vstack([self.extra_V, v])
         elif row >= 0:
-            self.bits[row] = np.asarray(v) > self.middle
+            self.bits[row] = self._turned_back(v) > self.middle
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """The same for many tokens, in one step where all their keys are public."""
@@ -116,7 +124,11 @@ class KeyedControl(Compressor):
             super().extend(Q, K, V)
             return
         rows = np.array(found, dtype=np.int64)
-        self.bits[rows[rows >= 0]] = np.asarray(V)[rows >= 0] > self.middle
+        self.bits[rows[rows >= 0]] = self._turned_back(np.asarray(V)[rows >= 0]) > self.middle
+
+    def _turned_back(self, V: Float32) -> Float32:
+        """Values in the basis in which they are bits."""
+        return np.asarray(V) if self.turn is None else np.asarray(V) @ self.turn.T
 
     def save(self) -> bytes:
         """The bits, encoded.
@@ -149,10 +161,13 @@ class KeyedControl(Compressor):
         """The value rows that the message would stand for: float32[n, d_v]."""
         known = self.decode(self.encode(self.bits.reshape(-1)))
         values: Float32 = self.alphabet[known].reshape(self.bits.shape)
+        if self.turn is not None:
+            values = values @ self.turn
         if "known_values" not in self.public:
-            return values
+            every: Float32 = values[self.row_of]
+            return every
         whole: Float32 = np.array(self.public["known_values"], dtype=np.float32)
-        whole[self.secret] = values
+        whole[self.row_of >= 0] = values[self.row_of[self.row_of >= 0]]
         return whole
 
     def _stored(self) -> tuple[Float32, Float32]:

@@ -129,7 +129,7 @@ def _named(name: str) -> Target:
     if name in catalog.names():
         entry = catalog.entry(name)
         thing = entry.load()
-        factory = Factory(name, _plainly(entry, thing), adapt(thing, name).takes)
+        factory = replace(adapt(thing, name), make=_plainly(entry, thing))
         return Target(name, name, {}, _source(thing), True, None, thing.knows_keys, factory)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:

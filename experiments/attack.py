@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from ..errors import BadInput, BudgetTooSmall, PluginFailure
+from ..protocols.betting import adjusted_level
 from ..protocols.coins import fresh_key
 from ..protocols.index_game import play_batch, probe_construction
 from ..protocols.instance import Cell, Instance
 from ..protocols.isolation import Limits, default_isolation
-from ..protocols.verdicts import judge_family
+from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
 from .executors import make_executor
 from .points import judge_rows
 from .report import point_of
@@ -32,6 +33,9 @@ BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 @dataclass(frozen=True)
 class Attack:
     """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
+
+    ``others`` are further adversaries: the same game on other streams. With them every cell is
+    drawn until it is decided at a level at which all of them are decided together.
 
     ``budgets`` are fractions of the 16-bit cache, None among them for as much as it likes. None
     instead of them is :data:`BUDGETS`, and as much as it likes for a setting that lives in none.
@@ -48,12 +52,19 @@ class Attack:
     messages: int | None = None
     isolation: str | None = None
     limits: Limits = field(default_factory=Limits)
+    others: Sequence[Instance] = ()
+
+    @property
+    def adversaries(self) -> tuple[Instance, ...]:
+        """All instances that are played."""
+        return (self.instance, *self.others)
 
     def cells(self) -> list[Cell]:
         """Every setting at every budget; for the default ones, those that are tried first."""
         size = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
         return [
-            Cell(self.instance, self.target, tuple(setting.items()), budget, size)
+            Cell(instance, self.target, tuple(setting.items()), budget, size)
+            for instance in self.adversaries
             for setting in self._settings()
             for budget in (BUDGETS if self.budgets is None else self.budgets)
         ]
@@ -67,7 +78,9 @@ class Attack:
 
     def stopping(self) -> Stopping:
         """When a cell has been played enough."""
-        return UntilDecided() if self.messages is None else FixedMessages(self.messages)
+        if self.messages is not None:
+            return FixedMessages(self.messages)
+        return UntilDecided(adjusted_level(LEVEL, len(self.adversaries)))
 
     def _settings(self) -> list[dict[str, Any]]:
         twice = set(self.params) & set(self.sweep)
@@ -110,13 +123,19 @@ class Gap:
 
 @dataclass(frozen=True)
 class Report:
-    """The result: points in the form of ``attack --json``, gaps, the family's ledger."""
+    """The result: points in the form of ``attack --json``, gaps, the family's ledger.
+
+    ``together``: with several adversaries one verdict a setting, their selection accounted for:
+    ``broken`` by the average of their e-values, ``not-broken`` by all of them, and the worst one's
+    error with an interval at 1 - (1 - level)/number.
+    """
 
     target: str
     points: tuple[dict[str, Any], ...]
     gaps: tuple[Gap, ...]
     family: dict[str, Any]
     outcomes: tuple[CellOutcome, ...] = field(repr=False)
+    together: tuple[dict[str, Any], ...] = ()
 
     @property
     def builtin(self) -> bool:
@@ -141,6 +160,7 @@ class Report:
             "points": list(self.points),
             "gaps": [gap.as_dict() for gap in self.gaps],
             "family": self.family,
+            "adversaries": list(self.together),
             "failures": self.failures(),
         }
 
@@ -217,8 +237,8 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
     """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
     playable: list[Cell] = []
     facts: dict[str, Facts] = {}
-    gaps: list[Gap] = []
-    refusals: dict[tuple[tuple[str, Any], ...], BudgetTooSmall] = {}
+    gaps: dict[tuple[Any, ...], Gap] = {}
+    refused: list[BudgetTooSmall] = []
 
     def probe(cell: Cell) -> None:
         try:
@@ -226,8 +246,9 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
         except BudgetTooSmall as error:
             share = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
             gap = Gap(dict(cell.params), cell.budget, error.minimum_bits, share, str(error))
-            gaps.append(gap)
-            refusals[cell.params] = error
+            # What cannot live in a budget cannot for any adversary: one gap for all.
+            gaps.setdefault((cell.params, cell.budget, error.minimum_bits), gap)
+            refused.append(error)
             return
         facts[cell.id] = Facts(found.source, found.builtin)
         playable.append(cell)
@@ -236,13 +257,14 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
     for cell in cells:
         probe(cell)
     if plan.budgets is None:
-        living = {cell.params for cell in playable}
-        homeless = {cell.params: cell for cell in cells if cell.params not in living}
-        for cell in homeless.values():
-            probe(replace(cell, budget=None))
-    if refusals and not playable:
-        raise list(refusals.values())[-1]
-    return playable, facts, gaps
+        living = {(cell.instance, cell.params) for cell in playable}
+        homes = {(cell.instance, cell.params): cell for cell in cells}
+        for home, cell in homes.items():
+            if home not in living:
+                probe(replace(cell, budget=None))
+    if refused and not playable:
+        raise refused[-1]
+    return playable, facts, list(gaps.values())
 
 
 def _rehearse(cell: Cell, isolation: str, limits: Limits) -> None:
@@ -267,4 +289,23 @@ def _report(target: str, outcomes: Sequence[CellOutcome], gaps: list[Gap]) -> Re
         gaps=tuple(gaps),
         family=family.as_dict(),
         outcomes=tuple(outcomes),
+        together=tuple(_together(played)),
     )
+
+
+def _together(played: Sequence[CellOutcome]) -> Iterator[dict[str, Any]]:
+    """One verdict for every setting that several adversaries played."""
+    settings: dict[tuple[Any, ...], list[CellOutcome]] = {}
+    for outcome in played:
+        settings.setdefault((outcome.cell.params, outcome.cell.budget), []).append(outcome)
+    for (params, budget), outcomes in settings.items():
+        if len(outcomes) > 1:
+            verdict = judge_adversaries([judge_rows(outcome.rows) for outcome in outcomes])
+            worst = outcomes[verdict.worst].cell.instance
+            yield {
+                "params": dict(params),
+                "budget": None if budget is None else float(budget),
+                "number": len(outcomes),
+                **verdict.as_dict(),
+                "worst": {"queries": worst.queries, "basis": worst.basis},
+            }

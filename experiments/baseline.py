@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 
+from ..compressors.entries import FAMILIES, ZOO
 from ..protocols.instance import Cell, Instance
 from .results import Results, write_results
 from .rows import union
@@ -23,6 +25,8 @@ INSTANCES = (
     Instance(n=64, d=16, keys="kerdock", values="pm1"),
     Instance(n=64, d=32, keys="hypercube", eta=None, gamma=0.1),
 )
+TURNED = Instance(n=64, d=32, queries="decoy", basis="rotated")
+PLANTED = Instance(n=256, d=16, reduction="heavy-hitters")
 WINDOW = Instance(n=96, d=16, reduction="sliding-window", window=33)
 TENSOR = Instance(n=17, d=64, reduction="tensor")
 VISUAL = Instance(n=30, d=16, reduction="visual")
@@ -60,7 +64,24 @@ def cells() -> list[Cell]:
         Cell(first, "top-k", (("k", 2),), Fraction(1, 2)),
         Cell(first, "subgen", (("delta", 0.5), ("s", 128), ("t", 2))),
     ]
-    return cells + _other_reductions()
+    return cells + _zoo() + _other_reductions()
+
+
+def _zoo() -> list[Cell]:
+    """Every algorithm of the zoo once on turned values, where most of them err, and once planted.
+
+    At half the 16-bit cache, or at the second setting of a knob that is not the budget.
+    """
+    cells = []
+    for kind in ZOO:
+        for one in FAMILIES[kind]:
+            turned = replace(TURNED, **one.own_size)
+            params = tuple(one.settings[1].items()) if one.settings else ()
+            budget = None if one.settings else Fraction(1, 2)
+            cells += [Cell(turned, one.name, params, budget)]
+            if not one.own_size:
+                cells += [Cell(PLANTED, one.name, params, budget)]
+    return cells
 
 
 def _other_reductions() -> list[Cell]:

@@ -175,6 +175,14 @@ _ALL = (
         "Use shape.d_k for keys and shape.d_v for values.",
     ),
     Kind(
+        "several-heads", "error", "It fails where a token has several heads",
+        'A class with layout = "heads" raises, answers in a wrong shape, or answers differently in '
+        "next_outputs, for 2 layers of 2 heads.",
+        "It asked for the whole token: arrays then have (layers, kv_heads) before d.",
+        "Take q, k as [layers, kv_heads, d_k] and answer [layers, kv_heads, d_v]; or leave layout "
+        "out, and one head at a time is what you get.",
+    ),
+    Kind(
         "knows-keys", "note", "It was tried on the game's own streams only",
         "The class says knows_keys = True: it reads the public keys.",
         "Arbitrary streams mean nothing to it; a real cache must not do this.",

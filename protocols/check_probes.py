@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..compressors.contract import Compressor, Shape
+from ..compressors.lifting import WholeToken
 from ..compressors.packing import sent_attributes
 from ..errors import BudgetTooSmall
 from .channel import charged_bits
@@ -21,6 +22,9 @@ Probe = Callable[[Subject], Found]
 
 _BUDGET_SHAPE = Shape(tokens=256, d_k=16, d_v=16)
 _WIDE_SHAPE = Shape(tokens=20, d_k=12, d_v=20, extra=QUESTIONS)
+_HEADS_SHAPE = Shape(
+    tokens=24, d_k=16, d_v=16, extra=QUESTIONS, layers=2, heads=2, kv_heads=2
+)  # fmt: skip
 _LEAST_RUN = 64
 
 
@@ -288,6 +292,25 @@ def other_shapes(subject: Subject) -> Found:
         yield "other-shapes", problem[1]
 
 
+def several_heads(subject: Subject) -> Found:
+    """Two layers of two heads, for who asked for the whole token."""
+    if not isinstance(subject.build(), WholeToken):
+        return
+    shape = _HEADS_SHAPE
+    try:
+        compressor = subject.played(1, shape)
+        outputs = compressor.next_outputs(*subject.questions(shape))
+        expected = Compressor.next_outputs(compressor, *subject.questions(shape))
+    except Exception as error:
+        yield "several-heads", f"with 2 layers of 2 heads it raised {type(error).__name__}: {error}"
+        return
+    wanted = (QUESTIONS, shape.layers, shape.kv_heads, shape.d_v)
+    if problem := wrong_answer(outputs, wanted, "with 2 layers of 2 heads next_outputs"):
+        yield "several-heads", problem[1]
+    elif not close(expected, outputs):
+        yield "several-heads", f"next_outputs differs from the loop {apart(expected, outputs)}."
+
+
 GATES: tuple[Probe, ...] = (plays, same_coins_same_result, instances_are_apart, restores)
 """In this order, and each only if the one before found nothing: the rest would repeat it."""
 
@@ -301,4 +324,5 @@ REST: tuple[Probe, ...] = (
     long_queries,
     sends_public,
     other_shapes,
+    several_heads,
 )

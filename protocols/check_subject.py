@@ -60,8 +60,9 @@ class Subject:
     def stream(self, which: int, shape: Shape = SHAPE) -> Triples:
         """An arbitrary stream; for those who know the keys one of the game's."""
         rng = np.random.default_rng(which)
-        Q, K = rng.standard_normal((2, shape.tokens, shape.d_k), dtype=np.float32)
-        V = rng.standard_normal((shape.tokens, shape.d_v), dtype=np.float32)
+        token = _token(shape)
+        Q, K = rng.standard_normal((2, shape.tokens, *token, shape.d_k), dtype=np.float32)
+        V = rng.standard_normal((shape.tokens, *token, shape.d_v), dtype=np.float32)
         if not self.target.knows_keys:
             return Q, K, V
         bits = (V > 0).astype(np.float32)
@@ -70,8 +71,9 @@ class Subject:
     def questions(self, shape: Shape = SHAPE, length: float = 1.0) -> Triples:
         """Queries, each with one more token: the game's zero token, then arbitrary ones."""
         rng = np.random.default_rng(99)
-        Q, K = rng.standard_normal((2, QUESTIONS, shape.d_k), dtype=np.float32)
-        V = rng.standard_normal((QUESTIONS, shape.d_v), dtype=np.float32)
+        token = _token(shape)
+        Q, K = rng.standard_normal((2, QUESTIONS, *token, shape.d_k), dtype=np.float32)
+        V = rng.standard_normal((QUESTIONS, *token, shape.d_v), dtype=np.float32)
         K[::2], V[::2] = 0, 0
         return (length * Q).astype(np.float32), K, V
 
@@ -81,6 +83,12 @@ class Subject:
         for q, k, v in zip(*self.stream(which, shape), strict=True):
             compressor.append(q, k, v)
         return compressor
+
+
+def _token(shape: Shape) -> tuple[int, ...]:
+    """The axes of a token before d, as the game sends them."""
+    heads = shape.layers, shape.kv_heads
+    return () if heads == (1, 1) else heads
 
 
 def close(a: Any, b: Any) -> bool:

@@ -210,7 +210,7 @@ class _Game:
         # The last block is as long as the others: its last question is asked again.
         padded = np.minimum(np.arange(-(-len(rows) // block) * block), len(rows) - 1)
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.reduction == "index"
+        plain = facts.batched and self._instance.coordinates
         thresholds = self._reduction.thresholds(rows) if plain else None
         try:
             bob.begin(coins.public_seed(self._key, self._id, number))
@@ -219,7 +219,7 @@ class _Game:
             return str(fault)
         if thresholds is None:
             said = self._reduction.decode(said[: len(rows)], rows)
-        return np.asarray(said, dtype=np.uint8)
+        return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:

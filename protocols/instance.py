@@ -25,7 +25,10 @@ from .coins import AGE_BUCKETS
 if TYPE_CHECKING:
     from ..reductions.reduction import Reduction
 
-REDUCTIONS = ("index", "sliding-window", "tensor", "visual")
+PLANTED = ("heavy-hitters", "clusters", "recency")
+REDUCTIONS = ("index", *PLANTED, "sliding-window", "tensor", "visual")
+QUERIES = ("zero", "gaussian", "self", "decoy")
+BASES = ("literal", "rotated")
 TENSOR_KEYS = "quadratic-form"
 VALUES = ("01", "pm1")
 SCALES = ("tight", "closed", "paper")
@@ -55,9 +58,13 @@ class Instance:
         scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
         rows: how many rows Bob is asked for, dealt evenly to the 16 age buckets (at least one
             each, and 16 must divide the number of rows); None asks for all.
-        reduction: ``"index"`` (Theorems 6 and 8), ``"sliding-window"`` (Theorem 17), ``"tensor"``
-            or ``"visual"`` (the follow-ups).
+        reduction: ``"index"`` (Theorems 6 and 8), one of the planted families ``"heavy-hitters"``,
+            ``"clusters"`` and ``"recency"``, ``"sliding-window"`` (Theorem 17), ``"tensor"`` or
+            ``"visual"`` (the follow-ups).
         window: W of the sliding window, Bob's token included; None for the other reductions.
+        layers, heads: of a token, each with a key and a value of its own; "index" only, as are
+        queries: Alice's (``QUERIES``), and
+        basis: of keys and values (``BASES``); see ``reductions.stream_family``.
     """
 
     n: int
@@ -71,6 +78,10 @@ class Instance:
     rows: int | None = None
     reduction: str = "index"
     window: int | None = None
+    layers: int = 1
+    heads: int = 1
+    queries: str = "zero"
+    basis: str = "literal"
 
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
@@ -94,9 +105,21 @@ class Instance:
                 "The tensor reduction has keys of its own, made from quadratic forms: leave --keys "
                 "and --seed out."
             )
+        for name, known in (("queries", QUERIES), ("basis", BASES)):
+            value = getattr(self, name)
+            if value not in known:
+                hint = did_you_mean(str(value), known)
+                raise BadInput(f"There is no choice of {name} '{value}'.{hint}")
         # 3 and 3.0, a NumPy integer and an int, are one instance and must have one id.
-        for name in ("n", "d", "keys_seed", "rows", "window"):
+        for name in ("n", "d", "keys_seed", "rows", "window", "layers", "heads"):
             self._settle(name, int)
+        if self.layers < 1 or self.heads < 1:
+            raise BadInput(f"{self.layers} layers of {self.heads} heads are none: give 1 or more.")
+        if self.varied and self.reduction != "index":
+            raise BadInput(
+                f"The {self.reduction} reduction has one head, queries and a basis of its own: "
+                "--layers, --heads, --queries and --basis are for --reduction index."
+            )
         for name in ("eta", "gamma"):
             self._settle(name, float)
         if not isinstance(self.scale, str):
@@ -131,10 +154,28 @@ class Instance:
             object.__setattr__(self, name, kind(value))
 
     @property
+    def varied(self) -> bool:
+        """Whether it is another stream of the Index game than the paper's own."""
+        return any(getattr(self, name) != default for name, default in _VARIANTS.items())
+
+    @property
+    def coordinates(self) -> bool:
+        """Whether a bit is one coordinate of an output compared with its row's threshold."""
+        return self.reduction in ("index", *PLANTED) and self.basis == "literal"
+
+    @property
     def shape(self) -> Shape:
         """The public shape of the stream, and how many tokens Bob appends to it."""
         if self.reduction == "index":
-            return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1)
+            return Shape(
+                tokens=self.n,
+                d_k=self.d,
+                d_v=self.d,
+                extra=1,
+                layers=self.layers,
+                heads=self.heads,
+                kv_heads=self.heads,
+            )
         built = self.build()
         return Shape(tokens=built.tokens, d_k=built.d_k, d_v=built.d_v, extra=built.extra)
 
@@ -146,7 +187,9 @@ class Instance:
     @property
     def row_bits(self) -> int:
         """Bits in a row of the secret."""
-        return self.d if self.reduction == "index" else self.build().width
+        if self.reduction == "index":
+            return self.layers * self.heads * self.d
+        return self.build().width
 
     @property
     def keys_played(self) -> str:
@@ -159,7 +202,12 @@ class Instance:
         What a reduction does not have is left out, so that ids outlive the fields added for others.
         """
         names = sorted(self.__dataclass_fields__)
-        return {n: getattr(self, n) for n in names if n != "window" or self.window is not None}
+        unsaid = {"window": None, **_VARIANTS}
+        return {
+            name: getattr(self, name)
+            for name in names
+            if name not in unsaid or getattr(self, name) != unsaid[name]
+        }
 
     @property
     def id(self) -> str:
@@ -175,7 +223,11 @@ class Instance:
         return _built(self)
 
 
-@lru_cache(maxsize=16)
+#: what an instance of before there were variants is
+_VARIANTS: dict[str, Any] = {"layers": 1, "heads": 1, "queries": "zero", "basis": "literal"}
+
+
+@lru_cache(maxsize=32)
 def _built(instance: Instance) -> Reduction:
     return _BUILDERS[instance.reduction](instance)
 
@@ -183,13 +235,32 @@ def _built(instance: Instance) -> Reduction:
 def _index(instance: Instance) -> Reduction:
     from ..reductions import keys
     from ..reductions.index import IndexReduction
+    from ..reductions.stream_family import StreamFamily, rotated_keys
 
-    return IndexReduction.build(
-        keys.make(instance.keys, instance.n, instance.d, instance.keys_seed),
+    rows = keys.make(instance.keys, instance.n, instance.d, instance.keys_seed)
+    index = IndexReduction.build(
+        rotated_keys(rows) if instance.basis == "rotated" else rows,
         instance.d,
         values=instance.values,
         eta=instance.eta,
         gamma=instance.gamma,
+        scale=instance.scale,
+    )
+    if not instance.varied:
+        return index
+    return StreamFamily(index, instance.layers, instance.heads, instance.queries, instance.basis)
+
+
+def _planted(instance: Instance) -> Reduction:
+    from ..reductions.planted import PlantedReduction
+
+    return PlantedReduction.build(
+        instance.reduction,
+        n=instance.n,
+        d=instance.d,
+        keys_name=instance.keys,
+        keys_seed=instance.keys_seed,
+        eta=_relative(instance),
         scale=instance.scale,
     )
 
@@ -240,6 +311,7 @@ def _visual(instance: Instance) -> Reduction:
 
 _BUILDERS: dict[str, Callable[[Instance], Reduction]] = {
     "index": _index,
+    **dict.fromkeys(PLANTED, _planted),
     "sliding-window": _sliding_window,
     "tensor": _tensor,
     "visual": _visual,

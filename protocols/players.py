@@ -162,34 +162,36 @@ def answer(
     compressor.restore(message)
     if thresholds is not None:
         return np.asarray(compressor.next_bits(*queries, thresholds), dtype=bool)
-    m, d_v = len(queries[0]), queries[2].shape[1]
+    m, *axes = queries[2].shape
     if block == 1:
-        return check_outputs(compressor.next_outputs(*queries), m, d_v)
+        return check_outputs(compressor.next_outputs(*queries), m, *axes)
     blocks = [tuple(part[at : at + block] for part in queries) for at in range(0, m, block)]
     said = [compressor.block_outputs(*part) for part in blocks]
-    return np.concatenate([check_outputs(one, block, d_v, "block_outputs") for one in said])
+    return np.concatenate([check_outputs(one, block, *axes, door="block_outputs") for one in said])
 
 
-def check_outputs(outputs: Any, rows: int, d_v: int, door: str = "next_outputs") -> Float32:
-    """Return outputs as float32[rows, d_v]; any floating type will do. ``door`` gave them.
+def check_outputs(outputs: Any, *shape: int, door: str = "next_outputs") -> Float32:
+    """Return outputs as float32 of that shape, [rows, d_v] or [rows, layers, heads, d_v].
+
+    Any floating type will do. ``door`` gave them.
 
     Raises:
         PlayerFault: naming the first thing wrong.
     """
-    wanted = f"float32[{rows}, {d_v}]"
+    wanted = f"float32[{', '.join(map(str, shape))}]"
     try:
         array = np.asarray(outputs)
     except Exception as exc:
         kind = type(outputs).__name__
         raise PlayerFault(f"{door} returned a {kind}, no array: it must be {wanted}.") from exc
-    if array.shape != (rows, d_v):
-        shape = ", ".join(map(str, array.shape))
-        raise PlayerFault(f"{door} returned {array.dtype}[{shape}]: it must be {wanted}.")
+    if array.shape != shape:
+        found = ", ".join(map(str, array.shape))
+        raise PlayerFault(f"{door} returned {array.dtype}[{found}]: it must be {wanted}.")
     if array.dtype.kind != "f":
         raise PlayerFault(f"{door} returned {array.dtype} numbers: they must be {wanted}.")
     with np.errstate(over="ignore"):
         array = np.asarray(array, dtype=np.float32)
-    finite = np.isfinite(array).all(axis=1)
+    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if not finite.all():
         row = int(np.flatnonzero(~finite)[0])
         raise PlayerFault(f"{door} returned NaN or infinity, first in row {row}.")
@@ -205,15 +207,17 @@ def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> Non
     shape = table.shape
     alice, bob = build(0), build(0)
     m = min(shape.tokens, tokens) if getattr(alice, "streaming", True) else shape.tokens
+    token = (shape.layers, shape.kv_heads) if shape.layers * shape.kv_heads > 1 else ()
     keys = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
+    keys = np.broadcast_to(keys.reshape(m, *(1 for _ in token), shape.d_k), (m, *token, shape.d_k))
     # Controls that know the game take no other keys.
     keys = np.array(table.public.get("keys", keys), dtype=np.float32)[:m].copy()
-    values = (np.indices((m, shape.d_v)).sum(axis=0) % 2).astype(np.float32)
+    values = (np.indices((m, *token, shape.d_v)).sum(axis=0) % 2).astype(np.float32)
     message, _ = write(alice, (np.zeros_like(keys), keys, values))
     queries = (keys[:rows].copy(), np.zeros_like(keys[:rows]), np.zeros_like(values[:rows]))
     bob.restore(message)
     if hasattr(bob, "next_bits"):
-        bob.next_bits(*queries, np.full(len(queries[0]), 0.5, dtype=np.float32))
+        bob.next_bits(*queries, np.full(queries[0].shape[:-1], 0.5, dtype=np.float32))
     else:
         bob.next_outputs(*queries)
 

@@ -177,7 +177,7 @@ class HostSeat:
         answer = self._ask({"op": "answer", **order})["answer"]
         # Checked there already, but this came out of a process that is not ours.
         if thresholds is None:
-            return players.check_outputs(answer, len(queries[0]), queries[2].shape[1])
+            return players.check_outputs(answer, *queries[2].shape)
         return np.asarray(answer, dtype=bool)
 
     def leave(self) -> str | None:

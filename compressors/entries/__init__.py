@@ -16,3 +16,6 @@ FAMILIES: dict[str, tuple[CatalogEntry, ...]] = {
     "pattern": patterns.ENTRIES,
     "control": controls.ENTRIES,
 }
+
+#: the families of other people's algorithms, each attacked at every budget that it can meet
+ZOO = ("eviction", "quantisation", "low rank", "sketch", "pattern")

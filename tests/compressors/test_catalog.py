@@ -6,23 +6,40 @@ import inspect
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import catalog
+from kvbarrier.compressors import catalog, entries
 from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
 from kvbarrier.compressors.signature import OFFERED, Signature
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
 
-NAMES = [
-    "exact", "sliding-window", "streaming-llm", "reservoir", "quantized", "top-k", "running-sum",
-    "algorithm-1", "subgen", "four-cache", "two-cache",
-    "lossless", "zero", "time-sharing", "covering-code",
-]  # fmt: skip
-CONTROLS = {"lossless", "zero", "time-sharing", "covering-code"}
+FAMILIES = {
+    "baseline": {
+        "exact", "sliding-window", "streaming-llm", "reservoir", "quantized", "top-k",
+    },
+    "paper": {"running-sum", "algorithm-1", "subgen", "four-cache", "two-cache"},
+    "eviction": {
+        "h2o", "scissorhands", "tova", "snapkv", "pyramidkv", "fastgen", "razor-attention",
+    },
+    "quantisation": {
+        "kivi", "skvq", "leankv", "cachegen", "qjl", "turboquant", "polarquant",
+    },
+    "low rank": {"minicache", "low-rank", "scatterbrain"},
+    "sketch": {
+        "algorithm-2", "balance-kv", "performer", "linear-attention", "linformer",
+        "hyper-attention", "reformer", "knn-attention",
+    },
+    "pattern": {"sparse-transformer-strided", "sparse-transformer-fixed", "big-bird"},
+    "control": {"lossless", "zero", "time-sharing", "covering-code", "trellis-code"},
+}  # fmt: skip
+"""Every algorithm that the paper speaks of, and the controls."""
+NAMES = catalog.names()
+CONTROLS = {"lossless", "zero", "time-sharing", "covering-code", "trellis-code"}
 
 
 def test_names() -> None:
-    assert catalog.names() == NAMES
-    assert {one.name for one in catalog.CATALOG.values() if one.control} == CONTROLS
+    assert all(one.name in FAMILIES[kind] for kind, m in entries.FAMILIES.items() for one in m)
+    assert all(name in FAMILIES[catalog.family(name)] for name in NAMES)
+    assert {one.name for one in catalog.CATALOG.values() if one.control} <= CONTROLS
     assert [row["name"] for row in catalog.describe()] == NAMES
     with pytest.raises(BadInput, match=r"no compressor 'reservoire'\. Did you mean 'reservoir'"):
         catalog.entry("reservoire")
@@ -90,7 +107,7 @@ def test_the_refusal_names_where_it_plays() -> None:
             catalog.entry(name).check_rule({"attention": rule})
         told[name] = str(caught.value).rpartition("--reduction ")[2]
     assert told == {
-        "exact": "index, visual or sliding-window.",
+        "exact": "index, heavy-hitters, clusters, recency, visual or sliding-window.",
         "four-cache": "tensor.",
         "running-sum": "sliding-window.",
     }
@@ -99,9 +116,10 @@ def test_the_refusal_names_where_it_plays() -> None:
 
 
 def test_rules_are_those_of_the_reductions() -> None:
-    from kvbarrier.protocols.instance import REDUCTIONS, Instance
+    from kvbarrier.protocols.instance import PLANTED, REDUCTIONS, Instance
 
-    sizes = {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}
+    sizes = {name: {"n": 256} for name in PLANTED}
+    sizes |= {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}
     asked = {
         name: Instance(**{"n": 16, "d": 16, "reduction": name, **sizes.get(name, {})})
         .build()

@@ -65,6 +65,7 @@ def test_nothing_is_said_about_what_ships(name: str) -> None:
         ("SendsPublic", r"20\d\d bytes in a row .* \(rotation\)"),
         ("OtherShapes", "with d_k = 12, d_v = 20 it raised ValueError"),
         ("NoBudget", "larger"),
+        ("SeveralHeads", r"with 2 layers of 2 heads next_outputs|raised"),
         ("BadMessage", "save returned a ndarray"),
     ],
 )
