@@ -15,13 +15,13 @@ alike, (1-f)/2. Here the structure is there. Alice's n tokens, N = rows * d secr
 Bob asks for row i with q = C k_i, k_i the key of its token or the centre of its cluster.
 
 **The margin (ours).** Let W_i be the sum of e^{<q,k_l>} over the tokens l that carry row i, S_i
-that over all others. Bob's token adds 1, so D_i = W_i + S_i + 1 is public and coordinate j of the exact
-output is (x_ij W_i + sum_{l not of i} v_lj e^{<q,k_l>}) / D_i. All v_lj are 0 or 1, whether they
-are secret or public. So it is at most S_i/D_i for a 0 and at least W_i/D_i for a 1: an error within
-(1 +- eta) cannot make them meet if (1+eta) S_i < (1-eta) W_i, condition M01 of ``margins`` with
-S' = S_i/W_i and a = ln W_i, and the threshold is its. For ``clusters`` both extremes are attained
-(all other rows 1, or 0), so "if" is "iff". In the other two families public bits are what they are
-and only fewer contexts occur: it is Index's condition at the rows asked, sufficient.
+that over all others. Bob's token adds 1, so D_i = W_i + S_i + 1 is public and coordinate j of the
+exact output is (x_ij W_i + sum_{l not of i} v_lj e^{<q,k_l>}) / D_i. All v_lj are 0 or 1, whether
+they are secret or public. So it is at most S_i/D_i for a 0 and at least W_i/D_i for a 1: an error
+within (1 +- eta) cannot make them meet if (1+eta) S_i < (1-eta) W_i, condition M01 of ``margins``
+with S' = S_i/W_i and a = ln W_i, and the threshold is its. For ``clusters`` both extremes are
+attained (all other rows 1, or 0), so "if" is "iff". In the other two families public bits are what
+they are and only fewer contexts occur: it is Index's condition at the rows asked, sufficient.
 """
 
 from __future__ import annotations

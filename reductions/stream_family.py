@@ -193,8 +193,8 @@ class StreamFamily:
         if self.queries_of_alice == "zero":
             return np.zeros(shape, dtype=np.float32)
         if self.queries_of_alice == "gaussian":
-            drawn = _coins("gaussian").standard_normal(shape)
-            return (self.scale / np.sqrt(self.index.d_k) * drawn).astype(np.float32)
+            drawn: Float32 = _coins("gaussian").standard_normal(shape).astype(np.float32)
+            return drawn * np.float32(self.scale / np.sqrt(self.index.d_k))
         attended = self._attended()
         every = np.arange(self.index.n)
         Q = self.index.queries(every)[0]

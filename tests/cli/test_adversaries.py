@@ -101,3 +101,14 @@ def test_undecided_adversaries_are_drawn_until_the_family_is_decided(kvbarrier) 
     said = kvbarrier("attack", "exact", *SMALL, "--budget", "1", "--basis", "all", "--json")
     [together] = json.loads(said.out)["adversaries"]
     assert together["guarantee"]["verdict"] == "not-broken"
+
+
+def test_decoys_have_their_victims_evicted(kvbarrier) -> None:
+    # 15/16 of the tokens are kept, one bucket is dropped: nearly all that is lost is the victims'.
+    said = kvbarrier(
+        "attack", "h2o", "--n", "256", "--d", "64", "--budget", "15/16", "--messages", "8",
+        "--queries", "decoy", "--json",
+    )  # fmt: skip
+    [point] = points(said)
+    assert point["guarantee"]["worst_bucket"] == stream_family.VICTIM_BUCKET
+    assert point["guarantee"]["verdict"] == "broken"

@@ -124,7 +124,7 @@ def test_recency_is_the_last_eighth():
     game = built("recency")
     Q, K, _ = game.stream(secret(game))
     assert game.public()["secret_tokens"].tolist() == list(range(7 * N // 8, N))
-    assert (Q == (game.scale * K.astype(float)).astype(np.float32)).all()
+    assert ((game.scale * K.astype(float)).astype(np.float32) == Q).all()
 
 
 def test_clusters_are_close_and_share_a_row():
@@ -133,7 +133,7 @@ def test_clusters_are_close_and_share_a_row():
     Q, K, V = game.stream(x)
     assert not Q.any()
     assert (np.bincount(game.row_of) == 16).all()
-    assert (V == x[game.row_of]).all()
+    assert (x[game.row_of] == V).all()
     centres = game.asked.rows.astype(float)
     assert np.linalg.norm(centres, axis=1) == pytest.approx(1, rel=1e-6)
     assert np.linalg.norm(K.astype(float), axis=1) == pytest.approx(1, rel=1e-6)
