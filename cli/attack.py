@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,10 +13,11 @@ from click.core import ParameterSource
 
 from ..errors import BadInput, BudgetTooSmall
 from . import options
-from .render import number, print_json, print_table, say
+from .attack_tables import as_budget, print_report
+from .render import print_json, say
 
 if TYPE_CHECKING:
-    from ..experiments.attack import Attack, Gap, Report
+    from ..experiments.attack import Attack, Report
     from ..experiments.results import Results
 
 QUERIES = "indistinguishability"
@@ -157,7 +157,7 @@ def command(
             )
         except BudgetTooSmall as error:
             least = Fraction(error.minimum_bits, plan.instance.shape.cache_bits_16)
-            raise BadInput(f"{error} That is {_as_budget(least)}.") from None
+            raise BadInput(f"{error} That is {as_budget(least)}.") from None
     document = report.as_dict()
     failures = []
     try:
@@ -201,7 +201,7 @@ def _show(report: Report, document: dict[str, Any], out: Path | None, as_json: b
     if as_json:
         print_json(document)
     else:
-        _print(report)
+        print_report(report)
 
 
 def _memory(gib: float) -> int:
@@ -251,143 +251,14 @@ def _against(baseline: Path, plan: Attack, workers: int | None) -> dict[str, Any
 def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     import json
 
-    from ..experiments.report import series_label
+    from ..experiments.report import curve_label
     from ..figures import error_vs_memory
 
     (out / "verdict.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
     if report.points:
-        labelled = [point | {"series": series_label(point)} for point in report.points]
+        labelled = [point | {"series": curve_label(point)} for point in report.points]
         error_vs_memory.draw(labelled, out / "plot.png")
     say(f"wrote {out / 'results.csv'}, verdict.json and plot.png")
-
-
-def _print(report: Report) -> None:
-    from ..experiments.report import budget_text, series_label
-
-    columns = [
-        "budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
-        "messages",
-    ]  # fmt: skip
-    several = bool(report.together)
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for point in report.points:
-        groups.setdefault((series_label(point), _game(point, several)), []).append(point)
-    for (label, game), points in groups.items():
-        rows = [
-            [*([_stream(point)] if several else []), *_row(point, budget_text(point["budget"]))]
-            for point in points
-        ]
-        caption = (
-            "M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. floor: no "
-            "algorithm at this M/N has a smaller error."
-        )
-        if any("age" in row[-2] for row in rows):
-            caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
-        header = ["queries, basis", *columns] if several else columns
-        print_table(f"{label}: {game}", header, rows, caption=caption)
-    _print_together(report)
-    _print_notes(report)
-
-
-def _print_together(report: Report) -> None:
-    """Several adversaries as one: their selection is accounted for."""
-    from ..experiments.report import budget_text, series_label
-
-    if not report.together:
-        return
-    rows = []
-    for one in report.together:
-        error = one["bit_error"]
-        rows.append([
-            series_label({"compressor": report.target, "params": one["params"]}),
-            budget_text(one["budget"]),
-            one["guarantee"]["verdict"],
-            f"{one['worst']['queries']}, {one['worst']['basis']}",
-            f"{error['estimate']:.4f}",
-            f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
-        ])  # fmt: skip
-    print_table(
-        f"all {report.together[0]['number']} adversaries together",
-        ["target", "budget", "guarantee", "worst: queries, basis", "bit error", "interval"],
-        rows,
-        caption="broken by the average of their e-values, not-broken by all of them; the worst "
-        "one's interval holds for all at once.",
-    )
-
-
-def _game(point: dict[str, Any], several: bool = False) -> str:
-    sizes = {"n": point["n"], "d": point["d"], "W": point["window"], "C": f"{point['scale']:.3f}"}
-    if point["layers"] * point["heads"] > 1:
-        sizes |= {"layers": point["layers"], "heads": point["heads"]}
-    said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
-    if not several and (point["queries"], point["basis"]) != ("zero", "literal"):
-        said += f", {point['queries']} queries, {point['basis']} basis"
-    return f"{point['reduction']} game, {point['keys']} keys, {said}, {point['isolation']}"
-
-
-def _stream(point: dict[str, Any]) -> str:
-    return f"{point['queries']}, {point['basis']}"
-
-
-def _row(point: dict[str, Any], budget: str) -> list[str]:
-    error, guarantee = point["bit_error"], point["guarantee"]["verdict"]
-    ratio = point["compression_ratio"]
-    return [
-        budget + (" (over)" if point["over_budget"] else ""),
-        number(point["bits_per_secret_bit"]),
-        "-" if ratio is None else f"{ratio:.2f}x",
-        f"{error['estimate']:.4f}",
-        f"{error['low']:.4f} to {error['high']:.4f}",
-        f"{point['error_floor']:.4f}",
-        point["ledger"]["verdict"],
-        guarantee
-        if guarantee != "broken"
-        else f"broken (age {point['guarantee']['worst_bucket']})",
-        str(point["messages"]) + (f", {point['failed']} failed" if point["failed"] else ""),
-    ]
-
-
-def _print_notes(report: Report) -> None:
-    for sentence in _gaps(report):
-        say(f"gap: {sentence}")
-    for sentence in report.failures()[:5]:
-        say(f"failed: {sentence}")
-    if any(point["over_budget"] for point in report.points):
-        say("over: the message is larger than the budget; the point stands at its real memory.")
-    if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
-        say("rule: answers were held to tensor attention, which public['attention'] asks for.")
-    verdicts = {point["guarantee"]["verdict"] for point in report.points}
-    if "not-broken" in verdicts:
-        say("not-broken means: on this reduction, at this scale, for random secrets.")
-    if any(point["basis"] == "rotated" for point in report.points):
-        say(
-            "rotated: a guarantee is promised to decode for errors that are small in the Euclidean "
-            "norm; broken says that bits are lost."
-        )
-    if report.impossible:
-        say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
-
-
-def _gaps(report: Report) -> list[str]:
-    """One sentence for all budgets that are too small for a setting, for the same reason."""
-    from ..experiments.report import budget_text, series_label
-    from ..protocols.instance import target_name
-
-    groups: dict[tuple[str, int], list[Gap]] = {}
-    for gap in report.gaps:
-        label = series_label({"compressor": target_name(report.target), "params": gap.params})
-        groups.setdefault((label, gap.minimum_bits), []).append(gap)
-    return [
-        f"{label} cannot live at {', '.join(budget_text(gap.budget) for gap in gaps)}: it needs "
-        f"{bits} bits, {_as_budget(gaps[0].minimum_budget)}."
-        for (label, bits), gaps in groups.items()
-    ]
-
-
-def _as_budget(least: Fraction) -> str:
-    # Upwards: a budget that is rounded down does not suffice.
-    share = f"{math.ceil(10_000 * least) / 10_000:g}"
-    return f"--budget {share}" if least <= 2 else f"{share} 16-bit caches: --budget free"
 
 
 def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:

@@ -24,7 +24,7 @@ from .render import say
 @click.option("--title", help="The title.  [default: the instance]")
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Draw error against memory from results FILES (of attack --resume or --out), merged."""
-    from ..experiments.report import points_of, series_label
+    from ..experiments.report import curve_label, points_of
     from ..experiments.results import read_results
     from ..experiments.rows import union
     from ..figures import error_vs_memory
@@ -34,5 +34,5 @@ def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
-    error_vs_memory.draw([p | {"series": series_label(p)} for p in points], out, title=title)
+    error_vs_memory.draw([p | {"series": curve_label(p)} for p in points], out, title=title)
     say(f"wrote {out}: {len(points)} points")

@@ -81,6 +81,20 @@ def series_label(point: dict[str, Any]) -> str:
     return " ".join([point["compressor"], *(f"{k}={v}" for k, v in point["params"].items())])
 
 
+def curve_label(point: dict[str, Any]) -> str:
+    """The same with the stream, where that is not the reduction's own.
+
+    >>> curve_label({"compressor": "h2o", "params": {}, "queries": "decoy", "basis": "rotated"})
+    'h2o, decoy queries, rotated'
+    """
+    parts = [series_label(point)]
+    if point["queries"] != "zero":
+        parts.append(f"{point['queries']} queries")
+    if point["basis"] != "literal":
+        parts.append(point["basis"])
+    return ", ".join(parts)
+
+
 def budget_text(budget: float | Fraction | None) -> str:
     """A budget as people write it.
 

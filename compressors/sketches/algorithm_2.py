@@ -1,4 +1,4 @@
-"""Algorithm 2 of Haris & Onak on a whole cache: the mean of values drawn by lazy Gumbel sampling."""
+"""Algorithm 2 of Haris & Onak on a whole cache: values drawn by lazy Gumbel sampling."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class Algorithm2(FullCache):
     of the ``draws`` drawn values: unbiased, with variance Var_softmax(v)/draws a coordinate.
 
     It saves time where an index finds the k largest, not memory: any token may be asked for, so the
-    whole cache is the message. (In one dimension it does save memory: ``compressors.one_dimension``,
-    and theory section 16.) State: K then V, of every token. The coins are public, and the same for
-    every query.
+    whole cache is the message. (In one dimension it does save memory: theory, section 16.)
+    State: K then V, of every token. The coins are public, and the same for every query.
 
     Args:
         draws: values in the mean (16).

@@ -63,14 +63,14 @@ class BalanceKV(SoftmaxCache):
         self-balancing walk on keys and values: implemented.
         merge and reduce in a stream: implemented.
         separate runs for numerator and denominator: adapted, one run balances both, by the 1 beside
-            <v_i, v_j>.
+            <v_i, v_j> (.025 in the authors' code).
         halves by sign: adapted, exactly half, as in the authors' code; they fill up by position,
             we by coins.
         failure of a walk that leans beyond c: adapted, its probability is cut to [0, 1], as in the
             authors' code.
         keys centred in a batch: implemented.
-        first and last tokens kept in full: left out, the budget is the tree's; the newest tokens
-            are at level 0 anyway.
+        first and last tokens kept in full: left out, as in the paper's theorem; their code for
+            language models keeps 16 and 64, and here the newest are at level 0 anyway.
     """
 
     message_bytes: int
@@ -248,7 +248,8 @@ def kernel(K: NDArray[np.float64], V: NDArray[np.float64], temperature: float) -
     K = K - K.mean(axis=0)
     exponent = temperature * (K @ K.T)
     gram: NDArray[Any] = np.exp(exponent - exponent.diagonal().max()) * (1.0 + V @ V.T)
-    return gram / gram.diagonal().max()
+    gram /= gram.diagonal().max()
+    return gram
 
 
 def occupancy(seen: Int64, batch: int, levels: int) -> Int64:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...errors import BadInput
 from ..contract import Float32, Shape
 from ..token_cache import whole
 from .full_cache import Float64, FullCache, softmax_over
@@ -44,8 +45,8 @@ class HyperAttention(FullCache):
         blocks of sorted queries meet blocks of sorted keys: adapted, one query has no order of its
             own, so it meets the block at the middle of where its hash falls; the last block is
             moved back so that all have the same size.
-        uniform sampling of columns for the denominator: implemented, without the caps of their
-            Algorithm 2, which their code leaves out as well.
+        uniform sampling of columns for the denominator: adapted, without the caps of their
+            Algorithm 2, which the authors' code leaves out as well.
         sampling by the values' norms for the product with V: adapted, uniform, and the same draws
             as the denominator's, as in the authors' code.
         recursion for causal masks: not meaningful here, a query comes last and sees every token.
@@ -68,7 +69,9 @@ class HyperAttention(FullCache):
     ) -> None:
         self.block = whole(block, "block", 1)
         self.samples = whole(samples, "samples", 0)
-        self.projections = min(whole(projections, "projections", 1), 30)
+        self.projections = whole(projections, "projections", 1)
+        if projections > 30:
+            raise BadInput(f"A hash has at most 30 projections, not {projections}.")
         super().__init__(shape, budget_bits, seed, public, dtype=dtype)
         coins = self.rng(0)
         self.directions = coins.standard_normal((shape.d_k, self.projections))
@@ -116,7 +119,7 @@ class HyperAttention(FullCache):
         first = np.minimum(middle // self.block * self.block, n - self.block)
         places = first[:, None] + np.arange(self.block)
         # Beyond the place where the own token stands, the stored ones have moved up by one.
-        stored = order[places - (places > inserted[:, None])]
-        if own is None:
-            return stored
-        return np.where(places == inserted[:, None], n - 1, stored)
+        stored: Int64 = order[places - (places > inserted[:, None])]
+        if own is not None:
+            stored[places == inserted[:, None]] = n - 1
+        return stored

@@ -76,7 +76,8 @@ class Reformer(FullCache):
         """The rows' buckets in each round: int64[len(X), rounds]."""
         turned = (X @ self.rotations).reshape(len(X), self.rounds, self.buckets // 2)
         both = np.concatenate([turned, -turned], axis=2)
-        return both.argmax(axis=2)
+        found: Int64 = both.argmax(axis=2)
+        return found
 
     def prepare(self, K: Float64) -> Int64:
         """The stored keys' buckets."""
