@@ -24,6 +24,7 @@ VERBS = {
     "regress": "Re-measure the committed baselines message by message, and the claims.",
     "replay": "Play one batch of a results file again and compare it with its row.",
     "plot": "Draw error against memory from results files.",
+    "report": "Rank what results files hold, as one page.",
     "list": "Names: compressors, reductions, keys, experiments.",
     "new": "Write a commented plug-in to start from.",
 }

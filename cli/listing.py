@@ -28,6 +28,12 @@ _REDUCTIONS = (
      "softmax", "--n --d --eta; targets: list readers"),
 )  # fmt: skip
 
+#: what a table has room for; --json has everything
+_SHORT = {
+    "compressors": ("name", "family", "keeps", "fidelity", "assumes", "broken_by", "budgets",
+                    "source"),
+}  # fmt: skip
+
 KINDS = ("compressors", "readers", "reductions", "keys", "experiments")
 
 
@@ -43,7 +49,7 @@ def command(kind: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, kind: rows})
         return
-    columns = list(rows[0])
+    columns = list(_SHORT.get(kind, rows[0]))
     print_table(kind, columns, [[text(row[name]) for name in columns] for row in rows])
 
 

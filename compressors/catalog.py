@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from ..errors import BadInput, did_you_mean
 from .catalog_entry import REDUCTIONS_OF, CatalogEntry
 from .entries import FAMILIES
+from .mechanisms import fidelity
 
 __all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family", "names"]
 
@@ -40,16 +41,32 @@ def family(name: str) -> str:
 
 
 def describe() -> list[dict[str, object]]:
-    """The catalog for ``kvbarrier list``: plain data, one row a compressor."""
+    """The catalog for ``kvbarrier list``: plain data, one row a compressor.
+
+    ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``mechanisms``), None
+    for the others; ``own_size`` says at which size the leaderboard plays it, and why, if not at
+    everybody's.
+    """
     return [
         {
             "name": one.name,
+            "family": kind,
             "keeps": one.summary,
+            "fidelity": fidelity(one.load()),
+            "assumes": one.assumes or None,
+            "broken_by": one.broken_by or None,
             "source": one.source,
             "budgets": one.budgets,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,
             "attention": one.attention,
             "knows_keys": one.knows_keys,
+            "own_size": _own_size(one),
         }
-        for one in CATALOG.values()
+        for kind, members in FAMILIES.items()
+        for one in members
     ]
+
+
+def _own_size(one: CatalogEntry) -> str | None:
+    sizes = ", ".join(f"{name} = {value}" for name, value in one.own_size.items())
+    return f"{sizes}: {one.own_size_reason}" if sizes else None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NAMES = (
     "error-vs-memory",
+    "leaderboard",
     "spike",
     "scaling",
     "fano",

@@ -1,0 +1,52 @@
+"""``kvbarrier report``: a ranking of what results files hold, as one page."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from ..errors import BadInput
+from .render import print_json, say
+
+
+@click.command(name="report")
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The page to write (HTML).",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, and no page.")
+def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
+    """Rank what results FILES hold (of attack --resume or --out, or of experiments), merged.
+
+    By recovered secret bits per charged bit, with the overhead over the limit, the error at fixed
+    budgets, and what each method assumes and which adversary takes that away: one self-contained
+    page.
+    """
+    from ..experiments.report import curve_label, points_of
+    from ..experiments.report_page import page, rank_rows
+    from ..experiments.results import read_results
+    from ..experiments.rows import union
+    from ..figures import error_vs_memory
+
+    if out.suffix != ".html":
+        raise BadInput(f"{out} is not a page: give --out a name that ends in .html.")
+    points = points_of(union(*[read_results(file) for file in files]))
+    if not points:
+        raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
+    if as_json:
+        print_json({"schema": 1, "rows": rank_rows(points)})
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "plot.png"
+        labelled = [point | {"series": curve_label(point)} for point in points]
+        error_vs_memory.draw(labelled, picture)
+        out.write_text(page(points, picture.read_bytes()))
+    say(f"wrote {out}: {len(points)} points")

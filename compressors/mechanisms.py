@@ -1,0 +1,80 @@
+"""What of its paper an algorithm implements, read from the ``Mechanisms:`` part of its docstring.
+
+A line a mechanism: ``name: status[, why].`` with the status ``implemented``, ``adapted``, ``not
+meaningful here`` or ``left out``; all but the first say how or why.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Fidelity = Literal["faithful", "adapted"]
+STATUSES = ("implemented", "adapted", "not meaningful here", "left out")
+_LINE = re.compile(rf"(?P<name>.+?):\s+(?P<status>{'|'.join(STATUSES)})\b[,;]?\s*(?P<why>.*)")
+
+
+@dataclass(frozen=True)
+class Mechanism:
+    """One mechanism of an algorithm's paper: its name, one of ``STATUSES``, and how or why."""
+
+    name: str
+    status: str
+    why: str
+
+
+def mechanisms(cls: type) -> tuple[Mechanism, ...]:
+    """The mechanisms that a class's docstring lists, in order; none where it has no such part.
+
+    Raises:
+        ValueError: a line of that part is not of the form ``name: status[, why].``
+
+    >>> class Half:
+    ...     '''Keeps half.
+    ...
+    ...     Mechanisms:
+    ...         attention scores: implemented.
+    ...         positions: not meaningful here, the
+    ...             game has none.
+    ...     '''
+    >>> [(one.name, one.status) for one in mechanisms(Half)]
+    [('attention scores', 'implemented'), ('positions', 'not meaningful here')]
+    >>> mechanisms(Half)[1].why
+    'the game has none'
+    """
+    text = inspect.cleandoc(cls.__doc__ or "")
+    _, found, part = text.partition("\nMechanisms:\n")
+    if not found:
+        return ()
+    entries: list[str] = []
+    for line in part.splitlines():
+        if not line.strip():
+            continue
+        if not line.startswith("    "):
+            break
+        if line.startswith("     ") and entries:
+            entries[-1] += " " + line.strip()
+        else:
+            entries.append(line.strip())
+    return tuple(_mechanism(entry, cls) for entry in entries)
+
+
+def _mechanism(entry: str, cls: type) -> Mechanism:
+    match = _LINE.fullmatch(entry.rstrip("."))
+    if match is None:
+        raise ValueError(
+            f"{cls.__name__} lists the mechanism '{entry}': write 'name: status[, why].' with "
+            f"one of {', '.join(STATUSES)}."
+        )
+    return Mechanism(match["name"], match["status"], match["why"])
+
+
+def fidelity(cls: type) -> Fidelity | None:
+    """Faithful if every mechanism is implemented or not meaningful here; None if none is listed."""
+    found = mechanisms(cls)
+    if not found:
+        return None
+    kept = ("implemented", "not meaningful here")
+    return "faithful" if all(one.status in kept for one in found) else "adapted"

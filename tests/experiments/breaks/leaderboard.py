@@ -1,0 +1,40 @@
+"""Breaks of the leaderboard's claims: the played rows are changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from breaks.error_vs_memory import charged_times, wrong_times
+from breaks.tables import Break, column
+from kvbarrier.experiments import leaderboard
+from kvbarrier.experiments.results import read_results, write_results
+from kvbarrier.experiments.rows import BatchRow
+
+
+def rows_of(compressor: str, change: Callable[[BatchRow], BatchRow], on: str = "index") -> Break:
+    """Change the rows of one compressor on the streams of one reduction."""
+
+    def apply(folder: Path) -> None:
+        path = folder / leaderboard.TABLE
+        rows = read_results(path)
+        chosen = [
+            row.compressor == compressor and row.spec_dict["instance"]["reduction"] == on
+            for row in rows
+        ]
+        write_results(
+            path, [change(row) if mine else row for row, mine in zip(rows, chosen, strict=True)]
+        )
+
+    return apply
+
+
+BREAKS: dict[str, Break] = {
+    # A quarter of the secret's length and no error: information theory forbids it.
+    "leaderboard.possible": rows_of("lossless", charged_times(0.25)),
+    # Golay's rate with a fifth of Golay's errors lies below the curve.
+    "leaderboard.fano": rows_of("covering-code", wrong_times(0.1)),
+    "leaderboard.eviction": column(leaderboard.HELD, "held", lambda held: held * 0.8),
+    "leaderboard.heavy-hitters": rows_of("h2o", wrong_times(20), "heavy-hitters"),
+    "leaderboard.recency": rows_of("reservoir", wrong_times(0.1), "recency"),
+}
