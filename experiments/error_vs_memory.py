@@ -42,6 +42,7 @@ def cells(scale: str) -> list[Cell]:
         cell("zero"),
         *(cell("time-sharing", budget=share) for share in shares),
         *(cell("covering-code", (("code", code),)) for code in ("hamming", "golay")),
+        *(cell("trellis-code", (("states", states),)) for states in (4, 16, 64, 256)),
         cell("lossless"),
         *(cell(name, budget=budget) for name in CACHES for budget in BUDGETS),
         *(
@@ -149,6 +150,19 @@ def _codes(folder: Path) -> Judgement:
     ) if chosen else judge(False, "no points")  # fmt: skip
 
 
+def _trellis(folder: Path) -> Judgement:
+    """At most .121 with 256 states, and above Shannon's floor with any."""
+    chosen = _named(folder, "trellis-code")
+    errors = {int(p["params"]["states"]): p["bit_error"]["estimate"] for p in chosen}
+    floor = max((p["error_floor"] for p in chosen), default=1.0)
+    best = errors.get(256, 1.0)
+    said = ", ".join(f"{states} states {error:.4f}" for states, error in sorted(errors.items()))
+    return judge(
+        floor < best <= 0.121,
+        f"{_messages(chosen)} of half of the secret's bits: {said}; the floor is {floor:.4f}",
+    )
+
+
 def _floats_decode(folder: Path) -> Judgement:
     chosen = _named(folder, "exact")
     wrong = sum(p["wrong_bits"] for p in chosen)
@@ -211,6 +225,15 @@ EXPERIMENT = Experiment(
             "ours",
             (TABLE,),
             _codes,
+        ),
+        Claim(
+            "memory.trellis",
+            "observation",
+            "The limit is a limit and not a habit: a trellis source coder of rate 1/2 with 256 "
+            "states errs at most .121, where .110 is the floor",
+            "ours",
+            (TABLE,),
+            _trellis,
         ),
         Claim(
             "memory.guess",

@@ -49,4 +49,16 @@ ENTRIES = (
         attention="any",
         control=True,
     ),
+    CatalogEntry(
+        name="trellis-code",
+        module="trellis_code",
+        cls="TrellisCode",
+        summary="the nearest codeword of a trellis: error .120 at half of the secret's bits",
+        source="Viterbi, Omura 1974 (trellis source coding); Shannon 1959 (rate distortion)",
+        budgets="half of what lossless needs",
+        params={"states": "4, 16, 64 or 256 of the trellis (256)"},
+        knows_keys=True,
+        attention="any",
+        control=True,
+    ),
 )

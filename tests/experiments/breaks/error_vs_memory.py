@@ -49,6 +49,7 @@ BREAKS: dict[str, Break] = {
     "memory.eviction": rows_of("reservoir", wrong_times(0.6)),
     "memory.time-sharing": rows_of("time-sharing", wrong_times(0.6)),
     "memory.codes": rows_of("covering-code", wrong_times(1.6)),
+    "memory.trellis": rows_of("trellis-code", wrong_times(1.02)),
     "memory.guess": rows_of("zero", wrong_times(0.8)),
     "memory.floats": rows_of("exact", one_wrong_bit),
 }
