@@ -13,10 +13,11 @@ from pathlib import Path
 
 from click.testing import CliRunner
 from kvbarrier.cli import VERBS, cli
+from kvbarrier.compressors.catalog_entry import CatalogEntry
 from kvbarrier.compressors.entries import FAMILIES, ZOO
 from kvbarrier.compressors.mechanisms import fidelity
 from kvbarrier.experiments import leaderboard
-from kvbarrier.experiments.ranking import ranking
+from kvbarrier.experiments.ranking import Point, ranking
 from kvbarrier.experiments.registry import NAMES, get
 from kvbarrier.experiments.report import budget_text
 
@@ -127,7 +128,7 @@ def algorithm_pages() -> dict[Path, str]:
     return {folder / "README.md": "\n".join(index) + "\n", **found}
 
 
-def _algorithm(one, kind: str, cls: type, points: list) -> str:
+def _algorithm(one: CatalogEntry, kind: str, cls: type, points: list[Point]) -> str:
     parts = [
         f"# {one.name}",
         "",
@@ -145,7 +146,7 @@ def _algorithm(one, kind: str, cls: type, points: list) -> str:
     return "\n".join(parts)
 
 
-def _results(points: list) -> list[str]:
+def _results(points: list[Point]) -> list[str]:
     if not points:
         return ["None committed yet: `make experiments gallery docs`."]
     streams = [name for name in leaderboard.STREAMS if any(p["stream"] == name for p in points)]

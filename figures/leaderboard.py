@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import COLOURS, FAINT, INK, house_style, save
+from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,13 +60,17 @@ def draw(points: Sequence[Point], path: Path) -> None:
         _errors(left, names, points)
         _overheads(right, names, points)
         _rules(left, right, families, names)
-        counts = sorted({int(p["messages"]) for p in points})
-        figure.supxlabel(
-            f"{len(points)} points; {' or '.join(map(str, counts))} independent messages a point. "
-            f"n = {points[0]['n']}, d = {points[0]['d']}. Bars: 95 % intervals over messages.",
-            fontsize=8.8, color=INK,
-        )  # fmt: skip
+        handles, labels = right.get_legend_handles_labels()
+        legend_below(figure, handles, labels, columns=3, caption=_caption(points))
         save(figure, path)
+
+
+def _caption(points: Sequence[Point]) -> str:
+    counts = " or ".join(str(n) for n in sorted({int(p["messages"]) for p in points}))
+    return (
+        f"{len(points)} points, {counts} independent messages each; n = {points[0]['n']}, "
+        f"d = {points[0]['d']}. Bars: anytime-valid 95 % intervals over messages."
+    )
 
 
 def _first(kind: str) -> int:
@@ -99,6 +103,8 @@ def _errors(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
+    axes.set_xlabel("family of streams")
+    axes.set_ylabel("algorithm, by overhead within its family")
     axes.set_title(f"bit error within {AT} of the 16-bit cache\n(dot: no setting so small)")
 
 
@@ -135,7 +141,6 @@ def _overheads(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> Non
     axes.set_xlabel("charged bits per recovered secret bit, M / N(1 - h(e)), best setting",
                     fontsize=9.5)  # fmt: skip
     axes.set_title("overhead over the limit, hard stream")
-    axes.legend(loc="upper right", fontsize=8.2, frameon=True, facecolor="white", framealpha=0.9)
 
 
 def _rules(left: Axes, right: Axes, families: dict[str, list[str]], names: Sequence[str]) -> None:
