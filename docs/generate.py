@@ -141,9 +141,20 @@ def _algorithm(one: CatalogEntry, kind: str, cls: type, points: list[Point]) -> 
     if one.own_size:
         sizes = ", ".join(f"{name} = {value}" for name, value in one.own_size.items())
         parts += [f"Played at its own size, {sizes}: {one.own_size_reason}.", ""]
+    twins = _twins(one.name)
+    if twins:
+        parts += [f"On a random stream it holds what {' and '.join(twins)} would, and answers "
+                  "differently.", ""]  # fmt: skip
     parts += ["```text", inspect.getdoc(cls) or "", "```", ""]
     parts += ["## Results", "", *_results(points), ""]
     return "\n".join(parts)
+
+
+def _twins(name: str) -> list[str]:
+    """Whose memory is the same on a random stream (``leaderboard-twins.csv``)."""
+    with (CLAIMS.parent / leaderboard.TWINS).open(newline="") as file:
+        pairs = [(row["one"], row["other"]) for row in csv.DictReader(file)]
+    return [b if a == name else a for a, b in pairs if name in (a, b)]
 
 
 def _results(points: list[Point]) -> list[str]:

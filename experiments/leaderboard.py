@@ -8,7 +8,8 @@ is held; the planted ones show what each policy buys, and on what.
 
 ``leaderboard.csv`` has the played batches, ``leaderboard-held.csv`` how many data tokens the caches
 that hold whole tokens have when Bob's has come, ``leaderboard-gaps.csv`` the budgets in which a
-compressor cannot live, each with the smallest one that works.
+compressor cannot live, each with the smallest one that works, ``leaderboard-twins.csv`` the pairs
+that coincide on a random stream, in what they hold or in what they answer.
 """
 
 from __future__ import annotations
@@ -36,9 +37,11 @@ from .ranking import Point, error_at, recovered
 from .report import points_of, series_label
 from .results import read_results
 from .rows import newest, prefixes
-from .tables import Row, fill, read_table
+from .tables import Row, Tables, fill, read_table
+from .twins import twins
 
 TABLE, HELD, GAPS = "leaderboard.csv", "leaderboard-held.csv", "leaderboard-gaps.csv"
+TWINS = "leaderboard-twins.csv"
 SIZE = {"quick": (1024, 64), "full": (4096, 64)}
 #: a point, on the hard stream and on the others
 MESSAGES = {"quick": (32, 16), "full": (128, 64)}
@@ -150,7 +153,13 @@ def run(job: Run) -> None:
     for part, messages in zip((hard, others), MESSAGES[job.scale], strict=True):
         play_table(job, TABLE, part, messages)
     tasks = [(held, (cell,)) for cell in hard if family(cell.target) in WHOLE_TOKENS]
-    fill(job, "leaderboard", {HELD: tasks, GAPS: [(_given, (list(gaps),))]})
+    one_headed = tuple(one for one in entries() if not (one.own_size or one.control))
+    tables: Tables = {
+        HELD: tasks,
+        GAPS: [(_given, (list(gaps),))],
+        TWINS: [(twins, (one_headed,))],
+    }
+    fill(job, "leaderboard", tables)
 
 
 def _given(rows: list[Row]) -> list[Row]:
@@ -256,6 +265,19 @@ def _planted(name: str, on: str, folder: Path) -> Judgement:
     )
 
 
+def _echoes(folder: Path) -> Judgement:
+    """Who holds the same as another must answer differently, or is the same algorithm."""
+    pairs = read_table(folder, TWINS)
+    echoes = pairs[pairs["answers"]]
+    said = [f"{row['one']} and {row['other']}" for _, row in pairs.iterrows() if not row["answers"]]
+    same = [f"{row['one']} and {row['other']}" for _, row in echoes.iterrows()]
+    return judge(
+        echoes.empty,
+        f"one random stream, 64 queries; the same answers: {', '.join(same) or 'none'}; the same "
+        f"memory and other answers: {', '.join(said) or 'none'}",
+    )
+
+
 EXPERIMENT = Experiment(
     name="leaderboard",
     title="The zoo: every algorithm on six families of streams",
@@ -301,6 +323,15 @@ EXPERIMENT = Experiment(
             "ours",
             (TABLE,),
             partial(_planted, "sliding-window", "recency"),
+        ),
+        Claim(
+            "leaderboard.twins",
+            "observation",
+            "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds "
+            "what another holds answers differently",
+            "ours",
+            (TWINS,),
+            _echoes,
         ),
     ),
     minutes={"quick": 1.5, "full": 60},

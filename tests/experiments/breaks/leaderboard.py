@@ -42,5 +42,6 @@ BREAKS: dict[str, Break] = {
     "leaderboard.fano": rows_of("lossless", charged_times(0.25)),
     "leaderboard.eviction": column(leaderboard.HELD, "held", lambda held: held * 0.8),
     "leaderboard.heavy-hitters": rows_of("h2o", two_fifths_wrong, "heavy-hitters"),
+    "leaderboard.twins": column(leaderboard.TWINS, "answers", lambda same: same | True),
     "leaderboard.recency": rows_of("reservoir", wrong_times(0.1), "recency"),
 }
