@@ -25,6 +25,8 @@ import numpy as np
 
 from ..compressors.catalog import CATALOG, family
 from ..compressors.catalog_entry import CatalogEntry
+from ..compressors.eviction.kept_heads import KeptHeads
+from ..compressors.lifting import WholeToken
 from ..compressors.softmax_cache import SoftmaxCache
 from ..compressors.targets import resolve
 from ..errors import BudgetTooSmall
@@ -169,17 +171,23 @@ def _given(rows: list[Row]) -> list[Row]:
 def held(cell: Cell) -> list[Row]:
     """How many data tokens a cache of whole tokens holds once Bob's has come: no row if it is none.
 
+    The mean over its heads.
+
     Counted in the cache itself, on one public stream: Bob's token is the one whose key is zero.
     """
     reduction = cell.instance.build()
     one = _build(cell)
-    if not isinstance(one, SoftmaxCache):
+    inner = one.inner if isinstance(one, WholeToken) else one
+    if not isinstance(inner, SoftmaxCache | KeptHeads):
         return []
     x = np.random.default_rng(0).integers(0, 2, (reduction.rows, reduction.width)).astype(np.uint8)
     one.extend(*reduction.stream(x))
-    one.extend(*(part[:1] for part in reduction.queries([0])))
-    keys, _ = one.kept()
-    tokens = int(np.count_nonzero(np.abs(keys).max(axis=1) > 0))
+    if isinstance(inner, KeptHeads):
+        tokens = inner.tokens_held()
+    else:
+        one.extend(*(part[:1] for part in reduction.queries([0])))
+        keys, _ = inner.kept()
+        tokens = float(np.count_nonzero(np.abs(keys).max(axis=1) > 0))
     return [{"cell": cell.id, "compressor": cell.target, "held": tokens, "n": cell.instance.n}]
 
 

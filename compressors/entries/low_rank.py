@@ -4,4 +4,22 @@ from __future__ import annotations
 
 from ..catalog_entry import CatalogEntry
 
-ENTRIES: tuple[CatalogEntry, ...] = ()
+ENTRIES: tuple[CatalogEntry, ...] = (
+    CatalogEntry(
+        name="minicache",
+        module="low_rank.minicache",
+        cls="MiniCache",
+        summary="one direction for the same token in two adjacent layers, and a length each",
+        source="Liu et al. 2024, MiniCache: KV Cache Compression in Depth Dimension",
+        budgets="from 33/64 with two layers",
+        params={
+            "t": "where between the two directions (0.6)",
+            "retained": "tokens of a pair kept apart (what the budget holds; free: 5 % of them)",
+        },
+        assumes="adjacent layers have nearly parallel keys and values",
+        broken_by="independent values in adjacent layers",
+        settings=tuple({"retained": r} for r in (0, 51, 128, 256, 512, 768)),
+        own_size={"layers": 2, "heads": 2},
+        own_size_reason="it merges pairs of layers",
+    ),
+)
