@@ -1,0 +1,76 @@
+"""What the token codecs share: streams cut anywhere, kernels, numbers that do not fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.quantisation import coding_kernels
+from kvbarrier.compressors.quantisation.polarquant import PolarQuant
+from kvbarrier.compressors.quantisation.qjl import QJL
+from kvbarrier.compressors.quantisation.turboquant import TurboQuant
+from kvbarrier.errors import BadInput
+
+from tests.naive import coding
+
+SHAPE = Shape(tokens=96, d_k=64, d_v=48)
+CLASSES = [PolarQuant, TurboQuant, QJL]
+
+
+def stream(seed: int, signs: bool = False) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    parts = [rng.standard_normal((96, d), dtype=np.float32) for d in (64, 64, 48)]
+    return tuple(np.sign(part) / 8 for part in parts) if signs else tuple(parts)
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+@pytest.mark.parametrize("signs", [False, True])
+def test_loop_batch_and_cut_agree_to_the_bit(cls, signs: bool) -> None:
+    # With a BLAS product one stream in thirty does not: a number on a cell's border crosses it.
+    for seed in range(25):
+        Q, K, V = stream(seed, signs)
+        whole, loop, cut = (cls(SHAPE, seed=seed) for _ in range(3))
+        whole.extend(Q, K, V)
+        for q, k, v in zip(Q, K, V, strict=True):
+            loop.append(q, k, v)
+        cut.extend(Q[:37], K[:37], V[:37])
+        assert len(cut.save()) == cut.message_bytes
+        later = cut.fresh()
+        later.restore(cut.save())
+        later.extend(Q[37:], K[37:], V[37:])
+        assert whole.save() == loop.save() == later.save()
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_rows_too_long_for_fp16_are_refused(cls) -> None:
+    # Each number fits, the length of the row, 8 * 20000, does not.
+    K = np.full((1, 64), 20_000, np.float32)
+    with pytest.raises(BadInput, match="not finite as float16"):
+        cls(SHAPE).extend(K, K, np.zeros((1, 48), np.float32))
+    with pytest.raises(BadInput, match="not finite as float16"):
+        cls(SHAPE).next_outputs(K, K, np.zeros((1, 48), np.float32))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_the_product_is_its_twin_bit_for_bit(jit: bool) -> None:
+    kernel = coding_kernels.product if jit else coding_kernels.product.py_func
+    rng = np.random.default_rng(0)
+    X, M = (rng.standard_normal(s, dtype=np.float32) for s in ((5, 12), (12, 9)))
+    out = np.empty((5, 9), np.float32)
+    kernel(X, M, out)
+    assert np.array_equal(out, coding.product(X, M))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_symbols_are_packed_as_one_number(bits: int, jit: bool) -> None:
+    names = ("pack_symbols", "unpack_symbols")
+    kernels = [getattr(coding_kernels, name) for name in names]
+    pack, unpack = kernels if jit else [kernel.py_func for kernel in kernels]
+    symbols = np.random.default_rng(bits).integers(0, 1 << bits, (6, 13)).astype(np.uint8)
+    codes = np.zeros((6, -(-13 * bits // 8)), np.uint8)
+    pack(symbols, bits, codes)
+    assert np.array_equal(codes, coding.pack(symbols, bits))
+    found = np.empty_like(symbols)
+    unpack(codes, bits, found)
+    assert np.array_equal(found, symbols)
