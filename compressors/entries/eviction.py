@@ -54,7 +54,7 @@ ENTRIES: tuple[CatalogEntry, ...] = (
         source="Li et al. 2024, SnapKV: LLM Knows What You are Looking for Before Generation",
         budgets=EVICTS,
         params={
-            "capacity": "tokens a head keeps (what the budget holds; free: 1024)",
+            "capacity": "tokens a head keeps (what the budget holds; free: 2048)",
             "window": "last queries that vote, and stay (32, at most half of the capacity)",
             "kernel": "positions over which votes are pooled (5)",
             "pooling": "avg or max (avg)",

@@ -22,4 +22,19 @@ ENTRIES: tuple[CatalogEntry, ...] = (
         own_size={"layers": 2, "heads": 2},
         own_size_reason="it merges pairs of layers",
     ),
+    CatalogEntry(
+        name="low-rank",
+        module="low_rank.low_rank",
+        cls="LowRank",
+        summary="keys and values as coordinates in their leading singular directions",
+        source="Saxena et al. 2024, Eigen Attention: Attention in Low-Rank Space for KV Cache "
+        "Compression",
+        budgets="from one direction of each: at d = 64 and 1024 tokens 1/60",
+        params={
+            "rank": "directions of keys and of values (what the budget holds; all without one)",
+            "queries": "the keys' directions are those of keys and queries together (True)",
+        },
+        assumes="keys and values near a subspace of few dimensions",
+        broken_by="near-orthogonal keys and independent values, which fill every dimension",
+    ),
 )

@@ -47,6 +47,25 @@ ENTRIES: tuple[CatalogEntry, ...] = (
         ),
     ),
     CatalogEntry(
+        name="leankv",
+        module="quantisation.leankv",
+        cls="LeanKV",
+        summary="what the last queries attend to at 8 and 4 bits, less at 4 and 2, the rest not "
+        "at all",
+        source="Zhang et al. 2024, Unifying KV Cache Compression for Large Language Models with "
+        "LeanKV",
+        budgets="any; above 13/32 at d = 64 it has no use for more",
+        params={
+            "high": "bits of keys and values of significant tokens (K8V4)",
+            "low": "of others (K4V2)",
+            "alpha_high": "significance from which high is due, times n (free: 1)",
+            "alpha_low": "below which a token is pruned, times n (free: 0.02)",
+            "window": "newest tokens in high (64, or what half of the budget holds)",
+        },
+        assumes="the last queries of a prompt attend to what will be asked",
+        broken_by="a question about what the last queries did not look at",
+    ),
+    CatalogEntry(
         name="cachegen",
         module="quantisation.cachegen",
         cls="CacheGen",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +13,7 @@ from ..contract import Float32, Shape, charged_bits
 from ..token_cache import whole
 from .kept_heads import _COUNT_BYTES, Indices, KeptHeads, Rows, causal_weights, rows_at
 
-#: recovery ratios that a budget chooses from, the highest first
-_RATIOS = (1.0, *(1 - 2.0 ** (-e / 2) for e in range(20, 0, -1)), 0.0)
+_RECOVERY = 0.95
 
 
 class FastGen(KeptHeads):
@@ -23,10 +23,11 @@ class FastGen(KeptHeads):
     After the prefill each head takes the cheapest of four policies whose tokens carry at least the
     part ``recovery`` of its attention map, averaged over queries: the *special* tokens; these and
     the *frequent* ones, the part ``frequent`` of tokens with the highest attention received; these
-    and the *local* ones, the last part ``local`` before each query; or *full*.
+    and the *local* ones, the last part ``local`` before each query; or *full*. Frequent tokens are
+    sought among those that the policy does not keep anyway.
 
-    With a budget, ``recovery`` is the highest of a ladder at which all heads together fit, and the
-    frequent and local tokens are as many as fit in every head.
+    With a budget, ``recovery`` is the highest at which all heads together fit, and the frequent and
+    local tokens are as many as fit in every head.
 
     State: the number of tokens of each head (uint32), K and V in fp16.
 
@@ -73,17 +74,17 @@ class FastGen(KeptHeads):
         self.recovery = recovery
         self.special = whole(special, "special", 1)
         self._fits([self.special] * len(self.heads))
-        part = self._part()
-        self.frequent = part if frequent is None else frequent
-        self.local = part if local is None else local
+        self.frequent, self.local = frequent, local
 
-    def _part(self) -> float:
-        """r_f = r_l = 0.3, or with a budget half of what every head has room for."""
-        if self.budget_bits is None:
-            return 0.3
-        spare = self.budget_bits // 8 - 8 - _COUNT_BYTES * len(self.heads)
-        room = spare // (self.row_bytes * len(self.heads)) - self.special
-        return min(0.5, max(0.0, room / 2 / max(1, self.shape.tokens)))
+    def _sizes(self, n: int) -> tuple[int, int]:
+        """How many of n tokens are frequent and local: 0.3, or half of a head's room, each."""
+        room = 0.6 * n
+        if self.budget_bits is not None:
+            spare = self.budget_bits // 8 - 8 - _COUNT_BYTES * len(self.heads)
+            room = max(0, spare // (self.row_bytes * len(self.heads)) - self.special)
+        local = int(room / 2) if self.local is None else int(self.local * n)
+        frequent = math.ceil(room / 2) if self.frequent is None else int(self.frequent * n)
+        return min(frequent, n), min(local, n)
 
     def _fits(self, counts: list[int]) -> None:
         """Raise BudgetTooSmall if heads of so many tokens do not fit."""
@@ -94,9 +95,10 @@ class FastGen(KeptHeads):
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """The rows of each head's policy, in order of age."""
         ladders = [self._policies(Q[:, l, h], K[:, l, h]) for l, h in self.heads]
-        ratios = _RATIOS if self.recovery is None else (self.recovery,)
-        if self.recovery is None and self.budget_bits is None:
-            ratios = (0.95,)
+        ratios = [_RECOVERY if self.recovery is None else self.recovery]
+        if self.recovery is None and self.budget_bits is not None:
+            # Between two parts that some policy recovers nothing changes.
+            ratios = sorted({part for ladder in ladders for _, part in ladder} | {0.0})[::-1]
         for ratio in ratios:
             chosen = [next(at for at, part in ladder if part >= ratio) for ladder in ladders]
             try:
@@ -119,16 +121,23 @@ class FastGen(KeptHeads):
             return [full]
         weights = causal_weights(Q, K)
         special = np.arange(min(self.special, n))
-        often = np.argsort(-weights.sum(axis=0), kind="stable")[: int(self.frequent * n)]
-        frequent = np.union1d(special, often)
-        newest = int(self.local * n)
+        often, newest = self._sizes(n)
+        ranked = np.argsort(-weights.sum(axis=0), kind="stable")
+        others = ranked[ranked >= len(special)]
+        frequent = np.union1d(special, others[:often])
+        older = np.union1d(special, others[others < n - newest][:often])
         at = np.arange(n)
         near = at[None, :] > at[:, None] - newest
-        columns = np.isin(at, frequent)
-        both = np.union1d(frequent, np.arange(n - newest, n))
+        columns = np.isin(at, older)
+        both = np.union1d(older, np.arange(n - newest, n))
         return [
-            (special, float(weights[:, special].sum() / n)),
-            (frequent, float(weights[:, frequent].sum() / n)),
-            (both, float(weights[near | columns[None, :]].sum() / n)),
+            (special, _mean(weights[:, special], n)),
+            (frequent, _mean(weights[:, frequent], n)),
+            (both, _mean(weights[near | columns[None, :]], n)),
             full,
         ]
+
+
+def _mean(weights: Float32, n: int) -> float:
+    # Rounding must not recover more than all.
+    return min(1.0, float(weights.sum() / n))

@@ -31,6 +31,8 @@ class PyramidKV(SnapKV):
         arithmetic sequence of layer budgets: implemented.
         selection by the attention of the last queries: implemented.
         window kept whole in every layer: implemented.
+        equal budgets for a prompt shorter than twice the capacity (the authors' code, not the
+            paper): left out, the pyramid is cut at the prompt's length instead.
         window smaller than the capacity: adapted, as for SnapKV.
         what rounding leaves over: adapted, it goes to the lowest layers; the authors' code drops
             it.

@@ -47,6 +47,7 @@ class RazorAttention(KeptHeads):
         retrieval heads by echo and induction scores on repeated random text: adapted, by the
             attention that leaves the window in the prefill; there is no model to be probed.
         head groups under grouped queries: not meaningful here, a head has one query head.
+        windows from the slopes of ALiBi: not meaningful here, the game has no positions.
     """
 
     name = "razor-attention"

@@ -13,7 +13,7 @@ from ..token_cache import whole
 from .kept_heads import Indices, KeptHeads, Rows, causal_weights, rows_at
 
 #: what is kept of a prompt without a budget, as in the authors' code
-_CAPACITY = 1024
+_CAPACITY = 2048
 
 
 class SnapKV(KeptHeads):
@@ -26,7 +26,8 @@ class SnapKV(KeptHeads):
     State: K and V in fp16 of the tokens kept, as many in every head.
 
     Args:
-        capacity: tokens a head keeps, the window with them; by default what the budget holds.
+        capacity: tokens a head keeps, the window with them; by default what the budget holds, or
+            2048.
         window: w, the observation window (32; half of the capacity where that is less).
         kernel: positions pooled, an odd number (5).
         pooling: "avg" or "max" ("avg").

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ...errors import BadInput, BudgetTooSmall, PluginFailure
 from ..contract import Float32, Shape
 from ..eviction.kept_heads import KeptHeads, Rows
+from ..state import to_storage
 from ..token_cache import whole
 
 Half = NDArray[np.float16]
@@ -36,14 +37,17 @@ class MiniCache(KeptHeads):
 
     Raises:
         BudgetTooSmall: the merged rows do not fit, or not ``retained``.
-        BadInput: a parameter is out of range.
+        BadInput: a parameter is out of range; or, when the data are there, a length is not finite
+            in fp16.
 
     Mechanisms:
         pairs of adjacent layers from the middle on: implemented.
         spherical interpolation of directions at t = 0.6: implemented.
         a length for each layer: implemented.
         retention of the tokens with the largest angular distance: adapted, a fixed number of them
-            (5 % in the paper's experiments) and not a threshold, so that messages have one length.
+            and not a threshold between the least and the largest distance (gamma = 0.05), so that
+            messages have one length; the same ones for keys, values and all heads of a pair, by
+            the mean distance.
         quantisation on top (MiniCache with KIVI): left out, another method of the zoo does that.
     """
 
@@ -108,6 +112,9 @@ class MiniCache(KeptHeads):
             angles = []
             for X in (K, V):
                 shared, lengths, angle = merge(X[:, low], X[:, high], self.t)
+                # A length may be too large where no number of its vector is. NaN: an empty row.
+                filled = np.nan_to_num(lengths, nan=0.0, posinf=np.inf)
+                to_storage(filled, np.dtype(np.float16), self.name)
                 out += [shared.astype(np.float16), lengths.astype(np.float16)]
                 angles.append(angle)
             apart = np.nan_to_num(sum(angles).mean(axis=1), nan=-1.0)  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from kvbarrier.compressors.eviction.pyramidkv import PyramidKV
 from kvbarrier.compressors.eviction.razor_attention import RazorAttention
 from kvbarrier.compressors.eviction.snapkv import SnapKV, pool
 from kvbarrier.compressors.low_rank.minicache import MiniCache
+from kvbarrier.compressors.sliding_window import SlidingWindow
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 
@@ -149,8 +150,26 @@ def test_the_vote_finds_what_the_last_queries_attend_to(cls, params) -> None:
         one.extend(Q, K, V)
         for (l, h), rows in zip(one.heads, one._rows(one.save()), strict=True):
             assert (K[10, l, h].astype(np.float16) == rows.K).all(axis=1).any()
-    # A reader of the middle alone has lost it: the control of the same size.
-    assert not (K[16:32] == K[10]).all(axis=(1, 2, 3)).any()
+
+
+def test_snapkv_answers_what_its_last_queries_asked_and_else_not() -> None:
+    # One token of 64 is asked for at the end of the prompt, and again afterwards.
+    one_head = Shape(tokens=64, d_k=16, d_v=8)
+    Q, K, V = stream(shape=one_head)
+    K[10] *= 16 / np.linalg.norm(K[10])
+    asked = 2 * K[10:11]
+    errors = []
+    for last in (asked, 0 * asked):
+        Q[-8:] = last
+        one = SnapKV(one_head, capacity=16, window=8, kernel=1)
+        one.extend(Q, K, V)
+        errors.append(np.abs(one.attend(asked[0]) - oracle(asked[0], K, V)).max())
+    window = SlidingWindow(one_head, window=16)
+    window.extend(*(part[:, 0, 0] for part in (Q, K, V)))
+    errors.append(np.abs(window.attend(asked[0, 0, 0]) - oracle(asked[0], K, V)[0, 0]).max())
+    assert errors[0] < 1e-3
+    # With kernel 1 and zero queries the oldest stay: token 10 is not among the first 8.
+    assert min(errors[1:]) > 0.3
 
 
 def test_the_pyramids_steps_by_hand() -> None:
@@ -192,10 +211,23 @@ def test_fastgens_heads_choose_by_their_maps() -> None:
 
 
 def test_fastgen_fills_its_budget_whatever_it_recovers() -> None:
-    for share in (0.25, 0.5, 1.0):
+    for share in (0.08, 0.25, 0.5, 1.0):
         one = FastGen(SHAPE, int(share * SHAPE.cache_bits_16))
         one.extend(*(0 * stream()[0], *stream()[1:]))
-        assert len(one.save()) * 8 > (share - 0.1) * SHAPE.cache_bits_16
+        # Full within a row a head and what the length costs.
+        spare = int(share * SHAPE.cache_bits_16) - charged_bits(len(one.save()))
+        assert 0 <= spare < 8 * (4 * 48 + 4 * 4 + 8)
+
+
+def test_fastgens_frequent_tokens_are_not_the_local_ones() -> None:
+    # All attention goes to the last eight tokens: they are local, and the frequent ones are
+    # others, so that the policy has as many tokens as it may.
+    shape = Shape(tokens=40, d_k=1, d_v=1)
+    K = line(*[0.0] * 32, *[9.0] * 8)
+    one = FastGen(shape, recovery=0.5, frequent=0.2, local=0.2)
+    one.extend(0 * K, K, line(*range(40)))
+    sizes = [len(at) for at, _ in one._policies(0 * K[:, 0, 0] + 1, K[:, 0, 0])]
+    assert sizes == [1, 9, 17, 40]
 
 
 def test_fastgens_recovery_is_a_knob() -> None:

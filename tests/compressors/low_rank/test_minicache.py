@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.contract import Shape
 from kvbarrier.compressors.low_rank.minicache import MiniCache, merge
+from kvbarrier.errors import BadInput
 
 SHAPE = Shape(tokens=40, d_k=16, d_v=16, layers=4, heads=1, kv_heads=1)
 
@@ -30,6 +31,15 @@ def test_a_zero_vector_takes_the_others_direction() -> None:
     shared, lengths, _ = merge(low, high, 0.6)
     assert shared.ravel().tolist() == [0, 1, 0]
     assert lengths.ravel().tolist() == [0, 2]
+
+
+def test_a_length_that_fp16_cannot_hold_is_refused() -> None:
+    K = np.zeros((40, 4, 1, 16), np.float32)
+    K[3, 2, 0, 5:7] = 60000
+    one = MiniCache(SHAPE)
+    one.extend(K, K, 0 * K)
+    with pytest.raises(BadInput, match="not finite as float16"):
+        one.save()
 
 
 def play(parallel: float, retained: int = 0) -> tuple[MiniCache, np.ndarray, np.ndarray]:
