@@ -89,11 +89,11 @@ def relative_interference(
     >>> float(relative_interference(square, 1.0)[0]) == 2 * math.exp(-1) + math.exp(-2)
     True
     """
+    if isinstance(keys, KeySet) and keys.spectrum is not None:
+        spectrum, asked = keys.spectrum, keys.n if rows is None else np.size(rows)
+        return np.full(asked, spectrum.multiplicities @ np.exp(C * spectrum.gaps))
     array = _rows64(keys)
     own = np.arange(len(array)) if rows is None else np.asarray(rows, dtype=np.int64)
-    if isinstance(keys, KeySet) and keys.spectrum is not None:
-        spectrum = keys.spectrum
-        return np.full(len(own), spectrum.multiplicities @ np.exp(C * spectrum.gaps))
     return query_interference(C * array[own], own, array)
 
 
@@ -164,6 +164,9 @@ def closest_pair(keys: KeySet) -> tuple[int, int, float]:
 
 def separable_gap(keys: KeySet) -> float:
     """The smallest |k_i|^2 - <k_l,k_i>, positive; NoScale naming the pair where there is none."""
+    spectrum = keys.spectrum
+    if spectrum is not None and spectrum.gaps[-1] < -_RESOLUTION * float(spectrum.norm2):
+        return -float(spectrum.gaps[-1])
     i, l, gap = closest_pair(keys)
     if gap < -_RESOLUTION * float(np.square(keys.rows[i], dtype=np.float64).sum()):
         return -gap

@@ -83,7 +83,8 @@ def index_limit(
     key_set = key_sets.make(keys, n, d, keys_seed)
     reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)
     bound = index_bound_bits(reduction.secret_bits, success)
-    norms2 = np.square(key_set.rows, dtype=np.float64).sum(axis=1)
+    rows = key_set.rows_at(key_set.representatives)
+    norms2 = np.square(rows, dtype=np.float64).sum(axis=1)
     return Limit(
         reduction="index",
         keys=keys,

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from .keys.gf2m import power, product, trace
 
-#: primitive polynomials over GF(2) by degree, bit i the coefficient of x^i
-PRIMITIVE = {4: 0x13, 6: 0x43, 8: 0x11D}
+#: the m at hand
+DEGREES = (4, 6, 8)
 
 
 def gold_forms(count: int, m: int) -> NDArray[np.int64]:
@@ -34,26 +35,13 @@ def gold_forms(count: int, m: int) -> NDArray[np.int64]:
     >>> bool((forms[5] == forms[4] ^ forms[1]).all()), int(forms[0].sum())
     (True, 0)
     """
-    if m not in PRIMITIVE or not 1 <= count <= 2**m:
+    if m not in DEGREES or not 1 <= count <= 2**m:
         raise BadInput(
-            f"Gold's forms are tabulated for m in {sorted(PRIMITIVE)}, 2^m of each: not {count} "
+            f"Gold's forms are tabulated for m in {list(DEGREES)}, 2^m of each: not {count} "
             f"for m = {m}."
         )
-    order = 2**m - 1
-    powers = [1]
-    for _ in range(order - 1):
-        shifted = powers[-1] << 1
-        powers.append(shifted ^ PRIMITIVE[m] if shifted >> m else shifted)
-    power = np.array(powers)
-    log = np.zeros(2**m, dtype=np.int64)
-    log[power] = np.arange(order)
-    # Tr(g^k) = sum_i g^(k 2^i), by repeated squaring of the exponent.
-    traces = np.bitwise_xor.reduce(
-        [power[(np.arange(order) << i) % order] for i in range(m)], axis=0
-    )
     u, x = np.arange(count)[:, None], np.arange(2**m)[None, :]
-    bits: NDArray[np.int64] = np.where((u > 0) & (x > 0), traces[(log[u] + 3 * log[x]) % order], 0)
-    return bits
+    return trace(product(u, power(x, 3, m), m), m)
 
 
 def linear_forms(count: int, m: int) -> NDArray[np.int64]:

@@ -29,7 +29,7 @@ SCALES = ("tight", "closed", "paper")
 
 def float32_queries(keys: KeySet, scale: float, at: Indices) -> NDArray[np.float32]:
     """The queries as sent, fl(C k_i) for the rows ``at``: float32[m, d]."""
-    return (scale * keys.rows[at].astype(np.float64)).astype(np.float32)
+    return (scale * keys.rows_at(at).astype(np.float64)).astype(np.float32)
 
 
 def sent_interference(keys: KeySet, scale: float, at: Indices) -> tuple[Floats, Floats]:
@@ -41,7 +41,7 @@ def sent_interference(keys: KeySet, scale: float, at: Indices) -> tuple[Floats, 
     if keys.spectrum is None:
         Q, rows = float32_queries(keys, scale, at).astype(np.float64), keys.rows.astype(np.float64)
         return query_interference(Q, at, rows), np.einsum("rj,rj->r", Q, rows[at])
-    r = float(np.abs(keys.rows[0]).max())
+    r = float(np.abs(keys.rows_at([0])).max())
     C = float(np.float32(scale * r)) / r
     others = float(keys.spectrum.multiplicities @ np.exp(C * keys.spectrum.gaps))
     return np.full(len(at), others), np.full(len(at), C * float(keys.spectrum.norm2))
@@ -61,13 +61,14 @@ def choose_scale(keys: KeySet, rule: Condition, scale: str | float) -> float:
         )
     if scale == "closed":
         gap = separable_gap(keys)
-        norm2 = float(np.square(keys.rows, dtype=np.float64).sum(axis=1).min())
+        rows = keys.rows_at(keys.representatives)
+        norm2 = float(np.square(rows, dtype=np.float64).sum(axis=1).min())
         return _with_room(
             keys, rule, lambda slack: rule.closed_scale(keys.n, gap, norm2, 1 - slack)
         )
     found = _paper(keys, rule) if scale == "paper" else _number(scale)
     check_float32(keys, found)
-    demand = rule.demand(*sent_interference(keys, found, np.arange(keys.n)))
+    demand = rule.demand(*sent_interference(keys, found, keys.representatives))
     worst = int(demand.argmax())
     if not demand[worst] < 1:
         raise NoScale(
@@ -85,9 +86,10 @@ def check_float32(keys: KeySet, scale: float) -> None:
     Where that reaches ln(2)/2, two weights that should be equal can come out a factor of 2 apart,
     and a wrong bit would say nothing about the algorithm. A rule of prudence, not a theorem.
     """
-    norm2 = np.square(keys.rows, dtype=np.float64).sum(axis=1)
+    rows = keys.rows_at(keys.representatives)
+    norm2 = np.square(rows, dtype=np.float64).sum(axis=1)
     i = int(norm2.argmax())
-    largest = np.abs(keys.rows).max(axis=1)
+    largest = np.abs(rows).max(axis=1)
     at = int(largest.argmax())
     if scale * float(largest[at]) > float(np.finfo(np.float32).max):
         raise NoScale(
@@ -108,7 +110,7 @@ def _with_room(keys: KeySet, rule: Condition, solve: Callable[[float], float]) -
     while slack < 0.5:
         scale = solve(slack)
         check_float32(keys, scale)
-        demand = rule.demand(*sent_interference(keys, scale, np.arange(keys.n)))
+        demand = rule.demand(*sent_interference(keys, scale, keys.representatives))
         worst = int(demand.argmax())
         if float(demand[worst]) <= 1 - rule.slack:
             return scale

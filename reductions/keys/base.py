@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...errors import BadInput
+
+Ints = NDArray[np.int64]
+Float32 = NDArray[np.float32]
+
+#: the most float32 numbers that ``LazyKeySet.rows`` makes, 2 GiB
+MOST_NUMBERS = 1 << 29
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -89,3 +97,70 @@ class KeySet:
     def n(self) -> int:
         """The number of keys, which is the number of data tokens."""
         return int(self.rows.shape[0])
+
+    @property
+    def representatives(self) -> Ints:
+        """Keys among which all norms and inner products occur: key 0 with a spectrum, else all."""
+        return np.arange(1 if self.spectrum is not None else self.n)
+
+    def rows_at(self, indices: ArrayLike) -> Float32:
+        """Float32[k, d]: the keys of these numbers, each below n."""
+        return self.rows[np.asarray(indices, dtype=np.int64)]
+
+
+class LazyKeySet(KeySet):
+    """Keys that are computed when asked for: a spectrum and a few rows do for most purposes.
+
+    Args:
+        name, d, seed, spectrum: as in :class:`KeySet`.
+        size: n.
+        block: int64[k] of key numbers -> float32[k, d].
+
+    ``rows`` are made once, when first read; BadInput where they do not fit in memory.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        d: int,
+        seed: int,
+        size: int,
+        block: Callable[[Ints], Float32],
+        spectrum: GapSpectrum | None = None,
+    ) -> None:
+        parts = {"name": name, "d": d, "seed": seed, "spectrum": spectrum}
+        self.__dict__.update(parts, _size=size, _block=block)
+
+    def __repr__(self) -> str:
+        return f"LazyKeySet({self.name!r}, d={self.d}, n={self.n})"
+
+    @cached_property
+    def rows(self) -> Float32:
+        """Float32[n, d], read-only."""
+        if self.n * self.d > MOST_NUMBERS:
+            raise BadInput(
+                f"{self.n} {self.name} keys of dimension {self.d} do not fit in memory, and what "
+                "is asked needs them one by one: take a smaller n, or for a bound an n at which "
+                "the family has an exact spectrum (reductions.keys says which)."
+            )
+        rows = np.empty((self.n, self.d), dtype=np.float32)
+        step = max(1, _BLOCK // self.d)
+        for start in range(0, self.n, step):
+            part = rows[start : start + step]
+            part[:] = self.__dict__["_block"](np.arange(start, start + len(part)))
+        rows.setflags(write=False)
+        return rows
+
+    @property
+    def n(self) -> int:
+        """The number of keys."""
+        return int(self.__dict__["_size"])
+
+    def rows_at(self, indices: ArrayLike) -> Float32:
+        """Float32[k, d]: the keys of these numbers, and no others."""
+        at = np.asarray(indices, dtype=np.int64)
+        if at.size and not 0 <= at.min() <= at.max() < self.n:
+            raise BadInput(f"Keys are numbered from 0 to {self.n - 1}, not {at.min()}..{at.max()}.")
+        if "rows" in self.__dict__:
+            return self.rows[at]
+        return np.asarray(self.__dict__["_block"](at))

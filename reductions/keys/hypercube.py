@@ -14,6 +14,7 @@ below 1/rho iff c > c* = -1/2 ln((1 + 1/rho)^{1/d_a} - 1). That is :func:`full_f
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -41,20 +42,33 @@ def full_family_scale(d_a: int, rho: float) -> float:
     return -0.5 * d_a * math.log(math.expm1(math.log1p(1 / rho) / d_a))
 
 
-def hypercube_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
-    """Float32[n, d] rows, and the exact spectrum when n = 2^{d_a}; BadInput when n > 2^d."""
+@dataclass(frozen=True)
+class AddressKeys:
+    """The keys of the module docstring on d_a of d coordinates."""
+
+    d_a: int
+    d: int
+
+    def rows_at(self, at: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Float32[k, d]: the keys of these numbers."""
+        entry = np.float32(1 / math.sqrt(self.d_a))
+        bits = (at[:, None] >> np.arange(self.d_a)) & 1
+        rows = np.zeros((len(at), self.d), dtype=np.float32)
+        rows[:, : self.d_a] = np.where(bits == 1, -entry, entry)
+        return rows
+
+
+def hypercube_keys(n: int, d: int) -> tuple[AddressKeys, GapSpectrum | None]:
+    """The first n keys, and the exact spectrum when n = 2^{d_a}; BadInput when n > 2^d."""
     d_a = address_bits(n)
     if d_a > d:
         raise BadInput(
             f"hypercube keys of dimension {d} number at most 2^{d} = {2**d}, not {n}: "
             f"take a smaller n or d >= {d_a}."
         )
-    entry = np.float32(1 / math.sqrt(d_a))
-    bits = (np.arange(n, dtype=np.int64)[:, None] >> np.arange(d_a)) & 1
-    rows = np.zeros((n, d), dtype=np.float32)
-    rows[:, :d_a] = np.where(bits == 1, -entry, entry)
+    keys = AddressKeys(d_a, d)
     if n != 2**d_a:
-        return rows, None
-    square = Fraction(float(entry)) ** 2
+        return keys, None
+    square = Fraction(float(np.float32(1 / math.sqrt(d_a)))) ** 2
     counts = [((d_a - 2 * w) * square, math.comb(d_a, w)) for w in range(d_a, 0, -1)]
-    return rows, GapSpectrum(d_a * square, tuple(counts))
+    return keys, GapSpectrum(d_a * square, tuple(counts))

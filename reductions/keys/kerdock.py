@@ -26,6 +26,7 @@ have inner product 0, or -1 when only c differs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -33,44 +34,25 @@ from numpy.typing import NDArray
 
 from ...errors import BadInput
 from .base import GapSpectrum
+from .cosets import CosetKeys, check_count
+from .gf2m import POLYNOMIALS, product, trace
 
-Ints = NDArray[np.int64]
+__all__ = ["DIMENSIONS", "POLYNOMIALS", "TabledForms", "kerdock_keys", "quadratic_forms"]
 
-#: irreducible polynomials over GF(2), by degree, bit i the coefficient of x^i
-POLYNOMIALS = {1: 0b11, 3: 0xB, 5: 0x25, 7: 0x89}
 #: the dimensions at hand and m = log2 d
 DIMENSIONS = {4: 2, 16: 4, 64: 6, 256: 8}
-
-
-def _product(a: Ints, b: Ints, degree: int) -> Ints:
-    """The product in GF(2^degree) of two arrays of bit patterns."""
-    out = np.zeros(np.broadcast_shapes(a.shape, b.shape), dtype=np.int64)
-    for i in range(degree):
-        out ^= np.where((b >> i) & 1, a, 0)
-        a = a << 1
-        a = np.where((a >> degree) & 1, a ^ POLYNOMIALS[degree], a)
-    return out
-
-
-def _trace(y: Ints, degree: int) -> Ints:
-    """Tr(y) = sum_{i<degree} y^{2^i}, a bit."""
-    total = y.copy()
-    for _ in range(degree - 1):
-        y = _product(y, y, degree)
-        total ^= y
-    return total
 
 
 def quadratic_forms(count: int, m: int) -> NDArray[np.int64]:
     """Int64[count, 2^m] of bits: Q_s(x) for s = 0 .. count-1, with x = z + 2^{m-1} e."""
     k = m - 1
     z = np.arange(2**k)
-    y = _product(np.arange(count)[:, None], z[None, :], k)
+    y = product(np.arange(count)[:, None], z[None, :], k)
     power, form = y, np.zeros_like(y)
     for _ in range((m - 2) // 2):
-        power = _product(power, power, k)
-        form ^= _trace(_product(power, y, k), k)
-    return np.concatenate([form, form ^ _trace(y, k)], axis=1)
+        power = product(power, power, k)
+        form ^= trace(product(power, y, k), k)
+    return np.concatenate([form, form ^ trace(y, k)], axis=1)
 
 
 def _spectrum(n: int, d: int) -> GapSpectrum:
@@ -83,28 +65,31 @@ def _spectrum(n: int, d: int) -> GapSpectrum:
     return GapSpectrum(Fraction(1), tuple(sorted(counts)))
 
 
-def kerdock_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
-    """Float32[n, d]: the first n Kerdock keys; entries +-1/sqrt(d) are exact in float32.
+@dataclass(frozen=True, eq=False)
+class TabledForms:
+    """Forms listed one by one, uint8[count, d]."""
 
-    Only the blocks that n touches are made. The exact spectrum comes with whole blocks, n a
+    table: NDArray[np.uint8]
+
+    def __call__(self, s: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Uint8[k, d] for the numbers s, int64[k]."""
+        return self.table[s]
+
+
+def kerdock_keys(n: int, d: int) -> tuple[CosetKeys, GapSpectrum | None]:
+    """The first n Kerdock keys; entries +-1/sqrt(d) are exact in float32.
+
+    Only the forms that n touches are made. The exact spectrum comes with whole blocks, n a
     multiple of 2d. BadInput for another d, and for n > d^2.
 
-    >>> rows, spectrum = kerdock_keys(16, 4)
+    >>> keys, spectrum = kerdock_keys(16, 4)
     >>> [(str(p), c) for p, c in spectrum.counts]
     [('-1', 1), ('-1/2', 4), ('0', 6), ('1/2', 4)]
     """
     if d not in DIMENSIONS:
         raise BadInput(f"kerdock keys exist here for d = 4, 16, 64 and 256, not {d}: take one.")
-    if n > d * d:
-        raise BadInput(f"kerdock keys of dimension {d} number {d * d}, not {n}: take n <= {d * d}.")
+    check_count("kerdock", n, d, d * d)
     m = DIMENSIONS[d]
-    x = np.arange(d)
-    parity = np.array([v.bit_count() & 1 for v in range(d)])
-    hadamard = (1 - 2 * parity[x[:, None] & x[None, :]]).astype(np.float32) / np.float32(d**0.5)
-    signs = (1 - 2 * quadratic_forms(-(-n // (2 * d)), m)).astype(np.float32)
-    rows = np.empty((n, d), dtype=np.float32)
-    for block, sign in enumerate(signs):
-        for c in (0, 1):
-            part = rows[(2 * block + c) * d : (2 * block + c + 1) * d]
-            part[:] = (hadamard * (sign if c == 0 else -sign))[: len(part)]
-    return rows, _spectrum(n, d) if n % (2 * d) == 0 else None
+    table = quadratic_forms(-(-n // (2 * d)), m).astype(np.uint8)
+    spectrum = _spectrum(n, d) if n % (2 * d) == 0 else None
+    return CosetKeys(m, TabledForms(table)), spectrum

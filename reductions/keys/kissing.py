@@ -21,8 +21,13 @@ d   n      M   lattice                               integer vectors
 Conway & Sloane, Sphere Packings, Lattices and Groups (1999), ch. 1 and 4. Rows are x / sqrt(M) in
 float32. For d = 3, 4, 8, 16 all entries of all rows are 0 or +-r times powers of two, r one float32
 number: inner products are integers times r^2, cosines exact, and a query C k_i rounded to float32
-is a multiple of k_i, which is what an exact spectrum asks for. Irrational (d = 2) and tripled
-(d = 24) entries are rounded one by one: there the float32 rows have cosines up to 1/2 + 2^-22.
+is a multiple of k_i, which is what an exact spectrum asks for.
+
+So it is for d = 24 after turning neighbouring coordinates by (x, y) -> (x+y, x-y)/sqrt(2), which
+makes (1, -3) into (-2, 4)/sqrt(2): every pair of every vector above has x+y and x-y among 0, +-2,
++-4, +-8, and x/sqrt(M) then has the entries 0, +-1/4, +-1/2, +-1. All vectors see the same inner
+products, because Conway's group moves any to any other. The irrational entries for d = 2 are
+rounded one by one: there the float32 rows have cosines up to 1/2 + 2^-22, and no exact spectrum.
 """
 
 from __future__ import annotations
@@ -42,7 +47,6 @@ Ints = NDArray[np.int64]
 SIZES = {2: 6, 3: 12, 4: 24, 8: 240, 16: 4320, 24: 196560}
 #: the squared norm M of the integer vectors
 NORMS = {2: 2, 3: 2, 4: 2, 8: 4, 16: 8, 24: 32}
-_FLAT = (3, 4, 8, 16)
 
 #: the quadratic-residue generator polynomial of Golay's [23,12,7] code, bit i of x^i
 GOLAY = 0b110001110101
@@ -125,7 +129,7 @@ def check_dimension(d: int) -> None:
 
 
 def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
-    """Float32[n, d], the first n; the exact spectrum with all of them for d = 3, 4, 8, 16.
+    """Float32[n, d], the first n; the exact spectrum with all of them, but for d = 2.
 
     BadInput for another d, and for n > SIZES[d].
 
@@ -141,11 +145,15 @@ def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | Non
     if d == 2:
         angle = np.arange(n) * (np.pi / 3)
         return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32), None
-    vectors = integer_vectors(d)
-    entry = np.float32(1 / np.sqrt(NORMS[d]))
+    vectors, norm = integer_vectors(d), NORMS[d]
+    if d == 24:
+        pairs = vectors.reshape(len(vectors), -1, 2)
+        turned = np.stack([pairs.sum(axis=2), pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
+        vectors, norm = turned.reshape(vectors.shape), 2 * norm
+    entry = np.float32(1 / np.sqrt(norm))
     rows = (vectors[:n] * np.float64(entry)).astype(np.float32)
-    if n < SIZES[d] or d not in _FLAT:
+    if n < SIZES[d]:
         return rows, None
     square = Fraction(float(entry)) ** 2
     others = vectors[1:] @ vectors[0]
-    return rows, GapSpectrum.of(NORMS[d] * square, (int(p) * square for p in others))
+    return rows, GapSpectrum.of(norm * square, (int(p) * square for p in others))

@@ -157,9 +157,11 @@ def test_jl_raw_keeps_lemma_3_at_its_dimension() -> None:
 
 
 def test_default_sizes() -> None:
-    assert [keys.default_n(name, 16) for name in keys.names()] == [
-        512, 512, 512, 256, 4320, 512, 512,
-    ]  # fmt: skip
+    assert {name: keys.default_n(name, 16) for name in keys.names()} == {
+        "jl": 512, "jl-raw": 512, "greedy": 512, "hypercube": 512, "rm1": 32, "kerdock": 256,
+        "gold": 512, "delsarte-goethals": 2048, "bch": 2048, "rm2": 2048, "devore": 64,
+        "kissing": 4320, "circle": 512, "sphere": 512,
+    }  # fmt: skip
     assert keys.make("hypercube", None, 5).n == 32
     assert keys.make("jl", None, 4).n == 512
 

@@ -26,7 +26,7 @@ COSINES = {
     24: {-32: 1, -16: 4600, -8: 47104, 0: 93150, 8: 47104, 16: 4600},
 }
 # Exact scales at eta = 1/2, from the counts above with mpmath.
-SCALES = {3: 5.0603, 4: 6.4190, 8: 10.2743, 16: 13.7033}
+SCALES = {3: 5.0603, 4: 6.4190, 8: 10.2743, 16: 13.7033, 24: 19.2280}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,15 @@ def test_leech_vectors_obey_the_lattices_congruences(leech: np.ndarray) -> None:
     assert all(half.tobytes() in words for half in halves)
 
 
-@pytest.mark.parametrize("d", [3, 4, 8, 16])
+def test_leech_keys_are_the_lattices_turned(leech: np.ndarray) -> None:
+    """The rows are the integer vectors up to an isometry, in numbers that float32 has."""
+    rows = keys.make("kissing", None, 24).rows.astype(np.float64)
+    assert set(np.abs(rows).ravel().tolist()) == {0, 0.25, 0.5, 1}
+    for i in (0, 1104, 98256, -1):
+        np.testing.assert_array_equal(32 * (rows @ rows[i]), leech @ leech[i])
+
+
+@pytest.mark.parametrize("d", [3, 4, 8, 16, 24])
 def test_kissing_spectrum_is_that_of_the_float32_rows(d: int) -> None:
     made = keys.make("kissing", None, d)
     assert made.spectrum is not None
