@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, BudgetTooSmall, did_you_mean
-from ..reductions import attention
 from .contract import Float32, Shape
-from .softmax_cache import SoftmaxCache
+from .grouped_cache import GroupedCache, Part
 from .state import State, to_storage
 from .token_cache import whole
 
 BITS = (8, 4, 2, 1)
-Own = tuple[Float32, Float32] | None
 
 
-class Quantized(SoftmaxCache):
+class Quantized(GroupedCache):
     """Round to nearest between minimum and maximum, with an fp16 scale and zero (as in KIVI).
 
     A group of g tokens is cut into rows that share a scale: ``axis="token"`` has g = 1 and one row,
@@ -135,49 +133,19 @@ class Quantized(SoftmaxCache):
 
     # -- batched doors ---------------------------------------------------------------------------
 
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, quantised as ``append`` would."""
-        out = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
-        for rows, own, kept in self._next(K, V):
-            if own is None:
-                out[rows] = attention.block_outputs(Q[rows], *kept)
-            else:
-                out[rows] = attention.next_outputs(Q[rows], *own, *kept)
-        return out
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        bits = np.empty((len(Q), self.shape.d_v), dtype=np.bool_)
-        for rows, own, kept in self._next(K, V):
-            k, v = own if own is not None else (None, None)
-            bits[rows] = attention.next_bits(Q[rows], k, v, *kept, thresholds[rows])
-        return bits
-
     def kept(self) -> tuple[Float32, Float32]:
         """K, V of all tokens as the codes say: float32[t, d_k], float32[t, d_v]."""
         return self._read("k"), self._read("v")
 
-    def _next(
-        self, K: Float32, V: Float32
-    ) -> Iterator[tuple[NDArray[np.int64] | slice, Own, tuple[Float32, Float32]]]:
-        """Rows of a batch, their own tokens as they would be stored, the tokens beside them."""
+    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+        """A token is a group by itself, or waits for one, or completes it."""
         if self.groups * self.group + self.rest + 1 > self.capacity:
             self.extend(K[:1], K[:1], V[:1])  # raises
         if self.rest + 1 < self.group:
-            yield slice(None), (_fp16(K), _fp16(V)), self.kept()
-        elif self.group == 1:
-            yield slice(None), (self._round(K), self._round(V)), self.kept()
-        else:
-            # The own token completes a group: its scales, hence older tokens, depend on it.
-            tokens = np.concatenate([K, V], axis=1)
-            distinct, which = np.unique(tokens, axis=0, return_inverse=True)
-            for i, token in enumerate(distinct):
-                k, v = token[None, : self.shape.d_k], token[None, self.shape.d_k :]
-                twin = self.twin()
-                twin.extend(k, k, v)
-                yield np.flatnonzero(which.ravel() == i), None, twin.kept()
+            return [(slice(None), (_fp16(K), _fp16(V)), self.kept())]
+        if self.group == 1:
+            return [(slice(None), (self._round(K), self._round(V)), self.kept())]
+        return self.by_token(K, V)
 
     # -- quantisation ----------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """What the prefill methods share that keep rows head by head: a message, a tail, exact attention.
 
-The prefill is taken in whole, then each (layer, head) keeps rows of K and V of its own choice, in
-fp16. Bob's tokens come after it and are kept beside them, as an engine keeps what it decodes.
+After the prefill each (layer, head) keeps rows of K and V of its own choice, in fp16.
 """
 
 from __future__ import annotations
@@ -9,19 +8,18 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import PluginFailure
 from ...reductions import attention
-from ..contract import Compressor, Float32, Shape
-from ..state import check_fits
+from ..contract import Float32, Shape
+from ..prefill import Prefill, halved
 
 Indices = NDArray[np.int64]
 Half = NDArray[np.float16]
-_FP16 = np.dtype(np.float16)
 _COUNT_BYTES = 4
 
 
@@ -37,7 +35,7 @@ class Rows:
     times: float = 1.0
 
 
-class KeptHeads(Compressor):
+class KeptHeads(Prefill):
     """A prefill method whose heads keep rows. Subclasses give :meth:`keep` and, beforehand or in
     the message, how many rows each head has.
 
@@ -47,8 +45,6 @@ class KeptHeads(Compressor):
     """
 
     layout = "heads"
-    streaming = False
-    name: ClassVar[str]
 
     def __init__(
         self,
@@ -60,10 +56,6 @@ class KeptHeads(Compressor):
         super().__init__(shape, budget_bits, seed, public)
         self.heads = list(np.ndindex(shape.layers, shape.kv_heads))
         self.row_bytes = 2 * (shape.d_k + shape.d_v)
-        self.taken: list[tuple[Float32, Float32, Float32]] = []
-        self.count = 0
-        self.message: bytes | None = None
-        self.tail: list[tuple[Float32, Float32]] = []
 
     # -- what a subclass says --------------------------------------------------------------------
 
@@ -89,49 +81,6 @@ class KeptHeads(Compressor):
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one token, [layers, heads, d]."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
-    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
-        """Take m tokens; what comes after the prefill is its tail.
-
-        Raises:
-            BadInput: a number is NaN, infinite or too large for fp16.
-        """
-        Q, K, V = (np.asarray(part, dtype=np.float32) for part in (Q, K, V))
-        for block in (K, V):
-            check_fits(block, _FP16, self.name)
-        room = self.shape.tokens - self.count if self.message is None else 0
-        if room:
-            self.taken.append((Q[:room].copy(), K[:room].copy(), V[:room].copy()))
-            self.count += len(K[:room])
-        if len(K) > room:
-            self._closed()
-            self.tail.append((_halved(K[room:]), _halved(V[room:])))
-
-    def save(self) -> bytes:
-        """What is kept of the prefill.
-
-        Raises:
-            PluginFailure: tokens came after it; they are for Bob alone.
-        """
-        if self.tail:
-            raise PluginFailure(
-                f"{self.name} chooses once, after the prefill: tokens that come later cannot be "
-                "saved with it."
-            )
-        return self._closed()
-
-    def restore(self, message: bytes) -> None:
-        """Take over what is kept.
-
-        Raises:
-            PluginFailure: the message has another length.
-        """
-        self.message, self.taken, self.tail = bytes(message), [], []
-        self._rows(self.message)
-
     def attend(self, q: Float32) -> Float32:
         """Exact attention of every head over its rows and the tail: [layers, heads, d_v]."""
         answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
@@ -139,23 +88,21 @@ class KeptHeads(Compressor):
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output with token r as one more of the tail: [m, layers, heads, d_v]."""
-        for block in (K, V):
-            check_fits(np.asarray(block), _FP16, self.name)
-        return self._answers(np.asarray(Q), (_halved(K), _halved(V)))
+        self.check(Q, K, V)
+        return self._answers(np.asarray(Q), (halved(K), halved(V)))
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """The block in the tail of a copy, then every q answered."""
-        twin = self.fresh()
-        twin.restore(self._closed())
-        twin.tail = list(self.tail)
+        twin = self.twin()
         twin.extend(Q, K, V)
         return twin._answers(np.asarray(Q), None)
 
     def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None) -> Float32:
         out = np.empty((len(Q), *self._axes, self.shape.d_v), dtype=np.float32)
-        for (l, h), rows in zip(self.heads, self._rows(self._closed()), strict=True):
-            K = np.concatenate([rows.K.astype(np.float32), *(k[:, l, h] for k, _ in self.tail)])
-            V = np.concatenate([rows.V.astype(np.float32), *(v[:, l, h] for _, v in self.tail)])
+        for (l, h), rows in zip(self.heads, self._rows(self.closed()), strict=True):
+            tail = [(k[:, l, h], v[:, l, h]) for k, v in self._tail]
+            K = np.concatenate([rows.K.astype(np.float32), *(k for k, _ in tail)])
+            V = np.concatenate([rows.V.astype(np.float32), *(v for _, v in tail)])
             q = Q[:, l, h]
             mine = None if own is None else (own[0][:, l, h], own[1][:, l, h])
             if rows.times != 1:
@@ -179,7 +126,7 @@ class KeptHeads(Compressor):
 
         A row that stands for several is none of them.
         """
-        rows = self._rows(self._closed())
+        rows = self._rows(self.closed())
         return sum(len(r.K) - (r.times != 1) for r in rows) / len(rows)
 
     @property
@@ -188,23 +135,20 @@ class KeptHeads(Compressor):
 
     # -- the message -----------------------------------------------------------------------------
 
-    def _closed(self) -> bytes:
-        if self.message is None:
-            if not self.taken:
-                d_k, d_v = self.shape.d_k, self.shape.d_v
-                none = [np.empty((0, *self._axes, d), np.float32) for d in (d_k, d_v)]
-                self.taken = [(none[0], none[0], none[1])]
-            Q, K, V = (np.concatenate(parts) for parts in zip(*self.taken, strict=True))
-            kept = self.keep(Q, K, V)
-            counts = b""
-            if self.counts() is None:
-                counts = b"".join(len(r.K).to_bytes(_COUNT_BYTES, "little") for r in kept)
-            else:
-                kept = [self._filled(r, c) for r, c in zip(kept, self._room(kept), strict=True)]
-            rows = b"".join(r.K.tobytes() + r.V.tobytes() for r in kept)
-            self.message = counts + self.write_head(kept) + rows
-            self.taken = []
-        return self.message
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """Counts where they are not known beforehand, then the rows of every head."""
+        kept = self.keep(Q, K, V)
+        counts = b""
+        if self.counts() is None:
+            counts = b"".join(len(r.K).to_bytes(_COUNT_BYTES, "little") for r in kept)
+        else:
+            kept = [self._filled(r, c) for r, c in zip(kept, self._room(kept), strict=True)]
+        rows = b"".join(r.K.tobytes() + r.V.tobytes() for r in kept)
+        return counts + self.write_head(kept) + rows
+
+    def read(self, message: bytes) -> None:
+        """Raise PluginFailure if the message has another length."""
+        self._rows(message)
 
     def _room(self, kept: list[Rows]) -> list[int]:
         return self.counts() or []
@@ -239,10 +183,6 @@ class KeptHeads(Compressor):
             parts = [part[full] for part in parts]
             found.append(Rows(parts[0], parts[1], often))
         return found
-
-
-def _halved(X: Float32) -> Float32:
-    return np.asarray(X).astype(np.float16).astype(np.float32)
 
 
 def rows_at(K: Float32, V: Float32, at: Indices) -> Rows:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...errors import BudgetTooSmall, PluginFailure
 from ...reductions import attention
 from ..contract import Float32, Shape
+from ..prefill import Prefill, halved
 from ..softmax_cache import SoftmaxCache
 from ..state import check_fits, to_storage
 from ..token_cache import whole
@@ -21,7 +22,7 @@ _FP16 = np.dtype(np.float16)
 _RANKS = np.dtype("<u2")
 
 
-class LowRank(SoftmaxCache):
+class LowRank(Prefill, SoftmaxCache):
     """Eigen Attention (Saxena, Saha, Choudhary, Roy 2024, Attention in Low-Rank Space for KV Cache
     Compression, arXiv 2408.05646).
 
@@ -59,7 +60,6 @@ class LowRank(SoftmaxCache):
     """
 
     name = "low-rank"
-    streaming = False
 
     def __init__(
         self,
@@ -87,81 +87,35 @@ class LowRank(SoftmaxCache):
         least = self._bytes(*(self.ranks or (1, 1))) + self._head
         if room < least:
             raise BudgetTooSmall(self.name, budget_bits or 0, 8 * least)
-        self.taken: list[tuple[Float32, Float32, Float32]] = []
-        self.count = 0
-        self.message: bytes | None = None
         self.held = self._nothing()
-        self.tail: list[tuple[Float32, Float32]] = []
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
-        """Take m triples; what comes after the prefill is its tail.
-
-        Raises:
-            BadInput: a number is NaN or infinite, or a key or value too long for fp16.
-        """
-        Q, K, V = (np.asarray(part, dtype=np.float32) for part in (Q, K, V))
-        self._check(Q, K, V)
-        room = self.shape.tokens - self.count if self.message is None else 0
-        if room:
-            self.taken.append((Q[:room].copy(), K[:room].copy(), V[:room].copy()))
-            self.count += len(K[:room])
-        if len(K) > room:
-            self._closed()
-            self.tail.append((_halved(K[room:]), _halved(V[room:])))
-
-    def save(self) -> bytes:
-        """The coordinates and bases.
-
-        Raises:
-            PluginFailure: tokens came after the prefill; they are for Bob alone.
-        """
-        if self.tail:
-            raise PluginFailure(
-                f"{self.name} factors once, after the prefill: tokens that come later cannot be "
-                "saved with it."
-            )
-        return self._closed()
-
-    def restore(self, message: bytes) -> None:
-        """Take over what is kept.
-
-        Raises:
-            PluginFailure: the message is not one of this compressor's.
-        """
+    def read(self, message: bytes) -> None:
+        """Multiply the factors out. Raises PluginFailure if they are none of this compressor's."""
         self.held = self._read(message)
-        self.message, self.taken, self.tail = bytes(message), [], []
 
     def kept(self) -> tuple[Float32, Float32]:
         """K, V as the factors say, and the tail: float32[t, d_k], float32[t, d_v]."""
-        self._closed()
-        K = np.concatenate([self.held[0], *(k for k, _ in self.tail)])
-        V = np.concatenate([self.held[1], *(v for _, v in self.tail)])
-        return K, V
-
-    def twin(self) -> Self:
-        """A copy, with the tail."""
-        twin = self.fresh()
-        twin.restore(self._closed())
-        twin.tail = list(self.tail)
-        return twin
+        self.closed()
+        return self.with_tail(*self.held)
 
     # -- batched doors ---------------------------------------------------------------------------
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output with triple r as one more of the tail."""
-        self._check(Q, K, V)
-        return attention.next_outputs(Q, _halved(K), _halved(V), *self.kept())
+        self.check(Q, K, V)
+        return attention.next_outputs(Q, halved(K), halved(V), *self.kept())
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
         """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        self._check(Q, K, V)
-        return attention.next_bits(Q, _halved(K), _halved(V), *self.kept(), thresholds)
+        self.check(Q, K, V)
+        return attention.next_bits(Q, halved(K), halved(V), *self.kept(), thresholds)
 
-    def _check(self, Q: Float32, K: Float32, V: Float32) -> None:
+    def check(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Raise BadInput for a NaN or infinite number, or a row too long for fp16."""
         # A coordinate is at most as long as its vector.
         for block, dtype in ((Q, np.dtype(np.float32)), (K, _FP16), (V, _FP16)):
             lengths = np.linalg.norm(np.asarray(block, dtype=np.float64), axis=1)
@@ -187,16 +141,8 @@ class LowRank(SoftmaxCache):
         d_k, d_v = self.shape.d_k, self.shape.d_v
         return np.empty((0, d_k), np.float32), np.empty((0, d_v), np.float32)
 
-    def _closed(self) -> bytes:
-        if self.message is None:
-            K, V = self._nothing()
-            parts = zip(*[(K, K, V), *self.taken], strict=True)
-            self.message = self._written(*(np.concatenate(part) for part in parts))
-            self.held = self._read(self.message)
-            self.taken = []
-        return self.message
-
-    def _written(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """Ranks where the data choose them, then bases and coordinates."""
         directions = [
             singular_directions(np.concatenate([K, Q]) if self.queries else K),
             singular_directions(V),
@@ -284,7 +230,3 @@ def by_threshold(values: list[Float64]) -> list[int]:
         share = own / (own.sum() or 1.0)
         before += [(float(e), side) for e in np.cumsum(share) - share]
     return [side for _, side in sorted(before)]
-
-
-def _halved(X: Float32) -> Float32:
-    return np.asarray(X).astype(np.float16).astype(np.float32)

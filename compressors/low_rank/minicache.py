@@ -86,25 +86,16 @@ class MiniCache(KeptHeads):
         self.message_bytes = fixed + each * self.retained
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
-        """Not rows but whole layers are kept: see :meth:`_closed`."""
+        """Not rows but whole layers are kept: see :meth:`write`."""
         raise AssertionError("minicache writes its own message")
 
     # -- the message -----------------------------------------------------------------------------
 
-    def _closed(self) -> bytes:
-        if self.message is None:
-            n, axes = self.shape.tokens, self._axes
-            parts = []
-            for which, d in ((1, self.shape.d_k), (2, self.shape.d_v)):
-                X = np.concatenate(
-                    [np.empty((0, *axes, d), np.float32), *(row[which] for row in self.taken)]
-                )
-                # A prompt shorter than announced leaves empty rows.
-                short = [(0, n - len(X)), (0, 0), (0, 0), (0, 0)]
-                parts.append(np.pad(X, short, constant_values=np.nan))
-            self.message = self._written(*parts)
-            self.taken = []
-        return self.message
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """Whole layers, then for each pair its directions, lengths and retained rows."""
+        # A prompt shorter than announced leaves empty rows.
+        short = [(0, self.shape.tokens - len(K)), (0, 0), (0, 0), (0, 0)]
+        return self._written(*(np.pad(X, short, constant_values=np.nan) for X in (K, V)))
 
     def _written(self, K: Float32, V: Float32) -> bytes:
         out = [X[:, layer].astype(np.float16) for layer in self.single for X in (K, V)]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ...errors import BadInput, BudgetTooSmall, PluginFailure
 from ...reductions import attention
-from ..contract import Compressor, Float32, Shape, charged_bits
-from ..state import check_fits, to_storage
+from ..contract import Float32, Shape, charged_bits
+from ..prefill import Prefill, halved
+from ..state import to_storage
 from ..token_cache import whole
 
-_FP16, _FLOAT32 = np.dtype(np.float16), np.dtype(np.float32)
+_FP16 = np.dtype(np.float16)
 #: the largest symbol of a difference, 16 deviations at the finest step; an anchor has 8 bits
 _MOST = 1023
 _LEVELS = 255
@@ -26,7 +27,7 @@ LADDER = tuple(2.0 ** (-e / 4) for e in range(24, -13, -1))
 Bits = NDArray[Any]
 
 
-class CacheGen(Compressor):
+class CacheGen(Prefill):
     """CacheGen (Liu et al. 2024, KV Cache Compression and Streaming, arXiv 2310.07240).
 
     Every ``group`` tokens have an anchor, their first, of which each number has 8 bits between its
@@ -62,7 +63,7 @@ class CacheGen(Compressor):
     """
 
     layout = "heads"
-    streaming = False
+    name = "cachegen"
 
     def __init__(
         self,
@@ -85,44 +86,17 @@ class CacheGen(Compressor):
         least = charged_bits(1 + 6 * self.channels + self.anchors * self.channels)
         if budget_bits is not None and budget_bits < least:
             raise BudgetTooSmall("cachegen", budget_bits, least)
-        self.seen: list[Float32] = []
-        self.count = 0
-        self.message: bytes | None = None
-        self.tail: list[Float32] = []
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one token, [layers, heads, d]; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """The bitstream at ``step``, or at the finest step that fits."""
+        X = np.concatenate([K, V], axis=-1).reshape(len(K), self.channels)
+        return self._coded(X)
 
-    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
-        """Take m tokens; what comes after the prefill is kept beside it in fp16."""
-        tokens = np.concatenate([K, V], axis=-1, dtype=np.float32).reshape(len(K), self.channels)
-        check_fits(tokens, _FP16, "cachegen")
-        room = self.shape.tokens - self.count if self.message is None else 0
-        if room:
-            self.seen.append(tokens[:room].copy())
-            self.count += len(tokens[:room])
-        if len(tokens) > room:
-            self._closed()
-            self.tail.append(to_storage(tokens[room:], _FP16, "cachegen").astype(np.float32))
-
-    def save(self) -> bytes:
-        """The coded prefill.
-
-        Raises:
-            PluginFailure: tokens came after it; they are for Bob alone.
-        """
-        if self.tail:
-            raise PluginFailure(
-                "cachegen codes a prefill once: tokens that come later cannot be saved with it."
-            )
-        return self._closed()
-
-    def restore(self, message: bytes) -> None:
-        """Take over a coded prefill."""
-        self.message, self.seen, self.tail = bytes(message), [], []
+    def read(self, message: bytes) -> None:
+        """Raise PluginFailure if it is cut short."""
+        decode(message, self)
 
     def attend(self, q: Float32) -> Float32:
         """Exact attention over the decoded tokens and the tail: float32[layers, heads, d_v]."""
@@ -131,40 +105,29 @@ class CacheGen(Compressor):
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output with token r as one more of the tail: float32[m, L, H, d_v]."""
-        own = np.concatenate([K, V], axis=-1, dtype=np.float32)
-        check_fits(own, _FP16, "cachegen")
-        return self._answers(np.asarray(Q), own.astype(np.float16).astype(np.float32))
+        self.check(Q, K, V)
+        return self._answers(np.asarray(Q), (halved(K), halved(V)))
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """The block in the tail of a copy, then every q answered."""
-        twin = self.fresh()
-        twin.restore(self._closed())
-        twin.tail = list(self.tail)
+        twin = self.twin()
         twin.extend(Q, K, V)
         return twin._answers(np.asarray(Q), None)
 
-    def _answers(self, Q: Float32, own: Float32 | None) -> Float32:
-        L, H, d_k, d_v = (
-            self.shape.layers, self.shape.kv_heads, self.shape.d_k, self.shape.d_v
-        )  # fmt: skip
-        rows = np.concatenate([decode(self._closed(), self), *self.tail])
-        rows = rows.reshape(len(rows), L, H, d_k + d_v)
-        out = np.empty((len(Q), L, H, d_v), dtype=np.float32)
-        for l, h in np.ndindex(L, H):
-            kept = rows[:, l, h, :d_k], rows[:, l, h, d_k:]
+    def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None) -> Float32:
+        axes = self.shape.layers, self.shape.kv_heads
+        d_k, d_v = self.shape.d_k, self.shape.d_v
+        rows = decode(self.closed(), self)
+        rows = rows.reshape(len(rows), *axes, d_k + d_v)
+        K, V = self.with_tail(rows[..., :d_k], rows[..., d_k:])
+        out = np.empty((len(Q), *axes, d_v), dtype=np.float32)
+        for l, h in np.ndindex(axes):
+            at = np.s_[:, l, h]
             if own is None:
-                out[:, l, h] = attention.block_outputs(Q[:, l, h], *kept)
+                out[at] = attention.block_outputs(Q[at], K[at], V[at])
             else:
-                mine = own[:, l, h, :d_k], own[:, l, h, d_k:]
-                out[:, l, h] = attention.next_outputs(Q[:, l, h], *mine, *kept)
+                out[at] = attention.next_outputs(Q[at], own[0][at], own[1][at], K[at], V[at])
         return out
-
-    def _closed(self) -> bytes:
-        if self.message is None:
-            X = np.concatenate([np.empty((0, self.channels), np.float32), *self.seen])
-            self.message = self._coded(X)
-            self.seen = []
-        return self.message
 
     def _coded(self, X: Float32) -> bytes:
         if self.step is not None:

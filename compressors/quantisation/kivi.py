@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadInput, BudgetTooSmall
-from ...reductions import attention
 from ..contract import Float32, Shape
-from ..softmax_cache import SoftmaxCache
+from ..grouped_cache import GroupedCache, Part
+from ..prefill import halved
 from ..state import State, check_fits
 from ..token_cache import whole
 
 BITS = (16, 8, 4, 2, 1)
 _FP16 = np.dtype(np.float16)
 _Fields = dict[str, tuple[tuple[int, ...], Any]]
-_Pair = tuple[Float32, Float32]
-#: rows of a batch, their own tokens where these are plain rows, and the tokens beside them
-_Part = tuple[Any, _Pair | None, _Pair]
 
 
-class Kivi(SoftmaxCache):
+class Kivi(GroupedCache):
     """KIVI (Liu et al. 2024, A Tuning-Free Asymmetric 2bit Quantization for KV Cache, 2402.02750).
 
     Keys have channels of their own size, so a key's numbers share a scale along tokens: G tokens of
@@ -206,51 +203,15 @@ class Kivi(SoftmaxCache):
         fields = self._fields(self.bits, self.residual, self.shape.tokens)
         return {name: size[0] for name, (size, _) in fields.items()}
 
-    # -- batched doors ---------------------------------------------------------------------------
-
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, rounded as ``append`` would."""
-        out = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
-        for rows, own, kept in self._next(K, V):
-            if own is None:
-                out[rows] = attention.block_outputs(Q[rows], *kept)
-            else:
-                out[rows] = attention.next_outputs(Q[rows], own[0], own[1], *kept)
-        return out
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        bits = np.empty((len(Q), self.shape.d_v), dtype=np.bool_)
-        for rows, own, kept in self._next(K, V):
-            k, v = own if own is not None else (None, None)
-            bits[rows] = attention.next_bits(Q[rows], k, v, *kept, thresholds[rows])
-        return bits
-
-    def _next(self, K: Float32, V: Float32) -> list[_Part]:
-        """Rows of a batch, their own tokens as they would be held, the tokens beside them."""
+    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+        """A token waits in full precision, unless it fills the residual and is rounded with it."""
         K, V = (np.asarray(block, dtype=np.float32) for block in (K, V))
         for block in (K, V):
             check_fits(block, _FP16, "kivi")
-        if self._rounded(self.count + 1)[0] == self._rounded(self.count)[0]:
-            # The own token waits; at most an older value leaves, whatever the own one is.
-            twin = self.twin()
-            twin.extend(K[:1], K[:1], V[:1])
-            kept_K, kept_V = twin.kept()
-            own = _halved(K), _halved(V)
-            return [(slice(None), own, (kept_K[:-1], kept_V[:-1]))]
-        # It fills the residual: its group's scales, hence older keys, depend on it.
-        tokens = np.concatenate([K, V], axis=1)
-        distinct, which = np.unique(tokens, axis=0, return_inverse=True)
-        found: list[_Part] = []
-        for i, token in enumerate(distinct):
-            twin = self.twin()
-            k, v = token[None, : self.shape.d_k], token[None, self.shape.d_k :]
-            twin.extend(k, k, v)
-            found.append((np.flatnonzero(which.ravel() == i), None, twin.kept()))
-        return found
-
-
-def _halved(X: Float32) -> Float32:
-    return X.astype(np.float16).astype(np.float32)
+        if self._rounded(self.count + 1)[0] > self._rounded(self.count)[0]:
+            return self.by_token(K, V)
+        # At most an older value leaves, whatever the own token is.
+        twin = self.twin()
+        twin.extend(K[:1], K[:1], V[:1])
+        kept_K, kept_V = twin.kept()
+        return [(slice(None), (halved(K), halved(V)), (kept_K[:-1], kept_V[:-1]))]

@@ -156,17 +156,10 @@ class LeanKV(KeptHeads):
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """What each head keeps of a prefill, as Bob reads it."""
-        return self._rows(self._coded(Q, K, V))
+        return self._rows(self.write(Q, K, V))
 
-    def _closed(self) -> bytes:
-        if self.message is None:
-            axes, d_k, d_v = self._axes, self.shape.d_k, self.shape.d_v
-            none = tuple(np.empty((0, *axes, d), np.float32) for d in (d_k, d_k, d_v))
-            Q, K, V = (np.concatenate(parts) for parts in zip(none, *self.taken, strict=True))
-            self.message, self.taken = self._coded(Q, K, V), []
-        return self.message
-
-    def _coded(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """Counts of both grades of every head, then their scales, zeros and codes."""
         from ..ingest_kernels import quantise
 
         scores = np.array([self.significance(Q[:, l, h], K[:, l, h]) for l, h in self.heads])

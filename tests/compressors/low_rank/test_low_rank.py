@@ -181,7 +181,7 @@ def test_bad_input_is_refused():
                 one.extend(*block)
             with pytest.raises(BadInput):
                 one.next_outputs(*block)
-        assert one.count == 0
+        assert one._count == 0
     for rank in (0, 2.5):
         with pytest.raises(BadInput, match="rank"):
             LowRank(SHAPE, rank=rank)

@@ -127,7 +127,7 @@ def test_what_is_refused() -> None:
     with pytest.raises(PluginFailure, match="ended too early"):
         decode(message[:100], whole)
     whole.append(*(part[0] for part in stream()))
-    with pytest.raises(PluginFailure, match="codes a prefill once"):
+    with pytest.raises(PluginFailure, match="done once, after the prefill"):
         whole.save()
     tight = CacheGen(SHAPE, SHAPE.cache_bits_16 // 4, step=1 / 64)
     tight.extend(*stream())
