@@ -36,6 +36,7 @@ class Prefill(Compressor):
         self._taken: list[tuple[Float32, Float32, Float32]] = []
         self._count = 0
         self._message: bytes | None = None
+        self._open = False
         self._tail: list[tuple[Float32, Float32]] = []
 
     # -- what a subclass says --------------------------------------------------------------------
@@ -95,7 +96,7 @@ class Prefill(Compressor):
             PluginFailure: it is none of this compressor's.
         """
         self.read(message)
-        self._message, self._taken, self._tail = bytes(message), [], []
+        self._message, self._taken, self._tail, self._open = bytes(message), [], [], True
 
     def closed(self) -> bytes:
         """The message; the prefill ends here if it has not."""
@@ -104,10 +105,15 @@ class Prefill(Compressor):
             d_k, d_v = self.shape.d_k, self.shape.d_v
             none = tuple(np.empty((0, *axes, d), np.float32) for d in (d_k, d_k, d_v))
             Q, K, V = (np.concatenate(part) for part in zip(none, *self._taken, strict=True))
-            message = self.write(Q, K, V)
-            self.read(message)
-            self._message, self._taken = message, []
+            self._message, self._taken = self.write(Q, K, V), []
         return self._message
+
+    def open(self) -> None:
+        """Make sure that the message has been read; who only writes never pays for it."""
+        message = self.closed()
+        if not self._open:
+            self.read(message)
+            self._open = True
 
     def with_tail(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
         """Rows of the prefill, float32[t, .., d], and after them those of the tail."""

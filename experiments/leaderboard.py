@@ -39,14 +39,19 @@ from .ranking import Point, error_at, recovered
 from .report import points_of, series_label
 from .results import read_results
 from .rows import newest, prefixes
+from .stopping import batch_size_for
 from .tables import Row, Tables, fill, read_table
 from .twins import twins
 
 TABLE, HELD, GAPS = "leaderboard.csv", "leaderboard-held.csv", "leaderboard-gaps.csv"
 TWINS = "leaderboard-twins.csv"
 SIZE = {"quick": (1024, 64), "full": (4096, 64)}
-#: a point, on the hard stream and on the others
-MESSAGES = {"quick": (32, 16), "full": (128, 64)}
+#: messages a point; the planted streams are cheap, and turned and decoy are there to be compared
+MESSAGES = {
+    "quick": {"hard": 24, "turned": 8, "decoy": 8},
+    "full": {"hard": 128, "turned": 64, "decoy": 64},
+}
+PLANTED_MESSAGES = {"quick": 16, "full": 64}
 BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 #: the budgets of the other streams; the figure compares at the largest below 1/2
 FEWER = (Fraction(1, 16), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
@@ -102,7 +107,12 @@ def wanted(scale: str) -> list[Cell]:
             else:
                 budgets = BUDGETS if name == "hard" else FEWER
                 cells += [Cell(instance, one.name, budget=budget) for budget in budgets]
-    return cells
+    return [replace(cell, batch_size=batch_size_for(messages(cell, scale))) for cell in cells]
+
+
+def messages(cell: Cell, scale: str) -> int:
+    """How many messages a point has."""
+    return MESSAGES[scale].get(stream_of(_variant(cell.instance)), PLANTED_MESSAGES[scale])
 
 
 def _shares(one: CatalogEntry) -> Sequence[Fraction | None]:
@@ -150,10 +160,12 @@ def run(job: Run) -> None:
     """Play every cell; batches that the table has already are not played again."""
     job.folder.mkdir(parents=True, exist_ok=True)
     cells, gaps = living(job.scale)
+    by_messages: dict[int, list[Cell]] = {}
+    for cell in cells:
+        by_messages.setdefault(messages(cell, job.scale), []).append(cell)
+    for count, part in by_messages.items():
+        play_table(job, TABLE, part, count)
     hard = [cell for cell in cells if stream_of(_variant(cell.instance)) == "hard"]
-    others = [cell for cell in cells if cell not in hard]
-    for part, messages in zip((hard, others), MESSAGES[job.scale], strict=True):
-        play_table(job, TABLE, part, messages)
     tasks = [(held, (cell,)) for cell in hard if family(cell.target) in WHOLE_TOKENS]
     one_headed = tuple(one for one in entries() if not (one.own_size or one.control))
     tables: Tables = {

@@ -37,4 +37,21 @@ ENTRIES: tuple[CatalogEntry, ...] = (
         assumes="keys and values near a subspace of few dimensions",
         broken_by="near-orthogonal keys and independent values, which fill every dimension",
     ),
+    CatalogEntry(
+        name="scatterbrain",
+        module="low_rank.scatterbrain",
+        cls="Scatterbrain",
+        summary="sums of random features of old tokens, and the last tokens, read by a hash",
+        source="Chen et al. 2021, Scatterbrain: Unifying Sparse and Low-rank Attention "
+        "Approximation",
+        budgets="any above a token and two features in fp32: half of it for features",
+        params={
+            "m": "features (what half of the budget holds, at most d log d)",
+            "window": "tokens kept (what the budget holds; an eighth without one)",
+            "rounds": "independent hashes (4)",
+            "buckets": "of each hash, even (16)",
+        },
+        assumes="large scores on few tokens that are kept and hash alike, and small ones elsewhere",
+        broken_by="large scores on old tokens, which only features with a variance e^|q+k|^2 know",
+    ),
 )

@@ -97,7 +97,7 @@ class LowRank(Prefill, SoftmaxCache):
 
     def kept(self) -> tuple[Float32, Float32]:
         """K, V as the factors say, and the tail: float32[t, d_k], float32[t, d_v]."""
-        self.closed()
+        self.open()
         return self.with_tail(*self.held)
 
     # -- batched doors ---------------------------------------------------------------------------

@@ -87,6 +87,8 @@ class CacheGen(Prefill):
         if budget_bits is not None and budget_bits < least:
             raise BudgetTooSmall("cachegen", budget_bits, least)
 
+        self.held: Float32 = np.empty((0, self.channels), np.float32)
+
     # -- the contract ----------------------------------------------------------------------------
 
     def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
@@ -95,8 +97,8 @@ class CacheGen(Prefill):
         return self._coded(X)
 
     def read(self, message: bytes) -> None:
-        """Raise PluginFailure if it is cut short."""
-        decode(message, self)
+        """Decode it. Raises PluginFailure if it is cut short."""
+        self.held = decode(message, self)
 
     def attend(self, q: Float32) -> Float32:
         """Exact attention over the decoded tokens and the tail: float32[layers, heads, d_v]."""
@@ -117,8 +119,8 @@ class CacheGen(Prefill):
     def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None) -> Float32:
         axes = self.shape.layers, self.shape.kv_heads
         d_k, d_v = self.shape.d_k, self.shape.d_v
-        rows = decode(self.closed(), self)
-        rows = rows.reshape(len(rows), *axes, d_k + d_v)
+        self.open()
+        rows = self.held.reshape(len(self.held), *axes, d_k + d_v)
         K, V = self.with_tail(rows[..., :d_k], rows[..., d_k:])
         out = np.empty((len(Q), *axes, d_v), dtype=np.float32)
         for l, h in np.ndindex(axes):
