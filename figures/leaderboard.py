@@ -105,7 +105,7 @@ def _errors(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
         side.set_visible(False)
     axes.set_xlabel("family of streams")
     axes.set_ylabel("algorithm, by overhead within its family")
-    axes.set_title(f"bit error within {AT} of the 16-bit cache\n(dot: no setting so small)")
+    axes.set_title(f"bit error within {AT} of the 16-bit cache\n(dot: no setting so small, or not played there)")
 
 
 def _overheads(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
@@ -123,7 +123,8 @@ def _overheads(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> Non
             spread.append(rate / share if share > 1e-4 else math.inf)
         low, middle, high = spread
         if not middle < EDGE:
-            axes.text(EDGE * 0.9, r, f"{middle:.2g} →", fontsize=7.8, va="center", ha="right")
+            said = f"{middle:.2g} →" if math.isfinite(middle) else "nothing recovered"
+            axes.text(EDGE * 0.9, r, said, fontsize=7.8, va="center", ha="right")
             continue
         axes.plot([low, min(high, EDGE)], [r, r], color=FAINT, lw=1.2, zorder=2)
         axes.plot([middle], [r], "o", color=COLOURS[0], ms=5, zorder=3)

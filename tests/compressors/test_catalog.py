@@ -37,9 +37,12 @@ CONTROLS = {"lossless", "zero", "time-sharing", "covering-code", "trellis-code"}
 
 
 def test_names() -> None:
-    assert all(one.name in FAMILIES[kind] for kind, m in entries.FAMILIES.items() for one in m)
+    assert {kind: {one.name for one in members} for kind, members in entries.FAMILIES.items()} == (
+        FAMILIES
+    )
+    assert len(set(NAMES)) == len(NAMES) == sum(map(len, FAMILIES.values()))
     assert all(name in FAMILIES[catalog.family(name)] for name in NAMES)
-    assert {one.name for one in catalog.CATALOG.values() if one.control} <= CONTROLS
+    assert {one.name for one in catalog.CATALOG.values() if one.control} == CONTROLS
     assert [row["name"] for row in catalog.describe()] == NAMES
     with pytest.raises(BadInput, match=r"no compressor 'reservoire'\. Did you mean 'reservoir'"):
         catalog.entry("reservoire")
