@@ -26,6 +26,7 @@ NAMES = (
     "gumbel",
     "tensor",
     "visual",
+    "bounds",
 )
 
 

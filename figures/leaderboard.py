@@ -105,7 +105,9 @@ def _errors(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
         side.set_visible(False)
     axes.set_xlabel("family of streams")
     axes.set_ylabel("algorithm, by overhead within its family")
-    axes.set_title(f"bit error within {AT} of the 16-bit cache\n(dot: no setting so small, or not played there)")
+    axes.set_title(
+        f"bit error within {AT} of the 16-bit cache\n(dot: no setting so small, or not played)"
+    )
 
 
 def _overheads(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
