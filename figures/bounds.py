@@ -24,7 +24,8 @@ def picture(folder: Path, path: Path) -> None:
     from ..experiments.bounds import MODELS, RANGE, SETS
     from ..experiments.tables import read_table
 
-    draw(*(read_table(folder, name) for name in (RANGE, SETS, MODELS)), path)
+    ranges, sets, models = (read_table(folder, name) for name in (RANGE, SETS, MODELS))
+    draw(ranges, sets, models, path)
 
 
 def draw(ranges: pd.DataFrame, sets: pd.DataFrame, models: pd.DataFrame, path: Path) -> None:
