@@ -10,7 +10,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
            reductions compressors protocols experiments figures cli || true
 
 .DEFAULT_GOAL := help
-.PHONY: help install experiments test soak lint bench regress docs gallery wheel clean
+.PHONY: help install experiments test soak lint bench regress docs gallery engines engines-source clean
 
 help:
 	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
@@ -19,6 +19,8 @@ help:
 	@echo "make regress       re-measure the committed baselines message by message"
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
+	@echo "make engines       install other people's caches in .engines and attack them (about 2 GB)"
+	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
 	@echo "make gallery       replace the committed pictures by the last results (a deliberate step)"
 
@@ -70,6 +72,27 @@ docs: $(VENV)/.core
 
 gallery: $(VENV)/.core
 	@$(BIN)/python figures/update_gallery.py results/$(SCALE)
+
+# Every engine has an environment of its own: their pins exclude one another. PyPI's torch is a CUDA
+# build; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU build from there.
+ENGINES := hf kvpress llamacpp codecs
+TORCH_INDEX ?=
+
+.engines/%/.done: engines/%.txt pyproject.toml
+	@echo "setting up .engines/$* (once)" >&2
+	@$(PYTHON) -m venv .engines/$*
+	@.engines/$*/bin/pip --disable-pip-version-check --quiet install setuptools
+	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
+	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement engines/$*.txt
+	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
+	    --no-build-isolation --no-deps --editable .
+	@touch $@
+
+engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
+	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)
+
+engines-source: .engines/llamacpp/.done
+	@.engines/llamacpp/bin/pip --disable-pip-version-check install --requirement engines/llamacpp-source.txt
 
 clean:
 	rm -rf $(VENV) .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -20,6 +20,7 @@ VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
     "check": "Run the plug-in contract on a compressor and explain each finding.",
     "bound": "The limit at a size: scale, secret bits, bits no algorithm can save.",
+    "verify": "Check a certificate again, and say in one sentence what it proves.",
     "experiments": "Regenerate every experiment and figure, end with the table of claims.",
     "regress": "Re-measure the committed baselines message by message, and the claims.",
     "replay": "Play one batch of a results file again and compare it with its row.",

@@ -95,6 +95,11 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Replay this earlier results file with today's code; fail if it got worse.",
 )
+@click.option(
+    "--certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the counts to this file for verify, with --resume or --out to replay them from.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str,
@@ -105,6 +110,7 @@ def command(
     resume: Path | None,
     out: Path | None,
     baseline: Path | None,
+    certificate: Path | None,
     isolation: str,
     timeout: float,
     memory: float,
@@ -114,7 +120,8 @@ def command(
     as_json: bool,
     **game: Any,
 ) -> int:
-    """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or name?param=value.
+    """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine's, as
+    hf:dynamic, kvpress:KnormPress or codec:module:Class; each also with ?param=value.
 
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
@@ -143,6 +150,11 @@ def command(
         budgets=options.budgets(budgets) if budgets else None,
         **played,
     )
+    kept = resume or (out and out / "results.csv")
+    if certificate is not None and kept is None:
+        raise BadInput(
+            "a certificate names the file that replays it: give --resume FILE or --out DIR as well."
+        )
     parsed_gates = [parse_gate(text) for text in gates]
     for gate in parsed_gates:
         gate.check(plan.settings())
@@ -173,7 +185,13 @@ def command(
         _show(report, document, out, as_json)
     for failure in failures:
         say(f"gate failed: {failure}")
-    return _exit_code(report, failures, resume or (out and out / "results.csv"))
+    code = _exit_code(report, failures, kept)
+    if certificate is not None and kept is not None:
+        from ..experiments.attack_certificate import write_attack_certificate
+
+        proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
+        say(f"wrote {certificate}: {proved.sentence}")
+    return code
 
 
 def _attack_queries(

@@ -35,9 +35,10 @@ def print_report(report: Report) -> None:
         )
         if any("age" in row[-2] for row in rows):
             caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
-        header = ["queries, basis", *columns] if several else columns
+        header = ["adversary", *columns] if several else columns
         print_table(f"{label}: {game}", header, rows, caption=caption)
     _print_together(report)
+    _print_engine(report)
     _print_notes(report)
 
 
@@ -54,16 +55,42 @@ def _print_together(report: Report) -> None:
             series_label({"compressor": report.target, "params": one["params"]}),
             budget_text(one["budget"]),
             one["guarantee"]["verdict"],
-            f"{one['worst']['queries']}, {one['worst']['basis']}",
+            _stream(one["worst"]),
             f"{error['estimate']:.4f}",
             f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
         ])  # fmt: skip
     print_table(
         f"all {report.together[0]['number']} adversaries together",
-        ["target", "budget", "guarantee", "worst: queries, basis", "bit error", "interval"],
+        ["target", "budget", "guarantee", "worst adversary", "bit error", "interval"],
         rows,
         caption="broken by the average of their e-values, not-broken by all of them; the worst "
         "one's interval holds for all at once.",
+    )
+
+
+def _print_engine(report: Report) -> None:
+    """The memories of an engine's cache side by side: in real packages they disagree."""
+    from ..experiments.report import series_label
+
+    if not report.engine:
+        return
+    rows, cache = [], report.outcomes[0].cell.instance.shape.cache_bits_16 / 8
+    for one in report.engine:
+        held, said = one["memories"], one["memories"]["claimed"]
+        parts = [held[name] for name in ("logical", "resident", "side")]
+        rows.append([
+            series_label({"compressor": report.target, "params": one["params"]}),
+            "-" if said is None else f"{said / cache:.3f}",
+            *(f"{part / cache:.3f}" for part in parts),
+            held["basis"] or "-",
+        ])  # fmt: skip
+    print_table(
+        "what the cache occupies, as a share of the 16-bit K and V cache",
+        ["target", "claimed", "logical", "resident", "side", "claimed by"],
+        rows,
+        caption="logical: all reachable tensors. resident: the storages behind them. side: parked "
+        "outside the cache. The message itself is M/N above. "
+        + ", ".join(f"{k} {v}" for k, v in report.engine[0]["versions"].items()),
     )
 
 
@@ -74,11 +101,14 @@ def _game(point: dict[str, Any], several: bool = False) -> str:
     said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
     if not several and (point["queries"], point["basis"]) != ("zero", "literal"):
         said += f", {point['queries']} queries, {point['basis']} basis"
+    if not several and point["bob"] != "threshold":
+        said += f", {point['bob']} Bob"
     return f"{point['reduction']} game, {point['keys']} keys, {said}, {point['isolation']}"
 
 
 def _stream(point: dict[str, Any]) -> str:
-    return f"{point['queries']}, {point['basis']}"
+    bob = "" if point["bob"] == "threshold" else f", {point['bob']} Bob"
+    return f"{point['queries']}, {point['basis']}{bob}"
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
-from .render import number, print_json, print_table
+from .model_bound import bound_compression, bound_model, bound_range
+from .render import number, print_json, print_table, say
 
 
 @click.command(name="bound")
@@ -29,6 +33,24 @@ from .render import number, print_json, print_table
     help="Probability with which each bit must be answered.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets.")
+@click.option(
+    "--logit-range",
+    type=float,
+    help="Instead of a key set: the most that any known one certifies within so many nats.",
+)
+@click.option("--compression", type=float, help="Say whether this compression is excluded.")
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Instead of one head: a model's config.json, with --context and --dtype.",
+)
+@click.option("--context", type=int, default=131072, show_default=True, help="Tokens of context.")
+@click.option("--dtype", default="bf16", show_default=True, help="Number format of the cache.")
+@click.option(
+    "--certificate",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what the bound rests on to this file, for verify.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     keys: str,
@@ -39,6 +61,12 @@ def command(
     values: str,
     success: float,
     seed: int,
+    logit_range: float | None,
+    compression: float | None,
+    model: Path | None,
+    context: int,
+    dtype: str,
+    certificate: Path | None,
     as_json: bool,
 ) -> None:
     """The smallest memory that any algorithm with this guarantee needs.
@@ -49,12 +77,31 @@ def command(
 
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
+    if model is not None or logit_range is not None:
+        _other_questions(
+            model, logit_range, compression, d, context, dtype, success, eta, gamma, as_json
+        )
+        return
+    _refuse("--model", ("context", "dtype"))
     eta = 0.5 if eta is None and gamma is None else eta
     limit = index_limit(
         keys, n, d, keys_seed=seed, values=values, eta=eta, gamma=gamma, success=success
     )
+    verdict = None if compression is None else bound_compression(compression, limit)
+    if certificate is not None:
+        from ..protocols.certificate import write_certificate
+        from ..protocols.certificate_of_limit import limit_certificate
+
+        proved = write_certificate(certificate, limit_certificate(limit))
+        say(f"wrote {certificate}: {proved.sentence}")
     if as_json:
-        print_json(limit.as_dict())
+        document = limit.as_dict()
+        if compression is not None:
+            beyond = compression > limit.compression_ratio_limit
+            document |= {
+                "claimed_compression": compression, "excluded_by": "values" if beyond else None,
+            }  # fmt: skip
+        print_json(document)
         return
     error = f"(1±{eta:g})-approximate" if eta is not None else f"additive error {gamma:g}"
     none = "none (its condition fails)"
@@ -77,3 +124,47 @@ def command(
         ("largest compression of a 16-bit cache", f"{limit.compression_ratio_limit:.2f}x"),
     ]
     print_table(f"Index reduction, {keys} keys", ["quantity", "value"], rows)
+    if verdict is not None:
+        say(verdict)
+
+
+def _other_questions(
+    model: Path | None, logit_range: float | None, compression: float | None, d: int,
+    context: int, dtype: str, success: float, eta: float | None, gamma: float | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """A whole model, or a logit range, in place of one key set."""
+    if gamma is not None:
+        raise BadInput("--model and --logit-range speak of a relative error: give --eta.")
+    eta = 0.5 if eta is None else eta
+    if model is not None:
+        _refuse_given("--model", ("logit_range", "keys", "n", "d", "values", "seed", "certificate"))
+        bound_model(
+            model, context, dtype, success=success, eta=eta, compression=compression,
+            as_json=as_json,
+        )  # fmt: skip
+        return
+    beside_range = ("keys", "n", "values", "seed", "compression", "context", "dtype", "certificate")
+    _refuse_given("--logit-range", beside_range)
+    assert logit_range is not None
+    bound_range(logit_range, d, success=success, eta=eta, as_json=as_json)
+
+
+def _refuse(needed: str, names: tuple[str, ...]) -> None:
+    """Options that mean something only beside another one."""
+    for option in _given(names):
+        raise BadInput(f"{option} means something only with {needed}: give both, or neither.")
+
+
+def _refuse_given(beside: str, names: tuple[str, ...]) -> None:
+    for option in _given(names):
+        raise BadInput(f"{option} means nothing to {beside}: leave it out.")
+
+
+def _given(names: tuple[str, ...]) -> list[str]:
+    context = click.get_current_context()
+    return [
+        next(p.opts[0] for p in context.command.params if p.name == name)
+        for name in names
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]

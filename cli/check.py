@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ..errors import BadInput
 from . import options
 from .render import print_json, say
 
@@ -19,9 +20,15 @@ from .render import print_json, say
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
     """Check TARGET against the contract of a compressor: 0 findings, or exit code 3."""
+    from ..compressors.engines.schemes import scheme_of
     from ..compressors.values import parse_value
     from ..protocols.check import check
 
+    if scheme_of(target) is not None:
+        raise BadInput(
+            f"{target} is an engine, and its contract our adapter's: 'kvbarrier attack {target}' "
+            "says what it does."
+        )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     report = check(target, params=parsed, seconds=timeout)
     if as_json:

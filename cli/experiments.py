@@ -19,12 +19,25 @@ if TYPE_CHECKING:
 CLAIMS = "claims.csv"
 
 
-@click.group(name="experiments", invoke_without_command=True)
+class _OrByName(click.Group):
+    """A group in which the name of an experiment stands for running it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A word that is no subcommand is an experiment's name: ``run`` judges it."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            return "run", self.commands["run"], args
+        return super().resolve_command(ctx, args)
+
+
+@click.group(name="experiments", cls=_OrByName, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Regenerate every experiment and figure, and end with the table of claims.
 
-    Without a subcommand: run all, at the quick scale.
+    Without a subcommand: run all, at the quick scale. The name of an experiment runs that one.
+    'engines' and 'natural' need packages of their own ('make engines') and are no part of 'all'.
     """
     if ctx.invoked_subcommand is None:
         ctx.exit(ctx.invoke(run, names=("all",), scale="quick", out=None, resume=True,

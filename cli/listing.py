@@ -11,7 +11,7 @@ from .render import print_json, print_table
 _REDUCTIONS = (
     ("index", "Theorems 6 and 8, and an additive form: bits in the values", "softmax",
      "--n --d --keys --seed --eta | --gamma --values --scale --rows --layers --heads --queries "
-     "--basis"),
+     "--basis --alphabet --bob"),
     ("heavy-hitters", "planted: an eighth of the tokens is attended to, and is what is asked for",
      "softmax", "--n --d --keys --seed --eta --scale --rows"),
     ("clusters", "planted: sixteen tokens a cluster, close keys, one value", "softmax",
@@ -24,6 +24,8 @@ _REDUCTIONS = (
      "--n (up to d) --d (16, 64, 256) --eta --scale --rows"),
     ("visual", "visual autoregression (2503.14881): a whole map of questions at once", "softmax",
      "--n (30, 55, 91, 155, 255, 424) --d --keys --seed --eta --scale"),
+    ("key-payload", "bits in keys and values: a public address a key, and a payload", "softmax",
+     "--n --d --eta --key-bits --rows"),
     ("indistinguishability", "Theorem 19: a non-adaptive algorithm's reads, not a memory",
      "softmax", "--n --d --eta; targets: list readers"),
 )  # fmt: skip
@@ -34,16 +36,17 @@ _SHORT = {
                     "source"),
 }  # fmt: skip
 
-KINDS = ("compressors", "readers", "reductions", "keys", "experiments")
+KINDS = ("compressors", "readers", "engines", "reductions", "keys", "experiments")
 
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(KINDS))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(kind: str, as_json: bool) -> None:
-    """List the names of one KIND: compressors, readers, reductions, keys or experiments.
+    """List the names of one KIND.
 
-    Readers are non-adaptive algorithms, for --reduction indistinguishability.
+    Readers are non-adaptive algorithms, for --reduction indistinguishability. Engines are other
+    people's caches, with what is out of reach and why.
     """
     rows: list[dict[str, Any]] = globals()[f"_{kind}"]()
     if as_json:
@@ -74,6 +77,12 @@ def _readers() -> list[dict[str, Any]]:
     return describe()
 
 
+def _engines() -> list[dict[str, Any]]:
+    from ..compressors.engines.schemes import describe
+
+    return describe()
+
+
 def _reductions() -> list[dict[str, Any]]:
     columns = ("name", "statement", "attention", "options")
     return [dict(zip(columns, row, strict=True)) for row in _REDUCTIONS]
@@ -86,7 +95,7 @@ def _keys() -> list[dict[str, Any]]:
 
 
 def _experiments() -> list[dict[str, Any]]:
-    from ..experiments.registry import NAMES, get
+    from ..experiments.registry import ENGINES, NAMES, get
 
     return [
         {
@@ -97,6 +106,6 @@ def _experiments() -> list[dict[str, Any]]:
             "source": claim.source,
             "data": list(claim.data),
         }
-        for name in NAMES
+        for name in (*NAMES, *ENGINES)
         for claim in get(name).claims
     ]

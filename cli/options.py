@@ -18,6 +18,7 @@ WINDOW = 257
 #: as protocols.instance has them, which --help does not import
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
+BOBS = ("threshold", "linear")
 
 
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
@@ -97,6 +98,8 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
         click.option("--window", type=int,
                      help="W of the sliding-window reduction, with Bob's token.  [default: 257]"),
+        click.option("--key-bits", type=click.IntRange(1, 8),
+                     help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -116,6 +119,13 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
                      show_default=True,
                      help="Keys and values as they are, or each turned by a public rotation."),
+        click.option("--alphabet", type=int, metavar="B",
+                     help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an"
+                     " even grid in [0,1] with --gamma.  [default: the two of --values]"),
+        click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
+                     show_default=True,
+                     help="How answers are read: each by itself, all together as linear equations,"
+                     " or both, judged as one."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -157,6 +167,7 @@ def instance(game: dict[str, Any]) -> Any:
         rows=game["rows"],
         reduction=reduction,
         window=window,
+        key_bits=game["key_bits"],
     )
 
 
@@ -170,10 +181,20 @@ def adversaries(game: dict[str, Any]) -> list[Any]:
     first = instance(game)
     queries = QUERY_POLICIES if game["queries"] == "all" else (game["queries"],)
     bases = BASES if game["basis"] == "all" else (game["basis"],)
+    bobs = BOBS if game["bob"] == "best" else (game["bob"],)
     return [
-        replace(first, layers=game["layers"], heads=game["heads"], queries=policy, basis=basis)
+        replace(
+            first,
+            layers=game["layers"],
+            heads=game["heads"],
+            queries=policy,
+            basis=basis,
+            levels=game["alphabet"],
+            bob=bob,
+        )
         for policy in queries
         for basis in bases
+        for bob in bobs
     ]
 
 

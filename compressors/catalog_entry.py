@@ -78,7 +78,7 @@ _RULES = {
     "tensor": "tensor attention",
 }
 REDUCTIONS_OF = {
-    "softmax": ("index", "heavy-hitters", "clusters", "recency", "visual"),
+    "softmax": ("index", "heavy-hitters", "clusters", "recency", "visual", "key-payload"),
     "unmasked-window": ("sliding-window",),
     "tensor": ("tensor",),
 }

@@ -5,6 +5,7 @@
     package.module:Class         importable, the working folder included
     path/to/file.py:Class        a file; the folder it lies in is importable
     path/to/file.py              the same, when one class or function there can be meant
+    hf:dynamic, kvpress:Name     an engine's (``engines.schemes``), played where it is installed
     engine:name                  from the entry-point group ``kvbarrier.engines``
     ...?bits=4&window=8          parameters, on every form
 
@@ -30,8 +31,10 @@ from . import catalog
 from .adapters import Factory, adapt
 from .blame import blame, is_ours
 from .contract import Compressor, Shape
+from .engines.schemes import Scheme, scheme_of
 from .loading import classes_with, load_file, load_module, source_files
 from .reader_catalog import READERS, is_reader
+from .signature import Signature
 from .values import merge, parse_query
 
 COMPRESSORS_GROUP = "kvbarrier.compressors"
@@ -113,6 +116,9 @@ def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
 def _find(text: str) -> Target:
     if not text:
         raise BadInput(f"no compressor is named.{did_you_mean('', catalog.names())}")
+    scheme = scheme_of(text)
+    if scheme is not None:
+        return _scheme(scheme, text)
     if text.startswith("engine:"):
         return _engine(text)
     path, colon, name = text.rpartition(":")
@@ -151,6 +157,40 @@ def _plainly(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
         return cls(shape, budget_bits, seed, public, **params)
 
     return build
+
+
+def _scheme(scheme: Scheme, text: str) -> Target:
+    """An engine's thing: the words behind the scheme go to the engine's class as ``what``."""
+    what = text.partition(":")[2]
+    if not what:
+        raise BadInput(f"{text} names nothing: write, for example, {scheme.example}.")
+    try:
+        engine = scheme.load()
+    except ModuleNotFoundError as error:
+        raise BadInput(
+            f"{text} needs {error.name}, which is not installed where it is played: run "
+            f"'make engines', or pip install 'kvbarrier[{scheme.environment}]'."
+        ) from None
+
+    def make(*args: Any, **params: Any) -> Compressor:
+        made: Compressor = engine(*args, what=what, **params)
+        return made
+
+    # An engine judges its parameters itself: they may be for somebody's class behind it.
+    factory = Factory(text, make, (Signature((), (), anything=True),), layout=engine.layout)
+    authors = Path(what.rpartition(":")[0])
+    files = [file for file in source_files(engine) if is_ours(str(file))]
+    files += [authors.resolve()] if authors.suffix == ".py" and authors.exists() else []
+    return Target(
+        name=text,
+        text=text,
+        params={},
+        source=_digest(dict.fromkeys(files), ""),
+        builtin=False,
+        folder=files[-1].parent if authors.suffix == ".py" else None,
+        knows_keys=False,
+        _factory=factory,
+    )
 
 
 def _engine(text: str) -> Target:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from ..errors import BadInput, BudgetTooSmall, PluginFailure
+from ..compressors.engines.schemes import scheme_of
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
 from ..protocols.betting import adjusted_level
 from ..protocols.coins import fresh_key
-from ..protocols.index_game import play_batch, probe_construction
+from ..protocols.index_game import play_together, probe_construction
 from ..protocols.instance import Cell, Instance
 from ..protocols.isolation import Limits, default_isolation
 from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
@@ -66,7 +67,7 @@ class Attack:
             Cell(instance, self.target, tuple(setting.items()), budget, size)
             for instance in self.adversaries
             for setting in self._settings()
-            for budget in (BUDGETS if self.budgets is None else self.budgets)
+            for budget in self._budgets()
         ]
 
     def settings(self) -> list[dict[str, Any]]:
@@ -81,6 +82,12 @@ class Attack:
         if self.messages is not None:
             return FixedMessages(self.messages)
         return UntilDecided(adjusted_level(LEVEL, len(self.adversaries)))
+
+    def _budgets(self) -> Sequence[Fraction | None]:
+        if self.budgets is not None:
+            return self.budgets
+        # The memory of an engine follows its own parameters.
+        return BUDGETS if scheme_of(self.target) is None else (None,)
 
     def _settings(self) -> list[dict[str, Any]]:
         twice = set(self.params) & set(self.sweep)
@@ -128,6 +135,9 @@ class Report:
     ``together``: with several adversaries one verdict a setting, their selection accounted for:
     ``broken`` by the average of their e-values, ``not-broken`` by all of them, and the worst one's
     error with an interval at 1 - (1 - level)/number.
+
+    ``engine``: of an engine's target, for every setting the memories of its cache in bytes
+    (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
     """
 
     target: str
@@ -136,6 +146,7 @@ class Report:
     family: dict[str, Any]
     outcomes: tuple[CellOutcome, ...] = field(repr=False)
     together: tuple[dict[str, Any], ...] = ()
+    engine: tuple[dict[str, Any], ...] = ()
 
     @property
     def builtin(self) -> bool:
@@ -161,6 +172,7 @@ class Report:
             "gaps": [gap.as_dict() for gap in self.gaps],
             "family": self.family,
             "adversaries": list(self.together),
+            **({"engine": list(self.engine)} if self.engine else {}),
             "failures": self.failures(),
         }
 
@@ -204,8 +216,10 @@ def play(
     builtin = _is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
     playable, facts, gaps = _probe(plan, isolation)
-    if not builtin:
-        _rehearse(playable[0], isolation, plan.limits)
+    engine = scheme_of(plan.target) is not None
+    rehearsed = (
+        [] if builtin else _rehearse(playable if engine else playable[:1], isolation, plan.limits)
+    )
     count = workers or _workers(builtin, isolation)
     with make_executor(count, isolation, cluster) as executor:
         outcomes = run_cells(
@@ -218,7 +232,7 @@ def play(
             progress=progress,
             facts=lambda cell: facts[cell.id],
         )
-    return _report(plan.target, outcomes, gaps)
+    return _report(plan.target, outcomes, gaps, rehearsed if engine else [])
 
 
 def _is_builtin(target: str) -> bool:
@@ -267,20 +281,37 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
     return playable, facts, list(gaps.values())
 
 
-def _rehearse(cell: Cell, isolation: str, limits: Limits) -> None:
+def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[dict[str, Any]]:
     """Play one message that counts for nothing, so that a broken plug-in is told so at once.
 
     It is drawn from a key of its own, which is thrown away; the attack's messages all count.
+    Returns what an engine's cache occupied, and its versions.
     """
-    record = play_batch(replace(cell, batch_size=1), fresh_key(), 0, isolation, limits).records[0]
-    if record.failed:
-        raise PluginFailure(
-            f"{cell.target} failed in a rehearsal: {record.failed} "
-            "'kvbarrier check' says what to mend."
-        )
+    single = [replace(cell, batch_size=1) for cell in cells]
+    keys = [fresh_key() for _ in cells]
+    said = []
+    for cell, played in zip(cells, play_together(single, keys, 0, isolation, limits), strict=True):
+        if isinstance(played, KVBarrierError):
+            raise played
+        if played.records[0].failed:
+            raise PluginFailure(
+                f"{cell.target} failed in a rehearsal: {played.records[0].failed} "
+                "'kvbarrier check' says what to mend."
+            )
+        said.append({
+            "params": dict(cell.params),
+            "memories": played.memories,
+            "versions": dict(played.versions),
+        })  # fmt: skip
+    return said
 
 
-def _report(target: str, outcomes: Sequence[CellOutcome], gaps: list[Gap]) -> Report:
+def _report(
+    target: str,
+    outcomes: Sequence[CellOutcome],
+    gaps: list[Gap],
+    engine: Sequence[dict[str, Any]],
+) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     family = judge_family([judge_rows(outcome.rows) for outcome in played])
     return Report(
@@ -290,6 +321,7 @@ def _report(target: str, outcomes: Sequence[CellOutcome], gaps: list[Gap]) -> Re
         family=family.as_dict(),
         outcomes=tuple(outcomes),
         together=tuple(_together(played)),
+        engine=tuple(engine),
     )
 
 
@@ -307,5 +339,5 @@ def _together(played: Sequence[CellOutcome]) -> Iterator[dict[str, Any]]:
                 "budget": None if budget is None else float(budget),
                 "number": len(outcomes),
                 **verdict.as_dict(),
-                "worst": {"queries": worst.queries, "basis": worst.basis},
+                "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
             }

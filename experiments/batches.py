@@ -48,14 +48,14 @@ def work(
 ) -> Played | Refused:
     """Play one batch. Raises what ``play`` raises, but for BudgetTooSmall."""
     try:
-        with _one_blas_thread(isolation):
+        with one_blas_thread(isolation):
             record = play(cell, key, batch, isolation, limits)
     except BudgetTooSmall as error:
         return Refused(str(error), error.minimum_bits)
-    return Played(record, compact(versions()), compact(host_facts()))
+    return Played(record, compact(versions() | dict(record.versions)), compact(host_facts()))
 
 
-def _one_blas_thread(isolation: str) -> AbstractContextManager[object]:
+def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
     """BLAS threads gain nothing at our sizes. Players of their own see to it by themselves."""
     if isolation != "inline":
         return nullcontext()

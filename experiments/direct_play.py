@@ -15,7 +15,7 @@ import numpy as np
 from ..compressors.contract import Compressor, Shape, charged_bits
 from ..compressors.targets import resolve
 from ..protocols import coins
-from ..reductions.reduction import Reduction
+from ..reductions.reduction import Reduction, questions_per_row
 
 KEY = coins.COMMITTED_KEYS["experiments"]
 
@@ -56,7 +56,8 @@ def play(
     errors, charged = [], []
     block = reduction.block
     rows = np.arange(reduction.rows)
-    padded = np.minimum(np.arange(-(-len(rows) // block) * block), len(rows) - 1)
+    asked = len(rows) * questions_per_row(reduction)
+    padded = np.minimum(np.arange(-(-asked // block) * block), asked - 1)
     Q, K, V = (array[padded] for array in reduction.queries(rows))
     for message in range(messages):
         x = secret(reduction, name, message)
@@ -72,7 +73,7 @@ def play(
         else:
             parts = [slice(at, at + block) for at in range(0, len(padded), block)]
             outputs = np.concatenate([bob.block_outputs(Q[p], K[p], V[p]) for p in parts])
-        wrong = reduction.decode(outputs[: len(rows)], rows) != x
+        wrong = reduction.decode(outputs[:asked], rows) != x
         errors.append(float(wrong.mean()))
         charged.append(charged_bits(len(saved), alice.message_bytes))
     return Played(tuple(errors), tuple(charged))

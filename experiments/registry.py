@@ -29,6 +29,9 @@ NAMES = (
     "bounds",
 )
 
+#: what needs packages of its own (``make engines``), and is run by name only
+ENGINES = ("engines",)
+
 
 def get(name: str) -> Experiment:
     """Import an experiment. Raises BadInput for an unknown name.
@@ -36,8 +39,8 @@ def get(name: str) -> Experiment:
     >>> get("spike").title
     "Bob's output for bits 0 and 1 against the scale C"
     """
-    if name not in NAMES:
-        raise BadInput(f"There is no experiment '{name}'.{did_you_mean(name, NAMES)}")
+    if name not in (known := (*NAMES, *ENGINES)):
+        raise BadInput(f"There is no experiment '{name}'.{did_you_mean(name, known)}")
     module = importlib.import_module(f".{name.replace('-', '_')}", __package__)
     experiment: Experiment = module.EXPERIMENT
     return experiment

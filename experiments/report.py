@@ -47,6 +47,7 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
         "heads": instance.heads,
         "queries": instance.queries,
         "basis": instance.basis,
+        "bob": instance.bob,
         "values": instance.values,
         "eta": instance.eta,
         "gamma": instance.gamma,
@@ -92,6 +93,8 @@ def curve_label(point: dict[str, Any]) -> str:
         parts.append(f"{point['queries']} queries")
     if point["basis"] != "literal":
         parts.append(point["basis"])
+    if point.get("bob", "threshold") != "threshold":
+        parts.append(f"{point['bob']} Bob")
     return ", ".join(parts)
 
 

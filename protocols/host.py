@@ -30,6 +30,7 @@ from .players import (
     declared_length,
     describe,
     facts,
+    memories,
     rehearse,
     write,
 )
@@ -103,11 +104,14 @@ def serve_with(
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
-        said = opening["table"]
-        table = Table(**{**said, "shape": Shape(**said["shape"])})
-        return make(channel, table, conduct).run()
+        return make(channel, sent_table(opening["table"]), conduct).run()
     except (ChannelClosed, BadFrame):
         return 0
+
+
+def sent_table(said: dict[str, Any]) -> Table:
+    """A table as it came over the channel."""
+    return Table(**{**said, "shape": Shape(**said["shape"])})
 
 
 def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
@@ -122,11 +126,15 @@ class _IndexHost(Host):
 
     def run(self) -> int:
         self.channel.send(self._open())
-        if self.build is None:
-            return 1
         while True:
             order = self.channel.receive()
-            reply = self._begin(order["seed"]) if order["op"] == "begin" else self._turn(order)
+            if order["op"] == "table":
+                self.table, self.build = sent_table(order["table"]), None
+                reply = self._open()
+            elif order["op"] == "begin":
+                reply = self._begin(order["seed"])
+            else:
+                reply = self._turn(order)
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
@@ -260,7 +268,7 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
 
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
     message, payload = write(compressor, tuple(order["triples"]), order["earlier"])
-    return {"message": message, "payload": payload}
+    return {"message": message, "payload": payload, "memories": memories(compressor)}
 
 
 def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compressors.engines.schemes import interpreter_of
 from ..errors import KVBarrierError
+from ..reductions.reduction import questions_per_row
 from . import coins
 from .channel import FAILED_CHARGE, charged_bits
 from .instance import Cell
@@ -59,6 +62,8 @@ class BatchRecord:
     """A batch: its messages in order, and how it was played.
 
     ``source`` is the digest of the compressor's code, ``streaming`` what it says of itself.
+    ``versions`` and ``memories`` are an engine's: the packages that did the work, and what the
+    cache of the batch's last message occupied (``compressors.engines.memories``).
     """
 
     records: tuple[MessageRecord, ...]
@@ -66,11 +71,13 @@ class BatchRecord:
     isolation: str
     streaming: bool
     source: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    memories: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
-class _Sent:
-    """What Alice handed over for one message."""
+class Sent:
+    """What Alice handed over for one message: its bytes, charged bits and payload bytes."""
 
     message: bytes
     charged: int
@@ -88,21 +95,57 @@ def play_batch(
         BadInput, NoScale, BudgetTooSmall, PluginFailure: before any secret is drawn. After that
             nothing is raised: what fails is a failed message.
     """
-    began = time.perf_counter()
+    (played,) = play_together([cell], [key], batch, isolation, limits)
+    if isinstance(played, KVBarrierError):
+        raise played
+    return played
+
+
+def play_together(
+    cells: Sequence[Cell],
+    keys: Sequence[bytes],
+    batch: int,
+    isolation: str,
+    limits: Limits | None = None,
+) -> list[BatchRecord | KVBarrierError]:
+    """Play a batch of several cells with one pair of players, who import their packages once.
+
+    Alice plays all cells and is gone before Bob begins. A cell that cannot be built is an error in
+    its place, and the others are played. All must be played by one interpreter. Each has a key of
+    its own: what Bob held of one message says nothing about another.
+
+    Raises BadInput for a key, an isolation that cannot be had or an engine that is not installed.
+    """
     limits = limits or Limits()
     check_isolation(isolation)
-    coins.check_key(key)
-    game = _Game(cell, key)
-    numbers = range(batch * cell.batch_size, (batch + 1) * cell.batch_size)
-    with _seats(cell, isolation, limits) as (alice, bob):
-        facts = alice.sit()
-        sent: list[_Sent | str] = [game.alice(alice, facts, number) for number in numbers]
+    for key in keys:
+        coins.check_key(key)
+    lines = [_Line(_Game(cell, key), _table(cell)) for cell, key in zip(cells, keys, strict=True)]
+    numbers = [range(batch * c.batch_size, (batch + 1) * c.batch_size) for c in cells]
+    with _seats(lines[0].table, isolation, limits) as (alice, bob):
+        for line, messages in zip(lines, numbers, strict=True):
+            line.write(alice, messages)
         trouble = alice.leave()
-        if trouble:
-            sent = [trouble for _ in numbers]
-        records = game.bob(bob, facts, numbers, sent)
-    seconds = time.perf_counter() - began
-    return BatchRecord(records, seconds, isolation, facts.streaming, facts.source)
+        for line in lines:
+            line.ask(bob, trouble)
+        trouble = bob.leave()
+    return [line.record(isolation, trouble) for line in lines]
+
+
+def written(
+    cell: Cell, key: bytes, numbers: range, isolation: str, limits: Limits | None = None
+) -> list[Sent | str]:
+    """What Alice alone hands over for these messages; a str is a fault.
+
+    Raises what :func:`play_batch` raises.
+    """
+    check_isolation(isolation)
+    game, table = _Game(cell, key), _table(cell)
+    with _seats(table, isolation, limits or Limits()) as (alice, _):
+        facts = alice.sit(table)
+        sent = [game.alice(alice, facts, number) for number in numbers]
+        trouble = alice.leave()
+    return [trouble for _ in numbers] if trouble else sent
 
 
 def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None) -> Facts:
@@ -114,14 +157,13 @@ def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None)
         PluginFailure: its construction failed.
     """
     check_isolation(isolation)
-    with _seats(cell, isolation, limits or Limits()) as (alice, _):
-        return alice.sit()
+    table = _table(cell)
+    with _seats(table, isolation, limits or Limits()) as (alice, _):
+        return alice.sit(table)
 
 
-@contextmanager
-def _seats(cell: Cell, isolation: str, limits: Limits) -> Iterator[tuple[Seat, Seat]]:
-    """Prepare both players, neither of them started, and have both gone in the end."""
-    table = Table(
+def _table(cell: Cell) -> Table:
+    return Table(
         target=cell.target,
         folder=os.getcwd(),
         params=dict(cell.params),
@@ -129,19 +171,83 @@ def _seats(cell: Cell, isolation: str, limits: Limits) -> Iterator[tuple[Seat, S
         budget_bits=cell.budget_bits,
         public=cell.instance.build().public(),
     )
+
+
+@contextmanager
+def _seats(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Seat, Seat]]:
+    """Prepare both players, neither of them started, and have both gone in the end."""
+    python = interpreter_of(table.target)
     if isolation != "inline":
         warm_kernels()
     pair: list[Seat] = []
     try:
         for role in ("Alice", "Bob"):
             if isolation == "inline":
-                pair.append(InlineSeat(role, table))
+                pair.append(InlineSeat(role))
             else:
-                pair.append(HostSeat(Place.prepare(role, isolation, limits), table, limits))
+                pair.append(HostSeat(Place.prepare(role, isolation, limits, python=python), limits))
         yield pair[0], pair[1]
     finally:
         for seat in pair:
             seat.leave()
+
+
+class _Line:
+    """One cell of a play: what Alice wrote, what Bob said, and what it took."""
+
+    def __init__(self, game: _Game, table: Table) -> None:
+        self.table = table
+        self._game = game
+        self._numbers = range(0)
+        self._seconds = 0.0
+        self._facts: Facts | KVBarrierError | None = None
+        self._memories: Mapping[str, Any] | None = None
+        self._sent: list[Sent | str] = []
+        self._answers: list[NDArray[np.uint8] | str] = []
+
+    def write(self, alice: Seat, numbers: range) -> None:
+        """Alice's part, all messages."""
+        began = time.perf_counter()
+        self._numbers = numbers
+        try:
+            self._facts = alice.sit(self.table)
+        except KVBarrierError as error:
+            self._facts = error
+            return
+        facts = self._facts
+        self._sent = [self._game.alice(alice, facts, number) for number in numbers]
+        self._memories = alice.memories()
+        self._seconds = time.perf_counter() - began
+
+    def ask(self, bob: Seat, trouble: str | None) -> None:
+        """Bob's part; with trouble nothing that Alice wrote counts."""
+        if not isinstance(self._facts, Facts):
+            return
+        began = time.perf_counter()
+        if trouble:
+            self._sent = [trouble for _ in self._sent]
+        self._answers = self._game.bob(bob, self.table, self._facts, self._numbers, self._sent)
+        self._seconds += time.perf_counter() - began
+
+    def record(self, isolation: str, trouble: str | None) -> BatchRecord | KVBarrierError:
+        """Count; with trouble nothing that Bob said counts."""
+        facts = self._facts
+        if not isinstance(facts, Facts):
+            assert facts is not None
+            return facts
+        answers = [trouble for _ in self._answers] if trouble else self._answers
+        records = tuple(
+            self._game.record(*one) for one in zip(self._numbers, self._sent, answers, strict=True)
+        )
+        return BatchRecord(
+            records=records,
+            seconds=self._seconds,
+            isolation=isolation,
+            streaming=facts.streaming,
+            source=facts.source,
+            versions=facts.versions,
+            memories=self._memories,
+        )
 
 
 class _Game:
@@ -159,7 +265,7 @@ class _Game:
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
         return bits.reshape(shape)
 
-    def alice(self, alice: Seat, facts: Facts, number: int) -> _Sent | str:
+    def alice(self, alice: Seat, facts: Facts, number: int) -> Sent | str:
         """Have Alice write one message, in two halves where the stream is cut; a str is a fault."""
         seed = coins.public_seed(self._key, self._id, number)
         cut = None
@@ -183,32 +289,28 @@ class _Game:
         except PlayerFault as fault:
             return str(fault)
         assert message is not None
-        return _Sent(message, charged, max(0, min(payload, len(message))))
+        return Sent(message, charged, max(0, min(payload, len(message))))
 
     def bob(
-        self, bob: Seat, facts: Facts, numbers: range, sent: list[_Sent | str]
-    ) -> tuple[MessageRecord, ...]:
-        """Have Bob answer for all messages that Alice got through, and count."""
+        self, bob: Seat, table: Table, facts: Facts, numbers: range, sent: list[Sent | str]
+    ) -> list[NDArray[np.uint8] | str]:
+        """Have Bob answer for all messages that Alice got through; a str is a fault."""
         answers: list[NDArray[np.uint8] | str] = [s if isinstance(s, str) else "" for s in sent]
-        if any(isinstance(s, _Sent) for s in sent):
-            trouble = _seated(bob, facts)
+        if any(isinstance(s, Sent) for s in sent):
+            trouble = _seated(bob, table, facts)
             for i, (number, s) in enumerate(zip(numbers, sent, strict=True)):
-                if isinstance(s, _Sent):
+                if isinstance(s, Sent):
                     answers[i] = trouble or self._answer(bob, facts, number, s)
-            left = bob.leave()
-            if left:
-                answers = [left for _ in sent]
-        return tuple(
-            self._record(number, s, a) for number, s, a in zip(numbers, sent, answers, strict=True)
-        )
+        return answers
 
-    def _answer(self, bob: Seat, facts: Facts, number: int, s: _Sent) -> NDArray[np.uint8] | str:
+    def _answer(self, bob: Seat, facts: Facts, number: int, s: Sent) -> NDArray[np.uint8] | str:
         """Return Bob's bits for the rows asked, uint8[rows, width]; a str is a fault."""
         rows = self._rows(number)
         q, k, v = self._reduction.queries(rows)
+        asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # The last block is as long as the others: its last question is asked again.
-        padded = np.minimum(np.arange(-(-len(rows) // block) * block), len(rows) - 1)
+        padded = np.minimum(np.arange(-(-asked // block) * block), asked - 1)
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
         plain = facts.batched and self._instance.coordinates
         thresholds = self._reduction.thresholds(rows) if plain else None
@@ -218,7 +320,7 @@ class _Game:
         except PlayerFault as fault:
             return str(fault)
         if thresholds is None:
-            said = self._reduction.decode(said[: len(rows)], rows)
+            said = self._reduction.decode(said[:asked], rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
@@ -227,7 +329,8 @@ class _Game:
             self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
         return self._asked[number]
 
-    def _record(self, number: int, s: _Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
+    def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
+        """Count one message."""
         rows = self._rows(number)
         n, d = self._reduction.rows, self._reduction.width
         bits = a
@@ -248,10 +351,10 @@ class _Game:
         )
 
 
-def _seated(bob: Seat, facts: Facts) -> str:
+def _seated(bob: Seat, table: Table, facts: Facts) -> str:
     """Have Bob begin; return "" or why none of his answers counts."""
     try:
-        same = bob.sit() == facts
+        same = bob.sit(table) == facts
     except KVBarrierError as exc:
         return f"Bob could not begin: {exc}"
     return "" if same else "The compressor's code was another one for Bob than for Alice."

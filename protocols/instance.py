@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from ..reductions.reduction import Reduction
 
 PLANTED = ("heavy-hitters", "clusters", "recency")
-REDUCTIONS = ("index", *PLANTED, "sliding-window", "tensor", "visual")
+REDUCTIONS = ("index", *PLANTED, "sliding-window", "tensor", "visual", "key-payload")
+BOBS = ("threshold", "linear")
 QUERIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
-TENSOR_KEYS = "quadratic-form"
+#: what reductions with keys of their own call them
+OWN_KEYS = {"tensor": "quadratic-form", "key-payload": "address"}
 VALUES = ("01", "pm1")
 SCALES = ("tight", "closed", "paper")
 MAX_BUDGET = 2
@@ -52,7 +54,7 @@ class Instance:
     Attributes:
         n, d: data tokens and dimension; d_k = d_v = d (2 d for "tensor").
         keys, keys_seed: the public key set (``reductions.keys.make``); left at the default for
-            "tensor", which has keys of its own (``keys_played``).
+            reductions with keys of their own (``keys_played``).
         values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
         eta, gamma: relative or additive error allowed; exactly one is not None.
         scale: Bob's query scale C, a policy (``"tight"``, ``"closed"``, ``"paper"``) or a number.
@@ -60,11 +62,16 @@ class Instance:
             each, and 16 must divide the number of rows); None asks for all.
         reduction: ``"index"`` (Theorems 6 and 8), one of the planted families ``"heavy-hitters"``,
             ``"clusters"`` and ``"recency"``, ``"sliding-window"`` (Theorem 17), ``"tensor"`` or
-            ``"visual"`` (the follow-ups).
+            ``"visual"`` (the follow-ups), or ``"key-payload"`` (secrets in the keys as well).
         window: W of the sliding window, Bob's token included; None for the other reductions.
         layers, heads: of a token, each with a key and a value of its own; "index" only, as are
         queries: Alice's (``QUERIES``), and
         basis: of keys and values (``BASES``); see ``reductions.stream_family``.
+        levels: B = 2^b levels of a value instead of two, b bits a number (``reductions.alphabet``);
+            "index" only, with values "01" and the stream's own queries and basis. None: two.
+        bob: how "index" is read: ``"threshold"``, each answer by itself, or ``"linear"``, all
+            answers together (``reductions.linear_bob``), at a scale of its own.
+        key_bits: bits in a secret coordinate of a key; "key-payload" only, where None is 1.
     """
 
     n: int
@@ -82,6 +89,9 @@ class Instance:
     heads: int = 1
     queries: str = "zero"
     basis: str = "literal"
+    levels: int | None = None
+    bob: str = "threshold"
+    key_bits: int | None = None
 
     def __post_init__(self) -> None:
         if self.reduction not in REDUCTIONS:
@@ -100,25 +110,40 @@ class Instance:
                 "The sliding-window reduction, and no other, has a window: give --window with "
                 "--reduction sliding-window."
             )
-        if self.reduction == "tensor" and (self.keys, self.keys_seed) != ("jl", 0):
+        if self.reduction in OWN_KEYS and (self.keys, self.keys_seed) != ("jl", 0):
             raise BadInput(
-                "The tensor reduction has keys of its own, made from quadratic forms: leave --keys "
-                "and --seed out."
+                f"The {self.reduction} reduction has keys of its own, {OWN_KEYS[self.reduction]} "
+                "keys: leave --keys and --seed out."
             )
-        for name, known in (("queries", QUERIES), ("basis", BASES)):
+        if self.reduction == "key-payload":
+            b = 1 if self.key_bits is None else self.key_bits
+            object.__setattr__(self, "key_bits", b)
+        elif self.key_bits is not None:
+            raise BadInput("Bits in keys are for --reduction key-payload: leave --key-bits out.")
+        for name, known in (("queries", QUERIES), ("basis", BASES), ("bob", BOBS)):
             value = getattr(self, name)
             if value not in known:
                 hint = did_you_mean(str(value), known)
                 raise BadInput(f"There is no choice of {name} '{value}'.{hint}")
         # 3 and 3.0, a NumPy integer and an int, are one instance and must have one id.
-        for name in ("n", "d", "keys_seed", "rows", "window", "layers", "heads"):
+        for name in ("n", "d", "keys_seed", "rows", "window", "layers", "heads", "levels",
+                     "key_bits"):  # fmt: skip
             self._settle(name, int)
         if self.layers < 1 or self.heads < 1:
             raise BadInput(f"{self.layers} layers of {self.heads} heads are none: give 1 or more.")
         if self.varied and self.reduction != "index":
             raise BadInput(
                 f"The {self.reduction} reduction has one head, queries and a basis of its own: "
-                "--layers, --heads, --queries and --basis are for --reduction index."
+                "--layers, --heads, --queries, --basis and --alphabet are for --reduction index."
+            )
+        if self.levels is not None:
+            self._check_levels()
+        if self.bob != "threshold" and (
+            self.reduction != "index" or self.varied or self.rows is not None
+        ):
+            raise BadInput(
+                f"The {self.bob} Bob reads all rows of the plain Index game together: leave --rows "
+                "and the options for other streams and reductions out."
             )
         for name in ("eta", "gamma"):
             self._settle(name, float)
@@ -126,6 +151,17 @@ class Instance:
             self._settle("scale", float)
         if self.rows is not None:
             self._check_rows()
+
+    def _check_levels(self) -> None:
+        from ..reductions.alphabet import bits_per_number
+
+        bits_per_number(self.levels or 0)
+        others = [name for name in ("values", *_VARIANTS) if name != "levels"]
+        if any(getattr(self, name) != type(self).__dict__[name] for name in others):
+            raise BadInput(
+                f"An alphabet of {self.levels} levels is played on the plain stream: leave "
+                "--values, --layers, --heads, --queries and --basis out."
+            )
 
     def _check_rows(self) -> None:
         # Rows are dealt evenly to the age buckets: equal buckets make every row as likely as any
@@ -161,21 +197,15 @@ class Instance:
     @property
     def coordinates(self) -> bool:
         """Whether a bit is one coordinate of an output compared with its row's threshold."""
-        return self.reduction in ("index", *PLANTED) and self.basis == "literal"
+        plain = self.basis == "literal" and self.levels is None and self.bob == "threshold"
+        return plain and self.reduction in ("index", *PLANTED)
 
     @property
     def shape(self) -> Shape:
         """The public shape of the stream, and how many tokens Bob appends to it."""
         if self.reduction == "index":
-            return Shape(
-                tokens=self.n,
-                d_k=self.d,
-                d_v=self.d,
-                extra=1,
-                layers=self.layers,
-                heads=self.heads,
-                kv_heads=self.heads,
-            )
+            heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
+            return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1, **heads)
         built = self.build()
         return Shape(tokens=built.tokens, d_k=built.d_k, d_v=built.d_v, extra=built.extra)
 
@@ -188,13 +218,15 @@ class Instance:
     def row_bits(self) -> int:
         """Bits in a row of the secret."""
         if self.reduction == "index":
-            return self.layers * self.heads * self.d
+            # B = 2^b levels carry b bits.
+            b = 1 if self.levels is None else self.levels.bit_length() - 1
+            return self.layers * self.heads * self.d * b
         return self.build().width
 
     @property
     def keys_played(self) -> str:
         """The name of the key set, for people."""
-        return TENSOR_KEYS if self.reduction == "tensor" else self.keys
+        return OWN_KEYS.get(self.reduction, self.keys)
 
     def spec(self) -> dict[str, Any]:
         """Return everything that makes the streams, as plain JSON data with sorted names.
@@ -202,7 +234,7 @@ class Instance:
         What a reduction does not have is left out, so that ids outlive the fields added for others.
         """
         names = sorted(self.__dataclass_fields__)
-        unsaid = {"window": None, **_VARIANTS}
+        unsaid = {"window": None, "bob": "threshold", "key_bits": None, **_VARIANTS}
         return {
             name: getattr(self, name)
             for name in names
@@ -224,98 +256,16 @@ class Instance:
 
 
 #: what an instance of before there were variants is
-_VARIANTS: dict[str, Any] = {"layers": 1, "heads": 1, "queries": "zero", "basis": "literal"}
+_VARIANTS: dict[str, Any] = {
+    "layers": 1, "heads": 1, "queries": "zero", "basis": "literal", "levels": None,
+}  # fmt: skip
 
 
 @lru_cache(maxsize=32)
 def _built(instance: Instance) -> Reduction:
-    return _BUILDERS[instance.reduction](instance)
+    from .builders import BUILDERS
 
-
-def _index(instance: Instance) -> Reduction:
-    from ..reductions import keys
-    from ..reductions.index import IndexReduction
-    from ..reductions.stream_family import StreamFamily, rotated_keys
-
-    rows = keys.make(instance.keys, instance.n, instance.d, instance.keys_seed)
-    index = IndexReduction.build(
-        rotated_keys(rows) if instance.basis == "rotated" else rows,
-        instance.d,
-        values=instance.values,
-        eta=instance.eta,
-        gamma=instance.gamma,
-        scale=instance.scale,
-    )
-    if not instance.varied:
-        return index
-    return StreamFamily(index, instance.layers, instance.heads, instance.queries, instance.basis)
-
-
-def _planted(instance: Instance) -> Reduction:
-    from ..reductions.planted import PlantedReduction
-
-    return PlantedReduction.build(
-        instance.reduction,
-        n=instance.n,
-        d=instance.d,
-        keys_name=instance.keys,
-        keys_seed=instance.keys_seed,
-        eta=_relative(instance),
-        scale=instance.scale,
-    )
-
-
-def _relative(instance: Instance) -> float:
-    """Eta, for the reductions whose margins are proved for values {0,1} and a relative error."""
-    if instance.eta is None or instance.values != "01":
-        raise BadInput(
-            f"The {instance.reduction} reduction's hypothesis is a (1 +- eta)-approximation of "
-            "values in {0,1}: give eta and values 01."
-        )
-    return instance.eta
-
-
-def _sliding_window(instance: Instance) -> Reduction:
-    from ..reductions.sliding_window import SlidingWindowReduction
-
-    return SlidingWindowReduction.build(
-        n=instance.n,
-        d=instance.d,
-        window=instance.window,
-        keys_name=instance.keys,
-        keys_seed=instance.keys_seed,
-        eta=_relative(instance),
-        scale=instance.scale,
-    )
-
-
-def _tensor(instance: Instance) -> Reduction:
-    from ..reductions.tensor import TensorReduction
-
-    eta = _relative(instance)
-    return TensorReduction.build(n=instance.n, d=instance.d, eta=eta, scale=instance.scale)
-
-
-def _visual(instance: Instance) -> Reduction:
-    from ..reductions.visual import VisualReduction
-
-    return VisualReduction.build(
-        n=instance.n,
-        d=instance.d,
-        keys_name=instance.keys,
-        keys_seed=instance.keys_seed,
-        eta=_relative(instance),
-        scale=instance.scale,
-    )
-
-
-_BUILDERS: dict[str, Callable[[Instance], Reduction]] = {
-    "index": _index,
-    **dict.fromkeys(PLANTED, _planted),
-    "sliding-window": _sliding_window,
-    "tensor": _tensor,
-    "visual": _visual,
-}
+    return BUILDERS[instance.reduction](instance)
 
 
 def target_name(target: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class Table:
 class Facts:
     """What a constructed compressor says of itself, before any secret is drawn.
 
-    ``batched``: a built-in that defines ``next_bits``.
+    ``batched``: a built-in that defines ``next_bits``. ``versions``: the packages that do the work
+    of an engine.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Facts:
     streaming: bool
     message_bytes: int | None
     batched: bool
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 Build = Callable[[int], Any]
@@ -94,7 +96,13 @@ def facts(target: Any, compressor: Any) -> Facts:
         streaming=bool(getattr(compressor, "streaming", True)),
         message_bytes=declared_length(compressor),
         batched=bool(target.builtin) and hasattr(compressor, "next_bits"),
+        versions=_versions(compressor),
     )
+
+
+def _versions(compressor: Any) -> dict[str, str]:
+    said = getattr(getattr(compressor, "inner", compressor), "versions", None)
+    return {} if said is None else dict(said())
 
 
 def declared_length(compressor: Any) -> int | None:
@@ -131,6 +139,12 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
             f"save returned {len(message)} bytes: a message has at most {MAX_MESSAGE_BYTES}."
         )
     return message, _payload(compressor, message)
+
+
+def memories(compressor: Any) -> dict[str, Any] | None:
+    """Return the memories of an engine's cache (``compressors.engines.memories``), else None."""
+    said = getattr(getattr(compressor, "inner", compressor), "memories", None)
+    return None if said is None else dict(said().as_dict())
 
 
 def _payload(compressor: Any, message: bytes) -> int:

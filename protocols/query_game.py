@@ -194,9 +194,9 @@ def seated(
         BadInput, PluginFailure: it cannot be found, built, or does not plan.
     """
     table = table_of(algorithm.target, dict(algorithm.params), instance.n, instance.d)
-    seat = make_seat(table, isolation, limits)
+    seat = make_seat(isolation, limits)
     try:
-        yield seat, seat.sit()
+        yield seat, seat.sit(table)
     finally:
         seat.leave()
 

@@ -29,7 +29,7 @@ ROLE = "The algorithm"
 class QuerySeat(Protocol):
     """An algorithm at the table."""
 
-    def sit(self) -> Facts:
+    def sit(self, table: Table) -> Facts:
         """Find and build it once. Raises KVBarrierError."""
 
     def plan(self, seed: int) -> Plan:
@@ -52,23 +52,24 @@ def table_of(target: str, params: Mapping[str, Any], n: int, d: int) -> Table:
     return Table(target, os.getcwd(), dict(params), Shape(n, d, d, extra=0), None, {})
 
 
-def make_seat(table: Table, isolation: str, limits: Limits) -> QuerySeat:
+def make_seat(isolation: str, limits: Limits) -> QuerySeat:
     """A seat of that isolation; nothing is started before ``sit``."""
     if isolation == "inline":
-        return InlineQuerySeat(table)
-    return HostQuerySeat(Place.prepare(ROLE, isolation, limits, "query_host"), table, limits)
+        return InlineQuerySeat()
+    return HostQuerySeat(Place.prepare(ROLE, isolation, limits, "query_host"), limits)
 
 
 class InlineQuerySeat:
     """In our own process: for built-ins, whose code we trust to read what it asks for."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self) -> None:
+        self._table: Any = None
         self._target: Any = None
         self._playing: tuple[Any, Plan, int] | None = None
 
-    def sit(self) -> Facts:
+    def sit(self, table: Table) -> Facts:
         """See :meth:`QuerySeat.sit`."""
+        self._table = table
         self._target = resolve_reader(self._table.target, self._table.params)
         make_plan(self._target.build(), self._table, 0)
         return facts_of(self._target)
@@ -111,6 +112,7 @@ class HostQuerySeat(HostSeat):
         """See :meth:`QuerySeat.plan`."""
         if self._channel is None:
             self._sit_again()
+        assert self.table is not None
         packed = self._ask({"op": "plan", "seed": seed}).get("plan")
         if not isinstance(packed, bytes):
             raise PlayerFault(f"{ROLE} broke the channel: it sent no plan.")
@@ -118,6 +120,7 @@ class HostQuerySeat(HostSeat):
 
     def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
         """See :meth:`QuerySeat.answer`."""
+        assert self.table is not None
         order: dict[str, Any] = {"op": "answer", "q": q}
         while True:
             said = self._ask(order)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -38,8 +38,10 @@ _LEAVE_SECONDS = 8.0
 class Seat(Protocol):
     """A player at the table."""
 
-    def sit(self) -> Facts:
+    def sit(self, table: Table) -> Facts:
         """Build the compressor once, before any secret is drawn.
+
+        Another table may follow: the process stays, and with it what it has imported.
 
         Raises:
             KVBarrierError: ours as raised there (BudgetTooSmall, BadInput), else PluginFailure.
@@ -56,6 +58,9 @@ class Seat(Protocol):
     ) -> NDArray[Any]:
         """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
 
+    def memories(self) -> Mapping[str, Any] | None:
+        """What the cache of the last ``write`` occupied, where the compressor says it."""
+
     def leave(self) -> str | None:
         """End the player and all it started; return what is wrong if that could not be done."""
 
@@ -63,19 +68,18 @@ class Seat(Protocol):
 class InlineSeat:
     """In our own process: for built-ins, whose code we trust to keep nothing."""
 
-    def __init__(self, role: str, table: Table) -> None:
+    def __init__(self, role: str) -> None:
         self._role = role
-        self._table = table
         self._build: players.Build | None = None
         self._compressor: Any = None
 
-    def sit(self) -> Facts:
+    def sit(self, table: Table) -> Facts:
         """See :meth:`Seat.sit`."""
         try:
-            target, self._build = players.builder(self._table)
+            target, self._build = players.builder(table)
             facts = players.facts(target, self._build(0))
             if not (facts.builtin or facts.streaming):
-                players.rehearse(self._build, self._table)
+                players.rehearse(self._build, table)
             return facts
         except errors.KVBarrierError:
             raise
@@ -101,6 +105,10 @@ class InlineSeat:
             lambda: players.answer(self._compressor, message, queries, thresholds, block)
         )
 
+    def memories(self) -> Mapping[str, Any] | None:
+        """See :meth:`Seat.memories`."""
+        return players.memories(self._compressor)
+
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
         self._compressor = None
@@ -123,16 +131,24 @@ class Place:
     environment: dict[str, str]
 
     @classmethod
-    def prepare(cls, role: str, isolation: str, limits: Limits, host: str = "host") -> Place:
+    def prepare(
+        cls,
+        role: str,
+        isolation: str,
+        limits: Limits,
+        host: str = "host",
+        python: str | None = None,
+    ) -> Place:
         """Choose a private folder, which is made when the player starts; write the command line.
 
-        ``host`` is the module that plays there (see :mod:`.player`).
+        ``host`` is the module that plays there (see :mod:`.player`), ``python`` the interpreter
+        that has what the target needs; None is the one that runs.
         """
         private = os.path.join(tempfile.gettempdir(), f"kvbarrier-{secrets.token_hex(8)}")
         hardened = "landlock" if landlock_available() else "bare"
         how = hardened if isolation == "process" else isolation
         words = (role, how, private, str(limits.memory_bytes), host)
-        command = (sys.executable, "-P", "-m", __package__ + ".player", *words)
+        command = (python or sys.executable, "-P", "-m", __package__ + ".player", *words)
         return cls(role, private, command, environment(private))
 
 
@@ -141,17 +157,23 @@ class HostSeat:
     """In processes of its own: a supervisor, a host that imports, a child for every message."""
 
     place: Place
-    table: Table
     limits: Limits
+    table: Table | None = None
     _process: subprocess.Popen[bytes] | None = None
     _channel: Channel | None = None
     _words: Any = None
     _facts: Facts | None = None
+    _memories: Mapping[str, Any] | None = None
     _trouble: list[str] = field(default_factory=list)
 
-    def sit(self) -> Facts:
+    def sit(self, table: Table) -> Facts:
         """See :meth:`Seat.sit`."""
-        said = self._start()
+        self.table = table
+        if self._channel is None:
+            said = self._start()
+        else:
+            order = {"op": "table", "table": self._said()}
+            said = self._first(order)
         if "error" in said:
             raise _revive(said)
         self._facts = Facts(**said["facts"])
@@ -167,6 +189,7 @@ class HostSeat:
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
         said = self._ask({"op": "write", "triples": triples, "earlier": earlier})
+        self._memories = said["memories"]
         return said["message"], said["payload"]
 
     def answer(
@@ -179,6 +202,10 @@ class HostSeat:
         if thresholds is None:
             return players.check_outputs(answer, *queries[2].shape)
         return np.asarray(answer, dtype=bool)
+
+    def memories(self) -> Mapping[str, Any] | None:
+        """See :meth:`Seat.memories`."""
+        return self._memories
 
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
@@ -214,10 +241,16 @@ class HostSeat:
             os.close(down)
             os.close(up)
             self._channel = Channel(ours_up, ours_down)
-        table = {**asdict(self.table), "public": dict(self.table.public)}
-        opening = {"table": table, **asdict(self.limits)}
+        return self._first({"table": self._said(), **asdict(self.limits)})
+
+    def _said(self) -> dict[str, Any]:
+        assert self.table is not None
+        return {**asdict(self.table), "public": dict(self.table.public)}
+
+    def _first(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Hand over a table; importing what it names takes a while."""
         try:
-            return self._exchange(opening, _IMPORT_SECONDS + self.limits.seconds)
+            return self._exchange(frame, _IMPORT_SECONDS + self.limits.seconds)
         except PlayerFault as fault:
             text = f"The compressor cannot be imported: {fault} {self._last_words()}".strip()
             return {"error": "PluginFailure", "text": text}

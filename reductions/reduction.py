@@ -1,7 +1,8 @@
 """What the game asks of a family of hard streams: Alice's stream, Bob's questions, his decoder.
 
 A secret is a table of bits, ``rows`` rows of ``width`` bits in order of age. Each row is asked for
-by one query; all its bits are read off one output (Remark 7).
+by one query; all its bits are read off one output (Remark 7). A :class:`ManyQuestions` asks several
+times for a row, each time of a copy of the state of its own.
 """
 
 from __future__ import annotations
@@ -73,3 +74,20 @@ class Reduction(Protocol):
 
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+
+
+class ManyQuestions(Reduction, Protocol):
+    """A family whose rows take several questions each.
+
+    ``queries`` returns m ``questions_per_row`` triples for m rows, row after row; ``decode`` reads
+    as many outputs, [m questions_per_row, d_v], together.
+    """
+
+    @property
+    def questions_per_row(self) -> int:
+        """How many questions each row takes."""
+
+
+def questions_per_row(reduction: Reduction) -> int:
+    """How many questions each row of a reduction takes: 1, but for a :class:`ManyQuestions`."""
+    return int(getattr(reduction, "questions_per_row", 1))

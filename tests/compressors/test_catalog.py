@@ -110,7 +110,7 @@ def test_the_refusal_names_where_it_plays() -> None:
             catalog.entry(name).check_rule({"attention": rule})
         told[name] = str(caught.value).rpartition("--reduction ")[2]
     assert told == {
-        "exact": "index, heavy-hitters, clusters, recency, visual or sliding-window.",
+        "exact": "index, heavy-hitters, clusters, recency, visual, key-payload or sliding-window.",
         "four-cache": "tensor.",
         "running-sum": "sliding-window.",
     }

@@ -45,8 +45,8 @@ def seated(kind, thing="Witness", limits=None, **params):
         budget_bits=None,
         public=INSTANCE.build().public(),
     )
-    seat = seats.HostSeat(seats.Place.prepare("Alice", kind, limits), table, limits)
-    seat.sit()
+    seat = seats.HostSeat(seats.Place.prepare("Alice", kind, limits), limits)
+    seat.sit(table)
     try:
         yield seat
     finally:

@@ -1,0 +1,137 @@
+"""What ``kvbarrier bound`` says of whole models, of a logit range, and of a claimed compression."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BadInput
+from .render import number, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from ..reductions.model_limit import ModelLimit
+
+_MOST_BYTES = 1 << 20
+
+
+def bound_model(
+    file: Path, context: int, dtype: str, *, success: float, eta: float,
+    compression: float | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Print the table of a model's configuration file. Raises BadInput."""
+    from ..reductions.model_limit import excluded, model_limit
+    from ..reductions.model_shape import read_config
+
+    limit = model_limit(
+        read_config(_read(file)), context, dtype=dtype, success=success, eta=eta
+    )  # fmt: skip
+    by = None if compression is None else excluded(limit, compression)
+    if as_json:
+        document = limit.as_dict()
+        if compression is not None:
+            document |= {"claimed_compression": compression, "excluded_by": by}
+        print_json(document)
+        return
+    _print_model(limit, dtype)
+    if compression is not None:
+        say(_sentence(compression, by, limit.compression, limit.compression_kv, limit.success))
+
+
+def _read(file: Path) -> Any:
+    if file.stat().st_size > _MOST_BYTES:
+        raise BadInput(f"{file} is larger than a model's configuration: name its config.json.")
+    try:
+        return json.loads(file.read_text())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{file} is no JSON ({error}): name the model's config.json.") from None
+
+
+def _print_model(limit: ModelLimit, dtype: str) -> None:
+    columns = ["layers", "kind", "KV heads", "tokens", "d_k, d_v", f"{dtype} cache (MiB)",
+               "values: least (MiB)", "most", "nats", "keys and values: least (MiB)", "most",
+               "nats"]  # fmt: skip
+    rows = [
+        [str(one.layers), one.kind, str(one.heads), str(one.tokens), f"{one.d_k}, {one.d_v}",
+         _mib(one.cache_bits), _mib(one.bound_bits), f"{one.compression:.2f}x",
+         f"{one.logit_range:.1f}", _mib(one.bound_bits_kv), f"{one.compression_kv:.2f}x",
+         "-" if one.logit_range_kv is None else f"{one.logit_range_kv:.1f}"]
+        for one in limit.layers
+    ]  # fmt: skip
+    total = ["all", "", "", "", "", _mib(limit.cache_bits), _mib(limit.bound_bits),
+             f"{limit.compression:.2f}x", f"{limit.logit_range:.1f}", _mib(limit.bound_bits_kv),
+             f"{limit.compression_kv:.2f}x", f"{limit.logit_range_kv:.1f}"]  # fmt: skip
+    print_table(
+        f"{limit.model} at {limit.context} tokens", columns, [*rows, total],
+        caption=f"Guarantee: every coordinate within (1±{limit.eta:g}), each bit right with "
+        f"probability {limit.success:g}; one bit a number. No algorithm with this guarantee lives "
+        "in less than least, or compresses beyond most, on some stream with logits up to the nats "
+        "stated.",
+    )  # fmt: skip
+
+
+def _mib(bits: float) -> str:
+    return number(bits / 8 / (1 << 20))
+
+
+def _sentence(
+    claimed: float, by: str | None, values: float, both: float | None, success: float
+) -> str:
+    guarantee = f"at success {success:g}"
+    if by is None:
+        most = values if both is None else both
+        return (
+            f"{claimed:g}x is not excluded {guarantee}: up to {most:.2f}x no instance here forbids "
+            "it. A stricter --success may."
+        )
+    limit = values if by == "values" else both
+    return (
+        f"{claimed:g}x is excluded {guarantee}, by secrets in the {by}: no algorithm with this "
+        f"guarantee compresses beyond {limit:.2f}x."
+    )
+
+
+def bound_compression(claimed: float, limit: Any) -> str:
+    """The sentence for one head's limit (``index_limit``). Raises BadInput for no factor."""
+    if not claimed > 0:
+        raise BadInput(f"A compression is a positive factor, not {claimed:g}.")
+    by = "values" if claimed > limit.compression_ratio_limit else None
+    return _sentence(claimed, by, limit.compression_ratio_limit, None, limit.success)
+
+
+def bound_range(logit_range: float, d: int, *, success: float, eta: float, as_json: bool) -> None:
+    """Print the most that any known key set certifies within a logit range. Raises BadInput."""
+    from ..reductions.bounds import index_bound_bits
+    from ..reductions.key_choice import most_tokens
+
+    if not 0 < logit_range < float("inf"):
+        raise BadInput(f"A logit range is a positive number of nats, not {logit_range:g}.")
+    choice = most_tokens(d, logit_range, eta)
+    if choice is None:
+        raise BadInput(
+            f"Within {logit_range:g} nats no two keys in d = {d} can be told apart at eta = "
+            f"{eta:g}: allow more."
+        )
+    secret = choice.n * d
+    bound = index_bound_bits(secret, success)
+    facts = {
+        "logit_range": logit_range, "d": d, "eta": eta, "success": success, "keys": choice.keys,
+        "n": choice.n, "needed_range": choice.logit_range, "secret_bits": secret,
+        "bound_bits": bound, "bits_per_number": 1.0,
+        "compression_ratio_limit": 32 * choice.n * d / bound,
+    }  # fmt: skip
+    if as_json:
+        print_json(facts)
+        return
+    rows = [
+        ("logit range R (nats)", f"{logit_range:g}"),
+        ("most tokens n (a power of two), dimension d", f"{choice.n}, {d}"),
+        ("by keys", f"{choice.keys}, which need {choice.logit_range:.3f} nats"),
+        ("attention output", f"(1±{eta:g})-approximate"),
+        ("success probability per bit", number(success)),
+        ("bits per number", "1"),
+        ("secret bits", str(secret)),
+        ("bound (bits)", f"{bound:.1f}"),
+        ("largest compression of a 16-bit cache", f"{facts['compression_ratio_limit']:.2f}x"),
+    ]
+    print_table(f"What {logit_range:g} nats certify", ["quantity", "value"], rows)

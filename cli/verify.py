@@ -1,0 +1,27 @@
+"""``kvbarrier verify``: check a certificate again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .render import print_json
+
+
+@click.command(name="verify")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+def command(file: Path, as_json: bool) -> None:
+    """Derive the claim of the certificate FILE anew, and say what it proves in one sentence.
+
+    By exact fractions and interval arithmetic, from the file alone, which may come from anybody.
+    Exit code 1: the claim is not so. 2: the file is no certificate, or cannot be checked.
+    """
+    from ..protocols.certificate import verify
+
+    verdict = verify(file)
+    if as_json:
+        print_json(verdict.as_dict())
+    else:
+        click.echo(verdict.sentence)

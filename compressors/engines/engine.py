@@ -1,0 +1,168 @@
+"""What all engines share: how they are fed, how they are asked, and the Bob that only reads.
+
+An engine is somebody else's cache. Its memory follows its own parameters, so it takes no budget;
+it gets whole tokens, all layers and KV heads at once. Two ways to feed it:
+
+* ``feed=prefill``: all tokens in one forward pass, as a prompt is;
+* ``feed=stream``: token by token, as the theorem's model has it.
+
+Three Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with ``ask=mask``
+all questions in one pass, each seeing the cache and itself only; with ``ask=serial`` each on its
+own copy of the cache, which is the reference. ``bob=reads`` ignores what the engine would attend
+to, finds the rows in the message that he holds and attends to those himself: what a method masks
+and does not free, he recovers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInput, did_you_mean
+from ..contract import Compressor, Float32, Shape
+from .memories import Memories
+
+FEEDS = ("prefill", "stream")
+BOBS = ("asks", "reads")
+ASKS = ("mask", "serial")
+
+
+class Engine(Compressor):
+    """An engine behind the contract; arrays are [tokens, layers, KV heads, d].
+
+    Subclasses give the hooks below, ``save`` and ``restore``; the message is the compacted cache
+    and nothing else. A subclass that cannot do one of the ways leaves it out of ``feeds``, ``bobs``
+    or ``asks``; the first of each is its default.
+
+    Args:
+        what: the engine's thing, the words behind ``scheme:``.
+        feed, bob, ask: see the module.
+
+    Raises:
+        BadInput: a budget is given, or a way that the engine does not know.
+    """
+
+    layout = "heads"
+    feeds: tuple[str, ...] = FEEDS
+    bobs: tuple[str, ...] = BOBS
+    asks: tuple[str, ...] = ASKS
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        what: str = "",
+        feed: str | None = None,
+        bob: str | None = None,
+        ask: str | None = None,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        if budget_bits is not None:
+            raise BadInput(
+                f"{what} takes no budget: its memory follows its own parameters. Leave --budget "
+                "out, or say --budget free."
+            )
+        self.what = what
+        self.feed = _chosen("feed", feed, self.feeds, what)
+        self.bob = _chosen("bob", bob, self.bobs, what)
+        self.ask = _chosen("ask", ask, self.asks, what)
+        self.streaming = self.feed == "stream"
+        self._pending: list[tuple[Float32, Float32, Float32]] = []
+
+    # -- hooks ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take all tokens in one pass: float32[n, layers, heads, d]."""
+
+    @abstractmethod
+    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one token: float32[layers, heads, d]."""
+
+    @abstractmethod
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Answer all rows in one pass, without changing the cache: float32[m, layers, heads, d_v].
+
+        Row r sees the cache and itself, and no other row.
+        """
+
+    @abstractmethod
+    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
+        """Answer one row on a copy of the cache: float32[layers, heads, d_v]."""
+
+    @abstractmethod
+    def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        """What lies in the message: for every layer and head keys [m, d_k] and values [m, d_v]."""
+
+    @abstractmethod
+    def memories(self) -> Memories:
+        """Return what the cache occupies now."""
+
+    @abstractmethod
+    def versions(self) -> dict[str, str]:
+        """Return the packages that did the work, and their versions."""
+
+    # -- the contract --------------------------------------------------------------------------
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one token; a prefilled engine waits until all have arrived."""
+        self.extend(q[None], k[None], v[None])
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take tokens in order."""
+        if self.feed == "stream":
+            for q, k, v in zip(Q, K, V, strict=True):
+                self._step(q, k, v)
+            return
+        self._pending.append((Q, K, V))
+        if sum(len(part[1]) for part in self._pending) >= self.shape.tokens:
+            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
+            self._pending = []
+            self._prefill(*whole)
+
+    def attend(self, q: Float32) -> Float32:
+        """Refused: an engine answers for a token that is appended, as Theorem 6's Bob does."""
+        raise BadInput(f"{self.what} answers only for an appended token: use next_outputs.")
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if token r came next: float32[m, layers, heads, d_v]."""
+        if self.bob == "reads":
+            return attention_over(*self._rows(), Q, K, V)
+        if self.ask == "mask":
+            return self._ask_masked(Q, K, V)
+        return np.stack([self._ask_serial(q, k, v) for q, k, v in zip(Q, K, V, strict=True)])
+
+
+def attention_over(
+    keys: list[list[Float32]], values: list[list[Float32]], Q: Float32, K: Float32, V: Float32
+) -> Float32:
+    """Softmax attention over rows that were read, and over the own token of each question.
+
+    ``keys[l][h]`` is float32[m, d_k], the other float32[m, d_v]; Q, K and V are
+    [questions, layers, heads, d]. Returns float32[questions, layers, heads, d_v].
+    """
+    out = np.empty(V.shape, dtype=np.float32)
+    for layer in range(Q.shape[1]):
+        for head in range(Q.shape[2]):
+            q, k, v = (array[:, layer, head].astype(np.float64) for array in (Q, K, V))
+            rows, held = keys[layer][head], values[layer][head]
+            scores = np.concatenate([q @ rows.T, (q * k).sum(axis=1, keepdims=True)], axis=1)
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            total = weights[:, :-1] @ held + weights[:, -1:] * v
+            out[:, layer, head] = total / weights.sum(axis=1, keepdims=True)
+    return out
+
+
+def _chosen(option: str, given: str | None, known: tuple[str, ...], what: str) -> str:
+    if given is None:
+        return known[0]
+    if given not in known:
+        hint = did_you_mean(str(given), known)
+        raise BadInput(f"{what} knows {option}={' or '.join(known)}, not {given}.{hint}")
+    return given

@@ -1,0 +1,34 @@
+"""The memories of a cache, side by side: in real packages they disagree.
+
+*claimed* is the class's own word; *logical* the sum of numel x itemsize over the tensors that can
+be reached from the cache; *resident* the bytes of the storages behind them, each once (a slice of
+a large tensor keeps all of it); *side* what the method parks outside the cache, on modules. The
+fourth memory, *wire*, is the length of the message, which the game counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Memories:
+    """Bytes, after the whole stream was taken and before anything is asked.
+
+    Attributes:
+        logical: numel x itemsize over all reachable tensors.
+        resident: bytes of the distinct storages behind them.
+        side: bytes of state outside the cache object.
+        claimed: what the class itself says, in bytes; None where it says nothing.
+        basis: how ``claimed`` was obtained, in a few words.
+    """
+
+    logical: int
+    resident: int
+    side: int = 0
+    claimed: int | None = None
+    basis: str = ""
+
+    def as_dict(self) -> dict[str, int | str | None]:
+        """Plain data."""
+        return asdict(self)

@@ -1,0 +1,37 @@
+"""The rows of the referee's table, declared without importing any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class EngineRow:
+    """One setting of one engine in the table.
+
+    Attributes:
+        target: ``hf:dynamic``, ``kvpress:KnormPress``, ...: what ``attack`` takes.
+        params: its parameters.
+        note: what a reader has to know, one short sentence; may be empty.
+        distribution: the package whose work is judged (its name on PyPI).
+        declared: the share of the 16-bit cache that its author's setting promises; None if none.
+        keeps: the share of the tokens that an eviction keeps whole; None for what evicts none.
+        reads: whether the Bob who only reads the message is played as well.
+        streams: whether the row is also played token by token.
+        layers, heads: what the setting needs at least.
+        quick: in the quick table too.
+    """
+
+    target: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    distribution: str = ""
+    declared: float | None = None
+    keeps: float | None = None
+    reads: bool = True
+    streams: bool = False
+    layers: int = 1
+    heads: int = 1
+    quick: bool = True
