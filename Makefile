@@ -81,8 +81,8 @@ TORCH_INDEX ?=
 .engines/%/.done: engines/%.txt pyproject.toml
 	@echo "setting up .engines/$* (once)" >&2
 	@$(PYTHON) -m venv .engines/$*
-	@.engines/$*/bin/pip --disable-pip-version-check --quiet install setuptools
-	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
+	@.engines/$*/bin/pip --disable-pip-version-check --quiet install 'setuptools>=77'
+	@.engines/$*/bin/pip --disable-pip-version-check --quiet install --no-deps \
 	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement engines/$*.txt
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
 	    --no-build-isolation --no-deps --editable .

@@ -10,11 +10,26 @@ from click.core import ParameterSource
 from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
 from .render import number, print_json, print_table, say
+from .wide_bound import bound_alphabet, bound_payload
+
+#: options that say which reduction of one head is meant
+_ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed", "certificate")
 
 
 @click.command(name="bound")
+@click.option(
+    "--reduction",
+    type=click.Choice(["index", "key-payload"]),
+    default="index",
+    show_default=True,
+    help="Secrets in values, or in keys as well.",
+)
 @click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys.")
-@click.option("--n", type=int, help="Data tokens.  [default: the whole family, 512 for jl]")
+@click.option(
+    "--n",
+    type=int,
+    help="Data tokens.  [default: the whole family; 512 for jl and for key-payload]",
+)
 @click.option("--d", type=int, default=64, show_default=True, help="Head dimension.")
 @click.option("--eta", type=float, help="Multiplicative error of the algorithm.  [default: 0.5]")
 @click.option("--gamma", type=float, help="Additive error instead of a multiplicative one.")
@@ -26,11 +41,23 @@ from .render import number, print_json, print_table, say
     help="Alphabet of the values: {0,1} or {-1,+1}.",
 )
 @click.option(
+    "--alphabet",
+    type=int,
+    metavar="B",
+    help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an even grid in"
+    " [0,1] with --gamma.  [default: the two of --values]",
+)
+@click.option(
+    "--key-bits",
+    type=click.IntRange(1, 8),
+    help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]",
+)
+@click.option(
     "--success",
     type=float,
     default=0.9,
     show_default=True,
-    help="Probability with which each bit must be answered.",
+    help="Probability with which each bit (with --alphabet: each number) must be answered.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets.")
 @click.option(
@@ -53,12 +80,15 @@ from .render import number, print_json, print_table, say
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
+    reduction: str,
     keys: str,
     n: int | None,
     d: int,
     eta: float | None,
     gamma: float | None,
     values: str,
+    alphabet: int | None,
+    key_bits: int | None,
     success: float,
     seed: int,
     logit_range: float | None,
@@ -83,7 +113,25 @@ def command(
         )
         return
     _refuse("--model", ("context", "dtype"))
+    if reduction == "key-payload":
+        if gamma is not None:
+            raise BadInput("--reduction key-payload speaks of a relative error: give --eta.")
+        beside = ("keys", "seed", "values", "alphabet", "certificate")
+        _refuse_given("--reduction key-payload", beside)
+        bound_payload(
+            n, d, key_bits=key_bits, eta=0.5 if eta is None else eta, success=success,
+            compression=compression, as_json=as_json,
+        )  # fmt: skip
+        return
+    _refuse("--reduction key-payload", ("key_bits",))
     eta = 0.5 if eta is None and gamma is None else eta
+    if alphabet is not None:
+        _refuse_given("--alphabet", ("values", "certificate"))
+        bound_alphabet(
+            keys, n, d, levels=alphabet, seed=seed, eta=eta, gamma=gamma, success=success,
+            compression=compression, as_json=as_json,
+        )  # fmt: skip
+        return
     limit = index_limit(
         keys, n, d, keys_seed=seed, values=values, eta=eta, gamma=gamma, success=success
     )
@@ -138,14 +186,13 @@ def _other_questions(
         raise BadInput("--model and --logit-range speak of a relative error: give --eta.")
     eta = 0.5 if eta is None else eta
     if model is not None:
-        _refuse_given("--model", ("logit_range", "keys", "n", "d", "values", "seed", "certificate"))
+        _refuse_given("--model", ("logit_range", "d", *_ONE_HEAD))
         bound_model(
             model, context, dtype, success=success, eta=eta, compression=compression,
             as_json=as_json,
         )  # fmt: skip
         return
-    beside_range = ("keys", "n", "values", "seed", "compression", "context", "dtype", "certificate")
-    _refuse_given("--logit-range", beside_range)
+    _refuse_given("--logit-range", ("compression", "context", "dtype", *_ONE_HEAD))
     assert logit_range is not None
     bound_range(logit_range, d, success=success, eta=eta, as_json=as_json)
 

@@ -74,14 +74,11 @@ def _mib(bits: float) -> str:
     return number(bits / 8 / (1 << 20))
 
 
-def _sentence(
-    claimed: float, by: str | None, values: float, both: float | None, success: float
-) -> str:
+def _sentence(claimed: float, by: str | None, values: float, both: float, success: float) -> str:
     guarantee = f"at success {success:g}"
     if by is None:
-        most = values if both is None else both
         return (
-            f"{claimed:g}x is not excluded {guarantee}: up to {most:.2f}x no instance here forbids "
+            f"{claimed:g}x is not excluded {guarantee}: up to {both:.2f}x no instance here forbids "
             "it. A stricter --success may."
         )
     limit = values if by == "values" else both
@@ -91,12 +88,15 @@ def _sentence(
     )
 
 
-def bound_compression(claimed: float, limit: Any) -> str:
-    """The sentence for one head's limit (``index_limit``). Raises BadInput for no factor."""
+def bound_compression(claimed: float, limit: Any, secrets: str = "values") -> str:
+    """The sentence for one head's limit, with secrets in its ``secrets``.
+
+    Raises BadInput for no factor.
+    """
     if not claimed > 0:
         raise BadInput(f"A compression is a positive factor, not {claimed:g}.")
-    by = "values" if claimed > limit.compression_ratio_limit else None
-    return _sentence(claimed, by, limit.compression_ratio_limit, None, limit.success)
+    most = limit.compression_ratio_limit
+    return _sentence(claimed, secrets if claimed > most else None, most, most, limit.success)
 
 
 def bound_range(logit_range: float, d: int, *, success: float, eta: float, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from ..errors import BadInput
 
 #: data tokens where the reduction's own construction says how many there can be
 TOKENS = {"tensor": 64, "visual": 424}
+DEFAULT_TOKENS = 512
 WINDOW = 257
 #: as protocols.instance has them, which --help does not import
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
@@ -156,7 +157,7 @@ def instance(game: dict[str, Any]) -> Any:
     if window is None and reduction == "sliding-window":
         window = WINDOW
     return Instance(
-        n=TOKENS.get(reduction, 512) if n is None else n,
+        n=TOKENS.get(reduction, DEFAULT_TOKENS) if n is None else n,
         d=game["d"],
         keys=game["keys"],
         keys_seed=game["seed"],

@@ -16,6 +16,7 @@ same module if it has one.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
@@ -178,19 +179,30 @@ def _scheme(scheme: Scheme, text: str) -> Target:
 
     # An engine judges its parameters itself: they may be for somebody's class behind it.
     factory = Factory(text, make, (Signature((), (), anything=True),), layout=engine.layout)
-    authors = Path(what.rpartition(":")[0])
     files = [file for file in source_files(engine) if is_ours(str(file))]
-    files += [authors.resolve()] if authors.suffix == ".py" and authors.exists() else []
+    authors = _authors_file(what.rpartition(":")[0])
+    files += [authors] if authors else []
     return Target(
         name=text,
         text=text,
         params={},
         source=_digest(dict.fromkeys(files), ""),
         builtin=False,
-        folder=files[-1].parent if authors.suffix == ".py" else None,
+        folder=authors.parent if authors and not is_ours(str(authors)) else None,
         knows_keys=False,
         _factory=factory,
     )
+
+
+def _authors_file(place: str) -> Path | None:
+    """The file of an author's class behind a scheme: ``path.py`` or a dotted module."""
+    if place.endswith(".py"):
+        return Path(place).resolve() if Path(place).exists() else None
+    try:
+        spec = importlib.util.find_spec(place) if place else None
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _engine(text: str) -> Target:

@@ -1,5 +1,5 @@
-"""Rewrite the generated pages: docs/cli.md, docs/claims.md, docs/algorithms/ and README.md's table
-of claims.
+"""Rewrite the generated pages: docs/cli.md, docs/claims.md, docs/algorithms/, the table of engines
+and README.md's table of claims.
 
 Run by ``make docs``; a test compares what is committed with what this would write.
 """
@@ -12,13 +12,14 @@ import sys
 from pathlib import Path
 
 from click.testing import CliRunner
+from engines_page import engines_page
 from kvbarrier.cli import VERBS, cli
 from kvbarrier.compressors.catalog_entry import CatalogEntry
 from kvbarrier.compressors.entries import FAMILIES, ZOO
 from kvbarrier.compressors.mechanisms import fidelity
 from kvbarrier.experiments import leaderboard
 from kvbarrier.experiments.ranking import Point, ranking
-from kvbarrier.experiments.registry import NAMES, get
+from kvbarrier.experiments.registry import ENGINES, NAMES, get
 from kvbarrier.experiments.report import budget_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,7 +72,7 @@ Statements 12 and 18 of the paper were not at hand; Definitions 4 and 10 are use
 def claims_page() -> str:
     """Every claim with what it is about and the tables that decide it, by experiment."""
     parts = [CLAIMS_HEAD]
-    for name in NAMES:
+    for name in (*NAMES, *ENGINES):
         experiment = get(name)
         about = inspect.getdoc(sys.modules[experiment.run.__module__]) or ""
         parts += [f"## {experiment.title} (`{name}`)", "", about, ""]
@@ -186,6 +187,7 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "claims.md": claims_page(),
+        ROOT / "docs" / "engines-table.md": engines_page(CLAIMS.parent),
         ROOT / "README.md": readme(),
         **algorithm_pages(),
     }

@@ -30,6 +30,9 @@ PLANTED = Instance(n=256, d=16, reduction="heavy-hitters")
 WINDOW = Instance(n=96, d=16, reduction="sliding-window", window=33)
 TENSOR = Instance(n=17, d=64, reduction="tensor")
 VISUAL = Instance(n=30, d=16, reduction="visual")
+PAYLOAD = Instance(n=64, d=16, reduction="key-payload")
+LEVELS = Instance(n=64, d=32, levels=16, eta=0.1)
+LINEAR = Instance(n=64, d=32, eta=None, gamma=0.01, bob="linear")
 
 
 def path(key: str) -> Path:
@@ -64,7 +67,7 @@ def cells() -> list[Cell]:
         Cell(first, "top-k", (("k", 2),), Fraction(1, 2)),
         Cell(first, "subgen", (("delta", 0.5), ("s", 128), ("t", 2))),
     ]
-    return cells + _zoo() + _other_reductions()
+    return cells + _zoo() + _other_reductions() + _other_secrets()
 
 
 def _zoo() -> list[Cell]:
@@ -96,6 +99,16 @@ def _other_reductions() -> list[Cell]:
             Cell(instance, "time-sharing", budget=Fraction(1, 128))
             for instance in (WINDOW, TENSOR, VISUAL)
         ),
+    ]
+
+
+def _other_secrets() -> list[Cell]:
+    """Bits in keys, many levels a number, all answers read together: at two memories each."""
+    settings = [("exact", (("dtype", "fp8"),), None), ("reservoir", (), Fraction(1, 2))]
+    return [
+        Cell(instance, name, params, budget)
+        for instance in (PAYLOAD, LEVELS, LINEAR)
+        for name, params, budget in settings
     ]
 
 

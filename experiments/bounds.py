@@ -1,4 +1,4 @@
-"""Bounds that can be used: what is certified at which logit range, by which keys, for which model.
+"""Bounds that can be used: what is certified at which logit range and precision, for which model.
 
 Arithmetic on exact spectra, and for every construction a measurement on the float32 keys that would
 be sent: 64 sampled rows of the whole set, each in its worst context under the worst error that the
@@ -8,6 +8,13 @@ guarantee allows, and under a slightly larger one.
 key sets. ``bounds-constructions.csv``: the largest size of every construction, with its coherence,
 its exact scale and the sampled check. ``bounds-models.csv``: the largest possible compression of
 the cache of models of published shapes, by guarantee.
+
+With more than one bit a number: ``bounds-precision.csv``, the most levels that a tolerance can tell
+apart, and what codes with so many words lose. ``bounds-distortion.csv``, the least share of wrong
+numbers and the least squared error, in steps, at 0 to log2 B message bits a number, and what
+sharing time and keeping the high bits have. ``bounds-caches.csv``, quantised caches on an even
+grid, charged for K and V. ``bounds-alphabets.csv``, exact attention's answers read at the exact
+scale, and worst cases at it and at .999 of it. ``bounds-payload.csv``, secrets in keys as well.
 """
 
 from __future__ import annotations
@@ -27,6 +34,8 @@ from ..reductions.keys.base import KeySet
 from ..reductions.margins import condition
 from ..reductions.model_limit import model_limit
 from ..reductions.model_shape import read_config
+from .bounds_precision import tables as precision_tables
+from .bounds_precision_claims import CLAIMS
 from .experiment import Claim, Experiment, Judgement, Run, judge
 from .tables import Row, Tables, fill, read_table
 
@@ -108,6 +117,7 @@ def run(job: Run) -> None:
             for context in CONTEXTS
             for success in SUCCESS
         ],
+        **precision_tables(job),
     }
     fill(job, "bounds", tables)
 
@@ -237,7 +247,7 @@ def _guarantee(folder: Path) -> Judgement:
 
 EXPERIMENT = Experiment(
     name="bounds",
-    title="Bounds that can be used: logit range, constructions, models",
+    title="Bounds that can be used: logit range, constructions, models, bits a number",
     run=run,
     claims=(
         Claim(
@@ -274,6 +284,7 @@ EXPERIMENT = Experiment(
             (MODELS,),
             _guarantee,
         ),
+        *CLAIMS,
     ),
-    minutes={"quick": 0.5, "full": 3},
+    minutes={"quick": 0.8, "full": 5},
 )

@@ -87,11 +87,14 @@ def _evictions(folder: Path) -> Judgement:
     table = settings(folder)
     table = table[table["keeps"].notna()]
     error = (table["bit_error"] - (1 - table["keeps"]) / 2).abs()
-    size = (table["wire"] - table["keeps"]).abs()
+    whole = table[table["declared"] == table["keeps"]]  # in 16-bit numbers
+    size = (whole["logical"] - whole["keeps"]).abs()
+    framing = (whole["wire"] - whole["logical"]).max()
     return judge(
         len(table) > 0 and error.max() <= CLOSE and size.max() <= CLOSE,
         f"{len(table)} settings of {table['target'].nunique()} methods; largest distance of the "
-        f"error {error.max():.4f}, of the bytes {size.max():.4f} (allowed {CLOSE})",
+        f"error {error.max():.4f}, of the bytes {size.max():.4f} where numbers have 16 bits "
+        f"(allowed {CLOSE}); the message has up to {framing:.3f} more",
     )
 
 
@@ -101,7 +104,7 @@ def _masks(folder: Path) -> Judgement:
     key = ["target", "params", "feed"]
     asks = literal[literal["bob"] == "asks"].set_index(key)
     reads = literal[literal["bob"] == "reads"].set_index(key)
-    both = asks.join(reads, rsuffix="_read", how="inner")
+    both = asks.join(reads[["bit_error"]].add_suffix("_read"), how="inner")
     hidden = both[both["bit_error"] - both["bit_error_read"] > HIDDEN]
     names = sorted({target.partition(":")[2] for target, _, _ in hidden.index})
     whole = hidden["wire"].min() if len(hidden) else 0.0
@@ -116,30 +119,40 @@ def _masks(folder: Path) -> Judgement:
 
 def _basis(folder: Path) -> Judgement:
     two = lines(folder, "hf:quantized", backend="quanto", nbits=2, axis=0)
-    two = two[(two["feed"] == "prefill") & (two["bob"] == "asks")].set_index("basis")["bit_error"]
-    four = lines(folder, "hf:quantized", backend="hqq", nbits=4)
-    if {"literal", "rotated"} - set(two.index) or four.empty:
+    asked = two[two["bob"] == "asks"].set_index(["feed", "basis"])["bit_error"]
+    four = lines(folder, "hf:quantized", backend="hqq", nbits=4, axis=0)
+    four = four[(four["feed"] == "prefill") & (four["bob"] == "asks")]
+    if len(asked) < 4 or four.empty:
         return judge(False, "the settings are not in the table", decided=False)
+    literal = max(asked["prefill", "literal"], asked["stream", "literal"])
+    streamed, prefilled = asked["stream", "rotated"], asked["prefill", "rotated"]
     return judge(
-        two["literal"] == 0 and abs(two["rotated"] - 0.060) <= 0.02 and not four["wrong"].any(),
-        f"quanto with 2 bits errs {two['literal']:.4f} on the literal and {two['rotated']:.4f} on "
-        f"the rotated stream; hqq with 4 bits {int(four['wrong'].sum())} wrong of "
-        f"{int(four['asked'].sum()):,}",
+        literal == 0
+        and abs(streamed - 0.060) <= 0.02
+        and 0.04 <= prefilled <= 0.10
+        and not four["wrong"].any(),
+        f"quanto with 2 bits errs {literal:.4f} on the literal stream, on the rotated one "
+        f"{streamed:.4f} token by token and {prefilled:.4f} prefilled; hqq with 4 bits, prefilled: "
+        f"{int(four['wrong'].sum())} wrong of {int(four['asked'].sum()):,}",
     )
 
 
 def _llama(folder: Path) -> Judgement:
     wanted = {"llamacpp:f16": 33.5, "llamacpp:q8_0": 18.5, "llamacpp:q4_0": 10.5}
-    table = settings(folder).drop_duplicates("target").set_index("target")
-    if set(wanted) - set(table.index):
+    table = played(folder)
+    plain = table["target"].isin(wanted) & table["keeps"].isna() & (table["params"] == "{}")
+    table = table[plain & (table["feed"] == "prefill") & (table["bob"] == "asks")]
+    rates = table.groupby("target")["rate"].max()
+    if set(wanted) - set(rates.index):
         return judge(False, "the cache types are not in the table", decided=False)
-    found = table.loc[list(wanted)]
-    near = all(abs(found["rate"][name] - rate) < 0.1 for name, rate in wanted.items())
-    said = ", ".join(f"{n.partition(':')[2]} {found['rate'][n]:.2f}" for n in wanted)
+    near = all(abs(rates[name] - rate) < 0.1 for name, rate in wanted.items())
+    turned, literal = (table[table["basis"] == basis] for basis in ("rotated", "literal"))
+    said = ", ".join(f"{name.partition(':')[2]} {rates[name]:.2f}" for name in wanted)
     return judge(
-        near and not found["wrong"].any(),
-        f"message bits per secret bit: {said}; {int(found['wrong'].sum())} wrong of "
-        f"{int(found['asked'].sum()):,}",
+        near and not turned["wrong"].any(),
+        f"message bits per secret bit: {said}; {int(turned['wrong'].sum())} wrong of "
+        f"{int(turned['asked'].sum()):,} on the rotated stream, {int(literal['wrong'].sum())} of "
+        f"{int(literal['asked'].sum()):,} on the literal one",
     )
 
 
@@ -158,9 +171,9 @@ CLAIMS = (
           "Some methods hide tokens from attention and do not free them: who reads the message "
           "recovers what asking cannot", "ours", (TABLE,), _masks),
     Claim("engines.basis", "observation",
-          "The stream's basis decides what two bits are worth: nothing is lost on the literal, "
-          ".060 on the rotated one", "ours", (TABLE,), _basis),
+          "The stream's basis decides what two bits a number are worth: on the literal one nothing "
+          "is lost, on the rotated one .060", "ours", (TABLE,), _basis),
     Claim("engines.llamacpp", "observation",
-          "llama.cpp's f16, q8_0 and q4_0 caches lose no bit at 33.5, 18.5 and 10.5 message bits a "
-          "secret bit", "ours", (TABLE,), _llama),
+          "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and "
+          "10.5 message bits a secret bit", "ours", (TABLE,), _llama),
 )  # fmt: skip

@@ -38,10 +38,9 @@ TOGETHER = 24
 LIMITS = Limits(seconds=300.0, memory_bytes=6 << 30)
 
 
-def declared_rows(scale: str) -> list[EngineRow]:
+def declared_rows() -> list[EngineRow]:
     """The rows that all engines declare."""
-    rows = [row for one in SCHEMES.values() for row in one.table().ROWS]
-    return [row for row in rows if row.quick or scale == "full"]
+    return [row for one in SCHEMES.values() for row in one.table().ROWS]
 
 
 def left_out() -> list[Row]:
@@ -61,8 +60,8 @@ def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     for way in ways:
         for basis in ("literal", "rotated"):
             yield _cell(row, replace(base, basis=basis), way, MESSAGES[scale])
-        if row.reads:
-            yield _cell(row, base, way | {"bob": "reads"}, MESSAGES[scale])
+        if row.reads and not way:
+            yield _cell(row, base, {"bob": "reads"}, MESSAGES[scale])
 
 
 def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
@@ -88,7 +87,7 @@ def run(job: Run) -> None:
     Raises:
         BadInput: no engine is installed.
     """
-    rows = declared_rows(job.scale)
+    rows = declared_rows()
     problems = [problem for row in rows if (problem := _problem(row))]
     if len(problems) == len(rows):
         raise BadInput(problems[0])
@@ -137,6 +136,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "bob": params.get("bob", "asks"),
         "keeps": row.keeps,
         "declared": row.declared,
+        "shown": row.shown,
     }
     if isinstance(one, KVBarrierError):
         return line | _EMPTY | {"failed": str(one), "note": row.note, "key": key.hex()}
@@ -155,6 +155,8 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         for name in ("claimed", "logical", "resident", "side")
     }
     return line | {
+        # The engine's own default where none was asked for.
+        "feed": "stream" if one.streaming else "prefill",
         "messages": verdict["messages"],
         "wrong": verdict["wrong_bits"],
         "asked": verdict["asked_bits"],
@@ -168,7 +170,6 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         **shares,
         "claimed_by": held.get("basis", ""),
         "isolation": one.isolation,
-        "streaming": one.streaming,
         "seconds": round(one.seconds, 2),
         "versions": json.dumps(dict(one.versions)),
         "failed": failed[0] if failed else "",
@@ -180,7 +181,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
 _EMPTY: Row = dict.fromkeys(
     (
         "messages", "wrong", "asked", "bit_error", "low", "high", "rate", "ledger", "surprise",
-        "wire", "claimed", "logical", "resident", "side", "claimed_by", "isolation", "streaming",
+        "wire", "claimed", "logical", "resident", "side", "claimed_by", "isolation",
         "seconds", "versions",
     )
 )  # fmt: skip

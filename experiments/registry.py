@@ -30,7 +30,7 @@ NAMES = (
 )
 
 #: what needs packages of its own (``make engines``), and is run by name only
-ENGINES = ("engines",)
+ENGINES = ("engines", "natural")
 
 
 def get(name: str) -> Experiment:

@@ -1,15 +1,18 @@
-"""Bounds that can be used: tokens by logit range, constructions, and models of published shapes.
+"""Bounds that can be used: logit range, constructions, models of published shapes, bits a number.
 
-Left: the least logit range C max|k|^2 (nats) for n tokens in d dimensions at eta = 1/2, a line a
-dimension; markers are whole constructions. Right: the largest compression of a 16-bit cache that is
-not excluded, by guarantee: values only, and keys and values at one bit a number.
+Above left: the least logit range C max|k|^2 (nats) for n tokens in d dimensions at eta = 1/2, a
+line a dimension; markers are whole constructions. Above right: the largest compression of a 16-bit
+cache that is not excluded, by guarantee: values only, and keys and values at one bit a number.
+Below: ``bounds_precision``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .bounds_precision import draw_law, draw_rms, draw_wrong
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -17,35 +20,49 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CONTEXT = 131072
+#: constructions in 64 dimensions that are named, and how far off their names stand (points)
+_NAMED = {"kerdock": (-118, 26), "delsarte-goethals": (-158, 22), "rm2": (8, -14)}
 
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
     from ..experiments.bounds import MODELS, RANGE, SETS
+    from ..experiments.bounds_precision import CACHES, FLOORS, LAW
     from ..experiments.tables import read_table
 
-    ranges, sets, models = (read_table(folder, name) for name in (RANGE, SETS, MODELS))
-    draw(ranges, sets, models, path)
+    names = (RANGE, SETS, MODELS, LAW, FLOORS, CACHES)
+    draw({name: read_table(folder, name) for name in names}, path)
 
 
-def draw(ranges: pd.DataFrame, sets: pd.DataFrame, models: pd.DataFrame, path: Path) -> None:
-    """Draw the three tables into a PNG at ``path``."""
+def draw(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
+    """Draw the tables, by file name, into a PNG at ``path``."""
     from matplotlib import pyplot
 
+    from ..experiments.bounds import MODELS, RANGE, SETS
+    from ..experiments.bounds_precision import CACHES, FLOORS, LAW
+
+    sets, floors, caches = tables[SETS], tables[FLOORS], tables[CACHES]
     with house_style():
-        figure, (left, right) = pyplot.subplots(
-            1, 2, figsize=(11, 5.6), layout="constrained", gridspec_kw={"width_ratios": (1.15, 1)}
+        figure = pyplot.figure(figsize=(11, 10), layout="constrained")
+        (above,), (below,) = figure.subfigures(
+            2, 1, squeeze=False, height_ratios=(1.3, 1), hspace=0.03
         )
-        _ranges(left, ranges, sets)
-        _models(right, models)
-        handles, labels = [], []
-        for axes in (left, right):
-            for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-                handles.append(handle)
-                labels.append(label)
+        left, right = above.subplots(1, 2, gridspec_kw={"width_ratios": (1.15, 1)})
+        law, rms, wrong = below.subplots(1, 3)
+        _ranges(left, tables[RANGE], sets)
+        _models(right, tables[MODELS])
+        draw_law(law, tables[LAW])
+        draw_rms(rms, floors, caches)
+        draw_wrong(wrong, floors, caches)
+        named = [axes.get_legend_handles_labels() for axes in (left, right, law, rms, wrong)]
+        handles = [handle for found, _ in named for handle in found]
+        labels = [label for _, found in named for label in found]
         caption = (
-            f"Arithmetic on exact spectra, eta = 1/2; {int(sets['rows'].sum())} sampled rows of "
-            f"{len(sets)} constructions measured on float32 keys. One bit a number."
+            f"Above: exact spectra, eta = 1/2, one bit a number; {int(sets['rows'].sum())} sampled "
+            f"rows of {len(sets)} constructions measured on float32 keys.\nBelow: arithmetic; open "
+            "marks on the left are [0, 1] rounded to so many bits. Filled marks: min-max caches in "
+            f"the game (n = {caches['n'].iloc[0]}, d = {caches['d'].iloc[0]}),\ncharged for K and "
+            "V; their lines reach to V alone."
         )
         legend_below(figure, handles, labels, columns=4, caption=caption)
         save(figure, path)
@@ -58,11 +75,12 @@ def _ranges(axes: Axes, ranges: pd.DataFrame, sets: pd.DataFrame) -> None:
                   ms=3.5, lw=1.2, label=f"d = {d}")  # fmt: skip
     axes.plot(sets["logit_range"], sets["certified_bits"], "*", color=INK, mfc="white", ms=9,
               ls="none", label="whole constructions")  # fmt: skip
-    for _, row in sets.iterrows():
-        if row["keys"] in ("kerdock", "delsarte-goethals", "rm2") and row["d"] == 64:
+    for _, row in sets[sets["d"] == 64].iterrows():
+        if row["keys"] in _NAMED:
             axes.annotate(
-                f"{row['keys']}\nn = {row['n']:,}", (row["logit_range"], row["certified_bits"]),
-                (6, -16), textcoords="offset points", fontsize=7.8, color=INK,
+                f"{row['keys']}, n = {row['n']:,}", (row["logit_range"], row["certified_bits"]),
+                _NAMED[row["keys"]], textcoords="offset points", fontsize=7.8, color=INK,
+                arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.8, "shrinkB": 4},
             )  # fmt: skip
     axes.set_yscale("log", base=2)
     axes.set_xlim(0, 28)

@@ -43,7 +43,7 @@ Everything is float64; the bounds are meant to 1e-9.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -64,8 +64,8 @@ _NEAR, _FINE = 2.0**-9, 2.0**-17
 _STEEPEST = 64.0
 #: rounds of the iteration, at most, and products in all of them
 _ROUNDS, _WORK = 2000, 1 << 27
-#: points of the scan for a slope, steps of the search that follows
-_SCAN, _GOLDEN = 10, 14
+#: points of the scan for a slope, steps of the search that follows; slopes for many rates
+_SCAN, _GOLDEN, _SLOPES = 10, 14, 33
 #: over-relaxation of the iteration: nearly twice as fast
 _BOLD = 1.9
 
@@ -150,7 +150,7 @@ def dither_mse_floor(rate: float, levels: int) -> float:
     """The squared error that no scheme at ``rate`` bits per number goes below: (4) solved for D."""
     _check_levels(levels)
     _check_rate(rate)
-    entropy_power = levels**2 / (2 * math.pi * math.e * 4.0 ** max(0.0, rate))
+    entropy_power: float = levels**2 / (2 * math.pi * math.e * 4.0 ** max(0.0, rate))
     return max(0.0, entropy_power - 1 / 12)
 
 
@@ -328,3 +328,23 @@ def grid_mse_floor(rate: float, levels: int) -> float:
         return 0.0 if rate > 0 else (levels**2 - 1) / 12
     dual = _steepest(levels, lambda slope: (_grid_intercept(levels, slope) - rate) * _LN2 / slope)
     return max(0.0, dual, dither_mse_floor(rate, levels))
+
+
+def grid_mse_floors(rates: Sequence[float], levels: int) -> list[float]:
+    """As :func:`grid_mse_floor` for many rates, by one set of slopes: bounds a few per cent lower.
+
+    >>> grid_mse_floors([0, 4], 16)
+    [21.25, 0.0]
+    """
+    return [_floor(rate, levels) for rate in rates]
+
+
+def _floor(rate: float, levels: int) -> float:
+    _check_levels(levels)
+    _check_rate(rate)
+    if rate >= math.log2(levels) or rate <= 0:
+        return 0.0 if rate > 0 else (levels**2 - 1) / 12
+    low, high = math.log(6 / (levels**2 - 1)), math.log(_STEEPEST)
+    slopes = [math.exp(low + (high - low) * i / (_SLOPES - 1)) for i in range(_SLOPES)]
+    lines = [(_grid_intercept(levels, slope) - rate) * _LN2 / slope for slope in slopes]
+    return max(0.0, *lines, dither_mse_floor(rate, levels))

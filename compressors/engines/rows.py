@@ -21,7 +21,7 @@ class EngineRow:
         reads: whether the Bob who only reads the message is played as well.
         streams: whether the row is also played token by token.
         layers, heads: what the setting needs at least.
-        quick: in the quick table too.
+        shown: in the picture; the table has all rows.
     """
 
     target: str
@@ -34,4 +34,4 @@ class EngineRow:
     streams: bool = False
     layers: int = 1
     heads: int = 1
-    quick: bool = True
+    shown: bool = True

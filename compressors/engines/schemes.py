@@ -41,11 +41,12 @@ class Scheme:
 SCHEMES = {
     one.name: one
     for one in (
-        Scheme("hf", "hf", "transformers_cache", "TransformersCache", "hf_rows", "hf:dynamic"),
-        Scheme("kvpress", "kvpress", "press", "KVPress", "kvpress_rows",
+        Scheme("hf", "hf", "hf.cache", "TransformersCache", "hf.rows", "hf:dynamic"),
+        Scheme("kvpress", "kvpress", "kvpress.press", "KVPress", "kvpress.rows",
                "kvpress:KnormPress?compression_ratio=0.5"),
-        Scheme("llamacpp", "llamacpp", "llamacpp", "LlamaCpp", "llamacpp_rows", "llamacpp:q8_0"),
-        Scheme("codec", "codecs", "codec", "CodecCache", "codec_rows",
+        Scheme("llamacpp", "llamacpp", "llamacpp.cache", "LlamaCpp", "llamacpp.rows",
+               "llamacpp:q8_0"),
+        Scheme("codec", "codecs", "codec.cache", "CodecCache", "codec.rows",
                "codec:module:Class?bits=4"),
     )
 }  # fmt: skip

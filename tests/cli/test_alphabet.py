@@ -125,7 +125,6 @@ def test_a_foreign_cache_plays_and_results_come_back(kvbarrier, tmp_path) -> Non
         (("--alphabet", "16", "--queries", "decoy"), "--queries"),
         (("--alphabet", "16", "--basis", "all"), "--basis"),
         (("--alphabet", "16", "--reduction", "visual"), "--reduction index"),
-        (("--alphabet", "16", "--reduction", "indistinguishability"), "--alphabet means nothing"),
         (("--alphabet", "16", "--scale", "paper"), "values 01"),
         (("--alphabet", "16", "--scale", "2"), "not separated"),
     ],
@@ -135,6 +134,13 @@ def test_what_cannot_be_played_is_said(kvbarrier, options: tuple[str, ...], word
     assert said.code == 2
     assert words in " ".join(said.err.split())
     assert "Traceback" not in said.err
+
+
+def test_a_game_that_counts_reads_has_no_alphabet(kvbarrier) -> None:
+    said = kvbarrier("attack", "fixed-reads", "--reduction", "indistinguishability",
+                     "--alphabet", "16")  # fmt: skip
+    assert said.code == 2
+    assert "--alphabet means nothing to --reduction indistinguishability" in said.err
 
 
 def test_ids_without_an_alphabet_are_what_they_were() -> None:

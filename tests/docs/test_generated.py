@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def generator():
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs")  # as when it is run as a script
+        spec.loader.exec_module(module)
     return module
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.experiments.registry import NAMES, get
+from kvbarrier.experiments.registry import ENGINES, NAMES, get
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
-CLAIMS = {claim.name: claim for name in NAMES for claim in get(name).claims}
+CLAIMS = {claim.name: claim for name in (*NAMES, *ENGINES) for claim in get(name).claims}
 BREAKS = {
     claim: apply
-    for name in NAMES
+    for name in (*NAMES, *ENGINES)
     for claim, apply in importlib.import_module(f"breaks.{name.replace('-', '_')}").BREAKS.items()
 }
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kvbarrier.experiments.registry import NAMES
+from kvbarrier.experiments.registry import ENGINES, NAMES
 from kvbarrier.figures.registry import draw
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -22,14 +22,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *ENGINES])
 def test_equal_tables_give_equal_bytes(name: str, folder: Path) -> None:
     first = draw(name, folder).read_bytes()
     assert draw(name, folder).read_bytes() == first
     assert not list(folder.glob("*.partial"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *ENGINES])
 def test_axes_are_named_and_nothing_sticks_out(
     name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from kvbarrier.reductions.rate_bounds import (
     dual_rate,
     gaussian_mse_rate,
     grid_mse_floor,
+    grid_mse_floors,
     grid_mse_rate,
     mse_time_sharing,
     optimal_guesses,
@@ -276,3 +277,17 @@ def test_import_needs_numpy_only() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("levels", [4, 16])
+def test_many_floors_are_bounds_too(levels: int) -> None:
+    """Below the optimised ones, by a few per cent; above the dither's; the ends are exact."""
+    rates = [k / 4 for k in range(4 * (levels.bit_length() - 1) + 1)]
+    many = grid_mse_floors(rates, levels)
+    assert (many[0], many[-1]) == ((levels**2 - 1) / 12, 0)
+    for rate, floor in list(zip(rates, many, strict=True))[1:-1]:
+        best = grid_mse_floor(rate, levels)
+        assert 0.9 * best < floor <= best * (1 + 1e-3)
+        assert floor >= dither_mse_floor(rate, levels)
+    with pytest.raises(BadInput, match="nan"):
+        grid_mse_floors([1.0, math.nan], levels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments import bounds
+from kvbarrier.experiments import bounds, bounds_precision
 
 
 def _shrunk(rows: pd.DataFrame) -> pd.DataFrame:
@@ -18,4 +18,8 @@ BREAKS: dict[str, Break] = {
     "bounds.verified": column(bounds.SETS, "flips_inside", lambda flips: flips + 1),
     "bounds.range": frame(bounds.RANGE, _shrunk),
     "bounds.guarantee": column(bounds.MODELS, "compression_kv", lambda factor: factor * 2),
+    "bounds.precision": column(bounds_precision.LAW, "levels", lambda levels: levels + 1),
+    "bounds.caches": column(bounds_precision.CACHES, "mse", lambda mse: mse / 1000),
+    "bounds.alphabets": column(bounds_precision.GAMES, "misread_below", lambda rows: rows - 1),
+    "bounds.payload": column(bounds_precision.PAYLOAD, "wrong_in_keys", lambda wrong: wrong + 1),
 }

@@ -1,0 +1,1 @@
+"""Codecs of plain arrays, with the attention done by us."""

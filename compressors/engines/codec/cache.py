@@ -1,0 +1,255 @@
+"""``codec:module:Class``: a published or an own codec of keys and values, attention done by us.
+
+``contract`` says what its author writes. Alice gives it K and V, the message is what it
+returned; Bob decodes that and attends over the decoded rows, his own token exact. He holds what is
+in the message and uses all of it, so there is no other Bob who reads.
+
+* ``feed=prefill``: the whole stream in one piece, as a prompt is.
+* ``feed=stream``: pieces of ``chunk`` tokens, each encoded when it is full; the tokens after the
+  last full piece stay as numbers of the codec's ``dtype``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from ....errors import BadInput, PluginFailure
+from ...contract import Float32, Shape
+from ...packing import pack_plain, unpack_plain
+from ...plain_reading import torn
+from ..engine import Engine, attention_over
+from ..memories import Memories
+from . import contract
+from .axes import join, split
+from .data import as_plain, from_plain, sizes
+
+CHUNK = 64
+"""Tokens in a piece with feed=stream, unless ``chunk`` says otherwise."""
+
+# Questions answered at a time, which bounds the matrix of scores.
+_QUESTIONS = 512
+
+
+class CodecCache(Engine):
+    """A codec behind the contract; arrays are [tokens, layers, KV heads, d].
+
+    Args:
+        chunk: tokens in a piece, for feed=stream.
+        params: parameters of the codec.
+
+    Raises:
+        BadInput: there is no such codec or parameter, or it needs what is not here.
+        PluginFailure: it lacks a method, raised, or returned something else than K and V.
+    """
+
+    bobs = ("asks",)
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        what: str = "",
+        feed: str | None = None,
+        bob: str | None = None,
+        ask: str | None = None,
+        chunk: int | None = None,
+        **params: Any,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
+        if chunk is not None and not self.streaming:
+            raise BadInput("chunk is for feed=stream: a prefilled codec sees all tokens at once.")
+        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+            raise BadInput(f"chunk={chunk} is no number of tokens: give 1 or more.")
+        self.chunk = chunk or CHUNK
+        n = self.chunk if self.streaming else shape.tokens
+        self.codec = contract.build(what, shape, n, seed, params)
+        if self.codec.tensors == "torch":
+            _one_thread()
+        self._pieces: list[Any] = []
+        self._tail: list[tuple[Float32, Float32]] = []
+        self._decoded: tuple[list[list[Float32]], list[list[Float32]]] | None = None
+
+    # -- taking ----------------------------------------------------------------------------------
+
+    def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
+        self._decoded = None
+        calls = zip(*(split(part, self.codec) for part in (K, V)), strict=True)
+        if self.codec.together:
+            self._pieces += [self.codec.run(self.codec.encode, *pair) for pair in calls]
+        else:
+            self._pieces += [
+                self.codec.run(self.codec.encode, part) for pair in calls for part in pair
+            ]
+
+    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
+        self._decoded = None
+        self._tail.append((k, v))
+        if len(self._tail) == self.chunk:
+            K, V = self._tail_arrays()
+            self._tail = []
+            self._prefill(K, K, V)
+
+    def _tail_arrays(self) -> tuple[Float32, Float32]:
+        return tuple(np.stack(part) for part in zip(*self._tail, strict=True))  # type: ignore[return-value]
+
+    # -- the message -----------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """What encode returned, piece after piece; then the tail, if there is one."""
+        if self._pending:
+            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
+            self._pending = []
+            self._prefill(*whole)
+        name = f"{self.codec.name}.encode"
+        pieces = [as_plain(piece, self.codec.objects, name) for piece in self._pieces]
+        if not self._tail:
+            return pack_plain(pieces, f"what {name} returned")
+        tail = [part.astype(_numpy_dtype(self.codec.dtype)) for part in self._tail_arrays()]
+        return pack_plain((pieces, *tail), f"what {name} returned")
+
+    def restore(self, message: bytes) -> None:
+        """Take over a message.
+
+        Raises:
+            PluginFailure: it is none of such a codec's.
+        """
+        plain = unpack_plain(message)
+        try:
+            pieces, K, V = plain if type(plain) is tuple else (plain, None, None)
+            self._pieces = [from_plain(piece, self.codec.objects) for piece in list(pieces)]
+            key, value = (
+                (self.shape.layers, self.shape.kv_heads, d)
+                for d in (self.shape.d_k, self.shape.d_v)
+            )
+            tails = [] if K is None else list(zip(_tail(K), _tail(V), strict=True))
+            if any((k.shape, v.shape) != (key, value) for k, v in tails):
+                raise ValueError("another shape")
+            if len(tails) >= self.chunk or len(self._pieces) % self._calls():
+                raise ValueError("pieces are missing")
+        except (ValueError, TypeError, IndexError, AttributeError, ImportError) as error:
+            raise torn(message) from error
+        self._tail, self._decoded = tails, None
+
+    def _calls(self) -> int:
+        """How many pieces there are of one run of tokens."""
+        layers = 1 if "l" in self.codec.layout else self.shape.layers
+        heads = 1 if "h" in self.codec.layout else self.shape.kv_heads
+        return layers * heads * (1 if self.codec.together else 2)
+
+    # -- answering -------------------------------------------------------------------------------
+
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        rows = self._rows()
+        parts = [
+            attention_over(*rows, *(part[at : at + _QUESTIONS] for part in (Q, K, V)))
+            for at in range(0, len(Q), _QUESTIONS)
+        ]
+        return np.concatenate(parts) if parts else np.empty(V.shape, np.float32)
+
+    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
+        answer: Float32 = attention_over(*self._rows(), q[None], k[None], v[None])[0]
+        return answer
+
+    def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        if self._decoded is None:
+            self._decoded = self._read()
+        return self._decoded
+
+    def _read(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        """Every row of the message, decoded."""
+        shape, calls = self.shape, self._calls()
+        keys = [np.empty((0, shape.layers, shape.kv_heads, shape.d_k), np.float32)]
+        values = [np.empty((0, shape.layers, shape.kv_heads, shape.d_v), np.float32)]
+        for at in range(0, len(self._pieces), calls):
+            pairs = self._pairs(self._pieces[at : at + calls])
+            K, V = (
+                join([pair[i] for pair in pairs], self.codec, shape, d)
+                for i, d in enumerate((shape.d_k, shape.d_v))
+            )
+            if len(K) != len(V):
+                raise PluginFailure(
+                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values."
+                )
+            keys.append(K)
+            values.append(V)
+        if self._tail:
+            dtype = _numpy_dtype(self.codec.dtype)
+            tails = [part.astype(dtype).astype(np.float32) for part in self._tail_arrays()]
+            keys.append(tails[0])
+            values.append(tails[1])
+        return _by_head(np.concatenate(keys)), _by_head(np.concatenate(values))
+
+    def _pairs(self, pieces: list[Any]) -> list[tuple[Any, Any]]:
+        decoded = [self.codec.run(self.codec.decode, piece) for piece in pieces]
+        if not self.codec.together:
+            return list(zip(decoded[0::2], decoded[1::2], strict=True))
+        for pair in decoded:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise PluginFailure(
+                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode takes "
+                    "(K, V), so it must return the two."
+                )
+        return [(pair[0], pair[1]) for pair in decoded]
+
+    # -- what it occupies ------------------------------------------------------------------------
+
+    def memories(self) -> Memories:
+        """What encode returned, and the tail; ``claimed`` is the codec's own ratio, if any."""
+        codec, shape = self.codec, self.shape
+        logical, resident = sizes(self._pieces, codec.objects)
+        tail = sum(k.size + v.size for k, v in self._tail) * _numpy_dtype(codec.dtype).itemsize
+        claimed = None
+        if codec.ratio is not None and self._pieces:
+            tokens = sum(len(rows) for rows in self._rows()[0][0][:1]) - len(self._tail)
+            bytes_16 = 2 * tokens * shape.layers * shape.kv_heads * (shape.d_k + shape.d_v)
+            said = [float(codec.run(codec.ratio, piece)) for piece in self._pieces]
+            claimed = round(bytes_16 * float(np.mean([1 / one for one in said]))) + tail
+        basis = "the codec's own ratio to 16 bits" if claimed is not None else ""
+        return Memories(logical + tail, resident + tail, claimed=claimed, basis=basis)
+
+    def versions(self) -> dict[str, str]:
+        """The distribution that does the work, and NumPy or torch."""
+        names = [self.codec.package] if self.codec.package else self._distributions()
+        return {name: metadata.version(name) for name in [*names, self.codec.tensors]}
+
+    def _distributions(self) -> list[str]:
+        path = self.what.rpartition(":")[0] or self.what
+        module = "" if path.endswith(".py") else path.partition(".")[0]
+        return sorted(set(metadata.packages_distributions().get(module, [])))
+
+
+def _by_head(rows: Float32) -> list[list[Float32]]:
+    return [
+        [rows[:, layer, head] for head in range(rows.shape[2])] for layer in range(rows.shape[1])
+    ]
+
+
+def _tail(part: Any) -> list[Float32]:
+    if not isinstance(part, np.ndarray) or part.ndim != 4 or not np.isfinite(part).all():
+        raise ValueError("no tail")
+    return list(part.astype(np.float32))
+
+
+def _numpy_dtype(name: str) -> np.dtype[Any]:
+    if name == "bfloat16":
+        import ml_dtypes
+
+        narrow: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return narrow
+    return np.dtype(name)
+
+
+def _one_thread() -> None:
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        contract.tell(error, "a codec with tensors = 'torch'", "torch")
+    # Players are forked, and a fork of a process that runs threads of OpenMP hangs.
+    torch.set_num_threads(1)

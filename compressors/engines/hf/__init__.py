@@ -1,0 +1,1 @@
+"""transformers' caches, and anybody's Cache class, in a carrier model."""

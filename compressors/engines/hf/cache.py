@@ -1,0 +1,276 @@
+"""A cache of transformers, attacked inside a genuine model (``carrier``).
+
+The message is what the cache object holds and a public one has not (``torch_state``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import random
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+
+from ....errors import BadInput, PluginFailure
+from ...contract import Float32, Shape
+from ..engine import Engine
+from ..memories import Memories
+from .cache_makers import explained, maker
+from .carrier import Carrier
+from .torch_graph import World, copy_graph
+from .torch_state import Packing, Skeleton, pack_state, unpack_state
+
+_BLOCK = 1024
+"""Questions in one pass: a mask has that many rows, and a column for every token."""
+
+_PUBLIC_STREAM = 20_251
+_OWN_WORDS = (
+    "memory_report", "memory_usage_bytes", "compressed_storage_bytes", "storage_bytes",
+    "bytes_used", "memory_bytes", "memory_usage", "nbytes",
+)  # fmt: skip
+_TOTALS = ("total_storage_bytes", "total_bytes", "compressed_bytes")
+
+
+class _Public:
+    """All that Alice and Bob both have: the carrier, the making of a cache, and the skeleton.
+
+    Attributes:
+        draws: making or filling a cache draws from a global generator.
+    """
+
+    def __init__(
+        self, shape: Shape, what: str, feed: str, dtype: str, attention: str, seed: int,
+        params: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        self.shape, self.feed, self.seed = shape, feed, seed
+        self.what = what if ":" in what else f"hf:{what}"
+        self.carrier = Carrier(shape, dtype, attention)
+        self.maker = maker(what, params, shape, self.carrier.config)
+        shared = (self.carrier.config, self.carrier.model, *self.maker.shared)
+        self.world = World(shared)
+        self._try()
+
+    def _try(self) -> None:
+        """Let two tokens show what a class does not say of itself: that it needs a GPU, say."""
+        nothing = np.zeros((2, self.shape.layers, self.shape.kv_heads, 1), np.float32)
+        self._seed()
+        before = _coins()
+        # Two tokens may be too few for it; the stream will tell.
+        with contextlib.suppress(PluginFailure):
+            self.play(self.maker.make(), nothing, nothing, nothing)
+        self.draws = before != _coins()
+
+    def fresh(self) -> Any:
+        """A new cache; classes that draw from a global generator draw the public coins."""
+        self._seed()
+        return self.maker.make()
+
+    def _seed(self) -> None:
+        torch.manual_seed(self.seed)
+        np.random.seed(self.seed % 2**32)
+        random.seed(self.seed)
+
+    def play(self, cache: Any, Q: Float32, K: Float32, V: Float32, mask: Any = None) -> Float32:
+        """One pass of the carrier over tokens."""
+        try:
+            return self.carrier.forward(cache, self.carrier.embed(Q, K, V), mask)
+        except Exception as error:
+            raise explained(error, self.what) from error
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        """A cache that met a public stream, fed as Alice feeds hers."""
+        shape, cache = self.shape, self.fresh()
+        coins = np.random.default_rng(_PUBLIC_STREAM)
+        size = (shape.tokens, shape.layers, shape.kv_heads)
+        keys = coins.standard_normal((*size, shape.d_k), np.float32)
+        keys /= np.float32(shape.d_k**0.5)
+        values = coins.standard_normal((*size, shape.d_v), np.float32)
+        step = 1 if self.feed == "stream" else max(1, shape.tokens)
+        for at in range(0, shape.tokens, step):
+            k, v = keys[at : at + step], values[at : at + step]
+            self.play(cache, np.zeros_like(k), k, v)
+        return Skeleton(cache, self.world)
+
+
+def _coins() -> tuple[bytes, str, object]:
+    """Where the global generators stand."""
+    return (
+        torch.get_rng_state().numpy().tobytes(),
+        str(np.random.get_state(legacy=False)),
+        random.getstate(),
+    )
+
+
+@lru_cache(maxsize=8)
+def _public(
+    shape: Shape, what: str, feed: str, dtype: str, attention: str, seed: int,
+    params: tuple[tuple[str, Any], ...],
+) -> _Public:  # fmt: skip
+    """Kept, as every message is written and read by instances of its own."""
+    return _Public(shape, what, feed, dtype, attention, seed, dict(params))
+
+
+class TransformersCache(Engine):
+    """A cache of transformers behind the contract.
+
+    Args:
+        what: see ``cache_makers``.
+        feed, bob, ask: see ``engine``. Anybody's class is asked one question at a time unless
+            ``ask=mask`` is said, and is not read.
+        dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
+        attention: sdpa or eager.
+        params: the cache's own.
+
+    Raises:
+        BadInput: there is no such cache or parameter, or it cannot be had here.
+        PluginFailure: somebody's class raised.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        what: str = "dynamic",
+        feed: str | None = None,
+        bob: str | None = None,
+        ask: str | None = None,
+        dtype: str = "bf16",
+        attention: str = "sdpa",
+        **params: Any,
+    ) -> None:
+        if attention not in ("sdpa", "eager"):
+            raise BadInput(f"The carrier attends with sdpa or eager, not {attention}.")
+        given = tuple(sorted(params.items()))
+        fed = feed or self.feeds[0]
+        self._side = _public(shape, what, fed, dtype, attention, 0, given)
+        if self._side.draws:
+            self._side = _public(shape, what, fed, dtype, attention, seed, given)
+        self.asks = self._side.maker.asks
+        self.bobs = ("asks", "reads") if self._side.maker.readable else ("asks",)
+        super().__init__(
+            shape, budget_bits, seed, public, what=f"hf:{what}", feed=feed, bob=bob, ask=ask
+        )
+        self.cache = self._side.fresh()
+
+    # -- Alice ---------------------------------------------------------------------------------
+
+    def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
+        self._side.play(self.cache, Q, K, V)
+
+    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
+        self._side.play(self.cache, q[None], k[None], v[None])
+
+    def save(self) -> bytes:
+        """What the cache holds and a public one has not."""
+        self._settle()
+        return pack_state(self.cache, self._side.skeleton)
+
+    def _settle(self) -> None:
+        """A prompt that is shorter than was said is a prompt all the same."""
+        if self._pending:
+            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
+            self._pending = []
+            self._prefill(*whole)
+
+    # -- Bob -----------------------------------------------------------------------------------
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved cache.
+
+        Raises:
+            BadInput: the bytes are not a message of such a cache.
+        """
+        self.cache = unpack_state(message, self._side.skeleton)
+
+    def _copy(self) -> Any:
+        return copy_graph(self.cache, self._side.world)
+
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        outputs = []
+        for at in range(0, len(Q), _BLOCK):
+            q, k, v = (array[at : at + _BLOCK] for array in (Q, K, V))
+            twin, m = self._copy(), len(q)
+            columns = _key_count(twin, m)
+            mask = torch.ones((1, 1, m, columns), dtype=torch.bool)
+            mask[0, 0, :, columns - m :] = torch.eye(m, dtype=torch.bool)
+            outputs.append(self._side.play(twin, q, k, v, mask))
+        return np.concatenate(outputs)
+
+    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
+        answer: Float32 = self._side.play(self._copy(), q[None], k[None], v[None])[0]
+        return answer
+
+    def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        twin, shape = self._copy(), self.shape
+        held = int(twin.get_seq_length())
+        size = (1, shape.kv_heads, 1, self._side.carrier.width)
+        nothing = torch.zeros(size, dtype=self._side.carrier.dtype)
+        # Before transformers 5.3 a static cache had to be told where a token goes.
+        at = {"cache_position": torch.tensor([held])}
+        keys, values = [], []
+        for layer in range(shape.layers):
+            k, v = twin.update(nothing, nothing, layer, at)
+            # A static cache hands out its empty places as well; all hand out the new token.
+            rows = min(held, k.shape[-2] - 1)
+            keys.append([one[:rows, : shape.d_k].float().numpy() for one in k[0]])
+            values.append([one[:rows, : shape.d_v].float().numpy() for one in v[0]])
+        return keys, values
+
+    # -- what it says of itself ------------------------------------------------------------------
+
+    def memories(self) -> Memories:
+        """The four memories, public constants left out of logical and resident."""
+        self._settle()
+        sent = Packing(self.cache, self._side.skeleton).sent
+        storages = {}
+        for one in sent:
+            if isinstance(one, torch.Tensor):
+                storage = one.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
+            else:
+                base = one if one.base is None else one.base
+                storages[id(base)] = base.nbytes
+        claimed, basis = _own_word(self.cache)
+        logical = sum(int(one.nbytes) for one in sent)
+        return Memories(logical, sum(storages.values()), claimed=claimed, basis=basis)
+
+    def versions(self) -> dict[str, str]:
+        """Torch, transformers and whose cache it is."""
+        names = ("torch", "transformers", *self._side.maker.distributions)
+        return {name: metadata.version(name) for name in names}
+
+
+def _key_count(cache: Any, m: int) -> int:
+    """How many keys a pass over m tokens attends to; the signature changed with transformers."""
+    sizes: Callable[..., Any] = cache.get_mask_sizes
+    first = next(iter(inspect.signature(sizes).parameters))
+    held = int(cache.get_seq_length())
+    given = torch.arange(held, held + m) if first == "cache_position" else m
+    return int(sizes(given, 0)[0])
+
+
+def _own_word(cache: Any) -> tuple[int | None, str]:
+    """What a class says that it occupies, in bytes, and by which of its members."""
+    for name in _OWN_WORDS:
+        said = getattr(cache, name, None)
+        try:
+            said = said() if callable(said) else said
+        except Exception:
+            # Its own accounting fails: it has said nothing.
+            continue
+        if isinstance(said, Mapping):
+            found = [key for key in _TOTALS if isinstance(said.get(key), int)]
+            if found:
+                return int(said[found[0]]), f"{name}()['{found[0]}']"
+        elif isinstance(said, int) and not isinstance(said, bool):
+            return said, f"{name}"
+    return None, ""

@@ -1,0 +1,273 @@
+"""What stands behind ``hf:``: a cache of transformers itself, or anybody's class of cache.
+
+    dynamic                      DynamicCache
+    sliding?window=128           DynamicCache of a model whose layers slide
+    static?max_cache_len=..      StaticCache; with window=.., of a model whose layers slide
+    quantized?backend=hqq&nbits=2&axis=0&q_group_size=64&residual_length=128
+                                 QuantizedCache; axis is axis_key and axis_value together
+    package.module:Class         a class of cache that an installed package has
+    path/to/file.py:Class        one in a file
+
+Somebody's class gets its parameters by name. Those that it names and nobody gave are filled in
+where the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import transformers
+from transformers.cache_utils import CacheLayerMixin
+
+from ....errors import BadInput, KVBarrierError, did_you_mean
+from ...blame import blame
+from ...contract import Shape
+from ...loading import load_file, load_module
+
+_OWN = {
+    "dynamic": (),
+    "sliding": ("window",),
+    "static": ("max_cache_len", "window"),
+    "quantized": (
+        "backend", "nbits", "axis", "axis_key", "axis_value", "q_group_size", "residual_length",
+    ),
+}  # fmt: skip
+_BACKENDS = {"quanto": "optimum-quanto", "hqq": "hqq", "fp8": ""}
+
+
+class Maker(NamedTuple):
+    """How a cache is made, and what may be done with it.
+
+    Attributes:
+        make: builds a fresh one.
+        asks: ways to ask, the default first; a cache that is written in place, or that nobody has
+            compared, is asked one question at a time.
+        readable: whether its rows can be read off ``update``.
+        shared: what both sides have anyway, beside the carrier.
+        distributions: packages beside torch and transformers that do the work.
+    """
+
+    make: Callable[[], Any]
+    asks: tuple[str, ...]
+    readable: bool
+    shared: tuple[Any, ...]
+    distributions: tuple[str, ...]
+
+
+def maker(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> Maker:
+    """Find what is named and check its parameters; ``config`` is the carrier's.
+
+    Raises:
+        BadInput: there is no such thing, or no such parameter, or it cannot be had here.
+        PluginFailure: somebody's file raised.
+    """
+    if ":" in what:
+        return _theirs(what, params, shape, config)
+    if what not in _OWN:
+        hint = did_you_mean(what, _OWN)
+        raise BadInput(f"hf:{what} is no cache.{hint} Anybody's is named module:Class.")
+    for name in params:
+        if name not in _OWN[what]:
+            hint = did_you_mean(name, _OWN[what]) if _OWN[what] else " It has none."
+            raise BadInput(f"hf:{what} has no parameter '{name}'.{hint}")
+    build = {
+        "dynamic": _dynamic, "sliding": _sliding, "static": _static, "quantized": _quantized,
+    }[what]  # fmt: skip
+    return build(dict(params), shape, config)
+
+
+def _dynamic(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
+    def make() -> Any:
+        return transformers.DynamicCache(config=config)
+
+    return Maker(make, ("mask", "serial"), True, (), ())
+
+
+def _sliding(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
+    slides = _sliding_config(config, params.get("window", 128))
+
+    def make() -> Any:
+        return transformers.DynamicCache(config=slides)
+
+    return Maker(make, ("mask", "serial"), True, (slides,), ())
+
+
+def _static(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
+    used = _sliding_config(config, params["window"]) if "window" in params else config
+    least = shape.tokens + shape.extra
+    length = _whole("max_cache_len", params.get("max_cache_len", least), 1)
+    if length < least:
+        raise BadInput(f"max_cache_len={length} is too short: the stream and one question are "
+                       f"{least} tokens.")  # fmt: skip
+
+    def make() -> Any:
+        return transformers.StaticCache(config=used, max_cache_len=length)
+
+    return Maker(make, ("serial",), True, (used,), ())
+
+
+def _quantized(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
+    backend = params.pop("backend", "quanto")
+    if backend not in _BACKENDS:
+        hint = did_you_mean(str(backend), _BACKENDS)
+        raise BadInput(f"hf:quantized has no backend '{backend}'.{hint}")
+    if "axis" in params:
+        if "axis_key" in params or "axis_value" in params:
+            raise BadInput("axis stands for axis_key and axis_value: give it, or those.")
+        params["axis_key"] = params["axis_value"] = params.pop("axis")
+
+    if backend == "quanto":
+        _spare_the_compiler()
+
+    def make() -> Any:
+        return transformers.QuantizedCache(backend=backend, config=config, **params)
+
+    try:
+        make()
+    except (ValueError, ImportError, TypeError) as error:
+        raise BadInput(f"hf:quantized: {_sentence(error)}") from None
+    distributions = tuple(filter(None, (_BACKENDS[backend],)))
+    return Maker(make, ("mask", "serial"), True, (), distributions)
+
+
+def _spare_the_compiler() -> None:
+    """Give quanto its unpacking in torch.
+
+    It would compile it at first use, for minutes, into its own folder; a sealed player can do
+    neither. The result is the same integers.
+    """
+    try:
+        from optimum.quanto.library.extensions.cpp import ext
+    except ImportError:
+        # Not installed, or without the extension: transformers says what is missing.
+        return
+
+    def unpack(packed: Any, bits: int) -> Any:
+        return torch.cat([(packed >> at) & (2**bits - 1) for at in range(0, 8, bits)])
+
+    ext._lib = types.SimpleNamespace(unpack=unpack)
+
+
+def _sliding_config(config: Any, window: Any) -> Any:
+    slides = copy.deepcopy(config)
+    slides.sliding_window = _whole("window", window, 2)
+    slides.layer_types = ["sliding_attention"] * config.num_hidden_layers
+    return slides
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    if type(value) is not int or value < least:
+        raise BadInput(f"{name} is a whole number from {least} on, not {value}.")
+    return value
+
+
+# -- somebody's class --------------------------------------------------------------------------
+
+
+def _theirs(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> Maker:
+    path, _, name = what.rpartition(":")
+    try:
+        module = load_file(Path(path)) if path.endswith(".py") else load_module(path)
+    except KVBarrierError as error:
+        raise explained(error.__cause__ or error, what) from error
+    cls = getattr(module, name, None)
+    if not inspect.isclass(cls):
+        classes = [n for n, one in vars(module).items() if inspect.isclass(one)]
+        raise BadInput(f"{path} has no class '{name}'.{did_you_mean(name, classes)}")
+    given = {key: _literal(value) for key, value in params.items()}
+    ways = _arguments(cls, given, shape, config, what)
+    failures = []
+    for positional, named in ways:
+        try:
+            _check(cls(*positional, **named), what)
+        except Exception as error:
+            failures.append(error)
+            continue
+
+        def make(positional: Any = positional, named: Any = named) -> Any:
+            return cls(*positional, **named)
+
+        return Maker(make, ("serial", "mask"), False, (), _distributions(module))
+    raise explained(failures[0], what) from failures[0]
+
+
+def _check(made: Any, what: str) -> None:
+    if isinstance(made, CacheLayerMixin):
+        raise BadInput(f"{what} is one layer of a cache: name a cache that is made of it.")
+    if not all(hasattr(made, name) for name in ("update", "get_seq_length")):
+        raise BadInput(f"{what} is no cache of transformers: it has no update, or no length.")
+
+
+def _arguments(
+    cls: Any, given: dict[str, Any], shape: Shape, config: Any, what: str
+) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Ways to call the class, positional and named arguments, the likeliest first."""
+    known = inspect.signature(cls).parameters
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    names = [n for n, one in known.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
+    for name in given:
+        if name not in names and not open_ended:
+            hint = did_you_mean(name, names) if names else " It has none."
+            raise BadInput(f"{what} has no parameter '{name}'.{hint}")
+    filled = {
+        "config": config,
+        "num_hidden_layers": shape.layers,
+        "head_dim": config.head_dim,
+        "device": "cpu",
+        "max_cache_len": shape.tokens + shape.extra,
+    }
+    named = {n: value for n, value in filled.items() if n in names} | given
+    missing = [n for n in names if known[n].default is inspect.Parameter.empty and n not in named]
+    # Whatever it is called: one open place, and the first, is the configuration's.
+    if len(missing) == 1 and missing[0] == names[0] and "config" not in named:
+        return [((config,), named)]
+    if missing:
+        raise BadInput(f"{what} needs {', '.join(missing)}: give them as parameters.")
+    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), named)]
+    if "config" in named and known["config"].default is not inspect.Parameter.empty:
+        # It may be a configuration of its own that it names so.
+        ways.append(((), {n: value for n, value in named.items() if n != "config"}))
+    return ways
+
+
+def _literal(value: Any) -> Any:
+    """A word that is written as a container of Python's, such as ``set()`` or ``[0,1]``, is one."""
+    if isinstance(value, str):
+        try:
+            read = ast.literal_eval(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            return value
+        return read if isinstance(read, list | tuple | set | dict) else value
+    return value
+
+
+def _distributions(module: types.ModuleType) -> tuple[str, ...]:
+    top = module.__name__.partition(".")[0]
+    return tuple(sorted(set(metadata.packages_distributions().get(top, []))))
+
+
+def explained(error: BaseException, what: str) -> KVBarrierError:
+    """Return one sentence for what a class of theirs raised: what it needs, or where it failed."""
+    if isinstance(error, BadInput):
+        return error
+    text = f"{type(error).__name__} {error}".lower()
+    if any(word in text for word in ("cuda", "nvidia", "hip gpu", "triton", "accelerator")):
+        return BadInput(f"{what} needs a GPU, and is played on the CPU here: {_sentence(error)}")
+    if any(word in text for word in ("localentrynotfound", "hf_hub_offline", "offlinemode")):
+        return BadInput(f"{what} wants to download, and nothing is downloaded here.")
+    if isinstance(error, ImportError):
+        return BadInput(f"{what} needs another package: {_sentence(error)}")
+    return blame(error, what)
+
+
+def _sentence(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return (text[:200] or type(error).__name__).rstrip(".") + "."

@@ -1,0 +1,1 @@
+"""The presses of kvpress on the carrier of transformers."""

@@ -1,0 +1,221 @@
+"""NVIDIA's kvpress: any of its presses on a genuine model, ``kvpress:KnormPress?...``.
+
+A prefill press compresses the cache of a prompt, inside ``with press(model)``; a decoding press
+works on tokens that come one by one. What is left is asked outside of it: decoding needs the press
+no more. What a press parks on the attention modules to mask with belongs to the message, for
+decoding needs that, and so does what a decoding press keeps between two tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from ....errors import BadInput, PluginFailure
+from ...contract import Float32, Shape
+from ..engine import Engine
+from ..hf.carrier import Carrier
+from ..memories import Memories
+from .factory import build, promised, traits
+from .message import PressState, tensors_in, unpack, wait_with, waiting_in
+from .tokens import prompt
+
+# Their warnings are about speed and about models that were not tried.
+logging.getLogger("kvpress").setLevel(logging.ERROR)
+
+# Questions in one pass: the mask is a block of them by the cache.
+_BLOCK = 512
+
+
+class KVPress(Engine):
+    """A press behind the contract.
+
+    Args:
+        what: a press class of kvpress.
+        dtype: of model and cache: ``bf16``, ``fp16`` or ``fp32``.
+        params: the press's own, and those of the presses inside it (see ``press_factory``).
+
+    Raises:
+        BadInput: kvpress has no such press or parameter, it is out of reach without downloads, it
+            refuses a value, or a way to feed or to ask does not fit it.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        what: str = "",
+        feed: str | None = None,
+        bob: str | None = None,
+        ask: str | None = None,
+        dtype: str = "bf16",
+        **params: Any,
+    ) -> None:
+        self.press = build(what, params)
+        self.traits = traits(self.press)
+        one_mask = not self.traits.masks and not (self.traits.uneven and shape.layers > 1)
+        self.asks = ("mask", "serial") if one_mask else ("serial",)
+        fits = {"prefill": self.traits.prefills, "stream": self.traits.decodes}
+        self.feeds = tuple(feed for feed, may in fits.items() if may)
+        super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
+        if self.traits.eager and self.traits.masks:
+            raise BadInput(
+                f"{what} masks, which kvpress does not do in eager attention, and the press inside "
+                "it reads attention weights, which only that gives: name another."
+            )
+        attention = "eager" if self.traits.eager else "sdpa"
+        vocabulary = shape.tokens + 1 if self.traits.tokens else 0
+        self.carrier = Carrier(shape, dtype, attention, vocabulary)
+        self.cache: Any = DynamicCache()
+        self.seen = 0
+        self._waiting: list[dict[str, Any]] = []
+
+    # -- feeding -------------------------------------------------------------------------------
+
+    def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
+        with self._coins(0):
+            if not self.traits.tokens:
+                with self.press(self.carrier.model):
+                    self.carrier.forward(self.cache, self.carrier.embed(Q, K, V))
+                return
+            with prompt(self.carrier, self.press, Q, K, V) as ids, self.press(self.carrier.model):
+                self.carrier.forward(self.cache, ids)
+
+    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
+        if self.traits.masks and not np.asarray(q).any(axis=-1).all():
+            raise BadInput(
+                f"{self.what} masks while it decodes, and kvpress finds no mask for a query of "
+                "zeros: play it on streams with queries, as --queries gaussian has them."
+            )
+        token = self.carrier.embed(q[None], k[None], v[None])
+        with self._coins(self.seen), self.press(self.carrier.model), torch.no_grad():
+            # A press forgets everything at the end of its context.
+            wait_with(self.press, self._waiting)
+            self.carrier.model.model(
+                inputs_embeds=token,
+                past_key_values=self.cache,
+                # What was evicted counts too: kvpress asks for logical positions.
+                position_ids=torch.tensor([[self.seen]]),
+                use_cache=True,
+            )
+            self._waiting = waiting_in(self.press)
+        self.seen += 1
+
+    @contextmanager
+    def _coins(self, step: int) -> Iterator[None]:
+        # Presses draw from torch's global generator.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(self.rng(step).integers(1 << 62)))
+            yield
+
+    # -- asking --------------------------------------------------------------------------------
+
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        held = self.cache.get_seq_length()
+        out = []
+        for at in range(0, len(Q), _BLOCK):
+            part = slice(at, at + _BLOCK)
+            token = self.carrier.embed(Q[part], K[part], V[part])
+            m = token.shape[1]
+            mask = torch.cat([torch.ones(m, held, dtype=torch.bool), torch.eye(m) > 0], dim=1)
+            out.append(self.carrier.forward(self._twin(), token, mask[None, None]))
+        return np.concatenate(out)
+
+    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
+        token = self.carrier.embed(q[None], k[None], v[None])
+        answer: Float32 = self.carrier.forward(self._twin(), token)[0]
+        return answer
+
+    def _twin(self) -> Any:
+        # An update replaces the tensors of a layer, so they need no copies.
+        twin = copy.copy(self.cache)
+        twin.layers = [copy.copy(layer) for layer in self.cache.layers]
+        return twin
+
+    # -- the message ---------------------------------------------------------------------------
+
+    def save(self) -> bytes:
+        """Everything that decoding needs (see ``press_message``); nothing is no bytes.
+
+        Raises:
+            PluginFailure: the prompt is not whole yet.
+        """
+        if self._pending:
+            raise PluginFailure(f"{self.what} compresses a whole prompt: there is no half of it.")
+        return self._state().pack() if self.cache.layers else b""
+
+    def restore(self, message: bytes) -> None:
+        """Take over a message.
+
+        Raises:
+            BadInput: it is none of such a press.
+        """
+        if not message:
+            return
+        state = unpack(message, self.shape, self.carrier.width, self.carrier.dtype)
+        self.cache, self.seen, self._waiting = state.as_cache(), state.seen, state.waiting
+        for module, rows in zip(self._modules(), state.masked, strict=True):
+            indices = None if rows is None else torch.nonzero(rows[None], as_tuple=True)
+            module.masked_key_indices = indices
+
+    def _state(self) -> PressState:
+        layers = self.cache.layers
+        masked: list[Any] = []
+        for layer, indices in zip(layers, self._masks(), strict=True):
+            rows = torch.zeros(layer.keys.shape[:3], dtype=torch.bool)
+            if indices is not None:
+                rows[tuple(indices)] = True
+            masked.append(None if indices is None else rows[0])
+        keys, values = [one.keys[0] for one in layers], [one.values[0] for one in layers]
+        return PressState(keys, values, masked, self.seen, self._waiting)
+
+    def _modules(self) -> list[Any]:
+        return [layer.self_attn for layer in self.carrier.model.model.layers]
+
+    def _masks(self) -> list[Any]:
+        return [getattr(module, "masked_key_indices", None) for module in self._modules()]
+
+    # -- what it says of itself ----------------------------------------------------------------
+
+    def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        d = (self.shape.d_k, self.shape.d_v)
+        parts = [(layer.keys[0], layer.values[0]) for layer in self.cache.layers]
+        keys, values = (
+            [[rows[:, : d[at]].float().numpy() for rows in pair[at]] for pair in parts]
+            for at in (0, 1)
+        )
+        return keys, values
+
+    def memories(self) -> Memories:
+        """The cache, the indices on the modules, and the press's own word."""
+        held = [t for layer in self.cache.layers for t in (layer.keys, layer.values)]
+        side = tensors_in([part for part in self._masks() if part is not None])
+        share, basis = promised(self.press, self.shape.tokens)
+        return Memories(
+            logical=sum(t.numel() * t.element_size() for t in held),
+            resident=_storages(held),
+            side=_storages(side + tensors_in(self._waiting)),
+            claimed=None if share is None else round(share * self.shape.cache_bits_16 / 8),
+            basis=basis,
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of torch, transformers and kvpress."""
+        return {name: version(name) for name in ("torch", "transformers", "kvpress")}
+
+
+def _storages(tensors: list[Any]) -> int:
+    """Bytes of the distinct storages behind tensors."""
+    found = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(found.values())

@@ -1,0 +1,1 @@
+"""llama.cpp's caches, unmodified, in a synthetic model."""

@@ -1,0 +1,144 @@
+"""What all engines share, with a plain NumPy cache in the place of somebody's engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.engines import environments, schemes
+from kvbarrier.compressors.engines.engine import Engine, attention_over
+from kvbarrier.compressors.engines.memories import Memories
+from kvbarrier.compressors.targets import resolve
+from kvbarrier.errors import BadInput
+from kvbarrier.reductions.attention import next_outputs
+
+SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=2, kv_heads=2)
+
+
+class Masks(Engine):
+    """Keeps everything; whoever asks sees the first half only."""
+
+    asks = ("serial",)
+
+    def _prefill(self, Q: Any, K: Any, V: Any) -> None:
+        self.K, self.V = K, V
+
+    def _step(self, q: Any, k: Any, v: Any) -> None:
+        old = getattr(self, "K", None)
+        self.K = k[None] if old is None else np.concatenate([old, k[None]])
+        self.V = v[None] if old is None else np.concatenate([self.V, v[None]])
+
+    def _ask_masked(self, Q: Any, K: Any, V: Any) -> Any:
+        raise AssertionError
+
+    def _ask_serial(self, q: Any, k: Any, v: Any) -> Any:
+        half = len(self.K) // 2
+        rows = [[self.K[:half, a, b] for b in range(2)] for a in range(2)]
+        values = [[self.V[:half, a, b] for b in range(2)] for a in range(2)]
+        return attention_over(rows, values, q[None], k[None], v[None])[0]
+
+    def _rows(self) -> Any:
+        return (
+            [[self.K[:, a, b] for b in range(2)] for a in range(2)],
+            [[self.V[:, a, b] for b in range(2)] for a in range(2)],
+        )
+
+    def memories(self) -> Memories:
+        return Memories(logical=self.K.nbytes, resident=2 * self.K.nbytes)
+
+    def versions(self) -> dict[str, str]:
+        return {"numpy": np.__version__}
+
+
+def triples(seed: int = 0, m: int = 12) -> Any:
+    rng = np.random.default_rng(seed)
+    return [rng.standard_normal((m, 2, 2, d), dtype=np.float32) for d in (4, 4, 3)]
+
+
+def test_a_prefilled_engine_waits_for_all_tokens() -> None:
+    Q, K, V = triples()
+    whole, parts = Masks(SHAPE, what="masks"), Masks(SHAPE, what="masks")
+    assert not whole.streaming
+    whole.extend(Q, K, V)
+    for q, k, v in zip(Q, K, V, strict=True):
+        assert not hasattr(parts, "K")
+        parts.append(q, k, v)
+    assert np.array_equal(whole.K, parts.K)
+
+
+def test_the_bob_who_reads_sees_what_is_masked() -> None:
+    Q, K, V = triples()
+    asks = Masks(SHAPE, what="masks", feed="stream")
+    reads = Masks(SHAPE, what="masks", bob="reads")
+    assert asks.streaming
+    for one in (asks, reads):
+        one.extend(Q, K, V)
+    q, k, v = triples(1, 5)
+    for layer in range(2):
+        for head in range(2):
+
+            def at(array: Any, a: int = layer, b: int = head) -> Any:
+                return np.ascontiguousarray(array[:, a, b])
+
+            for one, kept in ((asks, 6), (reads, 12)):
+                expected = next_outputs(at(q), at(k), at(v), at(K)[:kept], at(V)[:kept])
+                found = one.next_outputs(q, k, v)[:, layer, head]
+                assert np.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"feed": "steam"}, "masks knows feed=prefill or stream, not steam. Did you mean 'stream'"),
+        ({"ask": "mask"}, "masks knows ask=serial, not mask."),
+        ({"bob": "dreams"}, "masks knows bob=asks or reads, not dreams."),
+    ],
+)
+def test_unknown_ways_are_told(options: dict[str, str], sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Masks(SHAPE, what="masks", **options)
+    assert str(caught.value).startswith(sentence)
+
+
+def test_a_budget_is_refused() -> None:
+    with pytest.raises(BadInput, match="masks takes no budget: its memory follows"):
+        Masks(SHAPE, 4096, what="masks")
+
+
+def test_an_engine_that_is_not_installed_says_how(monkeypatch: Any, tmp_path: Any) -> None:
+    monkeypatch.setattr(environments, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv(environments.FOLDER_VARIABLE, raising=False)
+    with pytest.raises(BadInput) as caught:
+        schemes.interpreter_of("kvpress:KnormPress")
+    assert str(caught.value) == (
+        "kvpress needs kvpress and the transformers that it is pinned to, not installed here: run "
+        "'make engines' in the checkout, or pip install 'kvbarrier[kvpress]'."
+    )
+    python = tmp_path / "elsewhere" / "kvpress" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv(environments.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
+    assert schemes.interpreter_of("kvpress:KnormPress") == str(python)
+
+
+def test_an_authors_own_codec_is_played_where_kvbarrier_is() -> None:
+    assert schemes.interpreter_of("codec:mine.py:Codec?bits=3") is None
+    assert schemes.interpreter_of("exact") is None
+
+
+def test_a_scheme_that_names_nothing_is_told() -> None:
+    with pytest.raises(BadInput, match="hf: names nothing: write, for example, hf:dynamic"):
+        resolve("hf:")
+
+
+def test_every_declared_row_is_of_its_scheme_and_has_a_package() -> None:
+    for scheme in schemes.SCHEMES.values():
+        table = scheme.table()
+        for row in table.ROWS:
+            assert schemes.scheme_of(row.target) is scheme
+            assert row.distribution
+            assert row.keeps is None or 0 < row.keeps < 1
+        assert all(reason.strip() for reason in table.OUT_OF_REACH.values())

@@ -1,0 +1,118 @@
+"""Somebody's class of cache behind ``hf:``, and one sentence for what cannot be had."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="caches of transformers hold tensors of torch")
+pytest.importorskip("transformers", reason="it is its caches that are attacked")
+
+from kvbarrier.compressors.targets import resolve  # noqa: E402
+from kvbarrier.errors import BadInput  # noqa: E402
+from kvbarrier.protocols.instance import Instance  # noqa: E402
+
+INSTANCE = Instance(n=128, d=64, keys="kerdock", eta=0.5)
+FULL = INSTANCE.shape.cache_bits_16 // 8
+
+
+def build(target, seed=0):
+    reduction = INSTANCE.build()
+    return resolve(target).factory(INSTANCE.shape, None, seed, reduction.public())
+
+
+def secret():
+    return np.random.default_rng(7).integers(0, 2, (128, 64)).astype(np.uint8)
+
+
+THEIRS = '''
+from transformers import DynamicCache
+
+class Halves(DynamicCache):
+    """Keeps the first half of what it is given."""
+    def __init__(self, config, share, names=()):
+        super().__init__(config=config)
+        self.share, self.names = share, names
+
+    def update(self, k, v, layer, *args, **kwargs):
+        keys, values = super().update(k, v, layer, *args, **kwargs)
+        if k.shape[-2] > 1:
+            self.layers[layer].keys = keys[:, :, : int(self.share * keys.shape[-2])]
+            self.layers[layer].values = values[:, :, : int(self.share * keys.shape[-2])]
+        return keys, values
+
+class Turned(DynamicCache):
+    """Holds a rotation drawn from the global generator."""
+    def __init__(self):
+        super().__init__()
+        import torch
+        self.rotation = torch.randn(64, 64)
+
+class OnTheGPU(DynamicCache):
+    def __init__(self):
+        super().__init__()
+        import torch
+        self.table = torch.zeros(3, device="cuda")
+'''
+
+
+def test_a_class_in_a_file(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    target = f"hf:{file}:Halves?share=0.5&names=[1]"
+    reduction, rows, x = INSTANCE.build(), np.arange(128), secret()
+    alice, bob = build(target), build(target)
+    alice.extend(*reduction.stream(x))
+    memories = alice.inner.memories()
+    assert (memories.logical, memories.resident) == (FULL // 2, FULL)
+    bob.restore(alice.save())
+    read = reduction.decode(bob.next_outputs(*reduction.queries(rows)), rows)
+    # The first half is there; of the other every second bit is guessed.
+    assert np.array_equal(read[:64], x[:64])
+    assert (read[64:] != x[64:]).mean() == pytest.approx(0.5, abs=0.04)
+    for query, sentence in (
+        ("Halves", "needs share: give them as parameters"),
+        ("Halves?shard=1", "has no parameter 'shard'. Did you mean 'share'?"),
+        ("Halve", "has no class 'Halve'. Did you mean 'Halves'?"),
+        ("OnTheGPU", "needs a GPU, and is played on the CPU here"),
+    ):
+        with pytest.raises(BadInput, match=sentence.replace("?", r"\?")):
+            build(f"hf:{file}:{query}")
+
+
+def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
+    file = tmp_path / "turned.py"
+    file.write_text(THEIRS)
+    first, again, other = (build(f"hf:{file}:Turned", seed) for seed in (0, 0, 1))
+    assert torch.equal(first.inner.cache.rotation, again.inner.cache.rotation)
+    assert not torch.equal(first.inner.cache.rotation, other.inner.cache.rotation)
+    first.extend(*INSTANCE.build().stream(secret()))
+    # Both sides have it: it is not sent, and Bob's is Alice's.
+    message = first.save()
+    assert len(message) < FULL + 200
+    again.restore(message)
+    assert torch.equal(first.inner.cache.rotation, again.inner.cache.rotation)
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("hf:dynamik", "hf:dynamik is no cache. Did you mean 'dynamic'"),
+        ("hf:dynamic?bits=2", "hf:dynamic has no parameter 'bits'"),
+        ("hf:sliding?size=2", "hf:sliding has no parameter 'size'"),
+        ("hf:sliding?window=1", "window is a whole number from 2 on, not 1"),
+        ("hf:static?max_cache_len=100", "the stream and one question are 129 tokens"),
+        ("hf:static?ask=mask", "hf:static knows ask=serial, not mask"),
+        ("hf:quantized?backend=kivi", "hf:quantized has no backend 'kivi'"),
+        ("hf:quantized?axis=0&axis_key=0", "axis stands for axis_key and axis_value"),
+        ("hf:quantized?backend=fp8&nbits=2", "does not support"),
+        ("hf:dynamic?dtype=int4", "bf16, fp16 or fp32, not 'int4'"),
+        ("hf:dynamic?attention=flash", "sdpa or eager, not flash"),
+        ("hf:no_such_module:Cache", "there is no module 'no_such_module'"),
+        ("hf:transformers:LlamaConfig", "no cache of transformers"),
+        ("hf:transformers.cache_utils:DynamicLayer", "one layer of a cache"),
+        ("hf:transformers:DynamicCache?offloading=true", "needs a GPU"),
+    ],
+)
+def test_what_cannot_be_had_is_one_sentence(target, sentence):
+    with pytest.raises(BadInput, match=sentence) as caught:
+        build(target)
+    assert "\n" not in str(caught.value)

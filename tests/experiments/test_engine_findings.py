@@ -1,0 +1,91 @@
+"""What the referee says in words, from lines written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from kvbarrier.experiments import engines
+from kvbarrier.experiments.engine_claims import TABLE
+from kvbarrier.experiments.engine_findings import settings
+
+LINE: dict[str, Any] = {
+    "target": "kvpress:AdaKVPress", "params": '{"compression_ratio": 0.9}', "feed": "prefill",
+    "distribution": "kvpress", "note": "", "basis": "literal", "bob": "asks", "bit_error": 0.45,
+    "declared": 0.1, "claimed": None, "logical": 1.0, "resident": 1.0, "side": 0.0, "wire": 1.0007,
+    "failed": None,
+}  # fmt: skip
+
+
+def findings(tmp_path: Path, *changes: dict[str, Any]) -> list[str]:
+    pd.DataFrame([LINE | change for change in changes]).to_csv(tmp_path / TABLE, index=False)
+    [one] = settings(tmp_path)
+    return one.findings()
+
+
+def test_a_cache_that_masks_is_told_so(tmp_path: Path) -> None:
+    reads = {"bob": "reads", "bit_error": 0.0}
+    assert findings(tmp_path, {}, reads) == [
+        "declared 0.10, real bytes 1.00",
+        "hides and does not free: 0.450 by asking, 0.000 by reading",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"declared": 1.0}, []),
+        ({"declared": None}, []),
+        ({"declared": 0.99}, []),
+        ({"declared": 1.0, "side": 0.08}, ["0.08 more is parked on modules"]),
+        (
+            {"declared": 0.25, "wire": 0.25, "logical": 0.25},
+            ["1.00 stays in memory behind tensors that show 0.25"],
+        ),
+    ],
+)
+def test_only_what_disagrees_is_told(tmp_path: Path, change: dict[str, Any], said: Any) -> None:
+    assert findings(tmp_path, change) == said
+
+
+def test_the_basis_decides(tmp_path: Path) -> None:
+    honest = {"declared": 1.0, "bit_error": 0.0}
+    lines = (honest, honest | {"basis": "rotated", "bit_error": 0.08})
+    assert findings(tmp_path, *lines) == ["the basis decides: 0.000 literal, 0.080 rotated"]
+
+
+def test_a_row_that_failed_says_why(tmp_path: Path) -> None:
+    change = {"failed": "kvpress:X needs CUDA.", "bit_error": None}
+    assert findings(tmp_path, change) == ["kvpress:X needs CUDA."]
+
+
+def test_every_way_of_a_row_is_a_cell_of_its_own() -> None:
+    from kvbarrier.compressors.engines.rows import EngineRow
+
+    row = EngineRow("hf:dynamic", {"dtype": "bf16"}, streams=True)
+    found = list(engines.cells(row, "quick"))
+    ways = [
+        (c.instance.basis, dict(c.params).get("feed"), dict(c.params).get("bob")) for c in found
+    ]
+    assert ways == [
+        ("literal", None, None), ("rotated", None, None), ("literal", None, "reads"),
+        ("literal", "stream", None), ("rotated", "stream", None),
+    ]  # fmt: skip
+    assert len({cell.id for cell in found}) == 5
+
+
+def test_what_is_not_installed_is_a_line_and_the_table_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from kvbarrier.compressors.engines import environments
+    from kvbarrier.compressors.engines.rows import EngineRow
+
+    monkeypatch.setattr(environments, "_CHECKOUT", tmp_path)
+    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv(environments.FOLDER_VARIABLE, raising=False)
+    row = EngineRow("llamacpp:f16", distribution="cyllama")
+    lines = engines.play_group([(row, cell) for cell in engines.cells(row, "quick")])
+    assert len(lines) == 3
+    assert all("run 'make engines'" in line["failed"] for line in lines)
