@@ -10,7 +10,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
            reductions compressors protocols experiments figures cli || true
 
 .DEFAULT_GOAL := help
-.PHONY: help install experiments test soak lint bench regress docs gallery engines engines-source clean
+.PHONY: help install experiments test soak lint bench regress docs gallery engines engines-source test-engines clean
 
 help:
 	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
 	@echo "make engines       install other people's caches in .engines and attack them (about 2 GB)"
+	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
 	@echo "make gallery       replace the committed pictures by the last results (a deliberate step)"
@@ -90,6 +91,9 @@ TORCH_INDEX ?=
 
 engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
 	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)
+
+test-engines: $(ENGINES:%=.engines/%/.done)
+	@for one in $(ENGINES); do .engines/$$one/bin/python -m pytest -q tests/engines || exit 1; done
 
 engines-source: .engines/llamacpp/.done
 	@.engines/llamacpp/bin/pip --disable-pip-version-check install --requirement engines/llamacpp-source.txt

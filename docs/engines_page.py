@@ -19,8 +19,8 @@ row](engines.md). All memories are shares of the 16-bit K and V cache. Errors: w
 bits, {messages} independent messages a line, n = {n}, d = {d}, Kerdock keys; the 95 % intervals over
 messages are in the table's data. Played with {versions}.
 
-| setting | package | declared | logical | resident | side | wire | asking, literal | asking, rotated | reading | findings and notes |
-|---|---|---|---|---|---|---|---|---|---|---|
+| setting | package | declared | claimed | logical | resident | side | wire | asking, literal | asking, rotated | reading | findings and notes |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501
 
 _OUT = """
@@ -54,7 +54,7 @@ def engines_page(gallery: Path) -> str:
 def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
     if not one.lines:
-        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | {words} |"
+        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | | {words} |"
     shares = [
         _share(one.main[name]) for name in ("declared", "logical", "resident", "side", "wire")
     ]
@@ -73,7 +73,9 @@ def _share(value: Any) -> str:
 
 
 def _error(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if value else "0"
+    if value is None:
+        return "-"
+    return "0" if value == 0 else f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"
 
 
 def _cell(text: str) -> str:

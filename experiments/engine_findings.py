@@ -60,7 +60,7 @@ class Setting:
         found = []
         wire, declared = said["wire"], said["declared"]
         if declared is not None and wire is not None and wire > declared + APART:
-            found.append(f"declared {declared:.2f}, real bytes {wire:.2f}")
+            found.append(f"declared {declared:.3g}, real bytes {wire:.3g}")
         if said["resident"] is not None and said["resident"] > (said["logical"] or 0) + APART:
             found.append(
                 f"{said['resident']:.2f} stays in memory behind tensors that show "

@@ -28,7 +28,7 @@ def findings(tmp_path: Path, *changes: dict[str, Any]) -> list[str]:
 def test_a_cache_that_masks_is_told_so(tmp_path: Path) -> None:
     reads = {"bob": "reads", "bit_error": 0.0}
     assert findings(tmp_path, {}, reads) == [
-        "declared 0.10, real bytes 1.00",
+        "declared 0.1, real bytes 1",
         "hides and does not free: 0.450 by asking, 0.000 by reading",
     ]
 
