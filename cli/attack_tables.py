@@ -130,6 +130,8 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
 
 
 def _print_notes(report: Report) -> None:
+    from ..experiments.report import budget_text
+
     for sentence in _gaps(report):
         say(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -146,6 +148,14 @@ def _print_notes(report: Report) -> None:
             "rotated: a guarantee is promised to decode for errors that are small in the Euclidean "
             "norm; broken says that bits are lost."
         )
+    for point in report.points:
+        if "soft" in point:
+            one = point["soft"]
+            say(
+                f"soft certificate, linear Bob, budget {budget_text(point['budget'])}: "
+                f"{one['verdict']}, surprise {one['surprise_bits']:.0f} bits, where the counts of "
+                f"right and wrong bits have {point['ledger']['surprise_bits']:.0f}."
+            )
     if report.impossible:
         say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
 

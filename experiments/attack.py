@@ -20,6 +20,7 @@ from ..protocols.index_game import play_together, probe_construction
 from ..protocols.instance import Cell, Instance
 from ..protocols.isolation import Limits, default_isolation
 from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
+from .attack_soft import soft_of
 from .executors import make_executor
 from .points import judge_rows
 from .report import point_of
@@ -156,7 +157,8 @@ class Report:
     @property
     def impossible(self) -> bool:
         """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
-        return bool(self.family["verdict"] == "impossible")
+        soft = [point["soft"]["verdict"] for point in self.points if "soft" in point]
+        return "impossible" in (self.family["verdict"], *soft)
 
     def failures(self) -> list[str]:
         """The distinct sentences of failed messages."""
@@ -232,7 +234,12 @@ def play(
             progress=progress,
             facts=lambda cell: facts[cell.id],
         )
-    return _report(plan.target, outcomes, gaps, rehearsed if engine else [])
+    soft = {
+        outcome.cell.id: soft_of(outcome, plan.limits)
+        for outcome in outcomes
+        if outcome.rows and outcome.cell.instance.bob == "linear"
+    }
+    return _report(plan.target, outcomes, gaps, rehearsed if engine else [], soft)
 
 
 def _is_builtin(target: str) -> bool:
@@ -311,12 +318,17 @@ def _report(
     outcomes: Sequence[CellOutcome],
     gaps: list[Gap],
     engine: Sequence[dict[str, Any]],
+    soft: Mapping[str, dict[str, Any]],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     family = judge_family([judge_rows(outcome.rows) for outcome in played])
     return Report(
         target=target,
-        points=tuple(point_of(outcome.rows) for outcome in played),
+        points=tuple(
+            point_of(outcome.rows)
+            | ({"soft": soft[outcome.cell.id]} if outcome.cell.id in soft else {})
+            for outcome in played
+        ),
         gaps=tuple(gaps),
         family=family.as_dict(),
         outcomes=tuple(outcomes),

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..compressors.engines.schemes import interpreter_of
 from ..errors import KVBarrierError
+from ..reductions.linear_bob import LinearBob
 from ..reductions.reduction import questions_per_row
 from . import coins
 from .channel import FAILED_CHARGE, charged_bits
@@ -25,6 +26,7 @@ from .instance import Cell
 from .isolation import Limits, check_isolation, warm_kernels
 from .players import Facts, PlayerFault, Table
 from .seats import HostSeat, InlineSeat, Place, Seat
+from .soft_ledger import EDGES, bin_of, counts_by_bin
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class MessageRecord:
             was cut, the larger of its two messages; 64 if it failed.
         payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
         failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
+        soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
+            (``soft_ledger``); no part of a results file, for playing again gives it again.
     """
 
     wrong_by_age: tuple[int, ...]
@@ -45,6 +49,7 @@ class MessageRecord:
     charged_bits: int
     payload_bytes: int
     failed: str | None
+    soft: tuple[tuple[int, int], ...] = ()
 
     @property
     def wrong(self) -> int:
@@ -259,6 +264,7 @@ class _Game:
         self._id = cell.instance.id
         self._key = key
         self._asked: dict[int, NDArray[np.int64]] = {}
+        self._bins: dict[int, NDArray[np.int64]] = {}
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
         shape = self._reduction.rows, self._reduction.width
@@ -320,6 +326,8 @@ class _Game:
         except PlayerFault as fault:
             return str(fault)
         if thresholds is None:
+            if isinstance(self._reduction, LinearBob):
+                self._bins[number] = bin_of(self._reduction.scores(said[:asked]))
             said = self._reduction.decode(said[:asked], rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
@@ -348,7 +356,17 @@ class _Game:
             charged_bits=played.charged if played else FAILED_CHARGE,
             payload_bytes=played.payload if played else 0,
             failed=a if isinstance(a, str) else None,
+            soft=self._soft(number, played is not None),
         )
+
+    def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:
+        if not isinstance(self._reduction, LinearBob):
+            return ()
+        bits = self._secret(number)[self._rows(number)].astype(np.int64).ravel()
+        # Of a message that failed nothing is known: all its bits are in one bin.
+        bins = self._bins[number].ravel() if played else np.zeros_like(bits)
+        counts = counts_by_bin(bins, bits, len(EDGES) + 2)
+        return tuple((int(zeros), int(ones)) for zeros, ones in counts)
 
 
 def _seated(bob: Seat, table: Table, facts: Facts) -> str:

@@ -99,6 +99,15 @@ def bin_of(scores: ArrayLike, edges: ArrayLike = EDGES) -> Ints:
     return np.where(np.isnan(values), len(cuts) + 1, found).astype(np.int64)
 
 
+def counts_by_bin(where: Ints, bits: Ints, bins: int) -> Ints:
+    """Zeros and ones of one message in each bin: int64[bins, 2].
+
+    >>> counts_by_bin(np.array([0, 1, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 0], [0, 2]]
+    """
+    return np.bincount(2 * where + bits, minlength=2 * bins).reshape(bins, 2)
+
+
 @dataclass
 class BinnedPredictor:
     """KT estimators, one a bin, that go on from message to message.
@@ -125,7 +134,10 @@ class BinnedPredictor:
             raise BadInput(f"Each bit has a bin: {len(x)} bits, {len(at)} bins.")
         if at.size and not 0 <= at.min() <= at.max() < self.bins:
             raise BadInput(f"Bins are numbered from 0 to {self.bins - 1}.")
-        new = np.bincount(2 * at + x, minlength=2 * self.bins).reshape(self.bins, 2)
+        return self.learn(counts_by_bin(at, x, self.bins))
+
+    def learn(self, new: Ints) -> float:
+        """The same from the counts of one message: int64[bins, 2], zeros and ones in each bin."""
         before, self.counts = self.counts, self.counts + new
         gained = kt_bits(self.counts[:, 1], self.counts[:, 0]) - kt_bits(before[:, 1], before[:, 0])
         return float(np.sum(gained))
@@ -158,6 +170,21 @@ def soft_ledger(
     ]
     if not gains:
         return Ledger(0.0, 0.0, False, np.zeros(0))
+    path = np.cumsum(gains)
+    blind = bool(m.sum() >= secret_bits * len(m))
+    return Ledger(float(path[-1]), float(path.max()), blind, path)
+
+
+def ledger_of_counts(
+    counts: Sequence[ArrayLike], charged: ArrayLike, *, secret_bits: int
+) -> Ledger:
+    """:func:`soft_ledger` from each message's counts by bin, int64[bins, 2], in order."""
+    tables = [np.asarray(table, dtype=np.int64) for table in counts]
+    m = np.asarray(charged, dtype=np.float64)
+    predictor = BinnedPredictor(len(tables[0]))
+    gains = [
+        table.sum() + predictor.learn(table) - cost for table, cost in zip(tables, m, strict=True)
+    ]
     path = np.cumsum(gains)
     blind = bool(m.sum() >= secret_bits * len(m))
     return Ledger(float(path[-1]), float(path.max()), blind, path)

@@ -307,6 +307,15 @@ class LinearBob(IndexReduction):
             answers = (answers + self.mixing.sum(axis=1)[:, None]) / 2
         return np.asarray(self.decoder @ answers)
 
+    def scores(self, outputs: ArrayLike) -> Floats:
+        """How sure he is: float64[n, d_v], each estimate's distance from its cut in half bits.
+
+        Above 0 it is read as 1. A nan or infinity is taken for 0 before the system is solved.
+        """
+        answers = np.asarray(outputs, dtype=np.float64)
+        found = self.estimates(np.where(np.isfinite(answers), answers, 0.0))
+        return np.asarray(2 * (found - self.thresholds()[:, None]))
+
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> Bits:
         """Outputs [n, d_v] of all rows, in order -> uint8[n, d_v].
 
@@ -314,9 +323,7 @@ class LinearBob(IndexReduction):
         """
         if rows is not None and not np.array_equal(self._at(rows), np.arange(self.n)):
             raise BadInput("The linear Bob asks for all rows, in order: leave --rows out.")
-        answers = np.asarray(outputs, dtype=np.float64)
-        found = self.estimates(np.where(np.isfinite(answers), answers, 0.0))
-        return (found > self.thresholds()[:, None]).astype(np.uint8)
+        return (self.scores(outputs) > 0).astype(np.uint8)
 
 
 def _least(holds: Callable[[float], bool]) -> float:
