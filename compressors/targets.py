@@ -172,15 +172,18 @@ def _scheme(scheme: Scheme, text: str) -> Target:
             f"{text} needs {error.name}, which is not installed where it is played: run "
             f"'make engines', or pip install 'kvbarrier[{scheme.environment}]'."
         ) from None
+    place, _, name = what.rpartition(":")
+    authors = _authors_file(place)
+    # It is built where the working folder is another one.
+    whole = f"{authors}:{name}" if authors and place.endswith(".py") else what
 
     def make(*args: Any, **params: Any) -> Compressor:
-        made: Compressor = engine(*args, what=what, **params)
+        made: Compressor = engine(*args, what=whole, **params)
         return made
 
     # An engine judges its parameters itself: they may be for somebody's class behind it.
     factory = Factory(text, make, (Signature((), (), anything=True),), layout=engine.layout)
     files = [file for file in source_files(engine) if is_ours(str(file))]
-    authors = _authors_file(what.rpartition(":")[0])
     files += [authors] if authors else []
     return Target(
         name=text,

@@ -142,3 +142,20 @@ def test_every_declared_row_is_of_its_scheme_and_has_a_package() -> None:
             assert row.distribution
             assert row.keeps is None or 0 < row.keeps < 1
         assert all(reason.strip() for reason in table.OUT_OF_REACH.values())
+
+
+def test_an_authors_file_is_found_from_another_folder(monkeypatch: Any, tmp_path: Any) -> None:
+    (tmp_path / "raw.py").write_text(
+        "import numpy as np\n\n\nclass Raw:\n"
+        "    def encode(self, x):\n        return x.astype(np.float16)\n\n"
+        "    def decode(self, data):\n        return data.astype(np.float32)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    target = resolve("codec:raw.py:Raw")
+    assert target.name == "codec:raw.py:Raw"
+    assert target.folder == tmp_path
+    monkeypatch.chdir("/")
+    codec = target.factory(Shape(tokens=4, d_k=8, d_v=8), None, 0, {})
+    K, V = np.eye(4, 8, dtype=np.float32), np.full((4, 8), 0.5, dtype=np.float32)
+    codec.extend(K, K, V)
+    assert np.allclose(codec.next_outputs(K, 0 * K, V), 0.5, atol=1e-3)
