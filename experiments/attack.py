@@ -16,7 +16,7 @@ from ..compressors.engines.schemes import scheme_of
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
 from ..protocols.betting import adjusted_level
 from ..protocols.coins import fresh_key
-from ..protocols.index_game import play_together, probe_construction
+from ..protocols.index_game import BatchRecord, play_together, probe_construction
 from ..protocols.instance import Cell, Instance
 from ..protocols.isolation import Limits, default_isolation
 from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
@@ -217,11 +217,14 @@ def play(
     """
     builtin = _is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
-    playable, facts, gaps = _probe(plan, isolation)
-    engine = scheme_of(plan.target) is not None
-    rehearsed = (
-        [] if builtin else _rehearse(playable if engine else playable[:1], isolation, plan.limits)
-    )
+    if scheme_of(plan.target) is not None:
+        playable, facts, engine = _probe_engine(plan, isolation)
+        gaps: list[Gap] = []
+    else:
+        playable, facts, gaps = _probe(plan, isolation)
+        engine = []
+        if not builtin:
+            _rehearse(playable[:1], isolation, plan.limits)
     count = workers or _workers(builtin, isolation)
     with make_executor(count, isolation, cluster) as executor:
         outcomes = run_cells(
@@ -239,7 +242,7 @@ def play(
         for outcome in outcomes
         if outcome.rows and outcome.cell.instance.bob == "linear"
     }
-    return _report(plan.target, outcomes, gaps, rehearsed if engine else [], soft)
+    return _report(plan.target, outcomes, gaps, engine, soft)
 
 
 def _is_builtin(target: str) -> bool:
@@ -288,29 +291,45 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
     return playable, facts, list(gaps.values())
 
 
-def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[dict[str, Any]]:
+def _probe_engine(
+    plan: Attack, isolation: str
+) -> tuple[list[Cell], dict[str, Facts], list[dict[str, Any]]]:
+    """Rehearse every setting of an engine, which knows no budgets, with one pair of players.
+
+    Also returns what its caches occupied, and its versions.
+    """
+    cells = plan.cells()
+    settings = [cell for cell in cells if cell.instance == plan.instance]
+    played = _rehearse(settings, isolation, plan.limits)
+    said = [
+        {
+            "params": dict(cell.params),
+            "memories": record.memories,
+            "versions": dict(record.versions),
+        }
+        for cell, record in zip(settings, played, strict=True)
+    ]
+    return cells, {cell.id: Facts(played[0].source, builtin=False) for cell in cells}, said
+
+
+def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[BatchRecord]:
     """Play one message that counts for nothing, so that a broken plug-in is told so at once.
 
     It is drawn from a key of its own, which is thrown away; the attack's messages all count.
-    Returns what an engine's cache occupied, and its versions.
     """
     single = [replace(cell, batch_size=1) for cell in cells]
-    keys = [fresh_key() for _ in cells]
-    said = []
-    for cell, played in zip(cells, play_together(single, keys, 0, isolation, limits), strict=True):
+    # An engine's contract is our adapter's.
+    hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to mend."
+    records = []
+    for played in play_together(single, [fresh_key() for _ in cells], 0, isolation, limits):
         if isinstance(played, KVBarrierError):
             raise played
         if played.records[0].failed:
             raise PluginFailure(
-                f"{cell.target} failed in a rehearsal: {played.records[0].failed} "
-                "'kvbarrier check' says what to mend."
+                f"{cells[0].target} failed in a rehearsal: {played.records[0].failed}{hint}"
             )
-        said.append({
-            "params": dict(cell.params),
-            "memories": played.memories,
-            "versions": dict(played.versions),
-        })  # fmt: skip
-    return said
+        records.append(played)
+    return records
 
 
 def _report(

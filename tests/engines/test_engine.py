@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from kvbarrier.compressors.engines.engine import Engine, attention_over
 from kvbarrier.compressors.engines.memories import Memories
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
+from kvbarrier.experiments.attack import attack
+from kvbarrier.protocols.instance import Instance
 from kvbarrier.reductions.attention import next_outputs
 
 SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=2, kv_heads=2)
@@ -144,12 +147,53 @@ def test_every_declared_row_is_of_its_scheme_and_has_a_package() -> None:
         assert all(reason.strip() for reason in table.OUT_OF_REACH.values())
 
 
+RAW = """
+import numpy as np
+
+
+class Raw:
+    def __init__(self, keep=1.0):
+        self.keep, self.ratio = keep, 1.0
+
+    def encode(self, x):
+        return x[: int(self.keep * len(x))].astype(np.float16)
+
+    def decode(self, data):
+        rows = np.zeros((int(len(data) / self.keep), data.shape[1]), np.float32)
+        rows[: len(data)] = data
+        return rows
+"""
+
+
+def test_an_attack_on_an_engine_tells_its_memories(monkeypatch: Any, tmp_path: Any) -> None:
+    (tmp_path / "raw.py").write_text(RAW)
+    monkeypatch.chdir(tmp_path)
+    instance = Instance(n=32, d=16, keys="hypercube")
+    report = attack("codec:raw.py:Raw", instance=instance, isolation="process", messages=2,
+                    sweep={"keep": [1.0, 0.5]})  # fmt: skip
+    whole, half = report.points
+    # 16 bits for every number of K and V; half of the rows lost is a coin toss each.
+    assert whole["bits_per_secret_bit"] == pytest.approx(32, rel=0.02)
+    assert whole["wrong_bits"] == 0
+    assert half["bits_per_secret_bit"] == pytest.approx(16, rel=0.04)
+    assert 0.2 < half["bit_error"]["estimate"] < 0.3
+    said = report.as_dict()["engine"]
+    assert [one["params"] for one in said] == [{"keep": 1.0}, {"keep": 0.5}]
+    assert [one["memories"]["logical"] for one in said] == [2 * 32 * 16 * 2, 32 * 16 * 2]
+    # Its own word leaves out what it drops.
+    assert said[1]["memories"]["claimed"] == 2 * 32 * 16 * 2
+
+
+def test_a_budget_is_no_engines(monkeypatch: Any, tmp_path: Any) -> None:
+    (tmp_path / "raw.py").write_text(RAW)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="takes no budget"):
+        attack("codec:raw.py:Raw", instance=Instance(n=32, d=16), budgets=[Fraction(1, 2)],
+               isolation="process", messages=1)  # fmt: skip
+
+
 def test_an_authors_file_is_found_from_another_folder(monkeypatch: Any, tmp_path: Any) -> None:
-    (tmp_path / "raw.py").write_text(
-        "import numpy as np\n\n\nclass Raw:\n"
-        "    def encode(self, x):\n        return x.astype(np.float16)\n\n"
-        "    def decode(self, data):\n        return data.astype(np.float32)\n"
-    )
+    (tmp_path / "raw.py").write_text(RAW)
     monkeypatch.chdir(tmp_path)
     target = resolve("codec:raw.py:Raw")
     assert target.name == "codec:raw.py:Raw"
