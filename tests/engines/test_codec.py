@@ -35,7 +35,7 @@ def codec(tmp_path: Path) -> Any:
     """Write a file, and return a maker of caches over its one class (or over it)."""
 
     def make(text: str, shape: Shape = SHAPE, **params: Any) -> CodecCache:
-        path = tmp_path / "mine.py"
+        path = tmp_path / "coder.py"
         path.write_text("import numpy as np\n" + text)
         return CodecCache(shape, None, 5, {}, what=str(path), **params)
 
@@ -277,7 +277,7 @@ def decode(data, power=1):
     np.testing.assert_allclose(told(codec(text, power=3))[1], exact(), rtol=2e-5, atol=2e-6)
     with pytest.raises(BadInput, match=r"no parameter 'pover'. Did you mean 'power'?"):
         codec(text, pover=3)
-    with pytest.raises(BadInput, match="mine needs the parameter 'levels'"):
+    with pytest.raises(BadInput, match="coder needs the parameter 'levels'"):
         codec(text.replace("power", "levels", 1))
 
 
@@ -290,7 +290,9 @@ class A:
     def decode(self, data):
         return self.kept
 """
-    with pytest.raises(PluginFailure, match=r"A.decode raised AttributeError.*\(mine.py, line 8\)"):
+    with pytest.raises(
+        PluginFailure, match=r"A.decode raised AttributeError.*\(coder.py, line 8\)"
+    ):
         told(codec(text))
 
 
@@ -308,11 +310,11 @@ CONSTRUCTED = [
      "A needs the parameter 'bits': give [?]bits=VALUE"),
     (BODY + "return data\n def __init__(self, d): pass", BadInput, "A takes one d, .* d_k, d_v"),
     (BODY + "return data\n def __init__(self): 1 / 0", PluginFailure,
-     r"constructing A raised ZeroDivisionError: division by zero \(mine.py, line 5\)"),
+     r"constructing A raised ZeroDivisionError: division by zero \(coder.py, line 5\)"),
     ("import no_such_package\n", BadInput,
-     "mine.py needs the module 'no_such_package', which is not installed in this interpreter"),
-    ("import triton\n", BadInput, "mine.py needs triton and with it a CUDA GPU, which is not here"),
-    ("1 +\n", PluginFailure, "importing mine.py raised SyntaxError"),
+     "coder.py needs the module 'no_such_package', which is not installed in this interpreter"),
+    ("import triton\n", BadInput, "coder.py needs triton and with it a CUDA GPU, which is not here"),
+    ("1 +\n", PluginFailure, "importing coder.py raised SyntaxError"),
 ]  # fmt: skip
 
 
@@ -345,7 +347,11 @@ ENCODED = [
     ("return __import__('collections').deque([1])", PluginFailure, "A.encode returned a deque"),
     ("raise RuntimeError('Found no NVIDIA driver')", BadInput, "A.encode needs a CUDA GPU, which"),
     ("raise OSError('cannot reach huggingface.co')", BadInput, "A.encode needs a download"),
-    ("raise KeyError('x')", PluginFailure, r"A.encode raised KeyError: 'x' \(mine.py, line 3\)"),
+    (
+        "raise KeyError('x')",
+        PluginFailure,
+        r"A.encode raised KeyError: 'x' \(coder.py, line 3\)",
+    ),
 ]
 
 
@@ -357,7 +363,7 @@ def test_what_is_said_of_encoding(codec: Any, body: str, kind: type, sentence: s
 
 
 def test_unknown_names(tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
+    path = tmp_path / "coder.py"
     path.write_text(HALVES + "made = Halves()")
     cases = {
         f"{path}:Halfs": "has no class 'Halfs'. Did you mean 'Halves'",
