@@ -313,7 +313,8 @@ CONSTRUCTED = [
      r"constructing A raised ZeroDivisionError: division by zero \(coder.py, line 5\)"),
     ("import no_such_package\n", BadInput,
      "coder.py needs the module 'no_such_package', which is not installed in this interpreter"),
-    ("import triton\n", BadInput, "coder.py needs triton and with it a CUDA GPU, which is not here"),
+    ("import triton\n", BadInput,
+     "coder.py needs triton and with it a CUDA GPU, which is not here"),
     ("1 +\n", PluginFailure, "importing coder.py raised SyntaxError"),
 ]  # fmt: skip
 
