@@ -17,7 +17,7 @@ from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, FrameReader, unpack
 from .players import PlayerFault, one_line
 
-_TAIL = 4096
+_TAIL = 1 << 14
 _LAST_WORDS = 0.4
 _NAP = 0.05
 _NO_CHANNEL = 71
@@ -41,7 +41,7 @@ class Conduct:
 class Child:
     """A forked process that runs ``work(channel)`` and ends.
 
-    Its standard output goes nowhere; the last 4 KiB of its standard error are kept. The time it
+    Its standard output goes nowhere; the last 16 KiB of its standard error are kept. The time it
     spends waiting for us does not count.
     """
 

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..compressors.contract import Shape
+from ..compressors.engines.schemes import scheme_of
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
@@ -158,9 +159,9 @@ class _IndexHost(Host):
                 self._warm(child)
             return said
         except PlayerFault as fault:
-            text = (
-                f"{target.name} failed in a rehearsal: {fault} 'kvbarrier check' says what to mend."
-            )
+            # An engine's contract is our adapter's, and check has no word for it.
+            hint = "" if scheme_of(target.name) else " 'kvbarrier check' says what to mend."
+            text = f"{target.name} failed in a rehearsal: {fault}{hint}"
             return {"error": "PluginFailure", "text": text}
         finally:
             self.end()

@@ -118,6 +118,8 @@ def allowed_environment(ours: Mapping[str, str]) -> dict[str, str]:
     if site.ENABLE_USER_SITE:
         # HOME is another one there, but packages and models lie under ours.
         allowed["PYTHONUSERBASE"] = site.getuserbase()
+    # A hub would be asked in vain, and for minutes: what is not in its cache is not there.
+    allowed.setdefault("HF_HUB_OFFLINE", "1")
     allowed.setdefault("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
     if "NUMBA_CACHE_DIR" not in allowed and not _kernels_cached_in_tree():
         cache_home = ours.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
