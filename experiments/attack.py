@@ -18,9 +18,10 @@ from ..protocols.betting import adjusted_level
 from ..protocols.coins import fresh_key
 from ..protocols.index_game import BatchRecord, play_together, probe_construction
 from ..protocols.instance import Cell, Instance
-from ..protocols.isolation import Limits, default_isolation
+from ..protocols.isolation import Limits, default_isolation, is_builtin
+from ..protocols.ledger import Ledger, family_ledger
 from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
-from .attack_soft import soft_of
+from .attack_soft import as_dict, soft_of
 from .executors import make_executor
 from .points import judge_rows
 from .report import point_of
@@ -139,6 +140,7 @@ class Report:
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
     (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
+    ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a family of their own.
     """
 
     target: str
@@ -148,17 +150,18 @@ class Report:
     outcomes: tuple[CellOutcome, ...] = field(repr=False)
     together: tuple[dict[str, Any], ...] = ()
     engine: tuple[dict[str, Any], ...] = ()
+    soft: tuple[Ledger, ...] = field(default=(), repr=False)
 
     @property
     def builtin(self) -> bool:
         """Whether the target ships with us."""
-        return _is_builtin(self.target)
+        return is_builtin(self.target)
 
     @property
     def impossible(self) -> bool:
         """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
-        soft = [point["soft"]["verdict"] for point in self.points if "soft" in point]
-        return "impossible" in (self.family["verdict"], *soft)
+        soft = self.soft and family_ledger(self.soft).verdict
+        return "impossible" in (self.family["verdict"], soft)
 
     def failures(self) -> list[str]:
         """The distinct sentences of failed messages."""
@@ -215,7 +218,7 @@ def play(
     Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
     """
-    builtin = _is_builtin(plan.target)
+    builtin = is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
     if scheme_of(plan.target) is not None:
         playable, facts, engine = _probe_engine(plan, isolation)
@@ -243,12 +246,6 @@ def play(
         if outcome.rows and outcome.cell.instance.bob == "linear"
     }
     return _report(plan.target, outcomes, gaps, engine, soft)
-
-
-def _is_builtin(target: str) -> bool:
-    from ..compressors.catalog import names
-
-    return target.partition("?")[0] in names()
 
 
 def _workers(builtin: bool, isolation: str) -> int:
@@ -337,7 +334,7 @@ def _report(
     outcomes: Sequence[CellOutcome],
     gaps: list[Gap],
     engine: Sequence[dict[str, Any]],
-    soft: Mapping[str, dict[str, Any]],
+    soft: Mapping[str, Ledger],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     family = judge_family([judge_rows(outcome.rows) for outcome in played])
@@ -345,7 +342,7 @@ def _report(
         target=target,
         points=tuple(
             point_of(outcome.rows)
-            | ({"soft": soft[outcome.cell.id]} if outcome.cell.id in soft else {})
+            | ({"soft": as_dict(soft[outcome.cell.id])} if outcome.cell.id in soft else {})
             for outcome in played
         ),
         gaps=tuple(gaps),
@@ -353,6 +350,7 @@ def _report(
         outcomes=tuple(outcomes),
         together=tuple(_together(played)),
         engine=tuple(engine),
+        soft=tuple(soft.values()),
     )
 
 

@@ -12,13 +12,14 @@ from typing import Any
 from ..protocols import coins
 from ..protocols.index_game import play_batch
 from ..protocols.isolation import Limits
+from ..protocols.ledger import Ledger
 from ..protocols.soft_ledger import ledger_of_counts
 from .batches import one_blas_thread
 from .runner import CellOutcome
 
 
-def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> dict[str, Any]:
-    """The soft ledger of one cell with a linear Bob, as plain data, in bits.
+def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> Ledger:
+    """The soft ledger of one cell with a linear Bob.
 
     Raises what ``play_batch`` raises.
     """
@@ -29,7 +30,11 @@ def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> dict[str, Any
             played = play_batch(outcome.cell, key, row.batch, row.isolation, limits)
         counts += [record.soft for record in played.records]
         charged += [record.charged_bits for record in played.records]
-    ledger = ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)
+    return ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)
+
+
+def as_dict(ledger: Ledger) -> dict[str, Any]:
+    """Plain data, in bits."""
     return {
         "verdict": ledger.verdict,
         "surprise_bits": ledger.surprise,

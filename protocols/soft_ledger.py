@@ -35,8 +35,7 @@ Trofimov 1981), so s is N - m - sum_bins n_b h(share of ones) up to that: with o
 and one for "said 0" hardly less than the hard ledger, and with finer bins more wherever confidence
 tells anything. Counts go on from message to message: predictions may learn.
 
-*Several scores or binnings* (a threshold and a linear Bob): the average of their W is a test
-supermartingale again, so the best of j costs log2 j bits and no more.
+*Several cells* are convicted by the average of their W, as in ``ledger.family_ledger``.
 """
 
 from __future__ import annotations
@@ -187,18 +186,4 @@ def ledger_of_counts(
     ]
     path = np.cumsum(gains)
     blind = bool(m.sum() >= secret_bits * len(m))
-    return Ledger(float(path[-1]), float(path.max()), blind, path)
-
-
-def average_ledger(parts: Sequence[Ledger]) -> Ledger:
-    """Several ledgers of the same messages as one: the log2 of the average of their e-values.
-
-    For several decoders or binnings of one cell; every part must have all messages.
-    """
-    if not parts or len({len(part.path) for part in parts}) > 1:
-        raise BadInput("Ledgers are averaged message by message: give one or more, equally long.")
-    path = np.logaddexp2.reduce([part.path for part in parts], axis=0) - math.log2(len(parts))
-    if not len(path):
-        return Ledger(0.0, 0.0, False, path)
-    blind = all(part.blind for part in parts)
     return Ledger(float(path[-1]), float(path.max()), blind, path)

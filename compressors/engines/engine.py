@@ -6,7 +6,7 @@ it gets whole tokens, all layers and KV heads at once. Two ways to feed it:
 * ``feed=prefill``: all tokens in one forward pass, as a prompt is;
 * ``feed=stream``: token by token, as the theorem's model has it.
 
-Three Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with ``ask=mask``
+Two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with ``ask=mask``
 all questions in one pass, each seeing the cache and itself only; with ``ask=serial`` each on its
 own copy of the cache, which is the reference. ``bob=reads`` ignores what the engine would attend
 to, finds the rows in the message that he holds and attends to those himself: what a method masks

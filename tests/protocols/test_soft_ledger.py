@@ -14,7 +14,6 @@ from kvbarrier.errors import BadInput
 from kvbarrier.protocols.ledger import family_ledger, ledger, surprise_bits
 from kvbarrier.protocols.soft_ledger import (
     BinnedPredictor,
-    average_ledger,
     bin_of,
     kt_bits,
     soft_ledger,
@@ -145,18 +144,6 @@ def test_a_charge_of_the_whole_secret_is_blind() -> None:
     assert (empty.surprise, len(empty.path)) == (0.0, 0)
 
 
-def test_the_average_of_e_values() -> None:
-    good = soft_ledger([np.ones(64)] * 2, [np.ones(64)] * 2, [0, 0], secret_bits=64)
-    poor = soft_ledger([np.zeros(64)] * 2, [np.arange(64) % 2] * 2, [0, 0], secret_bits=64)
-    both = average_ledger([good, poor])
-    want = np.log2((2.0**good.path + 2.0**poor.path) / 2)
-    assert both.path == pytest.approx(want)
-    assert both.surprise == pytest.approx(good.surprise - 1, abs=1e-9)
-    assert average_ledger([good]).surprise == good.surprise
-    # and it stands in a family like any other ledger
-    assert family_ledger([both]).peak == pytest.approx(both.peak)
-
-
 def test_bins() -> None:
     edges = (-1.0, 0.0, 1.0)
     assert bin_of([-9, -1, -0.5, 0, 1, 9, np.nan, np.inf], edges).tolist() == [
@@ -172,7 +159,6 @@ def test_bins() -> None:
         (lambda: BinnedPredictor(2).see([2], [1]), "from 0 to 1"),
         (lambda: BinnedPredictor(2).see([0, 1], [1]), "1 bits, 2 bins"),
         (lambda: soft_ledger([[0.0]], [[1]], [1, 2], secret_bits=1), "one of each a message"),
-        (lambda: average_ledger([]), "equally long"),
     ],
 )
 def test_bad_input_is_told(act, match) -> None:
@@ -198,4 +184,5 @@ def test_linear_equations_and_confidence_convict_what_single_answers_let_through
     assert hard[0] + 200 < soft[0].surprise < 0
     assert soft[1].verdict == "impossible"
     assert min(hard[1], soft[1].surprise) > 2000
-    assert average_ledger(soft).surprise == pytest.approx(soft[1].surprise - 1)
+    # A family of both is convicted by the average of their e-values: log2 2 bits less.
+    assert family_ledger(soft).peak == pytest.approx(soft[1].surprise - 1)
