@@ -115,7 +115,7 @@ def run(
             say(f"  {picture}")
             judged += [(claim, claim.check(folder)) for claim in experiment.claims]
     rows = [
-        {"claim": claim.name, "about": claim.about, "statement": claim.statement,
+        {"claim": claim.name, "about": claim.about, "statement": claim.sentence,
          "source": claim.source, "verdict": judgement.verdict, "evidence": judgement.evidence,
          "data": " ".join(claim.data)}
         for claim, judgement in judged

@@ -102,7 +102,7 @@ def _experiments() -> list[dict[str, Any]]:
             "experiment": name,
             "claim": claim.name,
             "about": claim.about,
-            "statement": claim.statement,
+            "statement": claim.sentence,
             "source": claim.source,
             "data": list(claim.data),
         }

@@ -80,7 +80,7 @@ def claims_page() -> str:
         parts += ["| claim | about | statement | source | data |", "|---|---|---|---|---|"]
         for claim in experiment.claims:
             data = ", ".join(f"`{table}`" for table in claim.data)
-            statement = claim.statement.replace("|", "\\|")
+            statement = claim.sentence.replace("|", "\\|")
             parts.append(
                 f"| `{claim.name}` | {claim.about} | {statement} | {claim.source} | {data} |"
             )

@@ -18,6 +18,8 @@ Scale = Literal["quick", "full"]
 Source = Literal["paper", "reconstructed", "ours"]
 Progress = Callable[[str, int, int], None]
 
+AFTER = " (threshold set after the first data)"
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -38,6 +40,8 @@ class Claim:
         source: ``paper``, ``reconstructed`` or ``ours``.
         data: the tables that decide it, by file name.
         check: reads the experiment's folder, and only those tables.
+        preregistered: its thresholds were fixed before its first data; False is marked wherever
+            the claim is shown, because a number chosen after looking is easier to meet.
     """
 
     name: str
@@ -46,6 +50,17 @@ class Claim:
     source: Source
     data: tuple[str, ...]
     check: Callable[[Path], Judgement]
+    preregistered: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """The statement as every table of claims shows it.
+
+        >>> claim = Claim("a.b", "observation", "At most .121", "ours", (), judge, False)
+        >>> claim.sentence
+        'At most .121 (threshold set after the first data)'
+        """
+        return self.statement + ("" if self.preregistered else AFTER)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from kvbarrier.cli.listing import _experiments
 from kvbarrier.errors import BadInput
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
 
@@ -55,6 +57,23 @@ def test_the_committed_claims_are_what_the_committed_tables_say(folder: Path) ->
             judgement.verdict,
             judgement.evidence,
         )
+
+
+def test_a_threshold_set_after_the_first_data_is_marked_wherever_the_claim_is_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = get("error-vs-memory")
+    late = replace(one.claims[0], preregistered=False)
+    changed = replace(one, claims=(late, *one.claims[1:]))
+    monkeypatch.setattr("kvbarrier.experiments.error_vs_memory.EXPERIMENT", changed)
+    listed = {row["claim"]: row["statement"] for row in _experiments()}
+    assert listed[late.name] == f"{late.statement} (threshold set after the first data)"
+    assert listed[one.claims[1].name] == one.claims[1].statement
+
+
+def test_the_committed_claims_say_the_statements_of_the_code() -> None:
+    committed = pd.read_csv(GALLERY / "claims.csv").set_index("claim")["statement"]
+    assert dict(committed) == {name: claim.sentence for name, claim in CLAIMS.items()}
 
 
 def test_no_two_claims_share_a_check() -> None:
