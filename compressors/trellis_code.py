@@ -9,7 +9,9 @@ longer memory m comes nearer to the bound: with Shannon's D(1/2) = .11003 (1 - h
     generators    (5,7)   (23,35)  (133,171)  (561,753)   octal, largest free distance
     distortion    .1385   .1307    .1253      .1203
 
-against 1/4 by time sharing. The bit left over where N is odd is kept as it is.
+against 1/4 by time sharing. The bit left over where N is odd is kept as it is, and before it any
+share p of the secret that is asked for: rate (1 + p)/2, distortion (1 - p) D, a line from the code's
+point to (1, 0).
 """
 
 from __future__ import annotations
@@ -32,9 +34,10 @@ class TrellisCode(KeyedControl):
 
     Args:
         states: of the trellis, 4, 16, 64 or 256.
+        plain: the share of the secret, from its end, that is kept as it is, in [0, 1].
 
     Raises:
-        BadInput: another number of states.
+        BadInput: another number of states, another share.
     """
 
     name = "trellis-code"
@@ -47,11 +50,14 @@ class TrellisCode(KeyedControl):
         seed: int = 0,
         public: Mapping[str, Any] | None = None,
         states: int = 256,
+        plain: float = 0.0,
     ) -> None:
         if states not in GENERATORS:
             known = ", ".join(map(str, GENERATORS))
             raise BadInput(f"A trellis has {known} states, not {states!r}.")
-        self.states = int(states)
+        if not 0.0 <= plain <= 1.0:
+            raise BadInput(f"A share of the secret lies in [0, 1]: plain = {plain!r} does not.")
+        self.states, self.plain = int(states), float(plain)
         super().__init__(shape, budget_bits, seed, public)
 
     @property
@@ -65,16 +71,20 @@ class TrellisCode(KeyedControl):
         symbols: Bits = step_symbols(self.memory, *GENERATORS[self.states])
         return symbols
 
+    @property
+    def pairs(self) -> int:
+        """Pairs of bits that the trellis has a bit for; the bits after them are kept."""
+        return (self.secret_bits - round(self.plain * self.secret_bits)) // 2
+
     def size_bytes(self) -> int:
-        """A bit for two, and the bit left over, in whole bytes."""
-        pairs, left = divmod(self.secret_bits, 2)
-        return -(-(pairs + left) // 8)
+        """A bit for each pair, and the bits that are kept, in whole bytes."""
+        return -(-(self.secret_bits - self.pairs) // 8)
 
     def encode(self, bits: Bits) -> Bits:
-        """The inputs of the nearest codeword, then the bit left over."""
+        """The inputs of the nearest codeword, then the bits that are kept."""
         from .trellis_kernels import nearest
 
-        pairs = len(bits) // 2
+        pairs = self.pairs
         words = (2 * bits[: 2 * pairs : 2] + bits[1 : 2 * pairs : 2]).astype(np.uint8)
         choices = np.empty((pairs, self.states), dtype=np.uint8)
         inputs = np.empty(pairs, dtype=np.uint8)
@@ -82,11 +92,11 @@ class TrellisCode(KeyedControl):
         return np.packbits(np.concatenate([inputs, bits[2 * pairs :]]))
 
     def decode(self, message: Bits) -> Bits:
-        """The codeword, then the bit left over."""
+        """The codeword, then the bits that are kept."""
         from .trellis_kernels import codeword
 
-        pairs, left = divmod(self.secret_bits, 2)
-        kept = np.unpackbits(message, count=pairs + left)
+        pairs = self.pairs
+        kept = np.unpackbits(message, count=self.secret_bits - pairs)
         words = np.empty(pairs, dtype=np.uint8)
         codeword(kept[:pairs], self._symbols(), self.memory, words)
         both = np.stack([words >> 1, words & 1], axis=1).reshape(-1)

@@ -52,7 +52,10 @@ MESSAGES = {
     "full": {"hard": 128, "turned": 64, "decoy": 64},
 }
 PLANTED_MESSAGES = {"quick": 16, "full": 64}
-BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
+#: on the hard stream, where a message may be shorter than the secret: only there can a cheat be
+#: told from an honest one, and with 64 messages an interval without an error ends at .059
+SHORT_MESSAGES = {"quick": 64, "full": 256}
+BUDGETS = tuple(Fraction(1, 2**k) for k in range(7, -1, -1))
 #: the budgets of the other streams; the figure compares at the largest below 1/2
 FEWER = (Fraction(1, 16), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
 AT = Fraction(1, 4)
@@ -112,7 +115,12 @@ def wanted(scale: str) -> list[Cell]:
 
 def messages(cell: Cell, scale: str) -> int:
     """How many messages a point has."""
-    return MESSAGES[scale].get(stream_of(_variant(cell.instance)), PLANTED_MESSAGES[scale])
+    instance, bits = cell.instance, cell.budget_bits
+    name, secret = stream_of(_variant(instance)), instance.secret_rows * instance.row_bits
+    short = CATALOG[cell.target].control or (bits is not None and bits < secret)
+    if name == "hard" and short:
+        return SHORT_MESSAGES[scale]
+    return MESSAGES[scale].get(name, PLANTED_MESSAGES[scale])
 
 
 def _shares(one: CatalogEntry) -> Sequence[Fraction | None]:

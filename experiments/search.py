@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,13 +27,14 @@ class Team:
 
     ``knob``: the parameters at step k of ``steps(n, d)``, error falling in k; a knob called
     ``budget_bytes`` is the budget itself. ``fixed``: bits of its message that do not grow with the
-    axis.
+    axis. ``most``: secret bits beyond which it takes too long to be played.
     """
 
     name: str
     steps: Callable[[int, int], int]
     knob: Callable[[int], dict[str, Any]]
     fixed: Callable[[str, int, int], int] = lambda axis, n, d: 0
+    most: float = math.inf
 
 
 @dataclass

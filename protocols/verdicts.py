@@ -18,6 +18,7 @@ from ..errors import BadInput
 from . import evidence
 from .betting import Float64
 from .evidence import AGE_BUCKETS, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
+from .power import Power
 
 LEVEL = 0.95
 
@@ -60,7 +61,7 @@ class PointVerdict:
     ``secret_bits`` and ``cache_bits`` count T messages as well, ``cache_bits`` being the 16-bit K
     and V cache that ``compression_ratio`` compares with. ``worst_bucket``: the age bucket (0 the
     oldest) with the highest error; ``decided_after``: the messages after which the guarantee's
-    verdict fell.
+    verdict fell; ``power``: what the ledger could have caught.
     """
 
     bit_error: Interval
@@ -78,6 +79,7 @@ class PointVerdict:
     cache_bits: int
     process: Guarantee = field(repr=False, compare=False)
     errors: Float64 = field(repr=False, compare=False)
+    power: Power = field(repr=False, compare=False)
 
     @property
     def bits_per_secret_bit(self) -> float:
@@ -109,6 +111,7 @@ class PointVerdict:
                 "surprise_bits": self.ledger.surprise,
                 "peak_bits": self.ledger.peak,
                 "blind": self.ledger.blind,
+                "could_catch": self.power.as_dict(),
             },
             "guarantee": {
                 "verdict": self.guarantee,
@@ -129,20 +132,23 @@ class PointVerdict:
     def sentences(self) -> list[str]:
         """What the point says and what it does not, for people."""
         return [
-            _ledger_sentence(self.ledger),
+            _ledger_sentence(self.ledger, self.power),
             guarantee_sentence(self.guarantee, self.decided_after),
         ]
 
 
-def _ledger_sentence(entry: Ledger) -> str:
+def _ledger_sentence(entry: Ledger, power: Power) -> str:
     if entry.verdict == "impossible":
         return (
             "impossible: an honest message of this length does this well with probability at most "
             f"2^-{entry.peak:.0f}; there is a hidden channel, or a bug of ours: replay it."
         )
-    if entry.blind:
-        return "not-excluded: the message is as long as the secret, so the ledger is blind here."
-    return "not-excluded: the charged memory can explain the answers, which is no praise."
+    said = (
+        "the message is as long as the secret, so the ledger is blind here."
+        if entry.blind
+        else "the charged memory can explain the answers, which is no praise."
+    )
+    return f"not-excluded: {said} {power.sentence()}"
 
 
 def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
@@ -193,7 +199,8 @@ def judge_point(
     # A Python sum cannot overflow, and JSON wants Python's integers anyway.
     totals = [int(a.sum()) for a in (asked, wrong, charged)]
     secret_bits = n * row_bits * len(records)
-    errors = wrong.sum(axis=1) / asked.sum(axis=1)
+    each_asked, each_wrong = asked.sum(axis=1), wrong.sum(axis=1)
+    errors = each_wrong / each_asked
     low, high = evidence.interval(errors, level)
     process = Guarantee.of(wrong, asked)
     verdict, decided_after = process.decide(level)
@@ -202,7 +209,7 @@ def judge_point(
         bit_error=Interval(totals[1] / totals[0], low, high, level),
         error_floor=float(error_floor(totals[2] / secret_bits)),
         ledger=evidence.ledger(
-            asked.sum(axis=1), charged, wrong.sum(axis=1),
+            each_asked, charged, each_wrong,
             secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
         ),
         guarantee=verdict,
@@ -217,6 +224,7 @@ def judge_point(
         cache_bits=cache_bits * len(records),
         process=process,
         errors=errors,
+        power=Power(each_asked, charged, n * row_bits, row_bits, shares),
     )  # fmt: skip
 
 
@@ -229,10 +237,14 @@ def _worst(
 
 @dataclass(frozen=True)
 class FamilyVerdict:
-    """All points of one command together: the ledger of the family, and who is named by it."""
+    """All points of one command together: the ledger of the family, and who is named by it.
+
+    ``could_name``: the points at which a cheat without an error would have been named.
+    """
 
     ledger: FamilyLedger
     points: int
+    could_name: int
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data; ``named`` are indices into the points as given."""
@@ -242,12 +254,15 @@ class FamilyVerdict:
             "named": list(self.ledger.named),
             "line_bits": self.ledger.line,
             "points": self.points,
+            "could_name": self.could_name,
         }
 
 
 def judge_family(points: Sequence[PointVerdict]) -> FamilyVerdict:
     """Is the charged memory of this family of cells possible? By its average e-value."""
-    return FamilyVerdict(evidence.family_ledger([point.ledger for point in points]), len(points))
+    ledger = evidence.family_ledger([point.ledger for point in points])
+    could_name = sum(point.power.catches(line=ledger.line) for point in points)
+    return FamilyVerdict(ledger, len(points), could_name)
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,10 @@ ENTRIES = (
         summary="the nearest codeword of a trellis: error .120 at half of the secret's bits",
         source="Viterbi, Omura 1974 (trellis source coding); Shannon 1959 (rate distortion)",
         budgets="half of what lossless needs",
-        params={"states": "4, 16, 64 or 256 of the trellis (256)"},
+        params={
+            "states": "4, 16, 64 or 256 of the trellis (256)",
+            "plain": "share of the secret that is kept as it is, in [0, 1] (0)",
+        },
         knows_keys=True,
         attention="any",
         control=True,

@@ -16,10 +16,12 @@ from tests.naive import trellis
 PUBLISHED = {4: 0.1385, 16: 0.1307, 64: 0.1253, 256: 0.1203}
 
 
-def code(bits: int, states: int = 256, budget: int | None = None) -> TrellisCode:
+def code(
+    bits: int, states: int = 256, budget: int | None = None, plain: float = 0.0
+) -> TrellisCode:
     keys = np.arange(bits, dtype=np.float32)[:, None]
     shape = Shape(tokens=bits, d_k=1, d_v=1)
-    return TrellisCode(shape, budget, 0, {"keys": keys, "values": "01"}, states=states)
+    return TrellisCode(shape, budget, 0, {"keys": keys, "values": "01"}, states=states, plain=plain)
 
 
 @pytest.mark.parametrize("states", GENERATORS)
@@ -66,6 +68,23 @@ def test_an_odd_bit_is_kept() -> None:
     assert one.message_bytes == 2  # 8 input bits and the odd one
 
 
+@pytest.mark.parametrize(("plain", "length"), [(0.0, 32), (0.25, 40), (1.0, 64)])
+def test_a_share_is_kept_as_it_is(plain: float, length: int) -> None:
+    # 512 bits: (1 - p)/2 of them are the trellis's inputs, p are kept, (1 + p)/2 * 64 bytes in all.
+    one = code(512, plain=plain)
+    bits = np.random.default_rng(1).integers(0, 2, 512).astype(np.uint8)
+    message = one.encode(bits)
+    assert len(message) == one.message_bytes == length
+    kept = round(512 * plain)
+    found = one.decode(message)
+    assert np.array_equal(found[512 - kept :], bits[512 - kept :])
+    # The rest is what the trellis alone makes of it.
+    alone = code(512 - kept) if kept < 512 else None
+    if alone is not None:
+        first = bits[: 512 - kept]
+        assert np.array_equal(found[: 512 - kept], alone.decode(alone.encode(first)))
+
+
 def test_a_message_round_trips() -> None:
     one, two = code(64), code(64)
     x = np.random.default_rng(3).integers(0, 2, (64, 1)).astype(np.float32)
@@ -77,6 +96,9 @@ def test_a_message_round_trips() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(BadInput, match="A trellis has 4, 16, 64, 256 states, not 32"):
         code(64, 32)
+    for share in (-0.1, 1.5, float("nan")):
+        with pytest.raises(BadInput, match=r"A share of the secret lies in \[0, 1\]: plain = "):
+            code(64, plain=share)
     with pytest.raises(BudgetTooSmall) as refused:
         code(64, budget=24)
     assert code(64, budget=refused.value.minimum_bits).message_bytes == 4
