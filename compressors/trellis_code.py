@@ -9,9 +9,9 @@ longer memory m comes nearer to the bound: with Shannon's D(1/2) = .11003 (1 - h
     generators    (5,7)   (23,35)  (133,171)  (561,753)   octal, largest free distance
     distortion    .1385   .1307    .1253      .1203
 
-against 1/4 by time sharing. The bit left over where N is odd is kept as it is, and before it any
-share p of the secret that is asked for: rate (1 + p)/2, distortion (1 - p) D, a line from the code's
-point to (1, 0).
+against 1/4 by time sharing. The bit left over where N is odd is kept as it is, and with it any
+share p of the secret that is asked for: rate (1 + p)/2, distortion (1 - p) D, the line from the
+code's point to (1, 0).
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ def _caches(folder: Path) -> Judgement:
     met = rows.merge(lines, "left", on=["levels", "eighth"], suffixes=("", "_floor")).fillna(0.0)
     legal = all((met[e] >= met[f"{e}_floor"] - 1e-12).all() for e in ("symbol_error", "mse"))
     some = int((met["mse_floor"] > 0).sum())
+    seen = int(((met["symbol_error_floor"] > 0) | (met["mse_floor"] > 0)).sum())
     whole = lines[lines["mse_requantised"] > 0]
     gap = 0.5 * np.log2((whole["mse_requantised"] + 1 / 12) / (whole["mse_dither"] + 1 / 12))
     near = bool((gap - SCALAR_GAP).abs().max() < 1e-9)
@@ -62,8 +63,9 @@ def _caches(folder: Path) -> Judgement:
     )
     return judge(
         legal and some > 0 and near and ordered,
-        f"{len(rows)} caches, none below its bounds; wrong numbers of 256 levels: {said}; keeping "
-        f"the high bits is {gap.mean():.4f} bit above the bound for squared error",
+        f"{len(rows)} caches, none below its bounds, where one without an error is at {seen}; "
+        f"wrong numbers of 256 levels: {said}; keeping the high bits is {gap.mean():.4f} bit above "
+        "the bound for squared error",
     )
 
 

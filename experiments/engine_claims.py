@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ..protocols.ledger import LINE_BITS
 from .experiment import Claim, Judgement, judge
 from .tables import read_table
 
@@ -61,13 +65,20 @@ def _counts(folder: Path) -> Judgement:
     )
 
 
-def _possible(folder: Path) -> Judgement:
+def _blind(folder: Path) -> Judgement:
+    """Is every message as long as the secret, so that no answers at all could be impossible?"""
     table = played(folder)
-    convicted = table[table["ledger"] == "impossible"]
+    shorter = sorted(set(table[table["rate"] < 1]["target"]))
+    least = table.loc[table["rate"].idxmin()]
+    # A cheat without an error: s = N - m - log2(N+1) against the line of the family.
+    surprise = table["asked"] * (1 - table["rate"]) - np.log2(table["asked"] + 1)
+    named = int((surprise >= LINE_BITS + math.log2(len(table))).sum())
     return judge(
-        convicted.empty,
-        f"{len(table)} lines, {int(table['messages'].sum())} messages; the surprise peaks at "
-        f"{table['surprise'].max():.1f} bits, convicted at 40",
+        not shorter and not named,
+        f"{len(table)} lines, {int(table['messages'].sum())} messages; shorter than the secret: "
+        f"{', '.join(shorter) or 'none'}; the shortest has {least['rate']:.2f} bits a secret bit "
+        f"({least['target'].partition(':')[2].rpartition(':')[2]}). Power of 'not-excluded': a "
+        f"cheat without an error would be named at {named} lines",
     )
 
 
@@ -160,8 +171,9 @@ CLAIMS = (
     Claim("engines.played", "observation",
           "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp "
           "and 4 packages of codecs were played", "ours", (TABLE,), _counts),
-    Claim("engines.possible", "Theorem 23",
-          "No engine's charged memory is impossible", "ours", (TABLE,), _possible),
+    Claim("engines.blind", "observation",
+          "On these streams no engine sends fewer bits than the secret has, so the ledger is blind "
+          "to all of them: what it does not exclude, it could not", "ours", (TABLE,), _blind),
     Claim("engines.full", "Theorem 8",
           "transformers' DynamicCache loses nothing and frees nothing", "ours", (TABLE,), _full),
     Claim("engines.evictions", "observation",
@@ -172,8 +184,8 @@ CLAIMS = (
           "recovers what asking cannot", "ours", (TABLE,), _masks),
     Claim("engines.basis", "observation",
           "The stream's basis decides what two bits a number are worth: on the literal one nothing "
-          "is lost, on the rotated one .060", "ours", (TABLE,), _basis),
+          "is lost, on the rotated one .060", "ours", (TABLE,), _basis, preregistered=False),
     Claim("engines.llamacpp", "observation",
           "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and "
-          "10.5 message bits a secret bit", "ours", (TABLE,), _llama),
+          "10.5 message bits a secret bit", "ours", (TABLE,), _llama, preregistered=False),
 )  # fmt: skip

@@ -36,6 +36,12 @@ def _below(rows: Any, values: Iterable[float]) -> list[str]:
     ]
 
 
+def _seen(rows: Any, values: Iterable[float]) -> int:
+    """At how many points a reader without an error, planted at each, would lie below its value."""
+    # At f = 1 the line is 0, and nothing is below it.
+    return len(_below(rows.assign(wrong=0), values))
+
+
 def _trials(rows: Any) -> str:
     # The points share their streams; inside a point trials are independent.
     return f"{len(rows)} points of {int(rows['trials'].min())} independent trials each"
@@ -57,22 +63,26 @@ def _line(folder: Path) -> Judgement:
         off < 1e-9 and not below and on == len(uniform),
         f"all plans for up to {game['places'].max()} places: least error less (1-f)/2 at most "
         f"{off:.0e}; {_trials(rows)} of uniform readers; below the line: "
-        f"{', '.join(below) or 'none'}; uniform sampling's interval holds the line at {on} of "
-        f"{len(uniform)} shares (exact binomial, {CONFIDENCE:.0%} together)",
+        f"{', '.join(below) or 'none'}, where a reader without an error is at "
+        f"{_seen(rows, rows['f'].map(error_line))}; uniform sampling's interval holds the line at "
+        f"{on} of {len(uniform)} shares (exact binomial, {CONFIDENCE:.0%} together)",
     )
 
 
 def _patterns(folder: Path) -> Judgement:
     table = read_table(folder, PATTERNS).rename(columns={"pattern": "name_"})
     rows = table[~table["name_"].isin(RANDOM)]
-    below = _below(rows, rows["f"].map(error_line))
-    gap = float((rows["error"] - rows["f"].map(error_line)).abs().max())
+    lines = rows["f"].map(error_line)
+    below, seen = _below(rows, lines), _seen(rows, lines)
+    gap = float((rows["error"] - lines).abs().max())
     blind = rows[(rows["rarest_wrong"] == rows["rarest"]) & (rows["f"] < 1)]
     return judge(
         not below,
         f"{_trials(rows)} of {rows['name_'].nunique()} patterns; below the line: "
-        f"{', '.join(below) or 'none'} (exact binomial, {CONFIDENCE:.0%} together); farthest from "
-        f"it {gap:.3f}; {len(blind)} points err in every trial on the index they read least",
+        f"{', '.join(below) or 'none'} (exact binomial, {CONFIDENCE:.0%} together), where a reader "
+        f"without an error is at {seen}; farthest from it {gap:.3f}; {len(blind)} points err in "
+        "every trial on the index they read least",
+        decided=bool(below or seen),
     )
 
 
@@ -84,6 +94,7 @@ def _minimax(folder: Path) -> Judgement:
     level = _family(len(groups) * len(table))
     # Below: all three errors are below the line. Attained: none is away from it.
     below, attained, played = [], 0, table[table["pattern"] == "minimax"]
+    seen = 0
     for row in table.itertuples():
         ends = [
             clopper_pearson(getattr(row, f"{group}_wrong"), getattr(row, group), level)
@@ -92,15 +103,17 @@ def _minimax(folder: Path) -> Judgement:
         line = minimax_error(row.f_max)
         if max(high for _, high in ends) < line:
             below.append(f"{row.pattern} at f = {row.f:.3f}")
+        seen += all(clopper_pearson(0, getattr(row, group), level)[1] < line for group in groups)
         if row.pattern == "minimax":
             attained += all(low <= line <= high for low, high in ends)
     return judge(
         max(off, prior) < 1e-9 and not below and attained == len(played) > 0,
         f"program against formula: {len(game)} games of up to {game['places'].max()} places, "
         f"largest difference {max(off, prior):.0e}; worst case below the line: "
-        f"{', '.join(below) or 'none'} of {len(table)} points; the optimal reader's errors on D_0, "
-        f"on random and on the rarest D_i hold it at {attained} of {len(played)} shares "
-        f"({_trials(played)}; exact binomial, {CONFIDENCE:.0%} together)",
+        f"{', '.join(below) or 'none'} of {len(table)} points, where a reader without an error is "
+        f"at {seen}; the optimal reader's errors on D_0, on random and on the rarest D_i hold it "
+        f"at {attained} of {len(played)} shares ({_trials(played)}; exact binomial, "
+        f"{CONFIDENCE:.0%} together)",
     )
 
 

@@ -1,12 +1,12 @@
 """What a verdict could have caught: the power of the ledger and of an interval, from counts alone.
 
-That nothing is ``impossible``, or that no interval lies below Fano's curve, is worth the cheats that
-would have been: a *planted cheat* is charged what the messages were charged, is asked what they were
-asked, and errs in a share e of it, because it reads the secret elsewhere.
+That nothing is ``impossible``, or that no interval lies below Fano's curve, is worth the cheats
+that would have been: a *planted cheat* is charged what the messages were charged, is asked what
+they were asked, and errs in a share e of it, because it reads the secret elsewhere.
 
 *Ledger.* Where all bits are asked, s = N - m - log2(N+1) - log2 C(N, k) falls with the wrong bits k
-up to N/2, and without any it is N - m - log2(N+1). So a cheat without an error is convicted at a line
-of b bits iff
+up to N/2, and without any it is N - m - log2(N+1). So a cheat without an error is convicted at a
+line of b bits iff
 
     m <= N - log2(N+1) - b,
 
@@ -79,8 +79,8 @@ class Power:
                 "No cheat could be caught in so few bits, not even one without an error: play more."
             )
         return (
-            "No cheat with this memory could be caught, not even one without an error; it would "
-            f"have to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
+            "No cheat with this memory could be caught, not even without an error; it would have "
+            f"to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
         )
 
     def _peak(self, charged: Any, error: float) -> float:

@@ -75,7 +75,7 @@ def test_too_few_bits_catch_nothing() -> None:
     # 44 - log2(45) = 38.5
     few = Power(np.array([44]), np.array([0]), 44, 1, np.ones(1))
     assert (few.error(), few.rate()) == (None, None)
-    assert few.sentence().endswith("not even one without an error: play more.")
+    assert few.sentence().endswith("not even without an error: play more.")
 
 
 def test_the_line_of_a_family_is_higher() -> None:
@@ -90,12 +90,13 @@ def test_the_line_of_a_family_is_higher() -> None:
 def test_sampled_rows_have_less_power() -> None:
     # One row in two is asked: 1024 bits, so the asked ones say nothing at a charge of 1100, and the
     # two-term bound pays for the rows that were not asked.
-    assert point(64, 1100).power.error() > (sampled := point(64, 1100, asked=1024).power.error())
-    assert 0 <= sampled < 0.05
-    assert point(64, 1100, asked=1024).ledger.verdict == "impossible"
-    wrong = round(64 * 1024 * (sampled + 0.01))
-    records = point(64, 1100, 0, asked=1024).power
-    assert records.catches(sampled) and not records.catches(wrong / (64 * 1024))
+    everything, sampled = point(64, 1100), point(64, 1100, asked=1024)
+    assert sampled.ledger.verdict == "impossible"
+    error = sampled.power.error()
+    assert error is not None
+    assert 0 <= error < 0.05 < (everything.power.error() or 0)
+    assert sampled.power.catches(error)
+    assert not sampled.power.catches(error + 0.001)
 
 
 def end_without_errors(messages: int) -> float:
@@ -124,11 +125,11 @@ def test_a_point_says_what_it_could_have_caught() -> None:
     assert blind.as_dict()["ledger"]["could_catch"]["error"] is None
     # 1 - (log2(8193) + 40)/8192 = .99353
     assert blind.sentences()[0].endswith(
-        "so the ledger is blind here. No cheat with this memory could be caught, not even one "
+        "so the ledger is blind here. No cheat with this memory could be caught, not even "
         "without an error; it would have to send at most 0.993 bits a secret bit."
     )
     caught = honest.as_dict()["ledger"]["could_catch"]
     assert caught["bits_per_secret_bit"] == pytest.approx(0.99353, abs=1e-5)
     # h(.11) = .4999: 40 bits of 8192 and the 13 of log2 cost .002 of the error.
     assert caught["error"] == pytest.approx(0.108, abs=1e-3)
-    assert honest.sentences()[0].endswith("is caught if at most 10.8 % of its bits are wrong.")
+    assert honest.sentences()[0].endswith("it errs in at most 10.8 % of the bits.")

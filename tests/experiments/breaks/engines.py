@@ -25,8 +25,8 @@ def _presses_fail(table: pd.DataFrame) -> None:
     table["failed"] = table["failed"].astype(object).mask(presses, "Alice: raised something.")
 
 
-def _convicted(table: pd.DataFrame) -> None:
-    table.loc[table["failed"].isna().idxmax(), "ledger"] = "impossible"
+def _shorter_than_the_secret(table: pd.DataFrame) -> None:
+    table.loc[table["failed"].isna().idxmax(), "rate"] = 0.99
 
 
 def _one_wrong(table: pd.DataFrame) -> None:
@@ -51,7 +51,7 @@ def _smaller(table: pd.DataFrame) -> None:
 
 BREAKS = {
     "engines.played": _changed(_presses_fail),
-    "engines.possible": _changed(_convicted),
+    "engines.blind": _changed(_shorter_than_the_secret),
     "engines.full": _changed(_one_wrong),
     "engines.evictions": _changed(_a_better_ranking),
     "engines.masks": _changed(_freed),
