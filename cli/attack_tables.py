@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -156,8 +157,36 @@ def _print_notes(report: Report) -> None:
                 f"{one['verdict']}, surprise {one['surprise_bits']:.0f} bits, where the counts of "
                 f"right and wrong bits have {point['ledger']['surprise_bits']:.0f}."
             )
+    if sentence := _power(report.points):
+        say(f"not-excluded: {sentence}")
     if report.impossible:
         say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
+
+
+def _power(points: Sequence[dict[str, Any]]) -> str:
+    """What the ledger could have caught where it excludes nothing; empty where there is no such."""
+    left = [p["ledger"]["could_catch"] for p in points if p["ledger"]["verdict"] == "not-excluded"]
+    seen = [one["error"] for one in left if one["error"] is not None]
+    rates = [one["bits_per_secret_bit"] or 0.0 for one in left if one["error"] is None]
+    parts = []
+    if rates:
+        needed = f"a message of at most {_down(max(rates), 3)} bits a secret bit"
+        parts.append(
+            f"at {len(rates)} of {len(points)} points no cheat could be caught, not even without "
+            f"an error; that takes {needed if max(rates) else 'more messages'}"
+        )
+    if seen:
+        ends = dict.fromkeys(f"{_down(100 * error, 1)} %" for error in (min(seen), max(seen)))
+        parts.append(
+            f"at {len(seen)} of {len(points)} points a cheat is caught if it errs in at most "
+            f"{' to '.join(ends)} of the bits"
+        )
+    return f"{'; '.join(parts)}." if parts else ""
+
+
+def _down(value: float, digits: int) -> str:
+    # What is said to be caught is: rounded down.
+    return f"{math.floor(10**digits * value) / 10**digits:g}"
 
 
 def _gaps(report: Report) -> list[str]:

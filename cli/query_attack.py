@@ -85,6 +85,13 @@ def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
         say(f"failed: {sentence}")
     if any(point["guarantee"] == "not-broken" for point in points):
         say("not-broken means: on this family of streams, which hides one token.")
+    left = [p["line"] for p in points if p["line"]["verdict"] == "not-excluded"]
+    unseen = [line for line in left if line["could_catch"]["error"] is None]
+    if unseen:
+        say(
+            f"not-excluded: at {len(unseen)} of {len(points)} points no reader could be caught in "
+            "so few trials, not even one without an error."
+        )
     if any(point["line"]["verdict"] == "impossible" for point in points):
         say("impossible: no reader of so few tokens errs so rarely: a hidden channel, or our bug.")
 

@@ -342,7 +342,7 @@ def _report(
         target=target,
         points=tuple(
             point_of(outcome.rows)
-            | ({"soft": as_dict(soft[outcome.cell.id])} if outcome.cell.id in soft else {})
+            | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
             for outcome in played
         ),
         gaps=tuple(gaps),

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..protocols import coins
 from ..protocols.index_game import play_batch
 from ..protocols.isolation import Limits
 from ..protocols.ledger import Ledger
+from ..protocols.power import largest
 from ..protocols.soft_ledger import ledger_of_counts
 from .batches import one_blas_thread
 from .runner import CellOutcome
@@ -33,11 +36,25 @@ def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> Ledger:
     return ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)
 
 
-def as_dict(ledger: Ledger) -> dict[str, Any]:
-    """Plain data, in bits."""
+def as_dict(ledger: Ledger, outcome: CellOutcome) -> dict[str, Any]:
+    """Plain data, in bits; ``could_catch`` as in the hard ledger, for a Bob who is always as sure.
+
+    A cheat's scores then fill two bins, one for each bit that he says.
+    """
+    asked = np.array([total for row in outcome.rows for total in row.asked])
+    charged = [bits for row in outcome.rows for bits in row.charged]
+
+    def caught(error: float) -> bool:
+        wrong = np.rint(error * asked / 2)
+        right = asked // 2 - wrong
+        counts = np.array([[right, wrong], [wrong, right]]).transpose(2, 0, 1)
+        cheat = ledger_of_counts(list(counts), charged, secret_bits=outcome.rows[0].secret)
+        return cheat.verdict == "impossible"
+
     return {
         "verdict": ledger.verdict,
         "surprise_bits": ledger.surprise,
         "peak_bits": ledger.peak,
         "blind": ledger.blind,
+        "could_catch": {"error": largest(caught, 0.5)},
     }

@@ -347,5 +347,5 @@ EXPERIMENT = Experiment(
             _echoes,
         ),
     ),
-    minutes={"quick": 1.5, "full": 60},
+    minutes={"quick": 1.8, "full": 70},
 )

@@ -28,6 +28,7 @@ import numpy as np
 from ..errors import BadInput
 from ..protocols import coins, evidence
 from ..protocols.isolation import Limits, check_isolation, default_isolation
+from ..protocols.power import largest
 from ..protocols.query_game import (
     Algorithm,
     Played,
@@ -201,11 +202,26 @@ def worst_case(played: Played) -> float:
 
 
 def line_verdict(wrong: Any, shares: Sequence[float]) -> dict[str, Any]:
-    """The evidence, in bits, that the error is below (1-f)/2, and the verdict."""
+    """The evidence, in bits, that the error is below (1-f)/2, and the verdict.
+
+    ``could_catch``: the largest error at which a reader of these shares would have been impossible
+    in as many trials, its errors evenly spread; None: not even one without an error.
+    """
     line = np.array([error_line(f) for f in shares])
-    wealth = evidence.log_wealth_below(wrong, line)
-    bits = float(np.max(wealth, initial=0.0)) / math.log(2)
-    return {"verdict": "impossible" if bits >= LINE_BITS else "not-excluded", "bits": bits}
+
+    def bits(errors: Any) -> float:
+        wealth = evidence.log_wealth_below(errors, line)
+        return float(np.max(wealth, initial=0.0)) / math.log(2)
+
+    def caught(error: float) -> bool:
+        return bits(np.diff(np.floor(error * np.arange(len(line) + 1)))) >= LINE_BITS
+
+    found = bits(wrong)
+    return {
+        "verdict": "impossible" if found >= LINE_BITS else "not-excluded",
+        "bits": found,
+        "could_catch": {"error": largest(caught, 0.5)},
+    }
 
 
 def guarantee(played: Played, level: float = LEVEL) -> str:

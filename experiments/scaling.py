@@ -27,6 +27,9 @@ from .tables import read_table, write_table
 TABLE, PLAYED = "scaling.csv", "scaling-played.csv"
 MESSAGES = 16
 TOLERANCE = 0.02
+#: how near the limit something has to come, so that "never below" could have been refuted. The
+#: code's distortion .1203 is published: with 3/16 kept as it is it errs .0977, at 1.118 x .5310.
+NEAR = 1 / 8
 
 # Powers of two are whole hypercube families, whose scale is exact at once; 128 spans two decades.
 N_AXIS = {"quick": (32, 128, 512, 2048, 8192, 16384), "full": tuple(2**k for k in range(5, 17))}
@@ -92,9 +95,14 @@ def _slopes(axis: str, folder: Path) -> Judgement:
 def _above_the_limit(folder: Path) -> Judgement:
     table = read_table(folder, TABLE)
     limit = table["size"] * table["other"] * table["floor_per_secret_bit"]
-    ratio = float((table["charged_bits"] / limit).min())
+    ratio = table["charged_bits"] / limit
+    nearest = table.loc[ratio.idxmin()]
     return judge(
-        ratio >= 1.0, f"{len(table)} points; the nearest stands at {ratio:.3f} times the limit"
+        1.0 <= ratio.min() <= 1 + NEAR,
+        f"{len(table)} points; the nearest, {nearest['compressor']} at {nearest['axis']} = "
+        f"{int(nearest['size'])}, stands at {ratio.min():.3f} times the limit: with "
+        f"{1 - 1 / ratio.min():.0%} less memory it would be below; without the trellis the nearest "
+        f"stands at {ratio[table['compressor'] != 'trellis-code'].min():.3f}",
     )
 
 
@@ -105,18 +113,20 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             "scaling.n",
-            "Theorem 1",
-            "These compressors' memory for measured error <= 1/10, fixed state "
-            "subtracted, is linear in n (slope within .02 of 1)",
+            "observation",
+            "These compressors' memory for measured error <= 1/10, fixed state subtracted, is "
+            "linear in n (slope within .02 of 1): that follows from their layouts, so it is no "
+            "evidence for Theorem 1",
             "ours",
             (TABLE,),
             partial(_slopes, "n"),
         ),
         Claim(
             "scaling.d",
-            "Theorem 1",
-            "These compressors' memory for measured error <= 1/10, fixed state "
-            "subtracted, is linear in d (slope within .02 of 1)",
+            "observation",
+            "These compressors' memory for measured error <= 1/10, fixed state subtracted, is "
+            "linear in d (slope within .02 of 1): that follows from their layouts, so it is no "
+            "evidence for Theorem 1",
             "ours",
             (TABLE,),
             partial(_slopes, "d"),
@@ -124,11 +134,12 @@ EXPERIMENT = Experiment(
         Claim(
             "scaling.limit",
             "Theorem 1",
-            "It never falls below n d (1 - h(1/10)) bits",
+            "The memory for measured error <= 1/10 never falls below n d (1 - h(1/10)) bits, and a "
+            "trellis code comes within an eighth of it",
             "reconstructed",
             (TABLE,),
             _above_the_limit,
         ),
     ),
-    minutes={"quick": 0.5, "full": 40},
+    minutes={"quick": 0.7, "full": 40},
 )

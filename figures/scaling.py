@@ -59,7 +59,8 @@ def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> None:
               ha="left", va="top")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_ylim(bottom=floor[0] / 40)
+    # The slopes stand above the curves.
+    axes.set_ylim(floor[0] / 40, 8 * float(table["charged_bits"].max()))
     axes.set_xlim(sizes[0] / 1.15, sizes[-1] * 1.15)
     axes.set_xlabel(AXES[axis] + " (log scale)")
     axes.set_ylabel("charged message bits (log scale)")

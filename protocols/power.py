@@ -54,12 +54,12 @@ class Power:
 
     def error(self, line: float = LINE_BITS) -> float | None:
         """The largest error at which this memory is convicted; None: not even without an error."""
-        return _largest(lambda e: self.catches(e, line), 0.5)
+        return largest(lambda e: self.catches(e, line), 0.5)
 
     def rate(self, line: float = LINE_BITS) -> float | None:
         """The most memory M/N at which no error is convicted; None: at none, with these bits."""
         bits = np.full(len(self.asked), float(self.secret_bits))
-        return _largest(lambda rate: self._peak(rate * bits, 0.0) >= line, 1.0)
+        return largest(lambda rate: self._peak(rate * bits, 0.0) >= line, 1.0)
 
     def as_dict(self) -> dict[str, float | None]:
         """Plain data: ``error`` and ``bits_per_secret_bit`` at the line of one cell, 40 bits."""
@@ -70,14 +70,10 @@ class Power:
         error, rate = self.error(), self.rate()
         if error is not None:
             # Rounded down: what is said to be caught is.
-            share = math.floor(1000 * error) / 10
-            return (
-                f"A cheat with this memory is caught if at most {share:g} % of its bits are wrong."
-            )
+            wrong = f"{math.floor(1000 * error) / 10:g} %"
+            return f"A cheat with this memory is caught if it errs in at most {wrong} of the bits."
         if rate is None:
-            return (
-                "No cheat could be caught in so few bits, not even one without an error: play more."
-            )
+            return "No cheat could be caught in so few bits, not even without an error: play more."
         return (
             "No cheat with this memory could be caught, not even without an error; it would have "
             f"to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
@@ -90,8 +86,14 @@ class Power:
         ).peak  # fmt: skip
 
 
-def _largest(caught: Callable[[float], bool], end: float) -> float | None:
-    """The largest point of [0, end] that is caught, to 2^-20; what is below a caught one is too."""
+def largest(caught: Callable[[float], bool], end: float) -> float | None:
+    """The largest point of [0, end] that is caught, to 2^-20 of it; None: not even 0 is.
+
+    What is below a caught point has to be caught too.
+
+    >>> round(largest(lambda e: e <= 0.3, 0.5), 6), largest(lambda e: False, 0.5)
+    (0.3, None)
+    """
     if not caught(0.0):
         return None
     low, high = 0.0, end

@@ -149,6 +149,24 @@ def test_an_error_below_the_line_is_impossible_at_last() -> None:
     assert query_attack.line_verdict(np.zeros(100), [1.0] * 100)["verdict"] == "not-excluded"
 
 
+def test_a_verdict_says_what_it_could_have_caught() -> None:
+    # A coin a trial. 40 + log2(1/.8) = 40.3 trials without an error are needed, and no reader of
+    # everything is ever below its line 0.
+    def could(trials: int, f: float) -> float | None:
+        told = query_attack.line_verdict(np.ones(trials), [f] * trials)
+        return told["could_catch"]["error"]
+
+    assert could(40, 0.0) is None
+    assert could(41, 0.0) is not None
+    assert could(4000, 1.0) is None
+    # Spread errors at the rate that is named are caught, and a few more are not.
+    error = could(2000, 0.0)
+    assert error is not None
+    for rate, verdict in ((error, "impossible"), (error + 0.02, "not-excluded")):
+        spread = np.diff(np.floor(rate * np.arange(2001)))
+        assert query_attack.line_verdict(spread, [0.0] * 2000)["verdict"] == verdict
+
+
 def test_chance_does_not_convict_the_best_reader() -> None:
     rng = np.random.default_rng(3)
     for f in (0.1, 0.5, 0.9):

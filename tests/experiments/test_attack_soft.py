@@ -92,9 +92,14 @@ def test_an_honest_cache_is_not_excluded_and_a_leak_is(tmp_path: Path) -> None:
                     budgets=[Fraction(1, 2)])  # fmt: skip
     [point] = report.points
     assert point["soft"]["verdict"] == "not-excluded"
+    assert point["soft"]["could_catch"]["error"] is None  # more bits than the secret has
     assert not report.impossible
     path = tmp_path / "cheat.py"
     path.write_text(CHEAT)
     caught = attack(f"{path}:Cheat", instance=LINEAR, messages=3, isolation="inline")
     assert {point["soft"]["verdict"] for point in caught.points} == {"impossible"}
+    for point in caught.points:
+        # Two bins cost no more than the counts of right and wrong, and a Laplace mixture no less.
+        soft, hard = (point[key]["could_catch"]["error"] for key in ("soft", "ledger"))
+        assert soft == pytest.approx(hard, abs=0.02)
     assert caught.impossible

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from breaks.error_vs_memory import wrong_times
-from breaks.tables import column
-from kvbarrier.experiments import error_vs_memory, non_adaptive_claims, planted
+from breaks.tables import column, frame
+from kvbarrier.experiments import error_vs_memory, non_adaptive_claims, planted, scaling
 from kvbarrier.experiments.experiment import Judgement
 from kvbarrier.experiments.registry import get
 from kvbarrier.experiments.results import read_results, write_results
@@ -111,3 +111,13 @@ def test_patterns_that_read_everything_decide_nothing(tmp_path: Path) -> None:
     column(non_adaptive_claims.PATTERNS, "f", lambda f: 0 * f + 1)(tmp_path)
     [claim] = [c for c in get("non-adaptive").claims if c.name == "nonadaptive.patterns"]
     assert claim.check(tmp_path).verdict == "undecided"
+
+
+def test_a_limit_that_nothing_comes_near_is_not_shown_to_be_one(tmp_path: Path) -> None:
+    shutil.copy(GALLERY / scaling.TABLE, tmp_path)
+    [claim] = [c for c in get("scaling").claims if c.name == "scaling.limit"]
+    assert claim.check(tmp_path).verdict == "holds"
+    frame(scaling.TABLE, lambda rows: rows[rows["compressor"] != "trellis-code"])(tmp_path)
+    judged = claim.check(tmp_path)
+    assert judged.verdict == "fails"
+    assert "stands at 1.5" in judged.evidence
