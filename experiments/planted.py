@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..protocols.evidence import family_ledger
 from ..protocols.power import interval_catches
-from ..protocols.verdicts import LEVEL, PointVerdict, judge_family
+from ..protocols.verdicts import LEVEL, PointVerdict
 from .experiment import Judgement, judge
 from .points import judge_rows
 from .rows import BatchRow, newest, prefixes
@@ -36,24 +37,25 @@ def none_impossible(rows: Sequence[BatchRow]) -> Judgement:
     """Is no point's charged memory impossible, by the ledger of all points together?"""
     played = points_played(rows)
     found = [judge_rows(batches, LEVEL) for batches in played]
-    family = judge_family(found)
-    seen = [at for at, one in enumerate(found) if one.power.catches(line=family.ledger.line)]
+    family = family_ledger([one.ledger for one in found])
+    seen = [at for at, one in enumerate(found) if one.power.catches(line=family.line)]
     caught = sum(_named(found, at, judge_rows(without_errors(played[at]))) for at in seen)
-    floors = [_share_of_the_floor(found[at], family.ledger.line) for at in seen]
+    short = sum(not one.ledger.blind for one in found)
+    floors = [_share_of_the_floor(found[at], family.line) for at in seen]
     return judge(
-        family.ledger.verdict != "impossible" and caught == len(seen),
-        f"{_counted(found)}; the family's surprise peaks at {family.ledger.peak:.1f} bits, "
-        f"convicted at 40. Power: a cheat without an error would be named at {len(seen)} points, "
-        f"those that send fewer bits than the secret has; planted at each: {caught} named"
-        + (f"; one that errs up to {min(floors):.3f} of Fano's error, too" if floors else ""),
-        decided=family.ledger.verdict == "impossible" or bool(seen),
+        family.verdict != "impossible" and caught == len(seen),
+        f"{_counted(found)}; the family's surprise peaks at {family.peak:.1f} bits, "
+        f"convicted at 40. Power: a cheat without an error would be named at {len(seen)} of the "
+        f"{short} points that send fewer bits than the secret has; planted at each: {caught} named"
+        + (f"; one that errs {min(floors):.3f} of Fano's error would be as well" if floors else ""),
+        decided=family.verdict == "impossible" or bool(seen),
     )
 
 
 def _named(found: Sequence[PointVerdict], at: int, cheat: PointVerdict) -> bool:
     """Whether the family names the point at which a cheat takes the place of what was found."""
-    planted = judge_family([*found[:at], cheat, *found[at + 1 :]])
-    return planted.ledger.verdict == "impossible" and at in planted.ledger.named
+    planted = family_ledger([one.ledger for one in (*found[:at], cheat, *found[at + 1 :])])
+    return planted.verdict == "impossible" and at in planted.named
 
 
 def _share_of_the_floor(one: PointVerdict, line: float) -> float:
