@@ -55,7 +55,7 @@ class TrellisCode(KeyedControl):
         if states not in GENERATORS:
             known = ", ".join(map(str, GENERATORS))
             raise BadInput(f"A trellis has {known} states, not {states!r}.")
-        if not 0.0 <= plain <= 1.0:
+        if not isinstance(plain, int | float) or not 0.0 <= plain <= 1.0:
             raise BadInput(f"A share of the secret lies in [0, 1]: plain = {plain!r} does not.")
         self.states, self.plain = int(states), float(plain)
         super().__init__(shape, budget_bits, seed, public)

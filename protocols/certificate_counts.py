@@ -56,8 +56,10 @@ def check_counts(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         raise BadInput("'cells' of the certificate has a cell twice.")
     best = max(cells, key=lambda cell: int(cell["peak_bits"]))
     surprise, count = best["peak_bits"], len(cells)
-    convicts = surprise >= LINE_BITS + (count - 1).bit_length()
+    needed = LINE_BITS + (count - 1).bit_length()
+    convicts = surprise >= needed
     chance = f"{f'{count} ' if count > 1 else ''}(1 + 2^-50) 2^-{surprise}"
+    without = max(int(cell["errorless_bits"]) for cell in cells)
     if surprise <= 0:
         meaning = "excludes nothing"
     else:
@@ -69,6 +71,11 @@ def check_counts(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
                 if convicts
                 else "which is too much to exclude the memory that was charged"
             )
+        )
+    if not convicts:
+        meaning += (
+            f" (without a wrong bit the surprise would be {without} bits, and {needed} exclude a "
+            "memory)"
         )
     sentence = (
         f"In {sum(cell['messages'] for cell in cells)} messages of {count} "
@@ -83,6 +90,7 @@ def check_counts(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         "messages": sum(cell["messages"] for cell in cells),
         "verdict": "impossible" if convicts else "not-excluded",
         "largest": best,
+        "errorless_bits": without,
         "results": results,
     }
     return sentence, facts
@@ -135,6 +143,7 @@ def _check_cell(value: Any) -> dict[str, Any]:
         "messages": len(asked),
         "message": at + 1,
         "peak_bits": peak["surprise_bits"],
+        "errorless_bits": surprise_bits_floor(sums[0][-1], sums[1][-1], 0),
         "message_sha256": message_hash,
         **{name: path[at] for name, path in zip(names, sums, strict=True)},
     }

@@ -96,9 +96,9 @@ def test_a_message_round_trips() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(BadInput, match="A trellis has 4, 16, 64, 256 states, not 32"):
         code(64, 32)
-    for share in (-0.1, 1.5, float("nan")):
+    for share in (-0.1, 1.5, float("nan"), "half"):
         with pytest.raises(BadInput, match=r"A share of the secret lies in \[0, 1\]: plain = "):
-            code(64, plain=share)
+            code(64, plain=share)  # type: ignore[arg-type]
     with pytest.raises(BudgetTooSmall) as refused:
         code(64, budget=24)
     assert code(64, budget=refused.value.minimum_bits).message_bytes == 4
