@@ -282,8 +282,8 @@ def test_a_lost_row_is_found_whatever_the_number_of_rows(n: int) -> None:
     e = np.zeros((20, 16))
     e[:, 8] = 0.5 * 16 / n
     verdict, after = Guarantee.of(*counts(e, 10**6), by_row).decide(0.95)
-    # At n = 16 row and bucket are one: (.5 5^t + .1 (3^t + 2^t + ...))/16 is 20.2 at t = 4. Else the
-    # row stands alone, .5 5^t/n/2: n = 512 has 7.6 at 6 and 38 at 7, n = 3000 6.5 at 7, 33 at 8.
+    # At n = 16 row and bucket are one: (.5 5^t + .1 (3^t + 2^t + ...))/16 is 20.2 at t = 4. Else
+    # the row is alone, .5 5^t/n/2: for 512 rows 7.6 at 6 and 38 at 7, for 3000 6.5 at 7, 33 at 8.
     assert verdict == "broken"
     assert after == {16: 4, 512: 7, 3000: 8}[n]
 

@@ -1,5 +1,5 @@
-"""Plug-ins whose verdict needs care: one forgets scattered rows, one changes while it is played,
-one answers by the company of a row.
+"""Plug-ins whose verdict needs care: one forgets scattered rows, one changes while it is
+played, one answers by the company of a row.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Keeps:
     """Keys and values as they come; a half is answered for a token that was not kept."""
 
     def __init__(self, shape: Shape, budget_bits: int | None = None, seed: int = 0) -> None:
-        self.keys = np.zeros((0, shape.d_k), np.float32)
-        self.values = np.zeros((0, shape.d_v), np.float32)
+        self.keys: list[Any] = []
+        self.values: list[Any] = []
         self.seen = 0
 
     def keeps(self, token: int) -> bool:
@@ -29,12 +29,12 @@ class Keeps:
 
     def append(self, q: Any, k: Any, v: Any) -> None:
         if self.keeps(self.seen):
-            self.keys = np.vstack([self.keys, k])
-            self.values = np.vstack([self.values, v])
+            self.keys.append(k)
+            self.values.append(v)
         self.seen += 1
 
     def attend(self, q: Any) -> Any:
-        return attention(q, self.keys, self.values)
+        return attention(q, np.array(self.keys), np.array(self.values))
 
 
 class ForgetsEveryEighth(Keeps):
@@ -65,6 +65,6 @@ class AnswersByCompany(Keeps):
     def next_outputs(self, Q: Any, K: Any, V: Any) -> Any:
         rows = []
         for q, k, v in zip(Q, K, V, strict=True):
-            keys, values = np.vstack([self.keys, k]), np.vstack([self.values, v])
+            keys, values = np.array([*self.keys, k]), np.array([*self.values, v])
             rows.append(attention(q, keys, values) * (len(Q) == 1))
         return np.stack(rows)
