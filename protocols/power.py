@@ -39,14 +39,14 @@ class Power:
 
     ``asked`` and ``charged`` int64[T]: bits of each message in order. ``secret_bits`` and
     ``row_bits``: of one message and of one row. ``shares`` float64[T]: the smallest sampling
-    fraction of each message's rows (:func:`.ledger.ledger`).
+    fraction of each message's rows, or None (:func:`.ledger.ledger`).
     """
 
     asked: Ints
     charged: Ints
     secret_bits: int
     row_bits: int
-    shares: NDArray[np.float64]
+    shares: NDArray[np.float64] | None
 
     def catches(self, error: float = 0.0, line: float = LINE_BITS) -> bool:
         """Whether a cheat of the same memory that errs in this share of the bits is convicted."""
