@@ -136,7 +136,7 @@ def _named(name: str) -> Target:
     if name in catalog.names():
         entry = catalog.entry(name)
         thing = entry.load()
-        factory = replace(adapt(thing, name), make=_plainly(entry, thing))
+        factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
         return Target(name, name, {}, _source(thing), True, None, thing.knows_keys, factory)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
@@ -149,8 +149,7 @@ def _named(name: str) -> Target:
     raise BadInput(f"there is no compressor '{name}'.{hint}")
 
 
-def _plainly(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
-    # What fails in a built-in is a bug of ours, so nobody is blamed.
+def _checked(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
     def build(
         shape: Shape, budget_bits: int | None, seed: int, public: Mapping[str, Any], **params: Any
     ) -> Compressor:
