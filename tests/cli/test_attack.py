@@ -8,6 +8,7 @@ import math
 import textwrap
 
 import pytest
+from kvbarrier.experiments.results import ResultsWarning
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
 FIELDS = [
@@ -111,6 +112,37 @@ def test_out_keeps_results_verdict_and_a_picture(kvbarrier, tmp_path) -> None:
         "plot.png",
     }
     assert (tmp_path / "o" / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+PLUG_IN = """
+    import numpy as np
+
+    class Mine:
+        def __init__(self, shape):
+            self.kept = []
+
+        def append(self, q, k, v):
+            self.kept.append(np.concatenate([k, v]))
+
+        def attend(self, q):
+            kv = np.stack(self.kept)
+            s = kv[:, : len(q)] @ q
+            w = np.exp(s - s.max())
+            return (w @ kv[:, len(q) :] / w.sum()).astype(np.float32)
+"""
+
+
+def test_what_other_code_played_is_told_apart_in_one_sentence(kvbarrier, tmp_path) -> None:
+    play = ("attack", "mine.py:Mine", *SMALL, "--isolation", "inline", "--budget", "1,2",
+            "--messages", "8", "--resume", "r.csv")  # fmt: skip
+    (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN))
+    assert kvbarrier(*play).code == 0
+    (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN) + "# edited\n")
+    with pytest.warns(ResultsWarning, match="that other code played .source ") as said:
+        assert kvbarrier(*play).code == 0
+    assert len(said) == 1
+    assert "r.csv holds 2 batches of 'mine.py:Mine'" in str(said[0].message)
+    assert "they stay there and are not counted with today's" in str(said[0].message)
 
 
 def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> None:
