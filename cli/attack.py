@@ -88,7 +88,8 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "gates",
     multiple=True,
     metavar="EXPR",
-    help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25".',
+    help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25". An error whose interval holds'
+    " 0.1 is undecided and fails; bit_error.estimate<=0.1 asks for the estimate alone.",
 )
 @click.option(
     "--baseline",
