@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import textwrap
 
 import pytest
+from kvbarrier.experiments import attack
 from kvbarrier.experiments.results import ResultsWarning
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
@@ -190,9 +192,68 @@ def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> Non
     # Back again the errors fall, which is no failure; the message grows, which is one.
     back = kvbarrier(*play, "--baseline", "worse.csv")
     assert back.code == 1
-    assert "every message had one length" in back.err
-    assert "bit error" not in back.err.split("gate failed")[1]
+    assert "the charged bits rose in 32 of 32 messages and fell in none" in back.err
+    assert "wrong bits" not in back.err.split("gate failed")[1]
     assert "gate failed: baseline base.csv: mine.py:Mine" in worse.err
+
+
+BASELINE = ("attack", "mine.py:Mine", *SMALL, "--isolation", "inline", "--budget", "2",
+            "--messages", "8")  # fmt: skip
+
+
+def test_eight_messages_catch_a_lost_token_and_name_every_message(kvbarrier, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN))
+    assert kvbarrier(*BASELINE, "--resume", "base.csv").code == 0
+    same = kvbarrier(*BASELINE, "--baseline", "base.csv", "--json")
+    assert same.code == 0
+    said = json.loads(same.out)["baseline"]
+    assert (said["messages"], said["smallest_shift_caught"], said["different"]) == (8, 0.0, [])
+    assert "8 messages replayed, none came out otherwise; one bit in one message" in same.err
+    # The same bytes, one token of them overwritten: the memory is as before, its bits are lost.
+    lost = PLUG_IN.replace("kv = np.stack(self.kept)", "kv = np.stack(self.kept); kv[3] = kv[4]")
+    (tmp_path / "mine.py").write_text(textwrap.dedent(lost))
+    moved = kvbarrier(*BASELINE, "--baseline", "base.csv", "--json")
+    assert moved.code == 1
+    (cell,) = json.loads(moved.out)["baseline"]["different"]
+    assert [one["message"] for one in cell["messages"]] == list(range(8))
+    # Of 16 bits of the token a guess has about half wrong, and each message says how many.
+    assert all(one["wrong_bits"][0] == 0 < one["wrong_bits"][1] <= 16 for one in cell["messages"])
+    assert "the wrong bits rose in 8 of 8 messages and fell in none: message 0 from 0" in moved.err
+
+
+def test_code_that_differs_from_itself_needs_more_messages(kvbarrier, tmp_path) -> None:
+    noisy = PLUG_IN.replace("kv = np.stack(self.kept)",
+        "kv = np.stack(self.kept); kv[np.random.default_rng().integers(len(kv))] = 0")  # fmt: skip
+    (tmp_path / "mine.py").write_text(textwrap.dedent(noisy))
+    assert kvbarrier(*BASELINE, "--resume", "base.csv").code == 0
+    said = kvbarrier(*BASELINE, "--baseline", "base.csv")
+    assert said.code == 2
+    assert "code that differs from run to run" in said.err
+    assert "at least 12 messages a cell" in said.err
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [(lambda text: "", "base.csv is empty"),
+     (lambda text: text.splitlines(keepends=True)[0], "base.csv is empty"),
+     (lambda text: text.replace("mine.py:Mine", "mine.py:Other"), "is not a results row"),
+     (lambda text: re.sub(r'""cpu"":""[^"]*""', '""cpu"":""another""', text),
+      "at least 12 messages a cell")],
+)  # fmt: skip
+def test_a_baseline_that_cannot_fail_is_told_before_the_attack(
+    kvbarrier, tmp_path, monkeypatch: pytest.MonkeyPatch, change, sentence: str
+) -> None:
+    (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN))
+    assert kvbarrier(*BASELINE, "--resume", "base.csv").code == 0
+    (tmp_path / "base.csv").write_text(change((tmp_path / "base.csv").read_text()))
+
+    def play(*_: object, **__: object) -> None:
+        raise AssertionError("the attack was played")
+
+    monkeypatch.setattr(attack, "play", play)
+    said = kvbarrier(*BASELINE, "--baseline", "base.csv")
+    assert said.code == 2
+    assert sentence in said.err
 
 
 @pytest.mark.parametrize("isolation", ["inline", "process"])
