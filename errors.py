@@ -59,6 +59,15 @@ class PluginFailure(KVBarrierError):
         self.detail = detail
 
 
+class HarnessFault(KVBarrierError):
+    """Our own code failed while a compressor was played, in a player or not (exit code 70).
+
+    It ends the run: no message is charged with it, and nothing is said about the compressor.
+    """
+
+    exit_code = 70
+
+
 class ResultsConflict(BadInput):
     """Two rows with equal keys and different counts: a non-deterministic compressor."""
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import click
 
-from ..errors import KVBarrierError, did_you_mean
+from ..errors import HarnessFault, KVBarrierError, did_you_mean
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
@@ -109,6 +109,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(2)
     except KVBarrierError as error:
+        if isinstance(error, HarnessFault) and os.environ.get("KVBARRIER_DEBUG"):
+            raise
         _complain(str(error), getattr(error, "detail", None))
         if getattr(error, "abandoned", 0):
             # Threads still wait for batches that nobody wants any more; their players die with us.

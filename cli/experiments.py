@@ -130,7 +130,7 @@ def run(
 
 
 def _forget(folder: Path) -> None:
-    for path in [*folder.glob("*.csv"), *folder.glob("*.png")]:
+    for path in (path for kind in ("*.csv", "*.png", "*.parts") for path in folder.glob(kind)):
         path.unlink()
 
 

@@ -85,7 +85,7 @@ def _document(report: RegressReport, claims: list[dict[str, str]]) -> dict[str, 
         "smallest_shift_caught": report.smallest_shift,
         "moved": [
             {"compressor": c.compressor, "budget": c.budget, "key": c.key, "cell": c.cell,
-             "sentence": c.failure}
+             "sentence": c.failure, "messages": [d.as_dict() for d in c.different]}
             for c in report.failures
         ],
         "claims": claims,
@@ -123,6 +123,9 @@ def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> 
             "claims", ["claim", "verdict", "evidence"], [list(row.values()) for row in claims]
         )
     moved = len(report.failures)
-    say(f"{len(report.comparisons)} cells, {report.messages} messages: {moved} moved.")
+    say(
+        f"{len(report.comparisons)} cells, {report.messages} messages: {moved} moved; "
+        f"{report.caught}."
+    )
     if quick:
         say("the claims were not re-measured: run regress without --quick.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
-from .blame import blame
+from .blame import blame, is_our_fault, our_fault
 from .contract import Compressor, Float32, Shape
 from .lifting import fit_layout
 from .signature import OFFERED, Signature
@@ -27,6 +27,7 @@ class Factory:
     Raises:
         BudgetTooSmall: as the constructor raised it (BadInput and the like too).
         PluginFailure: the constructor raised something else; with their line and traceback.
+        HarnessFault: the same, of a compressor that is ``ours``.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Factory:
     takes: tuple[Signature, ...]
     file: str | None = None
     layout: str = "head"
+    ours: bool = False
 
     def __call__(
         self,
@@ -50,7 +52,10 @@ class Factory:
         except KVBarrierError:
             raise
         except Exception as error:
-            raise blame(error, f"constructing {self.name}", self.file) from error
+            what = f"constructing {self.name}"
+            if self.ours and is_our_fault(error, builtin=True):
+                raise our_fault(error, what) from error
+            raise blame(error, what, self.file) from error
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Raise BadInput for a parameter that nobody takes, or one that is needed and not given."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from ..errors import PluginFailure
+from ..errors import HarnessFault, KVBarrierError, PluginFailure
 
 _HOUSE = Path(__file__).resolve().parent.parent
 _ROOMS = ("reductions", "compressors", "protocols", "experiments", "figures", "cli")
@@ -30,6 +30,22 @@ def their_frames(error: BaseException) -> traceback.StackSummary:
     """The frames of the traceback that are not ours."""
     frames = traceback.extract_tb(error.__traceback__)
     return traceback.StackSummary.from_list([f for f in frames if not is_ours(f.filename)])
+
+
+def is_our_fault(error: BaseException, builtin: bool = False) -> bool:
+    """Whether no compressor of anybody else can have caused an exception.
+
+    Of a built-in everything is ours that is neither said on purpose (:class:`..errors`) nor a want
+    of memory. While somebody else's code is played, it is ours where a module of ours cannot be
+    imported; what fails in a function of ours they may have called, or answered, wrongly.
+    """
+    if isinstance(error, KVBarrierError | MemoryError) or not isinstance(error, Exception):
+        return False
+    if builtin:
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    importing = [frame.filename for frame in frames if frame.name == "<module>"]
+    return bool(importing) and is_ours(importing[-1])
 
 
 def their_traceback(error: BaseException) -> str:
@@ -54,14 +70,30 @@ def blame(error: BaseException, what: str, file: str | None = None) -> PluginFai
     """Return the PluginFailure for an exception of theirs; ``what`` was being done meanwhile.
 
     ``detail`` is their traceback. A failure that is told already is passed on as it is.
+
+    Raises:
+        HarnessFault: it was no exception of theirs.
     """
     if isinstance(error, PluginFailure):
         return error
+    if is_our_fault(error):
+        raise our_fault(error, what) from error
     text = " ".join(_text(error).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     line = their_line(error, file)
     where = f" ({line})" if line else ""
     return PluginFailure(f"{what} raised {reason.rstrip('.')}{where}.", their_traceback(error))
+
+
+def our_fault(error: BaseException, what: str) -> HarnessFault:
+    """Return the HarnessFault for an exception of ours; ``what`` was being done meanwhile."""
+    text = " ".join(_text(error).split()).rstrip(".")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return HarnessFault(
+        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No message "
+        "is charged with that: please report it, with the command."
+    )
 
 
 def _text(error: BaseException) -> str:

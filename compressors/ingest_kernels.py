@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ..reductions.jit import njit
 from .state import to_storage
 
 Float32 = NDArray[np.float32]

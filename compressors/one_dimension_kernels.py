@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ..reductions.jit import njit
 from ..reductions.lazy_gumbel import mix, unit
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)

@@ -6,7 +6,6 @@ Targets are written as for compressors (:mod:`.targets`): a name, ``package.modu
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Any
 from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from . import catalog
 from .blame import blame, is_ours
+from .code_identity import identity
 from .loading import classes_with, load_file, load_module, source_files
 from .reader_catalog import READERS
 from .signature import Signature
@@ -33,7 +33,7 @@ class ReadTarget:
         name: short, for tables.
         text: the target less its parameters, with an absolute path.
         params: the algorithm's own parameters, sorted by name.
-        source: 16 hexadecimal digits of SHA-256 over the files that define it.
+        source: 16 hexadecimal digits: the digest of its code (:mod:`.code_identity`).
         builtin: shipped by us.
         folder: where a plug-in's file lies.
     """
@@ -83,7 +83,7 @@ def resolve_reader(target: str, params: Mapping[str, Any] | None = None) -> Read
 def _find(text: str) -> ReadTarget:
     if text in READERS:
         cls = READERS[text].load()
-        return ReadTarget(text, text, {}, _digest(_files(cls, ours=True)), True, None, cls)
+        return ReadTarget(text, text, {}, identity(_files(cls, ours=True)), True, None, cls)
     path, colon, name = text.rpartition(":")
     if colon and path.endswith(".py"):
         return _loaded(load_file(Path(path)), name, Path(path))
@@ -117,7 +117,7 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
     files = _files(thing, ours=False)
     text = f"{file.resolve() if file else where}:{name}"
     folder = files[0].parent if files else None
-    return ReadTarget(f"{where}:{name}", text, {}, _digest(files), False, folder, thing)
+    return ReadTarget(f"{where}:{name}", text, {}, identity(files), False, folder, thing)
 
 
 def _compressor(name: str) -> BadInput:
@@ -168,10 +168,3 @@ def _check_params(target: ReadTarget, params: Mapping[str, Any]) -> None:
 
 def _files(cls: type, *, ours: bool) -> list[Path]:
     return [file for file in source_files(cls) if is_ours(str(file)) == ours]
-
-
-def _digest(files: list[Path]) -> str:
-    total = hashlib.sha256()
-    for file in files:
-        total.update(hashlib.sha256(file.read_bytes()).digest())
-    return total.hexdigest()[:16]

@@ -15,13 +15,10 @@ same module if it has one.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import inspect
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -31,6 +28,7 @@ from ..errors import BadInput, PluginFailure, did_you_mean
 from . import catalog
 from .adapters import Factory, adapt
 from .blame import blame, is_ours
+from .code_identity import identity
 from .contract import Compressor, Shape
 from .engines.schemes import Scheme, scheme_of
 from .loading import classes_with, load_file, load_module, source_files
@@ -40,15 +38,6 @@ from .values import merge, parse_query
 
 COMPRESSORS_GROUP = "kvbarrier.compressors"
 ENGINES_GROUP = "kvbarrier.engines"
-_ROOT = Path(__file__).resolve().parent.parent
-# What every built-in runs on, besides the files of its own class.
-_FOUNDATIONS = (
-    "compressors/*_kernels.py",
-    "compressors/state*.py",
-    "compressors/packing.py",
-    "compressors/plain*.py",
-    "reductions/attention*.py",
-)
 
 
 @dataclass(frozen=True)
@@ -59,9 +48,9 @@ class Target:
         name: short, for tables: ``exact``, ``cache.py:Mine``, ``package.module:Class``.
         text: the whole target less its parameters, with an absolute path: resolves to the same.
         params: the plug-in's own parameters, sorted by name.
-        source: 16 hexadecimal digits: SHA-256 over the files that define the class or function,
-            and its distribution's version if it is installed. For what we ship, also over the
-            kernels beneath, so that an edit of a built-in is another source.
+        source: 16 hexadecimal digits (:mod:`.code_identity`): the files that define the class or
+            function, with what their imports reach of our package if it is ours, of the files
+            beside it if not, and its distribution's version if it is installed.
         builtin: shipped by us.
         folder: where the plug-in's file lies, for a plug-in that has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
@@ -136,8 +125,9 @@ def _named(name: str) -> Target:
     if name in catalog.names():
         entry = catalog.entry(name)
         thing = entry.load()
-        factory = replace(adapt(thing, name), make=_plainly(entry, thing))
-        return Target(name, name, {}, _source(thing), True, None, thing.knows_keys, factory)
+        factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
+        source = identity(_our_files(thing))
+        return Target(name, name, {}, source, True, None, thing.knows_keys, factory)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
@@ -149,8 +139,7 @@ def _named(name: str) -> Target:
     raise BadInput(f"there is no compressor '{name}'.{hint}")
 
 
-def _plainly(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
-    # What fails in a built-in is a bug of ours, so nobody is blamed.
+def _checked(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
     def build(
         shape: Shape, budget_bits: int | None, seed: int, public: Mapping[str, Any], **params: Any
     ) -> Compressor:
@@ -183,13 +172,12 @@ def _scheme(scheme: Scheme, text: str) -> Target:
 
     # An engine judges its parameters itself: they may be for somebody's class behind it.
     factory = Factory(text, make, (Signature((), (), anything=True),), layout=engine.layout)
-    files = [file for file in source_files(engine) if is_ours(str(file))]
-    files += [authors] if authors else []
+    files = _our_files(engine) + ([authors] if authors else [])
     return Target(
         name=text,
         text=text,
         params={},
-        source=_digest(dict.fromkeys(files), ""),
+        source=identity(files),
         builtin=False,
         folder=authors.parent if authors and not is_ours(str(authors)) else None,
         knows_keys=False,
@@ -296,7 +284,7 @@ def _target(thing: Any, name: str, text: str, version: str, module: ModuleType |
         name=name,
         text=text,
         params={},
-        source=_digest([*files, *_siblings(files)], version) if files else _source(thing),
+        source=identity(files, version) if files else identity(_our_files(thing)),
         builtin=not files,
         folder=files[0].parent if files else None,
         knows_keys=bool(getattr(thing, "knows_keys", False)),
@@ -313,36 +301,10 @@ def _foreign_files(thing: Any, module: ModuleType | None) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def _siblings(files: Iterable[Path]) -> list[Path]:
-    """The files beside a plug-in that it has imported; installed packages have a version."""
-    folders = {file.parent for file in files if "site-packages" not in file.parts}
-    found = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and Path(file).parent in folders:
-            found.add(Path(file).resolve())
-    return sorted(found - set(files))
-
-
 def _version(module: str) -> str:
     names = metadata.packages_distributions().get(module.partition(".")[0], [])
     return ", ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names)))
 
 
-def _source(cls: type) -> str:
-    """The digest of a built-in: its class's files, bases included, and what they run on."""
-    beneath = [path for pattern in _FOUNDATIONS for path in sorted(_ROOT.glob(pattern))]
-    own = [file for file in source_files(cls) if is_ours(str(file))]
-    return _digest(dict.fromkeys([*own, *beneath]), "")
-
-
-def _digest(files: Iterable[Path], version: str) -> str:
-    total = hashlib.sha256(version.encode())
-    for file in files:
-        total.update(_file_digest(file, file.stat().st_mtime_ns))
-    return total.hexdigest()[:16]
-
-
-@cache
-def _file_digest(file: Path, _changed: int) -> bytes:
-    return hashlib.sha256(file.read_bytes()).digest()
+def _our_files(thing: object) -> list[Path]:
+    return [file for file in source_files(thing) if is_ours(str(file))]

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from ..reductions.jit import njit
 
 
 @njit(cache=True, nogil=True)

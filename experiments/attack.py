@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -25,7 +26,7 @@ from .attack_soft import as_dict, soft_of
 from .executors import make_executor
 from .points import judge_rows
 from .report import point_of
-from .results import Results
+from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
@@ -233,11 +234,13 @@ def play(
         engine = []
         if not builtin:
             _rehearse(playable[:1], isolation, plan.limits)
+    store = store or Results()
+    _tell_apart(store, facts)
     count = workers or _workers(builtin, isolation)
     with make_executor(count, isolation, cluster) as executor:
         outcomes = run_cells(
             playable,
-            store or Results(),
+            store,
             stopping=plan.stopping(),
             executor=executor,
             isolation=isolation,
@@ -251,6 +254,23 @@ def play(
         if outcome.rows and outcome.cell.instance.bob == "linear"
     }
     return _report(plan.target, outcomes, gaps, engine, soft)
+
+
+def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
+    """Warn once of rows that other code played: they stay in the file and out of the verdict."""
+    others = [
+        row for row in store.rows if row.cell in facts and row.source != facts[row.cell].source
+    ]
+    if others:
+        batches = "1 batch" if len(others) == 1 else f"{len(others)} batches"
+        now = ", ".join(sorted({facts[row.cell].source for row in others}))
+        then = ", ".join(sorted({row.source for row in others}))
+        warnings.warn(
+            f"{store.where} holds {batches} of '{others[0].compressor}' that other code played "
+            f"(source {then}; today's is {now}): they stay there and are not counted with today's.",
+            ResultsWarning,
+            stacklevel=3,
+        )
 
 
 def _workers(builtin: bool, isolation: str) -> int:

@@ -1,8 +1,13 @@
 """Gates: one line that turns an attack into a check in a user's own CI.
 
     bit_error<=0.1 @ budget=0.25          the point at a quarter of the 16-bit cache
-    bit_error.high<=0.1                   every point, by the upper end of its interval
+    bit_error.estimate<=0.1               every point, by its estimate alone
     guarantee!=broken @ window=128        by verdict, at a parameter of the compressor
+
+``bit_error`` is known to an interval, and such a gate speaks of the error and not of the estimate:
+it holds when the whole interval is on its side, is broken when none of it is, and is undecided
+between, which fails too, for the messages cannot tell. More messages narrow the interval; who wants
+the estimate alone (or an end of the interval, ``.low``, ``.high``) says so.
 
 A gate with several matching points holds when all of them do. A point whose message is larger than
 its budget does not stand at that budget: it fails every gate that selects by budget.
@@ -27,6 +32,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }  # fmt: skip
 _METRICS: dict[str, Callable[[Point], Any]] = {
     "bit_error": lambda p: p["bit_error"]["estimate"],
+    "bit_error.estimate": lambda p: p["bit_error"]["estimate"],
     "bit_error.low": lambda p: p["bit_error"]["low"],
     "bit_error.high": lambda p: p["bit_error"]["high"],
     "bits_per_secret_bit": lambda p: p["bits_per_secret_bit"],
@@ -35,6 +41,9 @@ _METRICS: dict[str, Callable[[Point], Any]] = {
     "failed": lambda p: p["failed"],
     "guarantee": lambda p: p["guarantee"]["verdict"],
     "ledger": lambda p: p["ledger"]["verdict"],
+}
+_INTERVALS: dict[str, Callable[[Point], tuple[float, float]]] = {
+    "bit_error": lambda p: (p["bit_error"]["low"], p["bit_error"]["high"]),
 }
 _WORDS = {
     "guarantee": ("broken", "not-broken", "undecided"),
@@ -74,12 +83,30 @@ class Gate:
         by_budget = any(name == "budget" for name, _ in self.selectors)
         failures = [f"{self.text}: {gap['sentence']}" for gap in refused]
         for point in chosen:
-            measured = _METRICS[self.metric](point)
             if by_budget and point.get("over_budget"):
                 failures.append(f"{self.text}: the message is larger than the budget allows")
-            elif measured is None or not _OPERATORS[self.relation](measured, self.threshold):
-                failures.append(f"{self.text}: measured {self.metric} = {measured}")
+            elif failure := self._failure(point):
+                failures.append(f"{self.text}: {failure}")
         return failures
+
+    def _failure(self, point: Point) -> str | None:
+        """Why one point does not pass; None if it does."""
+        measured = _METRICS[self.metric](point)
+        holds = _OPERATORS[self.relation]
+        if self.metric not in _INTERVALS:
+            if measured is not None and holds(measured, self.threshold):
+                return None
+            return f"measured {self.metric} = {measured}"
+        low, high = _INTERVALS[self.metric](point)
+        threshold = float(self.threshold)
+        # Of == and != both ends may say the same while the threshold lies between them.
+        if holds(low, threshold) != holds(high, threshold) or low < threshold < high:
+            return (
+                f"undecided: measured {measured:.4g}, and the interval from {low:.4g} to "
+                f"{high:.4g} holds {threshold:g}; play more --messages, or gate on "
+                f"{self.metric}.estimate"
+            )
+        return None if holds(low, threshold) else f"measured {self.metric} = {measured}"
 
     def _chosen(self, points: Sequence[Point]) -> list[Point]:
         return [p for p in points if all(_matches(p, *pair) for pair in self.selectors)]

@@ -1,7 +1,8 @@
 """Facts of a host that change floats, and the versions that do: what ``regress`` compares first.
 
-Two hosts match when all of :func:`host_facts` and :data:`NUMERIC` versions are equal: then the same
-code must give the same counts, message by message. Elsewhere a margin is allowed.
+Two hosts match when all of :func:`host_facts` and :data:`NUMERIC` versions are equal, and PyTorch's
+where an engine computes with it: then the same code must give the same counts, message by message.
+Elsewhere a margin is allowed.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def hosts_match(
     True
     >>> hosts_match({"cpu": "a"}, {"numpy": "2"}, {"cpu": "b"}, {"numpy": "2"})
     False
+    >>> hosts_match({"cpu": "a"}, {"torch": "2.4"}, {"cpu": "a"}, {"torch": "2.5"})
+    False
     """
-    numeric = all(versions_.get(name) == other_versions.get(name) for name in NUMERIC)
+    numeric = all(versions_.get(name) == other_versions.get(name) for name in (*NUMERIC, "torch"))
     return numeric and dict(host) == dict(other)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..protocols.instance import Cell
 from .experiment import Run
-from .results import Results, ResultsFile
+from .results import Results, ResultsFile, write_results
 from .runner import CellOutcome, run_cells
 from .stopping import FixedMessages
 
@@ -14,12 +14,19 @@ from .stopping import FixedMessages
 def play_table(job: Run, table: str, cells: Sequence[Cell], messages: int) -> None:
     """Play every cell into ``job.folder / table``; batches it has already are not played again.
 
+    What other code played of these cells leaves the table: its claims are about today's code, and
+    that code, with the committed key, gives the same rows again.
+
     Raises:
         BadInput: another run is writing the table.
     """
     stage = table.removesuffix(".csv")
-    with ResultsFile(job.folder / table) as store:
-        play(job, store, cells, messages, stage)
+    path = job.folder / table
+    with ResultsFile(path) as store:
+        source = {one.cell.id: one.source for one in play(job, store, cells, messages, stage)}
+        kept = [row for row in store.rows if source.get(row.cell, row.source) == row.source]
+    if len(kept) < len(store.rows):
+        write_results(path, kept)
 
 
 def play(

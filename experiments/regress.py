@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput
 from ..protocols import coins
 from ..protocols.instance import Cell
-from .comparison import LEVEL, MARGIN, CellComparison, RegressReport, Shift, compare
+from .comparison import RegressReport, compare, refuse_powerless
+from .host import host_facts, versions
 from .points import cell_of
 from .results import Results, read_results
-from .rows import BatchRow
+from .rows import BatchRow, compact
 from .runner import Facts, Step, run_cells
+from .sign_test import LEVEL, MARGIN
 
 if TYPE_CHECKING:
     from .batches import Play
-
-__all__ = ["LEVEL", "MARGIN", "CellComparison", "RegressReport", "Shift", "compare", "regress"]
 
 
 @dataclass(frozen=True)
@@ -50,21 +50,25 @@ def regress(
     """Play the baselines' messages again, through the public doors, and compare.
 
     ``batches`` limits every cell to its first few. Raises BadInput for a baseline that has fresh
-    keys, gaps, or cells of another version, and what ``run_cells`` raises.
+    keys, gaps, too few messages to catch anything, or cells of another version, and what
+    ``run_cells`` raises.
     """
     old = [row for path in baselines for row in read_results(path)]
     old = [row for row in old if batches is None or row.batch < batches]
+    keys = sorted({row.key for row in old})
+    plans = [(key, *_plan([row for row in old if row.key == key], key)) for key in keys]
+    refuse_powerless(old, compact(host_facts()), compact(versions()), level)
     new: list[BatchRow] = []
-    for key in sorted({row.key for row in old}):
-        group = [row for row in old if row.key == key]
-        cells, often = _plan(group, key)
+    for key, cells, often in plans:
         store = Results()
         run_cells(
             cells, store, stopping=_AsOften(often), keys=key, executor=executor,
             progress=progress, play=play, facts=facts,
         )  # fmt: skip
         new += store.rows
-    return compare(old, new, level=level, margin=margin)
+    report = compare(old, new, level=level, margin=margin)
+    report.refuse_blind()
+    return report
 
 
 def _plan(rows: Sequence[BatchRow], key: str) -> tuple[list[Cell], dict[str, int]]:

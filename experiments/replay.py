@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
@@ -12,9 +13,11 @@ from ..protocols.index_game import play_batch, probe_construction
 from ..protocols.instance import target_name
 from ..protocols.isolation import Limits
 from .batches import Played, Refused, row_of, work
-from .comparison import RegressReport, compare
+from .comparison import RegressReport, compare, refuse_powerless
+from .host import host_facts, versions
 from .points import cell_of
-from .rows import BatchRow
+from .results import read_results
+from .rows import BatchRow, compact, newest
 from .runner import Step
 
 BASELINE_LEVEL = 1e-3
@@ -102,8 +105,28 @@ def replay(
     return Replay(row, row_of(cell, source, row.batch, row.key, played))
 
 
+def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
+    """Read what a baseline holds of ``target``, of the newest code that played it.
+
+    Raises BadInput, before anything is played, for a file without such rows and for one that could
+    not fail here (``comparison.refuse_powerless``). A torn last line is told as everywhere.
+    """
+    everything = read_results(path)
+    if not everything:
+        raise BadInput(
+            f"The baseline {path} is empty: measure it first, with --resume {path} alone."
+        )
+    name = target_name(target)
+    rows = newest([row for row in everything if row.compressor == name])
+    if not rows:
+        known = ", ".join(sorted({row.compressor for row in everything}))
+        raise BadInput(f"The baseline {path} has no rows of '{name}': it has {known}.")
+    refuse_powerless(rows, compact(host_facts()), compact(versions()), BASELINE_LEVEL)
+    return rows
+
+
 def compare_with_baseline(
-    baseline: Sequence[BatchRow],
+    rows: Sequence[BatchRow],
     target: str,
     *,
     executor: Executor,
@@ -113,25 +136,32 @@ def compare_with_baseline(
 ) -> RegressReport:
     """Replay a baseline's rows of ``target`` with today's code, and compare message by message.
 
-    A baseline is an earlier attack's results file; its keys are known by now, which is fine for
-    watching one's own code and for nothing else. Only what got worse is a failure. Raises BadInput
-    when it holds no such rows.
+    A baseline is an earlier attack's results file. Its rows hold the keys they were drawn from,
+    fresh ones too, so today's code meets the very messages of then, secrets and public coins. The
+    keys are known by now, which is fine for watching one's own code and for nothing else. Only what
+    got worse is a failure; every difference is in the report. A batch that differs is played once
+    more: code that differs from itself is compared by the paired test.
+
+    Raises BadInput when nothing failed and some cell could not have.
     """
-    name = target_name(target)
-    rows = [row for row in baseline if row.compressor == name]
-    if not rows:
-        known = sorted({row.compressor for row in baseline})
-        raise BadInput(
-            f"the baseline has no rows of '{name}': it has {', '.join(known) or 'none'}."
-        )
-    futures = [
-        executor.submit(replay, row, target=target, isolation=isolation, limits=limits)
-        for row in rows
-    ]
-    played = []
-    for done, future in enumerate(futures, start=1):
-        played.append(future.result())
-        if progress is not None:
-            now = played[-1].now
-            progress(Step(done, len(futures), cell_of(now.spec_dict), now))
-    return compare(rows, [one.now for one in played], level=BASELINE_LEVEL, only_worse=True)
+
+    def again(chosen: Sequence[BatchRow]) -> list[Replay]:
+        futures = [
+            executor.submit(replay, row, target=target, isolation=isolation, limits=limits)
+            for row in chosen
+        ]
+        played = []
+        for done, future in enumerate(futures, start=1):
+            played.append(future.result())
+            if progress is not None:
+                now = played[-1].now
+                progress(Step(done, len(futures), cell_of(now.spec_dict), now))
+        return played
+
+    played = again(rows)
+    moved = [one.now for one in played if not one.equal]
+    unsteady = {one.then.cell for one in again(moved) if not one.equal}
+    now = [one.now for one in played]
+    report = compare(rows, now, level=BASELINE_LEVEL, only_worse=True, unsteady=unsteady)
+    report.refuse_blind()
+    return report

@@ -22,7 +22,7 @@ import numpy as np
 
 from .experiment import Claim, Experiment, Judgement, Run, judge
 from .search import Search, Team, find
-from .tables import read_table, write_table
+from .tables import make, read_table
 
 TABLE, PLAYED = "scaling.csv", "scaling-played.csv"
 MESSAGES = 16
@@ -56,9 +56,10 @@ TEAMS = (
 def run(job: Run) -> None:
     """Fill the table; every probe is a row of the played file and is never played twice."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    path = job.folder / TABLE
-    if path.exists():
-        return
+    make(job, TABLE, _rows)
+
+
+def _rows(job: Run) -> list[dict[str, Any]]:
     sizes = [("n", n, FIXED_D) for n in N_AXIS[job.scale]]
     sizes += [("d", FIXED_N, d) for d in D_AXIS[job.scale]]
     searches = [Search(team, *size) for size in sizes for team in TEAMS]
@@ -66,7 +67,7 @@ def run(job: Run) -> None:
     rows = find(job, PLAYED, searches, MESSAGES)
     for row in rows:
         row["slope"] = _slope([r for r in rows if _curve(r) == _curve(row)])
-    write_table(path, rows)
+    return rows
 
 
 def _curve(row: dict[str, Any]) -> tuple[str, str]:

@@ -32,7 +32,7 @@ from .experiment import Claim, Experiment, Judgement, Run, judge
 from .scaling import FIXED_D, TOLERANCE, TWO_DECADES
 from .search import GUARANTEE, Search, Team, find
 from .sparsity_tables import GAUSSIAN, HARD, Setting, truncation_rows, weight_rows
-from .tables import Tables, fill, read_table, write_table
+from .tables import Tables, fill, make, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +90,7 @@ def run(job: Run) -> None:
         TRUNCATION: [(truncation_rows, (s, grid.messages)) for s in sets],
     }
     fill(job, "sparsity", tables)
-    if not (job.folder / MEMORY).exists():
-        write_table(job.folder / MEMORY, _memory(job, grid.axis))
+    make(job, MEMORY, _memory, grid.axis)
 
 
 @dataclass

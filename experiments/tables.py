@@ -3,6 +3,10 @@
 A finished task's rows go at once into a file of parts beside the table; when all are there the
 table is written in one step and the parts are removed. A run that is stopped anywhere goes on with
 the tasks that are missing, and ends with the same bytes.
+
+Beside each table lies its mark, a hidden file with the digest of what made it: of the tasks, their
+arguments and so the scale, and of the code that they reach (``compressors.code_identity``). A table
+stands as long as that is what would make it today; after an edit of the code it is made again.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..compressors.code_identity import identity_of_modules
 from ..errors import BadInput
 from .locking import locked, sentences
 
@@ -40,7 +45,7 @@ def fill(
     tables: Tables,
     finish: Mapping[str, Callable[[list[Any]], list[Row]]] | None = None,
 ) -> None:
-    """Fill the tables of ``job.folder`` that are not there yet; ``stage`` is who makes progress.
+    """Fill the tables of ``job.folder`` that today's code has not made; ``stage`` makes progress.
 
     Tasks of all tables are submitted together, so that no worker waits for a table's last task.
     ``finish`` makes a table's rows from its tasks' results, where they are not the rows themselves.
@@ -48,14 +53,17 @@ def fill(
     Raises:
         BadInput: another run is filling the same tables.
     """
-    missing = {key: tasks for key, tasks in tables.items() if not _there(job.folder, key)}
+    marks = {key: _mark(tasks, (finish or {}).get(str(key))) for key, tasks in tables.items()}
+    missing = {
+        key: tasks for key, tasks in tables.items() if not _stands(job.folder, key, marks[key])
+    }
     if not missing:
         return
     job.folder.mkdir(parents=True, exist_ok=True)
     parts = _Parts(job.folder / f"{stage}.parts")
     with locked(parts.path):
-        parts.load()
         work = {key: [_name(task) for task in tasks] for key, tasks in missing.items()}
+        parts.load({name for names in work.values() for name in names})
         todo: dict[str, Task] = {
             name: task
             for key, tasks in missing.items()
@@ -75,8 +83,15 @@ def fill(
             results = [parts.done[name] for name in names]
             if finish and key in finish:
                 results = finish[str(key)](results)
-            _write(job.folder, key, results)
+            _write(job.folder, key, results, marks[key])
         parts.path.unlink(missing_ok=True)
+
+
+def make(job: Run, name: str, rows: Callable[..., list[Row]], *arguments: Any) -> None:
+    """Write the table of ``rows(job, *arguments)``, unless today's code has made it already."""
+    mark = _mark([(rows, (job.scale, *arguments))])
+    if not _stands(job.folder, name, mark):
+        _write(job.folder, name, rows(job, *arguments), mark)
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> None:
@@ -110,42 +125,55 @@ def _names(key: str | tuple[str, ...]) -> tuple[str, ...]:
     return (key,) if isinstance(key, str) else key
 
 
-def _there(folder: Path, key: str | tuple[str, ...]) -> bool:
-    return all((folder / name).exists() for name in _names(key))
+def _mark(tasks: Sequence[Task], finish: Callable[..., Any] | None = None) -> str:
+    """The digest of what makes a table: every task by its code and arguments, in their order."""
+    made = [_name(task) for task in tasks] + ([] if finish is None else [_name((finish, ()))])
+    return hashlib.sha256("\n".join([_code(__name__), *made]).encode()).hexdigest()[:24]
 
 
-def _write(folder: Path, key: str | tuple[str, ...], results: list[Any]) -> None:
-    if isinstance(key, str):
-        rows = [row for one in results for row in (one if isinstance(one, list) else [one])]
-        write_table(folder / key, rows)
-        return
-    for place, name in enumerate(key):
-        write_table(folder / name, [row for result in results for row in result[place]])
+def _mark_of(table: Path) -> Path:
+    return table.with_name(f".{table.name}.made-by")
+
+
+def _stands(folder: Path, key: str | tuple[str, ...], mark: str) -> bool:
+    """Whether the tables are there and made by what would make them now."""
+    tables = [folder / name for name in _names(key)]
+    return all(
+        table.exists() and _mark_of(table).exists() and _mark_of(table).read_text() == mark
+        for table in tables
+    )
+
+
+def _write(folder: Path, key: str | tuple[str, ...], results: list[Any], mark: str) -> None:
+    for place, name in enumerate(_names(key)):
+        parts = results if isinstance(key, str) else [result[place] for result in results]
+        rows = [row for one in parts for row in (one if isinstance(one, list) else [one])]
+        write_table(folder / name, rows)
+        # The table first: stopped in between, the table is made again.
+        _mark_of(folder / name).write_text(mark)
 
 
 class _Parts:
-    """Results by task, one JSON line each below a line that names the code that made them."""
+    """Results by task, one JSON line each; a task's name says which code made the result."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: dict[str, Any] = {}
 
-    def load(self) -> None:
+    def load(self, wanted: set[str]) -> None:
         """Read what an earlier run finished; what other code made, or a torn line, is dropped."""
         lines = self.path.read_bytes().splitlines(keepends=True) if self.path.exists() else []
         kept = b""
-        for number, line in enumerate(lines):
+        for line in lines:
             try:
                 name, result = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n") or (number == 0 and result != _code()):
-                break
-            kept += line
-            if number:
+            if line.endswith(b"\n") and name in wanted:
+                kept += line
                 self.done[name] = result
         with sentences(self.path, "written"):
-            self.path.write_bytes(kept or self._line("code", _code()))
+            self.path.write_bytes(kept)
 
     def add(self, name: str, result: Any) -> None:
         """Keep a result, through JSON as when it is read again, so that both runs end alike."""
@@ -166,16 +194,12 @@ def _plain(value: Any) -> Any:
 
 def _name(task: Task) -> str:
     function, arguments = task
-    text = f"{function.__module__}.{function.__qualname__}{arguments!r}"
+    code = _code(function.__module__)
+    text = f"{code} {function.__module__}.{function.__qualname__}{arguments!r}"
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 @cache
-def _code() -> str:
-    """The digest of every module that can have a part in a result."""
-    root = Path(__file__).resolve().parents[1]
-    rooms = ("reductions", "compressors", "protocols", "experiments")
-    total = hashlib.sha256()
-    for path in sorted(path for room in rooms for path in (root / room).rglob("*.py")):
-        total.update(str(path.relative_to(root)).encode() + path.read_bytes())
-    return total.hexdigest()[:24]
+def _code(module: str) -> str:
+    """The digest of a module and of all that its imports reach."""
+    return identity_of_modules([module])

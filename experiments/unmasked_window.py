@@ -18,7 +18,7 @@ from .experiment import Claim, Experiment, Judgement, Run, judge
 from .report import points_of
 from .results import read_results
 from .rows import newest
-from .tables import Tables, fill, read_table, write_table
+from .tables import Tables, fill, make, read_table
 
 GUARANTEE_SLOPE, LAW_SLOPE = 0.02, 0.05
 # 64 messages of 2^13 bits: an estimate's own spread is .0007.
@@ -44,8 +44,7 @@ def run(job: Run) -> None:
         game.SCALE: [(game.scale_at, (n,)) for n in game.SCALE_N[scale]],
     }
     fill(job, "unmasked-window", tables, {name: rows for name, (_, rows) in plans.items()})
-    if not (job.folder / game.MEMORY).exists():
-        write_table(job.folder / game.MEMORY, game.memory(job))
+    make(job, game.MEMORY, game.memory)
 
 
 def points(folder: Path) -> list[Point]:

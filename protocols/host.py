@@ -18,7 +18,7 @@ from typing import Any
 
 from ..compressors.contract import Shape
 from ..compressors.engines.schemes import scheme_of
-from ..errors import BadInput, BudgetTooSmall, KVBarrierError
+from ..errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
 from .child import Child, Conduct
@@ -29,8 +29,8 @@ from .players import (
     answer,
     builder,
     declared_length,
-    describe,
     facts,
+    fault_of,
     memories,
     rehearse,
     write,
@@ -46,6 +46,7 @@ class Host(ABC):
         self.conduct = conduct
         self.keep: set[int] = set()
         self.child: Child | None = None
+        self.builtin = False
 
     @abstractmethod
     def run(self) -> int:
@@ -171,8 +172,9 @@ class _IndexHost(Host):
         try:
             said = facts(target, build(0))
         except Exception as exc:
-            return refusal(exc, "The compressor", self.conduct.folder)
+            return refusal(exc, "The compressor", self.conduct.folder, builtin=True)
         self.build = build
+        self.builtin = True
         with contextlib.suppress(Exception):
             rehearse(build, self.table)
         return {"facts": asdict(said)}
@@ -218,7 +220,9 @@ class _IndexHost(Host):
             return {"failed": str(fault)}
 
 
-def refusal(exc: BaseException, who: str, folder: str | None = None) -> dict[str, Any]:
+def refusal(
+    exc: BaseException, who: str, folder: str | None = None, builtin: bool = False
+) -> dict[str, Any]:
     """Turn an error before the first secret into a frame; ours keep their kind and their words.
 
     ``who`` failed, and its file lies in ``folder``.
@@ -226,10 +230,20 @@ def refusal(exc: BaseException, who: str, folder: str | None = None) -> dict[str
     if isinstance(exc, BudgetTooSmall):
         budget = [exc.name, exc.budget_bits, exc.minimum_bits]
         return {"error": "BudgetTooSmall", "text": str(exc), "budget": budget}
-    if isinstance(exc, KVBarrierError):
+    if isinstance(exc, KVBarrierError) and not isinstance(exc, HarnessFault):
         kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
         return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
-    return {"error": "PluginFailure", "text": describe(exc, who, folder)}
+    fault = fault_of(exc, who, folder, builtin)
+    kind = "HarnessFault" if isinstance(fault, HarnessFault) else "PluginFailure"
+    return {"error": kind, "text": str(fault)}
+
+
+def failure(exc: BaseException, host: Host) -> dict[str, Any]:
+    """Turn an error in a round into a frame."""
+    fault = fault_of(exc, host.conduct.role, host.conduct.folder, host.builtin)
+    if isinstance(fault, HarnessFault):
+        return {"error": "HarnessFault", "text": str(fault)}
+    return {"failed": str(fault)}
 
 
 # -- in the child -----------------------------------------------------------------------------
@@ -263,7 +277,7 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
     except ChannelClosed:
         return
     except BaseException as exc:
-        reply = {"failed": describe(exc, host.conduct.role, host.conduct.folder)}
+        reply = failure(exc, host)
     channel.send(reply)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compressors.engines.schemes import interpreter_of
-from ..errors import KVBarrierError
+from ..errors import HarnessFault, KVBarrierError
 from ..reductions.linear_bob import LinearBob
 from ..reductions.reduction import questions_per_row
 from . import coins
@@ -101,7 +101,8 @@ def play_batch(
 
     Raises:
         BadInput, NoScale, BudgetTooSmall, PluginFailure: before any secret is drawn. After that
-            nothing is raised: what fails is a failed message.
+            what fails is a failed message.
+        HarnessFault: our own code failed, at any time; that is no message's failure.
     """
     (played,) = play_together([cell], [key], batch, isolation, limits)
     if isinstance(played, KVBarrierError):
@@ -219,6 +220,8 @@ class _Line:
         self._numbers = numbers
         try:
             self._facts = alice.sit(self.table)
+        except HarnessFault:
+            raise
         except KVBarrierError as error:
             self._facts = error
             return
@@ -386,6 +389,8 @@ def _seated(bob: Seat, table: Table, facts: Facts) -> str:
     """Have Bob begin; return "" or why none of his answers counts."""
     try:
         same = bob.sit(table) == facts
+    except HarnessFault:
+        raise
     except KVBarrierError as exc:
         return f"Bob could not begin: {exc}"
     return "" if same else "The compressor's code was another one for Bob than for Alice."

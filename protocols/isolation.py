@@ -120,11 +120,22 @@ def allowed_environment(ours: Mapping[str, str]) -> dict[str, str]:
         allowed["PYTHONUSERBASE"] = site.getuserbase()
     # A hub would be asked in vain, and for minutes: what is not in its cache is not there.
     allowed.setdefault("HF_HUB_OFFLINE", "1")
-    allowed.setdefault("HF_HOME", str(Path.home() / ".cache" / "huggingface"))
+    home = _home()
+    if home is None:
+        return allowed
+    allowed.setdefault("HF_HOME", str(home / ".cache" / "huggingface"))
     if "NUMBA_CACHE_DIR" not in allowed and not _kernels_cached_in_tree():
-        cache_home = ours.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        cache_home = ours.get("XDG_CACHE_HOME") or str(home / ".cache")
         allowed["NUMBA_CACHE_DIR"] = str(Path(cache_home) / "numba")
     return allowed
+
+
+def _home() -> Path | None:
+    """Our home, if any: a container's user may have neither HOME nor an entry in passwd."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 @cache

@@ -24,6 +24,8 @@ from typing import NoReturn
 from . import landlock, namespaces, reaper, residue
 
 CLEAN, SURVIVORS = 0, 3
+OURS = "The harness failed in a player: "
+"""How the last words of a host begin that ended by a failure of ours."""
 _POLL_MS = 50
 
 
@@ -95,8 +97,15 @@ def _become_host(
                 landlock.restrict([private, *map(str, namespaces.numba_caches())])
         # Only now, and not in the supervisor: it brings NumPy and the plug-in.
         code = importlib.import_module(f".{host}", __package__).serve(role, *fds, problem)
+    except Exception as exc:  # what the plug-in raises is caught where it is called
+        os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
     finally:
         os._exit(code)
+
+
+def _told(exc: Exception) -> str:
+    text = " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}. Please report it, with the command."
 
 
 def _descend(private: str, size: int, fds: tuple[int, int, int]) -> str | None:

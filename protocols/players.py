@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compressors.blame import is_ours
+from ..compressors.blame import is_our_fault, is_ours, our_fault
 from ..compressors.contract import Float32, Shape
-from ..errors import KVBarrierError
+from ..errors import HarnessFault, KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -249,6 +249,20 @@ def one_line(text: str, limit: int = _SENTENCE) -> str:
     if len(flat) > limit:
         flat = flat[: limit - 1] + "…"
     return flat if flat.endswith((".", "…")) else flat + "."
+
+
+def fault_of(
+    exc: BaseException, role: str, folder: str | None = None, builtin: bool = False
+) -> PlayerFault | HarnessFault:
+    """The fault that an exception in a round is: the compressor's, unless the failure was ours.
+
+    See ``compressors.blame.is_our_fault`` for which is which, :func:`describe` for the rest.
+    """
+    if isinstance(exc, HarnessFault):
+        return exc
+    if is_our_fault(exc, builtin and not isinstance(exc, PlayerFault)):
+        return our_fault(exc, f"{role} played")
+    return PlayerFault(describe(exc, role, folder))
 
 
 def describe(exc: BaseException, role: str, folder: str | None = None) -> str:

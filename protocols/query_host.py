@@ -16,8 +16,8 @@ from ..compressors.non_adaptive import KINDS, Indices, Plan
 from ..compressors.read_targets import ReadTarget, resolve_reader
 from .channel import Channel, ChannelClosed
 from .child import Child
-from .host import Host, refusal, serve_with
-from .players import PlayerFault, describe
+from .host import Host, failure, refusal, serve_with
+from .players import PlayerFault
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
@@ -36,6 +36,7 @@ class _QueryHost(Host):
             self.channel.send(refusal(exc, ROLE))
             return 1
         self.settle(target.folder)
+        self.builtin = target.builtin
         self.channel.send(self._rehearse(target))
         while True:
             order = self.channel.receive()
@@ -67,7 +68,7 @@ class _QueryHost(Host):
             said: dict[str, Any] = self.child.hear()
         except PlayerFault as fault:
             said = {"failed": str(fault)}
-        if "answer" in said or "failed" in said:
+        if said.keys() & {"answer", "failed", "error"}:
             self.end()
         return said
 
@@ -95,7 +96,7 @@ def _play(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
     except ChannelClosed:
         return
     except BaseException as exc:
-        channel.send({"failed": describe(exc, host.conduct.role, host.conduct.folder)})
+        channel.send(failure(exc, host))
 
 
 class _Questions:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ..compressors.contract import Float32, Shape
 from ..compressors.non_adaptive import Plan
 from ..compressors.read_targets import resolve_reader
-from ..errors import KVBarrierError, PluginFailure
+from ..errors import HarnessFault, KVBarrierError, PluginFailure
 from .isolation import Limits
-from .players import Facts, PlayerFault, Table, describe
+from .players import Facts, PlayerFault, Table, fault_of
 from .reader import AskingReader, Cells, OutsidePlan
 from .seats import HostSeat, Place
 
@@ -80,7 +80,7 @@ class InlineQuerySeat:
         try:
             plan = make_plan(algorithm, self._table, seed)
         except (Exception, SystemExit) as exc:
-            raise PlayerFault(describe(exc, ROLE)) from exc
+            raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
         self._playing = (algorithm, plan, seed)
         return plan
 
@@ -94,7 +94,7 @@ class InlineQuerySeat:
             raise
         except (Exception, SystemExit) as exc:
             if cells.outside is None:
-                raise PlayerFault(describe(exc, ROLE)) from exc
+                raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
         if cells.outside is not None:  # also if it swallowed the refusal
             raise OutsidePlan(cells.outside)
         return check_output(said, self._table.shape.d_v)
@@ -163,7 +163,8 @@ def make_plan(algorithm: Any, table: Table, seed: int) -> Plan:
     except KVBarrierError:
         raise
     except Exception as exc:
-        raise PluginFailure(describe(exc, "plan")) from exc
+        fault = fault_of(exc, "plan")
+        raise fault if isinstance(fault, HarnessFault) else PluginFailure(str(fault)) from exc
 
 
 def check_output(said: Any, d: int) -> Float32:

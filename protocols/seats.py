@@ -26,6 +26,7 @@ from ..compressors.contract import Float32
 from . import players
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
 from .isolation import Limits, environment, landlock_available
+from .player import OURS
 from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
@@ -72,11 +73,13 @@ class InlineSeat:
         self._role = role
         self._build: players.Build | None = None
         self._compressor: Any = None
+        self._builtin = False
 
     def sit(self, table: Table) -> Facts:
         """See :meth:`Seat.sit`."""
         try:
             target, self._build = players.builder(table)
+            self._builtin = target.builtin
             facts = players.facts(target, self._build(0))
             if not (facts.builtin or facts.streaming):
                 players.rehearse(self._build, table)
@@ -84,7 +87,10 @@ class InlineSeat:
         except errors.KVBarrierError:
             raise
         except Exception as exc:
-            raise errors.PluginFailure(players.describe(exc, "The compressor")) from exc
+            fault = players.fault_of(exc, "The compressor", builtin=self._builtin)
+            if isinstance(fault, errors.HarnessFault):
+                raise fault from exc
+            raise errors.PluginFailure(str(fault)) from exc
 
     def begin(self, seed: int) -> int | None:
         """See :meth:`Seat.begin`."""
@@ -118,7 +124,7 @@ class InlineSeat:
         try:
             return act()
         except (Exception, SystemExit) as exc:
-            raise PlayerFault(players.describe(exc, self._role)) from exc
+            raise players.fault_of(exc, self._role, builtin=self._builtin) from exc
 
 
 @dataclass(frozen=True)
@@ -258,12 +264,16 @@ class HostSeat:
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
         said = self._start()
+        if said.get("error") == "HarnessFault":
+            raise _revive(said)
         if "error" in said or Facts(**said["facts"]) != self._facts:
             self._stop()
             raise PlayerFault(f"{self.place.role} could not be started again.")
 
     def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
         said = self._exchange(order, self.limits.seconds + _GRACE_SECONDS)
+        if "error" in said:
+            raise _revive(said)
         if "failed" in said:
             raise PlayerFault(str(said["failed"]))
         return said
@@ -277,6 +287,9 @@ class HostSeat:
             said = self._channel.receive(deadline)
         except ChannelClosed:
             self._stop()
+            words = self._last_words()
+            if words.startswith(OURS):
+                raise errors.HarnessFault(words.removeprefix(OURS)) from None
             raise PlayerFault(f"{self.place.role} ended its own host process.") from None
         except (ChannelTimeout, BadFrame) as exc:
             self._stop()
@@ -319,4 +332,6 @@ def _revive(said: dict[str, Any]) -> errors.KVBarrierError:
         return errors.BudgetTooSmall(str(name), int(budget_bits), int(minimum_bits))
     if said["error"] == "BadInput":
         return errors.BadInput(text)
+    if said["error"] == "HarnessFault":
+        return errors.HarnessFault(text)
     return errors.PluginFailure(text, said.get("detail"))

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
+
+from .jit import njit
 
 _STRICT = {"contract", "nnan", "ninf", "nsz", "arcp"}
 _FAST = _STRICT | {"reassoc"}  # vectorises float sums; not where a rounding step is meant

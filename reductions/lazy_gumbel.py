@@ -37,10 +37,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import BadInput
+from .jit import njit
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]

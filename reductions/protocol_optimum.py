@@ -34,11 +34,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ..errors import BadInput
 from .bounds import fano_rate
+from .jit import njit
 
 Cells = tuple[tuple[int, ...], ...]
 

@@ -11,7 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from ...reductions.jit import njit
 
 EMPTIED = -2
 """``owner`` of a slot whose token left and that no other has taken."""

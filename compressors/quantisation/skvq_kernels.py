@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from ...reductions.jit import njit
 
 _HALF = np.float32(0.5)
 _NONE = np.float32(0.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ...reductions.jit import njit
 from ...reductions.lazy_gumbel import draw_lazily
 
 

@@ -43,7 +43,7 @@ def test_a_foreign_cache_plays_any(kvbarrier, tmp_path, reduction: str) -> None:
         "attack", CACHE, "--reduction", reduction, *SMALL[reduction], "--budget", "1",
         "--messages", "4", "--resume", "r.csv",
     )  # fmt: skip
-    said = kvbarrier(*play, "--gate", "bit_error<=0.6 @ budget=1")
+    said = kvbarrier(*play, "--gate", "bit_error.estimate<=0.6 @ budget=1")
     assert said.code == 0, said.err
     assert f"{reduction} game" in said.err
     assert ("rule: answers were held to tensor attention" in said.err) == (reduction == "tensor")

@@ -43,6 +43,36 @@ def test_gates_hold_or_fail_point_by_point(text: str, failures: int) -> None:
     assert len(parse_gate(text).judge(POINTS)) == failures
 
 
+@pytest.mark.parametrize(
+    ("text", "low", "high", "verdict"),
+    [
+        ("bit_error<=0.1", 0.02, 0.1, "holds"),
+        ("bit_error<0.1", 0.02, 0.1, "undecided"),
+        ("bit_error<=0.1", 0.02, 0.3, "undecided"),
+        ("bit_error<=0.1", 0.11, 0.3, "fails"),
+        ("bit_error>=0.1", 0.02, 0.3, "undecided"),
+        ("bit_error>=0.1", 0.1, 0.3, "holds"),
+        ("bit_error>0.1", 0.02, 0.09, "fails"),
+        ("bit_error==0.1", 0.02, 0.3, "undecided"),
+        ("bit_error!=0.1", 0.02, 0.3, "undecided"),
+        ("bit_error!=0.1", 0.2, 0.3, "holds"),
+        ("bit_error==0.1", 0.2, 0.3, "fails"),
+        ("bit_error==0", 0.0, 0.0, "holds"),
+        ("bit_error.estimate<=0.1", 0.02, 0.3, "holds"),
+        ("bit_error.high<=0.1", 0.02, 0.3, "fails"),
+    ],
+)
+def test_an_interval_across_the_threshold_is_undecided_and_fails(
+    text: str, low: float, high: float, verdict: str
+) -> None:
+    one = point(0.0, None) | {"bit_error": {"estimate": 0.09, "low": low, "high": high}}
+    failures = parse_gate(text).judge([one])
+    assert len(failures) == (verdict != "holds")
+    assert ["undecided: measured 0.09" in f for f in failures] == [verdict == "undecided"] * len(
+        failures
+    )
+
+
 def test_a_point_without_a_budget_is_selected_as_free() -> None:
     gate = parse_gate("bit_error<=0.1 @ budget=free")
     assert gate.judge([point(0.2, None), point(0.3, Fraction(1, 2))]) == [

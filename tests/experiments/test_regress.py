@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.experiments.comparison import (
-    LEVEL,
-    MARGIN,
-    compare,
-    messages_needed,
-    paired_shift,
-)
+from kvbarrier.experiments.comparison import compare, refuse_powerless
 from kvbarrier.experiments.host import cpu_name, host_facts, hosts_match, versions
 from kvbarrier.experiments.regress import regress
 from kvbarrier.experiments.results import Results, write_results
 from kvbarrier.experiments.rows import BatchRow
 from kvbarrier.experiments.runner import Facts, run_cells
+from kvbarrier.experiments.sign_test import (
+    LEVEL,
+    MARGIN,
+    least_messages,
+    messages_needed,
+    paired_shift,
+)
 from kvbarrier.experiments.stopping import FixedMessages
 from kvbarrier.protocols.index_game import BatchRecord, MessageRecord
 from kvbarrier.protocols.instance import Cell
@@ -238,12 +239,116 @@ def test_what_was_not_played_again_is_not_passed(row: Row, cell: MakeCell) -> No
         compare([], [])
 
 
+# -- what cannot fail ------------------------------------------------------------------------------
+
+
+def test_the_fewest_messages_of_any_power_are_the_fewest_coins() -> None:
+    for level in (0.3, 1e-3, 1e-6, 2.5e-9):
+        most = least_messages(level)
+        assert Fraction(1, 2**most) <= Fraction(level) < Fraction(1, 2 ** (most - 1))
+
+
+def test_a_baseline_that_cannot_fail_is_refused_before_it_is_played(
+    row: Row, cell: MakeCell
+) -> None:
+    """One cell at 1e-6: Pr[all of T rise] = 2^-T <= 1e-6/4 from T = 22 on."""
+    old = rows_of(row, cell(), 5)
+    refuse_powerless(old, old[0].host, old[0].versions)  # at home they are held equal
+    with pytest.raises(BadInput, match=r"has 20 messages .* 'exact'.* at least 22 messages"):
+        refuse_powerless(old, ELSEWHERE, old[0].versions)
+    refuse_powerless(rows_of(row, cell(), 6), ELSEWHERE, old[0].versions)
+    # The second key is compared by the paired test at home too.
+    second = rows_of(row, cell(), 5, key="regress-2")
+    with pytest.raises(BadInput, match="at least 22 messages"):
+        refuse_powerless(second, second[0].host, second[0].versions)
+    failed = [altered(r, failed=("no",) * 4) for r in old]
+    with pytest.raises(BadInput, match="Every message of 'exact' failed"):
+        refuse_powerless(failed, old[0].host, old[0].versions)
+
+
+def test_regress_is_never_silently_powerless(tmp_path: Path, cell: MakeCell, play: Play) -> None:
+    path = tmp_path / "regress-2.csv"
+    baseline(path, [cell("exact")], play, "regress-2")
+    assert regress([path], play=play, facts=ours).passed
+    with pytest.raises(BadInput, match=r"has 8 messages of a cell .* measure it anew"):
+        regress([path], play=play, facts=ours, batches=2)
+
+
+def test_a_report_that_saw_nothing_is_not_passed(row: Row, cell: MakeCell) -> None:
+    old = rows_of(row, cell(), 2)
+    compare(old, old).refuse_blind()
+    blind = compare(old, [altered(r, host=ELSEWHERE) for r in old])
+    assert blind.caught == "no change would have been caught"
+    with pytest.raises(BadInput, match="at least 22 messages"):
+        blind.refuse_blind()
+
+
+# -- code that is another one on purpose ----------------------------------------------------------
+
+
+def worse(old: list[BatchRow], now: list[BatchRow], **options: Any) -> Any:
+    return compare(old, now, level=1e-3, only_worse=True, **options)
+
+
+def test_eight_messages_catch_one_bit_where_they_are_the_same(row: Row, cell: MakeCell) -> None:
+    old = rows_of(row, cell(), 2)
+    assert worse(old, old).passed
+    assert worse(old, old).caught == "one bit in one message would have been caught"
+    now = [old[0], add_wrong(old[1], 1, [2])]
+    report = worse(old, now)
+    (failure,) = report.failures
+    was = sum(old[1].wrong_by_age[2])
+    assert failure.failure == (
+        f"the wrong bits rose in 1 of 8 messages and fell in none: message 6 from {was} to "
+        f"{was + 1}."
+    )
+    (different,) = failure.different
+    assert different.as_dict() == {
+        "message": 6, "wrong_bits": [was, was + 1], "charged_bits": [old[1].charged[2]] * 2,
+        "failed": [None, None],
+    }  # fmt: skip
+
+
+def test_what_got_better_is_reported_and_no_failure(row: Row, cell: MakeCell) -> None:
+    old = [add_wrong(r, 3) for r in rows_of(row, cell(), 2)]
+    report = worse(old, rows_of(row, cell(), 2))
+    assert report.passed
+    assert len(report.comparisons[0].different) == 8
+    smaller = [altered(r, charged=tuple(c - 8 for c in r.charged)) for r in old]
+    assert worse(old, smaller).passed
+    (failure,) = worse(smaller, old).failures
+    assert "the charged bits rose in 8 of 8 messages and fell in none" in str(failure.failure)
+
+
+@pytest.mark.parametrize("why", ["both ways", "unsteady", "elsewhere"])
+def test_what_cannot_be_held_one_by_one_needs_messages(row: Row, cell: MakeCell, why: str) -> None:
+    """At 1e-3 and one cell the paired test needs 12 messages: 2^-12 <= 1e-3/4 < 2^-11."""
+    unsteady = {cell().id} if why == "unsteady" else set()
+    for batches, passes in ((2, False), (3, True)):
+        old = rows_of(row, cell(), batches)
+        now = [add_wrong(r, 1, [1]) for r in old]
+        if why == "both ways":
+            old[0] = add_wrong(old[0], 2, [0])
+        if why == "elsewhere":
+            now = [altered(r, host=ELSEWHERE) for r in now]
+        report = worse(old, now, unsteady=unsteady)
+        assert report.passed
+        assert not report.comparisons[0].exact
+        if passes:
+            report.refuse_blind()
+            lost = worse(old, [add_wrong(r, 9) for r in now], unsteady=unsteady)
+            assert not lost.passed
+        else:
+            with pytest.raises(BadInput, match="at least 12 messages"):
+                report.refuse_blind()
+
+
 # -- the driver -----------------------------------------------------------------------------------
 
 
 def baseline(path: Path, cells: list[Cell], play: Play, key: str = "regress") -> list[BatchRow]:
     store = Results()
-    run_cells(cells, store, stopping=FixedMessages(20), keys=key, play=play, facts=ours)
+    run_cells(cells, store, stopping=FixedMessages(24), keys=key, play=play, facts=ours)
     write_results(path, store.rows)
     return store.rows
 
@@ -257,8 +362,8 @@ def test_regress_plays_the_baselines_again(tmp_path: Path, cell: MakeCell, play:
     report = regress([one, two], play=play, facts=ours, progress=steps.append)
     assert report.passed
     assert [c.exact for c in report.comparisons] == [True, True, False, False]
-    assert report.messages == 80
-    assert len(steps) == 20
+    assert report.messages == 96
+    assert len(steps) == 24
     short = regress([one], play=play, facts=ours, batches=2)
     assert short.messages == 16
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.code_identity import closure, identity
 from kvbarrier.errors import BadInput
 from kvbarrier.experiments import tables
 from kvbarrier.experiments.experiment import Run
-from kvbarrier.experiments.tables import fill, read_table, write_table
+from kvbarrier.experiments.registry import NAMES, get
+from kvbarrier.experiments.tables import fill, make, read_table, write_table
 
 DONE: list[int] = []
 BROKEN: set[int] = set()
@@ -90,7 +92,7 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(
         filled(tmp_path / "cut")
     BROKEN.clear()
     parts = tmp_path / "cut" / "stage.parts"
-    recorded = len(parts.read_text().splitlines()) - 1
+    recorded = len(parts.read_text().splitlines())
     with parts.open("ab") as file:
         file.write(torn)
     heard: list[tuple[int, int]] = []
@@ -99,18 +101,97 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(
     assert heard[0] == (recorded, 11)
 
 
-def test_what_other_code_made_is_dropped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def other_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tasks' module is another version."""
+    usual = tables._code
+    monkeypatch.setattr(tables, "_code", lambda name: usual(name) + "x" * (name == __name__))
+
+
+ALL = [0, 1, 2, 3, 4, 5, 10, 11, 12, 20, 21, 110, 111, 112]
+
+
+def test_what_other_code_had_begun_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     BROKEN.add(21)
-    monkeypatch.setattr(tables, "_code", lambda: "another version")
-    with pytest.raises(RuntimeError):
-        filled(tmp_path)
-    first = json.loads((tmp_path / "stage.parts").read_text().splitlines()[0])
-    assert first == ["code", "another version"]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        other_code(patch)
+        with pytest.raises(RuntimeError):
+            filled(tmp_path)
     BROKEN.clear()
     DONE.clear()
+    heard: list[tuple[int, int]] = []
+    filled(tmp_path, heard)
+    assert sorted(DONE) == ALL
+    assert (heard[0], heard[-1]) == ((0, 11), (11, 11))
+
+
+def test_a_table_of_other_code_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        other_code(patch)
+        filled(tmp_path)
+    (tmp_path / "a.csv").write_text("an old table\n")
+    DONE.clear()
+    files = filled(tmp_path)
+    assert sorted(DONE) == ALL
+    assert files["a.csv"].startswith(b"number,root,nan")
+    DONE.clear()
+    assert filled(tmp_path) == files
+    assert DONE == []
+
+
+def test_a_table_without_its_mark_and_one_of_another_scale_are_made_again(tmp_path: Path) -> None:
     filled(tmp_path)
-    assert sorted(DONE) == [0, 1, 2, 3, 4, 5, 10, 11, 12, 20, 21, 110, 111, 112]
+    DONE.clear()
+    (tmp_path / ".b.csv.made-by").unlink()
+    filled(tmp_path)
+    assert sorted(DONE) == [10, 11, 12, 110, 111, 112]
+    DONE.clear()
+    with ThreadPoolExecutor(1) as executor:
+        fill(Run(tmp_path, "full", executor), "stage", {"a.csv": [(one, (k,)) for k in range(7)]})
+    assert sorted(DONE) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def rows_of(job: Run, count: int) -> list[dict[str, object]]:
+    return [one(number) for number in range(count)]
+
+
+def test_a_table_made_at_once_stands_for_its_code_scale_and_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        quick, full = Run(tmp_path, "quick", executor), Run(tmp_path, "full", executor)
+        for job, count, done in ((quick, 2, 2), (quick, 2, 0), (quick, 3, 3), (full, 3, 3)):
+            DONE.clear()
+            make(job, "t.csv", rows_of, count)
+            assert len(DONE) == done
+        DONE.clear()
+        other_code(monkeypatch)
+        make(full, "t.csv", rows_of, 3)
+        assert len(DONE) == 3
+
+
+def test_an_edit_of_an_experiments_module_moves_its_tables(tmp_path: Path) -> None:
+    """On a copy: the mark is the digest of the closure, which moves with every module in it."""
+    for text in ("from measured import row\n", "import json\n"):
+        (tmp_path / "experiment.py").write_text(text)
+        (tmp_path / "measured.py").write_text("def row(): ...\n")
+        before = identity([tmp_path / "experiment.py"])
+        (tmp_path / "measured.py").write_text("def row(): return 1\n")
+        assert (identity([tmp_path / "experiment.py"]) != before) == ("measured" in text)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_code_of_an_experiment_is_reached_from_its_own_module(name: str) -> None:
+    module = sys.modules[get(name).run.__module__]
+    assert module.__file__ is not None
+    reached = closure([Path(module.__file__).resolve()])
+    assert "errors.py" in reached
+    # Who plays compressors by their names plays all of them; the others none but those they import.
+    plays = "compressors/targets.py" in reached
+    assert plays == ("compressors/eviction/scored_kernels.py" in reached)
 
 
 def test_a_finish_makes_the_rows(tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+"""Numba's ``njit`` for our kernels: cached on disk where a folder can be written, else without.
+
+Numba raises where it finds no folder for its cache, as in a container that is read-only and has no
+HOME, and again where a file of the cache can be neither read nor written, as on a full disk. A
+cache saves seconds and never changes an answer, so for a kernel of ours none of that is an error:
+it is compiled in every process, and one warning says so.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+_warned = False
+
+
+class UncachedWarning(UserWarning):
+    """Kernels are compiled anew in every process, for their code cannot be kept on disk."""
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of one kernel, whose files may be out of reach at any time."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            _warn(str(error))
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            _warn(str(error))
+
+
+def njit(**options: Any) -> Callable[[Any], Any]:
+    """Numba's decorator of that name; ``cache=True`` asks for a cache where there can be one.
+
+    Warns:
+        UncachedWarning: once a run, where there can be none.
+
+    >>> @njit(error_model="numpy")
+    ... def half(x):
+    ...     return x / 2
+    >>> half(3.0)
+    1.5
+    """
+    cached = options.pop("cache", False)
+
+    def decorate(function: Any) -> Any:
+        kernel = numba.njit(**options)(function)
+        if cached and kernel is not function:  # NUMBA_DISABLE_JIT hands the function back
+            try:
+                kernel._cache = _Cache(kernel.py_func)  # type: ignore[no-untyped-call]
+            except RuntimeError:
+                _warn("no folder for its cache can be written")
+        return kernel
+
+    return decorate
+
+
+def _warn(reason: str) -> None:
+    global _warned
+    # A worker's parent has warned already.
+    if _warned or multiprocessing.parent_process() is not None:
+        return
+    _warned = True
+    warnings.warn(
+        f"Numba cannot keep compiled kernels ({reason}), so every process compiles them anew: set "
+        "NUMBA_CACHE_DIR to a folder that can be written.",
+        UncachedWarning,
+        stacklevel=2,
+    )

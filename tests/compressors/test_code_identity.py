@@ -1,0 +1,193 @@
+"""Code identity: an edit of whatever a class runs on moves its digest, and nothing else does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kvbarrier.compressors import catalog, code_identity
+from kvbarrier.compressors.blame import is_ours
+from kvbarrier.compressors.code_identity import HOUSE, closure, identity, imports_in
+from kvbarrier.compressors.loading import source_files
+from kvbarrier.compressors.targets import resolve
+
+MODULES = {
+    file.relative_to(HOUSE).as_posix(): file
+    for file in HOUSE.rglob("*.py")
+    if is_ours(str(file)) and file.parent != HOUSE
+}
+
+
+def parsed_imports(node: ast.AST) -> Iterator[tuple[int, str, tuple[str, ...]]]:
+    """The same as ``imports_in``, read by Python's own parser."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING"):
+            for other in child.orelse:
+                yield from parsed_imports(other)
+        elif isinstance(child, ast.ImportFrom):
+            names = tuple(alias.name for alias in child.names)
+            yield child.level, child.module or "", names
+        elif isinstance(child, ast.Import):
+            yield from ((0, alias.name, ()) for alias in child.names)
+        else:
+            yield from parsed_imports(child)
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_the_imports_are_those_that_python_parses(name: str) -> None:
+    text = MODULES[name].read_text()
+    found, parsed = set(imports_in(text)), set(parsed_imports(ast.parse(text)))
+    assert parsed <= found
+    # More may be found in texts: what a template or a docstring shows.
+    assert all(repr(module)[1:-1] in text for _, module, _ in found - parsed)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of our package, to be edited: its classes are those of this process."""
+    copy = tmp_path_factory.mktemp("copy") / "house"
+    for name, file in MODULES.items():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy / name)
+    for file in HOUSE.glob("*.py"):
+        shutil.copyfile(file, copy / file.name)
+    return copy
+
+
+class Copy:
+    """Digests as they are in the copy."""
+
+    def __init__(self, house: Path, patch: pytest.MonkeyPatch) -> None:
+        self.house = house
+        patch.setattr(code_identity, "HOUSE", house)
+        patch.setattr(code_identity, "is_ours", lambda file: Path(file).is_relative_to(house))
+        code_identity._house_imports.cache_clear()
+
+    def files(self, name: str) -> list[Path]:
+        own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+        return [self.house / file.relative_to(HOUSE) for file in own]
+
+    def digests(self) -> dict[str, str]:
+        return {name: identity(self.files(name)) for name in catalog.names()}
+
+
+@pytest.fixture
+def copied(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
+    with monkeypatch.context() as patch:
+        yield Copy(house, patch)
+    code_identity._house_imports.cache_clear()
+
+
+KERNELS = {
+    "h2o": ["eviction/h2o.py", "eviction/scored_cache.py", "eviction/scored_kernels.py"],
+    "tova": ["eviction/tova.py", "eviction/scored_cache.py", "eviction/scored_kernels.py"],
+    "skvq": ["quantisation/skvq.py", "quantisation/skvq_kernels.py"],
+    "cachegen": ["quantisation/cachegen.py", "prefill.py"],
+    "balance-kv": ["sketches/balance_kv.py", "sketches/balance_kv_kernels.py"],
+    "algorithm-2": ["sketches/algorithm_2.py", "sketches/algorithm_2_kernels.py"],
+    "big-bird": ["patterns/big_bird.py", "softmax_cache.py"],
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_the_kernels_of_the_zoo_belong_to_its_classes(name: str) -> None:
+    own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+    reached = closure(own)
+    assert {f"compressors/{module}" for module in KERNELS[name]} <= set(reached)
+
+
+def test_what_a_class_really_imports_is_in_its_closure() -> None:
+    """Asked of Python itself: what a fresh process has loaded of ours after importing a class."""
+    code = (
+        "import sys, json\n"
+        "from kvbarrier.compressors import catalog\n"
+        "before = set(sys.modules)\n"
+        "sys.modules_of = lambda: [m.__file__ for n, m in sys.modules.items()"
+        " if n not in before and n.startswith('kvbarrier.')]\n"
+        "catalog.entry({name!r}).load()\n"
+        "print(json.dumps(sys.modules_of()))\n"
+    )
+    for name in KERNELS:
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(name=name)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        loaded = {Path(file).relative_to(HOUSE).as_posix() for file in json.loads(done.stdout)}
+        own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+        assert loaded, name
+        assert loaded <= set(closure(own)), name
+
+
+def test_each_edit_moves_the_digests_that_reach_it_and_no_other(copied: Copy) -> None:
+    reached = {name: set(closure(copied.files(name))) for name in catalog.names()}
+    before = copied.digests()
+    assert len(set(before.values())) > len(before) / 2
+    edited = {module for modules in reached.values() for module in modules} | {
+        "compressors/targets.py", "protocols/index_game.py", "experiments/tables.py",
+        "reductions/visual.py",
+    }  # fmt: skip
+    for module in sorted(edited):
+        file = copied.house / module
+        text = file.read_bytes()
+        file.write_bytes(text + b"# edited\n")
+        moved = {name for name, digest in copied.digests().items() if digest != before[name]}
+        file.write_bytes(text)
+        assert moved == {name for name in before if module in reached[name]}, module
+    assert "reductions/visual.py" not in set().union(*reached.values())
+    assert copied.digests() == before
+
+
+def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> None:
+    own = [file for file in source_files(catalog.entry("h2o").load()) if is_ours(str(file))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(code_identity, "HOUSE", HOUSE)
+        patch.setattr(code_identity, "is_ours", is_ours)
+        code_identity._house_imports.cache_clear()
+        at_home = identity(own)
+        assert at_home == resolve("h2o").source
+    code_identity._house_imports.cache_clear()
+    assert identity(copied.files("h2o")) == at_home
+    file = copied.house / "compressors" / "eviction" / "h2o.py"
+    text = file.read_bytes()
+    file.write_bytes(text.replace(b"\n", b"\r\n"))
+    assert identity(copied.files("h2o")) == at_home
+    renamed = file.rename(file.with_name("renamed.py"))
+    assert identity([renamed, *copied.files("h2o")[1:]]) != at_home
+    renamed.unlink()
+    file.write_bytes(text)
+
+
+def test_a_plug_in_is_its_file_and_what_it_imports_beside_it(tmp_path: Path) -> None:
+    files = {
+        "mine.py": "import numpy, helper\nfrom rooms import inner\nclass Mine: pass\n",
+        "helper.py": "def late():\n    import deep\n",
+        "deep.py": "x = 1\n",
+        "rooms/__init__.py": "",
+        "rooms/inner.py": "from . import other\nfrom .deeper.leaf import y\n",
+        "rooms/other.py": "import json\n",
+        "rooms/deeper/__init__.py": "z = 1\n",
+        "rooms/deeper/leaf.py": "y = 1\n",
+        "unrelated.py": "import mine\n",
+        "json.py": "the library has this name\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    start = [tmp_path / "mine.py"]
+    wanted = set(files) - {"unrelated.py", "json.py"}
+    assert set(closure(start)) == wanted
+    before = identity(start)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text + "# edited\n")
+        assert (identity(start) != before) == (name in wanted), name
+        (tmp_path / name).write_text(text)
+    assert identity(start) == before != identity(start, "mine 1.0")
+    # Who imports by a computed name can reach whatever lies there.
+    (tmp_path / "mine.py").write_text("import importlib\nimportlib.import_module('un' + 'related')")
+    assert set(closure(start)) == set(files)

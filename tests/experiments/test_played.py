@@ -1,0 +1,33 @@
+"""A played table is about today's code: what other code played of its cells leaves it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from kvbarrier.experiments.experiment import Run
+from kvbarrier.experiments.played import play_table
+from kvbarrier.experiments.results import read_results, write_results
+from kvbarrier.experiments.rows import newest
+from kvbarrier.protocols.instance import Cell, Instance
+
+CELLS = [
+    Cell(Instance(n=32, d=16, keys="hypercube"), name, batch_size=2) for name in ("zero", "exact")
+]
+
+
+def test_after_an_edit_and_its_undoing_todays_rows_are_judged(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        job = Run(tmp_path, "quick", executor)
+        play_table(job, "t.csv", CELLS, 4)
+        mine = read_results(tmp_path / "t.csv")
+        edited = [replace(row, source="edited") for row in mine if row.compressor == "zero"]
+        # As after the edit: its rows are the last, and so they were the newest for good.
+        write_results(tmp_path / "t.csv", [*mine, *edited])
+        assert "edited" in {row.source for row in newest(read_results(tmp_path / "t.csv"))}
+        play_table(job, "t.csv", CELLS, 4)
+        assert read_results(tmp_path / "t.csv") == mine
+        # A table of which other cells are played in another call keeps them.
+        play_table(job, "t.csv", CELLS[:1], 4)
+        assert read_results(tmp_path / "t.csv") == mine

@@ -1,0 +1,106 @@
+"""Kernels where numba can keep nothing: compiled all the same, with one warning."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import kvbarrier
+import pytest
+from kvbarrier.compressors.blame import is_ours
+from kvbarrier.reductions import jit
+
+ROOT = Path(kvbarrier.__file__).parent
+
+PLUGIN = """
+import numpy as np
+from kvbarrier.reductions.attention import next_outputs
+
+class Keeps:
+    def __init__(self, shape):
+        self.kept = []
+    def append(self, q, k, v):
+        self.kept.append((k, v))
+    def attend(self, q):
+        K, V = (np.array(rows) for rows in zip(*self.kept[:-1]))
+        k, v = self.kept[-1]
+        return next_outputs(q[None], k[None], v[None], K, V)[0]
+"""
+
+
+@pytest.fixture(scope="module")
+def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the package beside which nobody, root neither, can make a folder for a cache.
+
+    Where ``__pycache__`` would be there is a file, and HOME is a file too: numba's attempts fail as
+    they do on a read-only file system, whoever tries.
+    """
+    site = tmp_path_factory.mktemp("site")
+    files = [file for file in ROOT.rglob("*.py") if is_ours(str(file))]
+    for file in files:
+        copy = site / "kvbarrier" / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
+        (copy.parent / "__pycache__").touch()
+    (site / "keeps.py").write_text(PLUGIN)
+    return site
+
+
+def attack(site: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); from kvbarrier.cli import main; "
+        "main(sys.argv[1:])"
+    )
+    kept = ("PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    return subprocess.run(
+        [sys.executable, "-c", code, str(site), "attack", *argv,
+         "--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "2",
+         "--budget", "2", "--json"],
+        capture_output=True, text=True, timeout=300, check=False, cwd=site,
+        env=environment | {"HOME": os.devnull, "PYTHONPATH": str(site)},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("exact", "--param", "dtype=fp32"), ("keeps.py:Keeps",),
+     ("keeps.py:Keeps", "--isolation", "process")],
+)  # fmt: skip
+def test_an_attack_needs_no_folder_for_kernels(nowhere: Path, argv: tuple[str, ...]) -> None:
+    said = attack(nowhere, *argv)
+    assert said.returncode == 0, said.stdout + said.stderr
+    (point,) = json.loads(said.stdout)["points"]
+    # Exact attention at the tight scale errs nowhere.
+    assert (point["failed"], point["bit_error"]["estimate"]) == (0, 0.0)
+    assert said.stderr.count("Numba cannot keep compiled kernels") == 1
+
+
+def test_a_cache_that_cannot_be_written_later_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @jit.njit(cache=True)
+    def twice(x):
+        return 2 * x
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(jit, "_warned", False)
+    monkeypatch.setattr(jit.FunctionCache, "save_overload", full)
+    monkeypatch.setattr(jit.FunctionCache, "load_overload", full)
+    with pytest.warns(jit.UncachedWarning, match="No space left") as said:
+        answers = twice(3), twice(1.5)
+    assert answers == (6, 3.0)
+    assert len(said) == 1
+
+
+def test_every_kernel_of_ours_is_made_there() -> None:
+    sources = {file: file.read_text() for file in ROOT.rglob("*.py") if is_ours(str(file))}
+    direct = [f.name for f, text in sources.items() if "from numba import" in text
+              and "njit" in text.split("from numba import")[1].split("\n")[0]]  # fmt: skip
+    assert direct == []
