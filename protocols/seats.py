@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import errors
+from ..compressors.answers import WrongAnswer
 from ..compressors.contract import Float32
 from . import players
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
@@ -72,19 +73,24 @@ class InlineSeat:
         self._role = role
         self._build: players.Build | None = None
         self._compressor: Any = None
+        self._folder: str | None = None
 
     def sit(self, table: Table) -> Facts:
         """See :meth:`Seat.sit`."""
         try:
             target, self._build = players.builder(table)
+            self._folder = None if target.folder is None else str(target.folder) + os.sep
             facts = players.facts(target, self._build(0))
             if not (facts.builtin or facts.streaming):
-                players.rehearse(self._build, table)
+                # An answer that is none fails in the rounds, where it counts.
+                with suppress(WrongAnswer):
+                    players.rehearse(self._build, table)
             return facts
         except errors.KVBarrierError:
             raise
         except Exception as exc:
-            raise errors.PluginFailure(players.describe(exc, "The compressor")) from exc
+            said = players.describe(exc, "The compressor", self._folder)
+            raise errors.PluginFailure(said) from exc
 
     def begin(self, seed: int) -> int | None:
         """See :meth:`Seat.begin`."""
@@ -118,7 +124,7 @@ class InlineSeat:
         try:
             return act()
         except (Exception, SystemExit) as exc:
-            raise PlayerFault(players.describe(exc, self._role)) from exc
+            raise PlayerFault(players.describe(exc, self._role, self._folder)) from exc
 
 
 @dataclass(frozen=True)
