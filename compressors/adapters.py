@@ -133,8 +133,8 @@ def _refuse_other_arguments(cls: type, method: str, called_with: Sequence[str]) 
     myself = () if isinstance(static, staticmethod | classmethod) else ("self",)
     said = f"{cls.__name__}.{method}"
     if not callable(function):
-        raise PluginFailure(f"{said} is a {type(function).__name__}, and is called: {method} "
-                            f"must be a method.")  # fmt: skip
+        what = "None" if function is None else f"a {type(function).__name__}"
+        raise PluginFailure(f"{said} is {what}: it must be a method.")
     _refuse_call(function, said, f"def {method}", (*myself, *called_with), called_with)
 
 

@@ -27,6 +27,19 @@ def make_importable(folder: Path) -> None:
     sys.path.insert(installed[0] if installed else len(sys.path), str(folder))
 
 
+def existing(path: Path) -> Path:
+    """A file's absolute path.
+
+    Raises BadInput unless it is there, with the path as it was given and where it was looked for.
+    """
+    whole = path.resolve()
+    if whole.is_file():
+        return whole
+    looked = "" if path.is_absolute() else f" (looked for {whole})"
+    state = "is a folder" if whole.is_dir() else "is not there"
+    raise BadInput(f"{path} {state}{looked}: name a .py file.")
+
+
 def load_file(path: Path) -> ModuleType:
     """Import a file under its own name if nothing else has it; an unchanged file only once.
 
@@ -34,11 +47,7 @@ def load_file(path: Path) -> ModuleType:
         BadInput: there is no such file.
         PluginFailure: it raised, or is not Python.
     """
-    path = path.resolve()
-    if path.is_dir() or not path.exists():
-        raise BadInput(
-            f"{path} is {'a folder' if path.is_dir() else 'not there'}: name a .py file."
-        )
+    path = existing(path)
     make_importable(path.parent)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     name = path.stem if _free(path) else f"{path.stem}_{digest[:8]}"
