@@ -30,7 +30,9 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
             None if budget is None else Fraction(budget),
             spec["batch_size"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except BadInput:
+        raise
+    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise BadInput(
             f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
         ) from None
@@ -46,6 +48,12 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     if not rows:
         raise BadInput("There is no message to judge yet: play at least one batch.")
     instance = cell_of(rows[0].spec_dict).instance
+    secret = instance.secret_rows * instance.row_bits
+    if any(row.secret != secret for row in rows):
+        raise BadInput(
+            f"Rows of cell {rows[0].cell} have another secret than the {secret} bits of their "
+            "instance: restore the file or use a new one."
+        )
     return judge_point(
         messages_of(rows),
         n=instance.secret_rows,

@@ -11,7 +11,7 @@ from ..errors import BadInput
 from ..protocols import coins
 from ..protocols.index_game import play_batch, probe_construction
 from ..protocols.instance import target_name
-from ..protocols.isolation import Limits
+from ..protocols.isolation import Limits, default_isolation, is_builtin
 from .batches import Played, Refused, row_of, work
 from .comparison import RegressReport, compare
 from .points import cell_of
@@ -82,25 +82,61 @@ def replay(
     isolation: str | None = None,
     limits: Limits | None = None,
 ) -> Replay:
-    """Play a row's batch again, in its isolation unless another is given.
+    """Play a row's batch again.
 
-    ``target`` says where a plug-in's file lies: a row holds its name only. Raises BadInput when the
-    row is of another target, and what ``play_batch`` raises.
+    ``target`` says where a plug-in's file lies: a row holds its name only. A results file may come
+    from anybody, so what it names is played as if it were met for the first time: what we ship in
+    the row's isolation, anything else in the target's default, whatever the row says, unless
+    ``isolation`` is given. Raises BadInput when the row is of another target, or names a place and
+    ``target`` is not given, and what ``play_batch`` raises.
     """
-    key = coins.COMMITTED_KEYS.get(row.key) or bytes.fromhex(row.key)
+    key = _key(row)
     cell = cell_of(row.spec_dict)
-    if target is not None:
+    if target is None:
+        refuse_place(cell.target)
+    else:
         if target_name(target) != target_name(cell.target):
             raise BadInput(
                 f"the row is of '{cell.target}', not of '{target}': give where that lies."
             )
         cell = replace(cell, target=target)
-    chosen = isolation or row.isolation
+    builtin = is_builtin(cell.target)
+    chosen = isolation or (row.isolation if builtin else default_isolation(builtin))
     source = probe_construction(cell, chosen, limits).source
     played: Played | Refused = work(play_batch, cell, key, row.batch, chosen, limits)
     if isinstance(played, Refused):
         raise played.error()
     return Replay(row, row_of(cell, source, row.batch, row.key, played))
+
+
+def _key(row: BatchRow) -> bytes:
+    if row.key in coins.COMMITTED_KEYS:
+        return coins.COMMITTED_KEYS[row.key]
+    try:
+        return bytes.fromhex(row.key)
+    except ValueError:
+        known = ", ".join(coins.COMMITTED_KEYS)
+        raise BadInput(
+            f"The row's key '{row.key[:40]}' is neither a key in hexadecimal digits nor the name "
+            f"of a committed one ({known})."
+        ) from None
+
+
+def refuse_place(target: str) -> None:
+    """Raise BadInput for a row's target that names a place: no run of ours writes one.
+
+    >>> refuse_place("mine.py:Mine?keep=4")
+    >>> refuse_place("../mine.py:Mine")
+    Traceback (most recent call last):
+    kvbarrier.errors.BadInput: The row is of '../mine.py:Mine', which names a place on this \
+machine, and a row holds a name only: if you trust that file, say where it lies with --target.
+    """
+    path = target.partition("?")[0]
+    if "/" in path or "\\" in path or ".." in path:
+        raise BadInput(
+            f"The row is of '{target}', which names a place on this machine, and a row holds a "
+            "name only: if you trust that file, say where it lies with --target."
+        )
 
 
 def compare_with_baseline(

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import BadInput, ResultsConflict
 from ..protocols.instance import digest
+from .row_limits import check_limits
 
 SCHEMA = 1
 COLUMNS = (
@@ -197,11 +198,12 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
     spec = row.spec_dict
     if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
         raise ValueError("its ids are not those of its spec")
+    check_limits(row)
 
 
 def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f"'{text}' is not a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"'{text[:40]}' is not a whole number below 10^18")
     return int(text)
 
 
@@ -217,13 +219,13 @@ def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
 
 def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} is not a count")
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
     return value
 
 
 def _sentence(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a sentence")
+        raise ValueError(f"{str(value)[:40]!r} is not a sentence")
     return value
 
 
