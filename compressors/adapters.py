@@ -47,9 +47,9 @@ class Factory:
         public = {} if public is None else public
         try:
             return fit_layout(self.layout, self.make, shape, budget_bits, seed, public, **params)
-        except KVBarrierError:
+        except (KVBarrierError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # theirs may be of any class, SystemExit say
             raise blame(error, f"constructing {self.name}", self.file) from error
 
     def check(self, params: Mapping[str, Any]) -> None:

@@ -64,8 +64,10 @@ def load_file(path: Path) -> ModuleType:
     try:
         with _prints_to_stderr():
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise blame(error, f"importing {path.name}", str(path)) from error
     return module
 
@@ -102,7 +104,9 @@ def load_module(name: str) -> ModuleType:
                 f"path/to/{name.rpartition('.')[2]}.py:Class."
             ) from None
         raise blame(error, f"importing {name}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise blame(error, f"importing {name}") from error
 
 

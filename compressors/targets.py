@@ -233,7 +233,9 @@ def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
 def _from_entry_point(point: metadata.EntryPoint, text: str) -> Target:
     try:
         thing = point.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise blame(error, f"importing {point.value}") from error
     version = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     return _target(thing, text, text, version, inspect.getmodule(thing))

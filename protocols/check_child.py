@@ -52,7 +52,7 @@ def main() -> int:
     limit_memory(request["memory_bytes"])
     try:
         _PHASES[request["phase"]](Subject(target), request, say)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         say(code="raises", detail=told(error))
     say(done=True)
     reaper.end_children()
@@ -109,7 +109,7 @@ def _probe(probe: Any, subject: Any, say: Say) -> int:
     except WrongAnswer as wrong:
         say(code=code_of(wrong), detail=str(wrong))
         found += 1
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         plain = isinstance(error, PluginFailure) and "not plain data" in str(error)
         say(code="not-plain" if plain else "raises", detail=told(error))
         found += 1
@@ -131,7 +131,7 @@ def _elsewhere(subject: Any, request: dict[str, Any], say: Say) -> None:
                 subject.go_on(twin, CUT)
             outputs = looped(subject, twin)
             say(answered=name, outputs=outputs.tolist())
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             say(code="state-elsewhere", detail=f"in a fresh process {told(error)}")
             return
     say(probe="the same stream in a fresh process")

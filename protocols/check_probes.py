@@ -214,7 +214,7 @@ def keeps_budgets(subject: Subject) -> Found:
         except BudgetTooSmall:
             lengths.add(None)
             continue
-        except Exception as error:
+        except BaseException as error:
             yield "fails-at-budget", f"{at} {told(error)}"
             return
         lengths.add(length)
@@ -330,7 +330,7 @@ def other_shapes(subject: Subject) -> Found:
     except WrongAnswer as wrong:
         yield "other-shapes", f"{here}{wrong}"
         return
-    except Exception as error:
+    except BaseException as error:
         yield "other-shapes", f"{here}{told(error)}"
         return
     if problem := wrong_answer(compressor, "next_outputs", outputs, (QUESTIONS, 20), here):
@@ -349,7 +349,7 @@ def several_heads(subject: Subject) -> Found:
     except WrongAnswer as wrong:
         yield "several-heads", f"{here}{wrong}"
         return
-    except Exception as error:
+    except BaseException as error:
         yield "several-heads", f"{here}{told(error)}"
         return
     wanted = (QUESTIONS, shape.layers, shape.kv_heads, shape.d_v)

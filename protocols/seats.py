@@ -86,9 +86,9 @@ class InlineSeat:
                 with suppress(WrongAnswer):
                     players.rehearse(self._build, table)
             return facts
-        except errors.KVBarrierError:
+        except (errors.KVBarrierError, KeyboardInterrupt):
             raise
-        except Exception as exc:
+        except BaseException as exc:
             said = players.describe(exc, "The compressor", self._folder)
             raise errors.PluginFailure(said) from exc
 
@@ -123,7 +123,9 @@ class InlineSeat:
     def _try(self, act: Callable[[], T]) -> T:
         try:
             return act()
-        except (Exception, SystemExit) as exc:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
             raise PlayerFault(players.describe(exc, self._role, self._folder)) from exc
 
 
