@@ -48,12 +48,15 @@ JSON_VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 DEEP = "[" * 100_000 + "]" * 100_000
 WORDS: tuple[str, ...] = (
-    "", "0", "-1", "1", "2", "3", "16", "nan", "inf", "-inf", "1e400", "1e-400", "1/0", "1/4", "free",
+    "", "0", "-1", "1", "2", "3", "16", "nan", "inf", "-inf", "1e400", "1e-400", "1/0", "1/4",
+    "free",
     "0.5", "99999999999999999999", "-99999999999999999999", "x", "a=1", "a=1,2", "=", "a=", "tight",
     "$", "\udcff", "é", "\x1b[31m", "x" * 5000, "../x", "/dev/null", "/dev/full", "/proc/self/mem",
     ".", "none.py", "none.py:A", "zero", "exact", "bit_error<=0.1", "bit_error<=x @ budget=0.25",
-    "tcp://127.0.0.1:1", "--", "-", "jl", "kerdock", "all", "best", "linear", "index", "key-payload",
-    "visual", "tensor", "sliding-window", "indistinguishability", "hypercube", "gaussian", "rotated",
+    "tcp://127.0.0.1:1", "--", "-", "jl", "kerdock", "all", "best", "linear", "index",
+    "key-payload",
+    "visual", "tensor", "sliding-window", "indistinguishability", "hypercube", "gaussian",
+    "rotated",
 )  # fmt: skip
 
 
@@ -71,9 +74,12 @@ def run(*argv: str, where: Path) -> Said:
     signal.alarm(SECONDS)
     try:
         os.chdir(where)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            with warnings.catch_warnings():
-                main(list(argv))
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            warnings.catch_warnings(),
+        ):
+            main(list(argv))
     except SystemExit as stop:
         code = 0 if stop.code is None else int(stop.code)
     finally:
@@ -163,7 +169,8 @@ def torn(data: bytes, rng: random.Random) -> bytes:
     return rng.choice((
         data[:at], data[at:], data[:at] + data[to:], data[:to] + data[at:],
         data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :],
-        data[:at] + rng.choice((b"\0", b"\xff\xfe", b"\n", b"\r", b'"', b",", b"\xef\xbb\xbf", b"{" * 9)) + data[at:],
+        data[:at] + rng.choice((b"\0", b"\xff\xfe", b"\n", b"\r", b'"', b",", b"\xef\xbb\xbf",
+        b"{" * 9)) + data[at:],
         data.replace(b"\n", b"\r\n"), data.upper(), data * 2, b"",
     ))  # fmt: skip
 
@@ -247,7 +254,8 @@ def bad_arguments(good: Path, folder: Path, rng: random.Random) -> tuple[str, ..
     verb = rng.choice([*VERBS, "attack", "attack", "bound", "bound"])
     file = str(good / rng.choice(("a.csv", "none.csv", "bound.json")))
     argv: list[str] = {
-        "attack": [rng.choice(("zero", "zero", "lossless", "full-scan", rng.choice(WORDS))), "--n", "32", "--d", "16",
+        "attack": [rng.choice(("zero", "zero", "lossless", "full-scan", rng.choice(WORDS))),
+                   "--n", "32", "--d", "16",
                    "--keys", "hypercube", "--budget", "1/2", "--messages", "2"],
         "check": [rng.choice(("zero?x=1", *WORDS[:34]))],
         "bound": ["--n", "32", "--d", "16"],
@@ -297,21 +305,30 @@ class Mine{base}:
 {tail}
 """
 ODD = (
-    "pass", "return None", "return 'text'", "raise SystemExit(3)", "raise KeyError", "1 / 0", "return []",
+    "pass", "return None", "return 'text'", "raise SystemExit(3)", "raise KeyError", "1 / 0",
+    "return []",
     "raise type('E', (Exception,), {'__str__': lambda s: 1 / 0})()", "return {}", "yield 1",
-    "return q[:1]", "return q + 1j", "return q * float('nan')", "return q.astype(str)", "return self",
-    "return object()", "return np.zeros((10, 10))", "raise BaseException('all')", "return b''", "return 3",
+    "return q[:1]", "return q + 1j", "return q * float('nan')", "return q.astype(str)",
+    "return self",
+    "return object()", "return np.zeros((10, 10))", "raise BaseException('all')", "return b''",
+    "return 3",
     "raise kvbarrier.BudgetTooSmall('me', 1, 2)", "raise kvbarrier.BudgetTooSmall('me', 1, -2)",
-    "raise Exception('\\ud800')", "raise Exception('\\x1b[31m')", "raise RecursionError", "self.attend(q)",
+    "raise Exception('\\ud800')", "raise Exception('\\x1b[31m')", "raise RecursionError",
+    "self.attend(q)",
     "raise GeneratorExit", "raise MemoryError", "assert False", "return np.array([object()] * 16)",
 )  # fmt: skip
 PARTS: dict[str, tuple[str, ...]] = {
-    "head": ("", "import numpy as np, kvbarrier", "import no_such_module", "raise SystemExit(0)", "\t1",
-             "raise Exception('\\ud800')", "\x00", "# -*- coding: no-such -*-", "import sys; sys.exit('bye')",
+    "head": ("", "import numpy as np, kvbarrier", "import no_such_module", "raise SystemExit(0)",
+             "\t1",
+             "raise Exception('\\ud800')", "\x00", "# -*- coding: no-such -*-",
+             "import sys; sys.exit('bye')",
              "def compress(Q, K): return K, K", "from .x import y"),
-    "base": ("(kvbarrier.Compressor)", "(dict)", "(kvbarrier.Compressor, dict)", "(object, metaclass=None)", "(None)"),
-    "attributes": ("message_bytes = -1", "message_bytes = 'x'", "message_bytes = 10", "layout = 'heads'",
-                   "layout = 'x'", "layout = 3", "streaming = None", "streaming = False", "append = 3",
+    "base": ("(kvbarrier.Compressor)", "(dict)", "(kvbarrier.Compressor, dict)",
+             "(object, metaclass=None)", "(None)"),
+    "attributes": ("message_bytes = -1", "message_bytes = 'x'", "message_bytes = 10",
+                   "layout = 'heads'",
+                   "layout = 'x'", "layout = 3", "streaming = None", "streaming = False",
+                   "append = 3",
                    "__slots__ = ()", "knows_keys = 'x'", "attend = property(lambda s: 1 / 0)",
                    "restore = 3", "__getattr__ = None"),
     "params": (", need", ", *a, **k", ", *, need", ", seed2=1"),
@@ -325,14 +342,19 @@ PARTS: dict[str, tuple[str, ...]] = {
              "def save(self): return 'x'\n    def restore(self, m): pass",
              "def save(self): return b'x' * 9\n    def restore(self, m): 1 / 0",
              "def extend(self, Q, K, V): 1 / 0", "def extend(self, Q): pass",
-             "def next_outputs(self, Q, K, V): return Q", "def next_outputs(self, Q, K, V): return None",
-             "def __setattr__(self, n, v): raise TypeError", "def __getattribute__(self, n): raise TypeError",
+             "def next_outputs(self, Q, K, V): return Q",
+             "def next_outputs(self, Q, K, V): return None",
+             "def __setattr__(self, n, v): raise TypeError",
+             "def __getattribute__(self, n): raise TypeError",
              "def block_outputs(self, *a): return 1"),
-    "tail": ("Mine = None", "Mine = Mine, 1", "Mine = lambda: 1", "del Mine", "Mine.__init__ = None",
-             "class Other(Mine): pass", "Mine.__module__ = None", "Mine.__name__ = '\\ud800'", "1 / 0"),
+    "tail": ("Mine = None", "Mine = Mine, 1", "Mine = lambda: 1", "del Mine",
+             "Mine.__init__ = None",
+             "class Other(Mine): pass", "Mine.__module__ = None", "Mine.__name__ = '\\ud800'",
+             "1 / 0"),
 }  # fmt: skip
 USUAL = {
-    "head": "import numpy as np\nimport kvbarrier", "base": "", "attributes": "pass", "params": "", "init": "pass",
+    "head": "import numpy as np\nimport kvbarrier", "base": "", "attributes": "pass",
+    "params": "", "init": "pass",
     "decorator": "", "append": "q, k, v", "appended": "self.rows.append((k, v))", "attend": "q",
     "answer": "return np.mean([v for _, v in self.rows], axis=0)", "more": "", "tail": "",
 }  # fmt: skip
@@ -400,6 +422,63 @@ def play_many(kind: str, start: int, count: int, good: Path) -> None:
     each()
 
 
+ENVIRONMENT: dict[str, tuple[str, ...]] = {
+    "HOME": ("", "/nowhere", "/dev/null", "\udcff"),
+    "TMPDIR": ("/nowhere", "/dev/null", ""),
+    "XDG_CACHE_HOME": ("/dev/null",),
+    "PATH": ("",),
+    "KVBARRIER_FAULT": ("x", "3", "3:", ":full", "0:full", "1:full", "2:full", "-1:kill", "1:x"),
+    "MPLBACKEND": ("no-such", "TkAgg"),
+    "MPLCONFIGDIR": ("/dev/null", "/nowhere"),
+    "NUMBA_NUM_THREADS": ("x", "0", "-1", "100000"),
+    "NUMBA_CACHE_DIR": ("/dev/null/x",),
+    "NUMBA_DISABLE_JIT": ("x", "1"),
+    "NUMBA_OPT": ("x",),
+    "OMP_NUM_THREADS": ("x", "-1"),
+    "OPENBLAS_NUM_THREADS": ("x",),
+    "COLUMNS": ("x", "-1", "0", "1"),
+    "TERM": ("", "no-such", "dumb"),
+    "LANG": ("xx_YY.UTF-9",),
+    "LC_ALL": ("C", "xx"),
+    "PYTHONIOENCODING": ("ascii", "utf-16"),
+    "PYTHONUTF8": ("0",),
+    "FORCE_COLOR": ("1",),
+    "NO_COLOR": ("1",),
+    "SOURCE_DATE_EPOCH": ("x",),
+}
+
+
+def bad_environment(folder: Path, rng: random.Random) -> tuple[tuple[str, ...], dict[str, str]]:
+    """A sound command, and an environment that is not."""
+    argv = rng.choice((
+        ("list", "keys"),
+        ("report", "a.csv"),
+        ("report", "a.csv", "--json"),
+        ("plot", "a.csv"),
+        ("new", "mine.py"),
+        ("verify", "zero.json"),
+        ("bound", "--n", "16", "--d", "16", "--keys", "hypercube"),
+        ("attack", "zero", *GAME, "--budget", "1/2", "--resume", "c.csv"),
+        ("attack", "zero", *GAME, "--budget", "1/2", "--isolation", "process"),
+        ("check", "none.py"),
+    ))  # fmt: skip
+    names = rng.sample(list(ENVIRONMENT), rng.choice((1, 1, 2, 3)))
+    return argv, {name: rng.choice(ENVIRONMENT[name]) for name in names}
+
+
+def play_apart(count: int, start: int, good: Path) -> None:
+    print(f"environments: KVBARRIER_BAD_INPUT_SEED={start}, {count} inputs")
+    for number in range(count):
+        rng = random.Random(f"environments {start} {number}")
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            for file in good.iterdir():
+                if file.is_file():
+                    (folder / file.name).write_bytes(file.read_bytes())
+            argv, environment = bad_environment(folder, rng)
+            judge(apart(*argv, where=folder, **environment), (number, argv, environment))
+
+
 SEED = int(os.environ.get("KVBARRIER_BAD_INPUT_SEED", "20250701"))
 FAST = {"results": 100, "certificates": 100, "arguments": 60, "plug-ins": 80}
 SOAK = {"results": 900, "certificates": 600, "arguments": 500, "plug-ins": 500}
@@ -415,3 +494,40 @@ def test_bad_input_is_told_in_a_sentence(kind: str, good: Path) -> None:
 def test_thousands_of_bad_inputs_are(kind: str, good: Path) -> None:
     again = "KVBARRIER_BAD_INPUT_SEED" in os.environ
     play_many(kind, SEED if again else secrets.randbits(32), SOAK[kind], good)
+
+
+def test_so_are_bad_environments(good: Path) -> None:
+    play_apart(5, SEED, good)
+
+
+@pytest.mark.soak
+def test_dozens_of_bad_environments_are(good: Path) -> None:
+    again = "KVBARRIER_BAD_INPUT_SEED" in os.environ
+    play_apart(100, SEED if again else secrets.randbits(32), good)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", KINDS)
+def test_some_are_in_a_process_of_their_own(kind: str, good: Path) -> None:
+    """What a process does at its end, and what it does to ours, is seen from outside only."""
+    for number in range(10):
+        rng = random.Random(f"{kind} apart {number}")
+        with tempfile.TemporaryDirectory() as folder:
+            argv = KINDS[kind](good, Path(folder), rng)
+            judge(apart(*argv, where=Path(folder)), (number, argv))
+
+
+@pytest.mark.parametrize("verb", [["report", "a.csv", "--json"], ["list", "keys"], ["new", "x.py"]])
+def test_a_working_folder_that_is_gone(verb: list[str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && exec {sys.executable} -m kvbarrier {' '.join(verb)}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    judge(Said(done.returncode, done.stdout, done.stderr), verb)
+
+
+@pytest.mark.parametrize("variable", ["NUMBA_OPT", "NUMBA_NUM_THREADS"])
+def test_a_variable_that_numba_cannot_read_is_named(good: Path, variable: str) -> None:
+    said = apart("report", "a.csv", "--json", where=good, **{variable: "x"})
+    judge(said, variable)
+    assert said.code == 0 or f"{variable}=x" in said.err
