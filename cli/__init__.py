@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 import warnings
 from typing import NoReturn
 
@@ -135,12 +136,26 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise
+        if unread := _unread_environment(error):
+            _complain(f"numba cannot read {unread} in the environment: mend or unset it.", None)
+            sys.exit(2)
         _complain(
             f"a bug of ours ({type(error).__name__}: {error}); please report it with the command "
             "and the traceback that KVBARRIER_DEBUG=1 shows.",
             None,
         )
         sys.exit(70)
+
+
+def _unread_environment(error: BaseException) -> str:
+    """The variables that numba stumbled over when it read its configuration; else nothing."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not any(
+        frame.filename.endswith(os.path.join("numba", "core", "config.py")) for frame in frames
+    ):
+        return ""
+    named = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
+    return ", ".join(named) or "its variables"
 
 
 def _complain(sentence: str, detail: str | None) -> None:

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import BadInput, BudgetTooSmall
+from ..files import refuse_link, write_whole
 from . import options
 from .attack_tables import as_budget, print_report
 from .render import print_json, say
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ..experiments.rows import BatchRow
 
 QUERIES = "indistinguishability"
+OUT_FILES = ("results.csv", "verdict.json", "plot.png")
 IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 
 
@@ -48,7 +50,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 )
 @click.option(
     "--messages",
-    type=click.IntRange(1),
+    type=options.MESSAGES,
     help="Play exactly so many messages.  [default: until decided, at most 256]",
 )
 @click.option(
@@ -63,6 +65,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     type=float,
     default=60.0,
     show_default=True,
+    callback=options.seconds,
     help="Seconds that a player may take for one message.",
 )
 @click.option(
@@ -71,6 +74,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option(
     "--workers",
     type=click.IntRange(1),
+    callback=options.workers,
     help="Batches played at once.  [default: 1 inline, else one a core]",
 )
 @click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
@@ -154,6 +158,10 @@ def command(
         **played,
     )
     kept = resume or (out and out / "results.csv")
+    written = [] if out is None else [out / name for name in OUT_FILES]
+    for path in [*written, *([] if certificate is None else [certificate])]:
+        # Before the first message, not after the last one.
+        refuse_link(path)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the file that replays it: give --resume FILE or --out DIR as well."
@@ -293,7 +301,8 @@ def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     from ..experiments.report import curve_label
     from ..figures import error_vs_memory
 
-    (out / "verdict.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    text = json.dumps(document, indent=2, allow_nan=False)
+    write_whole(out / "verdict.json", text + "\n")
     if report.points:
         labelled = [point | {"series": curve_label(point)} for point in report.points]
         error_vs_memory.draw(labelled, out / "plot.png")

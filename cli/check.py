@@ -15,7 +15,12 @@ from .render import print_json, say
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
 @click.option(
-    "--timeout", type=float, default=120.0, show_default=True, help="Seconds for the whole check."
+    "--timeout",
+    type=float,
+    default=120.0,
+    show_default=True,
+    callback=options.seconds,
+    help="Seconds for the whole check.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:

@@ -76,7 +76,12 @@ def list_(as_json: bool) -> None:
     show_default=True,
     help="Go on from what the folder holds, or start anew.",
 )
-@click.option("--workers", type=click.IntRange(1), help="Processes.  [default: one a core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    callback=options.workers,
+    help="Processes.  [default: one a core]",
+)
 @click.option("--cluster", help="Address of a dask scheduler to submit the work to.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def run(
@@ -136,7 +141,7 @@ def _forget(folder: Path) -> None:
 
 def _write_claims(path: Path, rows: list[dict[str, str]]) -> None:
     """Renew the rows of the claims just judged; those of other experiments stay."""
-    from ..experiments.tables import replaced
+    from ..files import replaced
 
     judged = {row["claim"]: row for row in rows}
     if path.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,31 @@ WINDOW = 257
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
 BOBS = ("threshold", "linear")
+
+
+#: over a week of play at a message a second
+MOST_MESSAGES = 1 << 20
+LONGEST_SECONDS = 7 * 24 * 3600.0
+MESSAGES = click.IntRange(1, MOST_MESSAGES)
+
+
+def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
+    """Refuse, with the most there is sense in, workers that would only wait for one another."""
+    most = max(16, 4 * (os.cpu_count() or 1))
+    if value is not None and value > most:
+        raise BadInput(
+            f"{value} workers would wait for one another: give --workers {most} or less here."
+        )
+    return value
+
+
+def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    """Refuse what is no length of time, up to a week."""
+    if not 0 < value <= LONGEST_SECONDS:
+        raise BadInput(
+            f"--timeout {value:g} is no time: give seconds, up to {LONGEST_SECONDS:.0f}, a week."
+        )
+    return value
 
 
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:

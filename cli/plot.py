@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
+from ..files import refuse_link
 from .render import say
 
 
@@ -31,6 +32,7 @@ def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
 
     if out.suffix != ".png":
         raise BadInput(f"{out} is not a PNG: give --out a name that ends in .png.")
+    refuse_link(out)
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")

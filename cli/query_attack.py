@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import write_whole
 from . import options
 from .render import print_json, print_table, say
 
@@ -56,7 +57,7 @@ def attack_queries(
         out.mkdir(parents=True, exist_ok=True)
         query_attack.write_trials(out / "trials.csv", report)
         text = json.dumps(document, indent=2, allow_nan=False)
-        (out / "verdict.json").write_text(text + "\n")
+        write_whole(out / "verdict.json", text + "\n")
         say(f"wrote {out / 'trials.csv'} and verdict.json")
     if as_json:
         print_json(document)

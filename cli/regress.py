@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     "--update", is_flag=True, help="Measure the baseline anew and replace the committed one."
 )
 @click.option(
-    "--workers", type=click.IntRange(1), help="Processes.  [default: 1 if quick, else one a core]"
+    "--workers",
+    type=click.IntRange(1),
+    callback=options.workers,
+    help="Processes.  [default: 1 if quick, else one a core]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> int:

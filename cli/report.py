@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
+from ..files import refuse_link, write_whole
 from .render import print_json, say
 
 
@@ -38,6 +39,7 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
 
     if out.suffix != ".html":
         raise BadInput(f"{out} is not a page: give --out a name that ends in .html.")
+    refuse_link(out)
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
@@ -48,5 +50,5 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
         picture = Path(folder) / "plot.png"
         labelled = [point | {"series": curve_label(point)} for point in points]
         error_vs_memory.draw(labelled, picture)
-        out.write_text(page(points, picture.read_bytes()))
+        write_whole(out, page(points, picture.read_bytes()))
     say(f"wrote {out}: {len(points)} points")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
+from ..files import write_new
 from .render import say
 
 TRY = {
@@ -33,8 +34,7 @@ def command(file: Path, kind: str) -> None:
     if not file.parent.is_dir():
         raise BadInput(f"the folder {file.parent} does not exist: make it first.")
     try:
-        with file.open("x") as out:
-            out.write(template_text(kind))
+        write_new(file, template_text(kind))
     except FileExistsError:
         raise BadInput(f"{file} exists already: give another name, or delete it first.") from None
     say(f"wrote {file}; now try:  {TRY[kind].format(file=file)}")

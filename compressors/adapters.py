@@ -8,12 +8,12 @@ the others are the plug-in's own parameters (``--param window=8``).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
-from .blame import blame, is_our_fault, our_fault
+from .blame import blame, is_our_fault, our_fault, place_of
 from .contract import Compressor, Float32, Shape
 from .lifting import fit_layout
 from .signature import OFFERED, Signature
@@ -49,9 +49,9 @@ class Factory:
         public = {} if public is None else public
         try:
             return fit_layout(self.layout, self.make, shape, budget_bits, seed, public, **params)
-        except KVBarrierError:
+        except (KVBarrierError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # theirs may be of any class, SystemExit say
             what = f"constructing {self.name}"
             if self.ours and is_our_fault(error, builtin=True):
                 raise our_fault(error, what) from error
@@ -95,6 +95,11 @@ def adapt(
     if callable(thing):
         takes = [Signature.of(thing, skip=3)]
         if attend is not None:
+            if len(Signature.leading(attend, 2)) < 2:
+                raise PluginFailure(
+                    f"attend beside {name} is called with (state, q), and takes less: write "
+                    f"def attend(state, q){place_of(attend)}."
+                )
             takes.append(Signature.of(attend, skip=2).without("tail"))
         return Factory(name, _bind(TwoFunctions, thing, attend), tuple(takes), file)
     raise PluginFailure(f"{name} is neither a class nor a function: name the class to attack.")
@@ -112,6 +117,51 @@ def refuse_incomplete(cls: type, name: str) -> None:
     if hasattr(cls, "save") != hasattr(cls, "restore"):
         one, other = ("save", "restore") if hasattr(cls, "save") else ("restore", "save")
         raise PluginFailure(f"{name} has {one} without {other}: write both, or neither.")
+    for method, called_with in _CALLS.items():
+        if hasattr(cls, method):
+            _refuse_other_arguments(cls, method, called_with)
+
+
+_CALLS = {
+    "append": "qkv", "attend": "q", "save": "", "restore": ("message",), "extend": "QKV",
+    "next_outputs": "QKV", "block_outputs": "QKV",
+}  # fmt: skip
+"""What each method is called with, by position."""
+
+
+def _refuse_other_arguments(cls: type, method: str, called_with: Sequence[str]) -> None:
+    """Raise PluginFailure, with the author's line, for a method that cannot be called so."""
+    function = getattr(cls, method)
+    if isinstance(function, property):
+        return
+    static = inspect.getattr_static(cls, method)
+    myself = () if isinstance(static, staticmethod | classmethod) else ("self",)
+    said = f"{cls.__name__}.{method}"
+    if not callable(function):
+        what = "None" if function is None else f"a {type(function).__name__}"
+        raise PluginFailure(f"{said} is {what}: it must be a method.")
+    _refuse_call(function, said, f"def {method}", (*myself, *called_with), called_with)
+
+
+def _refuse_call(
+    function: Callable[..., Any],
+    name: str,
+    header: str,
+    arguments: Sequence[str],
+    called_with: Sequence[str],
+) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*arguments)
+    except TypeError as error:
+        call = f"({', '.join(called_with)})"
+        raise PluginFailure(
+            f"{name} is called with {call}, and cannot be ({error}): write "
+            f"{header}({', '.join(arguments)}){place_of(function)}."
+        ) from None
 
 
 def _by_name(cls: type[Compressor], signature: Signature) -> Callable[..., Compressor]:

@@ -5,8 +5,12 @@ Our own frames help nobody there; a message of one sentence and their part of th
 
 from __future__ import annotations
 
+import inspect
+import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ..errors import HarnessFault, KVBarrierError, PluginFailure
 
@@ -59,11 +63,68 @@ def their_line(error: BaseException, file: str | None = None) -> str | None:
     """``"cache.py, line 12"``: the deepest frame in ``file``, else the deepest that is theirs."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}, line {error.lineno}"
-    frames = their_frames(error)
-    inside = [frame for frame in frames if frame.filename == file]
-    for frame in reversed(inside or frames):
-        return f"{Path(frame.filename).name}, line {frame.lineno}"
+    frame = their_frame(traceback.extract_tb(error.__traceback__), file)
+    return None if frame is None else f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def their_frame(
+    frames: Iterable[traceback.FrameSummary], home: str | None = None
+) -> traceback.FrameSummary | None:
+    """The deepest frame in ``home``, their file or folder, else the deepest that is theirs.
+
+    An installed package that they call is theirs only where nothing else is, even if its virtual
+    environment lies in their folder.
+    """
+    theirs = [frame for frame in frames if not is_ours(frame.filename)]
+    own = [frame for frame in theirs if not _is_installed(frame.filename)]
+    inside = [f for f in own if home and f.filename.startswith(home)]
+    if not inside and home and _is_installed(home):
+        inside = [f for f in theirs if f.filename.startswith(home)]
+    for frame in reversed(inside or own or theirs):
+        return frame
     return None
+
+
+def _is_installed(filename: str) -> bool:
+    packages = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return bool(packages) or filename.startswith((sysconfig.get_path("stdlib"), "<"))
+
+
+def author(compressor: Any) -> Any:
+    """The instance that an author wrote the class of, inside the wrappers of ours."""
+    house = __name__.partition(".")[0]
+    while type(compressor).__module__.partition(".")[0] == house and hasattr(compressor, "inner"):
+        inside = compressor.inner
+        compressor = inside[0] if isinstance(inside, list) else inside
+    return compressor
+
+
+def written(compressor: Any, method: str) -> tuple[str, str]:
+    """``("Mine.attend", " (mine.py, line 12)")``: what a method is called, and where it is written.
+
+    Of a method that the author did not write, its name alone.
+    """
+    made = author(compressor)
+    function = getattr(made, method, None)
+    if type(made).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        # The two-function form keeps the author's functions under such names.
+        function = getattr(made, f"_{method}", function)
+    place = place_of(function)
+    if not place:
+        return method, ""
+    name = str(getattr(function, "__qualname__", method)).rpartition("<locals>.")[2]
+    return name, place
+
+
+def place_of(function: Any) -> str:
+    """`` (mine.py, line 12)``, where a function of theirs is written; nothing for one of ours."""
+    try:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+    except (ValueError, AttributeError):
+        return ""
+    if code is None or is_ours(code.co_filename):
+        return ""
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
 
 
 def blame(error: BaseException, what: str, file: str | None = None) -> PluginFailure:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import BudgetTooSmall
-
-Float32 = NDArray[np.float32]
+from .answers import Float32 as Float32
+from .answers import given
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ class Compressor(ABC):
             twin = self.fresh()
             twin.restore(message)
             twin.append(q, k, v)
-            rows.append(twin.attend(q))
+            rows.append(given(twin, "attend", twin.attend(q), np.shape(v)))
         return stack_outputs(rows)
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
@@ -145,7 +144,8 @@ class Compressor(ABC):
         twin = self.fresh()
         twin.restore(self.save())
         twin.extend(Q, K, V)
-        return stack_outputs([twin.attend(q) for q in Q])
+        answers = (twin.attend(q) for q in Q)
+        return stack_outputs([given(twin, "attend", one, np.shape(V)[1:]) for one in answers])
 
 
 def stack_outputs(rows: Sequence[Any]) -> Float32:
@@ -197,6 +197,31 @@ def tokens_within(
         least = charged_bits(framing_bytes + math.ceil(at_least * bits_per_token / 8))
         raise BudgetTooSmall("a cache of this kind", budget_bits, least)
     return fits
+
+
+def plain_bytes(message: Any) -> bytes:
+    """Return bytes, a bytearray or a memoryview as bytes of exactly the type: what is charged.
+
+    ``bytes(x)`` keeps an instance of a subclass, with a length of its author's choice and anything
+    else on it.
+
+    Raises:
+        TypeError: it is none of these.
+
+    >>> class Short(bytes):
+    ...     __bytes__ = lambda self: self
+    ...     __len__ = lambda self: 0
+    >>> len(bytes(Short(b"abc"))), len(plain_bytes(Short(b"abc")))
+    (0, 3)
+    """
+    # The elements themselves, past every method that a subclass may have put before them.
+    if issubclass(type(message), bytes):
+        return bytes.__getitem__(message, slice(None))
+    if issubclass(type(message), bytearray):
+        return bytes(bytearray.__getitem__(message, slice(None)))
+    if type(message) is memoryview:
+        return message.tobytes()
+    raise TypeError(f"a {type(message).__name__} is no message: it must be bytes")
 
 
 def charged_bits(length_bytes: int, declared: int | None = None) -> int:

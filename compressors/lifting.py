@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BudgetTooSmall, PluginFailure
-from .contract import Compressor, Float32, Shape
+from .answers import given
+from .contract import Compressor, Float32, Shape, plain_bytes
 
 Make = Callable[..., Compressor]
 
@@ -79,8 +80,8 @@ class WholeToken(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """Pass on: float32[d_v]."""
-        answer: Float32 = np.asarray(self.inner.attend(np.asarray(q)[None, None]))[0, 0]
-        return answer
+        answer = self.inner.attend(np.asarray(q)[None, None])
+        return given(self, "attend", answer, (1, 1, self.shape.d_v))[0, 0]
 
     def save(self) -> bytes:
         """Their message."""
@@ -92,11 +93,13 @@ class WholeToken(Compressor):
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Pass on: float32[m, d_v]."""
-        return np.asarray(self.inner.next_outputs(*_with_axes(Q, K, V)))[:, 0, 0]
+        outputs = self.inner.next_outputs(*_with_axes(Q, K, V))
+        return given(self, "next_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Pass on: float32[m, d_v]."""
-        return np.asarray(self.inner.block_outputs(*_with_axes(Q, K, V)))[:, 0, 0]
+        outputs = self.inner.block_outputs(*_with_axes(Q, K, V))
+        return given(self, "block_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
 
 
 def _with_axes(*parts: Float32) -> tuple[Float32, ...]:
@@ -180,17 +183,26 @@ class PerHead(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """float32[layers, heads, d_v]."""
-        return self._join([np.asarray(head.attend(*own)) for head, own in self._split(q)])
+        return self._join([
+            given(head, "attend", head.attend(*own), (self.shape.d_v,))
+            for head, own in self._split(q)
+        ])  # fmt: skip
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """float32[m, layers, heads, d_v]."""
         split = self._split(Q, K, V)
-        return self._join([np.asarray(head.next_outputs(*own)) for head, own in split])
+        shape = len(Q), self.shape.d_v
+        return self._join([
+            given(head, "next_outputs", head.next_outputs(*own), shape) for head, own in split
+        ])  # fmt: skip
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """float32[m, layers, heads, d_v]."""
         split = self._split(Q, K, V)
-        return self._join([np.asarray(head.block_outputs(*own)) for head, own in split])
+        shape = len(Q), self.shape.d_v
+        return self._join([
+            given(head, "block_outputs", head.block_outputs(*own), shape) for head, own in split
+        ])  # fmt: skip
 
     def _next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
@@ -201,7 +213,7 @@ class PerHead(Compressor):
 
     def save(self) -> bytes:
         """The heads' messages, one after another."""
-        parts = [bytes(head.save()) for head in self.inner]
+        parts = [plain_bytes(head.save()) for head in self.inner]
         if self.constant:
             return b"".join(parts)
         return b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in parts)

@@ -27,6 +27,19 @@ def make_importable(folder: Path) -> None:
     sys.path.insert(installed[0] if installed else len(sys.path), str(folder))
 
 
+def existing(path: Path) -> Path:
+    """A file's absolute path.
+
+    Raises BadInput unless it is there, with the path as it was given and where it was looked for.
+    """
+    whole = path.resolve()
+    if whole.is_file():
+        return whole
+    looked = "" if path.is_absolute() else f" (looked for {whole})"
+    state = "is a folder" if whole.is_dir() else "is not there"
+    raise BadInput(f"{path} {state}{looked}: name a .py file.")
+
+
 def load_file(path: Path) -> ModuleType:
     """Import a file under its own name if nothing else has it; an unchanged file only once.
 
@@ -34,11 +47,7 @@ def load_file(path: Path) -> ModuleType:
         BadInput: there is no such file.
         PluginFailure: it raised, or is not Python.
     """
-    path = path.resolve()
-    if path.is_dir() or not path.exists():
-        raise BadInput(
-            f"{path} is {'a folder' if path.is_dir() else 'not there'}: name a .py file."
-        )
+    path = existing(path)
     make_importable(path.parent)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     name = path.stem if _free(path) else f"{path.stem}_{digest[:8]}"
@@ -55,8 +64,10 @@ def load_file(path: Path) -> ModuleType:
     try:
         with _prints_to_stderr():
             spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise blame(error, f"importing {path.name}", str(path)) from error
     return module
 
@@ -93,7 +104,9 @@ def load_module(name: str) -> ModuleType:
                 f"path/to/{name.rpartition('.')[2]}.py:Class."
             ) from None
         raise blame(error, f"importing {name}") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise blame(error, f"importing {name}") from error
 
 

@@ -31,7 +31,7 @@ from .blame import blame, is_ours
 from .code_identity import identity
 from .contract import Compressor, Shape
 from .engines.schemes import Scheme, scheme_of
-from .loading import classes_with, load_file, load_module, source_files
+from .loading import classes_with, existing, load_file, load_module, source_files
 from .reader_catalog import READERS, is_reader
 from .signature import Signature
 from .values import merge, parse_query
@@ -161,10 +161,13 @@ def _scheme(scheme: Scheme, text: str) -> Target:
             f"{text} needs {error.name}, which is not installed where it is played: run "
             f"'make engines', or pip install 'kvbarrier[{scheme.environment}]'."
         ) from None
-    place, _, name = what.rpartition(":")
+    place, colon, name = what.rpartition(":")
+    if what.endswith(".py") or not colon:
+        # The name may be left out.
+        place, colon, name = what, "", ""
     authors = _authors_file(place)
     # It is built where the working folder is another one.
-    whole = f"{authors}:{name}" if authors and place.endswith(".py") else what
+    whole = f"{authors}{colon}{name}" if place.endswith(".py") else what
 
     def make(*args: Any, **params: Any) -> Compressor:
         made: Compressor = engine(*args, what=whole, **params)
@@ -186,12 +189,15 @@ def _scheme(scheme: Scheme, text: str) -> Target:
 
 
 def _authors_file(place: str) -> Path | None:
-    """The file of an author's class behind a scheme: ``path.py`` or a dotted module."""
+    """The file of an author's class behind a scheme: ``path.py`` or a dotted module.
+
+    Raises BadInput for a file that is not there.
+    """
     if place.endswith(".py"):
-        return Path(place).resolve() if Path(place).exists() else None
+        return existing(Path(place))
     try:
         spec = importlib.util.find_spec(place) if place else None
-    except (ImportError, ValueError):
+    except Exception:  # a package that fails on import is told of where it is needed
         return None
     return Path(spec.origin) if spec and spec.origin else None
 
@@ -215,7 +221,9 @@ def _entry_points(group: str) -> dict[str, metadata.EntryPoint]:
 def _from_entry_point(point: metadata.EntryPoint, text: str) -> Target:
     try:
         thing = point.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise blame(error, f"importing {point.value}") from error
     version = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     return _target(thing, text, text, version, inspect.getmodule(thing))

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, PluginFailure
+from .answers import given
 from .contract import Compressor, Float32, Shape, stack_outputs
 from .plain import pack_plain, unpack_plain
 from .signature import Signature
@@ -161,8 +162,13 @@ class TwoFunctions(Compressor):
         # Unpacked for every row: their attend may write into the state.
         return stack_outputs(
             [
-                self._answer(
-                    unpack_plain(message), q, np.vstack([tail_K, k]), np.vstack([tail_V, v])
+                given(
+                    self,
+                    "attend",
+                    self._answer(
+                        unpack_plain(message), q, np.vstack([tail_K, k]), np.vstack([tail_V, v])
+                    ),
+                    np.shape(v),
                 )
                 for q, k, v in zip(Q, K, V, strict=True)
             ]

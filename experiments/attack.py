@@ -367,6 +367,7 @@ def _report(
         target=target,
         points=tuple(
             point_of(outcome.rows)
+            | {"scale": outcome.cell.instance.build().scale}
             | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
             for outcome in played
         ),

@@ -17,6 +17,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..errors import BadInput
 from ..protocols.coins import COMMITTED_KEYS
 from ..protocols.row_counts import counts_of

@@ -36,7 +36,9 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
             None if budget is None else Fraction(budget),
             spec["batch_size"],
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except BadInput:
+        raise
+    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
         raise BadInput(
             f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
         ) from None
@@ -71,6 +73,12 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     cell = cell_of(rows[0].spec_dict)
     # Whoever counts by row also asks a stranger row by row.
     apart = all(row.wrong_by_row is not None for row in rows) or is_builtin(cell.target)
+    secret = cell.instance.secret_rows * cell.instance.row_bits
+    if any(row.secret != secret for row in rows):
+        raise BadInput(
+            f"Rows of cell {rows[0].cell} have another secret than the {secret} bits of their "
+            "instance: restore the file or use a new one."
+        )
     return judge_point(
         messages_of(rows),
         cache_bits=cell.instance.shape.cache_bits_16,

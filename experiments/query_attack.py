@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadInput
+from ..files import replaced
 from ..protocols import coins, evidence
 from ..protocols.isolation import Limits, check_isolation, default_isolation
 from ..protocols.power import largest
@@ -39,7 +40,6 @@ from ..protocols.query_game import (
     play,
 )
 from ..reductions.hiding import error_line, minimax_error
-from .tables import replaced
 
 TRIALS = 512
 LEVEL = 0.95

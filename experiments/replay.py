@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import BadInput
 from ..protocols.index_game import play_batch, probe_construction
 from ..protocols.instance import target_name
-from ..protocols.isolation import Limits
+from ..protocols.isolation import Limits, default_isolation, is_builtin
 from .batches import Played, Refused, row_of, work
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
@@ -85,19 +85,25 @@ def replay(
     isolation: str | None = None,
     limits: Limits | None = None,
 ) -> Replay:
-    """Play a row's batch again, in its isolation unless another is given.
+    """Play a row's batch again.
 
-    ``target`` says where a plug-in's file lies: a row holds its name only. Raises BadInput when the
-    row is of another target, and what ``play_batch`` raises.
+    ``target`` says where a plug-in's file lies: a row holds its name only. A results file may come
+    from anybody, so what it names is played as if it were met for the first time: what we ship in
+    the row's isolation, anything else in the target's default, whatever the row says, unless
+    ``isolation`` is given. Raises BadInput when the row is of another target, or names a place and
+    ``target`` is not given, and what ``play_batch`` raises.
     """
     cell = cell_of(row.spec_dict)
-    if target is not None:
+    if target is None:
+        refuse_place(cell.target)
+    else:
         if target_name(target) != target_name(cell.target):
             raise BadInput(
                 f"the row is of '{cell.target}', not of '{target}': give where that lies."
             )
         cell = replace(cell, target=target)
-    chosen = isolation or row.isolation
+    builtin = is_builtin(cell.target)
+    chosen = isolation or (row.isolation if builtin else default_isolation(builtin))
     source = probe_construction(cell, chosen, limits).source
     played: Played | Refused = work(play_batch, cell, row.master_key, row.batch, chosen, limits)
     if isinstance(played, Refused):
@@ -123,6 +129,23 @@ def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
         raise BadInput(f"The baseline {path} has no rows of '{name}': it has {known}.")
     refuse_powerless(rows, compact(host_facts()), compact(versions()), BASELINE_LEVEL)
     return rows
+
+
+def refuse_place(target: str) -> None:
+    """Raise BadInput for a row's target that names a place: no run of ours writes one.
+
+    >>> refuse_place("mine.py:Mine?keep=4")
+    >>> refuse_place("../mine.py:Mine")
+    Traceback (most recent call last):
+    kvbarrier.errors.BadInput: The row is of '../mine.py:Mine', which names a place on this \
+machine, and a row holds a name only: if you trust that file, say where it lies with --target.
+    """
+    path = target.partition("?")[0]
+    if "/" in path or "\\" in path or ".." in path:
+        raise BadInput(
+            f"The row is of '{target}', which names a place on this machine, and a row holds a "
+            "name only: if you trust that file, say where it lies with --target."
+        )
 
 
 def compare_with_baseline(

@@ -54,7 +54,6 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
         "values": instance.values,
         "eta": instance.eta,
         "gamma": instance.gamma,
-        "scale": instance.build().scale,
         "seed": instance.keys_seed,
         "budget": None if cell.budget is None else float(cell.budget),
         "over_budget": budget_bits is not None and largest > budget_bits,

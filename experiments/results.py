@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import BadInput
+from ..files import replaced
 from . import faults
 from .locking import StorageFailed, locked, sentences
 from .rows import (
@@ -64,15 +65,19 @@ def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
     """Write rows to a new file, or in place of one, in a single step: no half is ever seen."""
     path = Path(path)
     with locked(path), sentences(path, "written"):
-        partial = path.with_name(path.name + ".partial")
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        try:
-            faults.write(fd, "".join([HEADER, *(row.line() for row in rows)]).encode())
-            faults.fsync(fd)
-        finally:
-            os.close(fd)
-        faults.replace(partial, path)
+        with replaced(path, _move) as partial, sentences(path, "written"):
+            fd = os.open(partial, os.O_WRONLY)
+            try:
+                faults.write(fd, "".join([HEADER, *(row.line() for row in rows)]).encode())
+                faults.fsync(fd)
+            finally:
+                os.close(fd)
         faults.fsync_folder(path.parent)
+
+
+def _move(partial: Path, path: Path) -> None:
+    with sentences(path, "written"):
+        faults.replace(partial, path)
 
 
 def merge_files(target: Path | str, sources: Sequence[Path | str]) -> list[BatchRow]:
@@ -218,7 +223,11 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
             continue
         try:
             row = parse_line(line)
-        except (ValueError, KeyError, TypeError, csv.Error) as why:
+        except RecursionError:
+            raise bad_line(path.name, number, "it is nested too deeply") from None
+        except KeyError as why:
+            raise bad_line(path.name, number, f"{why} is missing") from None
+        except (ValueError, TypeError, AttributeError, csv.Error) as why:
             raise bad_line(path.name, number, why) from None
         known = rows.setdefault(row.id, row)
         refuse_conflict(known, row)

@@ -17,6 +17,7 @@ from ..errors import BadInput, ResultsConflict
 from ..protocols.coins import COMMITTED_KEYS
 from ..protocols.instance import digest
 from ..protocols.row_counts import counts_of
+from .row_limits import check_limits
 
 SCHEMA = 2
 COLUMNS = (
@@ -98,8 +99,20 @@ class BatchRow:
 
     @property
     def master_key(self) -> bytes:
-        """The 32 bytes that the row's secrets and coins were drawn from."""
-        return COMMITTED_KEYS.get(self.key) or bytes.fromhex(self.key)
+        """The 32 bytes that the row's secrets and coins were drawn from.
+
+        Raises BadInput where the row has no such key.
+        """
+        if self.key in COMMITTED_KEYS:
+            return COMMITTED_KEYS[self.key]
+        try:
+            return bytes.fromhex(self.key)
+        except ValueError:
+            known = ", ".join(COMMITTED_KEYS)
+            raise BadInput(
+                f"The row's key '{self.key[:40]}' is neither a key in hexadecimal digits nor the "
+                f"name of a committed one ({known})."
+            ) from None
 
     @property
     def spec_dict(self) -> dict[str, Any]:
@@ -222,11 +235,12 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
     spec = row.spec_dict
     if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
         raise ValueError("its ids are not those of its spec")
+    check_limits(row)
 
 
 def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError(f"'{text}' is not a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"'{text[:40]}' is not a whole number below 10^18")
     return int(text)
 
 
@@ -242,13 +256,13 @@ def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
 
 def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} is not a count")
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
     return value
 
 
 def _sentence(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a sentence")
+        raise ValueError(f"{str(value)[:40]!r} is not a sentence")
     return value
 
 

@@ -247,14 +247,16 @@ class _Run:
         """Submit what is wanted of a cell and neither there nor being played."""
         while not self.stop and line.refused is None:
             wanted = range(self.stopping.wanted(line.cell, prefix(line.rows)))
-            missing = [b for b in wanted if b not in line.rows and b not in line.running]
-            if not missing:
-                line.goal = line.goal if line.running else len(line.rows)
-                return
-            for batch in missing:
-                self._submit(line, batch)
+            more = False
+            for batch in wanted:
+                if batch not in line.rows and batch not in line.running:
+                    self._submit(line, batch)
+                    more = True
                 if self.stop or line.refused:
                     break
+            if not more:
+                line.goal = line.goal if line.running else len(line.rows)
+                return
 
     def _submit(self, line: _Line, batch: int) -> None:
         key, named = line.key()

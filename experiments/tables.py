@@ -14,15 +14,15 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, as_completed
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..compressors.code_identity import identity_of_modules
 from ..errors import BadInput
+from ..files import replaced
 from .locking import locked, sentences
 
 if TYPE_CHECKING:
@@ -111,14 +111,6 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
         return pd.read_csv(folder / name)
     except FileNotFoundError:
         raise BadInput(f"There is no table {folder / name}: run the experiment first.") from None
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Write a table beside its place and move it there in one step: no half is ever read."""
-    partial = path.with_name(path.name + ".partial")
-    yield partial
-    partial.replace(path)
 
 
 def _names(key: str | tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..reductions.bounds import CODES
 from .error_panel import LIMIT, Point, curve, fano_limit, time_sharing_line
-from .style import FAINT, INK, house_style, legend_below, save
+from .style import FAINT, INK, house_style, legend_below, plain, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
         for index, (label, members) in enumerate(series.items()):
             curve(axes, index, label, members, LEFT_EDGE)
         _frame(axes, points)
-        axes.set_title(title or _title(points))
+        axes.set_title(plain(title or _title(points)))
         handles, labels = axes.get_legend_handles_labels()
         legend_below(figure, handles, labels, columns=4, caption=_caption(points))
         save(figure, path)
@@ -77,7 +77,7 @@ def _series(points: Sequence[Point]) -> dict[str, list[Point]]:
 
 
 def _label(point: Point) -> str:
-    return str(point.get("series") or point["compressor"])
+    return plain(point.get("series") or point["compressor"])
 
 
 def _frame(axes: Axes, points: Sequence[Point]) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import replaced
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -59,6 +61,19 @@ def house_style() -> Iterator[None]:
         yield
 
 
+def plain(text: Any, most: int = 120) -> str:
+    """Somebody's text for a picture: one short line, and no formula where there is a dollar sign.
+
+    >>> print(plain("$a\\ud800b\\nc" + "d" * 200, most=12))
+    \\$a?b cddddd…
+    """
+    flat = " ".join(str(text).encode("utf-8", "replace").decode().split())
+    flat = "".join(c if c.isprintable() else "?" for c in flat)
+    short = flat if len(flat) <= most else flat[: most - 1] + "…"
+    # Matplotlib leaves a label that begins with an underscore out of the legend.
+    return short.replace("$", r"\$") if not short.startswith("_") else " " + short
+
+
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int,
                  caption: str) -> None:  # fmt: skip
     """A legend below the axes, headed by the caption that says what stands behind the figure."""
@@ -74,7 +89,8 @@ def save(figure: Figure, path: Path) -> None:
     from matplotlib import pyplot
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", metadata={"Software": None})
-    pyplot.close(figure)
-    partial.replace(path)
+    try:
+        with replaced(path) as partial:
+            figure.savefig(partial, format="png", metadata={"Software": None})
+    finally:
+        pyplot.close(figure)

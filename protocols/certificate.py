@@ -8,12 +8,12 @@ docs/certificates.md says what is proved and what is not; docs/certificate.schem
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..files import write_whole
 from ..reductions.certificate_claim import FalseClaim
 from . import certificate_counts, certificate_index
 from .certificate_document import (
@@ -84,8 +84,5 @@ def write_certificate(path: Path | str, document: dict[str, Any]) -> Verdict:
             f"The certificate would have {len(data)} bytes, and at most {LARGEST_FILE} are read: "
             "certify fewer messages or cells."
         )
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)
+    write_whole(Path(path), data)
     return verdict

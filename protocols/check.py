@@ -58,13 +58,43 @@ def check(
     found = first.findings()
     if first.facts.get("knows_keys"):
         found.append(finding("knows-keys", "arbitrary streams were skipped."))
+    left = lambda: max(1.0, seconds - (time.monotonic() - began))  # noqa: E731
+    compared: list[Finding] = []
     if first.kept:
-        left = max(1.0, seconds - (time.monotonic() - began))
-        second = _run({**order, "phase": "elsewhere", **first.kept}, left)
-        found += second.findings()
-        found += _compare(first.kept, second, {one.code for one in found})
+        second = _run({**order, "phase": "elsewhere", **first.kept}, left())
+        compared = _compare(first.kept, second, {one.code for one in found})
+        compared += second.findings()
+    if compared or any(one.code == "not-deterministic" for one in found):
+        # Chance or memory outside the instance: the first streams of fresh processes tell.
+        one, two = (_run({**order, "phase": "once"}, left()).again for _ in range(2))
+        if one is not None and two is not None:
+            found, compared = _told_apart(found, compared, same=one == two)
+    found += compared
     once = {(one.code, one.detail): one for one in found}
     return CheckReport(target, tuple(once.values()))
+
+
+def _told_apart(
+    found: list[Finding], compared: list[Finding], same: bool
+) -> tuple[list[Finding], list[Finding]]:
+    """Name findings by their cause; ``same``: the first streams of fresh processes came out alike.
+
+    Then what differed later was left behind by what came before. Else it is chance, and that two
+    processes differ says nothing of memory.
+    """
+    if same:
+        kept = "; the first streams of two fresh processes agree, so it is no chance."
+        code, now = "not-deterministic", "state-elsewhere"
+    else:
+        kept = "; the first streams of two fresh processes differ as well."
+        code, now = "state-elsewhere", "not-deterministic"
+    named = [
+        [finding(now, one.detail.rstrip(".") + kept) if one.code == code else one for one in group]
+        for group in (found, compared)
+    ]
+    once = list({one.code: one for one in reversed(named[1])}.values())
+    # What two instances of one process have in common is memory, whatever chance does beside it.
+    return (named[0] if same else found), once[::-1]
 
 
 @dataclass

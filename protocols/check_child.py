@@ -13,10 +13,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import BadInput, KVBarrierError, PluginFailure
+from ..errors import BadInput, PluginFailure
 from . import reaper
 
 Say = Callable[..., None]
+
+CUT = 17
+"""Where the stream is cut whose rest another process plays."""
 
 
 def main() -> int:
@@ -33,12 +36,13 @@ def main() -> int:
 
     request = json.load(sys.stdin)
     from ..compressors.targets import resolve
+    from .check_probes import told
     from .check_subject import Subject, facts
 
     try:
         target = resolve(request["target"], request["params"])
     except PluginFailure as failure:
-        say(code="raises", detail=_told(failure))
+        say(code="not-loaded", detail=told(failure))
         return 0
     except BadInput as error:
         say(bad_input=str(error))
@@ -46,8 +50,10 @@ def main() -> int:
     say(facts=dict(facts(target)))
     os.chdir(os.environ["HOME"])
     limit_memory(request["memory_bytes"])
-    phase = _elsewhere if request["phase"] == "elsewhere" else _conform
-    phase(Subject(target), request, say)
+    try:
+        _PHASES[request["phase"]](Subject(target), request, say)
+    except BaseException as error:
+        say(code="raises", detail=told(error))
     say(done=True)
     reaper.end_children()
     return 0
@@ -73,45 +79,46 @@ def _conform(subject: Any, request: dict[str, Any], say: Say) -> None:
     for probe in check_probes.REST:
         _probe(probe, subject, say)
     say(probe="the last run")
-    try:
-        _keep_for_elsewhere(subject, say)
-    except Exception as error:
-        say(code="raises", detail=_told(error))
+    _keep_for_elsewhere(subject, say)
 
 
 def _keep_for_elsewhere(subject: Any, say: Say) -> None:
-    from .check_probes import looped
+    from .check_probes import looped, saved
 
     one = subject.played(1)
     cut = None
     if one.streaming:
-        half = subject.build()
-        half.extend(*(part[:17] for part in subject.stream(1)))
-        cut = bytes(half.save()).hex()
+        cut = saved(subject.begun(CUT)).hex()
     outputs = looped(subject, one)
-    message = bytes(one.save()).hex()
+    message = saved(one).hex()
     # Whatever outlives an instance outside its message now belongs to another stream.
     subject.played(2).save()
     say(message=message, cut=cut, outputs=outputs.tolist())
 
 
 def _probe(probe: Any, subject: Any, say: Say) -> int:
+    from ..compressors.answers import WrongAnswer
+    from .check_probes import code_of, told
+
     say(probe=(probe.__doc__ or probe.__name__).splitlines()[0])
     found = 0
     try:
         for code, detail in probe(subject):
             say(code=code, detail=detail)
             found += 1
-    except (Exception, SystemExit) as error:
+    except WrongAnswer as wrong:
+        say(code=code_of(wrong), detail=str(wrong))
+        found += 1
+    except BaseException as error:
         plain = isinstance(error, PluginFailure) and "not plain data" in str(error)
-        say(code="not-plain" if plain else "raises", detail=_told(error))
+        say(code="not-plain" if plain else "raises", detail=told(error))
         found += 1
     return found
 
 
 def _elsewhere(subject: Any, request: dict[str, Any], say: Say) -> None:
     """Restore, ask, and only then see a stream: in this process nothing is left of the other."""
-    from .check_probes import looped
+    from .check_probes import looped, saved, told
 
     for name in ("message", "cut"):
         if request[name] is None:
@@ -121,25 +128,26 @@ def _elsewhere(subject: Any, request: dict[str, Any], say: Say) -> None:
             twin = subject.build()
             twin.restore(bytes.fromhex(request[name]))
             if name == "cut":
-                twin.extend(*(part[17:] for part in subject.stream(1)))
+                subject.go_on(twin, CUT)
             outputs = looped(subject, twin)
             say(answered=name, outputs=outputs.tolist())
-        except (Exception, SystemExit) as error:
-            say(code="state-elsewhere", detail=f"in a fresh process {_told(error)}")
+        except BaseException as error:
+            say(code="state-elsewhere", detail=f"in a fresh process {told(error)}")
             return
     say(probe="the same stream in a fresh process")
+    say(again=saved(subject.played(1)).hex())
+
+
+def _once(subject: Any, request: dict[str, Any], say: Say) -> None:
+    """One stream, the first thing that this process ever sees."""
+    from .check_probes import looped, saved
+
+    say(probe="the first stream of a fresh process")
     one = subject.played(1)
-    say(again=bytes(one.save()).hex())
+    say(again=f"{saved(one).hex()} {looped(subject, one).tolist()}")
 
 
-def _told(error: BaseException) -> str:
-    """One sentence, and below it the plug-in's own traceback if there is one."""
-    from ..compressors.blame import blame
-
-    if isinstance(error, KVBarrierError) and not isinstance(error, PluginFailure):
-        return str(error)
-    failure = blame(error, "it")
-    return f"{failure}\n{failure.detail}" if failure.detail else str(failure)
+_PHASES = {"conform": _conform, "elsewhere": _elsewhere, "once": _once}
 
 
 if __name__ == "__main__":

@@ -52,11 +52,24 @@ def finding(code: str, detail: str) -> Finding:
 
 _ALL = (
     Kind(
+        "not-loaded", "error", "It cannot be loaded",
+        "Its file does not import, or what it names lacks append or attend, or cannot be called as "
+        "the contract says.",
+        "Nothing else can be tried before that.",
+        "Mend what is named; 'kvbarrier new FILE.py' writes a plug-in that works.",
+    ),
+    Kind(
         "raises", "error", "It raises an exception",
         "The constructor or one of the methods raises on an ordinary stream.",
         "An attack counts the message as failed: all its bits are guessed.",
-        "Mend the line that is named. A budget that is too small is told by raising "
-        "kvbarrier.BudgetTooSmall (tokens_within does it for you).",
+        "Mend the line that is named.",
+    ),
+    Kind(
+        "fails-at-budget", "error", "It raises an exception at a small budget",
+        "At 1/64, 1/16, 1/4 or all of the 16-bit cache it raises something else than "
+        "BudgetTooSmall.",
+        "An attack plays the budgets in which a compressor can live, and asks it which these are.",
+        "Raise kvbarrier.BudgetTooSmall where it cannot live (tokens_within does it for you).",
     ),
     Kind(
         "crashes", "error", "Its process dies",
@@ -68,11 +81,11 @@ _ALL = (
         "hangs", "error", "It does not come to an end",
         "It takes longer than the time limit on streams of at most 256 tokens.",
         "An attack stops it at its own limit and counts the message as failed.",
-        "Mend the loop that is named, or give more time (--seconds).",
+        "Mend the loop that is named, or give more time (--timeout).",
     ),
     Kind(
         "wrong-output", "error", "The answers have a wrong shape or type",
-        "attend does not return d_v real numbers, or next_outputs not [m, d_v].",
+        "attend does not return d_v real numbers, or a next_outputs of its own not [m, d_v].",
         "The game reads coordinate j of the answer as bit j of a value.",
         "Return an array of shape [d_v]; d_v is shape.d_v, and need not be d_k.",
     ),
@@ -120,7 +133,8 @@ _ALL = (
         "change when another instance sees another stream.",
         "A module global, a class attribute or a file is memory that nobody is charged for; "
         "Bob, in another process, does not have it.",
-        "Keep all state in attributes of the instance.",
+        "Keep all state in attributes of the instance, and draw random numbers from self.rng(t): a "
+        "generator of a module is state, too.",
     ),
     Kind(
         "cut-differs", "error", "A stream that is cut ends elsewhere",
@@ -150,7 +164,8 @@ _ALL = (
     ),
     Kind(
         "over-budget", "error", "The message is over the budget",
-        "At some budget the charged bits are more than budget_bits and nothing was raised.",
+        "Its message depends on the budget, and at some budget the charged bits are more than "
+        "budget_bits and nothing was raised.",
         "A curve over budgets is only worth its name if they are kept.",
         "tokens_within(budget_bits, bits_per_token) leaves room for the framing; raise "
         "kvbarrier.BudgetTooSmall where it cannot live.",
@@ -164,7 +179,8 @@ _ALL = (
     ),
     Kind(
         "sends-public", "warning", "The message holds what is public",
-        "Some 64 bytes or more of the messages of two unlike streams are the same.",
+        "Some 64 bytes or more in a row, empty slots left out, are the same in the messages of two "
+        "unlike streams.",
         "What both sides can make from shape, seed and public needs no sending: it is charged.",
         "Make it in __init__, where a fresh instance has it too, and leave it out of your save.",
     ),
@@ -187,6 +203,14 @@ _ALL = (
         "The class says knows_keys = True: it reads the public keys.",
         "Arbitrary streams mean nothing to it; a real cache must not do this.",
         "Nothing, for a control.",
+    ),
+    Kind(
+        "ignores-budget", "note", "It has one size, whatever the budget",
+        "Its message is as long at 1/64 of the 16-bit cache as at all of it, and over some budget.",
+        "It is one point of a curve. Where it is over the budget, an attack marks the point and "
+        "draws it at its real memory.",
+        "Nothing: attack it with --budget free. To have a curve, take budget_bits in the "
+        "constructor.",
     ),
     Kind(
         "no-budget", "note", "It lives in none of the budgets tried",

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..compressors.contract import Compressor, Shape
+from ..compressors.answers import WrongAnswer, given
+from ..compressors.blame import blame, written
+from ..compressors.contract import Compressor, Shape, plain_bytes
 from ..compressors.lifting import WholeToken
 from ..compressors.packing import sent_attributes
-from ..errors import BudgetTooSmall
+from ..errors import BudgetTooSmall, KVBarrierError, PluginFailure
 from .channel import charged_bits
 from .check_subject import CUTS, QUESTIONS, Subject, apart, close
 
@@ -26,18 +28,23 @@ _HEADS_SHAPE = Shape(
     tokens=24, d_k=16, d_v=16, extra=QUESTIONS, layers=2, heads=2, kv_heads=2
 )  # fmt: skip
 _LEAST_RUN = 64
+_LARGEST_SLOT = 512
 
 
-def wrong_answer(answer: Any, shape: tuple[int, ...], who: str) -> tuple[str, str] | None:
+def wrong_answer(
+    compressor: Compressor, method: str, answer: Any, shape: tuple[int, ...], here: str = ""
+) -> tuple[str, str] | None:
     """The finding for an answer that is not finite real numbers of that shape, or None."""
-    array = np.asarray(answer)
-    if array.shape != shape:
-        return "wrong-output", f"{who} returned shape {list(array.shape)}, not {list(shape)}."
-    if array.dtype.kind not in "fiu" and array.dtype.name not in ("bfloat16", "float16"):
-        return "wrong-output", f"{who} returned {array.dtype} numbers, not float32."
-    if not np.isfinite(array.astype(np.float64)).all():
-        return "not-finite", f"{who} returned NaN or infinity on an ordinary stream."
+    try:
+        given(compressor, method, answer, shape)
+    except WrongAnswer as wrong:
+        return code_of(wrong), f"{here}{wrong}"
     return None
+
+
+def code_of(wrong: WrongAnswer) -> str:
+    """The code of a wrong answer."""
+    return "wrong-output" if wrong.finite else "not-finite"
 
 
 def plays(subject: Subject) -> Found:
@@ -46,22 +53,26 @@ def plays(subject: Subject) -> Found:
     q = subject.questions()[0][0]
     d_v = compressor.shape.d_v
     one = subject.played()
-    if problem := wrong_answer(one.attend(q), (d_v,), "attend"):
+    if problem := wrong_answer(one, "attend", one.attend(q), (d_v,)):
         yield problem
         return
     outputs = compressor.next_outputs(*subject.questions())
-    if problem := wrong_answer(outputs, (QUESTIONS, d_v), "next_outputs"):
+    if problem := wrong_answer(compressor, "next_outputs", outputs, (QUESTIONS, d_v)):
         yield problem
         return
     message = compressor.save()
-    if not isinstance(message, bytes | bytearray):
-        yield "bad-message", f"save returned a {type(message).__name__}."
+    try:
+        plain_bytes(message)
+    except TypeError:
+        who, where = written(compressor, "save")
+        said = "None" if message is None else f"a {type(message).__name__}"
+        yield "bad-message", f"{who} returned {said}{where}."
 
 
 def same_coins_same_result(subject: Subject) -> Found:
     """Two instances, one stream."""
     one, two = subject.played(), subject.played()
-    if bytes(one.save()) != bytes(two.save()):
+    if saved(one) != saved(two):
         yield "not-deterministic", "two instances that saw the same stream saved other messages."
     elif not np.array_equal(straight(subject), straight(subject)):
         yield "not-deterministic", "two instances that saw the same stream answered differently."
@@ -105,6 +116,11 @@ def looped(subject: Subject, compressor: Compressor) -> Any:
     return Compressor.next_outputs(compressor, *subject.questions())
 
 
+def saved(compressor: Compressor) -> bytes:
+    """The message as it is charged."""
+    return plain_bytes(compressor.save())
+
+
 def has_own(compressor: Compressor, door: str) -> bool:
     """Whether a batched door is the author's and not the inherited loop."""
     inner = compressor._stateful()
@@ -143,12 +159,12 @@ def batched_doors(subject: Subject) -> Found:
 def asking_changes_nothing(subject: Subject) -> Found:
     """Ask twice; save before and after."""
     compressor = subject.played()
-    before = bytes(compressor.save())
+    before = saved(compressor)
     first = np.array(compressor.next_outputs(*subject.questions()))
     second = compressor.next_outputs(*subject.questions())
     if not close(first, second):
         yield "asking-changes-it", f"the second time, the answers differ {apart(first, second)}."
-    elif bytes(compressor.save()) != before:
+    elif saved(compressor) != before:
         yield "asking-changes-it", "after next_outputs, save returned another message."
 
 
@@ -162,7 +178,7 @@ def cuts(subject: Subject) -> Found:
         first, second = subject.build(), subject.build()
         for triple in triples[:cut]:
             first.append(*triple)
-        second.restore(bytes(first.save()))
+        second.restore(saved(first))
         for triple in triples[cut:]:
             second.append(*triple)
         answers = looped(subject, second)
@@ -179,37 +195,45 @@ def declared_length(subject: Subject) -> Found:
     if isinstance(declared, bool) or not isinstance(declared, int | np.integer) or declared < 0:
         yield "declared-length", f"message_bytes is {declared!r}, not a length in bytes."
         return
-    lengths = {len(subject.played(which).save()) for which in (1, 2)}
+    lengths = {len(saved(subject.played(which))) for which in (1, 2)}
     if subject.build().streaming:
-        half = subject.build()
-        half.extend(*(part[:17] for part in subject.stream(1)))
-        lengths.add(len(half.save()))
+        lengths.add(len(saved(subject.begun(17))))
     for length in sorted(lengths - {declared}):
         yield "declared-length", f"declared {declared} bytes, saved {length}."
 
 
 def keeps_budgets(subject: Subject) -> Found:
     """Charged bits against the budget, at several."""
-    lives = False
+    lengths, over = set(), None
     for share in (64, 16, 4, 1):
         budget = _BUDGET_SHAPE.cache_bits_16 // share
+        at = f"at 1/{share} of the 16-bit cache, {budget} bits,"
         try:
-            compressor = subject.build(_BUDGET_SHAPE, budget)
-            compressor.extend(*subject.stream(1, _BUDGET_SHAPE))
-            length = len(compressor.save())
+            compressor = subject.played(1, _BUDGET_SHAPE, budget)
+            length = len(saved(compressor))
         except BudgetTooSmall:
+            lengths.add(None)
             continue
-        lives = True
-        charged = charged_bits(length, compressor.message_bytes)
-        if charged > budget:
-            yield (
-                "over-budget",
-                f"at 1/{share} of the 16-bit cache, {budget} bits, a message of {length} bytes is "
-                f"charged {charged}.",
-            )
+        except BaseException as error:
+            yield "fails-at-budget", f"{at} {told(error)}"
             return
-    if not lives:
+        lengths.add(length)
+        charged = charged_bits(length, compressor.message_bytes)
+        if charged > budget and over is None:
+            over = f"{at} a message of {length} bytes is charged {charged}."
+    if lengths == {None}:
         yield "no-budget", "the smallest budget that it accepts is larger."
+    elif over is not None:
+        # Who asks for no budget is not reproached for what follows from it.
+        yield ("ignores-budget" if len(lengths) == 1 else "over-budget"), over
+
+
+def told(error: BaseException) -> str:
+    """One sentence, and below it the plug-in's own traceback if there is one."""
+    if isinstance(error, KVBarrierError) and not isinstance(error, PluginFailure):
+        return str(error)
+    failure = blame(error, "it")
+    return f"{failure}\n{failure.detail}" if failure.detail else str(failure)
 
 
 def score_scale(subject: Subject) -> Found:
@@ -224,7 +248,8 @@ def score_scale(subject: Subject) -> Found:
         K = np.eye(2, 16, dtype=np.float32)
         V = np.zeros((2, 16), dtype=np.float32)
         V[0] = 1
-        compressor.extend(np.zeros_like(K), K, V)
+        for k, v in zip(K, V, strict=True):
+            compressor.append(np.zeros_like(k), k, v)
         q = np.zeros(16, dtype=np.float32)
         q[0] = length
         answer = float(np.mean(np.asarray(compressor.attend(q), dtype=np.float64)))
@@ -237,15 +262,22 @@ def score_scale(subject: Subject) -> Found:
 
 def long_queries(subject: Subject) -> Found:
     """Scores of some hundreds."""
-    outputs = subject.played().next_outputs(*subject.questions(length=100.0))
-    if not np.isfinite(np.asarray(outputs, dtype=np.float64)).all():
-        yield "not-finite", "scores of some hundreds give NaN or infinity."
+    here = "with scores of some hundreds "
+    compressor = subject.played()
+    try:
+        outputs = compressor.next_outputs(*subject.questions(length=100.0))
+    except WrongAnswer as wrong:
+        yield code_of(wrong), f"{here}{wrong}"
+        return
+    shape = (QUESTIONS, compressor.shape.d_v)
+    if problem := wrong_answer(compressor, "next_outputs", outputs, shape, here):
+        yield problem
 
 
 def sends_public(subject: Subject) -> Found:
     """Long runs of bytes that the messages of two unlike streams share."""
     one, two = subject.played(1), subject.played(2)
-    a, b = (np.frombuffer(bytes(c.save()), dtype=np.uint8) for c in (one, two))
+    a, b = (np.frombuffer(saved(c), dtype=np.uint8) for c in (one, two))
     size = min(len(a), len(b))
     shared = _longest_run(a[:size], a[:size] == b[:size])
     if shared < _LEAST_RUN:
@@ -257,14 +289,23 @@ def sends_public(subject: Subject) -> Found:
 
 def _longest_run(data: np.ndarray[Any, Any], same: np.ndarray[Any, Any]) -> int:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], same.astype(np.int8), [0]])))
-    longest = 0
-    for start, stop in edges.reshape(-1, 2):
-        run = data[start:stop]
-        # Empty slots, filled with one number, are for another day: they may fill up.
-        periodic = any(np.array_equal(run[p:], run[:-p]) for p in (1, 2, 4, 8))
-        if not periodic:
-            longest = max(longest, int(stop - start))
-    return longest
+    runs = edges.reshape(-1, 2)
+    return max((_told_bytes(data[a:b]) for a, b in runs if b - a >= _LEAST_RUN), default=0)
+
+
+def _told_bytes(run: np.ndarray[Any, Any]) -> int:
+    """The bytes of a run that are not of empty slots, which are for another day: they may fill up.
+
+    Slots are alike, so where 64 bytes repeat what stood a slot before, of whatever size, they and
+    the slot before are empty.
+    """
+    empty = np.zeros(len(run), dtype=bool)
+    for slot in range(1, min(_LARGEST_SLOT, len(run) - _LEAST_RUN) + 1):
+        repeats = np.concatenate([[0], (run[slot:] == run[:-slot]).astype(np.int8), [0]])
+        for start, stop in np.flatnonzero(np.diff(repeats)).reshape(-1, 2):
+            if stop - start >= _LEAST_RUN:
+                empty[start : stop + slot] = True
+    return int(np.count_nonzero(~empty))
 
 
 def _same_attributes(one: Compressor, two: Compressor) -> list[str]:
@@ -275,20 +316,24 @@ def _same_attributes(one: Compressor, two: Compressor) -> list[str]:
         name
         for name in a.keys() & b.keys()
         if isinstance(a[name], np.ndarray)
-        and a[name].nbytes >= _LEAST_RUN
         and np.array_equal(a[name], b[name])
+        and _told_bytes(np.frombuffer(a[name].tobytes(), dtype=np.uint8)) >= _LEAST_RUN
     ]
 
 
 def other_shapes(subject: Subject) -> Found:
     """Keys and values of different widths."""
+    here = "with d_k = 12, d_v = 20 "
     try:
         compressor = subject.played(1, _WIDE_SHAPE)
         outputs = compressor.next_outputs(*subject.questions(_WIDE_SHAPE))
-    except Exception as error:
-        yield "other-shapes", f"with d_k = 12, d_v = 20 it raised {type(error).__name__}: {error}"
+    except WrongAnswer as wrong:
+        yield "other-shapes", f"{here}{wrong}"
         return
-    if problem := wrong_answer(outputs, (QUESTIONS, 20), "with d_k = 12, d_v = 20 next_outputs"):
+    except BaseException as error:
+        yield "other-shapes", f"{here}{told(error)}"
+        return
+    if problem := wrong_answer(compressor, "next_outputs", outputs, (QUESTIONS, 20), here):
         yield "other-shapes", problem[1]
 
 
@@ -296,16 +341,19 @@ def several_heads(subject: Subject) -> Found:
     """Two layers of two heads, for who asked for the whole token."""
     if not isinstance(subject.build(), WholeToken):
         return
-    shape = _HEADS_SHAPE
+    shape, here = _HEADS_SHAPE, "with 2 layers of 2 heads "
     try:
         compressor = subject.played(1, shape)
         outputs = compressor.next_outputs(*subject.questions(shape))
         expected = Compressor.next_outputs(compressor, *subject.questions(shape))
-    except Exception as error:
-        yield "several-heads", f"with 2 layers of 2 heads it raised {type(error).__name__}: {error}"
+    except WrongAnswer as wrong:
+        yield "several-heads", f"{here}{wrong}"
+        return
+    except BaseException as error:
+        yield "several-heads", f"{here}{told(error)}"
         return
     wanted = (QUESTIONS, shape.layers, shape.kv_heads, shape.d_v)
-    if problem := wrong_answer(outputs, wanted, "with 2 layers of 2 heads next_outputs"):
+    if problem := wrong_answer(compressor, "next_outputs", outputs, wanted, here):
         yield "several-heads", problem[1]
     elif not close(expected, outputs):
         yield "several-heads", f"next_outputs differs from the loop {apart(expected, outputs)}."

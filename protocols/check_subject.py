@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -77,10 +77,28 @@ class Subject:
         K[::2], V[::2] = 0, 0
         return (length * Q).astype(np.float32), K, V
 
-    def played(self, which: int = 1, shape: Shape = SHAPE) -> Compressor:
-        """An instance that saw a stream, token by token."""
-        compressor = self.build(shape)
-        for q, k, v in zip(*self.stream(which, shape), strict=True):
+    def played(
+        self, which: int = 1, shape: Shape = SHAPE, budget_bits: int | None = None
+    ) -> Compressor:
+        """An instance that saw a stream, token by token: whatever else it has is on trial."""
+        return self._fed(
+            self.build(shape, budget_bits), zip(*self.stream(which, shape), strict=True)
+        )
+
+    def begun(self, tokens: int, which: int = 1) -> Compressor:
+        """The same after the first ``tokens``."""
+        return self._fed(
+            self.build(), zip(*(part[:tokens] for part in self.stream(which)), strict=True)
+        )
+
+    def go_on(self, compressor: Compressor, tokens: int, which: int = 1) -> Compressor:
+        """The same with the tokens that come after the first ``tokens``."""
+        return self._fed(
+            compressor, zip(*(part[tokens:] for part in self.stream(which)), strict=True)
+        )
+
+    def _fed(self, compressor: Compressor, triples: Iterable[Triples]) -> Compressor:
+        for q, k, v in triples:
             compressor.append(q, k, v)
         return compressor
 

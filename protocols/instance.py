@@ -35,6 +35,8 @@ OWN_KEYS = {"tensor": "quadratic-form", "key-payload": "address"}
 VALUES = ("01", "pm1")
 SCALES = ("tight", "closed", "paper")
 MAX_BUDGET = 2
+#: in the keys of a message, 4 GiB of them
+MOST_NUMBERS = 1 << 30
 
 
 def digest(spec: Mapping[str, Any]) -> str:
@@ -129,6 +131,12 @@ class Instance:
         for name in ("n", "d", "keys_seed", "rows", "window", "layers", "heads", "levels",
                      "key_bits"):  # fmt: skip
             self._settle(name, int)
+        size = abs(self.n * self.d * self.layers * self.heads)
+        if size > MOST_NUMBERS:
+            raise BadInput(
+                f"n = {self.n}, d = {self.d} in {self.layers} layers of {self.heads} heads are "
+                f"{size} numbers a message: give at most {MOST_NUMBERS}."
+            )
         if self.layers < 1 or self.heads < 1:
             raise BadInput(f"{self.layers} layers of {self.heads} heads are none: give 1 or more.")
         if self.varied and self.reduction != "index":

@@ -5,6 +5,7 @@ docs/isolation.md states the threat model: accidents and short cuts, not malware
 
 from __future__ import annotations
 
+import math
 import os
 import site
 import subprocess
@@ -46,8 +47,8 @@ class Limits:
     memory_bytes: int = 4 << 30
 
     def __post_init__(self) -> None:
-        if not self.seconds > 0:
-            raise BadInput(f"A player needs time: {self.seconds} seconds are none.")
+        if not 0 < self.seconds < math.inf:
+            raise BadInput(f"A player needs time, and an end: {self.seconds} seconds are none.")
         if self.memory_bytes < 1 << 20:
             raise BadInput(f"A player needs memory: {self.memory_bytes} bytes are under 1 MiB.")
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..compressors.blame import is_our_fault, is_ours, our_fault
-from ..compressors.contract import Float32, Shape
+from ..compressors.answers import WrongAnswer, given, numbers
+from ..compressors.blame import is_our_fault, our_fault, their_frame, written
+from ..compressors.contract import Float32, Shape, plain_bytes
 from ..errors import HarnessFault, KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
 
@@ -131,9 +132,12 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
         compressor.restore(earlier)
     compressor.extend(*triples)
     message = compressor.save()
-    if not isinstance(message, bytes | bytearray | memoryview):
-        raise PlayerFault(f"save returned a {type(message).__name__}: it must return bytes.")
-    message = bytes(message)
+    try:
+        message = plain_bytes(message)
+    except TypeError:
+        who, where = written(compressor, "save")
+        said = "None" if message is None else f"a {type(message).__name__}"
+        raise PlayerFault(f"{who} returned {said}: it must return bytes{where}.") from None
     if len(message) > MAX_MESSAGE_BYTES:
         raise PlayerFault(
             f"save returned {len(message)} bytes: a message has at most {MAX_MESSAGE_BYTES}."
@@ -178,10 +182,18 @@ def answer(
         return np.asarray(compressor.next_bits(*queries, thresholds), dtype=bool)
     m, *axes = queries[2].shape
     if block == 1:
-        return check_outputs(compressor.next_outputs(*queries), m, *axes)
+        return _answered(compressor, "next_outputs", queries, (m, *axes))
     blocks = [tuple(part[at : at + block] for part in queries) for at in range(0, m, block)]
-    said = [compressor.block_outputs(*part) for part in blocks]
-    return np.concatenate([check_outputs(one, block, *axes, door="block_outputs") for one in said])
+    said = [_answered(compressor, "block_outputs", part, (block, *axes)) for part in blocks]
+    return np.concatenate(said)
+
+
+def _answered(compressor: Any, door: str, queries: Triples, shape: tuple[int, ...]) -> Float32:
+    outputs = getattr(compressor, door)(*queries)
+    try:
+        return given(compressor, door, outputs, shape)
+    except WrongAnswer as wrong:
+        raise PlayerFault(str(wrong)) from wrong
 
 
 def check_outputs(outputs: Any, *shape: int, door: str = "next_outputs") -> Float32:
@@ -192,24 +204,10 @@ def check_outputs(outputs: Any, *shape: int, door: str = "next_outputs") -> Floa
     Raises:
         PlayerFault: naming the first thing wrong.
     """
-    wanted = f"float32[{', '.join(map(str, shape))}]"
     try:
-        array = np.asarray(outputs)
-    except Exception as exc:
-        kind = type(outputs).__name__
-        raise PlayerFault(f"{door} returned a {kind}, no array: it must be {wanted}.") from exc
-    if array.shape != shape:
-        found = ", ".join(map(str, array.shape))
-        raise PlayerFault(f"{door} returned {array.dtype}[{found}]: it must be {wanted}.")
-    if array.dtype.kind != "f":
-        raise PlayerFault(f"{door} returned {array.dtype} numbers: they must be {wanted}.")
-    with np.errstate(over="ignore"):
-        array = np.asarray(array, dtype=np.float32)
-    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
-    if not finite.all():
-        row = int(np.flatnonzero(~finite)[0])
-        raise PlayerFault(f"{door} returned NaN or infinity, first in row {row}.")
-    return array
+        return numbers(outputs, shape, door)
+    except WrongAnswer as wrong:
+        raise PlayerFault(str(wrong)) from wrong
 
 
 def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> None:
@@ -269,12 +267,12 @@ def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
     """Return one sentence for an exception, with the plug-in's own line where there is one.
 
     Our own errors are sentences already. The line is the deepest frame inside ``folder`` (the
-    plug-in's), else the deepest outside this package, else the deepest.
+    plug-in's), else the deepest outside this package; for what we ship the deepest of all.
     """
     if isinstance(exc, PlayerFault | KVBarrierError):
         return one_line(f"{role}: {exc}")
     frames = traceback.extract_tb(exc.__traceback__)
-    where = f" ({_place(frames, folder)})" if frames else ""
+    where = _place(frames, folder)
     try:
         text = str(exc)
     except Exception:
@@ -286,7 +284,8 @@ def describe(exc: BaseException, role: str, folder: str | None = None) -> str:
 
 
 def _place(frames: traceback.StackSummary, folder: str | None) -> str:
-    inside = [f for f in frames if folder and f.filename.startswith(folder)]
-    foreign = [f for f in frames if not is_ours(f.filename)]
-    frame = (inside or foreign or list(frames))[-1]
-    return f"{Path(frame.filename).name}, line {frame.lineno}, in {frame.name}"
+    frame = their_frame(frames, folder)
+    if frame is None and folder is None and frames:
+        frame = frames[-1]
+    # In a stranger's plug-in no place is better than one of ours, which they did not write.
+    return f" ({Path(frame.filename).name}, line {frame.lineno}, in {frame.name})" if frame else ""

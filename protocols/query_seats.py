@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compressors.answers import WrongAnswer, numbers
 from ..compressors.contract import Float32, Shape
 from ..compressors.non_adaptive import Plan
 from ..compressors.read_targets import resolve_reader
@@ -173,16 +174,7 @@ def check_output(said: Any, d: int) -> Float32:
     Raises:
         PlayerFault: it is none, or not finite.
     """
-    wanted = f"answer must return float32[{d}]"
     try:
-        output = np.asarray(said)
-    except Exception as exc:
-        raise PlayerFault(f"{wanted}, not a {type(said).__name__}.") from exc
-    if output.shape != (d,) or output.dtype.kind != "f":
-        shape = ", ".join(map(str, output.shape))
-        raise PlayerFault(f"{wanted}, not {output.dtype}[{shape}].")
-    with np.errstate(over="ignore"):
-        output = np.asarray(output, dtype=np.float32)
-    if not np.isfinite(output).all():
-        raise PlayerFault(f"{wanted}, not NaN or infinity.")
-    return output
+        return numbers(said, (d,), "answer")
+    except WrongAnswer as wrong:
+        raise PlayerFault(str(wrong)) from wrong

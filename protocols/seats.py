@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import errors
+from ..compressors.answers import WrongAnswer
 from ..compressors.contract import Float32
 from . import players
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
@@ -74,20 +75,24 @@ class InlineSeat:
         self._build: players.Build | None = None
         self._compressor: Any = None
         self._builtin = False
+        self._folder: str | None = None
 
     def sit(self, table: Table) -> Facts:
         """See :meth:`Seat.sit`."""
         try:
             target, self._build = players.builder(table)
             self._builtin = target.builtin
+            self._folder = None if target.folder is None else str(target.folder) + os.sep
             facts = players.facts(target, self._build(0))
             if not (facts.builtin or facts.streaming):
-                players.rehearse(self._build, table)
+                # An answer that is none fails in the rounds, where it counts.
+                with suppress(WrongAnswer):
+                    players.rehearse(self._build, table)
             return facts
-        except errors.KVBarrierError:
+        except (errors.KVBarrierError, KeyboardInterrupt):
             raise
-        except Exception as exc:
-            fault = players.fault_of(exc, "The compressor", builtin=self._builtin)
+        except BaseException as exc:
+            fault = players.fault_of(exc, "The compressor", self._folder, builtin=self._builtin)
             if isinstance(fault, errors.HarnessFault):
                 raise fault from exc
             raise errors.PluginFailure(str(fault)) from exc
@@ -123,8 +128,10 @@ class InlineSeat:
     def _try(self, act: Callable[[], T]) -> T:
         try:
             return act()
-        except (Exception, SystemExit) as exc:
-            raise players.fault_of(exc, self._role, builtin=self._builtin) from exc
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            raise players.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
 
 
 @dataclass(frozen=True)

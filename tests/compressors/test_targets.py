@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kvbarrier.compressors import catalog, targets
 from kvbarrier.compressors.contract import Shape
@@ -104,7 +105,9 @@ def test_what_is_not_there(folder: Path, text: str, sentence: str) -> None:
 
 
 def test_ambiguity_and_emptiness(folder: Path) -> None:
-    (folder / "mine.py").write_text("class A:\n  append = attend = None\nclass B(A): ...\n")
+    (folder / "mine.py").write_text(
+        "class A:\n  append = attend = lambda *_: None\nclass B(A): ...\n"
+    )
     with pytest.raises(BadInput, match=r"2 compressors: write mine.py:NAME, .* A, B"):
         resolve("mine.py")
     assert resolve("mine.py:B").name == "mine.py:B"
@@ -180,7 +183,7 @@ def test_the_source_is_the_code(folder: Path) -> None:
     # A base in another file counts; another file does not.
     (folder / "base.py").write_text("class Base: ...\n")
     (folder / "mine.py").write_text(
-        "import base\nclass Mine(base.Base):\n  append = attend = None\n"
+        "import base\nclass Mine(base.Base):\n  append = attend = lambda *_: None\n"
     )
     first = resolve("mine.py").source
     (folder / "other.py").write_text("x = 1\n")
@@ -232,3 +235,44 @@ def test_resolving_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     assert "zero" in catalog.names()
+
+
+CODEC = """\
+class Halves:
+    def encode(self, x):
+        return x.astype("float16")
+
+    def decode(self, data):
+        return data.astype("float32")
+"""
+
+
+@pytest.mark.parametrize("text", ["codec:sub/halves.py", "codec:sub/halves.py:Halves"])
+def test_a_codec_in_a_file_may_be_named_by_the_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "halves.py").write_text(CODEC)
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.chdir(tmp_path)
+    target = resolve(text)
+    assert target.folder == (tmp_path / "sub").resolve()
+    # A player builds it in a folder of its own.
+    monkeypatch.chdir(tmp_path / "scratch")
+    one = target.factory(SHAPE)
+    K = np.ones((4, 2), dtype=np.float32)
+    one.extend(K, K, K)
+    assert len(one.save()) > 2 * 2 * 4 * 2
+
+
+@pytest.mark.parametrize("path", ["none.py", "sub/none.py"])
+@pytest.mark.parametrize("form", ["{}", "{}:A", "codec:{}", "codec:{}:A"])
+def test_a_missing_file_is_named_as_it_was_and_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput) as error:
+        resolve(form.format(path))
+    assert str(error.value) == (
+        f"{path} is not there (looked for {tmp_path.resolve() / path}): name a .py file."
+    )

@@ -180,8 +180,28 @@ class DeclaredLength(Good):
 
 
 class OverBudget(Good):
+    """Listens to the budget, and reckons with half of what a token takes."""
+
     def __init__(self, shape, budget_bits):
         super().__init__(shape)
+        self.room = budget_bits // (8 * (shape.d_k + shape.d_v))
+
+    def append(self, q, k, v):
+        super().append(q, k, v)
+        del self.K[: -self.room], self.V[: -self.room]
+
+
+class IgnoresBudget(Good):
+    """An ordinary cache, which has heard of budgets and has none."""
+
+    def __init__(self, shape, budget_bits):
+        super().__init__(shape)
+
+
+class FailsAtBudget(Good):
+    def __init__(self, shape, budget_bits):
+        super().__init__(shape)
+        assert budget_bits >= shape.cache_bits_16, "too small"
 
 
 class ScaledScores(Good):
@@ -195,6 +215,142 @@ class SendsPublic(Good):
     def append(self, q, k, v):
         self.rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0]
         super().append(q, k, v)
+
+
+class Buffered:
+    """Slots made beforehand, of which few are used, behind a header: what most engines have."""
+
+    slots = 256
+
+    def __init__(self, shape):
+        self.shape = shape
+        self.rows = self.empty()
+        self.count = 0
+
+    def empty(self):
+        return np.zeros((self.slots, self.shape.d_k + self.shape.d_v), dtype=np.float16)
+
+    def append(self, q, k, v):
+        self.rows[self.count] = np.concatenate([k, v])
+        self.count += 1
+
+    def attend(self, q):
+        rows = self.rows[: self.count].astype(np.float32)
+        s = rows[:, : len(q)] @ q
+        w = np.exp(s - s.max())
+        return w @ rows[:, len(q) :] / w.sum()
+
+    def save(self):
+        return b"KV01" + self.count.to_bytes(4, "little") + self.rows.tobytes() + b"end."
+
+    def restore(self, message):
+        self.count = int.from_bytes(message[4:8], "little")
+        rows = np.frombuffer(message[8:-4], dtype=np.float16)
+        self.rows = rows.reshape(self.slots, -1).copy()
+
+
+class BufferedOnes(Buffered):
+    """Empty slots that are not empty."""
+
+    def empty(self):
+        return super().empty() + np.float16(0.1)
+
+
+class BufferedRecords(Buffered):
+    """Empty slots that each hold a scale, zeros and a name."""
+
+    def empty(self):
+        rows = super().empty()
+        rows[:, 0], rows[:, -3:] = 1.0, (2.0, 3.0, 4.0)
+        return rows
+
+
+class PublicBehindSlots(Buffered):
+    """A table that a fresh instance has as well, behind empty slots."""
+
+    def save(self):
+        return super().save() + np.random.default_rng(0).bytes(256)
+
+    def restore(self, message):
+        super().restore(message[:-256])
+
+
+HEARD = []
+
+
+class GlobalState(Good):
+    """A module global that is never cleared."""
+
+    def append(self, q, k, v):
+        self.K.append(np.float16(0))
+        HEARD.append((k.copy(), v.copy()))
+
+    def attend(self, q):
+        K, V = (np.array(rows) for rows in zip(*HEARD, strict=True))
+        w = np.exp(K @ q - (K @ q).max())
+        return w @ V / w.sum()
+
+
+class GlobalGenerator(Good):
+    """A generator of the class: seeded, and shared by all instances."""
+
+    rng = np.random.default_rng(0)
+
+    def append(self, q, k, v):
+        super().append(q, k, v + self.rng.random(v.shape))
+
+
+class GlobalCounter(Good):
+    """Seeds with the number of the instance."""
+
+    made = 0
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        GlobalCounter.made += 1
+        self.noise = np.random.default_rng(GlobalCounter.made).random(shape.d_v)
+
+    def append(self, q, k, v):
+        super().append(q, k, v + self.noise)
+
+
+class ClockSeed(Good):
+    """Chance that two instances of one process have in common."""
+
+    noise = np.random.default_rng().random()
+
+    def append(self, q, k, v):
+        super().append(q, k, v + self.noise)
+
+
+class ExtendForgets(Good):
+    """An extend that is right from nothing, and wrong from anything else."""
+
+    def extend(self, Q, K, V):
+        self.K, self.V = [], []
+        for q, k, v in zip(Q, K, V, strict=True):
+            self.append(q, k, v)
+
+
+class ExtendRaises(Good):
+    def extend(self, Q, K, V):
+        raise RuntimeError("one at a time, please")
+
+
+class ExtendIsScaled(Good):
+    def extend(self, Q, K, V):
+        for q, k, v in zip(Q, K / 4, V, strict=True):
+            self.append(q, k, v)
+
+
+class ReturnsNone(Good):
+    def attend(self, q):
+        super().attend(q)
+
+
+class AppendOfTwo(Good):
+    def append(self, k, v):
+        super().append(None, k, v)
 
 
 class OtherShapes(Good):

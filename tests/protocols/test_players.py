@@ -53,7 +53,7 @@ NAN = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]])
         (np.zeros((3, 2), dtype=complex), "complex128 numbers"),
         (np.zeros((3, 2), dtype=object), "object numbers"),
         ([[0.0], [1.0, 2.0], [3.0]], "a list, no array"),
-        (None, r"object\[\]"),
+        (None, r"next_outputs returned None: it must be float32\[3, 2\]"),
         (NAN, "NaN or infinity, first in row 1"),
         (NAN[[0, 0, 2]], "NaN or infinity, first in row 2"),
         (np.full((3, 2), 1e300), "NaN or infinity, first in row 0"),
@@ -127,7 +127,8 @@ def test_a_stream_goes_on_from_an_earlier_message():
 def test_a_message_that_is_not_bytes_is_refused(saved):
     compressor = Saves(SHAPE)
     compressor.saved = saved
-    with pytest.raises(PlayerFault, match=f"a {type(saved).__name__}: it must return bytes"):
+    said = "None" if saved is None else f"a {type(saved).__name__}"
+    with pytest.raises(PlayerFault, match=f"returned {said}: it must return bytes"):
         players.write(compressor, ONES)
 
 
@@ -188,6 +189,7 @@ def line(way):
 
 
 GOOD = ("", "print", "twin", "brood", "bob-double", "bob-twin", "bob-print", "")
+WHERE = r" \(misbehave.py, line \d+\)\."
 BAD = {
     "raise": r"Alice raised ValueError: no such luck \(misbehave.py, line {line}, in do\)\.",
     "exit": r"Alice ended with exit code 7 without an answer\.",
@@ -198,16 +200,18 @@ BAD = {
     "close": r"Alice closed its channel without an answer\.",
     "stray": r"Alice broke the channel: .*\.",
     "short": r"Alice: save returned 63 bytes, declared were message_bytes = 64\.",
-    "list": r"Alice: save returned a list: it must return bytes\.",
-    "none": r"Alice: save returned a NoneType: it must return bytes\.",
+    "list": r"Alice: Misbehave.save returned a list: it must return bytes" + WHERE,
+    "none": r"Alice: Misbehave.save returned None: it must return bytes" + WHERE,
     "kill-host": r"Alice (ended its own host process|did not answer within 1 s).*\.",
     "bob-raise": r"Bob raised ValueError: no such luck \(misbehave.py, line {line}, in do\)\.",
     "bob-exit": r"Bob ended with exit code 7 without an answer\.",
-    "bob-nan": r"Bob: next_outputs returned NaN or infinity, first in row 3\.",
-    "bob-shape": r"Bob: next_outputs returned float32\[32, 15\]: it must be float32\[32, 16\]\.",
-    "bob-ints": r"Bob: next_outputs returned int64 numbers: they must be float32\[32, 16\]\.",
-    "bob-objects": r"Bob: next_outputs returned object numbers: .*",
-    "bob-ragged": r"Bob: next_outputs returned a list, no array: .*",
+    "bob-nan": r"Bob: Misbehave.next_outputs returned NaN or infinity, first in row 3" + WHERE,
+    "bob-shape": r"Bob: Misbehave.next_outputs returned float32\[32, 15\]: it must be "
+    r"float32\[32, 16\]" + WHERE,
+    "bob-ints": r"Bob: Misbehave.next_outputs returned int64 numbers: it must be float32\[32, 16\]"
+    + WHERE,
+    "bob-objects": r"Bob: Misbehave.next_outputs returned object numbers: .*",
+    "bob-ragged": r"Bob: Misbehave.next_outputs returned a list, no array: .*",
     "bob-hang": r"Bob did not answer within 1 s \(misbehave.py, line \d+, in do\)\.",
 }
 

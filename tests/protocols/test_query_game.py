@@ -186,10 +186,10 @@ def test_nothing_stays_from_one_trial_to_the_next(kind: str) -> None:
 
 ANSWERS = [
     ("raise", "raised KeyError: 'lost' (readers.py, line"),
-    ("shape", "answer must return float32[4], not float32[3]"),
-    ("not finite", "not NaN or infinity"),
-    ("nothing", "answer must return float32[4], not object[]"),
-    ("text", "answer must return float32[4], not <U1[]"),
+    ("shape", "answer returned float32[3]: it must be float32[4]"),
+    ("not finite", "answer returned NaN or infinity"),
+    ("nothing", "answer returned None: it must be float32[4]"),
+    ("text", "answer returned a str: it must be float32[4]"),
 ]
 
 

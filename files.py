@@ -1,0 +1,77 @@
+"""Files that are written whole or not at all, each in its place and nowhere else.
+
+A file is written under another name beside its place and moved there in one step: no half is ever
+read, a full disk leaves what was there before, and a symbolic link is never written through.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .errors import BadInput
+
+
+@contextmanager
+def replaced(path: Path, move: Callable[[Path, Path], object] = os.replace) -> Iterator[Path]:
+    """Yield the path of a new empty file, which ``move`` puts in the place of ``path`` at the end.
+
+    After an exception it is gone, and ``path`` is as it was. Raises BadInput, with the path, for
+    what the system refuses and for a symbolic link.
+    """
+    refuse_link(path)
+    # Not the name with something added, which may be as long as a name can be.
+    partial = path.with_name(f".kvbarrier-{secrets.token_hex(6)}.partial")
+    try:
+        try:
+            os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+            yield partial
+            move(partial, path)
+        except OSError as error:
+            raise unwritten(path, error) from error
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write text, as UTF-8, or bytes. Raises BadInput as :func:`replaced` does."""
+    with replaced(path) as partial:
+        partial.write_bytes(data.encode("utf-8", "replace") if isinstance(data, str) else data)
+
+
+def write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet. Raises FileExistsError if it is, else BadInput."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise unwritten(path, error) from error
+    try:
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        path.unlink()
+        raise unwritten(path, error) from error
+
+
+def refuse_link(path: Path) -> None:
+    """Raise BadInput for a symbolic link: what it points to was not named."""
+    if path.is_symlink():
+        raise BadInput(
+            f"{path} is a symbolic link, to {os.readlink(path)}, which is not written through: "
+            "name the file itself, or remove the link."
+        )
+
+
+def unwritten(path: Path, error: OSError) -> BadInput:
+    """The sentence for what the system says of a file that was to be written."""
+    return BadInput(
+        f"{path} could not be written ({error.strerror or error}), and is as it was: name another "
+        "path, or make room there."
+    )
