@@ -133,10 +133,12 @@ def _memory(folder: Path) -> Judgement:
     return judge(
         over == 0 and far == 0 and len(telling) == len(table) and grown <= 1.01 * most,
         f"{len(table)} independent streams, d = {table['d'].min()} to {table['d'].max()}, (19) "
-        f"with its numbers counted at constant {tasks.MEMORY_CONSTANT:g} (ours) {cache.min():.1f} to {cache.max():.0f} "
+        f"with its numbers counted at constant {tasks.MEMORY_CONSTANT:g} (ours) "
+        f"{cache.min():.1f} to {cache.max():.0f} "
         f"times below the cache: {over} states above it, {far} answers beyond eps = "
         f"{table['eps'].iloc[0]:g} (largest {table['error'].max():.2f}); n {longer:.0f} times "
-        f"larger, bits {grown:.2f} times (ln n and the clusters: {most:.2f}); a state {room:.2f} times as large would fail",
+        f"larger, bits {grown:.2f} times (ln n and the clusters: {most:.2f}); a state "
+        f"{room:.2f} times as large would fail",
     )
 
 
@@ -144,7 +146,7 @@ def _tight(folder: Path) -> Judgement:
     table = read_table(folder, TIGHT)
     d, N, t = table["d"], table["certified_tokens"], table["t"]
     ratio = table["bits"] / table["lower_bits"]
-    # Numbers over N d: t + 1 keys, 1 count, 4 for the pairs (s 2d = 8 d^2, N >= 2d), 2 for the rest.
+    # Numbers over N d: t + 1 keys, 1 count, 4 for the pairs (s 2d = 8 d^2, N >= 2d), 2 others.
     most = table["cache_bits_32"] / table["n"] / d / 2 * (t + 8) * N * d / table["lower_bits"]
     last = table[table["n"] >= 0.9 * table["n"].max()].sort_values("d")
     slopes = [
