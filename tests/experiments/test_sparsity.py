@@ -78,7 +78,7 @@ def test_alices_rows_are_one_hot_too():
 def test_uniform_rows_of_alice_would_be_seen(monkeypatch):
     monkeypatch.setattr(
         "kvbarrier.reductions.stream_family.StreamFamily",
-        lambda index, queries_of_alice: zero(index),
+        lambda index, queries_of_alice: StreamFamily(index, queries_of_alice="zero"),
     )
     row = sparsity_tables.weight_rows(SMALL, ALICE)[0]
     assert row["own_low"] == pytest.approx(1 / 64)
