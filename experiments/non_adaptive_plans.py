@@ -39,7 +39,8 @@ class Widener(Follower):
         """Changes the plan that the reader shows, then asks for the whole cache."""
         reader.plan.cells.setflags(write=True)
         reader.plan.cells[:] = True
-        return reader.values(np.arange(reader.n)).mean(axis=0)
+        whole: Float32 = reader.values(np.arange(reader.n))
+        return np.asarray(whole.mean(axis=0), dtype=np.float32)
 
 
 class Keeper(NonAdaptive):
@@ -54,7 +55,8 @@ class Keeper(NonAdaptive):
     def answer(self, q: Float32, reader: Reader) -> Float32:
         """Changes what it handed in, then asks for the whole cache."""
         self.mine[:] = True
-        return reader.values(np.arange(reader.n)).mean(axis=0)
+        whole: Float32 = reader.values(np.arange(reader.n))
+        return np.asarray(whole.mean(axis=0), dtype=np.float32)
 
 
 class Modest(NonAdaptive):

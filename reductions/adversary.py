@@ -115,7 +115,7 @@ def worst_outputs(keys: KeySet, C: float, rule: Condition) -> Floats:
     >>> from .keys import make
     >>> from .margins import condition
     >>> at_scale_0 = worst_outputs(make("hypercube", 4, 2), 0.0, condition("01", 0.5, None))
-    >>> at_scale_0[0].tolist()  # five equal weights, Bob's own token among them
+    >>> at_scale_0[0].round(12).tolist()  # five equal weights, Bob's own token among them
     [0.6, 0.2]
     """
     low, high = encode([0, 1], rule)
