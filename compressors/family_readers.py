@@ -11,6 +11,9 @@ from ..errors import BadInput
 from .non_adaptive import Float32, NonAdaptive, Plan, Reader, coins
 from .read_patterns import Sampling, filled_attention
 
+#: another stream of the same public coins than the one that chose the cells
+_SECOND = 1 << 63
+
 
 class Minimax(Sampling):
     """Uniform sampling that answers D_0's output with probability 1/(2-f) when it sees nothing.
@@ -34,8 +37,7 @@ class Minimax(Sampling):
         if np.ptp(K, axis=0).any() or np.ptp(V, axis=0).any():
             return known
         f = (len(K) - 1) / (reader.n - 1)
-        # Another stream of the same public coins than the one that chose the tokens.
-        says_0 = coins(reader.seed ^ (1 << 63)).random() < 1 / (2 - f)
+        says_0 = coins(reader.seed ^ _SECOND).random() < 1 / (2 - f)
         return known if says_0 else np.full_like(known, self.otherwise)
 
 
@@ -74,13 +76,18 @@ class KeyCells(NonAdaptive):
         share: the part of the (n-1) d cells, in [0, 1].
         coordinates: 0 for a random choice of all cells; otherwise only the first so many
             coordinates of each key are read, of as many keys as the share has room for.
+        otherwise: the output of every D_ij, to be said with probability 1 - 1/(2-f) when nothing
+            is seen, which is optimal in the worst case (``reductions.hiding``); None: never.
     """
 
-    def __init__(self, share: float = 0.5, coordinates: int = 0) -> None:
+    def __init__(
+        self, share: float = 0.5, coordinates: int = 0, otherwise: float | None = None
+    ) -> None:
         self.share = Sampling(share).share
         if coordinates < 0:
             raise BadInput(f"coordinates counts cells of a key: give 0 or more, not {coordinates}.")
         self.coordinates = int(coordinates)
+        self.otherwise = None if otherwise is None else float(otherwise)
 
     def plan(self, n: int, d: int, seed: int) -> Plan:
         """The chosen cells of K."""
@@ -92,9 +99,13 @@ class KeyCells(NonAdaptive):
         return Plan(cells)
 
     def answer(self, q: Float32, reader: Reader) -> Float32:
-        """The exact output if all that is unread is 0."""
+        """The exact output if all that is unread is 0, or ``otherwise``: see the class."""
         i, j = np.nonzero(reader.plan.cells[0])
         seen = reader.cells("K", i, j)
         odd = np.flatnonzero(seen)
+        if self.otherwise is not None and not len(odd):
+            f = len(seen) / ((reader.n - 1) * reader.d)
+            if coins(reader.seed ^ _SECOND).random() >= 1 / (2 - f):
+                return np.full(reader.d, self.otherwise, dtype=np.float32)
         total = reader.n - len(odd) + float(np.exp(seen[odd] * q[j[odd]]).sum())
         return np.full(reader.d, 1 / total, dtype=np.float32)

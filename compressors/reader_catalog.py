@@ -95,6 +95,7 @@ _ENTRIES = (
         {
             "share": "part of the (n-1) d cells, 0 to 1 (0.5)",
             "coordinates": "read only the first so many of each key; 0 for any (0)",
+            "otherwise": "the output of D_ij, to be said at times when nothing is seen (None)",
         }, control=True,
     ),
 )  # fmt: skip

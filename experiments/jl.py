@@ -3,7 +3,8 @@
 1. Tails: how often one random matrix moves one norm, or one inner product, by more than eps,
    beside Theorem 20's and Lemma 21's bounds and the exact laws.
 2. Lemma 3 at its own dimension: the share of draws in which all pairs and norms are kept.
-3. The failure that the union bound leaves at 12 ln n, and at 12 ln n + 4 ln 2.
+3. The failure that the union bound leaves at 12 ln n, and at 12 ln n + 4 ln 2: over the stated
+   tails, and over the exact ones.
 4. n = 512 keys against the dimension: the deviation, the coherence and the exact scale.
 5. How many tokens are certified at a head dimension: by the lemma, by union bounds, by measured jl
    keys at a fixed query norm, by explicit codes.
@@ -112,11 +113,19 @@ def _lemma_holds(folder: Path) -> Judgement:
 def _constant_is_two(folder: Path) -> Judgement:
     table = read_table(folder, CONSTANT)
     wanted = table["numerator"].map({"12 ln n": 2.0, "12 ln n + 4 ln 2": 1.0})
-    off = float((table["failure_times_n"] - wanted).abs().max())
+    # Decimal's sum against the formula, and float64's by ``jl_lemmas`` against both.
+    off = float((table["stated_times_n"] - wanted).abs().max())
+    code = float((table["code_times_n"] - table["stated_times_n"]).abs().max())
+    lemma = table[table["numerator"] == "12 ln n"]
+    exact = lemma["exact_times_n"]
+    worst = lemma.loc[exact.idxmax()]
     return judge(
-        off < 1e-9,
+        max(off, code) < 1e-9 and bool((exact < 1).all()),
         f"{len(table)} cells, n = {table['n'].min()} to {table['n'].max():,}: n times the sum of "
-        f"2 n^2 tails is 2 and 1, to {off:.0e} (arithmetic, no draws)",
+        f"2n norm tails and 4 n(n-1)/2 pair tails is 2 and 1, to {max(off, code):.0e}; over exact "
+        f"tails at 12 ln n at most {exact.max():.3f} (n = {worst['n']}, eps = {worst['eps']:g}), "
+        f"and {exact.median():.0e} in half of the cells; without the norms the sum at n = 2 "
+        "would be 1",
     )
 
 
@@ -212,7 +221,8 @@ EXPERIMENT = Experiment(
             "jl.constant",
             "Lemma 22",
             "Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives "
-            "failure 2/n and not 1/n; 12 ln n + 4 ln 2 gives 1/n",
+            "failure 2/n and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true "
+            "all the same at every n and eps tried: over the exact tails the sum is below 1/n",
             "ours",
             (CONSTANT,),
             _constant_is_two,
@@ -226,6 +236,7 @@ EXPERIMENT = Experiment(
             "ours",
             (DIMENSION,),
             _smaller_dimension_suffices,
+            preregistered=False,
         ),
         Claim(
             "jl.vacuous",

@@ -83,16 +83,30 @@ def union(n: int, eps: float) -> list[dict[str, Any]]:
 
 
 def constant(n: int, eps: float) -> list[dict[str, Any]]:
-    """The union bound on the failure at the lemma's numerator, and with 4 ln 2 added to it."""
+    """The union bound at the lemma's numerator, and with 4 ln 2 added: stated and exact tails.
+
+    ``stated_times_n``: from the counts themselves, two tails a norm and four a pair, each
+    exp(-(eps^2 - eps^3) d / 4), at the real d, in exact integers and Decimal.
+    ``exact_times_n``: n norms and n(n-1)/2 pairs with their exact tails at d rounded up, a pair's
+    the largest of <u, v> = 0, 1/2, 9/10 and 1.
+    """
+    from decimal import Decimal, localcontext
+
     from ..reductions import jl_lemmas
 
-    rows = []
-    for numerator, extra in (("12 ln n", 0.0), ("12 ln n + 4 ln 2", 4 * math.log(2))):
-        d = jl_lemmas.dimension(n, eps, extra)
-        failure = jl_lemmas.union_failure(n, eps, d)
+    pairs, rows = n * (n - 1) // 2, []
+    for numerator, extra in (("12 ln n", 0), ("12 ln n + 4 ln 2", 4)):
+        with localcontext(prec=50):
+            top = 12 * Decimal(n).ln() + extra * Decimal(2).ln()
+            stated = (2 * n + 4 * pairs) * (-top / 4).exp() * n
+        d = math.ceil(jl_lemmas.dimension(n, eps, extra * math.log(2)))
+        of_norm = jl_lemmas.norm_tail(eps, d)
+        of_pair = max(of_norm, *(jl_lemmas.product_tail(eps, d, c) for c in INNER))
         rows.append(
-            {"numerator": numerator, "n": n, "eps": eps, "d": d, "tails": jl_lemmas.tails(n),
-             "failure": failure, "failure_times_n": n * failure}
+            {"numerator": numerator, "n": n, "eps": eps, "d": d, "stated_times_n": float(stated),
+             "code_times_n": n * jl_lemmas.union_failure(n, eps, jl_lemmas.dimension(
+                 n, eps, extra * math.log(2))),
+             "exact_times_n": n * (n * of_norm + pairs * of_pair)}
         )  # fmt: skip
     return rows
 

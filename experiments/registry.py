@@ -20,6 +20,7 @@ NAMES = (
     "tolerance",
     "sparsity",
     "low-dimension",
+    "every-step",
     "subgen",
     "unmasked-window",
     "non-adaptive",

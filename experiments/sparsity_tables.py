@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from ..protocols import coins
 from ..reductions import keys
 from ..reductions.index import IndexReduction
-from ..reductions.interference import relative_interference
 
 KEY = coins.COMMITTED_KEYS["experiments"]
-HARD, GAUSSIAN = "secret's key", "Gaussian"
+HARD, GAUSSIAN, ALICE = "secret's key", "Gaussian", "Alice's"
 RATIOS = (0.5, 1.0)
 
 
@@ -55,6 +54,27 @@ def attention_weights(reduction: IndexReduction, Q: NDArray[np.float32]) -> NDAr
     return bob.next_outputs(Q, np.zeros_like(Q), zeros)
 
 
+def rows_of_alice(reduction: IndexReduction) -> NDArray[np.float32]:
+    """The weights of Alice's own attention rows on the stream "self": float32[n, n].
+
+    Row t is what the ``exact`` compressor answers to q_t = C k_t when token t is the newest.
+    """
+    from ..compressors.contract import Shape
+    from ..compressors.exact import Exact
+    from ..reductions.stream_family import StreamFamily
+
+    n = reduction.n
+    family = StreamFamily(reduction, queries_of_alice="self")
+    Q, K, _ = family.stream(np.zeros((n, reduction.d_v), dtype=np.uint8))
+    V = np.eye(n, dtype=np.float32)
+    alice, rows = Exact(Shape(n, reduction.d_k, n), dtype="fp32"), []
+    for t in range(n):
+        now = (Q[t : t + 1], K[t : t + 1], V[t : t + 1])
+        rows.append(alice.next_outputs(*now)[0])
+        alice.extend(*now)
+    return np.stack(rows)
+
+
 def queries(reduction: IndexReduction, setting: Setting, kind: str) -> NDArray[np.float32]:
     """Bob's queries C k_i, or n Gaussian directions of the same norms: float32[n, d]."""
     sent = reduction.queries()[0]
@@ -68,30 +88,50 @@ def queries(reduction: IndexReduction, setting: Setting, kind: str) -> NDArray[n
     return draw.astype(np.float32)
 
 
+def own_weights(reduction: IndexReduction, kind: str) -> NDArray[np.float64]:
+    """What the rows' own weights must be, from the float32 keys alone: float64[n].
+
+    1 / (1 + S'_i + e^-a_i) for Bob's, whose own token has score 0; 1 / (1 + S'_t), the sum over
+    l < t, for Alice's.
+    """
+    K = reduction.keys.rows.astype(np.float64)
+    scores = reduction.scale * (K @ K.T)
+    own = np.diagonal(scores)
+    relative = np.exp(scores - own[:, None])
+    if kind == ALICE:
+        relative = np.tril(relative)
+        return np.asarray(1 / relative.sum(axis=1))
+    return np.asarray(1 / (relative.sum(axis=1) + np.exp(-own)))
+
+
 def weight_rows(setting: Setting, kind: str) -> list[dict[str, Any]]:
     """Sorted attention weights over all queries of a kind, one row of the table a rank.
 
     ``low``, ``median``, ``high`` of the weight at that rank; ``tail_high`` of what lies behind it.
-    For the secret's own keys: ``own_low`` the least own weight; ``excess``, the most by which one
-    falls short of its bound 1/(1 + S'_i + e^-a_i); ``slack``, the least by which a bound exceeds
-    the right side of (1); ``margin``, the least of those; ``own_top``, rows whose own weight leads.
+    For Bob's and Alice's rows: ``own_low`` the least own weight; ``excess``, the most by which one
+    differs from :func:`own_weights`; ``slack``, the least by which those exceed the right side of
+    (1); ``margin``, the least of that; ``own_top``, rows whose own weight leads.
     """
     reduction = setting.build()
-    weights = attention_weights(reduction, queries(reduction, setting, kind))
+    weights = (
+        rows_of_alice(reduction)
+        if kind == ALICE
+        else attention_weights(reduction, queries(reduction, setting, kind))
+    )
     facts: dict[str, Any] = dict.fromkeys(("own_low", "margin", "slack", "excess", "own_top"))
-    if kind == HARD:
+    if kind != GAUSSIAN:
         own = np.diagonal(weights).astype(np.float64)
-        interference = relative_interference(reduction.keys, reduction.scale)
+        expected = own_weights(reduction, kind)
         norms = np.square(reduction.keys.rows, dtype=np.float64).sum(axis=1)
-        zero = np.exp(-reduction.scale * norms)
-        bound = 1 / (1 + interference + zero)
+        # No token of Bob's is among Alice's: (1) is rho / (rho + 1) there.
+        zero = np.exp(-reduction.scale * norms) if kind == HARD else np.zeros(setting.n)
         rho = (1 + setting.eta) / (1 - setting.eta)
         margin = rho / (rho + 1 + rho * zero)
         facts = {
             "own_low": float(own.min()),
             "margin": float(margin.min()),
-            "slack": float((bound - margin).min()),
-            "excess": float((bound - own).max()),
+            "slack": float((expected - margin).min()),
+            "excess": float(np.abs(expected - own).max()),
             "own_top": int(np.count_nonzero(weights.argmax(axis=1) == np.arange(reduction.n))),
         }
     ordered = -np.sort(-weights.astype(np.float64), axis=1)

@@ -18,7 +18,11 @@ STREAMS = ("clusterable", "uniform")
 #: the streams of the guarantee and of the growth: n tokens, dimension, clusters, delta, |q|
 N, D, BLOBS, DELTA, RADIUS = 512, 8, 16, 0.3, 2.0
 GROWTH_T, GROWTH_S = 8, 64
-MEMORY_N, MEMORY_DELTA, MEMORY_EPS = 4096, 0.5, 0.5
+#: where (19) is below a float32 cache of 2^17 tokens, up to d = 4
+MEMORY_DELTA, MEMORY_EPS, MEMORY_RADIUS = 1.0, 0.5, 1.0
+# At d = 1 the numerator's error is Gaussian with deviation eps/sqrt(constant): 6.7 for 99 %.
+MEMORY_CONSTANT = 8.0
+TIGHT_EPS = 1.0
 # (keys, n, d), and a delta below the distance of any two: at least sqrt(3/2) for the Kerdock keys,
 # sqrt(2/3) for the hypercube's 64.
 INDEX_SETTINGS = (("kerdock", 256, 16), ("kerdock", 256, 64), ("hypercube", 64, 6))
@@ -60,26 +64,37 @@ def _fed(K: Float32, V: Float32, seed: int, **params: Any) -> SubGen:
     return bob
 
 
+def _query(rng: np.random.Generator, d: int, r: float) -> Float32:
+    """A random direction, of a norm a hair below r."""
+    way = rng.normal(size=d)
+    return np.asarray(0.999 * r * way / np.linalg.norm(way), dtype=np.float32)
+
+
+def _error(machine: SubGen, q: Float32, K: Float32, V: Float32) -> float:
+    """The error as a multiple of |softmax|_2 |V|_op, the unit of (17)."""
+    from ..reductions.attention import attention
+
+    weights = K.astype(np.float64) @ q
+    weights = np.exp(weights - weights.max())
+    unit = np.linalg.norm(weights / weights.sum()) * np.linalg.norm(V.astype(np.float64), 2)
+    return float(np.linalg.norm(machine.attend(q) - attention(q, K, V)) / unit)
+
+
 def errors(stream: str, eps: float, constant: float, first: int, count: int) -> dict[str, Any]:
     """Runs first .. first + count - 1 at t and s of Theorem 11: the errors, normalised as in (17).
 
     The error divided by |softmax|_2 |V|_op is at most eps where (17) holds.
     """
     from ..compressors.contract import charged_bits
-    from ..reductions.attention import attention
 
     found, clusters, bits = [], [], []
     for index in range(first, first + count):
         rng = _generator(f"{stream} {eps} {constant}", index)
         K, V = keys_of(stream, rng, N), rng.normal(size=(N, D)).astype(np.float32)
-        way = rng.normal(size=D)
-        q = (0.999 * RADIUS * way / np.linalg.norm(way)).astype(np.float32)
+        q = _query(rng, D, RADIUS)
         machine = _fed(K, V, int(rng.integers(2**62)), delta=DELTA, eps=eps, r=RADIUS,
                        constant=constant)  # fmt: skip
-        weights = K.astype(np.float64) @ q
-        weights = np.exp(weights - weights.max())
-        unit = np.linalg.norm(weights / weights.sum()) * np.linalg.norm(V.astype(np.float64), 2)
-        found.append(float(np.linalg.norm(machine.attend(q) - attention(q, K, V)) / unit))
+        found.append(_error(machine, q, K, V))
         clusters.append(machine.m)
         bits.append(charged_bits(len(machine.save())))
     return {
@@ -103,43 +118,61 @@ def growth_row(stream: str, n: int, draw: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def memory_row(d: int, draw: int) -> dict[str, Any]:
-    """Uniform keys of the unit ball, r = d: the state, eq. (19), and what is certified at R = d."""
+def memory_row(d: int, n: int, draw: int) -> dict[str, Any]:
+    """Uniform keys of the unit ball, where eq. (19) is below the cache: the state and its error."""
     from ..compressors.contract import charged_bits
-    from ..reductions.bounds import fano_rate
     from ..reductions.covering import clusters_limit
     from ..reductions.subgen_bounds import unit_ball_words
 
-    rng = _generator(f"memory {d}", draw)
-    K = ball(rng, MEMORY_N, d).astype(np.float32)
-    V = rng.normal(size=(MEMORY_N, d)).astype(np.float32)
-    machine = _fed(K, V, draw, delta=MEMORY_DELTA, eps=MEMORY_EPS, r=float(d))
-    tokens = certified_tokens(d, float(d))
+    rng = _generator(f"memory {d} {n}", draw)
+    K = ball(rng, n, d, 0.999).astype(np.float32)
+    V = rng.normal(size=(n, d)).astype(np.float32)
+    delta, eps, r = MEMORY_DELTA, MEMORY_EPS, MEMORY_RADIUS
+    machine = _fed(K, V, draw, delta=delta, eps=eps, r=r, constant=MEMORY_CONSTANT)
     return {
-        "d": d, "draw": draw, "n": MEMORY_N, "eps": MEMORY_EPS, "delta": MEMORY_DELTA,
-        "r": float(d), "t": machine.t, "s": machine.s, "m": machine.m,
-        "most_clusters": clusters_limit(MEMORY_DELTA, d, "radius"),
-        "bits": charged_bits(len(machine.save())), "cache_bits_32": 64 * MEMORY_N * d,
-        "upper_bits": 32 * unit_ball_words(MEMORY_EPS, MEMORY_DELTA, float(d), MEMORY_N, d),
-        "certified_tokens": tokens, "lower_bits": tokens * d * fano_rate(0.1),
+        "d": d, "n": n, "draw": draw, "eps": eps, "delta": delta, "r": r, "t": machine.t,
+        "s": machine.s, "m": machine.m, "most_clusters": clusters_limit(delta, d, "radius"),
+        "bits": charged_bits(len(machine.save())), "cache_bits_32": 64 * n * d,
+        "upper_bits": 32 * unit_ball_words(eps, delta, r, n, d, MEMORY_CONSTANT),
+        "error": _error(machine, _query(rng, d, r), K, V),
     }  # fmt: skip
 
 
-def certified_tokens(d: int, R: float) -> int:
-    """The most tokens that our constructions certify at budget R, eta = 1/2: a lower bound.
+def tight_row(d: int, n: int) -> dict[str, Any]:
+    """SubGen on the certified stream of about n tokens: its state, beside what is certified there.
 
-    d = 1: two opposite keys. d = 2, 3: circle, sphere. Beyond: random unit keys, 16 draws.
+    The N keys of ``certified_keys`` at R = d come round after round, each with its row of the
+    secret. Row i weighs rounds e^C against rounds S_i, so M01 is what it is for one round, and N d
+    (1 - h(1/10)) bits are certified however long the stream is. delta = 0 holds the keys apart.
+    """
+    from ..compressors.contract import charged_bits
+    from ..protocols import coins
+    from ..reductions.bounds import fano_rate
+
+    keys = certified_keys(d, float(d))
+    rounds = n // len(keys)
+    key = coins.COMMITTED_KEYS["experiments"]
+    x = coins.secret_bits(key, f"subgen tight {d}", n, keys.size).reshape(keys.shape)
+    K, V = np.tile(keys, (rounds, 1)), np.tile(x.astype(np.float32), (rounds, 1))
+    machine = _fed(K, V, 0, delta=0.0, eps=TIGHT_EPS, r=float(d))
+    return {
+        "d": d, "n": len(K), "R": float(d), "certified_tokens": len(keys), "eps": TIGHT_EPS,
+        "t": machine.t, "s": machine.s, "m": machine.m, "bits": charged_bits(len(machine.save())),
+        "cache_bits_32": 64 * len(K) * d, "lower_bits": keys.size * fano_rate(0.1),
+    }  # fmt: skip
+
+
+def certified_keys(d: int, R: float) -> Float32:
+    """The largest set of ours that is certified at budget R, eta = 1/2: float32[N, d].
+
+    Of 2d signed unit vectors, and the certified prefixes of 8 draws of random unit keys.
     """
     from ..reductions.keys import make
-    from ..reductions.low_dimension import certified_prefix, circle_tokens, sphere_tokens
+    from ..reductions.low_dimension import certified_prefix
 
-    if d == 1:
-        return certified_prefix([[1.0], [-1.0]], R)
-    if d == 2:
-        return circle_tokens(R)
-    if d == 3:
-        return sphere_tokens(R)
-    return max(certified_prefix(make("jl", 1024, d, seed).rows, R) for seed in range(16))
+    axes = np.concatenate([np.eye(d), -np.eye(d)]).astype(np.float32)
+    sets = [axes, *(make("jl", 1024, d, seed).rows for seed in range(8))]
+    return max((rows[: certified_prefix(rows, R)] for rows in sets), key=len)
 
 
 def index_row(setting: tuple[str, int, int], per_token: int) -> dict[str, Any]:

@@ -54,6 +54,8 @@ GRIDS = {
     "full": Grid(((64, 256), (64, 512), (256, 1024), (1024, 2048)), 16, 1024, 32, 64),
 }
 D = 64
+#: what plain sums may be off by
+ROUNDING = 1e-12
 
 
 def run(job: Run) -> None:
@@ -97,27 +99,42 @@ def _about(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     return table[table["condition"].isin(names)]
 
 
-def _no_flip(table: pd.DataFrame) -> tuple[int, str]:
+def _no_flip(table: pd.DataFrame) -> tuple[bool, str]:
+    """Is no bit flipped at the scale and above, and do plain sums have all demands below 1 there?
+
+    By more than 1e-12, which plain sums of a few hundred terms have for rounding: a scale is 1e-9
+    above its root.
+    """
     above = table[table["ratio"] >= 1.0]
-    flips = int(above["flips"].sum())
-    cases = f"{int(above['bits'].sum()):,} worst cases"
-    return flips, f"{flips} flips in {cases} at and above the exact scale"
+    flips, room = int(above["flips"].sum()), 1 - above["demand"]
+    says = (
+        f"{flips} flips in {int(above['bits'].sum()):,} worst cases at and above the exact scale, "
+        f"where plain sums of correctly rounded products leave {room.min():.0e} or more"
+    )
+    return flips == 0 and bool((room.dropna() > ROUNDING).all()), says
 
 
 def _flipped(table: pd.DataFrame) -> tuple[bool, str]:
-    """Does every instance have a flipped bit, and a token that no threshold reads, just below?"""
+    """Does every instance have a flipped bit, and a token that no threshold reads, just below?
+
+    And a demand above 1 by plain sums: the answers and the scale could share an error.
+    """
     below = table[(table["ratio"] > 1 - 2 * STEP) & (table["ratio"] < 1.0)]
     cases = table.groupby(["keys", "seed", "condition", "tolerance"]).ngroups
-    flipped = int(((below["flips"] > 0) & (below["unreadable"] > 0)).sum())
-    says = f"{flipped} of {cases} instances have a flip at 1 - {STEP:g} times that scale"
-    return flipped == cases == len(below), says
+    flipped = (below["flips"] > 0) & (below["unreadable"] > 0)
+    over = below["demand"] - 1
+    says = (
+        f"{int(flipped.sum())} of {cases} instances have a flip at 1 - {STEP:g} times that scale, "
+        f"where plain sums are above by {over.min():.0e} or more"
+    )
+    return int((flipped & (over > ROUNDING)).sum()) == cases == len(below), says
 
 
 def _safe(folder: Path) -> Judgement:
     table = _about(read_table(folder, WORST), ("M01",))
-    flips, says = _no_flip(table)
+    holds, says = _no_flip(table)
     etas = ", ".join(f"{eta:g}" for eta in sorted(table["tolerance"].unique()))
-    return judge(flips == 0, f"{says}; {_key_sets(table)}, eta = {etas}")
+    return judge(holds, f"{says}; {_key_sets(table)}, eta = {etas}")
 
 
 def _sharp(folder: Path) -> Judgement:
@@ -128,13 +145,13 @@ def _sharp(folder: Path) -> Judgement:
 
 def _signs(folder: Path) -> Judgement:
     table = _about(read_table(folder, WORST), ("M+-",))
-    flips, says = _no_flip(table)
+    safe, says = _no_flip(table)
     sharp, flipped = _flipped(table)
     columns = table.groupby(["keys", "seed", "ratio"])[["exact_scale", "flips"]]
     differ = int((columns.nunique() > 1).to_numpy().sum())
     etas = ", ".join(f"{eta:g}" for eta in sorted(table["tolerance"].unique()))
     return judge(
-        flips == 0 and sharp and differ == 0,
+        safe and sharp and differ == 0,
         f"scale and flips differ between eta = {etas} at {differ} of {columns.ngroups} scales; "
         f"{says}; {flipped}; {_key_sets(table)}",
     )
@@ -142,9 +159,9 @@ def _signs(folder: Path) -> Judgement:
 
 def _additive(folder: Path) -> Judgement:
     table = _about(read_table(folder, WORST), ("A01", "A+-"))
-    flips, says = _no_flip(table)
+    safe, says = _no_flip(table)
     sharp, flipped = _flipped(table)
-    return judge(flips == 0 and sharp, f"{says}; {flipped}; {_key_sets(table)}")
+    return judge(safe and sharp, f"{says}; {flipped}; {_key_sets(table)}")
 
 
 def _key_sets(table: pd.DataFrame) -> str:

@@ -7,8 +7,11 @@ game, with every answer compared to exact attention.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from operator import mul
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ KEY = coins.COMMITTED_KEYS["experiments"]
 #: relative steps off the exact scale that count as just below, and the coarse grid around it
 STEP = 1e-6
 RATIOS = (*(round(0.9 + k / 100, 2) for k in range(11)), 1 - 1e-4, 1 - STEP, 1 + STEP, 1.05, 1.1)
+_SHARP = (1 - STEP, 1.0)
 LEVEL = 0.95
 
 
@@ -103,11 +107,40 @@ def paper_rows(key_set: Keys, messages: int) -> list[Row]:
     return [row]
 
 
+@cache
+def exact_gaps(key_set: Keys) -> tuple[list[list[float]], list[float]]:
+    """<k_l,k_i> - |k_i|^2 for l != i, a list a token, and |k_i|^2: correctly rounded.
+
+    Products of float32 numbers are exact in float64, and ``math.fsum`` adds them exactly.
+    """
+    rows = key_set.make().rows.astype(np.float64).tolist()
+    minus = [[-a * a for a in row] for row in rows]
+    gaps = [
+        [math.fsum([*map(mul, mine, other), *minus[i]]) for l, other in enumerate(rows) if l != i]
+        for i, mine in enumerate(rows)
+    ]
+    return gaps, [-math.fsum(squares) for squares in minus]
+
+
+def largest_demand(key_set: Keys, rule: Condition, C: float) -> float:
+    """max_i demand_i of ``margins`` (1), in plain Python: no part of what finds the scale.
+
+    exp and the sum of n terms are right to about n 2^-53, relatively.
+    """
+    gaps, norms = exact_gaps(key_set)
+    return max(
+        rule.factor * math.fsum(math.exp(C * gap) for gap in own)
+        + rule.zero_factor * math.exp(-C * norm)
+        for own, norm in zip(gaps, norms, strict=True)
+    )
+
+
 def worst_rows(key_set: Keys, tolerance: Tolerance) -> list[Row]:
     """The adversary on both bits of every token, at every ratio to the exact scale.
 
     ``flips`` of 2 n bits are read wrong. At ``unreadable`` tokens the worst answer for a 0 is not
-    below the worst for a 1, so no threshold reads both.
+    below the worst for a 1, so no threshold reads both. ``demand`` at and just below the scale is
+    :func:`largest_demand`.
     """
     public, rule = key_set.make(), tolerance.rule
     exact = adversary.exact_scale(public, rule)
@@ -125,6 +158,9 @@ def worst_rows(key_set: Keys, tolerance: Tolerance) -> list[Row]:
                 "flips": int(np.count_nonzero(read != np.array([False, True]))),
                 "unreadable": int(np.count_nonzero(answers[:, 0] >= answers[:, 1])),
                 "bits": 2 * public.n,
+                "demand": (
+                    largest_demand(key_set, rule, ratio * exact) if ratio in _SHARP else math.nan
+                ),
             }
         )
     return found

@@ -59,9 +59,10 @@ def draw(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         labels = [label for _, found in named for label in found]
         caption = (
             f"Above: exact spectra, eta = 1/2, one bit a number; {int(sets['rows'].sum())} sampled "
-            f"rows of {len(sets)} constructions measured on float32 keys.\nBelow: arithmetic; open "
-            "marks on the left are [0, 1] rounded to so many bits. Filled marks: min-max caches in "
-            f"the game (n = {caches['n'].iloc[0]}, d = {caches['d'].iloc[0]}),\ncharged for K and "
+            f"rows of {len(sets)} constructions measured on float32 keys.\nDotted: no unit keys "
+            "certify more at that range. Below: arithmetic; open marks on the left are [0, 1] "
+            "rounded to so many bits.\nFilled marks: min-max caches in "
+            f"the game (n = {caches['n'].iloc[0]}, d = {caches['d'].iloc[0]}), charged for K and "
             "V; their lines reach to V alone."
         )
         legend_below(figure, handles, labels, columns=4, caption=caption)
@@ -73,6 +74,7 @@ def _ranges(axes: Axes, ranges: pd.DataFrame, sets: pd.DataFrame) -> None:
         group = group.sort_values("n")
         axes.plot(group["logit_range"], group["n"] * d, color=COLOURS[index], marker=MARKERS[index],
                   ms=3.5, lw=1.2, label=f"d = {d}")  # fmt: skip
+        axes.plot(group["least"], group["n"] * d, color=COLOURS[index], lw=0.9, ls=":")
     axes.plot(sets["logit_range"], sets["certified_bits"], "*", color=INK, mfc="white", ms=9,
               ls="none", label="whole constructions")  # fmt: skip
     for _, row in sets[sets["d"] == 64].iterrows():

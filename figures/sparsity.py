@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.sparsity import MEMORY, ONE_HOT, slopes
-from ..experiments.sparsity_tables import GAUSSIAN, HARD
+from ..experiments.sparsity import MEMORY, ONE_HOT
+from ..experiments.sparsity_tables import ALICE, GAUSSIAN, HARD
 from ..experiments.tables import read_table
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
@@ -57,19 +57,21 @@ def _caption(weights: pd.DataFrame, memory: pd.DataFrame) -> str:
         "kerdock keys, all queries: range (band) and median. Gaussian: random directions of the "
         "same norm. Right: the smallest window,\nin 256ths of n, with measured error ≤ 1/10; "
         f"hypercube keys, d = {int(memory['other'].max())}, {int(memory['messages'].min())} "
-        "independent messages a probe; slope over the two largest decades."
+        "independent messages a probe."
     )
 
 
 def _rows(axes: Axes, table: pd.DataFrame) -> None:
     curves = ((HARD, "jl", "the game's queries C k, jl keys"),
               (HARD, "kerdock", "the game's queries C k, kerdock keys"),
+              (ALICE, "jl", "Alice's own rows, q = C k, jl keys"),
               (GAUSSIAN, "jl", "Gaussian queries, jl keys"))  # fmt: skip
     for index, (kind, keys, words) in enumerate(curves):
         rows = table[(table["kind"] == kind) & (table["keys"] == keys)].groupby("rank")
         low, median, high = rows["low"].min(), rows["median"].median(), rows["high"].max()
-        axes.fill_between(low.index, low.clip(lower=LEAST), high.clip(lower=LEAST),
-                          color=COLOURS[index], alpha=0.2, lw=0)  # fmt: skip
+        if kind != ALICE:  # her row t has t + 1 entries: at every later rank the least is 0
+            axes.fill_between(low.index, low.clip(lower=LEAST), high.clip(lower=LEAST),
+                              color=COLOURS[index], alpha=0.2, lw=0)  # fmt: skip
         axes.plot(median.index, median.clip(lower=LEAST), color=COLOURS[index], lw=1.2,
                   marker=MARKERS[index], ms=4, label=words)  # fmt: skip
     margin = float(table["margin"].min())
@@ -85,7 +87,7 @@ def _rows(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_ylim(LEAST, 2.0)
     axes.set_xlabel("rank of the token in its attention row (log scale)")
     axes.set_ylabel("attention weight (log scale)")
-    axes.set_title("attention rows of Bob's queries")
+    axes.set_title("attention rows")
 
 
 def _memory(axes: Axes, table: pd.DataFrame) -> None:
@@ -94,12 +96,12 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
     floor = sizes * d * float(table["floor_per_secret_bit"].iloc[0])
     axes.fill_between(sizes, np.ones_like(floor), floor, color=FORBIDDEN, lw=0, zorder=0)
     axes.plot(sizes, 32 * d * sizes, color=INK, lw=1.0, ls=":", label="the whole fp16 cache")
-    fitted = slopes(table)
-    for index, (_, rows) in enumerate(table.groupby(["k", "dtype"], sort=False)):
-        name = list(fitted)[index]
-        axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index + 3], mfc="none", mew=1.4,
-                  marker=MARKERS[index + 3], ms=7, lw=1.2,
-                  label=f"{name} cache: slope {fitted[name]:.3f}")  # fmt: skip
+    for index, ((k, dtype), rows) in enumerate(table.groupby(["k", "dtype"], sort=False)):
+        share = rows["window"] / rows["size"]
+        words = f"top-{k} {dtype} cache, {share.min():.3f} to {share.max():.3f} of the tokens"
+        axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index + 4], mfc="none", mew=1.4,
+                  marker=MARKERS[index + 4], ms=7, lw=1.2,
+                  label=words)  # fmt: skip
     axes.plot(sizes, floor, color="#a33b20", lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
     axes.text(sizes[1], floor[0] / 3, "impossible\n(information theory)", color="#a33b20",
               fontsize=9)  # fmt: skip

@@ -39,7 +39,8 @@ class Cells:
     """
 
     def __init__(self, plan: Plan, K: Float32, V: Float32) -> None:
-        self._plan = plan.cells
+        # A copy: whoever made the plan, or answers by it, may hold the array that it came in.
+        self._plan = plan.cells.copy()
         self._tables = {"K": K, "V": V}
         self.log: list[tuple[str, Indices, Indices]] = []
         self.outside: Cell | None = None

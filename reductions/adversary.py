@@ -24,13 +24,18 @@ C k_i in float64 for the float32 keys, and no room is left for rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .interference import gap_blocks, relative_interference, tight_scale
+from .interference import relative_interference, tight_scale
 from .keys.base import KeySet
 from .margins import Condition
+
+#: entries of one block of attention rows, 32 MiB of float64
+_BLOCK = 1 << 22
 
 Floats = NDArray[np.float64]
 Bits = NDArray[np.uint8]
@@ -81,14 +86,24 @@ def exact_outputs(keys: KeySet, C: float, values: ArrayLike, rows: ArrayLike) ->
 
     ``values`` [n, d_v] as they are sent. Row r is the softmax of (C K k_i, 0) times (values, 0).
     """
-    array, own = keys.rows.astype(np.float64), np.asarray(rows, dtype=np.int64)
-    V, Q = np.asarray(values, dtype=np.float64), C * array[own]
-    out = np.empty((len(own), V.shape[1]))
-    for block, gaps in gap_blocks(Q, own, array):
-        weights = np.exp(gaps)
-        zero = np.exp(-np.einsum("rj,rj->r", Q[block], array[own[block]]))
-        out[block] = (weights @ V) / (weights.sum(axis=1) + zero)[:, None]
-    return out
+    V = np.asarray(values, dtype=np.float64)
+    return np.concatenate([w @ V for _, w in _attention_rows(keys, C, np.asarray(rows))])
+
+
+def _attention_rows(
+    keys: KeySet, C: float, rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """Blocks of (rows, their softmax on the data tokens): from the scores <C k_i, k_l> themselves.
+
+    Not from gaps and not from S'_i, of which scales and thresholds are made: an error in either
+    would agree with itself.
+    """
+    K = keys.rows.astype(np.float64)
+    for part in np.array_split(rows, max(1, len(rows) * len(K) // _BLOCK)):
+        scores = C * (K[part] @ K.T)
+        top = np.maximum(scores.max(axis=1, keepdims=True), 0.0)  # Bob's token has the score 0
+        weights = np.exp(scores - top)
+        yield part, weights / (weights.sum(axis=1, keepdims=True) + np.exp(-top))
 
 
 def worst_outputs(keys: KeySet, C: float, rule: Condition) -> Floats:
@@ -100,19 +115,16 @@ def worst_outputs(keys: KeySet, C: float, rule: Condition) -> Floats:
     >>> from .keys import make
     >>> from .margins import condition
     >>> at_scale_0 = worst_outputs(make("hypercube", 4, 2), 0.0, condition("01", 0.5, None))
-    >>> at_scale_0[0].tolist()  # five equal weights, Bob's own token among them
+    >>> at_scale_0[0].round(12).tolist()  # five equal weights, Bob's own token among them
     [0.6, 0.2]
     """
-    array = keys.rows.astype(np.float64)
-    own, low, high = np.arange(keys.n), *encode([0, 1], rule)
-    out = np.empty((keys.n, 2))
-    for block, gaps in gap_blocks(C * array, own, array):
-        weights = np.exp(gaps)
-        others = weights.sum(axis=1) - 1.0
-        total = 1.0 + others + np.exp(-C * np.square(array[block]).sum(axis=1))
-        out[block, 0] = (low + high * others) / total
-        out[block, 1] = (high + low * others) / total
-    return out
+    low, high = encode([0, 1], rule)
+    found = []
+    for rows, weights in _attention_rows(keys, C, np.arange(keys.n)):
+        mine = weights[np.arange(len(rows)), rows]
+        others = weights.sum(axis=1) - mine
+        found.append(np.stack([low * mine + high * others, high * mine + low * others], axis=1))
+    return np.concatenate(found)
 
 
 def allowed(outputs: Floats, rule: Condition) -> tuple[Floats, Floats]:

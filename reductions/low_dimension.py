@@ -16,6 +16,21 @@ angular radius theta/2 around the keys are disjoint: N <= 1 / (the share of the 
 That share is of the order theta^(d-1), theta^2 ~ 2 ln(rho)/R: N = O((R/ln rho)^((d-1)/2)). A
 packing with the least angle theta has N within a constant factor (of d) of this at a slightly
 smaller R, because only boundedly many keys are near: N = Theta((R/ln rho)^((d-1)/2)).
+
+The truth up to a constant, for every d and R at once (ours). Let m = E e^{R(u-1)}, u = <x,y> for x,
+y independent and uniform on the sphere. The largest N satisfies
+
+    1/(4 rho m) <= N < (1 + 1/rho) / m.                          (2)
+
+Upper: e^{R<x,y>} is a sum of powers of <x,y> with positive coefficients, so a positive definite
+kernel, invariant under rotations: its mean over pairs of any distribution on the sphere is at least
+that of the uniform one (the mean over all rotations of a distribution is the uniform one, and
+mu -> mean of the kernel is convex). For the N keys, pairs of a key with itself among them, it is
+(1/N^2) sum_i (1 + S'_i) e^R < (1 + 1/rho) e^R / N. Lower: of M = 1 + floor(1/(2 rho m)) uniform
+keys the mean of each S'_i is (M-1) m <= 1/(2 rho), so by Markov's inequality half of them at least
+have S'_i < 1/rho, in the mean and so in some draw; dropping the others lowers S'. So within a
+factor 4 (1 + rho) N d = d / E e^{R(u-1)}: about d (2 pi R)^{1/2} for d = 2, and e^{(g + o(1)) d} at
+R = Theta(d) (:func:`random_rate`), which is the e^d of Theorem 1.
 """
 
 from __future__ import annotations
@@ -133,6 +148,65 @@ def packing_limit(d: int, R: float, eta: float = 0.5) -> float:
         return 1.0
     square = (1 - cosine) / 2  # sin^2 of half the angle
     return 2 / float(betainc((d - 1) / 2, 0.5, square))
+
+
+def log_mean_weight(d: int, R: float) -> float:
+    """ln E e^{R(u-1)}, u the inner product of two independent uniform points of the sphere in R^d.
+
+    The density of u is proportional to (1-u^2)^{(d-3)/2}, so E e^{Ru} = Gamma(d/2) (2/R)^{d/2-1}
+    I_{d/2-1}(R), I the modified Bessel function; for d = 1 that is cosh R.
+
+    >>> round(math.exp(log_mean_weight(3, 5.0)), 12) == round(math.sinh(5) / 5 / math.exp(5), 12)
+    True
+    """
+    from scipy.special import gammaln, ive
+
+    _check_budget(R)
+    if d < 1:
+        raise BadInput(f"A sphere lies in one dimension or more, not {d}.")
+    order = d / 2 - 1
+    # SciPy's I has no value from 2^30 on; there its first term is right to (4 order^2 - 1)/(8 R).
+    bessel = math.log(ive(order, R)) if R < 2**29 else -math.log(2 * math.pi * R) / 2
+    return float(gammaln(d / 2) + order * math.log(2 / R) + bessel)
+
+
+def most_certified(d: int, R: float, eta: float = 0.5) -> float:
+    """Fewer unit keys than this are certified at budget R in dimension d: (2), its right side.
+
+    >>> circle_tokens(1000.0) < most_certified(2, 1000.0) < 1.03 * circle_tokens(1000.0)
+    True
+    """
+    return (1 + 1 / _rho(eta)) * math.exp(-log_mean_weight(d, R))
+
+
+def surely_certified(d: int, R: float, eta: float = 0.5) -> int:
+    """So many unit keys that are certified at budget R exist: (2), its left side; 1 at least.
+
+    >>> surely_certified(16, 16.0) * 16 > most_certified(16, 16.0) - 16
+    True
+    """
+    return max(1, math.ceil((1 + math.floor(math.exp(-log_mean_weight(d, R)) / 2 / _rho(eta))) / 2))
+
+
+def least_range(n: int, d: int, eta: float = 0.5) -> float:
+    """No n unit keys in R^d are certified at this budget or below, n >= 2: (2), solved for R.
+
+    1/m grows with R. Zero where the bound says nothing.
+
+    >>> round(least_range(4096, 64), 2)  # Kerdock keys take 10.04
+    8.6
+    """
+    if n < 2:
+        raise BadInput(f"A range is asked for two tokens or more, not {n}.")
+    low, high = 0.0, 1.0
+    while most_certified(d, high, eta) <= n:
+        low, high = high, 2 * high
+        if high > 1e300:
+            raise BadInput(f"No budget certifies {n} unit keys in dimension {d}: take d >= 2.")
+    while high - low > 1e-12 * high:
+        middle = (low + high) / 2
+        low, high = (middle, high) if most_certified(d, middle, eta) <= n else (low, middle)
+    return low
 
 
 def certified_prefix(rows: ArrayLike, R: float, eta: float = 0.5) -> int:

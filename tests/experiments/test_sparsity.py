@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from kvbarrier.experiments import sparsity, sparsity_tables
-from kvbarrier.experiments.sparsity_tables import GAUSSIAN, HARD, Setting
+from kvbarrier.experiments.sparsity_tables import ALICE, GAUSSIAN, HARD, Setting
 from kvbarrier.reductions.attention import attention
+from kvbarrier.reductions.stream_family import StreamFamily
 
 SMALL = Setting("kerdock", 64, 16)
 
@@ -57,8 +58,36 @@ def test_a_cut_row_decodes_alike():
     assert half["wrong_best"] == 0  # the largest score is a unit key's own at any scale
 
 
-def test_slopes_of_a_power_law():
-    sizes = np.array([64, 128, 1024, 16384])
-    table = pd.DataFrame({"size": sizes, "charged_bits": 7.0 * sizes**0.9, "k": 1, "dtype": "fp16"})
-    table.loc[0, "charged_bits"] = 1.0  # below the two decades
-    assert sparsity.slopes(table)["top-1 fp16"] == pytest.approx(0.9)
+def test_alices_rows_are_the_definition_of_causal_attention():
+    reduction = SMALL.build()
+    rows = sparsity_tables.rows_of_alice(reduction)
+    K = reduction.keys.rows
+    for t in (0, 1, 63):
+        want = attention(reduction.scale * K[t], K[: t + 1], np.eye(64)[: t + 1])
+        assert rows[t] == pytest.approx(want, abs=1e-6)
+
+
+def test_alices_rows_are_one_hot_too():
+    row = sparsity_tables.weight_rows(SMALL, ALICE)[0]
+    # Her last row has all other keys in it, as Bob's has, and no token of score 0; eta = 1/2.
+    assert row["own_low"] > 3 / 4
+    assert row["excess"] < 1e-6
+    assert row["own_top"] == 64
+
+
+def test_uniform_rows_of_alice_would_be_seen(monkeypatch):
+    monkeypatch.setattr(
+        "kvbarrier.reductions.stream_family.StreamFamily",
+        lambda index, queries_of_alice: StreamFamily(index, queries_of_alice="zero"),
+    )
+    row = sparsity_tables.weight_rows(SMALL, ALICE)[0]
+    assert row["own_low"] == pytest.approx(1 / 64)
+    assert row["excess"] > 0.7
+
+
+def test_the_room_of_a_share_by_hand():
+    table = pd.DataFrame({"size": [128, 1024], "messages": 4, "other": 32})
+    # 4 * 128 rows of 32 bits; 4 * 256 rows, 64 in each of 16 buckets.
+    want = [1 / 128 + 10 * math.sqrt(0.05 / 16384),
+            1 / 256 + 10 * math.sqrt(0.05 / 32768) + 5 / 16 / 16]  # fmt: skip
+    assert sparsity._room(table).tolist() == pytest.approx(want)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 from kvbarrier.experiments import tolerance_tables as tables
@@ -66,3 +69,60 @@ def test_the_papers_scale_is_above_the_exact_one():
 def test_worst_rows_change_at_1_and_nowhere_else_where_tokens_are_alike():
     rows = tables.worst_rows(Keys("hypercube", 32, 8), Tolerance("pm1", gamma=0.5))
     assert [row["flips"] for row in rows] == [64 if row["ratio"] < 1 else 0 for row in rows]
+
+
+@pytest.mark.parametrize(
+    "tolerance",
+    [HALF, Tolerance("pm1", eta=0.5), Tolerance("01", gamma=0.1), Tolerance("pm1", gamma=0.1)],
+)
+def test_plain_sums_agree_with_mpmath_on_exact_products(tolerance):
+    rule, C = tolerance.rule, 5.25
+    rows = [[Fraction(float(x)) for x in row] for row in SMALL.make().rows]
+
+    def score(mine, other):
+        product = sum(a * b for a, b in zip(mine, other, strict=True))
+        return mpmath.mpf(product.numerator) / product.denominator
+
+    demands = []
+    with mpmath.workdps(40):
+        for mine in rows:
+            own = score(mine, mine)
+            scores = [score(mine, other) for other in rows if other is not mine]
+            others = sum(mpmath.exp(C * (one - own)) for one in scores)
+            zero = mpmath.exp(-C * own)
+            total = 1 + others + zero
+            # The moved extremes over D_i, from the definition of each guarantee.
+            e, signed = rule.tolerance, tolerance.values == "pm1"
+            low, high = (others - 1, 1 - others) if signed else (others, mpmath.mpf(1))
+            if tolerance.eta is not None and not signed:
+                demands.append((1 + e) * low / ((1 - e) * high))
+            elif tolerance.eta is not None:
+                demands.append(others)
+            else:
+                # (low + g D < high - g D), rearranged to S' and the zero token against 1
+                g = e if signed else 2 * e
+                demands.append((others * (1 + g) + g * zero) / (1 - g))
+                meets = low + e * total >= high - e * total
+                assert meets == (demands[-1] >= 1)
+    assert tables.largest_demand(SMALL, rule, C) == pytest.approx(float(max(demands)), rel=1e-14)
+
+
+def test_an_error_that_scale_and_answers_would_share_is_seen(monkeypatch):
+    """Gaps a thousandth too large in all of ``interference``: flips alone would call it sharp."""
+    from kvbarrier.reductions import interference
+
+    right = interference.gap_blocks
+
+    def wrong(queries, own, keys):
+        for rows, gaps in right(queries, own, keys):
+            yield rows, 1.001 * gaps
+
+    monkeypatch.setattr(interference, "gap_blocks", wrong)
+    monkeypatch.setattr(
+        interference,
+        "_root",
+        lambda gaps, *rest, root=interference._root: root(1.001 * gaps, *rest),
+    )
+    row = next(r for r in tables.worst_rows(SMALL, HALF) if r["ratio"] == 1.0)
+    assert row["demand"] > 1 + 1e-4
+    assert row["flips"] > 0

@@ -40,7 +40,7 @@ def weights() -> pd.DataFrame:
 def memory() -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"size": n, "other": 32, "charged_bits": cost * n, "messages": 4, "k": k}
+            {"size": n, "other": 32, "charged_bits": cost * n, "messages": 4, "k": k, "window": n}
             | {"dtype": dtype, "floor_per_secret_bit": 0.531}
             for k, dtype, cost in ((1, "fp16", 820), (8, "fp8", 410))
             for n in (128, 1024, 16384)
@@ -74,4 +74,4 @@ def test_the_limit_is_n_d_times_the_floor(weights, memory, monkeypatch: pytest.M
     sparsity.draw(weights, memory, Path("unused.png"))
     [limit] = [x for x in caught[0].axes[1].get_lines() if x.get_label().startswith("limit")]
     assert limit.get_ydata()[0] == pytest.approx(128 * 32 * 0.531)
-    assert "slope 1.000" in " ".join(t.get_text() for t in caught[0].legends[0].get_texts())
+    assert "1.000 of the tokens" in " ".join(t.get_text() for t in caught[0].legends[0].get_texts())

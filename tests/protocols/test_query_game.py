@@ -247,3 +247,11 @@ def test_families_and_sizes_have_their_own_streams() -> None:
     ids = {QueryInstance(16, 4).id, QueryInstance(16, 4, family="cell").id, QueryInstance(16, 5).id}
     assert len(ids) == 3
     assert QueryInstance(np.int64(16), 4, 0.5).id == QueryInstance(16, 4).id
+
+
+@pytest.mark.parametrize("reader", ["Follower", "Widener", "Keeper"])
+def test_no_reader_widens_its_plan_once_there_are_data(reader: str) -> None:
+    """Widener and Keeper read the whole cache at f = 0 while the cells shared the plan's array."""
+    late = Algorithm(f"kvbarrier.experiments.non_adaptive_plans:{reader}")
+    with pytest.raises(PluginFailure, match=r"asked for value \d+, which is not in its plan"):
+        play(late, QueryInstance(9, 2), KEY, 1)

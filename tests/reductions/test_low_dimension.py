@@ -177,3 +177,61 @@ def test_refusals_of_subgens_hypotheses() -> None:
         subgen_bounds.key_samples(2.0, 0.1, 1.0, 10)
     with pytest.raises(BadInput, match="norm at most r > 0"):
         subgen_bounds.key_samples(0.5, 0.1, 0.0, 10)
+
+
+@pytest.mark.parametrize(
+    ("d", "R"), [(1, 0.7), (2, 3.0), (3, 40.0), (5, 5.0), (64, 9.0), (128, 0.01)]
+)
+def test_the_mean_weight_is_its_integral(d: int, R: float) -> None:
+    """E over the cosine, whose density is proportional to (1-u^2)^((d-3)/2); d = 1 has u = +-1."""
+    if d == 1:
+        mean = (1 + mpmath.exp(-2 * R)) / 2
+    else:
+        # u = cos t takes away the ends' singularities: sin(t)^(d-2) dt
+        weight = mpmath.quad(lambda t: mpmath.sin(t) ** (d - 2), [0, mpmath.pi / 2, mpmath.pi])
+        total = mpmath.quad(
+            lambda t: mpmath.exp(R * (mpmath.cos(t) - 1)) * mpmath.sin(t) ** (d - 2),
+            [0, 0.1, 0.5, mpmath.pi / 2, mpmath.pi],
+        )
+        mean = total / weight
+    assert low.log_mean_weight(d, R) == pytest.approx(float(mpmath.log(mean)), rel=1e-9)
+
+
+def test_no_set_has_a_smaller_mean_weight_than_the_uniform_one() -> None:
+    """The lemma behind the upper limit, on sets far from uniform and on tight ones."""
+    rng = np.random.default_rng(0)
+    sets = [
+        rng.normal(size=(n, d)) + shift for n, d in ((3, 2), (40, 3), (7, 8)) for shift in (0, 1)
+    ]
+    sets += [keys.make("circle", 64, 2).rows, keys.make("kissing", None, 8).rows]
+    for rows in sets:
+        unit = rows.astype(float) / np.linalg.norm(rows, axis=1, keepdims=True)
+        for R in (0.5, 4.0, 11.0):
+            mean = float(np.exp(R * (unit @ unit.T - 1)).mean())
+            assert math.log(mean) >= low.log_mean_weight(unit.shape[1], R) - 1e-9
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 0.9])
+def test_certified_sets_lie_between_the_two_limits(eta: float) -> None:
+    for R in (2.0, 20.0, 300.0):
+        n = low.circle_tokens(R, eta)
+        assert low.surely_certified(2, R, eta) <= n < low.most_certified(2, R, eta)
+    for d in (6, 10):
+        n = max(
+            low.certified_prefix(keys.make("jl", 512, d, s).rows, float(d), eta) for s in (0, 1)
+        )
+        assert n < low.most_certified(d, float(d), eta)
+    # 1/(4 rho m) of (1 + 1/rho)/m, up to rounding to whole tokens
+    rho = (1 + eta) / (1 - eta)
+    ratio = low.most_certified(16, 20.0, eta) / low.surely_certified(16, 20.0, eta)
+    assert ratio == pytest.approx(4 * (1 + rho), rel=2e-2)
+
+
+def test_the_least_range_is_the_inverse() -> None:
+    for n, d in ((2, 2), (100, 3), (4096, 64)):
+        R = low.least_range(n, d)
+        assert low.most_certified(d, R * (1 - 1e-9)) <= n <= low.most_certified(d, R * (1 + 1e-9))
+    # d = 2: m ~ 1/sqrt(2 pi R), so n = (4/3) sqrt(2 pi R)
+    assert low.least_range(10**6, 2) == pytest.approx((0.75e6) ** 2 / (2 * math.pi), rel=1e-3)
+    with pytest.raises(BadInput, match="No budget certifies 9 unit keys in dimension 1"):
+        low.least_range(9, 1)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from breaks.tables import Break, column
+import pandas as pd
+from breaks.tables import Break, column, frame
 from kvbarrier.experiments.sparsity import MEMORY, ONE_HOT, TRUNCATION
+from kvbarrier.experiments.sparsity_tables import ALICE
+
+
+def _uniform_rows_of_alice(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(own_top=rows["own_top"].where(rows["kind"] != ALICE, 1))
+
 
 BREAKS: dict[str, Break] = {
-    # Own weights a thousandth below what S' gives.
-    "sparsity.one-hot": column(ONE_HOT, "excess", lambda c: c + 1e-3),
+    # With q = 0 Alice's rows are uniform: her own weights are not the largest.
+    "sparsity.one-hot": frame(ONE_HOT, _uniform_rows_of_alice),
     "sparsity.promise": column(TRUNCATION, "changed_cut", lambda c: c + 1),
-    "sparsity.memory": column(MEMORY, "charged_bits", lambda c: c**0.97),
+    # Three quarters of the tokens were enough.
+    "sparsity.memory": column(MEMORY, "window", lambda c: (c * 0.75 / 0.8).round()),
 }

@@ -3,7 +3,7 @@
 import pandas as pd
 from breaks.tables import Break, column, frame
 from kvbarrier.experiments.binomial import clopper_pearson
-from kvbarrier.experiments.subgen import GROWTH, GUARANTEE, INDEX, LEVEL, MEMORY
+from kvbarrier.experiments.subgen import GROWTH, GUARANTEE, INDEX, LEVEL, MEMORY, TIGHT
 
 
 def three_in_a_hundred_fail(rows: pd.DataFrame) -> pd.DataFrame:
@@ -15,6 +15,9 @@ def three_in_a_hundred_fail(rows: pd.DataFrame) -> pd.DataFrame:
 BREAKS: dict[str, Break] = {
     "subgen.guarantee": frame(GUARANTEE, three_in_a_hundred_fail),
     "subgen.clusterable": frame(GROWTH, lambda rows: rows.assign(bits=rows["bits"] + rows["n"])),
-    "subgen.memory": column(MEMORY, "bits", lambda c: 2 * c),
+    # A little less than twice the state: only one dimension's streams are above (19) then.
+    "subgen.memory": column(MEMORY, "bits", lambda c: (1.6 * c).round()),
+    # A key in every eight opens a second cluster.
+    "subgen.tight": column(TIGHT, "bits", lambda c: (1.15 * c).round()),
     "subgen.index": column(INDEX, "m", lambda c: c - 1),
 }
