@@ -63,6 +63,24 @@ def test_the_ledger_can_be_recomputed_from_the_printed_sums(kvbarrier) -> None:
     )
 
 
+def test_not_excluded_says_what_could_have_been(kvbarrier) -> None:
+    # 512 secret bits a message, 4 messages: at 1/32 of the cache as many are charged, at 1/64 half.
+    play = ("attack", "time-sharing", *SMALL, "--budget", "1/64,1/32", "--messages", "4")
+    said = kvbarrier(*play)
+    assert "at 1 of 2 points no cheat could be caught, not even without an error" in said.err
+    # 1 - (log2(2049) + 40)/2048 = .9750995
+    assert "that takes a message of at most 0.975 bits a secret bit" in said.err
+    half, whole = json.loads(kvbarrier(*play, "--json").out)["points"]
+    assert whole["ledger"]["could_catch"]["error"] is None
+    error = half["ledger"]["could_catch"]["error"]
+    N, k = 2048, 0
+    while 2**40 * (N + 1) * math.comb(N, k + 1) <= 2 ** (N // 2):
+        k += 1
+    assert k <= error * N + 0.01 < k + 1
+    down = math.floor(1000 * error) / 10
+    assert f"at 1 of 2 points a cheat is caught if it errs in at most {down:g} % of the" in said.err
+
+
 def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
     said = kvbarrier("attack", "lossless", *SMALL, "--budget", "1", "--messages", "4", "--json")
     [point] = json.loads(said.out)["points"]
