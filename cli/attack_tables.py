@@ -43,28 +43,29 @@ def print_report(report: Report) -> None:
 
 
 def _print_together(report: Report) -> None:
-    """Several adversaries as one: their selection is accounted for."""
+    """The adversaries of each null as one: their selection is accounted for."""
     from ..experiments.report import budget_text, series_label
 
     if not report.together:
         return
-    rows = []
+    rows, streams = [], {_stream(point) for point in report.points}
     for one in report.together:
         error = one["bit_error"]
         rows.append([
             series_label({"compressor": report.target, "params": one["params"]}),
             budget_text(one["budget"]),
+            f"{one['guarantee']['null']['name']} ({one['number']})",
             one["guarantee"]["verdict"],
             _stream(one["worst"]),
             f"{error['estimate']:.4f}",
             f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
         ])  # fmt: skip
     print_table(
-        f"all {report.together[0]['number']} adversaries together",
-        ["target", "budget", "guarantee", "worst adversary", "bit error", "interval"],
+        f"all {len(streams)} adversaries together, null by null",
+        ["target", "budget", "null", "guarantee", "worst adversary", "bit error", "interval"],
         rows,
-        caption="broken by the average of their e-values, not-broken by all of them; the worst "
-        "one's interval holds for all at once.",
+        caption="broken by the average of the e-values of a null's adversaries (so many), "
+        "not-broken by all of them; the worst one's interval holds for all of them at once.",
     )
 
 
@@ -112,7 +113,10 @@ def _stream(point: dict[str, Any]) -> str:
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
-    error, guarantee = point["bit_error"], point["guarantee"]["verdict"]
+    error, guarantee = point["bit_error"], point["guarantee"]
+    null, bucket = guarantee["null"]["name"], guarantee["worst_bucket"]
+    marks = [null] if null != "coordinate" else []
+    marks += [f"age {bucket}"] if guarantee["verdict"] == "broken" else []
     ratio = point["compression_ratio"]
     return [
         budget + (" (over)" if point["over_budget"] else ""),
@@ -122,9 +126,7 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
         f"{error['low']:.4f} to {error['high']:.4f}",
         f"{point['error_floor']:.4f}",
         point["ledger"]["verdict"],
-        guarantee
-        if guarantee != "broken"
-        else f"broken (age {point['guarantee']['worst_bucket']})",
+        guarantee["verdict"] + (f" ({', '.join(marks)})" if marks else ""),
         str(point["messages"]) + (f", {point['failed']} failed" if point["failed"] else ""),
     ]
 
@@ -143,11 +145,11 @@ def _print_notes(report: Report) -> None:
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say("not-broken means: on this reduction, at this scale, for random secrets.")
-    if any(point["basis"] == "rotated" for point in report.points):
-        say(
-            "rotated: a guarantee is promised to decode for errors that are small in the Euclidean "
-            "norm; broken says that bits are lost."
-        )
+    nulls = {
+        null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
+    }
+    for name, sentence in nulls.items():
+        say(f"guarantee judged, {name}: {sentence}.")
     for point in report.points:
         if "soft" in point:
             one = point["soft"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from ..protocols.nulls import null_of
 from ..protocols.verdicts import LEVEL, PointVerdict
 from .points import cell_of, judge_rows
 from .rows import BatchRow, prefixes
@@ -69,7 +70,7 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
-        "guarantee": evidence["guarantee"],
+        "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
     }
 
 
