@@ -36,7 +36,7 @@ Exit codes:
   0  fine
   1  a gate or a claim failed, or a baseline moved
   2  bad usage or bad input
-  3  the plug-in failed
+  3  the plug-in failed, or changed while it was played
   4  impossible memory: a hidden channel, or a bug of ours
   70 a bug of ours (KVBARRIER_DEBUG=1 shows the traceback)
   130, 143  interrupted; what was played is kept, run again to go on"""

@@ -290,6 +290,6 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
             row = [o for o in report.outcomes if o.rows][index].rows[0]
             say(f"replay it:  kvbarrier replay {path} {row.cell} {row.batch}")
         return 4
-    if any(point["failed"] for point in report.points):
+    if report.changed or any(point["failed"] for point in report.points):
         return 3
     return 1 if failures else 0

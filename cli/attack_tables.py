@@ -35,6 +35,8 @@ def print_report(report: Report) -> None:
         )
         if any("age" in row[-2] for row in rows):
             caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
+        if any("row" in row[-2] for row in rows):
+            caption += " row: the row with the most evidence, 0 the oldest."
         header = ["adversary", *columns] if several else columns
         print_table(f"{label}: {game}", header, rows, caption=caption)
     _print_together(report)
@@ -113,20 +115,18 @@ def _stream(point: dict[str, Any]) -> str:
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
-    error, guarantee = point["bit_error"], point["guarantee"]
-    null, bucket = guarantee["null"]["name"], guarantee["worst_bucket"]
-    marks = [null] if null != "coordinate" else []
-    marks += [f"age {bucket}"] if guarantee["verdict"] == "broken" else []
-    ratio = point["compression_ratio"]
+    from ..experiments.report import error_text, guarantee_text
+
+    error, ratio = point["bit_error"], point["compression_ratio"]
     return [
         budget + (" (over)" if point["over_budget"] else ""),
         number(point["bits_per_secret_bit"]),
         "-" if ratio is None else f"{ratio:.2f}x",
-        f"{error['estimate']:.4f}",
+        error_text(point),
         f"{error['low']:.4f} to {error['high']:.4f}",
         f"{point['error_floor']:.4f}",
         point["ledger"]["verdict"],
-        guarantee["verdict"] + (f" ({', '.join(marks)})" if marks else ""),
+        guarantee_text(point),
         str(point["messages"]) + (f", {point['failed']} failed" if point["failed"] else ""),
     ]
 
@@ -144,7 +144,15 @@ def _print_notes(report: Report) -> None:
         say("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
-        say("not-broken means: on this reduction, at this scale, for random secrets.")
+        say(
+            "not-broken means: on average over each age bucket, at most 1/10; a single row may be "
+            "worse; on this reduction, at this scale, for random secrets."
+        )
+    if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
+        say("rows: these results have no counts by row, so single rows were not looked at.")
+    for point in report.points:
+        if point["changed"] is not None:
+            say(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }

@@ -167,6 +167,11 @@ class Report:
         soft = self.soft and family_ledger(self.soft).verdict
         return "impossible" in (self.family["verdict"], soft)
 
+    @property
+    def changed(self) -> bool:
+        """Some point's compressor was not one algorithm: it changed while it was played."""
+        return any(point["changed"] is not None for point in self.points)
+
     def failures(self) -> list[str]:
         """The distinct sentences of failed messages."""
         sentences = [s for o in self.outcomes for row in o.rows for s in row.failed if s]

@@ -17,7 +17,6 @@ import numpy as np
 
 from .. import __version__
 from ..errors import BadInput
-from ..protocols import coins
 from ..protocols.certificate import Verdict, write_certificate
 from ..protocols.certificate_counts import KIND, MOST_CELLS, MOST_MESSAGES
 from ..protocols.certificate_document import sealed
@@ -134,7 +133,7 @@ def _find(rows: Sequence[BatchRow], message: int) -> tuple[BatchRow, int]:
 
 def _alice_again(cell: Cell, row: BatchRow, at: int, limits: Limits | None) -> Sent | str:
     """What she hands over for message ``at`` of a row's batch: those before it come first."""
-    key = coins.COMMITTED_KEYS.get(row.key) or bytes.fromhex(row.key)
     first = row.batch * cell.batch_size
+    numbers = range(first, first + at + 1)
     with one_blas_thread(row.isolation):
-        return written(cell, key, range(first, first + at + 1), row.isolation, limits)[-1]
+        return written(cell, row.master_key, numbers, row.isolation, limits)[-1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..protocols import coins
 from ..protocols.index_game import play_batch
 from ..protocols.isolation import Limits
 from ..protocols.ledger import Ledger
@@ -25,9 +24,8 @@ def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> Ledger:
     """
     counts, charged = [], []
     for row in outcome.rows:
-        key = coins.COMMITTED_KEYS.get(row.key) or bytes.fromhex(row.key)
         with one_blas_thread(row.isolation):
-            played = play_batch(outcome.cell, key, row.batch, row.isolation, limits)
+            played = play_batch(outcome.cell, row.master_key, row.batch, row.isolation, limits)
         counts += [record.soft for record in played.records]
         charged += [record.charged_bits for record in played.records]
     return ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)

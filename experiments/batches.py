@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from .host import host_facts, versions
 from .rows import BatchRow, compact
 
 if TYPE_CHECKING:
-    from ..protocols.index_game import BatchRecord
+    from ..protocols.index_game import BatchRecord, MessageRecord
     from ..protocols.isolation import Limits
 
     Play = Callable[[Cell, bytes, int, str, Limits | None], BatchRecord]
@@ -94,4 +94,10 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
         seconds=record.seconds,
         versions=played.versions,
         host=played.host,
+        wrong_by_row=_by_row(records),
     )
+
+
+def _by_row(records: Sequence[MessageRecord]) -> tuple[str, ...] | None:
+    texts = [r.wrong_by_row for r in records if r.wrong_by_row is not None]
+    return tuple(texts) if len(texts) == len(records) else None

@@ -28,6 +28,7 @@ import numpy as np
 
 from ..errors import BadInput
 from ..protocols.coins import COMMITTED_KEYS
+from ..protocols.row_counts import counts_of
 from .host import hosts_match
 from .points import messages_of
 from .rows import BatchRow
@@ -241,12 +242,22 @@ def _unequal(pairs: list[tuple[BatchRow, BatchRow]]) -> str | None:
                 ("asked bits", sum(a.asked_by_age), sum(b.asked_by_age)),
                 ("charged bits", a.charged_bits, b.charged_bits),
                 ("wrong bits by age", a.wrong_by_age, b.wrong_by_age),
+                *_by_row(a.wrong_by_row, b.wrong_by_row),
                 ("failed", a.failed is not None, b.failed is not None),
             )
             for what, was, is_now in facts:
                 if was != is_now:
                     return f"{_place(old, index)} has {what} {is_now} instead of {was}."
     return None
+
+
+def _by_row(before: str | None, after: str | None) -> list[tuple[str, Any, Any]]:
+    """The first row asked whose wrong bits differ, where both have counted them."""
+    if before is None or after is None or before == after:
+        return []
+    was, is_now = counts_of(before), counts_of(after)
+    row = int(np.argmax(was != is_now))
+    return [(f"wrong bits in row {row} of those asked", int(was[row]), int(is_now[row]))]
 
 
 def _moved(

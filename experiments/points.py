@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import BadInput
+from ..protocols.coins import sampled_rows
+from ..protocols.evidence import Guarantee
 from ..protocols.instance import Cell, Instance
-from ..protocols.verdicts import LEVEL, PointVerdict, judge_point
+from ..protocols.isolation import is_builtin
+from ..protocols.verdicts import LEVEL, PointVerdict, judge_guarantee, judge_point
 from .rows import BatchRow, Message, prefixes
 
 
@@ -41,18 +47,43 @@ def messages_of(rows: Sequence[BatchRow]) -> list[Message]:
     return [message for row in rows for message in row.messages()]
 
 
+def rows_asked(rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
+    """The rows that each message was asked for, from its public coins; None if all of them."""
+    instance = cell_of(rows[0].spec_dict).instance
+    if instance.rows is None:
+        return None
+    return [
+        sampled_rows(row.master_key, row.instance, number, instance.secret_rows, instance.rows)
+        for row in rows
+        for number in range(row.batch * row.size, (row.batch + 1) * row.size)
+    ]
+
+
+def guarantee_of(rows: Sequence[BatchRow]) -> Guarantee:
+    """The evidence on the guarantee from a cell's contiguous batches."""
+    return judge_guarantee(messages_of(rows), rows=rows_asked(rows), **_sizes(rows))
+
+
 def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``)."""
     if not rows:
         raise BadInput("There is no message to judge yet: play at least one batch.")
-    instance = cell_of(rows[0].spec_dict).instance
+    cell = cell_of(rows[0].spec_dict)
+    # Whoever counts by row also asks a stranger row by row.
+    apart = all(row.wrong_by_row is not None for row in rows) or is_builtin(cell.target)
     return judge_point(
         messages_of(rows),
-        n=instance.secret_rows,
-        row_bits=rows[0].secret // instance.secret_rows,
-        cache_bits=instance.shape.cache_bits_16,
+        cache_bits=cell.instance.shape.cache_bits_16,
         level=level,
+        rows=rows_asked(rows),
+        rows_apart=apart,
+        **_sizes(rows),
     )
+
+
+def _sizes(rows: Sequence[BatchRow]) -> dict[str, int]:
+    n = cell_of(rows[0].spec_dict).instance.secret_rows
+    return {"n": n, "row_bits": rows[0].secret // n}
 
 
 def judge_all(

@@ -10,7 +10,7 @@ or a bug of ours; anything else is ``not-excluded``, which is no praise.
 
 *The guarantee*, success 9/10 on every stream of the family: ``broken`` (the average of three
 e-processes, on D_0, on random D_i and on the rarest place, reaches 20), ``not-broken`` (all three
-against "the error is at least 1/10" do), else ``undecided``.
+against "the error is above 1/10" do), else ``undecided``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import BadInput
-from ..protocols import coins
 from ..protocols.index_game import play_batch, probe_construction
 from ..protocols.instance import target_name
 from ..protocols.isolation import Limits
@@ -44,6 +43,7 @@ class Replay:
             for i, (a, b) in enumerate(pairs)
             if (a.wrong_by_age, a.charged_bits, a.failed is None)
             != (b.wrong_by_age, b.charged_bits, b.failed is None)
+            or a.wrong_by_row not in (None, b.wrong_by_row)
         ]
 
     @property
@@ -87,7 +87,6 @@ def replay(
     ``target`` says where a plug-in's file lies: a row holds its name only. Raises BadInput when the
     row is of another target, and what ``play_batch`` raises.
     """
-    key = coins.COMMITTED_KEYS.get(row.key) or bytes.fromhex(row.key)
     cell = cell_of(row.spec_dict)
     if target is not None:
         if target_name(target) != target_name(cell.target):
@@ -97,7 +96,7 @@ def replay(
         cell = replace(cell, target=target)
     chosen = isolation or row.isolation
     source = probe_construction(cell, chosen, limits).source
-    played: Played | Refused = work(play_batch, cell, key, row.batch, chosen, limits)
+    played: Played | Refused = work(play_batch, cell, row.master_key, row.batch, chosen, limits)
     if isinstance(played, Refused):
         raise played.error()
     return Replay(row, row_of(cell, source, row.batch, row.key, played))

@@ -11,6 +11,9 @@ from ..protocols.verdicts import LEVEL, PointVerdict
 from .points import cell_of, judge_rows
 from .rows import BatchRow, prefixes
 
+SMALL_ERROR = 1e-3
+"""Below it an error is told as a count, k of N bits."""
+
 
 def point_of(rows: Sequence[BatchRow], level: float = LEVEL) -> dict[str, Any]:
     """One cell's contiguous batches as a point: plain data, no NaN.
@@ -18,7 +21,7 @@ def point_of(rows: Sequence[BatchRow], level: float = LEVEL) -> dict[str, Any]:
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is what is
     left of the charged bits without framing; ``over_budget`` says that some message was charged
-    more than its budget.
+    more than its budget; ``changed`` is not None if the compressor changed while it was played.
     """
     return _point(rows, judge_rows(rows, level))
 
@@ -71,7 +74,41 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
+        "changed": evidence["changed"],
     }
+
+
+def error_text(point: dict[str, Any]) -> str:
+    """The error in four decimals, or as a count where these would round it away.
+
+    >>> error_text({"bit_error": {"estimate": 0.0625}, "wrong_bits": 4096, "asked_bits": 65536})
+    '0.0625'
+    >>> error_text({"bit_error": {"estimate": 4.6e-05}, "wrong_bits": 3, "asked_bits": 65536})
+    '3 of 65,536'
+    """
+    if 0 < point["bit_error"]["estimate"] < SMALL_ERROR:
+        return f"{point['wrong_bits']:,} of {point['asked_bits']:,}"
+    return f"{point['bit_error']['estimate']:.4f}"
+
+
+def guarantee_text(point: dict[str, Any]) -> str:
+    """The verdict on the guarantee, by its null if that is not the theorem's; if broken, where.
+
+    >>> guarantee_text({
+    ...     "guarantee": {"verdict": "broken", "worst_bucket": None, "worst_row": 8,
+    ...                   "null": {"name": "euclidean"}},
+    ...     "changed": None,
+    ... })
+    'broken (euclidean, row 8)'
+    """
+    guarantee = point["guarantee"]
+    said, age, row = str(guarantee["verdict"]), guarantee["worst_bucket"], guarantee["worst_row"]
+    null = guarantee["null"]["name"]
+    marks = [] if null == "coordinate" else [null]
+    if said == "broken" and (age, row) != (None, None):
+        marks.append(f"age {age}" if age is not None else f"row {row}")
+    said += f" ({', '.join(marks)})" if marks else ""
+    return said + ("" if point["changed"] is None else ", changed")
 
 
 def series_label(point: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..compressors.catalog import CATALOG, family
 from .ranking import Point, error_at, ranking, recovered
-from .report import budget_text, curve_label
+from .report import budget_text, curve_label, error_text
 
 FIXED = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
 
@@ -53,6 +53,8 @@ def rank_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
                 "overhead": 1 / share if share else None,
                 "bits_per_secret_bit": best["bits_per_secret_bit"],
                 "bit_error": best["bit_error"],
+                "wrong_bits": best["wrong_bits"],
+                "asked_bits": best["asked_bits"],
                 "messages": best["messages"],
                 "guarantee": best["guarantee"]["verdict"],
                 "null": best["guarantee"]["null"]["name"],
@@ -99,7 +101,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
     lines = ["<table><tr>", *(f"<th>{html.escape(name)}</th>" for name in head), "</tr>"]
     for row in rows:
         error = row["bit_error"]
-        interval = f"{error['estimate']:.4f} ({error['low']:.3f} to {error['high']:.3f}, " \
+        interval = f"{error_text(row)} ({error['low']:.3f} to {error['high']:.3f}, " \
                    f"{error['level']:.0%})"  # fmt: skip
         numbers = [
             f"{row['recovered']:.4g}",

@@ -5,6 +5,8 @@
 * A lock beside the file keeps a second writer out, at once and with a sentence.
 * A failed append (a full disk) is rolled back and told in one sentence.
 * Files merge by union over (cell, source, batch): see :func:`.rows.union`.
+* A file of an older schema is read, and goes on in this one below a header of its own, as if two
+  files had been joined with ``cat``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from .locking import StorageFailed, locked, sentences
 from .rows import (
     COLUMNS,
     HEADER,
+    HEADERS,
     SCHEMA,
     BatchRow,
     Key,
@@ -126,6 +129,7 @@ class ResultsFile(Results):
         self.where = str(path)
         self._fd = -1
         self._end = 0
+        self._header = HEADER
         self._lock: Any = None
 
     def __enter__(self) -> Self:
@@ -152,13 +156,14 @@ class ResultsFile(Results):
     def _load(self) -> None:
         with open(self._fd, "rb", closefd=False) as file:
             data = file.read()
-        rows, self._end = _parse(self.path, data)
+        rows, self._end, self._header = _parse(self.path, data)
         super().__init__(rows)
         if self._end < len(data):
             os.ftruncate(self._fd, self._end)
             faults.fsync(self._fd)
         if self._end == 0:
             self._append(HEADER.encode())
+            self._header = HEADER
             faults.fsync_folder(self.path.parent)
 
     def append(self, row: BatchRow) -> None:
@@ -168,7 +173,9 @@ class ResultsFile(Results):
         """
         if self._is_new(row):
             with sentences(self.path, "written"):
-                self._append(row.line().encode())
+                missing = "" if self._header == HEADER else HEADER
+                self._append((missing + row.line()).encode())
+            self._header = HEADER
             self._remember(row)
 
     def _append(self, data: bytes) -> None:
@@ -190,23 +197,24 @@ class ResultsFile(Results):
             self._fd = -1
 
 
-def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int]:
-    """The rows of a file's bytes, and how many of the bytes are whole lines."""
+def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
+    """The rows of a file's bytes, how many of the bytes are whole lines, and the last header."""
     end = data.rfind(b"\n") + 1
-    header = HEADER.encode()
-    if end == 0 and not header.startswith(data):
+    if end == 0 and not any(header.encode().startswith(data) for header in HEADERS):
         raise BadInput(f"{path} is not a results file: name another file, or a new one.")
     try:
         lines = data[:end].decode().replace("\r\n", "\n").split("\n")[:-1]
     except UnicodeDecodeError:
         raise BadInput(f"{path} is not a results file: name another file, or a new one.") from None
-    if lines and lines[0] != HEADER.rstrip("\n"):
+    if lines and lines[0] + "\n" not in HEADERS:
         raise BadInput(_not_ours(path, lines[0]))
     # Lists of thousands of messages outgrow the csv module's default limit.
     csv.field_size_limit(2**31 - 1)
     rows: dict[Key, BatchRow] = {}
+    header = HEADER
     for number, line in enumerate(lines, start=1):
-        if line == lines[0]:
+        if line + "\n" in HEADERS:
+            header = line + "\n"
             continue
         try:
             row = parse_line(line)
@@ -220,13 +228,13 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int]:
             ResultsWarning,
             stacklevel=3,
         )
-    return list(rows.values()), end
+    return list(rows.values()), end, header
 
 
 def _not_ours(path: Path, first: str) -> str:
     if first.split(",")[0] == COLUMNS[0]:
         return (
-            f"{path} has the columns of another results schema than {SCHEMA}: read it with the "
+            f"{path} has the columns of a results schema later than {SCHEMA}: read it with the "
             "version of kvbarrier that wrote it, or use a new file."
         )
     return f"{path} is not a results file: name another file, or a new one."

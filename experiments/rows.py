@@ -14,14 +14,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput, ResultsConflict
+from ..protocols.coins import COMMITTED_KEYS
 from ..protocols.instance import digest
+from ..protocols.row_counts import counts_of
 
-SCHEMA = 1
+SCHEMA = 2
 COLUMNS = (
     "schema", "instance", "cell", "source", "batch", "spec", "key", "isolation", "streaming",
     "wrong", "wrong_by_age", "asked", "asked_by_age", "secret", "charged", "payload", "failed",
-    "seconds", "versions", "host",
+    "seconds", "versions", "host", "wrong_by_row",
 )  # fmt: skip
+SCHEMAS = {1: COLUMNS[:-1], 2: COLUMNS}
+"""The columns of every schema that can be read. Schema 1 counts no bits by row."""
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
@@ -36,6 +40,7 @@ class Message:
     charged_bits: int
     payload_bytes: int
     failed: str | None
+    wrong_by_row: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,9 @@ class BatchRow:
     ``wrong_by_age``, ``asked_by_age``: bits, one tuple of 16 a message. ``secret``: secret bits
     of a message. ``charged`` bits, ``payload`` bytes and ``failed`` (None or one sentence): one a
     message. ``versions`` and ``host``: JSON of what computed the row; with ``seconds`` and
-    ``isolation`` they are not compared when files are merged.
+    ``isolation`` they are not compared when files are merged. ``wrong_by_row``: the wrong bits of
+    each row asked, one text a message (``protocols.row_counts``), or None if they were not
+    counted, as in files of schema 1.
     """
 
     instance: str
@@ -67,6 +74,7 @@ class BatchRow:
     seconds: float
     versions: str
     host: str
+    wrong_by_row: tuple[str, ...] | None = None
 
     @property
     def id(self) -> Key:
@@ -89,6 +97,11 @@ class BatchRow:
         return tuple(map(sum, self.asked_by_age))
 
     @property
+    def master_key(self) -> bytes:
+        """The 32 bytes that the row's secrets and coins were drawn from."""
+        return COMMITTED_KEYS.get(self.key) or bytes.fromhex(self.key)
+
+    @property
     def spec_dict(self) -> dict[str, Any]:
         """The cell's spec as plain data."""
         spec: dict[str, Any] = json.loads(self.spec)
@@ -101,7 +114,10 @@ class BatchRow:
 
     def messages(self) -> list[Message]:
         """The messages in order."""
-        columns = (self.wrong_by_age, self.asked_by_age, self.charged, self.payload, self.failed)
+        by_row = self.wrong_by_row or (None,) * self.size
+        columns = (
+            self.wrong_by_age, self.asked_by_age, self.charged, self.payload, self.failed, by_row,
+        )  # fmt: skip
         return [Message(*values) for values in zip(*columns, strict=True)]
 
     def counts(self) -> tuple[Any, ...]:
@@ -119,7 +135,7 @@ class BatchRow:
             self.isolation, "yes" if self.streaming else "no", compact(self.wrong),
             compact(self.wrong_by_age), compact(self.asked), compact(self.asked_by_age),
             self.secret, compact(self.charged), compact(self.payload), compact(self.failed),
-            f"{self.seconds:.6f}", self.versions, self.host,
+            f"{self.seconds:.6f}", self.versions, self.host, compact(self.wrong_by_row),
         )  # fmt: skip
         line = csv_line(values)
         if line.count("\n") != 1 or "\r" in line:
@@ -143,17 +159,20 @@ def csv_line(values: Sequence[Any]) -> str:
     return text.getvalue()
 
 
-HEADER = csv_line(COLUMNS)
+HEADERS = [csv_line(columns) for columns in SCHEMAS.values()]
+HEADER = HEADERS[-1]
+_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
 
 
 def parse_line(line: str) -> BatchRow:
-    """Read one line back. Raises ValueError that says what is wrong with it."""
+    """Read one line back, of any schema. Raises ValueError that says what is wrong with it."""
     values = next(csv.reader([line], strict=True))
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"it has {len(values)} fields instead of {len(COLUMNS)}")
-    field = dict(zip(COLUMNS, values, strict=True))
-    if field["schema"] != str(SCHEMA):
-        raise ValueError(f"its schema is {field['schema']}, and this version reads schema {SCHEMA}")
+    columns = SCHEMAS.get(_whole(values[0]) if values else 0)
+    if columns is None:
+        raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
+    if len(values) != len(columns):
+        raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
+    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
     row = BatchRow(
         instance=field["instance"],
         cell=field["cell"],
@@ -172,6 +191,7 @@ def parse_line(line: str) -> BatchRow:
         seconds=float(field["seconds"]),
         versions=compact(json.loads(field["versions"])),
         host=compact(json.loads(field["host"])),
+        wrong_by_row=_by_row(field["wrong_by_row"]),
     )
     _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
     return row
@@ -184,6 +204,7 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
         row.size,
         len(row.payload),
         len(row.failed),
+        row.size if row.wrong_by_row is None else len(row.wrong_by_row),
     }
     if len(lengths) != 1 or row.size == 0:
         raise ValueError("its lists are not of one length")
@@ -194,6 +215,10 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
             raise ValueError("a message does not have 16 age buckets with wrong <= asked")
     if not all(0 < total <= row.secret for total in asked):
         raise ValueError("a message was asked for no bit, or for more than the secret has")
+    if row.wrong_by_row is not None:
+        by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
+        if by_row != wrong:
+            raise ValueError("its totals are not the sums over rows")
     spec = row.spec_dict
     if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
         raise ValueError("its ids are not those of its spec")
@@ -227,6 +252,11 @@ def _sentence(value: Any) -> str | None:
     return value
 
 
+def _by_row(text: str) -> tuple[str, ...] | None:
+    found = json.loads(text)
+    return None if found is None else _items(found, str)
+
+
 def _table(text: str) -> Counts16:
     return _list(text, lambda row: _items(row, _count))
 
@@ -235,7 +265,8 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
     """Merge rows: the union over (cell, source, batch), in the order of these ids.
 
     Idempotent, commutative and associative: of rows with equal counts the one with the smallest
-    line stays (they differ in times and hosts only). Raises ResultsConflict if the counts differ.
+    line stays (they differ in times and hosts only), and of a row with counts by row and one
+    without the former. Raises ResultsConflict if the counts differ.
     """
     merged: dict[Key, BatchRow] = {}
     for row in (row for rows in collections for row in rows):
@@ -243,13 +274,14 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
         if known is row:
             continue
         refuse_conflict(known, row)
-        merged[row.id] = min(known, row, key=BatchRow.line)
+        merged[row.id] = min(known, row, key=lambda one: (one.wrong_by_row is None, one.line()))
     return [merged[id_] for id_ in sorted(merged)]
 
 
 def refuse_conflict(known: BatchRow, row: BatchRow) -> None:
     """Raise ResultsConflict, in one sentence, unless two rows of one batch have equal counts."""
-    if known.counts() == row.counts():
+    by_row = {one.wrong_by_row for one in (known, row)} - {None}
+    if known.counts() == row.counts() and len(by_row) <= 1:
         return
     where = f"batch {row.batch} of cell {row.cell} ({row.compressor})"
     if known.key != row.key:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import BadInput
-from ..protocols.evidence import Guarantee
 from ..protocols.instance import Cell
+from .points import guarantee_of
 from .rows import BatchRow
 
 BATCH_SIZE = 16
@@ -61,10 +61,9 @@ class UntilDecided:
         """Those that are there once they decide, else one more. The tests are anytime-valid."""
         if len(rows) >= self.most(cell):
             return self.most(cell)
-        wrong = [counts for row in rows for counts in row.wrong_by_age]
-        asked = [counts for row in rows for counts in row.asked_by_age]
-        decided = Guarantee.of(wrong, asked).decide(self.level)[0] != "undecided"
-        return len(rows) if decided else len(rows) + 1
+        if rows and guarantee_of(rows).decide(self.level)[0] != "undecided":
+            return len(rows)
+        return len(rows) + 1
 
     def most(self, cell: Cell) -> int:
         """Whole batches within ``maximum``, one at least."""

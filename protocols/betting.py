@@ -8,7 +8,7 @@ each message multiplies it by
 
     1 + (c/m)(e_t - m) = 1 - c + c e_t/m  >= 0,       of mean <= 1 under H0.
 
-*Below.* Against H0: E[e_t | past] >= m, the same bet on 1 - e_t:
+*Below.* Against H0: E[e_t | past] >= m, and so against "> m", the same bet on 1 - e_t:
 
     1 - (c/(1-m))(e_t - m) = 1 - c + c (1-e_t)/(1-m).
 

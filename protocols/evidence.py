@@ -1,7 +1,7 @@
 """What the counts of a run mean: three questions, three tools, never mixed.
 
 1. *Is the charged memory possible?* ``ledger``: surprise in bits, a test supermartingale.
-2. *Is the guarantee broken?* ``Guarantee``: betting e-processes over messages, 16 age buckets.
+2. *Is the guarantee broken?* ``Guarantee``: betting e-processes over messages, by age and by row.
 3. *Where is it on the curve?* ``interval``: anytime-valid, over messages.
 
 Everything is a pure function of per-message counts. The tools themselves, with their proofs, are
@@ -43,44 +43,77 @@ AGE_BUCKETS = 16
 GUARANTEE = 0.1
 """The theorem's guarantee: each index is answered wrongly with probability at most 1/10."""
 
+_ROWS_AT_ONCE = 1024
+
 GuaranteeVerdict = Literal["broken", "not-broken", "undecided"]
 
 
 @dataclass(frozen=True, eq=False)
 class Guarantee:
-    """The evidence on "the error is at most 1/10 in each of 16 public age buckets".
+    """The evidence on "each index is answered wrongly with probability at most 1/10".
 
     ``above`` float64[T, 16]: ln wealth against "bucket b's mean error is at most 1/10" after each
-    message; ``below``: against "it is at least 1/10" (:mod:`.betting`). Both start at ln 1 = 0.
+    message; ``below``: against "it is above 1/10" (:mod:`.betting`). ``rows`` float64[T]: ln of
+    the average over rows of the wealths against "this row's mean error is at most 1/10", None
+    where no row's bits were counted; ``row_scores`` float64[rows]: ln of each row's at the end.
+    All start at ln 1 = 0.
 
-    * ``broken``: the guarantee says *every* bucket is fine, so its null is the intersection of 16
-      nulls; the average of the buckets' wealths is an e-process for it, whatever the dependence
-      between buckets, and reaches 1/alpha with probability at most alpha if the guarantee holds.
-    * ``not-broken``: the null is "some bucket's mean exceeds 1/10", a union; if bucket b's does,
-      then its wealth below ever reaches 1/alpha with probability at most alpha, so asking it of
-      *every* bucket needs no correction (intersection-union), each at its own time.
+    * ``broken``: "some index errs with probability above 1/10". Its null says that *every* row is
+      fine, and with the rows every bucket. The average of the buckets' wealths is an e-process
+      for it, whatever the dependence between buckets, so is the average of the rows', and so is
+      the average of the two, which reaches 1/alpha with probability at most alpha if the
+      guarantee holds. The buckets see an error that is spread over many rows, the rows one row
+      that is lost, which no bucket's average shows: a row that is a coin gains a factor 5 a
+      message, and the average over n rows costs it log2 n bits.
+    * ``not-broken``: "on average over each age bucket the error is at most 1/10". Its null is
+      "some bucket's mean exceeds 1/10", a union; if bucket b's does, then its wealth below ever
+      reaches 1/alpha with probability at most alpha, so asking it of *every* bucket needs no
+      correction (intersection-union), each at its own time.
 
-    At most one of the two answers can be false, so a false one is given with probability at most
-    alpha. The first to be reached is the verdict (the two at once: ``broken``) and stays it.
+    *At most one of the two can be false*, so a false one is given with probability at most alpha:
+    ``broken`` is false only if all rows, hence all buckets, are at most 1/10, ``not-broken`` only
+    if some bucket is above. At 1/10 exactly ``not-broken`` is true. Both can be true, of a lost
+    row in a bucket that is fine: then ``broken`` says more, and is the verdict.
     """
 
     above: Float64
     below: Float64
+    rows: Float64 | None = None
+    row_scores: Float64 | None = None
 
     @classmethod
-    def of(cls, wrong_by_age: ArrayLike, asked_by_age: ArrayLike) -> Guarantee:
-        """From int[T, 16] wrong and asked bits; a bucket that is never asked is never decided."""
+    def of(
+        cls,
+        wrong_by_age: ArrayLike,
+        asked_by_age: ArrayLike,
+        row_errors: Float64 | None = None,
+    ) -> Guarantee:
+        """From int[T, 16] wrong and asked bits; a bucket that is never asked is never decided.
+
+        ``row_errors`` float64[T, rows]: fractions of wrong bits, NaN where a row was not asked or
+        its bits not counted.
+        """
         wrong = np.asarray(wrong_by_age, dtype=np.float64).reshape(-1, AGE_BUCKETS)
         asked = np.asarray(asked_by_age, dtype=np.float64).reshape(-1, AGE_BUCKETS)
         e = np.divide(wrong, asked, out=np.full_like(wrong, np.nan), where=asked > 0)
-        return cls(log_wealth_above(e, GUARANTEE), log_wealth_below(e, GUARANTEE))
+        rows = (None, None) if row_errors is None else _average_of_rows(row_errors)
+        return cls(log_wealth_above(e, GUARANTEE), log_wealth_below(e, GUARANTEE), *rows)
 
     def __len__(self) -> int:
         return len(self.above)
 
-    def broken_process(self) -> Float64:
+    def bucket_process(self) -> Float64:
         """ln of the e-process against "every bucket is fine", float64[T]."""
         return np.asarray(np.logaddexp.reduce(self.above, axis=1) - math.log(AGE_BUCKETS))
+
+    def broken_process(self) -> Float64:
+        """ln of the e-process against "every row is fine", float64[T]: buckets and rows at half.
+
+        The buckets' alone where no row's bits were counted.
+        """
+        if self.rows is None:
+            return self.bucket_process()
+        return np.asarray(np.logaddexp(self.bucket_process(), self.rows) - math.log(2))
 
     def not_broken_process(self) -> Float64:
         """ln of the smallest bucket's running peak below, float64[T]."""
@@ -90,11 +123,33 @@ class Guarantee:
 
     def decide(self, level: float = 0.95) -> tuple[GuaranteeVerdict, int]:
         """The verdict at ``level``, and after how many messages it fell (all, if undecided)."""
-        return _first(self.broken_process(), self.not_broken_process(), level)
+        return _verdict(self.broken_process(), self.not_broken_process(), level)
+
+    def contradicted_after(self, level: float = 0.95) -> int | None:
+        """After how many messages the first of these fell, if both do: some bucket's average is
+        above 1/10, every bucket's is at most 1/10.
+
+        Of one algorithm both are found with probability at most 1 - ``level``.
+        """
+        needed = -math.log(1.0 - level)
+        pair = self.bucket_process(), self.not_broken_process()
+        at = [_crossing(process, needed) for process in pair]
+        return None if None in at else 1 + min(one for one in at if one is not None)
+
+
+def _average_of_rows(errors: Float64) -> tuple[Float64, Float64]:
+    """ln of the average over rows of their wealths above, and of each row's at the end."""
+    T, n = errors.shape
+    path, scores = np.full(T, -np.inf), []
+    for start in range(0, n, _ROWS_AT_ONCE):
+        wealth = log_wealth_above(errors[:, start : start + _ROWS_AT_ONCE], GUARANTEE)
+        path = np.logaddexp(path, np.logaddexp.reduce(wealth, axis=1))
+        scores.append(wealth[-1] if T else np.zeros(wealth.shape[1]))
+    return np.asarray(path - math.log(n)), np.concatenate(scores)
 
 
 def combine_broken(parts: Sequence[Guarantee]) -> Float64:
-    """ln of the average over adversaries of their processes against "every bucket is fine".
+    """ln of the average over adversaries of their processes against "every row is fine".
 
     The average of e-processes is one, so the best of several adversaries is accounted for. It is
     taken message by message; an adversary that has stopped keeps its value. float64[longest T].
@@ -118,13 +173,13 @@ def combine_guarantees(
     """One verdict from several adversaries, and after how many messages it fell."""
     if not parts:
         return "undecided", 0
-    return _first(combine_broken(parts), combine_not_broken(parts), level)
+    return _verdict(combine_broken(parts), combine_not_broken(parts), level)
 
 
-def _first(broken: Float64, kept: Float64, level: float) -> tuple[GuaranteeVerdict, int]:
+def _verdict(broken: Float64, kept: Float64, level: float) -> tuple[GuaranteeVerdict, int]:
     needed = -math.log(1.0 - level)
     at_broken, at_kept = _crossing(broken, needed), _crossing(kept, needed)
-    if at_broken is not None and (at_kept is None or at_broken <= at_kept):
+    if at_broken is not None:
         return "broken", at_broken + 1
     if at_kept is not None:
         return "not-broken", at_kept + 1

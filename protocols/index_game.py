@@ -26,6 +26,7 @@ from .channel import FAILED_CHARGE, charged_bits
 from .instance import Cell
 from .isolation import Limits, check_isolation, warm_kernels
 from .players import Facts, PlayerFault, Table
+from .row_counts import text_of
 from .seats import HostSeat, InlineSeat, Place, Seat
 from .soft_ledger import EDGES, bin_of, counts_by_bin
 
@@ -43,6 +44,7 @@ class MessageRecord:
         failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
         soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
             (``soft_ledger``); no part of a results file, for playing again gives it again.
+        wrong_by_row: wrong bits of each row asked, in order (``row_counts``); None if not counted.
     """
 
     wrong_by_age: tuple[int, ...]
@@ -51,6 +53,7 @@ class MessageRecord:
     payload_bytes: int
     failed: str | None
     soft: tuple[tuple[int, int], ...] = ()
+    wrong_by_row: str | None = None
 
     @property
     def wrong(self) -> int:
@@ -316,25 +319,34 @@ class _Game:
         q, k, v = self._reduction.queries(rows)
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
-        # The last block is as long as the others: its last question is asked again.
-        padded = np.minimum(np.arange(-(-asked // block) * block), asked - 1)
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
         plain = facts.batched and self._instance.coordinates
         thresholds = self._reduction.thresholds(rows) if plain else None
+        # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
+        # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
+        apart = not facts.builtin and len(rows) < self._reduction.rows
+        size = questions_per_row(self._reduction) if apart else asked
+        answers = []
         try:
-            bob.begin(coins.public_seed(self._key, self._id, number))
-            said = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+            for first in range(0, asked, size):
+                # The last block is as long as the others: its last question is asked again.
+                whole = np.arange(first, first + -(-size // block) * block)
+                padded = np.minimum(whole, first + size - 1)
+                bob.begin(coins.public_seed(self._key, self._id, number))
+                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+                answers.append(some if plain else some[:size])
         except PlayerFault as fault:
             return str(fault)
+        said = np.concatenate(answers)
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
-                self._bins[number] = bin_of(self._reduction.scores(said[:asked]))
+                self._bins[number] = bin_of(self._reduction.scores(said))
             if isinstance(self._reduction, KeyPayloadReduction):
                 # Of each bit he is told those above it in its number: one answer reads one bit.
                 told = self._secret(number)[rows]
-                said = self._reduction.decode(said[:asked], rows, told)
+                said = self._reduction.decode(said, rows, told)
             else:
-                said = self._reduction.decode(said[:asked], rows)
+                said = self._reduction.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
@@ -363,6 +375,7 @@ class _Game:
             payload_bytes=played.payload if played else 0,
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
+            wrong_by_row=text_of(wrong),
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

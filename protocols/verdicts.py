@@ -10,23 +10,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from ..errors import BadInput
 from . import evidence
 from .betting import Float64
-from .evidence import AGE_BUCKETS, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
+from .change import Change, changed_after
+from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
 from .nulls import Null
+from .row_counts import Int64, row_errors
+from .worst import distinct_worst
 
 LEVEL = 0.95
+
+ABOUT: dict[GuaranteeVerdict, str] = {
+    "broken": "some row's or some age bucket's error is above 1/10",
+    "not-broken": "on average over each age bucket the error is at most 1/10",
+    "undecided": "neither is shown",
+}
+"""What each verdict on the guarantee claims."""
 
 
 class Counts(Protocol):
     """What the evidence needs of a message: ``index_game.MessageRecord`` has it.
 
     ``wrong_by_age`` and ``asked_by_age``: 16 integers, bits by age bucket, the oldest first.
+    ``wrong_by_row``: wrong bits of each row asked (:mod:`.row_counts`), None if not counted.
     ``charged_bits``: what the message costs. ``failed``: one sentence, or None.
     """
 
@@ -34,6 +45,8 @@ class Counts(Protocol):
     def wrong_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
     @property
     def asked_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def wrong_by_row(self) -> str | None: ...  # noqa: D102
     @property
     def charged_bits(self) -> int: ...  # noqa: D102
     @property
@@ -59,17 +72,28 @@ class PointVerdict:
     """What T messages of one cell say. Sums are over messages, in bits.
 
     ``secret_bits`` and ``cache_bits`` count T messages as well, ``cache_bits`` being the 16-bit K
-    and V cache that ``compression_ratio`` compares with. ``worst_bucket``: the age bucket (0 the
-    oldest) with the highest error; ``decided_after``: the messages after which the guarantee's
-    verdict fell.
+    and V cache that ``compression_ratio`` compares with.
+
+    The guarantee's verdict rests on the first ``decided_after`` messages, which are charged
+    ``decided_charged_bits``. ``worst_bucket`` is the age bucket (0 the oldest) with the highest
+    error and ``worst_row`` the row with the most evidence, None where they do not differ from the
+    others (:mod:`.worst`); if ``broken``, a bucket is named only where its own error is above
+    1/10. ``rows_asked``: all of them, or a sample, each row apart from the others or together
+    with them: then the two-term bound was not read. ``row_messages``: how many messages have
+    their bits counted by row. ``change``: the compressor changed while it was played, or None.
     """
 
     bit_error: Interval
     error_floor: float
     ledger: Ledger
     guarantee: GuaranteeVerdict
-    worst_bucket: int
+    rows_asked: Literal["all", "apart", "together"]
+    worst_bucket: int | None
+    worst_row: int | None
+    row_messages: int
     decided_after: int
+    decided_charged_bits: int
+    change: Change | None
     messages: int
     failed: int
     asked_bits: int
@@ -84,6 +108,11 @@ class PointVerdict:
     def bits_per_secret_bit(self) -> float:
         """M/N, the memory axis."""
         return self.charged_bits / self.secret_bits
+
+    @property
+    def decided_rate(self) -> float:
+        """M/N of the messages that the guarantee's verdict rests on."""
+        return self.decided_charged_bits * self.messages / (self.secret_bits * self.decided_after)
 
     @property
     def compression_ratio(self) -> float | None:
@@ -110,13 +139,20 @@ class PointVerdict:
                 "surprise_bits": self.ledger.surprise,
                 "peak_bits": self.ledger.peak,
                 "blind": self.ledger.blind,
+                "rows": self.rows_asked,
             },
             "guarantee": {
                 "verdict": self.guarantee,
+                "about": ABOUT[self.guarantee],
                 "level": self.bit_error.level,
                 "worst_bucket": self.worst_bucket,
+                "worst_row": self.worst_row,
                 "messages": self.decided_after,
+                "messages_by_row": self.row_messages,
+                "charged_bits": self.decided_charged_bits,
+                "bits_per_secret_bit": self.decided_rate,
             },
+            "changed": None if self.change is None else self.change.as_dict(),
             "messages": self.messages,
             "failed": self.failed,
             "asked_bits": self.asked_bits,
@@ -129,10 +165,19 @@ class PointVerdict:
 
     def sentences(self) -> list[str]:
         """What the point says and what it does not, for people."""
-        return [
-            _ledger_sentence(self.ledger),
-            guarantee_sentence(self.guarantee, self.decided_after),
-        ]
+        said = guarantee_sentence(self.guarantee, self.decided_after)
+        if self.guarantee != "undecided":
+            said += f" These messages are charged M/N = {self.decided_rate:.3g}."
+        if self.row_messages == 0:
+            said += " No wrong bits were counted by row, so it is by age buckets alone."
+        changed = [] if self.change is None else [self.change.sentence()]
+        ledger = _ledger_sentence(self.ledger)
+        if self.rows_asked == "together":
+            ledger += (
+                " Rows were sampled and asked together, so an answer may depend on which other "
+                "rows are asked: the ledger counts the bits asked and no others."
+            )
+        return [ledger, said, *changed]
 
 
 def _ledger_sentence(entry: Ledger) -> str:
@@ -152,23 +197,35 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     >>> guarantee_sentence("not-broken", 32).endswith("at this scale, for random secrets.")
     True
     """
-    if verdict == "broken":
-        return f"broken: after {messages} messages some age bucket's error is above 1/10."
+    if verdict == "undecided":
+        return f"undecided: {messages} messages say neither; play more."
+    said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
     if verdict == "not-broken":
-        return (
-            f"not-broken: after {messages} messages the error is below 1/10 in every age bucket; "
-            "here, on this reduction, at this scale, for random secrets."
+        said += (
+            "; a single row may be worse; here, on this reduction, at this scale, for random "
+            "secrets"
         )
-    return f"undecided: {messages} messages say neither; play more."
+    return said + "."
 
 
-def bucket_rows(n: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def bucket_rows(n: int) -> Int64:
     """How many of n rows each age bucket holds, int64[16]; row i is in bucket 16 i // n.
 
     >>> bucket_rows(20).tolist()
     [2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1]
     """
     return np.bincount(AGE_BUCKETS * np.arange(n) // n, minlength=AGE_BUCKETS)
+
+
+def judge_guarantee(
+    records: Sequence[Counts], *, n: int, row_bits: int, rows: Sequence[Int64] | None = None
+) -> Guarantee:
+    """The evidence on the guarantee from a cell's messages; as in :func:`judge_point`."""
+    return Guarantee.of(
+        [record.wrong_by_age for record in records],
+        [record.asked_by_age for record in records],
+        _by_row(records, n, row_bits, rows),
+    )
 
 
 def judge_point(
@@ -178,11 +235,15 @@ def judge_point(
     row_bits: int,
     cache_bits: int,
     level: float = LEVEL,
+    rows: Sequence[Int64] | None = None,
+    rows_apart: bool = True,
 ) -> PointVerdict:
     """Judge one cell from its messages in index order (the longest contiguous prefix).
 
     ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
-    Raises BadInput without any message.
+    ``rows``: the rows each message was asked for, None if all n. ``rows_apart``: an answer cannot
+    depend on which other rows are asked; where that is not known, the two-term bound for sampled
+    rows, which needs it, convicts nobody. Raises BadInput without any message.
     """
     from ..reductions.bounds import error_floor
 
@@ -196,9 +257,15 @@ def judge_point(
     secret_bits = n * row_bits * len(records)
     errors = wrong.sum(axis=1) / asked.sum(axis=1)
     low, high = evidence.interval(errors, level)
-    process = Guarantee.of(wrong, asked)
+    by_row = _by_row(records, n, row_bits, rows)
+    process = Guarantee.of(wrong, asked, by_row)
     verdict, decided_after = process.decide(level)
-    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1)
+    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if rows_apart else None
+    after = changed_after(errors, charged, [record.failed is None for record in records])
+    if after is None:
+        after = process.contradicted_after(level)
+    if after is None and verdict == "not-broken" and low > GUARANTEE:
+        after = decided_after
     return PointVerdict(
         bit_error=Interval(totals[1] / totals[0], low, high, level),
         error_floor=float(error_floor(totals[2] / secret_bits)),
@@ -207,8 +274,13 @@ def judge_point(
             secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
         ),
         guarantee=verdict,
-        worst_bucket=_worst(wrong.sum(axis=0), asked.sum(axis=0)),
+        rows_asked="all" if totals[0] == secret_bits else "apart" if rows_apart else "together",
+        worst_bucket=_worst_bucket(wrong, asked, verdict, level),
+        worst_row=_worst_row(by_row, process, level),
+        row_messages=sum(record.wrong_by_row is not None for record in records),
         decided_after=decided_after,
+        decided_charged_bits=int(charged[:decided_after].sum()),
+        change=_change(after, errors, charged / (n * row_bits)),
         messages=len(records),
         failed=sum(record.failed is not None for record in records),
         asked_bits=totals[0],
@@ -221,11 +293,36 @@ def judge_point(
     )  # fmt: skip
 
 
-def _worst(
-    wrong: np.ndarray[Any, np.dtype[np.int64]], asked: np.ndarray[Any, np.dtype[np.int64]]
-) -> int:
-    # argmax takes the first of equals, which is the oldest bucket.
-    return int(np.argmax(np.where(asked > 0, wrong / np.maximum(asked, 1), -1.0)))
+def _by_row(
+    records: Sequence[Counts], n: int, row_bits: int, rows: Sequence[Int64] | None
+) -> Float64 | None:
+    texts = [record.wrong_by_row for record in records]
+    return None if all(text is None for text in texts) else row_errors(texts, n, row_bits, rows)
+
+
+def _worst_bucket(
+    wrong: Int64, asked: Int64, verdict: GuaranteeVerdict, level: float
+) -> int | None:
+    errors = np.where(asked > 0, wrong / np.maximum(asked, 1), np.nan)
+    means = wrong.sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
+    if verdict == "broken" and means.max() <= GUARANTEE:
+        return None
+    return distinct_worst(errors, means, level)
+
+
+def _worst_row(errors: Float64 | None, process: Guarantee, level: float) -> int | None:
+    if errors is None or process.row_scores is None:
+        return None
+    return distinct_worst(errors, process.row_scores, level)
+
+
+def _change(after: int | None, errors: Float64, rates: Float64) -> Change | None:
+    if after is None or not 0 < after < len(errors):
+        return None
+    (e, later), (rate, rate_later) = (
+        (float(x[:after].mean()), float(x[after:].mean())) for x in (errors, rates)
+    )
+    return Change(after, (e, later), (rate, rate_later))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,13 @@ import csv
 import json
 import math
 import textwrap
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from kvbarrier.cli.attack_tables import print_report
+from kvbarrier.experiments.attack import attack
+from kvbarrier.protocols.instance import Instance
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
 FIELDS = [
@@ -235,3 +240,30 @@ def test_bad_input_is_one_sentence(kvbarrier, argv: tuple[str, ...], code: int, 
     assert part in said.err
     assert said.out == ""
     assert "Traceback" not in said.err
+
+
+def test_what_changes_while_it_is_played_is_told_and_exits_with_3(kvbarrier) -> None:
+    plugin = Path(__file__).parents[1] / "experiments" / "unsteady.py"
+    said = kvbarrier(
+        "attack", f"{plugin}:ChangesWhilePlayed", *SMALL, "--budget", "free", "--messages", "128",
+        "--isolation", "inline",
+    )  # fmt: skip
+    assert said.code == 3
+    assert "changed" in said.err
+    assert "changed while it was played: error 0.0000 at M/N = " in said.err
+
+
+def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:
+    report = attack("lossless", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
+    [point, *_] = report.points
+    error = point["bit_error"] | {"estimate": 1 / 2048}
+    print_report(replace(report, points=(point | {"wrong_bits": 1, "bit_error": error},)))
+    # Four decimals would say .0005.
+    assert "1 of 2,048" in " ".join(capsys.readouterr().err.split())
+
+
+def test_zero_names_no_bucket(kvbarrier) -> None:
+    said = kvbarrier("attack", "zero", *SMALL, "--budget", "1", "--json")
+    [point] = json.loads(said.out)["points"]
+    assert point["guarantee"]["verdict"] == "broken"
+    assert point["guarantee"]["worst_bucket"] is None

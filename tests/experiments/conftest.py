@@ -15,6 +15,7 @@ from kvbarrier.experiments.rows import BatchRow
 from kvbarrier.protocols.coins import COMMITTED_KEYS
 from kvbarrier.protocols.index_game import BatchRecord, MessageRecord
 from kvbarrier.protocols.instance import Cell, Instance
+from kvbarrier.protocols.row_counts import text_of
 
 # Tests are no package; the breaks of the claims are one module an experiment.
 sys.path.append(str(Path(__file__).parent))
@@ -37,7 +38,10 @@ def fake_play(cell: Cell, key: bytes, batch: int, isolation: str, limits: Any) -
         base = asked[0] // 2 if cell.target == "guess" else 0
         wrong = tuple(base + byte % 3 for byte in noise[:16])
         failed = "Alice raised: no." if cell.target == "fails" and message % 3 == 0 else None
-        records.append(MessageRecord(wrong, asked, 64 if failed else 1000 + noise[16], 120, failed))
+        # Two rows a bucket share its wrong bits, the first of them one more.
+        by_row = text_of([count for w in wrong for count in ((w + 1) // 2, w // 2)])
+        charged = 64 if failed else 1000 + noise[16]
+        records.append(MessageRecord(wrong, asked, charged, 120, failed, wrong_by_row=by_row))
     return BatchRecord(tuple(records), 0.25, isolation, True, SOURCE)
 
 

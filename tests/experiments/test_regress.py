@@ -26,6 +26,7 @@ from kvbarrier.experiments.runner import Facts, run_cells
 from kvbarrier.experiments.stopping import FixedMessages
 from kvbarrier.protocols.index_game import BatchRecord, MessageRecord
 from kvbarrier.protocols.instance import Cell
+from kvbarrier.protocols.row_counts import counts_of, text_of
 
 Row = Callable[..., BatchRow]
 MakeCell = Callable[..., Cell]
@@ -48,7 +49,7 @@ def add_wrong(row: BatchRow, extra: int, messages: Sequence[int] | None = None) 
     wrong = tuple(
         (w[0] + extra, *w[1:]) if t in chosen else w for t, w in enumerate(row.wrong_by_age)
     )
-    return altered(row, wrong_by_age=wrong)
+    return altered(row, wrong_by_age=wrong, wrong_by_row=None)
 
 
 def altered(row: BatchRow, **change: Any) -> BatchRow:
@@ -116,10 +117,26 @@ def test_the_same_host_compares_everything(
     assert words in failure.failure
 
 
+def test_bits_that_move_between_rows_of_a_bucket_are_seen(row: Row, cell: MakeCell) -> None:
+    old = rows_of(row, cell(), 1)
+    counts = [counts_of(text) for text in old[0].wrong_by_row or ()]
+    # Two rows a bucket: the first and the second change places.
+    moved = tuple(text_of(c.reshape(16, 2)[:, ::-1].ravel()) for c in counts)
+    (failure,) = compare(old, [altered(old[0], wrong_by_row=moved)]).failures
+    assert "wrong bits in row " in str(failure.failure)
+
+
+def test_a_baseline_without_counts_by_row_is_compared_without_them(
+    row: Row, cell: MakeCell
+) -> None:
+    old = [altered(one, wrong_by_row=None) for one in rows_of(row, cell(), 2)]
+    assert not compare(old, rows_of(row, cell(), 2)).failures
+
+
 def test_bits_that_move_between_buckets_are_seen(row: Row, cell: MakeCell) -> None:
     old = rows_of(row, cell(), 1)
     moved = tuple(w[1:] + w[:1] for w in old[0].wrong_by_age)
-    (failure,) = compare(old, [altered(old[0], wrong_by_age=moved)]).failures
+    (failure,) = compare(old, [altered(old[0], wrong_by_age=moved, wrong_by_row=None)]).failures
     assert "by age" in str(failure.failure)
 
 

@@ -30,6 +30,7 @@ from kvbarrier.experiments.results import (
 )
 from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
 from kvbarrier.protocols.instance import Cell, Instance
+from kvbarrier.protocols.row_counts import counts_of, text_of
 
 Row = Callable[..., BatchRow]
 MakeCell = Callable[..., Cell]
@@ -57,7 +58,11 @@ def test_the_file_is_plain_csv_with_the_promised_columns(
     with (tmp_path / "r.csv").open(newline="") as file:
         (entry,) = list(csv.DictReader(file))
     assert list(entry) == list(COLUMNS)
-    assert entry["schema"] == "1"
+    assert entry["schema"] == "2"
+    # 32 rows, two a bucket, with the wrong bits of that bucket: plain characters up to 61.
+    texts = json.loads(entry["wrong_by_row"])
+    assert [int(counts_of(text).sum()) for text in texts] == json.loads(entry["wrong"])
+    assert {len(counts_of(text)) for text in texts} == {32}
     assert json.loads(entry["wrong"]) == [sum(w) for w in one.wrong_by_age]
     assert json.loads(entry["asked"]) == [32 * 16] * 4
     assert json.loads(entry["charged"])[0] == 64
@@ -122,7 +127,7 @@ def test_files_joined_with_cat_are_read(tmp_path: Path, row: Row, cell: MakeCell
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("a,b\n1,2\n", "is not a results file"), ("no csv at all", "is not a results file"),
-     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "another results schema")],
+     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "schema later than 2")],
 )  # fmt: skip
 def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "other.csv"
@@ -135,9 +140,72 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sente
 
 
 def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: MakeCell) -> None:
-    (tmp_path / "r.csv").write_text(HEADER + "2" + row(cell()).line()[1:])
-    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 2.*use a new one"):
+    (tmp_path / "r.csv").write_text(HEADER + "3" + row(cell()).line()[1:])
+    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 3.*1 and 2.*use a new one"):
         read_results(tmp_path / "r.csv")
+
+
+def of_schema_1(row: BatchRow) -> str:
+    """The line that the program wrote before it counted by row: the same without its last field."""
+    values = next(csv.reader([row.line()]))
+    return csv_line(["1", *values[1:-1]])
+
+
+def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    path, old = tmp_path / "r.csv", HEADER.replace(",wrong_by_row", "")
+    rows = [row(cell(), batch) for batch in range(3)]
+    before = old + of_schema_1(rows[0])
+    path.write_text(before)
+    assert read_results(path) == [replace(rows[0], wrong_by_row=None)]
+    # Opening it, and playing what is there, leaves the file as it was, byte for byte.
+    assert fill(path, [rows[0]]).decode() == before
+    # What is new stands below a header of its own, as if two files had been joined.
+    after = fill(path, rows).decode()
+    assert after == before + HEADER + rows[1].line() + rows[2].line()
+    assert [one.wrong_by_row is None for one in read_results(path)] == [True, False, False]
+    assert judge_rows(read_results(path)).row_messages == 8
+    with path.open("a") as file:
+        file.write(of_schema_1(row(cell(), 3)))  # joined the other way round
+    assert len(read_results(path)) == 4
+
+
+def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
+    from kvbarrier.experiments.baseline import path
+
+    rows = read_results(path("regress"))
+    assert {one.wrong_by_row for one in rows} == {None}
+    point = judge_rows([one for one in rows if one.cell == rows[0].cell])
+    assert point.row_messages == 0
+    assert "by age buckets alone" in point.sentences()[1]
+
+
+def test_a_torn_line_below_the_second_header(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    path = tmp_path / "r.csv"
+    before = (HEADER.replace(",wrong_by_row", "") + of_schema_1(row(cell(), 0))).encode()
+    appended = (HEADER + row(cell(), 1).line()).encode()
+    for end in (1, len(HEADER) - 1, len(HEADER), len(HEADER) + 9, len(appended) - 1):
+        path.write_bytes(before + appended[:end])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResultsWarning)
+            fill(path, [row(cell(), 1)])
+        assert path.read_bytes() == before + appended
+
+
+def test_a_row_with_counts_by_row_stays_when_files_merge(row: Row, cell: MakeCell) -> None:
+    one = row(cell())
+    bare = replace(one, wrong_by_row=None, seconds=0.0)
+    assert union([bare], [one]) == union([one], [bare]) == [one]
+    assert one.wrong_by_row is not None
+    # The same totals in other rows.
+    turned = tuple(text_of(counts_of(text)[::-1]) for text in one.wrong_by_row)
+    with pytest.raises(ResultsConflict, match="is not deterministic"):
+        union([one], [replace(one, wrong_by_row=turned)])
+
+
+def test_counts_by_row_say_how_many_rows_were_asked(row: Row, cell: MakeCell) -> None:
+    one = row(cell())
+    with pytest.raises(BadInput, match="33 rows, where 32 rows of 16 bits were asked"):
+        judge_rows([replace(one, wrong_by_row=(*(one.wrong_by_row or ())[:-1], "[33]"))])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +219,10 @@ def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: Make
      (lambda f: f.__setitem__("cell", "0123456789abcdef"), "ids are not those of its spec"),
      (lambda f: f.__setitem__("streaming", "maybe"), "maybe"),
      (lambda f: f.__setitem__("failed", "[1,null,null,null]"), "not a sentence"),
-     (lambda f: f.pop("host"), "19 fields instead of 20")],
+     (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]","[32]"]'), "sums over rows"),
+     (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]"]'), "not of one length"),
+     (lambda f: f.__setitem__("wrong_by_row", '["-","-","-","-"]'), "how many bits of each row"),
+     (lambda f: f.pop("host"), "20 fields instead of 21")],
 )  # fmt: skip
 def test_a_damaged_row_is_named_by_its_line(
     tmp_path: Path,
@@ -284,6 +355,7 @@ def test_any_row_survives_its_line(
         "wrong_by_age": tuple(map(tuple, wrong)),
         "asked_by_age": ((32,) * 16,) * len(messages),
         "charged": charged, "payload": payload, "failed": failed, "seconds": seconds,
+        "wrong_by_row": tuple(map(text_of, wrong)),
     }  # fmt: skip
     row = BatchRow(**fields)
     line = row.line()
@@ -292,6 +364,7 @@ def test_any_row_survives_its_line(
     back = parse_line(line.rstrip("\n"))
     assert back.counts() == row.counts()
     assert back.failed == row.failed
+    assert back.wrong_by_row == row.wrong_by_row
     assert back.seconds == pytest.approx(seconds, abs=1e-6)
 
 

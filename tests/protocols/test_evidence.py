@@ -241,10 +241,51 @@ def test_one_good_bucket_is_not_enough_and_one_bad_one_is_too_much() -> None:
     assert Guarantee.of(*counts([e] * 256)).decide(0.95) == ("undecided", 256)
 
 
-def test_verdict_stays_what_it_was_first() -> None:
-    # Clean for 40 messages, then ruined: not-broken fell at 31 and stays, as a peak does.
-    verdict = Guarantee.of(*counts([[0.0] * 16] * 40 + [[0.5] * 16] * 60)).decide(0.95)
-    assert verdict == ("not-broken", 31)
+def test_broken_is_more_than_not_broken_whichever_falls_first() -> None:
+    # Clean for 40 messages, then ruined: not-broken fell at 31, and does not stand against it.
+    entry = Guarantee.of(*counts([[0.0] * 16] * 40 + [[0.5] * 16] * 60))
+    # .1 (1 - c)^40 (1 + 4c)^k >= 20 first for c = 1/4: 1.0e-6 2^k >= 20 at k = 25.
+    verdict, after = entry.decide(0.95)
+    assert verdict == "broken"
+    assert 40 + 20 < after <= 40 + 25
+    assert entry.contradicted_after(0.95) == 31
+    assert Guarantee.of(*counts([[0.0] * 16] * 40)).contradicted_after(0.95) is None
+
+
+def row_wealth(e: list[float]) -> float:
+    """A row's wealth above with plain products, NaN skipped."""
+    return naive_wealth([x for x in e if not math.isnan(x)], 0.1, "above")
+
+
+def test_rows_are_averaged_and_share_the_level_with_the_buckets() -> None:
+    rng = np.random.default_rng(9)
+    by_row = rng.random((7, 48)) * 0.4
+    by_row[rng.random((7, 48)) < 0.5] = np.nan  # asked in some messages only
+    wrong, asked = counts(rng.random((7, 16)) * 0.3)
+    entry = Guarantee.of(wrong, asked, by_row)
+    for t in range(7):
+        rows = [row_wealth(list(by_row[: t + 1, r])) for r in range(48)]
+        buckets = [naive_wealth(list((wrong / asked)[: t + 1, b]), 0.1, "above") for b in range(16)]
+        expected = math.log(0.5 * np.mean(rows) + 0.5 * np.mean(buckets))
+        assert entry.broken_process()[t] == pytest.approx(expected)
+    assert entry.row_scores is not None
+    np.testing.assert_allclose(np.exp(entry.row_scores), rows)
+    # Without counts by row the buckets have the whole level.
+    alone = Guarantee.of(wrong, asked)
+    np.testing.assert_allclose(alone.broken_process(), entry.bucket_process())
+
+
+@pytest.mark.parametrize("n", [16, 512, 3000])
+def test_a_lost_row_is_found_whatever_the_number_of_rows(n: int) -> None:
+    by_row = np.zeros((20, n))
+    by_row[:, n // 2] = 0.5
+    e = np.zeros((20, 16))
+    e[:, 8] = 0.5 * 16 / n
+    verdict, after = Guarantee.of(*counts(e, 10**6), by_row).decide(0.95)
+    # At n = 16 row and bucket are one: (.5 5^t + .1 (3^t + 2^t + ...))/16 is 20.2 at t = 4. Else
+    # the row is alone, .5 5^t/n/2: for 512 rows 7.6 at 6 and 38 at 7, for 3000 6.5 at 7, 33 at 8.
+    assert verdict == "broken"
+    assert after == {16: 4, 512: 7, 3000: 8}[n]
 
 
 def test_a_bucket_that_is_never_asked_stays_undecided() -> None:

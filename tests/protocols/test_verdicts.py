@@ -6,9 +6,11 @@ import json
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.nulls import Null
+from kvbarrier.protocols.row_counts import text_of
 from kvbarrier.protocols.verdicts import (
     PointVerdict,
     bucket_rows,
@@ -26,6 +28,7 @@ class Record:
     asked_by_age: tuple[int, ...]
     charged_bits: int
     failed: str | None = None
+    wrong_by_row: str | None = None
 
 
 def point(
@@ -45,10 +48,15 @@ def test_json_has_the_promised_shape_and_is_plain() -> None:
     assert set(document) == {
         "bit_error", "error_floor", "ledger", "guarantee", "messages", "failed", "asked_bits",
         "wrong_bits", "secret_bits", "charged_bits", "bits_per_secret_bit", "compression_ratio",
+        "changed",
     }  # fmt: skip
     assert set(document["bit_error"]) == {"estimate", "low", "high", "level"}
     assert {"verdict", "surprise_bits"} <= set(document["ledger"])
-    assert set(document["guarantee"]) == {"verdict", "level", "worst_bucket", "messages"}
+    assert document["ledger"]["rows"] == "all"
+    assert set(document["guarantee"]) == {
+        "verdict", "about", "level", "worst_bucket", "worst_row", "messages", "messages_by_row",
+        "charged_bits", "bits_per_secret_bit",
+    }  # fmt: skip
 
 
 def test_a_reader_can_recompute_the_numbers() -> None:
@@ -79,7 +87,91 @@ def test_worst_bucket_is_the_highest_and_the_oldest_of_equals() -> None:
     assert point(wrong, 2, 100).worst_bucket == 4
     wrong[9] = 8
     assert point(wrong, 2, 100).worst_bucket == 9
-    assert point([0] * 16, 2, 100).worst_bucket == 0
+
+
+def test_no_bucket_is_named_where_buckets_do_not_differ() -> None:
+    assert point([0] * 16, 2, 100).worst_bucket is None
+    # Coins everywhere: some bucket is the noisiest in every run, and in 19 of 20 none is named.
+    named = [point_of_coins(seed).worst_bucket is not None for seed in range(100)]
+    # The test's level is 5 %: more than 13 of 100 has probability 4e-4 (binomial tail).
+    assert sum(named) <= 13
+
+
+def point_of_coins(seed: int) -> PointVerdict:
+    rng = np.random.default_rng(seed)
+    records = [
+        Record(tuple(rng.binomial(128, 0.5, size=16).tolist()), (128,) * 16, 1000)
+        for _ in range(12)
+    ]
+    return judge_point(records, n=32, row_bits=64, cache_bits=1)
+
+
+def test_a_lost_row_is_named_and_not_its_bucket_which_is_fine() -> None:
+    # One row of 128 is a coin of 64 bits: its bucket of 8 rows errs 1/16, and that is no fault.
+    rng = np.random.default_rng(1)
+    records = []
+    for _ in range(8):
+        counts = np.zeros(128, dtype=int)
+        counts[77] = rng.binomial(64, 0.5)
+        by_age = tuple(counts.reshape(16, 8).sum(axis=1).tolist())
+        records.append(Record(by_age, (512,) * 16, 9000, wrong_by_row=text_of(counts)))
+    judged = judge_point(records, n=128, row_bits=64, cache_bits=1)
+    assert (judged.guarantee, judged.worst_row, judged.worst_bucket) == ("broken", 77, None)
+    # .5 (5^t)/128/2 >= 20 from t = 6 on (30.5): 5 are too few (6.1), give or take the coins.
+    assert judged.decided_after in (6, 7)
+    blind = [Record(r.wrong_by_age, r.asked_by_age, r.charged_bits) for r in records]
+    assert judge_point(blind, n=128, row_bits=64, cache_bits=1).guarantee == "undecided"
+
+
+def test_a_verdict_quotes_the_memory_of_its_messages() -> None:
+    asked = (128,) * 16
+    records = [Record((0,) * 16, asked, 2048)] * 31 + [Record((0,) * 16, asked, 1024)] * 33
+    document = judge_point(records, n=32, row_bits=64, cache_bits=1).as_dict()
+    assert document["guarantee"]["messages"] == 31
+    assert document["guarantee"]["charged_bits"] == 31 * 2048
+    assert document["guarantee"]["bits_per_secret_bit"] == 1.0
+    assert document["bits_per_secret_bit"] == (31 * 2048 + 33 * 1024) / (64 * 2048)
+    # The drift of its charged bits is told; the error has not moved.
+    assert document["changed"]["after_messages"] == 31
+    assert document["changed"]["bits_per_secret_bit"] == [1.0, 0.5]
+
+
+def test_what_kept_everything_and_then_a_half_is_not_called_not_broken() -> None:
+    # 31 messages without an error would do for not-broken; 225 more err 1/4 at half the memory.
+    asked = (128,) * 16
+    records = [Record((0,) * 16, asked, 2048)] * 31 + [Record((32,) * 16, asked, 1024)] * 225
+    judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
+    assert judged.guarantee == "broken"
+    assert judged.change is not None
+    assert (judged.change.after, judged.change.error) == (31, (0.0, 0.25))
+    assert judged.decided_rate == pytest.approx(
+        (31 + (judged.decided_after - 31) / 2) / judged.decided_after
+    )
+    assert "changed while it was played" in judged.sentences()[2]
+
+
+def test_a_contradiction_is_a_change_before_the_ranks_show_it() -> None:
+    # 24 messages whose bits are coins, then 40 without an error: each side is shown at 5 %.
+    asked = (128,) * 16
+    records = [Record((64,) * 16, asked, 900)] * 6 + [Record((0,) * 16, asked, 900)] * 64
+    judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
+    assert judged.guarantee == "broken"
+    assert judged.change is not None
+    assert judged.change.after == judged.decided_after
+
+
+def test_rows_that_were_asked_together_convict_nobody_by_the_sample() -> None:
+    asked = tuple([64] * 16)
+    records = [Record((0,) * 16, asked, 1100)] * 64
+    sizes = {"n": 32, "row_bits": 64, "cache_bits": 1}
+    assert judge_point(records, **sizes).ledger.verdict == "impossible"
+    judged = judge_point(records, rows_apart=False, **sizes)
+    assert judged.ledger.verdict == "not-excluded"
+    assert judged.as_dict()["ledger"]["rows"] == "together"
+    assert "asked together" in judged.sentences()[0]
+    # What was asked still counts: 1024 bits from 500 are impossible without any sample.
+    cheat = [Record((0,) * 16, asked, 500)] * 4
+    assert judge_point(cheat, rows_apart=False, **sizes).ledger.verdict == "impossible"
 
 
 def test_buckets_of_an_uneven_n() -> None:
@@ -103,6 +195,9 @@ def test_sentences_say_what_they_do_not_say() -> None:
     ledger, guarantee = point([0] * 16, 32, 2048).sentences()
     assert "blind" in ledger
     assert "here, on this reduction, at this scale, for random secrets" in guarantee
+    assert "on average over each age bucket the error is at most 1/10" in guarantee
+    assert "a single row may be worse" in guarantee
+    assert "M/N = 1" in guarantee
     ledger, _ = point([0] * 16, 32, 512).sentences()
     assert "hidden channel, or a bug of ours: replay it" in ledger
     ledger, guarantee = point([64] * 8 + [0] * 8, 8, 1100).sentences()

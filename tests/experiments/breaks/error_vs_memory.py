@@ -26,14 +26,14 @@ def rows_of(compressor: str, change: Callable[[BatchRow], BatchRow]) -> Break:
 def wrong_times(factor: float) -> Callable[[BatchRow], BatchRow]:
     def change(row: BatchRow) -> BatchRow:
         scaled = tuple(tuple(int(k * factor) for k in ages) for ages in row.wrong_by_age)
-        return replace(row, wrong_by_age=scaled)
+        return replace(row, wrong_by_age=scaled, wrong_by_row=None)
 
     return change
 
 
 def one_wrong_bit(row: BatchRow) -> BatchRow:
     first, *rest = row.wrong_by_age
-    return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest))
+    return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest), wrong_by_row=None)
 
 
 def charged_times(factor: float) -> Callable[[BatchRow], BatchRow]:

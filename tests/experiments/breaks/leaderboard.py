@@ -32,7 +32,7 @@ def rows_of(compressor: str, change: Callable[[BatchRow], BatchRow], on: str = "
 
 def two_fifths_wrong(row: BatchRow) -> BatchRow:
     wrong = tuple(tuple(2 * asked // 5 for asked in ages) for ages in row.asked_by_age)
-    return replace(row, wrong_by_age=wrong)
+    return replace(row, wrong_by_age=wrong, wrong_by_row=None)
 
 
 BREAKS: dict[str, Break] = {

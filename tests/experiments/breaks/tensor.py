@@ -25,12 +25,14 @@ def rows_of(table: str, compressor: str, change: Callable[[BatchRow], BatchRow])
 
 def one_wrong_bit(row: BatchRow) -> BatchRow:
     first, *rest = row.wrong_by_age
-    return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest))
+    return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest), wrong_by_row=None)
 
 
 def third_of_the_errors(row: BatchRow) -> BatchRow:
     return replace(
-        row, wrong_by_age=tuple(tuple(k // 3 for k in ages) for ages in row.wrong_by_age)
+        row,
+        wrong_by_age=tuple(tuple(k // 3 for k in ages) for ages in row.wrong_by_age),
+        wrong_by_row=None,
     )
 
 

@@ -19,7 +19,7 @@ def one_wrong_bit(folder: Path) -> None:
         if row.compressor != "running-sum" or "window" in row.spec_dict["params"]:
             return row
         first, *rest = row.wrong_by_age
-        return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest))
+        return replace(row, wrong_by_age=((first[0] + 1, *first[1:]), *rest), wrong_by_row=None)
 
     path = folder / ATTACK
     write_results(path, [change(row) for row in read_results(path)])
