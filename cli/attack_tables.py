@@ -46,28 +46,29 @@ def print_report(report: Report) -> None:
 
 
 def _print_together(report: Report) -> None:
-    """Several adversaries as one: their selection is accounted for."""
+    """The adversaries of each null as one: their selection is accounted for."""
     from ..experiments.report import budget_text, series_label
 
     if not report.together:
         return
-    rows = []
+    rows, streams = [], {_stream(point) for point in report.points}
     for one in report.together:
         error = one["bit_error"]
         rows.append([
             series_label({"compressor": report.target, "params": one["params"]}),
             budget_text(one["budget"]),
+            f"{one['guarantee']['null']['name']} ({one['number']})",
             one["guarantee"]["verdict"],
             _stream(one["worst"]),
             f"{error['estimate']:.4f}",
             f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
         ])  # fmt: skip
     print_table(
-        f"all {report.together[0]['number']} adversaries together",
-        ["target", "budget", "guarantee", "worst adversary", "bit error", "interval"],
+        f"all {len(streams)} adversaries together, null by null",
+        ["target", "budget", "null", "guarantee", "worst adversary", "bit error", "interval"],
         rows,
-        caption="broken by the average of their e-values, not-broken by all of them; the worst "
-        "one's interval holds for all at once.",
+        caption="broken by the average of the e-values of a null's adversaries (so many), "
+        "not-broken by all of them; the worst one's interval holds for all of them at once.",
     )
 
 
@@ -153,11 +154,11 @@ def _print_notes(report: Report) -> None:
     for point in report.points:
         if point["changed"] is not None:
             say(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
-    if any(point["basis"] == "rotated" for point in report.points):
-        say(
-            "rotated: a guarantee is promised to decode for errors that are small in the Euclidean "
-            "norm; broken says that bits are lost."
-        )
+    nulls = {
+        null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
+    }
+    for name, sentence in nulls.items():
+        say(f"guarantee judged, {name}: {sentence}.")
     for point in report.points:
         if "soft" in point:
             one = point["soft"]

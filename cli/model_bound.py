@@ -66,7 +66,8 @@ def _print_model(limit: ModelLimit, dtype: str) -> None:
         caption=f"Guarantee: every coordinate within (1±{limit.eta:g}), each bit right with "
         f"probability {limit.success:g}; one bit a number. No algorithm with this guarantee lives "
         "in less than least, or compresses beyond most, on some stream with logits up to the nats "
-        "stated.",
+        "stated." + "".join(f" {one.kind}: if {one.hypothesis}." for one in limit.layers
+                              if one.hypothesis),
     )  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
                      show_default=True,
                      help="How answers are read: each by itself, all together as linear equations,"
-                     " or both, judged as one."),
+                     " or both, each judged by the guarantee that it needs."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

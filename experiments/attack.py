@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -21,6 +22,7 @@ from ..protocols.index_game import BatchRecord, play_together, probe_constructio
 from ..protocols.instance import Cell, Instance
 from ..protocols.isolation import Limits, default_isolation, is_builtin
 from ..protocols.ledger import Ledger, family_ledger
+from ..protocols.nulls import null_of
 from ..protocols.verdicts import LEVEL, judge_adversaries, judge_family
 from .attack_soft import as_dict, soft_of
 from .executors import make_executor
@@ -38,8 +40,9 @@ BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 class Attack:
     """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
 
-    ``others`` are further adversaries: the same game on other streams. With them every cell is
-    drawn until it is decided at a level at which all of them are decided together.
+    ``others`` are further adversaries: the same game on other streams, or read otherwise. With
+    them every cell is drawn until it is decided at a level at which all of its null are decided
+    together.
 
     ``budgets`` are fractions of the 16-bit cache, None among them for as much as it likes. None
     instead of them is :data:`BUDGETS`, and as much as it likes for a setting that lives in none.
@@ -84,7 +87,8 @@ class Attack:
         """When a cell has been played enough."""
         if self.messages is not None:
             return FixedMessages(self.messages)
-        return UntilDecided(adjusted_level(LEVEL, len(self.adversaries)))
+        of_a_null = Counter(null_of(instance) for instance in self.adversaries)
+        return UntilDecided(adjusted_level(LEVEL, max(of_a_null.values())))
 
     def _budgets(self) -> Sequence[Fraction | None]:
         if self.budgets is not None:
@@ -135,9 +139,9 @@ class Gap:
 class Report:
     """The result: points in the form of ``attack --json``, gaps, the family's ledger.
 
-    ``together``: with several adversaries one verdict a setting, their selection accounted for:
-    ``broken`` by the average of their e-values, ``not-broken`` by all of them, and the worst one's
-    error with an interval at 1 - (1 - level)/number.
+    ``together``: with several adversaries one verdict a setting and null (``protocols.nulls``),
+    their selection accounted for: ``broken`` by the average of the null's e-values, ``not-broken``
+    by all of them, and the worst one's error with an interval at 1 - (1 - level)/number.
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
     (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
@@ -381,18 +385,19 @@ def _report(
 
 
 def _together(played: Sequence[CellOutcome]) -> Iterator[dict[str, Any]]:
-    """One verdict for every setting that several adversaries played."""
+    """For every setting that several adversaries played one verdict a null."""
     settings: dict[tuple[Any, ...], list[CellOutcome]] = {}
     for outcome in played:
         settings.setdefault((outcome.cell.params, outcome.cell.budget), []).append(outcome)
     for (params, budget), outcomes in settings.items():
         if len(outcomes) > 1:
-            verdict = judge_adversaries([judge_rows(outcome.rows) for outcome in outcomes])
-            worst = outcomes[verdict.worst].cell.instance
-            yield {
-                "params": dict(params),
-                "budget": None if budget is None else float(budget),
-                "number": len(outcomes),
-                **verdict.as_dict(),
-                "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
-            }
+            points = [judge_rows(outcome.rows) for outcome in outcomes]
+            nulls = [null_of(outcome.cell.instance) for outcome in outcomes]
+            for verdict in judge_adversaries(points, nulls):
+                worst = outcomes[verdict.worst].cell.instance
+                yield {
+                    "params": dict(params),
+                    "budget": None if budget is None else float(budget),
+                    **verdict.as_dict(),
+                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
+                }

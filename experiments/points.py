@@ -30,7 +30,7 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
     try:
         budget = spec["budget"]
         return Cell(
-            Instance(**spec["instance"]),
+            Instance.of_spec(spec["instance"]),
             spec["target"],
             tuple(spec["params"].items()),
             None if budget is None else Fraction(budget),

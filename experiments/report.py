@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
+from ..protocols.nulls import null_of
 from ..protocols.verdicts import LEVEL, PointVerdict
 from .points import cell_of, judge_rows
 from .rows import BatchRow, prefixes
@@ -71,7 +72,7 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
-        "guarantee": evidence["guarantee"],
+        "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
         "changed": evidence["changed"],
     }
 
@@ -90,18 +91,22 @@ def error_text(point: dict[str, Any]) -> str:
 
 
 def guarantee_text(point: dict[str, Any]) -> str:
-    """The verdict on the guarantee; if broken, where, if one bucket or row stands out.
+    """The verdict on the guarantee, by its null if that is not the theorem's; if broken, where.
 
     >>> guarantee_text({
-    ...     "guarantee": {"verdict": "broken", "worst_bucket": None, "worst_row": 8},
+    ...     "guarantee": {"verdict": "broken", "worst_bucket": None, "worst_row": 8,
+    ...                   "null": {"name": "euclidean"}},
     ...     "changed": None,
     ... })
-    'broken (row 8)'
+    'broken (euclidean, row 8)'
     """
     guarantee = point["guarantee"]
     said, age, row = str(guarantee["verdict"]), guarantee["worst_bucket"], guarantee["worst_row"]
+    null = guarantee["null"]["name"]
+    marks = [] if null == "coordinate" else [null]
     if said == "broken" and (age, row) != (None, None):
-        said += f" (age {age})" if age is not None else f" (row {row})"
+        marks.append(f"age {age}" if age is not None else f"row {row}")
+    said += f" ({', '.join(marks)})" if marks else ""
     return said + ("" if point["changed"] is None else ", changed")
 
 

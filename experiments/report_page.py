@@ -57,6 +57,7 @@ def rank_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
                 "asked_bits": best["asked_bits"],
                 "messages": best["messages"],
                 "guarantee": best["guarantee"]["verdict"],
+                "null": best["guarantee"]["null"]["name"],
                 "ledger": best["ledger"]["verdict"],
                 "error_at": {b: p and p["bit_error"]["estimate"] for b, p in at.items()},
                 "assumes": entry.assumes or None if entry else None,
@@ -69,7 +70,8 @@ def _game(point: Point) -> str:
     said = f"{point['reduction']}, {point['keys']} keys, n = {point['n']}, d = {point['d']}"
     if point["layers"] * point["heads"] > 1:
         said += f", {point['layers']} layers of {point['heads']} heads"
-    return f"{said}, {point['queries']} queries, {point['basis']} basis"
+    bob = "" if point["bob"] == "threshold" else f", {point['bob']} Bob"
+    return f"{said}, {point['queries']} queries, {point['basis']} basis{bob}"
 
 
 def page(points: Sequence[Point], picture: bytes) -> str:
@@ -113,7 +115,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         lines.append("<tr>")
         lines += [f"<td>{html.escape(text)}</td>" for text in texts]
         lines += [f"<td class='number'>{text}</td>" for text in numbers]
-        lines += [f"<td>{row['guarantee']}</td>", f"<td>{row['ledger']}</td>"]
+        lines += [f"<td>{row['guarantee']} ({row['null']})</td>", f"<td>{row['ledger']}</td>"]
         lines += [f"<td class='number'>{text}</td>" for text in at]
         lines += [f"<td>{html.escape(row[name] or '-')}</td>" for name in ("assumes", "broken_by")]
         lines.append("</tr>")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..compressors.engines.schemes import interpreter_of
 from ..errors import HarnessFault, KVBarrierError
+from ..reductions.key_payload import KeyPayloadReduction
 from ..reductions.linear_bob import LinearBob
 from ..reductions.reduction import questions_per_row
 from . import coins
@@ -343,7 +344,12 @@ class _Game:
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
                 self._bins[number] = bin_of(self._reduction.scores(said))
-            said = self._reduction.decode(said, rows)
+            if isinstance(self._reduction, KeyPayloadReduction):
+                # Of each bit he is told those above it in its number: one answer reads one bit.
+                told = self._secret(number)[rows]
+                said = self._reduction.decode(said, rows, told)
+            else:
+                said = self._reduction.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
     def _rows(self, number: int) -> NDArray[np.int64]:

@@ -4,7 +4,7 @@ One message has one text, its rows in the order in which they were asked (public
 
 * ``0`` to ``9``, ``A`` to ``Z``, ``a`` to ``z``: a row with so many wrong bits, 0 to 61;
 * ``(k)``: a row with k wrong bits, 62 or more;
-* ``[k]``: k rows in sequence without a wrong bit, 2 or more.
+* ``[k]``: k rows in sequence without a wrong bit, 4 or more.
 
 A row that is kept costs nearly nothing and a row that is lost a character, so a text is at most as
 long as its message has lost rows (of up to 61 wrong bits), and a few more. Counts along another
@@ -29,7 +29,7 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _TEXT = re.compile(r"(?:[0-9A-Za-z]|\(\d{1,15}\)|\[\d{1,7}\])*")
 _LARGE = re.compile(r"\((\d+)\)")
 _ZEROS = re.compile(r"\[(\d+)\]")
-_RUN = re.compile(r"0{2,}")
+_RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
 
@@ -38,7 +38,7 @@ def text_of(counts: ArrayLike) -> str:
     """Counts, int[rows], as text.
 
     >>> text_of([0, 0, 0, 31, 0, 64, 7])
-    '[3]V0(64)7'
+    '000V0(64)7'
     """
     said = "".join(
         _DIGITS[count] if count < len(_DIGITS) else f"({count})"
@@ -54,8 +54,8 @@ def text_of(counts: ArrayLike) -> str:
 def counts_of(text: str) -> Int64:
     """The counts of a text, int64[rows]. Raises ValueError if it is none.
 
-    >>> counts_of('[3]V0(64)7').tolist()
-    [0, 0, 0, 31, 0, 64, 7]
+    >>> counts_of('[4]V0(64)7').tolist()
+    [0, 0, 0, 0, 31, 0, 64, 7]
     """
     if not _TEXT.fullmatch(text):
         raise ValueError(f"'{text[:40]}' does not say how many bits of each row are wrong")

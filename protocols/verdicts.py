@@ -19,6 +19,7 @@ from . import evidence
 from .betting import Float64
 from .change import Change, changed_after
 from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
+from .nulls import Null
 from .power import Power
 from .row_counts import Int64, row_errors
 from .worst import distinct_worst
@@ -365,12 +366,14 @@ def judge_family(points: Sequence[PointVerdict]) -> FamilyVerdict:
 
 @dataclass(frozen=True)
 class AdversariesVerdict:
-    """Several adversaries against one compressor, their selection accounted for.
+    """The adversaries of one null against one compressor, their selection accounted for.
 
-    ``worst`` is the index of the point with the highest error, ``bit_error`` its interval at the
-    level at which all intervals hold together.
+    ``members`` are indices into the points as given; ``worst`` is the one with the highest error,
+    ``bit_error`` its interval at the level at which all of the null's intervals hold together.
     """
 
+    null: Null
+    members: tuple[int, ...]
     guarantee: GuaranteeVerdict
     decided_after: int
     level: float
@@ -380,26 +383,41 @@ class AdversariesVerdict:
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
+            "number": len(self.members),
             "guarantee": {
                 "verdict": self.guarantee,
                 "level": self.level,
                 "messages": self.decided_after,
+                "null": self.null.as_dict(),
             },
             "worst": self.worst,
             "bit_error": self.bit_error.as_dict(),
         }
 
 
-def judge_adversaries(points: Sequence[PointVerdict], level: float = LEVEL) -> AdversariesVerdict:
-    """One verdict from several adversaries' points against the same compressor.
+def judge_adversaries(
+    points: Sequence[PointVerdict], nulls: Sequence[Null], level: float = LEVEL
+) -> list[AdversariesVerdict]:
+    """One verdict a null from several adversaries' points against the same compressor.
 
-    ``broken`` by the average of their e-values, ``not-broken`` by all of them; the worst point
-    (the first of equals) has its interval at 1 - (1 - level)/number. Raises BadInput without a
-    point.
+    ``nulls``: which each point tests (``nulls.null_of``). The average of e-values is one for a null
+    that *all* of them test, so points of different nulls are never pooled; verdicts come in the
+    order in which their nulls do. ``broken`` by the average of the null's e-values, ``not-broken``
+    by all of its points; the worst (the first of equals) has its interval at
+    1 - (1 - level)/number. Raises BadInput without a point.
     """
     if not points:
         raise BadInput("There is no point to judge: name at least one adversary.")
-    verdict, after = evidence.combine_guarantees([point.process for point in points], level)
-    worst = max(range(len(points)), key=lambda i: (points[i].bit_error.estimate, -i))
-    each = evidence.adjusted_level(level, len(points))
-    return AdversariesVerdict(verdict, after, level, worst, points[worst].interval(each))
+    return [
+        _judge_one_null(points, null, [i for i, other in enumerate(nulls) if other == null], level)
+        for null in dict.fromkeys(nulls)
+    ]
+
+
+def _judge_one_null(
+    points: Sequence[PointVerdict], null: Null, members: list[int], level: float
+) -> AdversariesVerdict:
+    verdict, after = evidence.combine_guarantees([points[i].process for i in members], level)
+    worst = max(members, key=lambda i: (points[i].bit_error.estimate, -i))
+    error = points[worst].interval(evidence.adjusted_level(level, len(members)))
+    return AdversariesVerdict(null, tuple(members), verdict, after, level, worst, error)

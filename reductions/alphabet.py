@@ -4,6 +4,8 @@ Alice's secret is x in {0,1}^{n x d_v b}: coordinate j of row i is the level who
 *reflected Gray code* x[i, jb:(j+1)b], the highest bit first. Two neighbouring levels differ in one
 bit, so an answer that is off by a level costs one wrong bit of b. The game, its ledger and its
 verdicts count bits, as for two levels; any bijection between levels and words would do for them.
+One answer within the tolerance tells the number with all its bits, so an answer that is within it
+with probability 9/10 leaves each bit wrong with probability at most 1/10, as a verdict has it.
 
 The condition for every level, the two alphabets (geometric under a relative error, an even grid
 under an additive one), the precision law and its caveat are in ``levels``; a scale is found as for

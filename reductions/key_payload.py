@@ -22,10 +22,29 @@ the more weight token i draws from the reference, the less of V is left. It can 
 
     zeta = e^{beta 2^{1-b}} > rho,   V > rho zeta/(zeta - rho),   S'(c') zeta^{2^{b+1}-3} < sigma*,
 
-sigma* the root of a quadratic: ``payload_margins`` has the proof. 2^b - 1 such questions read a
-coordinate, or b of them by binary search. As V, c' -> inf what is left is beta > 2^{b-1} ln rho
-(levels reach 2 - 2^{1-b}), at *constant* eta, while values carry only the logarithm of a logarithm
-of their range (``levels``): keys must be kept at a higher precision than values.
+sigma* the root of a quadratic: ``payload_margins`` has the proof. As V, c' -> inf what is left is
+beta > 2^{b-1} ln rho (levels reach 2 - 2^{1-b}), at *constant* eta, while values carry only the
+logarithm of a logarithm of their range (``levels``): keys must be kept at a higher precision than
+values.
+
+**One answer a bit.** Let t_1, .., t_b be the cuts that a binary search for y_ij meets when nobody
+errs; t_k follows from the k - 1 highest bits of y_ij. Bit k is "y_ij is above t_k", and Gray's code
+adds the bit above it, modulo 2. So, *told the bits above*, Bob reads bit k off **one** answer:
+
+    if each answer is within 1 +- eta with probability at least 1 - delta, each bit is wrong with
+    probability at most delta, and the state has N (d + d_p b)(1 - h(delta)) bits at least.     (T)
+
+*Proof.* For every x the question about t_k(x) is one question of one stream, whose answer is out
+of tolerance with probability at most delta; average over x. Order the bits of a number from the
+top; H(M) >= I(X; M) = sum_k I(X_k; M | X_<k) = sum_k (1 - H(X_k | M, X_<k)) and, as X_<k contains
+the bits above, H(X_k | M, X_<k) <= h(delta_k) by Fano; h is concave.   []
+(*Augmented Index*: Bob knows the bits before the one he wants. The ledger stands, since for each
+message the guesses' errors tell x: in ``soft_ledger``'s proof Q_i(x_i | M, x_<i) may use them.)
+
+What the guarantee does not give is delta for a number, nor for its bits found *without* help: after
+one wrong answer the search asks about cuts that tell nothing of y_ij, so a bit may be wrong with
+probability b delta. Nor do the answers to all 2^b - 1 cuts deserve a vote each: Bob asks for all
+since his questions may not depend on x, and 2^b - 1 - b of them are not about this number's bits.
 
 **How near to optimal.** Outputs are functions of the multiset of pairs (k, v), so for keys and
 values of one bit a number no state needs more than log2 binom(4^d + N - 1, N) bits (and less than
@@ -34,7 +53,6 @@ one for rounding), nearly 2dN - log2 N!; the bound is N log2 e - O(log N) below,
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,7 +61,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .alphabet import bits_of, symbols_of
+from .alphabet import symbols_of
 from .index import MIN_TOKENS
 from .keys.base import KeySet
 from .keys.hypercube import address_bits
@@ -236,8 +254,8 @@ class KeyPayloadReduction:
     def ask(self, rows: Ints, coordinates: Ints, cuts: Ints) -> Triples:
         """The triples of payload questions: row, coordinate below d_p, number of the cut.
 
-        Float32, each [m, d]. The level is above the cut iff coordinate 0 of the output is below
-        :meth:`payload_thresholds`.
+        Float32, each [m, d]. The level is above the cut iff coordinate 0 of the output is below its
+        threshold.
         """
         Q, K, V = np.zeros((3, len(rows), self.d), dtype=np.float32)
         every, d_a = np.arange(len(rows)), self.addresses.d
@@ -252,7 +270,7 @@ class KeyPayloadReduction:
         """Float32[m questions_per_row]: where each question's output is cut.
 
         A bit of the value is 1 iff its coordinate is greater; a payload is above its cut iff
-        coordinate 0 is *smaller*.
+        coordinate 0 is *smaller* than the geometric mean of the two moved outputs of (K).
         """
         at = self._at(rows)
         values = condition("01", self.eta, None).threshold(
@@ -261,40 +279,32 @@ class KeyPayloadReduction:
         payload = np.tile(self._cuts[at], (1, self.payload))
         return np.hstack([values[:, None], payload]).astype(np.float32).reshape(-1)
 
-    def payload_thresholds(self, rows: Ints, cuts: Ints) -> Float32:
-        """Float32[m]: the geometric means of the two moved outputs of (K)."""
-        return self._cuts[rows, cuts].astype(np.float32)
-
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> Bits:
+    def decode(
+        self, outputs: ArrayLike, rows: ArrayLike | None = None, told: Bits | None = None
+    ) -> Bits:
         """Outputs [m questions_per_row, d] for the rows asked -> uint8[m, width].
 
-        A level's number is how many of its cuts it is above; a nan is read as not above.
+        ``told``: the rows' true bits, uint8[m, width], of which each bit is read with those *above*
+        it in its number known (T). None: his own, which is a binary search. A nan is a bit 0 of a
+        value, and a level not above its cut.
         """
         count = len(self._at(rows))
         answers = np.asarray(outputs, dtype=np.float32).reshape(count, self.questions_per_row, -1)
         cut = self.thresholds(rows).reshape(count, -1)
         values = (answers[:, 0] > cut[:, :1]).astype(np.uint8)
-        above = answers[:, 1:, 0] < cut[:, 1:]
-        symbols = above.reshape(count, self.payload, -1).sum(axis=2)
-        return np.hstack([values, bits_of(symbols, 2**self.b)])
-
-    def search(
-        self,
-        answer: Callable[[Float32, Float32, Float32], ArrayLike],
-        rows: ArrayLike | None = None,
-    ) -> Bits:
-        """The payloads by binary search, b questions a coordinate: uint8[m, d_p b].
-
-        ``answer`` gives the outputs [m d_p, d] of a round's triples; it is called b times.
-        """
-        at = self._at(rows)
-        row, j = np.repeat(at, self.payload), np.tile(np.arange(self.payload), len(at))
-        level = np.zeros(len(row), dtype=np.int64)
-        for step in (2**k for k in range(self.b - 1, -1, -1)):
-            cut = level + step - 1
-            outputs = np.asarray(answer(*self.ask(row, j, cut)), dtype=np.float32)
-            level += step * (outputs[:, 0] < self.payload_thresholds(row, cut))
-        return bits_of(level.reshape(len(at), self.payload), 2**self.b)
+        above = (answers[:, 1:, 0] < cut[:, 1:]).reshape(count, self.payload, -1)
+        known = None if told is None else symbols_of(np.asarray(told)[:, self.d :], 2**self.b)
+        level = np.zeros((count, self.payload), dtype=np.int64)
+        payload = np.empty((count, self.payload, self.b), dtype=np.uint8)
+        last = np.zeros_like(level)
+        for k in range(self.b):
+            step = 1 << (self.b - 1 - k)
+            heard = np.take_along_axis(above, (level + step - 1)[:, :, None], axis=2)[:, :, 0]
+            # A bit of Gray's code is the sum of the number's bit and the one above it.
+            payload[:, :, k] = heard ^ last
+            last = heard.astype(np.int64) if known is None else known // step % 2
+            level += step * last
+        return np.hstack([values, payload.reshape(count, -1)])
 
     def _at(self, rows: ArrayLike | None) -> Ints:
         return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)

@@ -31,13 +31,20 @@ I, |r|_1 the absolute row sums of A^-1 = E^-1 diag(D))
 
 gamma > 0 may be survived at scales where A01 fails for every token, since gamma* > 0 always.
 
+**What it asks of an algorithm.** Bit i is read off *all* answers, so all n of them have to be
+within the tolerance at once. That each is so with probability 9/10, index by index, which is what
+Theorem 8 speaks of, is not enough, since one bad answer spoils many bits: exact attention that
+answers 0 to a random 8 % of the questions loses .04 of the bits to single answers and about .2
+here (n = 64, gamma = .01). A wrong bit therefore tells against "with probability 9/10 all n answers
+are within the tolerance together", a null of its own. The ledger does not ask how a bit was read.
+
 *Orthonormal keys*, n of them, a = e^C - 1: E = a I + J, J all ones; D = a + 1 + n; E^-1 = (I - J/(a
 + n))/a has absolute row sums (1 - 1/(a+n) + (n-1)/(a+n))/a = (a + 2n - 2)/(a (a+n)). So
 
     gamma* = a (a + n) / (2 (a + 2n - 2)(a + n + 1)),    about a/(4n) for a << n.                (O)
 
-An algorithm with additive error gamma therefore holds all n d bits for n up to about (e^C - 1)/(4
-gamma), n <= d: the bound *grows* as 1/gamma.
+An algorithm whose n answers are all within gamma therefore holds all n d bits for n up to about
+(e^C - 1)/(4 gamma), n <= d: the bound *grows* as 1/gamma.
 
 **Ridge.** Outputs with independent errors of variance s^2, bits fair: the linear estimate of least
 mean square error is 1/2 + R (o - A 1/2), R = A^T/4 (A A^T/4 + s^2 I)^-1, which is A^-1 at s = 0.
@@ -198,7 +205,8 @@ class LinearBob(IndexReduction):
     """The Index reduction, read by A^-1. Make it with :meth:`build`.
 
     Stream, questions and secret are those of :class:`~.index.IndexReduction`, whose own condition
-    may fail at this scale. Signs are read as bits: A x = (o + A 1)/2, with gamma/2.
+    may fail at this scale. Signs are read as bits: A x = (o + A 1)/2, with gamma/2. All bits are
+    right where all n answers are within the tolerance; see the module for what that asks.
     """
 
     @classmethod

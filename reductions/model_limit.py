@@ -8,9 +8,21 @@ with n tokens hides
 * *keys and values*: n (d_v + d_k - ceil(log2 n)) bits, by the reduction of ``key_payload``,
   where a key has numbers apart from the value's.
 
-In a latent layer keys and values of all heads are linear in one vector c, so a payload in the key
-is a payload in c: only c is counted, n d_v bits with d_v its length, and the address lives in the
-rotary key, which is not part of c. (That such keys carry nothing beyond that is not claimed.)
+In a latent layer keys and values of all heads are linear in one vector c of d_c numbers, so a
+payload in the key is a payload in c: only c is counted, n d_c bits. (That such keys carry nothing
+beyond that is not claimed.)
+
+*Hypothesis.* The stacked W_UV, the matrix of H d_h rows that makes the values of all H heads from
+c, has rank d_c; the address lives in the rotary key, which is not part of c. *Proof.* Choose d_c
+independent rows R of it, W_R c the numbers that they make. For bits x_l Alice sends c_l = W_R^{-1}
+x_l. Bob's query is 0 against the keys made from c, and C times the address against the rotary key,
+the same in all heads: all of them weigh the tokens as the Index reduction does, and the d_c
+coordinates R of their outputs are its outputs for the values x_l. A guarantee coordinate by
+coordinate is one of these coordinates, so Theorem 8 gives n d_c (1 - h(1 - success)) bits. [] With
+a smaller rank r the same proof has r for d_c. Where a configuration's heads make fewer values than
+d_c, r can be no more than their number, and that is counted; otherwise full rank is assumed, which
+random matrices have with probability 1 and which a configuration does not tell. That c is what the
+cache is given: a model that normalises it first gives Alice fewer streams.
 
 A guarantee says: every coordinate of every answer within (1 +- eta), each bit's answer with
 probability at least ``success``. What is proved is that *some* stream of keys and values defeats a
@@ -29,6 +41,9 @@ from .keys.hypercube import address_bits
 from .model_shape import Layer, ModelShape, held_tokens
 from .payload_margins import KeyQuestion, address_keys
 
+#: of a latent layer; the module docstring has the proof
+LATENT_RANK = "the stacked W_UV, which makes all heads' values of the latent vector, has rank {}"
+
 DTYPES = {"fp32": 32, "float32": 32, "bf16": 16, "bfloat16": 16, "fp16": 16, "float16": 16,
           "fp8": 8, "float8": 8}  # fmt: skip
 
@@ -46,6 +61,7 @@ class LayerLimit:
             compresses further.
         keys: the key set of the values' bound, ``logit_range`` what it needs (nats);
             ``logit_range_kv`` the largest score of the other (None where there is none).
+        hypothesis: what the bounds need of the layer beside the guarantee; None for nothing.
     """
 
     kind: str
@@ -64,6 +80,7 @@ class LayerLimit:
     bound_bits_kv: float
     compression_kv: float
     logit_range_kv: float | None
+    hypothesis: str | None
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,7 @@ def _layer(
         bound_bits_kv=bound_kv,
         compression_kv=cache / bound_kv,
         logit_range_kv=range_kv,
+        hypothesis=None if layer.keys_apart else LATENT_RANK.format(layer.d_v),
     )
 
 

@@ -7,7 +7,8 @@ alone. Three kinds of layers:
 * *sliding*: the same, of the last ``window`` tokens.
 * *latent* (multi-head latent attention): a token keeps one latent vector c of ``kv_lora_rank``
   numbers, of which keys and values of all heads are linear functions, and one key of
-  ``qk_rope_head_dim`` numbers that all heads share.
+  ``qk_rope_head_dim`` numbers that all heads share. Values carry no more numbers than the heads
+  make of c, ``num_attention_heads`` times ``v_head_dim``, where these are given.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Layer:
         kind: "full", "sliding" or "latent".
         heads: KV heads (1 for "latent").
         d_k: numbers of a key that an address can live in; of a latent layer the shared rotary key.
-        d_v: numbers of a value; of a latent layer the latent vector.
+        d_v: numbers of a value; of a latent layer those of the latent vector that values can tell,
+            all of them if the matrix that makes the values of all heads has that rank.
         window: tokens kept, or None for all.
         numbers: cached numbers a token, of all heads.
     """
@@ -104,7 +106,10 @@ def read_config(config: Mapping[str, Any]) -> ModelShape:
 def _latent(config: Mapping[str, Any]) -> Layer:
     rank = _whole(config, "kv_lora_rank")
     rotary = _whole(config, "qk_rope_head_dim")
-    return Layer("latent", 1, rotary, rank, None, rank + rotary)
+    told = rank
+    if config.get("v_head_dim") is not None:
+        told = min(rank, _whole(config, "num_attention_heads") * _whole(config, "v_head_dim"))
+    return Layer("latent", 1, rotary, told, None, rank + rotary)
 
 
 def _attention(config: Mapping[str, Any], kind: str) -> Layer:

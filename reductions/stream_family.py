@@ -23,8 +23,9 @@ and the output back. Keys keep their inner products (the scale is found for the 
 are sent). Values: the output for rotated values is the rotated output, so every statement about
 *bits* stands. What turns is the guarantee: an error of (1 +- eta) a coordinate in the rotated basis
 is no such error in the literal one, while an error that is small in the Euclidean norm is the same
-in both. So with a rotated basis "broken" says that bits are lost, and an algorithm is only promised
-to be decodable if ||error||_2 is below the margin |o_ij - threshold_i| of every bit.
+in both. So a rotated basis tests another guarantee than the literal one: ||error||_2 at most gamma,
+or eta min_j |o_ij| with o_i the unrotated output. Then every coordinate of it is within the
+tolerance once Bob has turned it back, whatever the rotation.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 As ``limit``, for numbers with B levels (``alphabet``) and for secrets in keys as well
 (``key_payload``). ``success`` is the probability with which an answer is within the tolerance. One
 answer tells a *number* of B levels, so the bound is Fano's for symbols, at the symbol error 1 -
-success (``rate_bounds``, (3)). A payload of b bits takes b answers, a search; it is wrong with
-probability at most b (1 - success) (docs/theory-keys-and-bob.md, Theorem AA).
+success (``rate_bounds``, (3)). Of a payload one answer tells a *bit*, given those above it, so the
+bound is Fano's for bits (``key_payload``, (T)).
 """
 
 from __future__ import annotations
@@ -187,9 +187,7 @@ def payload_limit(
             f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well."
         )
     hard = KeyPayloadReduction.build(n=n, d=d, b=key_bits, eta=eta)
-    wrong = min(key_bits * (1 - success), 1 - 2.0**-key_bits)
-    in_keys = n * hard.payload * symbol_rate(wrong, 2**key_bits)
-    bound = index_bound_bits(hard.bits_in_values, success) + in_keys
+    bound = index_bound_bits(hard.secret_bits, success)
     return PayloadLimit(
         reduction="key-payload",
         n=n,

@@ -46,16 +46,19 @@ def test_all_adversaries_are_one_verdict_with_their_selection_accounted_for(kvba
     assert len(document["points"]) == 8
     played = {(p["queries"], p["basis"]) for p in document["points"]}
     assert played == {(q, b) for q in instance.QUERIES for b in instance.BASES}
-    [together] = document["adversaries"]
-    assert together["number"] == 8
-    assert together["guarantee"]["verdict"] == "broken"
-    estimates = [p["bit_error"]["estimate"] for p in document["points"]]
-    assert together["bit_error"]["estimate"] == max(estimates)
-    # Bonferroni: 1 - .05/8.
-    assert together["bit_error"]["level"] == pytest.approx(0.99375)
-    worst = max(document["points"], key=lambda p: p["bit_error"]["estimate"])
-    assert together["worst"] == {name: worst[name] for name in ("queries", "basis", "bob")}
-    assert together["bit_error"]["low"] < worst["bit_error"]["low"]
+    nulls = [one["guarantee"]["null"]["name"] for one in document["adversaries"]]
+    assert nulls == ["coordinate", "euclidean"]
+    for together, basis in zip(document["adversaries"], instance.BASES, strict=True):
+        of_it = [p for p in document["points"] if p["basis"] == basis]
+        assert together["number"] == len(of_it) == 4
+        assert {p["guarantee"]["null"]["name"] for p in of_it} == {nulls.pop(0)}
+        assert together["guarantee"]["verdict"] == "broken"
+        worst = max(of_it, key=lambda p: p["bit_error"]["estimate"])
+        assert together["bit_error"]["estimate"] == worst["bit_error"]["estimate"]
+        # Bonferroni: 1 - .05/4.
+        assert together["bit_error"]["level"] == pytest.approx(0.9875)
+        assert together["worst"] == {name: worst[name] for name in ("queries", "basis", "bob")}
+        assert together["bit_error"]["low"] < worst["bit_error"]["low"]
 
 
 def test_one_adversary_has_no_verdict_of_several(kvbarrier) -> None:
@@ -73,7 +76,22 @@ def test_people_see_which_stream_each_row_is(kvbarrier) -> None:
         "attack", "zero", *SMALL, "--budget", "1", "--messages", "2", "--basis", "rotated"
     )
     assert "zero queries, rotated basis" in said.out + said.err
-    assert "Euclidean" in said.out + said.err
+    text = " ".join((said.out + said.err).split())
+    assert "guarantee judged, euclidean: with probability at least 9/10 each, the Euclidean" in text
+    assert "undecided (euclidean)" in text or "broken (euclidean" in text
+
+
+def test_two_bobs_are_two_lines_of_two_guarantees(kvbarrier) -> None:
+    play = (
+        "attack", "zero", "--n", "32", "--d", "16", "--gamma", "0.01", "--bob", "best",
+        "--budget", "1", "--messages", "8",
+    )  # fmt: skip
+    said = kvbarrier(*play)
+    text = " ".join((said.out + said.err).split())
+    assert "all 2 adversaries together, null by null" in text
+    assert "coordinate (1)" in text
+    assert "all-at-once (1)" in text
+    assert "all n = 32 answers to a message are at once within 0.01 of exact" in text
 
 
 def test_a_gap_is_said_once_for_all_adversaries(kvbarrier) -> None:
@@ -99,8 +117,8 @@ def test_undecided_adversaries_are_drawn_until_the_family_is_decided(kvbarrier) 
     [kept] = alone
     assert kept["guarantee"]["verdict"] == "not-broken"
     said = kvbarrier("attack", "exact", *SMALL, "--budget", "1", "--basis", "all", "--json")
-    [together] = json.loads(said.out)["adversaries"]
-    assert together["guarantee"]["verdict"] == "not-broken"
+    both = json.loads(said.out)["adversaries"]
+    assert [one["guarantee"]["verdict"] for one in both] == ["not-broken"] * 2
 
 
 def test_decoys_have_their_victims_evicted(kvbarrier) -> None:

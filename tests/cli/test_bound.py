@@ -207,18 +207,17 @@ def test_secrets_in_keys_as_well(kvbarrier, eta: float) -> None:
     assert document["logit_range"] == pytest.approx(float((Q @ K.T).max()), rel=1e-5)
 
 
-def test_bits_in_keys_cost_searches(kvbarrier) -> None:
-    """Theorem AA, b = 2: a level is wrong with probability at most .2, d_p = 24 levels a token."""
+def test_bits_in_keys_cost_what_bits_in_values_do(kvbarrier) -> None:
+    """Theorem AA, b = 2: d_p = 24 levels a token, one answer a bit, given the bit above it."""
     play = ("bound", "--reduction", "key-payload", "--n", "256", "--d", "32", "--json")
     document = json.loads(kvbarrier(*play, "--key-bits", "2").out)
-    h1, h2 = (-e * math.log2(e) - (1 - e) * math.log2(1 - e) for e in (0.1, 0.2))
-    bound = 256 * (32 * (1 - h1) + 24 * (2 - h2 - 0.2 * math.log2(3)))
-    assert document["bound_bits"] == pytest.approx(bound)
+    h1 = -0.1 * math.log2(0.1) - 0.9 * math.log2(0.9)
+    assert document["bound_bits"] == pytest.approx(256 * (32 + 2 * 24) * (1 - h1))
     assert document["secret_bits"] == 256 * (32 + 2 * 24)
-    # eight bits at success .6: a search may always fail, and the keys are charged nothing
+    # eight bits at success .6: a number may always be wrong, and yet its bits tell something
     weak = json.loads(kvbarrier(*play, "--key-bits", "8", "--success", "0.6", "--eta", "0").out)
     h4 = -0.4 * math.log2(0.4) - 0.6 * math.log2(0.6)
-    assert weak["bound_bits"] == pytest.approx(256 * 32 * (1 - h4))
+    assert weak["bound_bits"] == pytest.approx(256 * (32 + 8 * 24) * (1 - h4))
     said = kvbarrier(*play[:-1], "--compression", "40")
     text = " ".join(said.err.split())
     assert "14336 = 8192 + 6144" in text

@@ -60,7 +60,8 @@ def test_titles_say_what_is_played(kvbarrier) -> None:
     tensor = kvbarrier(*play, "tensor", *SMALL["tensor"]).err
     assert "tensor game, quadratic-form keys, n = 16, d = 16, C = " in tensor
     assert "age:" not in tensor
-    broken = kvbarrier("attack", "zero", *SMALL["index"], "--budget", "1", "--messages", "64").err
+    budget = ("--budget", "1/2", "--messages", "64")
+    broken = kvbarrier("attack", "sliding-window", *SMALL["index"], *budget).err
     assert "broken (age " in broken
     assert "of 16, 0 the oldest" in broken
 

@@ -30,7 +30,7 @@ from kvbarrier.experiments.results import (
     write_results,
 )
 from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
-from kvbarrier.protocols.instance import Cell
+from kvbarrier.protocols.instance import Cell, Instance
 from kvbarrier.protocols.row_counts import counts_of, text_of
 
 Row = Callable[..., BatchRow]
@@ -426,6 +426,19 @@ def test_a_spec_becomes_its_cell_again(row: Row, cell: MakeCell) -> None:
         assert cell_of(row(wanted).spec_dict) == wanted
     with pytest.raises(BadInput, match="use the version of kvbarrier that wrote it"):
         cell_of({"instance": {"n": 3}})
+
+
+def test_rows_of_numbers_in_keys_that_were_read_otherwise_are_refused() -> None:
+    """Earlier versions counted all cuts of a number; one bit has one cut and is what it was."""
+    wide = Cell(Instance(n=16, d=6, reduction="key-payload", key_bits=2), "exact")
+    spec = json.loads(json.dumps(wide.spec()))
+    assert cell_of(spec) == wide
+    del spec["instance"]["bits_above"]
+    with pytest.raises(BadInput, match="play it again into a new file"):
+        cell_of(spec)
+    one = Cell(Instance(n=16, d=6, reduction="key-payload"), "exact")
+    assert "bits_above" not in one.spec()["instance"]
+    assert cell_of(one.spec()) == one
 
 
 def test_frame_has_a_line_a_message(row: Row, cell: MakeCell) -> None:

@@ -23,6 +23,7 @@ class Keeps:
         self.keys: list[Any] = []
         self.values: list[Any] = []
         self.seen = 0
+        self.tokens = shape.tokens
 
     def keeps(self, token: int) -> bool:
         return True
@@ -42,7 +43,7 @@ class ForgetsEveryEighth(Keeps):
 
     def keeps(self, token: int) -> bool:
         # Bob's own token is always looked at.
-        return token % 8 != 0 or token >= 128
+        return token % 8 != 0 or token >= self.tokens
 
 
 class ChangesWhilePlayed(Keeps):

@@ -7,8 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+from kvbarrier.experiments.attack import attack
 from kvbarrier.experiments.registry import ENGINES, NAMES
+from kvbarrier.experiments.results import Results, read_results, write_results
 from kvbarrier.figures.registry import draw
+from kvbarrier.protocols.instance import Instance
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -67,3 +70,20 @@ def _written(figure: Figure) -> list[Text]:
     }
     texts = figure.findobj(Text)
     return [text for text in texts if text.get_text().strip() and id(text) not in ticks]
+
+
+def test_the_gallery_shows_results_without_counts_by_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update_gallery = importlib.import_module("kvbarrier.figures.update_gallery")
+    monkeypatch.setattr(update_gallery, "GALLERY", tmp_path / "gallery")
+    (tmp_path / "gallery").mkdir()
+    store = Results()
+    attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4, store=store)
+    write_results(tmp_path / "played.csv", store.rows)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    assert update_gallery.update(tmp_path) == ["played.csv", "table.csv"]
+    shown = read_results(tmp_path / "gallery" / "played.csv")
+    assert [row.counts() for row in shown] == [row.counts() for row in store.rows]
+    assert {row.wrong_by_row for row in shown} == {None}
+    assert (tmp_path / "gallery" / "table.csv").read_text() == "a,b\n1,2\n"

@@ -22,7 +22,8 @@ def test_counts_come_back(values: list[int]) -> None:
 
 def test_the_text_by_hand() -> None:
     # Digits, then capitals from 10, then small letters from 36; 61 is z.
-    assert text_of([0, 1, 9, 10, 35, 36, 61, 62, 100, 0, 0, 700]) == "019AZaz(62)(100)[2](700)"
+    assert text_of([0, 1, 9, 10, 35, 36, 61, 62, 100, 0, 0, 700]) == "019AZaz(62)(100)00(700)"
+    assert text_of([1, *[0] * 3, 1, *[0] * 4, 1]) == "10001[4]1"
     assert text_of([0] * 512) == "[512]"
     assert text_of([]) == ""
     assert counts_of("00[2]0").tolist() == [0] * 5  # whoever wrote it

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
+from kvbarrier.protocols.nulls import Null
 from kvbarrier.protocols.row_counts import text_of
 from kvbarrier.protocols.verdicts import (
     PointVerdict,
@@ -17,6 +18,8 @@ from kvbarrier.protocols.verdicts import (
     judge_family,
     judge_point,
 )
+
+ONE, OTHER = Null("one", "each answer is near"), Null("other", "all answers are near at once")
 
 
 @dataclass(frozen=True)
@@ -219,7 +222,7 @@ def test_no_messages_are_refused_with_advice() -> None:
     with pytest.raises(BadInput, match="play at least one batch"):
         judge_point([], n=32, row_bits=64, cache_bits=1)
     with pytest.raises(BadInput, match="name at least one adversary"):
-        judge_adversaries([])
+        judge_adversaries([], [])
 
 
 def test_family_of_points() -> None:
@@ -233,8 +236,9 @@ def test_family_of_points() -> None:
 
 def test_adversaries_share_the_level() -> None:
     points = [point([8] * 16, 16, 2048), point([20] * 16, 16, 2048), point([20] * 16, 16, 2048)]
-    verdict = judge_adversaries(points, 0.95)
+    [verdict] = judge_adversaries(points, [ONE] * 3, 0.95)
     assert verdict.worst == 1
+    assert verdict.members == (0, 1, 2)
     assert verdict.bit_error.level == pytest.approx(1 - 0.05 / 3)
     wide, alone = verdict.bit_error, points[1].bit_error
     assert wide.low < alone.low <= alone.estimate <= alone.high < wide.high
@@ -242,3 +246,20 @@ def test_adversaries_share_the_level() -> None:
     # 20 of 128 wrong in every bucket: e/m = 1.5625 a message; two of three adversaries see it.
     assert verdict.decided_after >= points[1].decided_after
     json.dumps(verdict.as_dict(), allow_nan=False)
+
+
+def test_adversaries_of_two_nulls_are_never_pooled() -> None:
+    """Half of the bits wrong on the other null's streams say nothing of the first null."""
+    clean, lost = point([0] * 16, 40, 2048), point([64] * 16, 40, 2048)
+    first, second = judge_adversaries([clean, lost, clean], [ONE, OTHER, ONE])
+    assert (first.null, first.members, first.guarantee) == (ONE, (0, 2), "not-broken")
+    assert (second.null, second.members, second.guarantee) == (OTHER, (1,), "broken")
+    # a null's level is shared by its own adversaries only
+    assert first.bit_error.level == pytest.approx(0.975)
+    assert second.bit_error.level == pytest.approx(0.95)
+    # ... and its e-value is that of its own points alone
+    assert second.decided_after == lost.decided_after
+    assert second.as_dict()["guarantee"]["null"] == {
+        "name": "other", "sentence": "all answers are near at once",
+    }  # fmt: skip
+    assert (second.worst, second.as_dict()["number"]) == (1, 1)

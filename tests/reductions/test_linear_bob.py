@@ -15,6 +15,7 @@ from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.protocols.coins import COMMITTED_KEYS
 from kvbarrier.protocols.index_game import play_batch
 from kvbarrier.protocols.instance import Cell, Instance
+from kvbarrier.protocols.nulls import null_of
 from kvbarrier.protocols.verdicts import judge_adversaries, judge_point
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.index import IndexReduction
@@ -348,11 +349,12 @@ def test_the_linear_bob_plays_the_plain_game_alone(other: dict) -> None:
         Instance(n=64, d=32, bob="liner")
 
 
-def test_the_best_of_both_is_judged_as_one() -> None:
-    """Half of the tokens evicted: broken by both, and by the average of their e-values."""
-    points = []
+def test_the_best_of_both_are_two_verdicts() -> None:
+    """Half of the tokens evicted: broken by both, each by its own e-value and for its own null."""
+    points, nulls = [], []
     for bob in ("threshold", "linear"):
         instance = Instance(**ADDITIVE, bob=bob)
+        nulls.append(null_of(instance))
         half = Cell(instance, "sliding-window", budget=Fraction(1, 2), batch_size=12)
         points.append(
             judge_point(
@@ -362,8 +364,10 @@ def test_the_best_of_both_is_judged_as_one() -> None:
                 cache_bits=instance.shape.cache_bits_16,
             )
         )
-    both = judge_adversaries(points)
-    assert both.guarantee == "broken"
-    assert both.bit_error.level == pytest.approx(0.975)
-    want = np.logaddexp(*(p.process.broken_process() for p in points)) - math.log(2)
-    assert want[both.decided_after - 1] >= -math.log(0.05) > want[both.decided_after - 2]
+    found = judge_adversaries(points, nulls)
+    assert [one.null.name for one in found] == ["coordinate", "all-at-once"]
+    for one, point in zip(found, points, strict=True):
+        assert one.guarantee == "broken"
+        assert one.bit_error.level == pytest.approx(0.95)
+        wealth = point.process.broken_process()
+        assert wealth[one.decided_after - 1] >= -math.log(0.05) > wealth[one.decided_after - 2]

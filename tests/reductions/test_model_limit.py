@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.reductions import keys
@@ -85,6 +86,42 @@ def test_a_latent_is_counted_once() -> None:
     assert limit.layers[0].secret_bits == limit.layers[0].secret_bits_kv == 27 * 32768 * 512
     assert limit.compression == pytest.approx(16 * 576 / 512 / (1 - entropy(0.1)))
     assert limit.layers[0].logit_range_kv is None
+    assert "stacked W_UV" in limit.layers[0].hypothesis
+    assert limit.layers[0].hypothesis.endswith("has rank 512")
+    assert model_limit(read_config(json.loads(LLAMA_31_8B)), 32).layers[0].hypothesis is None
+
+
+def test_heads_that_tell_less_than_the_latent_bound_its_rank() -> None:
+    """2 heads of 128 values have a stacked W_UV of 256 rows: of 512 numbers 256 can be told."""
+    few = json.loads(DEEPSEEK_V2_LITE) | {"num_attention_heads": 2, "num_key_value_heads": 2}
+    limit = model_limit(read_config(few), 1024)
+    assert limit.layers[0].secret_bits == 27 * 1024 * 256
+    assert limit.cache_bits == 27 * 1024 * 576 * 16
+    assert limit.layers[0].hypothesis.endswith("has rank 256")
+
+
+def test_a_latent_is_read_off_independent_rows_of_all_heads() -> None:
+    """The proof's stream, by the definition of latent attention: W_R c_l = x_l, in float64."""
+    rng = np.random.default_rng(1)
+    n, heads, d_h, d_c, d_r = 32, 4, 3, 8, 16
+    W = rng.normal(size=(heads * d_h, d_c))
+    rows = rng.permutation(heads * d_h)[:d_c]
+    x = rng.integers(0, 2, (n, d_c))
+    c = np.linalg.solve(W[rows], x.T).T
+    hard = IndexReduction.build(keys.make("jl", n, d_r), d_c, eta=0.5)
+    rotary, questions = hard.keys.rows.astype(np.float64), hard.queries()[0].astype(np.float64)
+    W_UK = rng.normal(size=(heads, 5, d_c))  # keys of the latent, against which the query is 0
+    said = []
+    for q in questions:
+        outputs = []
+        for head in range(heads):
+            scores = c @ W_UK[head].T @ np.zeros(5) + rotary @ q
+            weights = np.append(np.exp(scores), 1.0)  # Bob's own token
+            mixed = weights[:-1] @ c / weights.sum()
+            outputs.append(W[head * d_h : (head + 1) * d_h] @ mixed)
+        said.append(np.concatenate(outputs)[rows])
+    worst = np.where(x == 1, 0.51, 1.49) * np.array(said)
+    assert (hard.decode(worst) == x).all()
 
 
 def test_layer_types_and_other_spellings() -> None:
