@@ -152,6 +152,13 @@ def _print_notes(report: Report) -> None:
     if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
         say("rows: these results have no counts by row, so single rows were not looked at.")
     for point in report.points:
+        guarantee = point["guarantee"]
+        rate = number(guarantee["bits_per_secret_bit"])
+        if guarantee["verdict"] != "undecided" and rate != number(point["bits_per_secret_bit"]):
+            say(
+                f"budget {budget_text(point['budget'])}: {guarantee['verdict']} rests on the first "
+                f"{guarantee['messages']} messages, at M/N = {rate}."
+            )
         if point["changed"] is not None:
             say(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
     nulls = {

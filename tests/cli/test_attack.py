@@ -366,6 +366,8 @@ def test_what_changes_while_it_is_played_is_told_and_exits_with_3(kvbarrier) -> 
     assert said.code == 3
     assert "changed" in said.err
     assert "changed while it was played: error 0.0000 at M/N = " in said.err
+    # The table's M/N is of all 128 messages; the verdict's is of those that it rests on.
+    assert re.search(r"broken rests on the first \d+ messages, at M/N = ", said.err)
 
 
 def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:

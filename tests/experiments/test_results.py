@@ -32,6 +32,7 @@ from kvbarrier.experiments.results import (
 from kvbarrier.experiments.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
 from kvbarrier.protocols.instance import Cell, Instance
 from kvbarrier.protocols.row_counts import counts_of, text_of
+from kvbarrier.protocols.verdicts import PointVerdict
 
 Row = Callable[..., BatchRow]
 MakeCell = Callable[..., Cell]
@@ -456,3 +457,18 @@ def test_write_results_makes_what_the_store_makes(tmp_path: Path, row: Row, cell
     rows = [row(cell(), b) for b in range(2)]
     write_results(tmp_path / "a.csv", rows)
     assert (tmp_path / "a.csv").read_bytes() == fill(tmp_path / "b.csv", rows)
+
+
+def test_rows_that_a_stranger_was_asked_together_convict_nobody(row: Row, cell: MakeCell) -> None:
+    # 16 of 32 rows, no bit wrong, .54 bits a secret bit, 64 messages: the two-term bound convicts.
+    def judged(target: str, by_row: str | None) -> PointVerdict:
+        one = row(cell(target, rows=16, batch_size=64))
+        counts = {"wrong_by_age": ((0,) * 16,) * 64, "asked_by_age": ((16,) * 16,) * 64}
+        texts = None if by_row is None else (by_row,) * 64
+        return judge_rows([replace(one, **counts, charged=(275,) * 64, wrong_by_row=texts)])
+
+    old, new, ours = judged("a:B", None), judged("a:B", "[16]"), judged("exact", None)
+    assert [one.rows_asked for one in (old, new, ours)] == ["together", "apart", "apart"]
+    assert old.ledger.verdict == "not-excluded"
+    assert new.ledger.peak == ours.ledger.peak > old.ledger.peak
+    assert (old.row_messages, new.row_messages) == (0, 64)
