@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import BadInput, KVBarrierError, PluginFailure
+from ..errors import BadInput, HarnessFault, KVBarrierError, PluginFailure
 from . import reaper
 
 Say = Callable[..., None]
@@ -32,6 +32,21 @@ def main() -> int:
         out.flush()
 
     request = json.load(sys.stdin)
+    from ..compressors.blame import is_our_fault, our_fault
+
+    try:
+        _serve(request, say)
+    except HarnessFault as fault:
+        say(ours=str(fault))
+    except Exception as error:
+        if not is_our_fault(error):
+            raise
+        say(ours=str(our_fault(error, "checking it")))
+    reaper.end_children()
+    return 0
+
+
+def _serve(request: dict[str, Any], say: Say) -> None:
     from ..compressors.targets import resolve
     from .check_subject import Subject, facts
 
@@ -39,18 +54,16 @@ def main() -> int:
         target = resolve(request["target"], request["params"])
     except PluginFailure as failure:
         say(code="raises", detail=_told(failure))
-        return 0
+        return
     except BadInput as error:
         say(bad_input=str(error))
-        return 0
+        return
     say(facts=dict(facts(target)))
     os.chdir(os.environ["HOME"])
     limit_memory(request["memory_bytes"])
     phase = _elsewhere if request["phase"] == "elsewhere" else _conform
     phase(Subject(target), request, say)
     say(done=True)
-    reaper.end_children()
-    return 0
 
 
 def limit_memory(memory_bytes: int) -> None:
