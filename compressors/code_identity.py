@@ -17,6 +17,7 @@ changes with any edit, a comment's too, and when a file is renamed.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -33,11 +34,9 @@ _TYPES_ONLY = re.compile(
     r"^([ \t]*)if (?:typing\.)?TYPE_CHECKING:[^\n]*\n(?:\1[ \t]+[^\n]*\n|[ \t]*\n)*", re.M
 )
 _IMPORT = re.compile(
-    r"(?:^|[;:])[ \t]*(?:from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;]*)"
-    r"|import[ \t]+([\w][^\n;]*))",
-    re.M,
+    r"from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;]*)|import[ \t]+(\w[^\n;]*)"
 )
-_BY_NAME = re.compile(r"\b(?:import_module|__import__)\(")
+_BY_NAME = ("import_module(", "__import__(")
 
 
 @dataclass(frozen=True)
@@ -127,19 +126,19 @@ def _module(root: Path, parts: tuple[str, ...]) -> Iterator[Path]:
     """The file of a dotted name below a folder, if there is one, and its packages' on the way."""
     if not parts:
         return
-    place = root.joinpath(*parts)
-    for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
-        if file.is_file():
-            yield file
+    place = os.path.join(root, *parts)
+    for file in (f"{place}.py", f"{place}/__init__.py"):
+        if os.path.isfile(file):
+            yield Path(file)
             yield from _inits(root, parts[:-1])
             return
 
 
 def _inits(root: Path, packages: tuple[str, ...]) -> Iterator[Path]:
     for depth in range(1, len(packages) + 1):
-        file = root.joinpath(*packages[:depth], "__init__.py")
-        if file.is_file():
-            yield file
+        file = os.path.join(root, *packages[:depth], "__init__.py")
+        if os.path.isfile(file):
+            yield Path(file)
 
 
 def _beside(folder: Path) -> Iterator[Path]:
@@ -160,9 +159,8 @@ def _text(file: Path) -> _Text:
 def _read(file: Path, _changed: int, _size: int) -> _Text:
     data = file.read_bytes().replace(b"\r\n", b"\n")
     text = data.decode(errors="replace")
-    return _Text(
-        hashlib.sha256(data).digest(), tuple(imports_in(text)), _BY_NAME.search(text) is not None
-    )
+    by_name = any(word in text for word in _BY_NAME)
+    return _Text(hashlib.sha256(data).digest(), tuple(imports_in(text)), by_name)
 
 
 def imports_in(text: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
@@ -171,8 +169,14 @@ def imports_in(text: str) -> Iterator[tuple[int, str, tuple[str, ...]]]:
     >>> list(imports_in("from ..errors import (BadInput, NoScale as No)\\nimport numpy as np"))
     [(2, 'errors', ('BadInput', 'NoScale')), (0, 'numpy', ())]
     """
-    text = _TYPES_ONLY.sub("", text.replace("\\\n", " "))
-    for dots, module, names, plain in _IMPORT.findall(text):
+    text = text.replace("\\\n", " ")
+    if "TYPE_CHECKING:" in text:
+        text = _TYPES_ONLY.sub("", text)
+    for found in _IMPORT.finditer(text):
+        before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()].rstrip()
+        if before and before[-1] not in ";:":
+            continue
+        dots, module, names, plain = found.groups("")
         if plain:
             yield from ((0, name, ()) for name in _words(plain))
         else:

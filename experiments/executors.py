@@ -71,6 +71,9 @@ def _local(workers: int, isolation: str) -> tuple[Executor, Callable[[], None]]:
         return threads, lambda: threads.shutdown(wait=False, cancel_futures=True)
     from loky import ProcessPoolExecutor
 
+    from ..reductions.jit import warn_for_workers
+
+    warn_for_workers()
     # Kernels are serial and BLAS gains nothing from threads that compete with the other workers.
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     processes = ProcessPoolExecutor(

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ..compressors.blame import is_ours
-from ..errors import BadInput
+from ..errors import BadInput, HarnessFault
 from .check_findings import CheckReport, Finding, finding
 from .isolation import environment
 
@@ -51,6 +51,7 @@ def check(
 
     Raises:
         BadInput: there is no such target or parameter.
+        HarnessFault: our own code failed, so nothing is said of the plug-in.
     """
     order = {"target": target, "params": dict(params or {}), "memory_bytes": memory_bytes}
     began = time.monotonic()
@@ -117,6 +118,8 @@ class _Phase:
             return
         if "bad_input" in said:
             raise BadInput(said["bad_input"])
+        if "ours" in said:
+            raise HarnessFault(said["ours"])
         if "code" in said:
             self.codes.append((said["code"], said["detail"]))
         elif "message" in said:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import BadInput, PluginFailure
+from ..errors import BadInput, HarnessFault, PluginFailure
 from . import reaper
 
 Say = Callable[..., None]
@@ -35,6 +35,22 @@ def main() -> int:
         out.flush()
 
     request = json.load(sys.stdin)
+    from ..compressors.blame import is_our_fault, our_fault
+
+    try:
+        _serve(request, say)
+    except HarnessFault as fault:
+        say(ours=str(fault))
+    except Exception as error:
+        if not is_our_fault(error):
+            raise
+        say(ours=str(our_fault(error, "checking it")))
+    reaper.end_children()
+    return 0
+
+
+def _serve(request: dict[str, Any], say: Say) -> None:
+    from ..compressors.blame import is_our_fault
     from ..compressors.targets import resolve
     from .check_probes import told
     from .check_subject import Subject, facts
@@ -43,20 +59,22 @@ def main() -> int:
         target = resolve(request["target"], request["params"])
     except PluginFailure as failure:
         say(code="not-loaded", detail=told(failure))
-        return 0
+        return
     except BadInput as error:
         say(bad_input=str(error))
-        return 0
+        return
     say(facts=dict(facts(target)))
     os.chdir(os.environ["HOME"])
     limit_memory(request["memory_bytes"])
     try:
         _PHASES[request["phase"]](Subject(target), request, say)
+    except HarnessFault:
+        raise
     except BaseException as error:
+        if is_our_fault(error):
+            raise
         say(code="raises", detail=told(error))
     say(done=True)
-    reaper.end_children()
-    return 0
 
 
 def limit_memory(memory_bytes: int) -> None:

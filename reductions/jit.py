@@ -66,9 +66,18 @@ def njit(**options: Any) -> Callable[[Any], Any]:
     return decorate
 
 
+def warn_for_workers() -> None:
+    """Warn here if nothing can be cached, on behalf of worker processes, which stay silent."""
+    njit(cache=True)(_nothing)
+
+
+def _nothing() -> None:
+    pass
+
+
 def _warn(reason: str) -> None:
     global _warned
-    # A worker's parent has warned already.
+    # A worker's parent has warned already: see warn_for_workers.
     if _warned or multiprocessing.parent_process() is not None:
         return
     _warned = True

@@ -14,6 +14,7 @@ from kvbarrier.compressors import blame
 from kvbarrier.compressors.exact import Exact
 from kvbarrier.errors import BadInput, HarnessFault
 from kvbarrier.protocols import coins, index_game, players, seats
+from kvbarrier.protocols.check import check
 from kvbarrier.protocols.instance import Cell, Instance
 from kvbarrier.protocols.isolation import Limits
 from kvbarrier.protocols.players import PlayerFault
@@ -160,3 +161,22 @@ def test_a_user_without_a_home_can_play(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(Path, "home", nobody)
     monkeypatch.setattr(isolation, "_kernels_cached_in_tree", lambda: False)
     assert "HF_HOME" not in isolation.allowed_environment({})
+
+
+def test_a_check_that_our_code_ends_finds_nothing_in_the_plug_in(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the child's own process: there a module of ours is made one that cannot be imported."""
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'kvbarrier.compressors.packing':\n"
+        "            raise RuntimeError('no locator available')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    with pytest.raises(HarnessFault, match="no locator available"):
+        check(f"{mine}:Mine")

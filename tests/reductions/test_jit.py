@@ -68,7 +68,7 @@ def attack(site: Path, *argv: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     "argv",
-    [("exact", "--param", "dtype=fp32"), ("keeps.py:Keeps",),
+    [("exact", "--param", "dtype=fp32"), ("exact", "--workers", "2"), ("keeps.py:Keeps",),
      ("keeps.py:Keeps", "--isolation", "process")],
 )  # fmt: skip
 def test_an_attack_needs_no_folder_for_kernels(nowhere: Path, argv: tuple[str, ...]) -> None:
