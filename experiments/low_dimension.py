@@ -116,13 +116,20 @@ def _plane(folder: Path) -> Judgement:
 
 
 def _budget(folder: Path) -> Judgement:
+    from ..reductions.low_dimension import circle_factor
+
     table = read_table(folder, BUDGET)
     rows = table[table["family"] == "circle"]
-    off = float((rows["n"] / rows["estimate"] - 1).abs().max())
+    short = circle_factor(tasks.ETA) * rows["estimate"] - rows["n"]
+    # 1 for the integer part; 1 - cos a is a^2/2 less a share a^2/12, a = 2 pi/n: n pi^2 / (6 n^2).
+    room = 1 + np.pi**2 / 6 / rows["n"]
+    seen = (short + 1 >= room) & (short - 1 <= 0)
     return judge(
-        off <= 0.1,
-        f"{len(rows)} budgets from {rows['R'].min():g} to {rows['R'].max():g}: n / estimate off 1 "
-        f"by at most {100 * off:.1f} % (exact arithmetic, no draws)",
+        bool(((short > 0) & (short < room)).all()),
+        f"{len(rows)} budgets from {rows['R'].min():g} to {rows['R'].max():g}, n = "
+        f"{rows['n'].min()} to {rows['n'].max():,}: below by {short.min():.2f} to "
+        f"{short.max():.2f} tokens (exact arithmetic, no draws); an n that is 1 off would be seen "
+        f"at {int(seen.sum())} of them",
     )
 
 
@@ -217,8 +224,8 @@ EXPERIMENT = Experiment(
         Claim(
             "low.budget",
             "observation",
-            "On the circle the largest n certified at eta = 1/2 and query norm R is "
-            "pi sqrt(2R/ln(2 rho)) up to 10 %, from R = 20 on",
+            "On the circle the largest n certified at eta = 1/2 and query norm R is the integer "
+            "part of .9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term",
             "ours",
             (BUDGET,),
             _budget,

@@ -17,7 +17,7 @@ BREAKS: dict[str, Break] = {
     # One of the kissing configurations with a pair that is nearer.
     "low.kissing": column(KISSING, "largest_inner", lambda c: c + (c == c.max())),
     "low.plane": column(PLANE, "wrong", lambda c: c + 1),
-    "low.budget": column(BUDGET, "estimate", lambda c: 1.12 * c),
+    "low.budget": column(BUDGET, "n", lambda c: c + 1),
     "low.exponent": frame(BUDGET, lambda rows: rows.assign(n=rows["n"] * rows["R"] ** 0.05)),
     "low.covering": column(NETS, "net", lambda c: 2 * c),
     # One ball fewer than the line needs.
