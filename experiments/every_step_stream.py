@@ -101,13 +101,14 @@ class Merged(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """The exact output: the row of :meth:`next_outputs` without a newest token."""
-        K, V, counts = self._held()
-        return _softmax_mean(q[None], K, V, counts, 0)[0]
+        answer: Float32 = _softmax_mean(q[None], *self._held(), 0)[0]
+        return answer
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the exact output if a token of key 0 and value 0 came next, as Bob's does."""
         if np.any(K) or np.any(V):
-            return super().next_outputs(Q, K, V)
+            one_by_one: Float32 = super().next_outputs(Q, K, V)
+            return one_by_one
         return _softmax_mean(Q, *self._held(), 1)
 
     def _held(self) -> tuple[Float32, Float32, Float32]:

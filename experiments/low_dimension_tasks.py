@@ -182,6 +182,27 @@ def net_row(d: int, eps: float, scale: str, draw: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def cover_row(d: int, eps: float, scale: str) -> dict[str, Any]:
+    """A lattice's cover of the ball, a packing of 2 eps, and fresh points to refute the former.
+
+    Half of the fresh points lie on the sphere, where cubes are left out.
+    """
+    from ..reductions.covering import covering_limit, greedy_net, lattice_cover
+
+    rng = _generator(f"cover {d} {eps}", 0)
+    count = 4096 if scale == "quick" else 65536
+    centres, points, fresh = lattice_cover(d, eps), ball(rng, count, d), ball(rng, count, d)
+    points[::2] /= np.linalg.norm(points[::2], axis=1, keepdims=True)
+    fresh[::2] /= np.linalg.norm(fresh[::2], axis=1, keepdims=True)
+    nearest = np.array([np.square(centres - point).sum(axis=1).min() for point in fresh])
+    return {
+        "d": d, "eps": eps, "packing": len(greedy_net(points, 2 * eps)[0]),
+        "volume": float(eps**-d), "cover": len(centres), "limit": covering_limit(eps, d),
+        "fresh": count, "uncovered": int((nearest > eps * eps * (1 + 1e-12)).sum()),
+        "farthest": float(np.sqrt(nearest.max())) / eps,
+    }  # fmt: skip
+
+
 def _points(name: str, rng: np.random.Generator, n: int, d: int) -> Any:
     inside = ball(rng, n, d)
     if name == "sphere":

@@ -182,6 +182,7 @@ CLAIMS = (
         "ours",
         (LOSS, HARD),
         _inversion,
+        preregistered=False,
     ),
     Claim(
         "natural.kinds",
@@ -190,6 +191,7 @@ CLAIMS = (
         "ours",
         (LOSS,),
         _kinds,
+        preregistered=False,
     ),
     Claim(
         "natural.proxy",
@@ -199,6 +201,7 @@ CLAIMS = (
         "ours",
         (LOSS, HARD),
         _proxy,
+        preregistered=False,
     ),
     Claim(
         "natural.range",
@@ -208,6 +211,7 @@ CLAIMS = (
         "ours",
         (GEOMETRY, RANGES),
         _range,
+        preregistered=False,
     ),
     Claim(
         "natural.keys",
@@ -217,5 +221,6 @@ CLAIMS = (
         "ours",
         (GEOMETRY,),
         _keys,
+        preregistered=False,
     ),
 )

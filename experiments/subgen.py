@@ -206,6 +206,7 @@ EXPERIMENT = Experiment(
             "ours",
             (GROWTH,),
             _clusterable,
+            preregistered=False,
         ),
         Claim(
             "subgen.memory",

@@ -225,8 +225,9 @@ EXPERIMENT = Experiment(
         Claim(
             "window.memory",
             "Theorem 26",
-            "Memory for error 1/10 on the window, fixed state subtracted, grows with slope 1 "
-            "(within .02) in W, and not with n",
+            "Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and "
+            "does not grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed "
+            "state subtracted, is the compressors' layout",
             "reconstructed",
             (game.MEMORY,),
             _memory,

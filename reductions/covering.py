@@ -5,6 +5,12 @@ the greedy net too: its points are more than eps apart, so balls of radius eps/2
 disjoint, and all lie in the ball of radius 1 + eps/2: N (eps/2)^d <= (1 + eps/2)^d. A greedy net of
 any *subset* of the ball obeys it as well, by the same words.
 
+*Definition 12* (paper, reconstructed): the covering number N(B, l2, eps) is the least number of
+balls of radius eps that cover the unit ball B. It lies between what a packing needs and what a
+lattice does (ours): a ball of radius eps holds at most one of any points more than 2 eps apart, and
+its volume is eps^d times B's; the cubes of side 2 eps/sqrt(d) that meet B cover it, and each lies
+in the ball of radius eps around its centre (:func:`lattice_cover`).
+
 *Definition 10* (paper): keys are (m, delta)-clusterable if they fall into m classes with
 |y - z| <= delta inside each. *Lemma 14* (reconstructed): any keys in the unit ball are. With
 delta the distance to a class's *centre*, a greedy delta-net gives m <= (1 + 2/delta)^d. Read
@@ -78,6 +84,35 @@ def greedy_net(points: ArrayLike, radius: float) -> tuple[NDArray[np.int64], NDA
             rows.append(i)
         owner[i] = nearest
     return np.array(rows), owner
+
+
+def lattice_cover(d: int, eps: float) -> NDArray[np.float64]:
+    """Centres of balls of radius eps that cover the unit ball: float64[m, d], all in the ball.
+
+    Cubes of side a = 2 eps/sqrt(d), half a diagonal of which is eps: of two lattices, with a centre
+    or a corner at 0, the one of which fewer cubes have a point of norm below 1. (Points of norm 1
+    are limits of such points, and the cubes are closed and finitely many.) A centre outside the
+    ball is moved to its nearest point of the ball, which is convex: no point of the ball is farther
+    from it then.
+
+    >>> lattice_cover(1, 0.5).tolist()
+    [[-0.5], [0.5]]
+    """
+    covering_limit(eps, d)
+    side = 2 * eps / np.sqrt(d)
+    found = []
+    for shift in (0.0, 0.5):
+        reach = int(np.ceil(1 / side + 0.5))
+        line = side * (np.arange(-reach, reach + 1) + shift)
+        grid = np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d)
+        least = np.square(np.maximum(np.abs(grid) - side / 2, 0.0)).sum(axis=1)
+        # A cube that only touches the ball, up to rounding, is not needed.
+        found.append(grid[least < 1 - 1e-12])
+    centres = min(found, key=len)
+    inside: NDArray[np.float64] = centres / np.maximum(
+        np.linalg.norm(centres, axis=1, keepdims=True), 1.0
+    )
+    return inside
 
 
 def clusters(

@@ -112,6 +112,22 @@ def circle_estimate(R: float, eta: float = 0.5) -> float:
     return math.pi * math.sqrt(2 * R / math.log(2 * _rho(eta)))
 
 
+def circle_factor(eta: float = 0.5) -> float:
+    """What :func:`circle_estimate` is to be multiplied with as R grows (ours; Theorem K).
+
+    sqrt(ln(2 rho) / ln(1/x)), x the root of x + x^4 + x^9 + .. = 1/(2 rho): all neighbours.
+
+    >>> round(circle_factor(0.5), 5), round(circle_factor(0.0), 3)
+    (0.99873, 0.939)
+    """
+    from scipy.optimize import brentq
+
+    rho = _rho(eta)
+    powers = np.arange(1, 40) ** 2
+    x = brentq(lambda y: float((y**powers).sum()) - 1 / (2 * rho), 0.0, 0.99, xtol=1e-15)
+    return math.sqrt(math.log(2 * rho) / math.log(1 / x))
+
+
 def sphere_interference(n: int, R: float) -> float:
     """max_i S'_i of the n Fibonacci points on the sphere in R^3."""
     points = sphere_points(n)

@@ -16,6 +16,7 @@ from kvbarrier.reductions.covering import (
     covering_limit,
     greedy_net,
     largest_diameter,
+    lattice_cover,
 )
 from kvbarrier.reductions.interference import relative_interference
 
@@ -235,3 +236,22 @@ def test_the_least_range_is_the_inverse() -> None:
     assert low.least_range(10**6, 2) == pytest.approx((0.75e6) ** 2 / (2 * math.pi), rel=1e-3)
     with pytest.raises(BadInput, match="No budget certifies 9 unit keys in dimension 1"):
         low.least_range(9, 1)
+
+
+@pytest.mark.parametrize(("d", "eps"), [(1, 0.3), (2, 0.5), (3, 0.4), (4, 0.5)])
+def test_a_lattice_covers_the_ball_and_a_part_of_it_does_not(d: int, eps: float) -> None:
+    centres = lattice_cover(d, eps)
+    assert np.linalg.norm(centres, axis=1).max() <= 1 + 1e-12
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(4000, d))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    points[::2] *= rng.random((2000, 1)) ** (1 / d)
+    gaps = np.sqrt(np.square(points[:, None] - centres).sum(axis=2))
+    assert gaps.min(axis=1).max() <= eps * (1 + 1e-12)
+    # Without a quarter of the balls some point is left.
+    assert gaps[:, 3 * len(centres) // 4 :].min(axis=1).max() > eps
+    assert math.ceil(eps**-d) <= len(centres) <= covering_limit(eps, d)
+
+
+def test_covers_of_the_line_are_the_least() -> None:
+    assert [len(lattice_cover(1, eps)) for eps in (1.0, 0.5, 0.4, 0.25)] == [1, 2, 3, 4]
