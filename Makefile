@@ -72,7 +72,7 @@ docs: $(VENV)/.core
 	@$(BIN)/python docs/generate.py
 
 gallery: $(VENV)/.core
-	@$(BIN)/python figures/update_gallery.py results/$(SCALE)
+	@$(BIN)/python -m kvbarrier.figures.update_gallery results/$(SCALE)
 
 # Every engine has an environment of its own: their pins exclude one another. PyPI's torch is a CUDA
 # build; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU build from there.

@@ -1,6 +1,6 @@
 """Replace the committed pictures and tables by those of a results folder: a deliberate step.
 
-    python figures/update_gallery.py results/quick
+    python -m kvbarrier.figures.update_gallery results/quick
 
 ``make experiments`` never writes here, so regenerating does not dirty a checkout on a machine whose
 floats differ. Wrong bits by row stay in the results folder: no picture and no claim reads them, and
@@ -14,8 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from kvbarrier.experiments.results import read_results
-from kvbarrier.experiments.rows import HEADER
+from ..experiments.results import read_results
+from ..experiments.rows import HEADER
 
 GALLERY = Path(__file__).resolve().parent / "gallery"
 
