@@ -134,8 +134,12 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise
-        if unread := _unread_environment(error):
-            _complain(f"numba cannot read {unread} in the environment: mend or unset it.", None)
+        if package := _not_imported(error):
+            _complain(
+                f"{package} cannot be imported here ({type(error).__name__}: {error}): mend its "
+                "installation, or the environment variable that it reads.",
+                None,
+            )
             sys.exit(2)
         _complain(
             f"a bug of ours ({type(error).__name__}: {error}); please report it with the command "
@@ -145,15 +149,17 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(70)
 
 
-def _unread_environment(error: BaseException) -> str:
-    """The variables that numba stumbled over when it read its configuration; else nothing."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not any(
-        frame.filename.endswith(os.path.join("numba", "core", "config.py")) for frame in frames
-    ):
-        return ""
-    named = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
-    return ", ".join(named) or "its variables"
+def _not_imported(error: BaseException) -> str:
+    """The installed package that failed on its import; nothing where our own code failed."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        _, installed, path = frame.filename.rpartition("site-packages" + os.sep)
+        if frame.filename.startswith("<frozen "):
+            continue
+        if not installed:
+            return ""
+        if frame.name == "<module>":
+            return path.partition(os.sep)[0].removesuffix(".py")
+    return ""
 
 
 def _complain(sentence: str, detail: str | None) -> None:

@@ -18,7 +18,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import BudgetTooSmall
-from .answers import Float32, given
+from .answers import Float32 as Float32
+from .answers import given
 
 
 @dataclass(frozen=True)

@@ -526,8 +526,8 @@ def test_a_working_folder_that_is_gone(verb: list[str], tmp_path: Path) -> None:
     judge(Said(done.returncode, done.stdout, done.stderr), verb)
 
 
-@pytest.mark.parametrize("variable", ["NUMBA_OPT", "NUMBA_NUM_THREADS"])
-def test_a_variable_that_numba_cannot_read_is_named(good: Path, variable: str) -> None:
+@pytest.mark.parametrize("variable", ["NUMBA_NUM_THREADS", "SOURCE_DATE_EPOCH"])
+def test_a_package_that_the_environment_breaks_is_named(good: Path, variable: str) -> None:
     said = apart("report", "a.csv", "--json", where=good, **{variable: "x"})
     judge(said, variable)
-    assert said.code == 0 or f"{variable}=x" in said.err
+    assert said.code == 0 or "cannot be imported here (" in said.err
