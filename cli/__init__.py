@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -125,7 +126,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
     except OSError as error:
-        name = error.filename or "a file"
+        # Our own files are named by whoever writes them.
+        name = error.filename or "the output"
         _complain(f"{name}: {error.strerror or error}; name another path or make room there.", None)
         sys.exit(2)
     except MemoryError as error:
@@ -163,6 +165,8 @@ def _not_imported(error: BaseException) -> str:
 
 
 def _complain(sentence: str, detail: str | None) -> None:
-    click.echo(f"kvbarrier: {sentence}", err=True)
-    if detail:
-        click.echo(detail, err=True)
+    # Where nothing can be said, the exit code still can.
+    with suppress(OSError):
+        click.echo(f"kvbarrier: {sentence}", err=True)
+        if detail:
+            click.echo(detail, err=True)

@@ -531,3 +531,15 @@ def test_a_package_that_the_environment_breaks_is_named(good: Path, variable: st
     said = apart("report", "a.csv", "--json", where=good, **{variable: "x"})
     judge(said, variable)
     assert said.code == 0 or "cannot be imported here (" in said.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("stream", ["1", "2"])
+def test_an_output_that_is_full(stream: str, tmp_path: Path) -> None:
+    json_ = "--json" if stream == "1" else ""
+    command = f"exec {sys.executable} -m kvbarrier list keys {json_} {stream}>/dev/full"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert stream == "2" or "the output: No space left on device" in done.stderr
