@@ -17,6 +17,7 @@ from typing import NoReturn
 import click
 
 from ..errors import KVBarrierError, did_you_mean
+from .render import readable, say
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
@@ -99,7 +100,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every expected error is one sentence."""
-    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {readable(message)}\n"
     try:
         code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -108,6 +109,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
+        error.message = readable(error.message)
         error.show()
         sys.exit(2)
     except KVBarrierError as error:
@@ -167,6 +169,6 @@ def _not_imported(error: BaseException) -> str:
 def _complain(sentence: str, detail: str | None) -> None:
     # Where nothing can be said, the exit code still can.
     with suppress(OSError):
-        click.echo(f"kvbarrier: {sentence}", err=True)
+        say(f"kvbarrier: {sentence}")
         if detail:
-            click.echo(detail, err=True)
+            say(detail)

@@ -109,6 +109,8 @@ def judge(said: Said, told: object) -> None:
     assert said.code in DOCUMENTED, f"exit code {said.code} of {shown}"
     assert "a bug of ours" not in said.err, shown
     assert not FRAME_OF_OURS.search(said.err), shown
+    assert "\x1b" not in said.err, shown
+    assert "\ud800" not in said.err, shown
     if said.code in (2, 3):
         assert re.search(r"kvbarrier: |Error: |failed: |error: ", said.err), shown
 
