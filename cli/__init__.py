@@ -7,6 +7,7 @@ loads click and nothing else.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -109,8 +110,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.message = readable(error.message)
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        say(told.getvalue().rstrip("\n"))
         sys.exit(2)
     except KVBarrierError as error:
         _complain(str(error), getattr(error, "detail", None))
