@@ -7,15 +7,18 @@ loads click and nothing else.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
 import warnings
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
 from ..errors import HarnessFault, KVBarrierError, did_you_mean
+from .render import readable, say
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
@@ -98,7 +101,7 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every expected error is one sentence."""
-    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {readable(message)}\n"
     try:
         code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -107,7 +110,9 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        error.show()
+        told = io.StringIO()
+        error.show(told)
+        say(told.getvalue().rstrip("\n"))
         sys.exit(2)
     except KVBarrierError as error:
         if isinstance(error, HarnessFault) and os.environ.get("KVBARRIER_DEBUG"):
@@ -127,7 +132,8 @@ def main(argv: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(141)
     except OSError as error:
-        name = error.filename or "a file"
+        # Our own files are named by whoever writes them.
+        name = error.filename or "the output"
         _complain(f"{name}: {error.strerror or error}; name another path or make room there.", None)
         sys.exit(2)
     except MemoryError as error:
@@ -136,8 +142,12 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise
-        if unread := _unread_environment(error):
-            _complain(f"numba cannot read {unread} in the environment: mend or unset it.", None)
+        if package := _not_imported(error):
+            _complain(
+                f"{package} cannot be imported here ({type(error).__name__}: {error}): mend its "
+                "installation, or the environment variable that it reads.",
+                None,
+            )
             sys.exit(2)
         _complain(
             f"a bug of ours ({type(error).__name__}: {error}); please report it with the command "
@@ -147,18 +157,22 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(70)
 
 
-def _unread_environment(error: BaseException) -> str:
-    """The variables that numba stumbled over when it read its configuration; else nothing."""
-    frames = traceback.extract_tb(error.__traceback__)
-    if not any(
-        frame.filename.endswith(os.path.join("numba", "core", "config.py")) for frame in frames
-    ):
-        return ""
-    named = [f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_")]
-    return ", ".join(named) or "its variables"
+def _not_imported(error: BaseException) -> str:
+    """The installed package that failed on its import; nothing where our own code failed."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        _, installed, path = frame.filename.rpartition("site-packages" + os.sep)
+        if frame.filename.startswith("<frozen "):
+            continue
+        if not installed:
+            return ""
+        if frame.name == "<module>":
+            return path.partition(os.sep)[0].removesuffix(".py")
+    return ""
 
 
 def _complain(sentence: str, detail: str | None) -> None:
-    click.echo(f"kvbarrier: {sentence}", err=True)
-    if detail:
-        click.echo(detail, err=True)
+    # Where nothing can be said, the exit code still can.
+    with suppress(OSError):
+        say(f"kvbarrier: {sentence}")
+        if detail:
+            say(detail)

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
+from .options import COUNT, DIMENSION
 from .render import number, print_json, print_table, say
 from .wide_bound import bound_alphabet, bound_payload
 
@@ -27,10 +28,10 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
 @click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys.")
 @click.option(
     "--n",
-    type=int,
+    type=COUNT,
     help="Data tokens.  [default: the whole family; 512 for jl and for key-payload]",
 )
-@click.option("--d", type=int, default=64, show_default=True, help="Head dimension.")
+@click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension.")
 @click.option("--eta", type=float, help="Multiplicative error of the algorithm.  [default: 0.5]")
 @click.option("--gamma", type=float, help="Additive error instead of a multiplicative one.")
 @click.option(
@@ -42,7 +43,7 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
 )
 @click.option(
     "--alphabet",
-    type=int,
+    type=COUNT,
     metavar="B",
     help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an even grid in"
     " [0,1] with --gamma.  [default: the two of --values]",
@@ -71,7 +72,7 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Instead of one head: a model's config.json, with --context and --dtype.",
 )
-@click.option("--context", type=int, default=131072, show_default=True, help="Tokens of context.")
+@click.option("--context", type=COUNT, default=131072, show_default=True, help="Tokens of context.")
 @click.option("--dtype", default="bf16", show_default=True, help="Number format of the cache.")
 @click.option(
     "--certificate",

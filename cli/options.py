@@ -27,6 +27,9 @@ BOBS = ("threshold", "linear")
 MOST_MESSAGES = 1 << 20
 LONGEST_SECONDS = 7 * 24 * 3600.0
 MESSAGES = click.IntRange(1, MOST_MESSAGES)
+#: of tokens or levels, and coordinates of a head; what is below is judged by what it is for
+COUNT = click.IntRange(max=1 << 40)
+DIMENSION = click.IntRange(max=1 << 16)
 
 
 def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
@@ -111,9 +114,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--reduction", default="index", show_default=True,
                      help="The reduction to play; see list reductions."),
-        click.option("--n", type=int,
+        click.option("--n", type=COUNT,
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
-        click.option("--d", type=int, default=64, show_default=True, help="Head dimension."),
+        click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension."),
         click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
         click.option("--seed", type=int, default=0, show_default=True, help="Draw of random keys."),
         click.option("--eta", type=float, help="Relative error to allow for.  [default: 0.5]"),
@@ -122,8 +125,8 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Scale of Bob's query: tight, closed, paper, or a number."),
         click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
-        click.option("--rows", type=int, help="Ask only so many random rows.  [default: all]"),
-        click.option("--window", type=int,
+        click.option("--rows", type=COUNT, help="Ask only so many random rows.  [default: all]"),
+        click.option("--window", type=COUNT,
                      help="W of the sliding-window reduction, with Bob's token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
@@ -136,9 +139,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose among the streams of the Index game."""
     options = [
-        click.option("--layers", type=click.IntRange(1), default=1, show_default=True,
+        click.option("--layers", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
                      help="Layers of a token, each with keys and values of its own."),
-        click.option("--heads", type=click.IntRange(1), default=1, show_default=True,
+        click.option("--heads", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
                      help="Heads of a layer, likewise."),
         click.option("--queries", type=click.Choice([*QUERY_POLICIES, "all"]), default="zero",
                      show_default=True,
@@ -146,7 +149,7 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
                      show_default=True,
                      help="Keys and values as they are, or each turned by a public rotation."),
-        click.option("--alphabet", type=int, metavar="B",
+        click.option("--alphabet", type=COUNT, metavar="B",
                      help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an"
                      " even grid in [0,1] with --gamma.  [default: the two of --values]"),
         click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",

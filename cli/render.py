@@ -31,8 +31,10 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
-    rows = [[str(cell) for cell in row] for row in rows]
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    rows = [[readable(cell) for cell in row] for row in rows]
+    table = Table(
+        title=readable(title), caption=caption, title_justify="left", caption_justify="left"
+    )
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows) and bool(rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -54,7 +56,18 @@ def _is_number(text: str) -> bool:
 
 def say(sentence: str) -> None:
     """One line for people, on stderr."""
-    click.echo(sentence, err=True)
+    click.echo(readable(sentence), err=True)
+
+
+def readable(text: object) -> str:
+    """Text with every character that a terminal would obey, or cannot write, as a question mark.
+
+    Names come out of other people's files.
+
+    >>> readable("a\\x1b[2Jb\\ud800"), readable("one\\n\\ttwo é")
+    ('a?[2Jb?', 'one\\n\\ttwo é')
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in str(text))
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -81,7 +81,8 @@ class WholeToken(Compressor):
     def attend(self, q: Float32) -> Float32:
         """Pass on: float32[d_v]."""
         answer = self.inner.attend(np.asarray(q)[None, None])
-        return given(self, "attend", answer, (1, 1, self.shape.d_v))[0, 0]
+        one: Float32 = given(self, "attend", answer, (1, 1, self.shape.d_v))[0, 0]
+        return one
 
     def save(self) -> bytes:
         """Their message."""

@@ -59,7 +59,10 @@ def check(
     found = first.findings()
     if first.facts.get("knows_keys"):
         found.append(finding("knows-keys", "arbitrary streams were skipped."))
-    left = lambda: max(1.0, seconds - (time.monotonic() - began))  # noqa: E731
+
+    def left() -> float:
+        return max(1.0, seconds - (time.monotonic() - began))
+
     compared: list[Finding] = []
     if first.kept:
         second = _run({**order, "phase": "elsewhere", **first.kept}, left())

@@ -204,7 +204,8 @@ def declared_length(subject: Subject) -> Found:
 
 def keeps_budgets(subject: Subject) -> Found:
     """Charged bits against the budget, at several."""
-    lengths, over = set(), None
+    lengths: set[int | None] = set()
+    over = None
     for share in (64, 16, 4, 1):
         budget = _BUDGET_SHAPE.cache_bits_16 // share
         at = f"at 1/{share} of the 16-bit cache, {budget} bits,"

@@ -7,7 +7,7 @@ in a child forked for one message. Always through ``save``, and ``restore`` on a
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,9 @@ def answer(
     return np.concatenate(said)
 
 
-def _answered(compressor: Any, door: str, queries: Triples, shape: tuple[int, ...]) -> Float32:
+def _answered(
+    compressor: Any, door: str, queries: Sequence[Float32], shape: tuple[int, ...]
+) -> Float32:
     outputs = getattr(compressor, door)(*queries)
     try:
         return given(compressor, door, outputs, shape)

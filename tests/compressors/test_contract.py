@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.compressors.contract import Compressor, Shape, charged_bits, tokens_within
-from kvbarrier.errors import BudgetTooSmall
+from kvbarrier.errors import BudgetTooSmall, PluginFailure
 from kvbarrier.protocols import channel
 
 SHAPE = Shape(tokens=6, d_k=3, d_v=2)
@@ -59,7 +59,11 @@ def test_answers_are_never_broadcast() -> None:
         def attend(self, q: Any) -> Any:
             return 1.0
 
-    assert Scalar(SHAPE).next_outputs(*triples(3)).shape == (3,)
+    for door in ("next_outputs", "block_outputs"):
+        with pytest.raises(
+            PluginFailure, match=r"attend returned float64\[\]: it must be float32\[2"
+        ):
+            getattr(Scalar(SHAPE), door)(*triples(3))
 
 
 def test_coins_are_public_and_have_no_state() -> None:
