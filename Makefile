@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --
 
 # pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
-           reductions compressors protocols experiments figures cli || true
+           reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help
 .PHONY: help install experiments test soak lint bench regress docs gallery engines engines-source test-engines clean
@@ -76,15 +76,15 @@ gallery: $(VENV)/.core
 
 # Every engine has an environment of its own: their pins exclude one another. PyPI's torch is a CUDA
 # build; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU build from there.
-ENGINES := hf kvpress llamacpp codecs
+ENGINES := hf kvpress llamacpp codec
 TORCH_INDEX ?=
 
-.engines/%/.done: engines/%.txt pyproject.toml
+.engines/%/.done: compressors/engines/%/pins.txt pyproject.toml
 	@echo "setting up .engines/$* (once)" >&2
 	@$(PYTHON) -m venv .engines/$*
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install 'setuptools>=77'
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install --no-deps \
-	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement engines/$*.txt
+	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement compressors/engines/$*/pins.txt
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
 	    --no-build-isolation --no-deps --editable .
 	@touch $@
@@ -96,10 +96,10 @@ test-engines: $(ENGINES:%=.engines/%/.done)
 	@.engines/hf/bin/python -m pytest -q tests/engines/test_hf_*.py tests/engines/test_natural_*.py
 	@.engines/kvpress/bin/python -m pytest -q tests/engines/test_kvpress_*.py
 	@.engines/llamacpp/bin/python -m pytest -q tests/engines/test_llamacpp_*.py
-	@.engines/codecs/bin/python -m pytest -q tests/engines/test_codec*.py
+	@.engines/codec/bin/python -m pytest -q tests/engines/test_codec*.py
 
 engines-source: .engines/llamacpp/.done
-	@.engines/llamacpp/bin/pip --disable-pip-version-check install --requirement engines/llamacpp-source.txt
+	@.engines/llamacpp/bin/pip --disable-pip-version-check install --requirement compressors/engines/llamacpp/pins-source.txt
 
 clean:
 	rm -rf $(VENV) .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -9,24 +9,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compressors.contract import Compressor, Shape, tokens_within
+    from .compressors.plugin.contract import Compressor, Shape, tokens_within
     from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
-    from .experiments.attack import attack
     from .reductions.limit import index_limit
+    from .runs.attack import attack
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "BadInput": "errors",
     "BudgetTooSmall": "errors",
-    "Compressor": "compressors.contract",
+    "Compressor": "compressors.plugin.contract",
     "KVBarrierError": "errors",
-    "NonAdaptive": "compressors.non_adaptive",
+    "NonAdaptive": "compressors.readers.contract",
     "PluginFailure": "errors",
-    "Shape": "compressors.contract",
-    "attack": "experiments.attack",
+    "Shape": "compressors.plugin.contract",
+    "attack": "runs.attack",
     "index_limit": "reductions.limit",
-    "tokens_within": "compressors.contract",
+    "tokens_within": "compressors.plugin.contract",
 }
 
 __all__ = [

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.quantized import Quantized
-from kvbarrier.compressors.reservoir import Reservoir
-from kvbarrier.compressors.sliding_window import SlidingWindow
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.quantized import Quantized
+from kvbarrier.compressors.zoo.baseline.reservoir import Reservoir
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
 from paired import middle, ratio, rounds
 
 N, D, KEPT = 4096, 64, 256

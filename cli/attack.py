@@ -18,9 +18,9 @@ from .attack_tables import as_budget, print_report
 from .render import print_json, say
 
 if TYPE_CHECKING:
-    from ..experiments.attack import Attack, Report
-    from ..experiments.results import Results
-    from ..experiments.rows import BatchRow
+    from ..runs.attack import Attack, Report
+    from ..runs.results import Results
+    from ..runs.rows import BatchRow
 
 QUERIES = "indistinguishability"
 OUT_FILES = ("results.csv", "verdict.json", "plot.png")
@@ -136,9 +136,9 @@ def command(
     With --reduction indistinguishability TARGET is a non-adaptive algorithm, which says beforehand
     what it will read: its reads are counted against its errors, as in Theorem 19.
     """
-    from ..experiments.attack import Attack, play
-    from ..experiments.gates import parse_gate
-    from ..protocols.isolation import Limits
+    from ..protocols.players.isolation import Limits
+    from ..runs.attack import Attack, play
+    from ..runs.gates import parse_gate
 
     played: dict[str, Any] = {
         "params": options.parameters(params),
@@ -199,7 +199,7 @@ def command(
         say(f"gate failed: {failure}")
     code = _exit_code(report, failures, kept)
     if certificate is not None and kept is not None:
-        from ..experiments.attack_certificate import write_attack_certificate
+        from ..runs.certificate import write_attack_certificate
 
         proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
@@ -242,7 +242,7 @@ def _memory(gib: float) -> int:
 
 @contextmanager
 def _store(resume: Path | None, out: Path | None) -> Iterator[Results]:
-    from ..experiments.results import Results, ResultsFile
+    from ..runs.results import Results, ResultsFile
 
     if resume is not None and out is not None:
         raise BadInput(
@@ -260,14 +260,14 @@ def _store(resume: Path | None, out: Path | None) -> Iterator[Results]:
 def _baseline_rows(baseline: Path | None, plan: Attack) -> list[BatchRow] | None:
     if baseline is None:
         return None
-    from ..experiments.replay import baseline_rows
+    from ..runs.replay import baseline_rows
 
     return baseline_rows(baseline, plan.target)
 
 
 def _against(rows: list[BatchRow], plan: Attack, workers: int | None) -> dict[str, Any]:
-    from ..experiments.executors import make_executor
-    from ..experiments.replay import compare_with_baseline
+    from ..runs.executors import make_executor
+    from ..runs.replay import compare_with_baseline
 
     with make_executor(workers or 1, "process") as executor:
         report = compare_with_baseline(
@@ -298,8 +298,8 @@ def _against(rows: list[BatchRow], plan: Attack, workers: int | None) -> dict[st
 def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     import json
 
-    from ..experiments.report import curve_label
     from ..figures import error_vs_memory
+    from ..runs.report import curve_label
 
     text = json.dumps(document, indent=2, allow_nan=False)
     write_whole(out / "verdict.json", text + "\n")
@@ -313,7 +313,7 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
     if report.impossible:
         path = kept or Path(IMPOSSIBLE_FILE)
         if kept is None:
-            from ..experiments.results import write_results
+            from ..runs.results import write_results
 
             write_results(path, [row for outcome in report.outcomes for row in outcome.rows])
         for index in report.family["named"] or range(len(report.points)):

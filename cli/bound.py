@@ -138,8 +138,8 @@ def command(
     )
     verdict = None if compression is None else bound_compression(compression, limit)
     if certificate is not None:
-        from ..protocols.certificate import write_certificate
-        from ..protocols.certificate_of_limit import limit_certificate
+        from ..protocols.certificates.of_limit import limit_certificate
+        from ..protocols.certificates.verify import write_certificate
 
         proved = write_certificate(certificate, limit_certificate(limit))
         say(f"wrote {certificate}: {proved.sentence}")

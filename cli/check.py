@@ -26,8 +26,8 @@ from .render import print_json, say
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
     """Check TARGET against the contract of a compressor: 0 findings, or exit code 3."""
     from ..compressors.engines.schemes import scheme_of
-    from ..compressors.values import parse_value
-    from ..protocols.check import check
+    from ..compressors.plugin.values import parse_value
+    from ..protocols.check.ladder import check
 
     if scheme_of(target) is not None:
         raise BadInput(

@@ -14,7 +14,7 @@ from .listing import _experiments, text
 from .render import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from ..experiments.experiment import Claim, Judgement
+    from ..experiments.kit.experiment import Claim, Judgement
 
 CLAIMS = "claims.csv"
 
@@ -94,10 +94,10 @@ def run(
     as_json: bool,
 ) -> int:
     """Run experiments by name, or all of them. What is there already is not run again."""
-    from ..experiments.executors import make_executor
-    from ..experiments.experiment import Run
+    from ..experiments.kit.experiment import Run
     from ..experiments.registry import NAMES, get
     from ..figures.registry import draw
+    from ..runs.executors import make_executor
 
     chosen = [get(name) for name in (NAMES if "all" in names else dict.fromkeys(names))]
     folder = out or Path("results") / scale

@@ -72,7 +72,7 @@ def _compressors() -> list[dict[str, Any]]:
 
 
 def _readers() -> list[dict[str, Any]]:
-    from ..compressors.reader_catalog import describe
+    from ..compressors.readers.catalog import describe
 
     return describe()
 

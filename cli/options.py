@@ -94,14 +94,14 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
 
 def parameters(texts: tuple[str, ...]) -> dict[str, Any]:
     """Parse --param NAME=VALUE; BadInput as :func:`pairs`."""
-    from ..compressors.values import parse_value
+    from ..compressors.plugin.values import parse_value
 
     return {name: parse_value(value) for name, value in pairs(texts, "--param").items()}
 
 
 def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     """Parse --sweep NAME=V1,V2; BadInput as :func:`pairs`."""
-    from ..compressors.values import parse_value
+    from ..compressors.plugin.values import parse_value
 
     return {
         name: tuple(parse_value(value) for value in values.split(","))
@@ -177,7 +177,7 @@ def scale(text: str) -> str | float:
 
 def instance(game: dict[str, Any]) -> Any:
     """The instance that the options of ``game_options`` name. Raises BadInput."""
-    from ..protocols.instance import Instance
+    from ..protocols.game.instance import Instance
 
     eta, gamma = game["eta"], game["gamma"]
     if eta is not None and gamma is not None:

@@ -25,10 +25,10 @@ from .render import say
 @click.option("--title", help="The title.  [default: the instance]")
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Draw error against memory from results FILES (of attack --resume or --out), merged."""
-    from ..experiments.report import curve_label, points_of
-    from ..experiments.results import read_results
-    from ..experiments.rows import union
     from ..figures import error_vs_memory
+    from ..runs.report import curve_label, points_of
+    from ..runs.results import read_results
+    from ..runs.rows import union
 
     if out.suffix != ".png":
         raise BadInput(f"{out} is not a PNG: give --out a name that ends in .png.")

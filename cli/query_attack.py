@@ -12,8 +12,8 @@ from . import options
 from .render import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from ..experiments.query_attack import QueryReport
-    from ..protocols.isolation import Limits
+    from ..protocols.players.isolation import Limits
+    from ..runs.query_attack import QueryReport
 
 
 def attack_queries(
@@ -38,8 +38,8 @@ def attack_queries(
     Raises:
         BadInput, PluginFailure: among them an answer that read outside its plan (exit code 3).
     """
-    from ..experiments import query_attack
-    from ..protocols.query_game import QueryInstance
+    from ..protocols.game.query_game import QueryInstance
+    from ..runs import query_attack
 
     plan = query_attack.QueryAttack(
         target,

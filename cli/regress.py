@@ -15,7 +15,7 @@ from .render import number, print_json, print_table, say
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from ..experiments.comparison import CellComparison, RegressReport
+    from ..runs.comparison import CellComparison, RegressReport
 
 
 @click.command(name="regress")
@@ -38,9 +38,9 @@ def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> in
     Where the host's floats match, every count must be equal; elsewhere, and on one further key
     everywhere, a paired comparison fails only beyond a stated margin.
     """
-    from ..experiments import baseline
-    from ..experiments.executors import make_executor
-    from ..experiments.regress import regress
+    from ..runs import baseline
+    from ..runs.executors import make_executor
+    from ..runs.regress import regress
 
     count = workers or (1 if quick else os.cpu_count() or 1)
     with make_executor(count, "inline") as executor, options.progress("regress") as tick:
@@ -64,7 +64,7 @@ def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> in
 
 def _claims(executor: Executor, tick: Any) -> list[dict[str, str]]:
     """Run the quick experiments in a folder of their own and judge their claims."""
-    from ..experiments.experiment import Run
+    from ..experiments.kit.experiment import Run
     from ..experiments.registry import NAMES, get
 
     rows = []

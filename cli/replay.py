@@ -31,8 +31,8 @@ def command(
     The same key gives the same secrets and the same coins: equal counts are a matter of course for
     a deterministic compressor, and where they differ the message is named.
     """
-    from ..experiments.replay import replay
-    from ..experiments.results import read_results
+    from ..runs.replay import replay
+    from ..runs.results import read_results
 
     rows = read_results(file)
     ids = sorted({row.cell for row in rows if row.cell.startswith(cell)})

@@ -31,11 +31,11 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
     budgets, and what each method assumes and which adversary takes that away: one self-contained
     page.
     """
-    from ..experiments.report import curve_label, points_of
-    from ..experiments.report_page import page, rank_rows
-    from ..experiments.results import read_results
-    from ..experiments.rows import union
     from ..figures import error_vs_memory
+    from ..runs.report import curve_label, points_of
+    from ..runs.report_page import page, rank_rows
+    from ..runs.results import read_results
+    from ..runs.rows import union
 
     if out.suffix != ".html":
         raise BadInput(f"{out} is not a page: give --out a name that ends in .html.")

@@ -27,7 +27,7 @@ TRY = {
 )
 def command(file: Path, kind: str) -> None:
     """Write a commented plug-in to FILE. It plays as it is."""
-    from ..compressors.template import template_text
+    from ..compressors.plugin.template import template_text
 
     if file.suffix != ".py":
         raise BadInput(f"{file} is not a Python file: give a name that ends in .py.")

@@ -18,7 +18,7 @@ def command(file: Path, as_json: bool) -> None:
     By exact fractions and interval arithmetic, from the file alone, which may come from anybody.
     Exit code 1: the claim is not so. 2: the file is no certificate, or cannot be checked.
     """
-    from ..protocols.certificate import verify
+    from ..protocols.certificates.verify import verify
 
     verdict = verify(file)
     if as_json:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from ..errors import BadInput, did_you_mean
 from .catalog_entry import REDUCTIONS_OF, CatalogEntry
-from .entries import FAMILIES
 from .mechanisms import fidelity
+from .zoo import FAMILIES
 
 __all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family", "names"]
 

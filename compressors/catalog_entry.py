@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import BadInput
-from .contract import Compressor
+from .plugin.contract import Compressor
 
 EVICTS = "any: fp16 tokens as many as fit"
 DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"

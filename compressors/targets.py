@@ -26,15 +26,15 @@ from typing import Any
 
 from ..errors import BadInput, PluginFailure, did_you_mean
 from . import catalog
-from .adapters import Factory, adapt
-from .blame import blame, is_ours
-from .code_identity import identity
-from .contract import Compressor, Shape
 from .engines.schemes import Scheme, scheme_of
-from .loading import classes_with, existing, load_file, load_module, source_files
-from .reader_catalog import READERS, is_reader
-from .signature import Signature
-from .values import merge, parse_query
+from .plugin.adapters import Factory, adapt
+from .plugin.blame import blame, is_ours
+from .plugin.code_identity import identity
+from .plugin.contract import Compressor, Shape
+from .plugin.loading import classes_with, existing, load_file, load_module, source_files
+from .plugin.signature import Signature
+from .plugin.values import merge, parse_query
+from .readers.catalog import READERS, is_reader
 
 COMPRESSORS_GROUP = "kvbarrier.compressors"
 ENGINES_GROUP = "kvbarrier.engines"

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kvbarrier.experiments.engine_claims import LEFT_OUT
-from kvbarrier.experiments.engine_findings import Setting, settings
-from kvbarrier.experiments.tables import read_table
+from kvbarrier.experiments.engines.claims import LEFT_OUT
+from kvbarrier.experiments.engines.findings import Setting, settings
+from kvbarrier.experiments.kit.tables import read_table
 
 _HEAD = """# The referee's table
 
@@ -65,7 +65,7 @@ def _row(one: Setting) -> str:
 
 
 def _short(target: str) -> str:
-    return target.replace("kvbarrier.compressors.engines.codecs.", "")
+    return target.replace("kvbarrier.compressors.engines.codec.packages.", "")
 
 
 def _share(value: Any) -> str:

@@ -15,12 +15,12 @@ from click.testing import CliRunner
 from engines_page import engines_page
 from kvbarrier.cli import VERBS, cli
 from kvbarrier.compressors.catalog_entry import CatalogEntry
-from kvbarrier.compressors.entries import FAMILIES, ZOO
 from kvbarrier.compressors.mechanisms import fidelity
-from kvbarrier.experiments import leaderboard
-from kvbarrier.experiments.ranking import Point, ranking
+from kvbarrier.compressors.zoo import FAMILIES, ZOO
+from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
-from kvbarrier.experiments.report import budget_text
+from kvbarrier.runs.ranking import Point, ranking
+from kvbarrier.runs.report import budget_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = ROOT / "figures" / "gallery" / "claims.csv"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
-    from .experiment import Experiment
+    from .kit.experiment import Experiment
 
 NAMES = (
     "error-vs-memory",

@@ -26,9 +26,9 @@ _NAMED = {"kerdock": (-118, 26), "delsarte-goethals": (-158, 22), "rm2": (8, -14
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.bounds import MODELS, RANGE, SETS
-    from ..experiments.bounds_precision import CACHES, FLOORS, LAW
-    from ..experiments.tables import read_table
+    from ..experiments.bounds.measure import MODELS, RANGE, SETS
+    from ..experiments.bounds.precision import CACHES, FLOORS, LAW
+    from ..experiments.kit.tables import read_table
 
     names = (RANGE, SETS, MODELS, LAW, FLOORS, CACHES)
     draw({name: read_table(folder, name) for name in names}, path)
@@ -38,8 +38,8 @@ def draw(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     """Draw the tables, by file name, into a PNG at ``path``."""
     from matplotlib import pyplot
 
-    from ..experiments.bounds import MODELS, RANGE, SETS
-    from ..experiments.bounds_precision import CACHES, FLOORS, LAW
+    from ..experiments.bounds.measure import MODELS, RANGE, SETS
+    from ..experiments.bounds.precision import CACHES, FLOORS, LAW
 
     sets, floors, caches = tables[SETS], tables[FLOORS], tables[CACHES]
     with house_style():

@@ -19,7 +19,7 @@ from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ..experiments.engine_findings import Setting
+    from ..experiments.engines.findings import Setting
 
 _MEMORIES = (
     ("declared", "declared", "|", INK),
@@ -39,7 +39,7 @@ _EDGE = 0.56
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.engine_findings import settings
+    from ..experiments.engines.findings import settings
 
     found = [one for one in settings(folder) if one.lines and one.main["shown"]]
     plain = {(one.target, str(one.params)): one for one in found if one.feed == "prefill"}
@@ -100,7 +100,7 @@ _UNSAID = ("axis", "skip_layers", "residual_len", "residual_length", "sliding_wi
 
 def _same(one: Setting, prefilled: Setting | None) -> bool:
     """Whether feeding token by token changed nothing that the picture could show."""
-    from ..experiments.engine_findings import APART
+    from ..experiments.engines.findings import APART
 
     if one.feed == "prefill" or prefilled is None:
         return False

@@ -26,7 +26,7 @@ LEFT_EDGE = 0.04
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.error_vs_memory import points
+    from ..experiments.error_vs_memory.measure import points
 
     draw(points(folder), path)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.every_step import GRID, TIMES
-from ..experiments.tables import read_table
+from ..experiments.every_step.measure import GRID, TIMES
+from ..experiments.kit.tables import read_table
 from ..reductions.bounds import fano_rate
 from .style import COLOURS, FORBIDDEN, MARKERS, house_style, legend_below, save
 
@@ -30,7 +30,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(grid: pd.DataFrame, times: pd.DataFrame, path: Path) -> None:
-    """Draw the tables of ``experiments.every_step`` as a PNG."""
+    """Draw the tables of ``experiments.every_step.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():

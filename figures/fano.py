@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.fano import CHAIN, HYPER, OPTIMUM
-from ..experiments.tables import read_table
+from ..experiments.fano.measure import CHAIN, HYPER, OPTIMUM
+from ..experiments.kit.tables import read_table
 from ..reductions.bounds import error_floor
 from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
@@ -38,7 +38,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: Path) -> None:
-    """Draw the tables of ``experiments.fano`` as a PNG."""
+    """Draw the tables of ``experiments.fano.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():

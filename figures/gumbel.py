@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..compressors.one_dimension_kernels import expected_frontier, expected_top
-from ..experiments import gumbel_claims as claims
-from ..experiments.tables import read_table
+from ..compressors.zoo.paper.one_dimension_kernels import expected_frontier, expected_top
+from ..experiments.gumbel import claims
+from ..experiments.kit.tables import read_table
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

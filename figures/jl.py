@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.binomial import simultaneous
-from ..experiments.jl import CERTIFIED, DIMENSION, LEVEL, TAILS
-from ..experiments.tables import read_table
+from ..experiments.jl.measure import CERTIFIED, DIMENSION, LEVEL, TAILS
+from ..experiments.kit.binomial import simultaneous
+from ..experiments.kit.tables import read_table
 from ..reductions.jl_lemmas import norm_bound, product_bound, product_tail
 from ..reductions.paper import jl_dimension
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
@@ -34,7 +34,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(tails: pd.DataFrame, dimension: pd.DataFrame, certified: pd.DataFrame, path: Path) -> None:
-    """Draw the tables of ``experiments.jl`` as a PNG."""
+    """Draw the tables of ``experiments.jl.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():

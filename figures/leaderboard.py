@@ -35,7 +35,7 @@ _HEADS = {
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.leaderboard import points
+    from ..experiments.leaderboard.measure import points
 
     draw(points(folder), path)
 
@@ -44,7 +44,7 @@ def draw(points: Sequence[Point], path: Path) -> None:
     """Draw points of the leaderboard into a PNG at ``path``."""
     from matplotlib import pyplot
 
-    from ..experiments.ranking import ranking
+    from ..runs.ranking import ranking
 
     order = [name for name, _ in ranking([p for p in points if p["stream"] == "hard"])]
     families: dict[str, list[str]] = {}
@@ -80,8 +80,8 @@ def _first(kind: str) -> int:
 
 
 def _errors(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
-    from ..experiments.leaderboard import AT, STREAMS
-    from ..experiments.ranking import error_at
+    from ..experiments.leaderboard.measure import AT, STREAMS
+    from ..runs.ranking import error_at
 
     grid = np.full((len(names), len(STREAMS)), np.nan)
     for r, name in enumerate(names):
@@ -111,8 +111,8 @@ def _errors(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
 
 
 def _overheads(axes: Axes, names: Sequence[str], points: Sequence[Point]) -> None:
-    from ..experiments.ranking import ranking
     from ..reductions.bounds import binary_entropy
+    from ..runs.ranking import ranking
 
     best = dict(ranking([p for p in points if p["stream"] == "hard"]))
     for r, name in enumerate(names):

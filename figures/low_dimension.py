@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.low_dimension import BUDGET, KISSING, LEVEL, PLANE, RANDOM
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.low_dimension.measure import BUDGET, KISSING, LEVEL, PLANE, RANDOM
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the tables of ``experiments.low_dimension`` as a PNG."""
+    """Draw the tables of ``experiments.low_dimension.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():

@@ -28,8 +28,8 @@ Style = Mapping[str, Any]
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.natural_claims import GEOMETRY, HARD, LOSS, RANGES
-    from ..experiments.tables import read_table
+    from ..experiments.kit.tables import read_table
+    from ..experiments.natural.claims import GEOMETRY, HARD, LOSS, RANGES
 
     losses, hard, geometry, ranges = (
         read_table(folder, name) for name in (LOSS, HARD, GEOMETRY, RANGES)
@@ -47,7 +47,7 @@ def draw(
     """Draw the four tables into a PNG at ``path``."""
     from matplotlib import pyplot
 
-    from ..experiments.natural_claims import LEVEL
+    from ..experiments.natural.claims import LEVEL
 
     names = list(dict.fromkeys(losses["compressor"]))
     styles = {name: style(index) for index, name in enumerate(names)}
@@ -95,7 +95,7 @@ def _hard(axes: Axes, hard: pd.DataFrame, styles: Mapping[str, Style]) -> None:
 
 
 def _loss(axes: Axes, losses: pd.DataFrame, styles: Mapping[str, Style]) -> None:
-    from ..experiments.natural_claims import by_setting
+    from ..experiments.natural.claims import by_setting
 
     found = by_setting(losses, "increase").sort_values("share")
     for name, of in styles.items():
@@ -118,7 +118,7 @@ def _loss(axes: Axes, losses: pd.DataFrame, styles: Mapping[str, Style]) -> None
 
 def _pair(axes: Axes, rows: pd.DataFrame, column: str) -> None:
     """Name the two that change places."""
-    from ..experiments.natural_claims import KEEPS_ALL, KEEPS_FEW
+    from ..experiments.natural.claims import KEEPS_ALL, KEEPS_FEW
 
     for name, shift, side in ((KEEPS_FEW, (-9, 0), "right"), (KEEPS_ALL, (8, 9), "left")):
         at = (rows.loc[name, "share"], rows.loc[name, column])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.non_adaptive_claims import CACHES, PATTERNS
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.non_adaptive.claims import CACHES, PATTERNS
 from ..reductions.hiding import error_line, minimax_error
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
@@ -43,7 +43,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(patterns: pd.DataFrame, caches: pd.DataFrame, path: Path) -> None:
-    """Draw the tables of ``experiments.non_adaptive`` as a PNG."""
+    """Draw the tables of ``experiments.non_adaptive.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.scaling import TABLE
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.scaling.measure import TABLE
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

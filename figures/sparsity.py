@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.sparsity import MEMORY, ONE_HOT
-from ..experiments.sparsity_tables import ALICE, GAUSSIAN, HARD
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.sparsity.measure import MEMORY, ONE_HOT
+from ..experiments.sparsity.tables import ALICE, GAUSSIAN, HARD
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

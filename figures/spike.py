@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.spike import TABLE
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.spike.measure import TABLE
 from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Draw the table of ``experiments.spike`` (one row a key set and scale) as a PNG."""
+    """Draw the table of ``experiments.spike.measure`` (one row a key set and scale) as a PNG."""
     from matplotlib import pyplot
 
     groups = list(table.groupby("d", sort=False))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..experiments.subgen import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
-from ..experiments.tables import read_table
+from ..experiments.kit.tables import read_table
+from ..experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the tables of ``experiments.subgen`` as a PNG."""
+    """Draw the tables of ``experiments.subgen.measure`` as a PNG."""
     from matplotlib import pyplot
 
     guarantee, growth = tables["guarantee"], tables["growth"]

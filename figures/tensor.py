@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.tables import read_table
-from ..experiments.tensor import LAYOUTS, points
+from ..experiments.kit.tables import read_table
+from ..experiments.tensor.measure import LAYOUTS, points
 from .error_panel import error_panel
 from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, save
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..experiments.tables import read_table
-from ..experiments.tolerance import COMPRESSORS, WORST
+from ..experiments.kit.tables import read_table
+from ..experiments.tolerance.measure import COMPRESSORS, WORST
 from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.tables import read_table
-from ..experiments.unmasked_window import law, points
-from ..experiments.unmasked_window_samples import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
-from ..reductions.median_of_means import (
-    copies_of_plain_mean,
-    copies_per_mean,
-    means_in_median,
-)
+from ..experiments.kit.tables import read_table
+from ..experiments.unmasked_window.measure import law, points
+from ..experiments.unmasked_window.samples import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
+from ..reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from .error_panel import curve, fano_limit
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
@@ -47,7 +43,7 @@ def draw(
     boosted: pd.DataFrame,
     path: Path,
 ) -> None:
-    """Draw the attack's points and the three tables of ``experiments.unmasked_window``."""
+    """Draw the attack's points and the three tables of ``experiments.unmasked_window.measure``."""
     from matplotlib import pyplot
 
     with house_style():

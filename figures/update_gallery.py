@@ -14,8 +14,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from ..experiments.results import read_results
-from ..experiments.rows import HEADER
+from ..runs.results import read_results
+from ..runs.rows import HEADER
 
 GALLERY = Path(__file__).resolve().parent / "gallery"
 

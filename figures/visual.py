@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..experiments.tables import read_table
-from ..experiments.visual import CUT, DOUBLING, ENLARGED, MODELS, SIDES, points, slope
+from ..experiments.kit.tables import read_table
+from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, SIDES, points, slope
 from .error_panel import error_panel
 from .style import COLOURS, INK, house_style, legend_below, save
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.plugin.template import template_text
 from kvbarrier.compressors.targets import resolve
-from kvbarrier.compressors.template import template_text
 from kvbarrier.errors import BudgetTooSmall
-from kvbarrier.protocols.channel import charged_bits
-from kvbarrier.protocols.check import check
+from kvbarrier.protocols.check.ladder import check
+from kvbarrier.protocols.players.channel import charged_bits
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

@@ -17,7 +17,7 @@ import kvbarrier
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ["reductions", "compressors", "protocols", "experiments", "figures", "cli"]
+ROOMS = ["reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli"]
 
 
 def modules() -> list[str]:

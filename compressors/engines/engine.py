@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput, did_you_mean
-from ..contract import Compressor, Float32, Shape
+from ..plugin.contract import Compressor, Float32, Shape
 from .memories import Memories
 
 FEEDS = ("prefill", "stream")

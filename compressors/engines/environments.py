@@ -2,7 +2,7 @@
 
 An environment is looked for in three places: the interpreter that runs, if the package is there
 (``pip install 'kvbarrier[hf]'``); the folder that ``KVBARRIER_ENGINES`` names; ``.engines`` in the
-checkout, which ``make engines`` fills from the pinned files in ``engines/``.
+checkout, which ``make engines`` fills from each engine's ``pins.txt``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Environment:
     """A set of packages that can be installed together.
 
     Attributes:
-        name: also the name of the extra, of ``engines/NAME.txt`` and of ``.engines/NAME``.
+        name: also the name of the extra, of the engine's folder and of ``.engines/NAME``.
         probes: modules of which one in the interpreter that runs says that it is installed there.
         what: what it holds, for people.
     """
@@ -40,7 +40,7 @@ ENVIRONMENTS = {
         Environment("hf", ("transformers",), "torch and transformers"),
         Environment("kvpress", ("kvpress",), "kvpress and the transformers that it is pinned to"),
         Environment("llamacpp", ("llama_cpp", "cyllama"), "a binding of llama.cpp and gguf"),
-        Environment("codecs", (), "the published codecs of the table"),
+        Environment("codec", (), "the published codecs of the table"),
     )
 }
 
@@ -54,7 +54,7 @@ def interpreter(name: str) -> str:
     >>> interpreter("tensorrt")
     Traceback (most recent call last):
         ...
-    kvbarrier.errors.BadInput: There is no environment 'tensorrt'. Known: codecs, hf, kvpress, \
+    kvbarrier.errors.BadInput: There is no environment 'tensorrt'. Known: codec, hf, kvpress, \
 llamacpp.
     """
     if name not in ENVIRONMENTS:

@@ -46,13 +46,13 @@ SCHEMES = {
                "kvpress:KnormPress?compression_ratio=0.5"),
         Scheme("llamacpp", "llamacpp", "llamacpp.cache", "LlamaCpp", "llamacpp.rows",
                "llamacpp:q8_0"),
-        Scheme("codec", "codecs", "codec.cache", "CodecCache", "codec.rows",
+        Scheme("codec", "codec", "codec.cache", "CodecCache", "codec.rows",
                "codec:module:Class?bits=4"),
     )
 }  # fmt: skip
 
 
-_OUR_CODECS = f"codec:{__package__}.codecs."
+_OUR_CODECS = f"codec:{__package__}.codec.packages."
 
 
 def scheme_of(target: str) -> Scheme | None:

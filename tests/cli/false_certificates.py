@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
-from kvbarrier.protocols.certificate_document import LARGEST_FILE
+from kvbarrier.protocols.certificates.document import LARGEST_FILE
 
 Document = dict[str, Any]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from kvbarrier.cli import options
-from kvbarrier.protocols import instance
+from kvbarrier.protocols.game import instance
 from kvbarrier.reductions import stream_family
 
 SMALL = ("--n", "64", "--d", "16", "--eta", "0.3")

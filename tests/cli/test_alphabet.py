@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.reductions.bounds import error_floor
 from kvbarrier.reductions.rate_bounds import requantised
 

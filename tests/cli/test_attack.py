@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.cli.attack_tables import print_report
-from kvbarrier.experiments import attack as attack_module
-from kvbarrier.experiments.attack import attack
-from kvbarrier.experiments.results import ResultsWarning
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.runs import attack as attack_module
+from kvbarrier.runs.attack import attack
+from kvbarrier.runs.results import ResultsWarning
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
 FIELDS = [
@@ -305,7 +305,8 @@ def test_a_batch_algorithm_may_refuse_its_budget_when_it_compresses(
 
 
 def test_a_file_that_names_our_class_is_not_ours(kvbarrier, tmp_path) -> None:
-    (tmp_path / "half.py").write_text("from kvbarrier.compressors.exact import Exact\n")
+    line = "from kvbarrier.compressors.zoo.baseline.exact import Exact\n"
+    (tmp_path / "half.py").write_text(line)
     play = ("attack", "half.py:Exact", *SMALL, "--budget", "1", "--messages", "4")
     assert kvbarrier(*play, "--resume", "half.csv").code == 0
     with open("half.csv", newline="") as file:

@@ -31,8 +31,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from kvbarrier.cli import VERBS, main
-from kvbarrier.protocols.certificate_document import digest as seal
-from kvbarrier.protocols.instance import digest
+from kvbarrier.protocols.certificates.document import digest as seal
+from kvbarrier.protocols.game.instance import digest
 
 DOCUMENTED = {0, 1, 2, 3, 4}
 HOUSE = str(Path(package.__file__).resolve().parent)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kvbarrier.protocols.instance import digest
+from kvbarrier.protocols.game.instance import digest
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4", "--budget", "1/2")
 
@@ -283,10 +283,10 @@ def test_absurd_values_are_refused_with_the_largest_sensible_one(
 
 def test_batches_are_wanted_one_by_one() -> None:
     """A rule that wants 10^12 batches costs no memory before the first of them is played."""
-    from kvbarrier.experiments.results import Results
-    from kvbarrier.experiments.runner import Facts, run_cells
-    from kvbarrier.experiments.stopping import FixedMessages
-    from kvbarrier.protocols.instance import Cell, Instance
+    from kvbarrier.protocols.game.instance import Cell, Instance
+    from kvbarrier.runs.results import Results
+    from kvbarrier.runs.runner import Facts, run_cells
+    from kvbarrier.runs.stopping import FixedMessages
 
     class Stop(Exception):
         pass

@@ -11,7 +11,7 @@ import click
 import kvbarrier
 import pytest
 from kvbarrier.cli import cli
-from kvbarrier.protocols.check_findings import KINDS
+from kvbarrier.protocols.check.findings import KINDS
 
 HOUSE = Path(kvbarrier.__file__).resolve().parent
 ROOMS = ("cli", "compressors", "experiments", "figures", "protocols", "reductions")

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from kvbarrier.cli.query_attack import attack_queries
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.experiments import query_attack
-from kvbarrier.protocols import coins
-from kvbarrier.protocols.isolation import Limits
-from kvbarrier.protocols.query_game import QueryInstance
+from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.query_game import QueryInstance
+from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.runs import query_attack
 
 ROOT = Path(__file__).resolve().parents[2]
 READERS = ROOT / "tests" / "protocols" / "readers.py"

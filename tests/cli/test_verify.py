@@ -15,18 +15,18 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import KVBarrierError
-from kvbarrier.experiments.attack import Attack, play
-from kvbarrier.experiments.attack_certificate import attack_certificate
-from kvbarrier.protocols.certificate import verify_document
-from kvbarrier.protocols.certificate_document import (
+from kvbarrier.protocols.certificates.document import (
     digest,
     document_text,
     parse_document,
     read_document,
 )
-from kvbarrier.protocols.certificate_of_limit import limit_certificate
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.certificates.of_limit import limit_certificate
+from kvbarrier.protocols.certificates.verify import verify_document
+from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.reductions.limit import index_limit
+from kvbarrier.runs.attack import Attack, play
+from kvbarrier.runs.certificate import attack_certificate
 
 from tests.cli.false_certificates import FALSE, HOSTILE
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.adapters import adapt
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.packing import payload_bytes
+from kvbarrier.compressors.plugin.adapters import adapt
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.plugin.packing import payload_bytes
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 
 SHAPE = Shape(tokens=9, d_k=4, d_v=3)
@@ -298,8 +298,8 @@ def test_functions_are_told_what_is_wrong() -> None:
     ],
 )
 def test_compress_takes_q_k_v_by_position(compress):
-    from kvbarrier.compressors.contract import Shape
-    from kvbarrier.compressors.two_functions import TwoFunctions
+    from kvbarrier.compressors.plugin.contract import Shape
+    from kvbarrier.compressors.plugin.two_functions import TwoFunctions
     from kvbarrier.errors import BadInput
 
     with pytest.raises(BadInput, match="Q, K, V come by position"):

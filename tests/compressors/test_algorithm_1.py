@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.algorithm_1 import Algorithm1
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.paper.algorithm_1 import Algorithm1
 from kvbarrier.errors import BadInput
 from kvbarrier.reductions.attention import sliding_window_attention
 from scipy import stats

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape, plain_bytes
+from kvbarrier.compressors.plugin.contract import Shape, plain_bytes
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import PluginFailure
-from kvbarrier.protocols import players
-from kvbarrier.protocols.players import Table
-from kvbarrier.protocols.seats import InlineSeat
+from kvbarrier.protocols.players import players
+from kvbarrier.protocols.players.players import Table
+from kvbarrier.protocols.players.seats import InlineSeat
 
 GOOD = """\
 import numpy as np

@@ -6,9 +6,10 @@ import inspect
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import catalog, entries
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.signature import OFFERED, Signature
+from kvbarrier.compressors import catalog
+from kvbarrier.compressors import zoo as entries
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.plugin.signature import OFFERED, Signature
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
 
@@ -119,7 +120,7 @@ def test_the_refusal_names_where_it_plays() -> None:
 
 
 def test_rules_are_those_of_the_reductions() -> None:
-    from kvbarrier.protocols.instance import PLANTED, REDUCTIONS, Instance
+    from kvbarrier.protocols.game.instance import PLANTED, REDUCTIONS, Instance
 
     sizes = {name: {"n": 256} for name in PLANTED}
     sizes |= {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kvbarrier.compressors import catalog, code_identity
-from kvbarrier.compressors.blame import is_ours
-from kvbarrier.compressors.code_identity import HOUSE, closure, identity, imports_in
-from kvbarrier.compressors.loading import source_files
+from kvbarrier.compressors import catalog
+from kvbarrier.compressors.plugin import code_identity
+from kvbarrier.compressors.plugin.blame import is_ours
+from kvbarrier.compressors.plugin.code_identity import HOUSE, closure, identity, imports_in
+from kvbarrier.compressors.plugin.loading import source_files
 from kvbarrier.compressors.targets import resolve
 
 MODULES = {
@@ -129,7 +130,7 @@ def test_each_edit_moves_the_digests_that_reach_it_and_no_other(copied: Copy) ->
     before = copied.digests()
     assert len(set(before.values())) > len(before) / 2
     edited = {module for modules in reached.values() for module in modules} | {
-        "compressors/targets.py", "protocols/index_game.py", "experiments/tables.py",
+        "compressors/targets.py", "protocols/game/index_game.py", "experiments/kit/tables.py",
         "reductions/visual.py",
     }  # fmt: skip
     for module in sorted(edited):

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits, tokens_within
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits, tokens_within
 from kvbarrier.errors import BudgetTooSmall, PluginFailure
-from kvbarrier.protocols import channel
+from kvbarrier.protocols.players import channel
 
 SHAPE = Shape(tokens=6, d_k=3, d_v=2)
 

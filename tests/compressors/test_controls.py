@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.covering_code import CoveringCode, perfect_code
-from kvbarrier.compressors.keyed import KeyedControl
-from kvbarrier.compressors.lossless import Lossless
-from kvbarrier.compressors.time_sharing import TimeSharing
-from kvbarrier.compressors.zero import Zero
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.control.covering_code import CoveringCode, perfect_code
+from kvbarrier.compressors.zoo.control.keyed import KeyedControl
+from kvbarrier.compressors.zoo.control.lossless import Lossless
+from kvbarrier.compressors.zoo.control.time_sharing import TimeSharing
+from kvbarrier.compressors.zoo.control.zero import Zero
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 
 RNG = np.random.default_rng(11)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.ingest_kernels import pack_rows, unpack_rows
+from kvbarrier.compressors.kit.min_max import pack_rows, unpack_rows
 
 naive = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "naive" / "ingest.py")))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.lifting import PerHead, WholeToken, fit_layout
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.plugin.lifting import PerHead, WholeToken, fit_layout
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
@@ -80,7 +80,7 @@ class Counted:
 
 
 def test_messages_of_unequal_length_are_told_apart() -> None:
-    from kvbarrier.compressors.adapters import adapt
+    from kvbarrier.compressors.plugin.adapters import adapt
 
     factory = adapt(Counted)
     budget = SHAPE.cache_bits_16
@@ -136,7 +136,7 @@ class MeanOfHeads(Compressor):
 
 
 def test_a_whole_token_class_always_gets_its_axes() -> None:
-    from kvbarrier.compressors.adapters import adapt
+    from kvbarrier.compressors.plugin.adapters import adapt
 
     one = Shape(tokens=20, d_k=8, d_v=6, extra=3)
     flat = adapt(MeanOfHeads)(one)

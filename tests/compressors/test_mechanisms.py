@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from kvbarrier.compressors import catalog
-from kvbarrier.compressors.entries import FAMILIES, ZOO
 from kvbarrier.compressors.mechanisms import fidelity, mechanisms
+from kvbarrier.compressors.zoo import FAMILIES, ZOO
 
 NAMES = [one.name for kind in ZOO for one in FAMILIES[kind]]
 

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import one_dimension_kernels as kernels
-from kvbarrier.compressors.contract import Shape, charged_bits
-from kvbarrier.compressors.one_dimension import OneDimension
+from kvbarrier.compressors.plugin.contract import Shape, charged_bits
+from kvbarrier.compressors.zoo.paper import one_dimension_kernels as kernels
+from kvbarrier.compressors.zoo.paper.one_dimension import OneDimension
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 from scipy import stats

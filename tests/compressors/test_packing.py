@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.packing import (
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.plugin.packing import (
     pack_difference,
     pack_plain,
     payload_bytes,

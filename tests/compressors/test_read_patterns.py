@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.family_readers import KeyCells, Minimax, OneCoordinate
-from kvbarrier.compressors.largest_key import LargestKey
-from kvbarrier.compressors.non_adaptive import NonAdaptive, Plan, Reader
-from kvbarrier.compressors.read_patterns import filled_attention, read_by
-from kvbarrier.compressors.read_targets import resolve_reader
-from kvbarrier.compressors.reader_catalog import READERS
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.readers.catalog import READERS
+from kvbarrier.compressors.readers.contract import NonAdaptive, Plan, Reader
+from kvbarrier.compressors.readers.controls import KeyCells, Minimax, OneCoordinate
+from kvbarrier.compressors.readers.patterns import filled_attention, read_by
+from kvbarrier.compressors.readers.targets import resolve_reader
+from kvbarrier.compressors.zoo.paper.largest_key import LargestKey
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.reader import AskingReader, Cells
+from kvbarrier.protocols.players.reader import AskingReader, Cells
 from kvbarrier.reductions.indistinguishability import CellFamily, TokenFamily, acceptable
 
 PATTERNS = ("sampling", "window", "sinks", "strided", "fixed", "random-blocks", "big-bird")

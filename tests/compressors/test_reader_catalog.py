@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from kvbarrier.compressors import catalog, reader_catalog
-from kvbarrier.compressors.non_adaptive import NonAdaptive, Plan
-from kvbarrier.compressors.read_targets import resolve_reader
-from kvbarrier.compressors.reader_catalog import READERS, is_reader
-from kvbarrier.compressors.signature import Signature
+from kvbarrier.compressors import catalog
+from kvbarrier.compressors.plugin.signature import Signature
+from kvbarrier.compressors.readers import catalog as reader_catalog
+from kvbarrier.compressors.readers.catalog import READERS, is_reader
+from kvbarrier.compressors.readers.contract import NonAdaptive, Plan
+from kvbarrier.compressors.readers.targets import resolve_reader
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import reservoir
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.reservoir import Reservoir, draws
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline import reservoir
+from kvbarrier.compressors.zoo.baseline.reservoir import Reservoir, draws
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 from scipy import stats

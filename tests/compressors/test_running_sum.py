@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.algorithm_1 import Algorithm1
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.running_sum import RunningSum
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.paper.algorithm_1 import Algorithm1
+from kvbarrier.compressors.zoo.paper.running_sum import RunningSum
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import sliding_window_attention
 
@@ -101,7 +101,7 @@ def test_the_batched_doors_are_what_the_contract_says(kind, n):
 
 
 def test_blocks_of_rows_are_rows(monkeypatch):
-    from kvbarrier.compressors import window_ring
+    from kvbarrier.compressors.kit import window_ring
 
     one = build("sum")
     one.extend(*triples(30))

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.sliding_window import SlidingWindow
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import sliding_window_attention
 

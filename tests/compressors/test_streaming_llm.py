@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.streaming_llm import StreamingLLM
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.streaming_llm import StreamingLLM
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

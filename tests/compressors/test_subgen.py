@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import subgen_kernels
-from kvbarrier.compressors.contract import Shape, charged_bits
-from kvbarrier.compressors.subgen import SubGen
+from kvbarrier.compressors.plugin.contract import Shape, charged_bits
+from kvbarrier.compressors.zoo.paper import subgen_kernels
+from kvbarrier.compressors.zoo.paper.subgen import SubGen
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.compressors import catalog, targets
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, PluginFailure
 
@@ -195,7 +195,7 @@ def test_the_source_is_the_code(folder: Path) -> None:
 
 
 def test_a_built_in_by_another_path_is_a_built_in() -> None:
-    by_name, by_module = resolve("zero"), resolve("kvbarrier.compressors.zero:Zero")
+    by_name, by_module = resolve("zero"), resolve("kvbarrier.compressors.zoo.control.zero:Zero")
     assert by_module.builtin
     assert by_module.source == by_name.source
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.tensor_caches import FourCache, TwoCache
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.paper.tensor_caches import FourCache, TwoCache
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions import tensor_attention as rule
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.exact import Exact
-from kvbarrier.compressors.quantized import Quantized
-from kvbarrier.compressors.reservoir import Reservoir
-from kvbarrier.compressors.sliding_window import SlidingWindow
-from kvbarrier.compressors.state import State, from_storage, storage_dtype
-from kvbarrier.compressors.streaming_llm import StreamingLLM
+from kvbarrier.compressors.kit.state import State, from_storage, storage_dtype
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.baseline.exact import Exact
+from kvbarrier.compressors.zoo.baseline.quantized import Quantized
+from kvbarrier.compressors.zoo.baseline.reservoir import Reservoir
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
+from kvbarrier.compressors.zoo.baseline.streaming_llm import StreamingLLM
 from kvbarrier.errors import BadInput, PluginFailure
 
 CASES = {

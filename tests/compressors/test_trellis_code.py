@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors import trellis_kernels
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.trellis_code import GENERATORS, TrellisCode
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.control import trellis_kernels
+from kvbarrier.compressors.zoo.control.trellis_code import GENERATORS, TrellisCode
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.bounds import error_floor
 

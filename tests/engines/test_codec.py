@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
 from kvbarrier.compressors.engines.codec.cache import CodecCache
-from kvbarrier.compressors.packing import pack_plain, unpack_plain
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.plugin.packing import pack_plain, unpack_plain
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "four_bit_codec.py"
 SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=3, kv_heads=3)

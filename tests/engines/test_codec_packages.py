@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.compressors.engines.codec.cache import CodecCache
-from kvbarrier.compressors.lifting import fit_layout
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.compressors.plugin.lifting import fit_layout
+from kvbarrier.protocols.game.instance import Instance
 
 N, D = 512, 64
 F32, F16 = 32 / (16 * D), 16 / (16 * D)
@@ -24,7 +24,7 @@ def play(described: str, basis: str, layers: int = 1, heads: int = 1, **params: 
     instance = Instance(n=N, d=D, keys="kerdock", eta=0.5, basis=basis, layers=layers, heads=heads)
     game = instance.build()
     secret = np.random.default_rng(1).integers(0, 2, (N, instance.row_bits)).astype(np.uint8)
-    what = f"kvbarrier.compressors.engines.codecs.{described}"
+    what = f"kvbarrier.compressors.engines.codec.packages.{described}"
 
     def cache(*args: Any, **kwargs: Any) -> CodecCache:
         return CodecCache(*args, what=what, **kwargs)
@@ -151,7 +151,7 @@ def test_several_layers_and_heads() -> None:
 def test_versions_name_the_package_and_what_it_runs_on() -> None:
     pytest.importorskip("polarengine_vllm")
     instance = Instance(n=N, d=D, keys="kerdock", eta=0.5)
-    what = "kvbarrier.compressors.engines.codecs.polarquant:KV"
+    what = "kvbarrier.compressors.engines.codec.packages.polarquant:KV"
     said = CodecCache(instance.shape, what=what).versions()
     assert said["polarquant"] == "0.6.0"
     assert set(said) == {"polarquant", "torch"}
@@ -160,7 +160,7 @@ def test_versions_name_the_package_and_what_it_runs_on() -> None:
 def test_every_class_of_tensors_travels() -> None:
     torch = pytest.importorskip("torch")
     from kvbarrier.compressors.engines.codec.data import as_plain, from_plain
-    from kvbarrier.compressors.packing import pack_plain, unpack_plain
+    from kvbarrier.compressors.plugin.packing import pack_plain, unpack_plain
 
     names = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8",
              "uint8", "int16", "int64", "bool")  # fmt: skip

@@ -12,12 +12,12 @@ from kvbarrier.compressors.engines.rows import EngineRow
 from kvbarrier.compressors.engines.schemes import interpreter_of, scheme_of
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "compressors" / "engines" / "codecs"
-PREFIX = "codec:kvbarrier.compressors.engines.codecs."
+FOLDER = ROOT / "compressors" / "engines" / "codec" / "packages"
+PREFIX = "codec:kvbarrier.compressors.engines.codec.packages."
 
 
 def pins() -> dict[str, str]:
-    lines = (ROOT / "engines" / "codecs.txt").read_text().splitlines()
+    lines = (FOLDER.parent / "pins.txt").read_text().splitlines()
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 
@@ -77,9 +77,9 @@ def test_pins_are_exact_and_torch_is_the_one_of_all_engines() -> None:
 
 
 def test_ours_are_played_in_their_environment_and_an_authors_where_it_is() -> None:
-    assert scheme_of("codec:mine.py:Mine").environment == "codecs"  # type: ignore[union-attr]
+    assert scheme_of("codec:mine.py:Mine").environment == "codec"  # type: ignore[union-attr]
     assert interpreter_of("codec:mine.py:Mine?bits=4") is None
-    python = ROOT / ".engines" / "codecs" / "bin" / "python"
+    python = ROOT / ".engines" / "codec" / "bin" / "python"
     if not python.exists():
         pytest.skip("run make engines")
     assert interpreter_of(codec_rows.ROWS[0].target) == str(python)

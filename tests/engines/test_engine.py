@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
 from kvbarrier.compressors.engines import environments, schemes
 from kvbarrier.compressors.engines.engine import Engine, attention_over
 from kvbarrier.compressors.engines.memories import Memories
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
-from kvbarrier.experiments.attack import attack
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.reductions.attention import next_outputs
+from kvbarrier.runs.attack import attack
 
 SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=2, kv_heads=2)
 

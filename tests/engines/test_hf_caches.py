@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import KVBarrierError  # noqa: E402
-from kvbarrier.protocols.instance import Instance  # noqa: E402
+from kvbarrier.protocols.game.instance import Instance  # noqa: E402
 
 QUANTO, HQQ = "hf:quantized?backend=quanto", "hf:quantized?backend=hqq"
 

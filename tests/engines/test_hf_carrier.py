@@ -6,8 +6,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the carrier is a model of transformers, on torch")
 pytest.importorskip("transformers", reason="the carrier is a model of transformers")
 
-from kvbarrier.compressors.contract import Shape  # noqa: E402
 from kvbarrier.compressors.engines.hf.carrier import FAMILIES, Carrier  # noqa: E402
+from kvbarrier.compressors.plugin.contract import Shape  # noqa: E402
 from kvbarrier.errors import BadInput  # noqa: E402
 
 LAYERS, HEADS, D, N = 2, 3, 16, 40

@@ -8,7 +8,7 @@ pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import BadInput  # noqa: E402
-from kvbarrier.protocols.instance import Instance  # noqa: E402
+from kvbarrier.protocols.game.instance import Instance  # noqa: E402
 
 INSTANCE = Instance(n=128, d=64, keys="kerdock", eta=0.5)
 FULL = INSTANCE.shape.cache_bits_16 // 8

@@ -16,7 +16,7 @@ from kvbarrier.compressors.engines.kvpress.press import KVPress
 from kvbarrier.compressors.engines.kvpress.rows import OUT_OF_REACH, ROWS
 from kvbarrier.compressors.engines.memories import Memories
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 
 N, D = 512, 64
 

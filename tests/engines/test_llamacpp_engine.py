@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 
 pytest.importorskip("cyllama", reason="cyllama is in the llamacpp environment")
 pytest.importorskip("gguf", reason="gguf is in the llamacpp environment")

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import charged_bits
 from kvbarrier.compressors.engines.natural.heads import NaturalHeads, asked_together
+from kvbarrier.compressors.plugin.contract import charged_bits
 from kvbarrier.errors import BudgetTooSmall
 
 LAYERS, N, MORE, KV, GROUP, D = 2, 24, 6, 2, 3, 8

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from kvbarrier.experiments import bounds
+from kvbarrier.experiments.bounds import measure as bounds
 from kvbarrier.reductions import keys
 from kvbarrier.reductions.attention import attention
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.experiments import bounds_precision as ours
-from kvbarrier.experiments.bounds_precision_claims import CLAIMS
-from kvbarrier.experiments.tables import write_table
+from kvbarrier.experiments.bounds import precision as ours
+from kvbarrier.experiments.bounds.precision_claims import CLAIMS
+from kvbarrier.experiments.kit.tables import write_table
 from kvbarrier.reductions import keys
 from kvbarrier.reductions.alphabet import AlphabetReduction
 

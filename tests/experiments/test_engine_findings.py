@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from kvbarrier.experiments import engines
-from kvbarrier.experiments.engine_claims import TABLE
-from kvbarrier.experiments.engine_findings import settings
+from kvbarrier.experiments.engines import measure as engines
+from kvbarrier.experiments.engines.claims import TABLE
+from kvbarrier.experiments.engines.findings import settings
 
 LINE: dict[str, Any] = {
     "target": "kvpress:AdaKVPress", "params": '{"compression_ratio": 0.9}', "feed": "prefill",

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.experiments import every_step_stream as stream
-from kvbarrier.experiments.every_step_stream import Merged
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.experiments.every_step import stream
+from kvbarrier.experiments.every_step.stream import Merged
 from kvbarrier.reductions.attention import attention
 
 KEYS = stream.accepted_keys(6, 6.0, 400, 0)

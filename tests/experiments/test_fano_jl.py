@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kvbarrier.experiments import binomial, fano, jl, jl_measurements
-from kvbarrier.experiments.executors import SerialExecutor
-from kvbarrier.experiments.experiment import Experiment, Run
+from kvbarrier.experiments.fano import measure as fano
+from kvbarrier.experiments.jl import draws as jl_measurements
+from kvbarrier.experiments.jl import measure as jl
+from kvbarrier.experiments.kit import binomial
+from kvbarrier.experiments.kit.experiment import Experiment, Run
 from kvbarrier.figures import fano as fano_figure
 from kvbarrier.figures import jl as jl_figure
+from kvbarrier.runs.executors import SerialExecutor
 
 SMALL = {"matrices": 2000, "tails_d": (16,), "draws": 2, "longest": 32, "tried": 64,
          "tried_draws": 1}  # fmt: skip

@@ -7,9 +7,10 @@ from fractions import Fraction
 
 import pytest
 from kvbarrier.compressors import catalog
-from kvbarrier.experiments import leaderboard, twins
-from kvbarrier.experiments.ranking import error_at, ranking, recovered
-from kvbarrier.protocols.instance import Cell, Instance
+from kvbarrier.experiments.leaderboard import measure as leaderboard
+from kvbarrier.experiments.leaderboard import twins
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.runs.ranking import error_at, ranking, recovered
 
 
 def point(name: str, error: float, rate: float, ratio: float | None = None) -> dict:
@@ -71,7 +72,7 @@ def test_the_zoo_is_on_it() -> None:
 
 
 def leaderboard_zoo() -> tuple[str, ...]:
-    from kvbarrier.compressors.entries import ZOO
+    from kvbarrier.compressors.zoo import ZOO
 
     return ZOO
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.experiments.low_dimension import EXPERIMENT, RANDOM
+from kvbarrier.experiments.low_dimension.measure import EXPERIMENT, RANDOM
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from breaks.natural import BREAKS
 from kvbarrier.errors import BadInput
-from kvbarrier.experiments import natural, natural_claims
+from kvbarrier.experiments.natural import claims as natural_claims
+from kvbarrier.experiments.natural import measure as natural
 from kvbarrier.figures import natural as figure
 
 KINDS = ("prose", "code", "tables", "multilingual")

@@ -6,10 +6,10 @@ from math import comb
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.family_readers import KeyCells
-from kvbarrier.experiments.non_adaptive import time_row
-from kvbarrier.experiments.non_adaptive_claims import _shortfall
-from kvbarrier.protocols.reader import AskingReader, Cells
+from kvbarrier.compressors.readers.controls import KeyCells
+from kvbarrier.experiments.non_adaptive.claims import _shortfall
+from kvbarrier.experiments.non_adaptive.measure import time_row
+from kvbarrier.protocols.players.reader import AskingReader, Cells
 from kvbarrier.reductions.indistinguishability import CellFamily
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 from breaks.error_vs_memory import wrong_times
 from breaks.tables import column, frame
-from kvbarrier.experiments import error_vs_memory, non_adaptive_claims, planted, scaling
-from kvbarrier.experiments.experiment import Judgement
+from kvbarrier.experiments.error_vs_memory import measure as error_vs_memory
+from kvbarrier.experiments.kit import planted
+from kvbarrier.experiments.kit.experiment import Judgement
+from kvbarrier.experiments.non_adaptive import claims as non_adaptive_claims
 from kvbarrier.experiments.registry import get
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import BatchRow
-from kvbarrier.protocols.ledger import FamilyLedger
+from kvbarrier.experiments.scaling import measure as scaling
+from kvbarrier.protocols.evidence.ledger import FamilyLedger
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import BatchRow
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
 CHECKS = (planted.none_impossible, planted.none_below_fano)
@@ -84,7 +87,7 @@ def test_a_ledger_that_convicts_nobody_fails_the_claim(
 def test_an_interval_that_reaches_one_fails_the_claim(
     monkeypatch: pytest.MonkeyPatch, table: list[BatchRow]
 ) -> None:
-    from kvbarrier.protocols import evidence
+    from kvbarrier.protocols.evidence import evidence
 
     monkeypatch.setattr(evidence, "interval", lambda errors, level: (0.0, 1.0))
     judged = planted.none_below_fano(chosen(table, "zero", "time-sharing"))

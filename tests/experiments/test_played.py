@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kvbarrier.experiments.experiment import Run
-from kvbarrier.experiments.played import play_table
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import newest
-from kvbarrier.protocols.instance import Cell, Instance
+from kvbarrier.experiments.kit.experiment import Run
+from kvbarrier.experiments.kit.played import play_table
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import newest
 
 CELLS = [
     Cell(Instance(n=32, d=16, keys="hypercube"), name, batch_size=2) for name in ("zero", "exact")

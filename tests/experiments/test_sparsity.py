@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.experiments import sparsity, sparsity_tables
-from kvbarrier.experiments.sparsity_tables import ALICE, GAUSSIAN, HARD, Setting
+from kvbarrier.experiments.sparsity import measure as sparsity
+from kvbarrier.experiments.sparsity import tables as sparsity_tables
+from kvbarrier.experiments.sparsity.tables import ALICE, GAUSSIAN, HARD, Setting
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.stream_family import StreamFamily
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.code_identity import closure, identity
+from kvbarrier.compressors.plugin.code_identity import closure, identity
 from kvbarrier.errors import BadInput
-from kvbarrier.experiments import tables
-from kvbarrier.experiments.experiment import Run
+from kvbarrier.experiments.kit import tables
+from kvbarrier.experiments.kit.experiment import Run
+from kvbarrier.experiments.kit.tables import fill, make, read_table, write_table
 from kvbarrier.experiments.registry import NAMES, get
-from kvbarrier.experiments.tables import fill, make, read_table, write_table
 
 DONE: list[int] = []
 BROKEN: set[int] = set()
@@ -191,7 +191,7 @@ def test_the_code_of_an_experiment_is_reached_from_its_own_module(name: str) -> 
     assert "errors.py" in reached
     # Who plays compressors by their names plays all of them; the others none but those they import.
     plays = "compressors/targets.py" in reached
-    assert plays == ("compressors/eviction/scored_kernels.py" in reached)
+    assert plays == ("compressors/zoo/eviction/scored_kernels.py" in reached)
 
 
 def test_a_finish_makes_the_rows(tmp_path: Path) -> None:

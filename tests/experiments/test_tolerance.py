@@ -7,8 +7,8 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
-from kvbarrier.experiments import tolerance_tables as tables
-from kvbarrier.experiments.tolerance_tables import STEP, Keys, Subject, Tolerance
+from kvbarrier.experiments.tolerance import tables
+from kvbarrier.experiments.tolerance.tables import STEP, Keys, Subject, Tolerance
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.index import IndexReduction
 

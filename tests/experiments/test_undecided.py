@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from breaks.tables import column
 from breaks.tensor import PLAYED, rows_of
-from kvbarrier.experiments.non_adaptive_claims import TIME
+from kvbarrier.experiments.non_adaptive.claims import TIME
 from kvbarrier.experiments.registry import NAMES, get
-from kvbarrier.experiments.rows import BatchRow
+from kvbarrier.runs.rows import BatchRow
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
 CLAIMS = {claim.name: claim for name in NAMES for claim in get(name).claims}

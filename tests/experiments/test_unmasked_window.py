@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.sliding_window import SlidingWindow
-from kvbarrier.experiments.unmasked_window_game import SIZE
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
+from kvbarrier.experiments.unmasked_window.game import SIZE
 from kvbarrier.reductions.sliding_window import SlidingWindowReduction
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import kvbarrier
 import pytest
-from kvbarrier.experiments.attack import Report
-from kvbarrier.experiments.report import guarantee_text
-from kvbarrier.experiments.results import Results
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.runs.attack import Report
+from kvbarrier.runs.report import guarantee_text
+from kvbarrier.runs.results import Results
 
 PLUGINS = Path(__file__).with_name("unsteady.py")
 

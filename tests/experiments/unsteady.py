@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 
 
 def attention(q: Any, K: Any, V: Any) -> Any:

@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from kvbarrier.experiments.attack import attack
 from kvbarrier.experiments.registry import ENGINES, NAMES
-from kvbarrier.experiments.results import Results, read_results, write_results
 from kvbarrier.figures.registry import draw
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.runs.attack import attack
+from kvbarrier.runs.results import Results, read_results, write_results
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 

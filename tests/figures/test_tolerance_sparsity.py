@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kvbarrier.experiments import sparsity_tables, tolerance_tables
-from kvbarrier.experiments.sparsity_tables import GAUSSIAN, HARD, Setting
-from kvbarrier.experiments.tolerance import TOLERANCES
-from kvbarrier.experiments.tolerance_tables import Keys, Subject, Tolerance
+from kvbarrier.experiments.sparsity import tables as sparsity_tables
+from kvbarrier.experiments.sparsity.tables import GAUSSIAN, HARD, Setting
+from kvbarrier.experiments.tolerance import tables as tolerance_tables
+from kvbarrier.experiments.tolerance.measure import TOLERANCES
+from kvbarrier.experiments.tolerance.tables import Keys, Subject, Tolerance
 from kvbarrier.figures import sparsity, tolerance
 
 

@@ -12,14 +12,19 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from kvbarrier.protocols.betting import SHARES, interval, log_wealth_above, log_wealth_below
-from kvbarrier.protocols.change import changed_after, log_wealth_changed
-from kvbarrier.protocols.coins import fresh_key
-from kvbarrier.protocols.evidence import Guarantee
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.ledger import look_bits, sampled_surprise_bits, surprise_bits
-from kvbarrier.protocols.verdicts import judge_point
+from kvbarrier.protocols.evidence.betting import (
+    SHARES,
+    interval,
+    log_wealth_above,
+    log_wealth_below,
+)
+from kvbarrier.protocols.evidence.change import changed_after, log_wealth_changed
+from kvbarrier.protocols.evidence.evidence import Guarantee
+from kvbarrier.protocols.evidence.ledger import look_bits, sampled_surprise_bits, surprise_bits
+from kvbarrier.protocols.evidence.verdicts import judge_point
+from kvbarrier.protocols.game.coins import fresh_key
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 

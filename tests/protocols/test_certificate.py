@@ -18,10 +18,23 @@ import mpmath
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols import certificate_counts, certificate_index, channel, instance, ledger
-from kvbarrier.protocols.certificate import FalseClaim, verify, verify_document, write_certificate
-from kvbarrier.protocols.certificate_document import digest, parse_document
-from kvbarrier.protocols.certificate_of_limit import limit_certificate
+from kvbarrier.protocols.certificates import (
+    counts as certificate_counts,
+)
+from kvbarrier.protocols.certificates import (
+    index as certificate_index,
+)
+from kvbarrier.protocols.certificates.document import digest, parse_document
+from kvbarrier.protocols.certificates.of_limit import limit_certificate
+from kvbarrier.protocols.certificates.verify import (
+    FalseClaim,
+    verify,
+    verify_document,
+    write_certificate,
+)
+from kvbarrier.protocols.evidence import ledger
+from kvbarrier.protocols.game import instance
+from kvbarrier.protocols.players import channel
 from kvbarrier.reductions import exact_spectra, intervals, packed_walsh, row_interference
 from kvbarrier.reductions import keys as key_sets
 from kvbarrier.reductions.keys import gf2m
@@ -42,8 +55,8 @@ ROWS = [
     ("hypercube", 100, 8), ("rm1", 40, 32), ("kissing", 100, 8),
 ]  # fmt: skip
 CHECKER = [
-    "protocols/certificate.py", "protocols/certificate_document.py",
-    "protocols/certificate_counts.py", "protocols/certificate_index.py",
+    "protocols/certificates/verify.py", "protocols/certificates/document.py",
+    "protocols/certificates/counts.py", "protocols/certificates/index.py",
     "reductions/certificate_claim.py", "reductions/exact_spectra.py", "reductions/form_ranks.py",
     "reductions/intervals.py", "reductions/packed_walsh.py", "reductions/row_interference.py",
 ]  # fmt: skip
@@ -131,7 +144,7 @@ def test_what_cannot_be_certified_is_told_with_a_way_out(arguments, sentence: st
 
 
 def test_a_certificate_too_large_to_be_read_is_not_written(tmp_path, monkeypatch) -> None:
-    from kvbarrier.protocols import certificate
+    from kvbarrier.protocols.certificates import verify as certificate
 
     monkeypatch.setattr(certificate, "LARGEST_FILE", 500)
     with pytest.raises(BadInput, match="at most 500 are read"):

@@ -10,7 +10,7 @@ import time
 import msgpack
 import numpy as np
 import pytest
-from kvbarrier.protocols import channel as ch
+from kvbarrier.protocols.players import channel as ch
 
 
 def pair() -> tuple[ch.Channel, ch.Channel]:

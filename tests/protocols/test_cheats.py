@@ -14,10 +14,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from kvbarrier.protocols import isolation, landlock, seats
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.players import isolation, landlock, seats
+from kvbarrier.protocols.players.isolation import Limits
 
 CHEATS = Path(__file__).parent / "cheats"
 INSTANCE = Instance(32, 16, keys="hypercube")

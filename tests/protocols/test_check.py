@@ -9,10 +9,10 @@ import pytest
 from kvbarrier.compressors import catalog
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols import check_probes
-from kvbarrier.protocols.check import check
-from kvbarrier.protocols.check_findings import KINDS, table
-from kvbarrier.protocols.check_subject import Subject
+from kvbarrier.protocols.check import probes as check_probes
+from kvbarrier.protocols.check.findings import KINDS, table
+from kvbarrier.protocols.check.ladder import check
+from kvbarrier.protocols.check.subject import Subject
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parents[1] / "docs" / "writing-a-compressor.md"
@@ -182,7 +182,7 @@ def test_every_kind_can_be_raised_and_is_documented() -> None:
 
 
 def test_a_hidden_scale_is_found_in_a_cache_that_keeps_its_budget(tmp_path):
-    from kvbarrier.compressors.template import template_text
+    from kvbarrier.compressors.plugin.template import template_text
 
     text = template_text()
     assert "(K @ q)" in text

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols import coins
+from kvbarrier.protocols.game import coins
 
 KEY = bytes(range(32))
 ID = "0123456789abcdef"

@@ -9,10 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kvbarrier.protocols import evidence
-from kvbarrier.protocols.betting import ABOVE, BELOW, SHARES, log_wealth_above, log_wealth_below
-from kvbarrier.protocols.evidence import Guarantee, interval, ledger, surprise_bits
-from kvbarrier.protocols.ledger import look_bits, sampled_surprise_bits
+from kvbarrier.protocols.evidence import evidence
+from kvbarrier.protocols.evidence.betting import (
+    ABOVE,
+    BELOW,
+    SHARES,
+    log_wealth_above,
+    log_wealth_below,
+)
+from kvbarrier.protocols.evidence.evidence import Guarantee, interval, ledger, surprise_bits
+from kvbarrier.protocols.evidence.ledger import look_bits, sampled_surprise_bits
 
 
 def exact_surprise(N: int, m: int, k: int) -> float:

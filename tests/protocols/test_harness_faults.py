@@ -10,14 +10,15 @@ from types import SimpleNamespace
 
 import pytest
 from kvbarrier.cli import main
-from kvbarrier.compressors import blame
-from kvbarrier.compressors.exact import Exact
+from kvbarrier.compressors.plugin import blame
+from kvbarrier.compressors.zoo.baseline.exact import Exact
 from kvbarrier.errors import BadInput, HarnessFault
-from kvbarrier.protocols import coins, index_game, players, seats
-from kvbarrier.protocols.check import check
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
-from kvbarrier.protocols.players import PlayerFault
+from kvbarrier.protocols.check.ladder import check
+from kvbarrier.protocols.game import coins, index_game
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.players import players, seats
+from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.players import PlayerFault
 
 INSTANCE = Instance(16, 8, keys="hypercube")
 KEY = coins.COMMITTED_KEYS["regress"]
@@ -153,7 +154,7 @@ def test_a_frame_that_says_it_is_ours_ends_the_run(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_user_without_a_home_can_play(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kvbarrier.protocols import isolation
+    from kvbarrier.protocols.players import isolation
 
     def nobody() -> Path:
         raise RuntimeError("Could not determine home directory.")
@@ -173,7 +174,7 @@ def test_a_check_that_our_code_ends_finds_nothing_in_the_plug_in(
         "import sys\n"
         "class Broken:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'kvbarrier.compressors.packing':\n"
+        "        if name == 'kvbarrier.compressors.plugin.packing':\n"
         "            raise RuntimeError('no locator available')\n"
         "sys.meta_path.insert(0, Broken())\n"
     )

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from kvbarrier.protocols import coins, isolation
-from kvbarrier.protocols.index_game import BatchRecord, MessageRecord, play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
+from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord, play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.players import isolation
+from kvbarrier.protocols.players.isolation import Limits
 
 KEY = b"the game's test key, of 32 bytes"
 INSTANCE = Instance(32, 16, keys="hypercube")

@@ -10,7 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.instance import Cell, Instance, target_name
+from kvbarrier.protocols.game.instance import Cell, Instance, target_name
 
 BASE = Instance(n=32, d=16)
 

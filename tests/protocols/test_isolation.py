@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols import isolation, landlock, reaper, residue, seats
-from kvbarrier.protocols.instance import Instance
-from kvbarrier.protocols.isolation import Limits
-from kvbarrier.protocols.players import PlayerFault, Table
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.players import isolation, landlock, reaper, residue, seats
+from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.players import PlayerFault, Table
 
 HERE = Path(__file__).parent
 INSTANCE = Instance(16, 8, keys="hypercube")
@@ -218,7 +218,7 @@ def test_the_command_line_is_fixed_before_anything_is_drawn():
         sys.executable,
         "-P",
         "-m",
-        "kvbarrier.protocols.player",
+        "kvbarrier.protocols.players.player",
         "Bob",
     )
     with pytest.raises(AttributeError):

@@ -12,16 +12,16 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor
-from kvbarrier.experiments.attack import Attack, attack
-from kvbarrier.protocols.coins import COMMITTED_KEYS, bucket_of
-from kvbarrier.protocols.evidence import Guarantee
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.verdicts import judge_point
+from kvbarrier.compressors.plugin.contract import Compressor
+from kvbarrier.protocols.evidence.evidence import Guarantee
+from kvbarrier.protocols.evidence.verdicts import judge_point
+from kvbarrier.protocols.game.coins import COMMITTED_KEYS, bucket_of
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
 from kvbarrier.reductions.attention import next_outputs
 from kvbarrier.reductions.key_payload import KeyPayloadReduction
 from kvbarrier.reductions.reduction import questions_per_row
+from kvbarrier.runs.attack import Attack, attack
 
 #: what is judged by a guarantee for each answer by itself, whatever the Bob, alphabet or basis
 KINDS = {

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.index_game import BatchRecord, play_batch, play_together
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
+from kvbarrier.protocols.game.index_game import BatchRecord, play_batch, play_together
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.players.isolation import Limits
 
 INSTANCE = Instance(n=16, d=8, keys="hypercube")
 LIMITS = Limits(seconds=20.0)

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
-from kvbarrier.protocols import coins, isolation, players
-from kvbarrier.protocols.channel import Channel
-from kvbarrier.protocols.child import _OnlyIn
-from kvbarrier.protocols.index_game import play_batch, probe_construction
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
-from kvbarrier.protocols.players import PlayerFault
+from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.index_game import play_batch, probe_construction
+from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.players import isolation, players
+from kvbarrier.protocols.players.channel import Channel
+from kvbarrier.protocols.players.child import _OnlyIn
+from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.players import PlayerFault
 
 CHEATS = Path(__file__).parent / "cheats"
 KEY = b"players' test key, 32 bytes long"
@@ -268,7 +269,7 @@ def test_a_fork_of_a_player_stays_silent():
 
 def plugin(tmp_path, text):
     path = tmp_path / "plugin.py"
-    head = "import os, sys, time\nfrom kvbarrier.compressors.contract import Compressor\n"
+    head = "import os, sys, time\nfrom kvbarrier.compressors.plugin.contract import Compressor\n"
     methods = "    def append(self, q, k, v): pass\n    def attend(self, q): pass\n"
     path.write_text(f"{head}{text}\n{methods}")
     return Cell(INSTANCE, f"{path}:Mine", budget=Fraction(1, 8), batch_size=2)

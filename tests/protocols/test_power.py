@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from kvbarrier.protocols.power import Power, interval_catches
-from kvbarrier.protocols.verdicts import PointVerdict, judge_family, judge_point
+from kvbarrier.protocols.evidence.power import Power, interval_catches
+from kvbarrier.protocols.evidence.verdicts import PointVerdict, judge_family, judge_point
 
 ROWS, ROW_BITS = 32, 64  # 2048 secret bits a message, 128 in each age bucket
 

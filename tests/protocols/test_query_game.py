@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.non_adaptive import Plan
+from kvbarrier.compressors.readers.contract import Plan
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols import coins, isolation, query_game
-from kvbarrier.protocols.isolation import Limits
-from kvbarrier.protocols.query_game import Algorithm, QueryInstance, hidden_place, play, seated
-from kvbarrier.protocols.reader import Cells, OutsidePlan
+from kvbarrier.protocols.game import coins, query_game
+from kvbarrier.protocols.game.query_game import Algorithm, QueryInstance, hidden_place, play, seated
+from kvbarrier.protocols.players import isolation
+from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.reader import Cells, OutsidePlan
 
 KEY = coins.COMMITTED_KEYS["experiments"]
 INSTANCE = QueryInstance(16, 4)
@@ -252,6 +253,6 @@ def test_families_and_sizes_have_their_own_streams() -> None:
 @pytest.mark.parametrize("reader", ["Follower", "Widener", "Keeper"])
 def test_no_reader_widens_its_plan_once_there_are_data(reader: str) -> None:
     """Widener and Keeper read the whole cache at f = 0 while the cells shared the plan's array."""
-    late = Algorithm(f"kvbarrier.experiments.non_adaptive_plans:{reader}")
+    late = Algorithm(f"kvbarrier.experiments.non_adaptive.plans:{reader}")
     with pytest.raises(PluginFailure, match=r"asked for value \d+, which is not in its plan"):
         play(late, QueryInstance(9, 2), KEY, 1)

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.coins import COMMITTED_KEYS
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance, digest
+from kvbarrier.protocols.game.coins import COMMITTED_KEYS
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance, digest
 
 KEY = COMMITTED_KEYS["regress"]
 INSTANCES = {

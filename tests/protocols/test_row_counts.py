@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.row_counts import counts_of, row_errors, text_of
+from kvbarrier.protocols.evidence.row_counts import counts_of, row_errors, text_of
 
 counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_size=80)
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.ledger import family_ledger, ledger, surprise_bits
-from kvbarrier.protocols.soft_ledger import (
+from kvbarrier.protocols.evidence.ledger import family_ledger, ledger, surprise_bits
+from kvbarrier.protocols.evidence.soft_ledger import (
     BinnedPredictor,
     bin_of,
     kt_bits,

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.nulls import Null
-from kvbarrier.protocols.row_counts import text_of
-from kvbarrier.protocols.verdicts import (
+from kvbarrier.protocols.evidence.nulls import Null
+from kvbarrier.protocols.evidence.row_counts import text_of
+from kvbarrier.protocols.evidence.verdicts import (
     PointVerdict,
     bucket_rows,
     judge_adversaries,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kvbarrier
 import pytest
-from kvbarrier.compressors.blame import is_ours
+from kvbarrier.compressors.plugin.blame import is_ours
 from kvbarrier.reductions import jit
 
 ROOT = Path(kvbarrier.__file__).parent

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.coins import COMMITTED_KEYS
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.ledger import surprise_bits
+from kvbarrier.protocols.evidence.ledger import surprise_bits
+from kvbarrier.protocols.game.coins import COMMITTED_KEYS
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.key_payload import KeyPayloadReduction
 from kvbarrier.reductions.payload_margins import (

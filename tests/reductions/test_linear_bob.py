@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.coins import COMMITTED_KEYS
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.nulls import null_of
-from kvbarrier.protocols.verdicts import judge_adversaries, judge_point
+from kvbarrier.protocols.evidence.nulls import null_of
+from kvbarrier.protocols.evidence.verdicts import judge_adversaries, judge_point
+from kvbarrier.protocols.game.coins import COMMITTED_KEYS
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import Cell, Instance
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import KeySet, make

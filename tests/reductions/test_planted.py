@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.covering_code import CoveringCode
-from kvbarrier.compressors.lossless import Lossless
-from kvbarrier.compressors.time_sharing import TimeSharing
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.control.covering_code import CoveringCode
+from kvbarrier.compressors.zoo.control.lossless import Lossless
+from kvbarrier.compressors.zoo.control.time_sharing import TimeSharing
 from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.index import IndexReduction

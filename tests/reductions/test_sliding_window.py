@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.instance import Instance
+from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.reductions.attention import attention, sliding_window_attention
 from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import make

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ....errors import PluginFailure
-from ...contract import Float32, Shape
+from ...plugin.contract import Float32, Shape
 from .data import to_numpy
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, PluginFailure
-from ...contract import Float32, Shape
-from ...packing import pack_plain, unpack_plain
-from ...plain_reading import torn
+from ...plugin.contract import Float32, Shape
+from ...plugin.packing import pack_plain, unpack_plain
+from ...plugin.plain_reading import torn
 from ..engine import Engine, attention_over
 from ..memories import Memories
 from . import contract

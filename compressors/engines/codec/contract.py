@@ -48,10 +48,10 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from ....errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
-from ...blame import blame
-from ...contract import Shape
-from ...loading import load_file, load_module
-from ...signature import Signature
+from ...plugin.blame import blame
+from ...plugin.contract import Shape
+from ...plugin.loading import load_file, load_module
+from ...plugin.signature import Signature
 
 PAIRS = (
     ("encode", "decode"),

@@ -1,8 +1,8 @@
 """What a codec returned, as plain data that travels, and back: tensors, arrays, declared objects.
 
-Plain data goes by ``compressors.plain``. Two things more may occur in it, each as a deque, which
-authors may not return: a torch tensor is a deque of one array, an object of a declared class a
-deque of its number among the classes and its fields. Only declared classes are ever built, and
+Plain data goes by ``compressors.plugin.plain``. Two things more may occur in it, each as a deque,
+which authors may not return: a torch tensor is a deque of one array, an object of a declared class
+a deque of its number among the classes and its fields. Only declared classes are ever built, and
 building calls nothing of theirs but ``__new__``.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import PluginFailure
-from ...packing import attributes
+from ...plugin.packing import attributes
 
 # Types of torch that NumPy has not: the integer of their width, under which their bits travel.
 _AS_INTEGERS = {

@@ -14,7 +14,7 @@ def _row(
     described: str, distribution: str, declared: float | None, note: str = "",
     streams: bool = False, shown: bool = True, **params: Any,
 ) -> EngineRow:  # fmt: skip
-    target = f"codec:{__package__.rpartition('.')[0]}.codecs.{described}"
+    target = f"codec:{__package__}.packages.{described}"
     return EngineRow(
         target, params, note, distribution, declared, reads=False, streams=streams, shown=shown
     )

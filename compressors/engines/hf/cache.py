@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ....errors import BadInput, PluginFailure
-from ...contract import Float32, Shape
+from ...plugin.contract import Float32, Shape
 from ..engine import Engine
 from ..memories import Memories
 from .cache_makers import explained, maker

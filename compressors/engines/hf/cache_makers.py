@@ -28,9 +28,9 @@ import transformers
 from transformers.cache_utils import CacheLayerMixin
 
 from ....errors import BadInput, KVBarrierError, did_you_mean
-from ...blame import blame
-from ...contract import Shape
-from ...loading import load_file, load_module
+from ...plugin.blame import blame
+from ...plugin.contract import Shape
+from ...plugin.loading import load_file, load_module
 
 _OWN = {
     "dynamic": (),

@@ -32,7 +32,7 @@ import torch
 import transformers
 
 from ....errors import BadInput, did_you_mean
-from ...contract import Float32, Shape
+from ...plugin.contract import Float32, Shape
 
 # Players are forked, and a pool of threads does not survive that.
 torch.set_num_threads(1)

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from ...packing import attributes
+from ...plugin.packing import attributes
 
 PLAIN, SIZE, OPAQUE, METHOD, TUPLE = "plain", "size", "opaque", "method", "tuple"
 LIST, DICT, SET, DEQUE, OBJECT = "list", "dict", "set", "deque", "object"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...packing import attributes
+from ...plugin.packing import attributes
 from .torch_codes import (
     AGAIN,
     ALIKE,

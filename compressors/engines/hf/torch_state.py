@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from ....errors import BadInput, PluginFailure
-from ...packing import attributes
+from ...plugin.packing import attributes
 from .torch_codes import (
     AGAIN,
     ALIKE,

@@ -15,7 +15,7 @@ from kvpress import BasePress
 from transformers import DynamicCache
 
 from ....errors import BadInput
-from ...contract import Shape
+from ...plugin.contract import Shape
 from ..hf.torch_graph import World
 from ..hf.torch_state import Skeleton, pack_state, unpack_state
 from .factory import members

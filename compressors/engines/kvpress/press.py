@@ -20,7 +20,7 @@ import torch
 from transformers import DynamicCache
 
 from ....errors import BadInput, PluginFailure
-from ...contract import Float32, Shape
+from ...plugin.contract import Float32, Shape
 from ..engine import Engine
 from ..hf.carrier import Carrier
 from ..memories import Memories

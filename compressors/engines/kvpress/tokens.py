@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from ....errors import BadInput
-from ...contract import Float32
+from ...plugin.contract import Float32
 from ..hf.carrier import Carrier
 from .factory import members
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, PluginFailure, did_you_mean
-from ...contract import Float32
+from ...plugin.contract import Float32
 from .context import Context, Settings
 
 

@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import BadInput
-from ...contract import Float32
+from ...plugin.contract import Float32
 
 EPSILON = 2.0**40
 MAX_MODEL_BYTES = 1 << 30

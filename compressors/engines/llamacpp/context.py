@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...contract import Float32
+from ...plugin.contract import Float32
 
 MAX_SEQUENCES = 256
 """LLAMA_MAX_SEQ of both bindings."""

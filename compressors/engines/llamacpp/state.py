@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, PluginFailure, did_you_mean
-from ...contract import Float32
+from ...plugin.contract import Float32
 
 _MAGIC = 0xAF143CD8
 _HEAD = struct.Struct("<IiII")

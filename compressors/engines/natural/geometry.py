@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contract import Float32
+from ...plugin.contract import Float32
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ....reductions import attention
-from ...contract import Compressor, Float32, Shape, charged_bits, stack_outputs
-from ...softmax_cache import SoftmaxCache
+from ...kit.softmax_cache import SoftmaxCache
+from ...plugin.contract import Compressor, Float32, Shape, charged_bits, stack_outputs
 from ...targets import resolve
 
 

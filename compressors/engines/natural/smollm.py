@@ -26,7 +26,7 @@ import torch
 import transformers
 
 from ....errors import BadInput
-from ...contract import Float32
+from ...plugin.contract import Float32
 
 torch.set_num_threads(1)
 transformers.logging.set_verbosity_error()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.eviction.fastgen import FastGen
-from kvbarrier.compressors.eviction.kept_heads import causal_weights
-from kvbarrier.compressors.eviction.pyramidkv import PyramidKV
-from kvbarrier.compressors.eviction.razor_attention import RazorAttention
-from kvbarrier.compressors.eviction.snapkv import SnapKV, pool
-from kvbarrier.compressors.low_rank.minicache import MiniCache
-from kvbarrier.compressors.sliding_window import SlidingWindow
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
+from kvbarrier.compressors.zoo.eviction.fastgen import FastGen
+from kvbarrier.compressors.zoo.eviction.kept_heads import causal_weights
+from kvbarrier.compressors.zoo.eviction.pyramidkv import PyramidKV
+from kvbarrier.compressors.zoo.eviction.razor_attention import RazorAttention
+from kvbarrier.compressors.zoo.eviction.snapkv import SnapKV, pool
+from kvbarrier.compressors.zoo.low_rank.minicache import MiniCache
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.eviction.scissorhands import Scissorhands
-from kvbarrier.compressors.sliding_window import SlidingWindow
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
+from kvbarrier.compressors.zoo.eviction.scissorhands import Scissorhands
 from kvbarrier.reductions.attention import attention
 
 from tests.naive.scored_eviction import persistent, scissorhands

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.eviction import scored_kernels
-from kvbarrier.compressors.eviction.h2o import H2O
-from kvbarrier.compressors.eviction.scissorhands import Scissorhands
-from kvbarrier.compressors.eviction.tova import TOVA
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.eviction import scored_kernels
+from kvbarrier.compressors.zoo.eviction.h2o import H2O
+from kvbarrier.compressors.zoo.eviction.scissorhands import Scissorhands
+from kvbarrier.compressors.zoo.eviction.tova import TOVA
 from kvbarrier.errors import BadInput, BudgetTooSmall
 
 from tests.naive import scored_eviction as naive

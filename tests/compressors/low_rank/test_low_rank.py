@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.low_rank.low_rank import LowRank, by_threshold, singular_directions
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.low_rank.low_rank import LowRank, by_threshold, singular_directions
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.low_rank.minicache import MiniCache, merge
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.low_rank.minicache import MiniCache, merge
 from kvbarrier.errors import BadInput
 
 SHAPE = Shape(tokens=40, d_k=16, d_v=16, layers=4, heads=1, kv_heads=1)

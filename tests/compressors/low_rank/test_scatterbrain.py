@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.low_rank.scatterbrain import Scatterbrain
-from kvbarrier.compressors.sketches.performer import Performer
-from kvbarrier.compressors.sliding_window import SlidingWindow
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
+from kvbarrier.compressors.zoo.low_rank.scatterbrain import Scatterbrain
+from kvbarrier.compressors.zoo.sketch.performer import Performer
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 

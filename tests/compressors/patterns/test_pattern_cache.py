@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.patterns.big_bird import BigBird
-from kvbarrier.compressors.patterns.sparse_transformer_fixed import SparseTransformerFixed
-from kvbarrier.compressors.patterns.sparse_transformer_strided import SparseTransformerStrided
-from kvbarrier.compressors.read_patterns import BigBird as BigBirdReads
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.readers.patterns import BigBird as BigBirdReads
+from kvbarrier.compressors.zoo.pattern.big_bird import BigBird
+from kvbarrier.compressors.zoo.pattern.sparse_transformer_fixed import SparseTransformerFixed
+from kvbarrier.compressors.zoo.pattern.sparse_transformer_strided import SparseTransformerStrided
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

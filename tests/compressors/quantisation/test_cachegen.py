@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.quantisation.cachegen import CacheGen, decode, encode
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.quantisation.cachegen import CacheGen, decode, encode
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 
 SHAPE = Shape(tokens=64, d_k=16, d_v=16, extra=4)

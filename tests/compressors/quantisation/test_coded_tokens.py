@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.quantisation import coding_kernels
-from kvbarrier.compressors.quantisation.polarquant import PolarQuant
-from kvbarrier.compressors.quantisation.qjl import QJL
-from kvbarrier.compressors.quantisation.turboquant import TurboQuant
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.quantisation import coding_kernels
+from kvbarrier.compressors.zoo.quantisation.polarquant import PolarQuant
+from kvbarrier.compressors.zoo.quantisation.qjl import QJL
+from kvbarrier.compressors.zoo.quantisation.turboquant import TurboQuant
 from kvbarrier.errors import BadInput
 
 from tests.naive import coding

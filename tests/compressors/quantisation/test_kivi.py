@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.exact import Exact
-from kvbarrier.compressors.quantisation.kivi import Kivi
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.baseline.exact import Exact
+from kvbarrier.compressors.zoo.quantisation.kivi import Kivi
 from kvbarrier.errors import BadInput, BudgetTooSmall
 
 SHAPE = Shape(tokens=40, d_k=12, d_v=8, extra=3)

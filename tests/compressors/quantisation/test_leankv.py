@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.ingest_kernels import quantise, restore
-from kvbarrier.compressors.quantisation.leankv import LeanKV
+from kvbarrier.compressors.kit.min_max import quantise, restore
+from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.quantisation.leankv import LeanKV
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.quantisation.coded_tokens import rotation
-from kvbarrier.compressors.quantisation.lloyd_max import codebook, nearest
-from kvbarrier.compressors.quantisation.polarquant import (
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.quantisation.coded_tokens import rotation
+from kvbarrier.compressors.zoo.quantisation.lloyd_max import codebook, nearest
+from kvbarrier.compressors.zoo.quantisation.polarquant import (
     LADDER,
     PolarCodec,
     PolarQuant,

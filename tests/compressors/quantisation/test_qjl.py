@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.quantisation.qjl import QJL, MinMaxCodec, SignCodec
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.quantisation.qjl import QJL, MinMaxCodec, SignCodec
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

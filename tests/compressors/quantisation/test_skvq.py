@@ -5,10 +5,10 @@ from __future__ import annotations
 import ml_dtypes
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.quantisation import skvq, skvq_kernels
-from kvbarrier.compressors.quantisation.channel_groups import LEVELS, Law, Rounding, alike
-from kvbarrier.compressors.quantisation.skvq import SKVQ
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.quantisation import skvq, skvq_kernels
+from kvbarrier.compressors.zoo.quantisation.channel_groups import LEVELS, Law, Rounding, alike
+from kvbarrier.compressors.zoo.quantisation.skvq import SKVQ
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.quantisation.coded_tokens import rotation
-from kvbarrier.compressors.quantisation.turboquant import (
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.quantisation.coded_tokens import rotation
+from kvbarrier.compressors.zoo.quantisation.turboquant import (
     InnerProductCodec,
     MSECodec,
     TurboQuant,

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.sketches.algorithm_2 import Algorithm2
-from kvbarrier.compressors.sketches.algorithm_2_kernels import count_winners
-from kvbarrier.compressors.sketches.full_cache import highest
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.sketch.algorithm_2 import Algorithm2
+from kvbarrier.compressors.zoo.sketch.algorithm_2_kernels import count_winners
+from kvbarrier.compressors.zoo.sketch.full_cache import highest
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.lazy_gumbel import lazy_draws, top_set
 

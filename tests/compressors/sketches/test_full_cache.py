@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.sketches.algorithm_2 import Algorithm2
-from kvbarrier.compressors.sketches.full_cache import highest, softmax_over
-from kvbarrier.compressors.sketches.hyper_attention import HyperAttention
-from kvbarrier.compressors.sketches.knn_attention import KNNAttention
-from kvbarrier.compressors.sketches.reformer import Reformer
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.sketch.algorithm_2 import Algorithm2
+from kvbarrier.compressors.zoo.sketch.full_cache import highest, softmax_over
+from kvbarrier.compressors.zoo.sketch.hyper_attention import HyperAttention
+from kvbarrier.compressors.zoo.sketch.knn_attention import KNNAttention
+from kvbarrier.compressors.zoo.sketch.reformer import Reformer
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.sketches.hyper_attention import HyperAttention
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.sketch.hyper_attention import HyperAttention
 from kvbarrier.reductions.attention import attention
 
 

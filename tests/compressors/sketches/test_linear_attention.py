@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.sketches.linear_attention import LinearAttention
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.sketch.linear_attention import LinearAttention
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Compressor, Shape
-from kvbarrier.compressors.sketches.linformer import Linformer
+from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.sketch.linformer import Linformer
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

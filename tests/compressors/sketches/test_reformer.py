@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.sketches.reformer import Reformer
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.sketch.reformer import Reformer
 from kvbarrier.reductions.attention import attention
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from breaks.tables import Break, column
-from kvbarrier.experiments import bounds, bounds_precision
+from kvbarrier.experiments.bounds import measure as bounds
+from kvbarrier.experiments.bounds import precision as bounds_precision
 
 BREAKS: dict[str, Break] = {
     "bounds.scales": column(bounds.SETS, "logit_range", lambda scale: scale + 0.02),

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from breaks.tables import Break
-from kvbarrier.experiments import error_vs_memory
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import BatchRow
+from kvbarrier.experiments.error_vs_memory import measure as error_vs_memory
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import BatchRow
 
 
 def rows_of(compressor: str, change: Callable[[BatchRow], BatchRow]) -> Break:

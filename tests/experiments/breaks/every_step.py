@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from breaks.tables import Break, column
-from kvbarrier.experiments.every_step import GRID, TIMES
+from kvbarrier.experiments.every_step.measure import GRID, TIMES
 
 BREAKS: dict[str, Break] = {
     # Five times the tokens: above what any unit keys have in small dimensions.

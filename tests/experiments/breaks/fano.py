@@ -1,7 +1,7 @@
 """Breaks of the claims about Fano's bound."""
 
 from breaks.tables import Break, column
-from kvbarrier.experiments.fano import CHAIN, HYPER, OPTIMUM
+from kvbarrier.experiments.fano.measure import CHAIN, HYPER, OPTIMUM
 
 BREAKS: dict[str, Break] = {
     # Half of the least errors lies below the curve already at L = 1, where the curve is met.

@@ -2,7 +2,7 @@
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.jl import CERTIFIED, CONSTANT, DIMENSION, TAILS, UNION
+from kvbarrier.experiments.jl.measure import CERTIFIED, CONSTANT, DIMENSION, TAILS, UNION
 
 
 def often(quantity: str) -> Break:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from breaks.error_vs_memory import charged_times, wrong_times
 from breaks.tables import Break, column
-from kvbarrier.experiments import leaderboard
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import BatchRow
+from kvbarrier.experiments.leaderboard import measure as leaderboard
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import BatchRow
 
 
 def rows_of(compressor: str, change: Callable[[BatchRow], BatchRow], on: str = "index") -> Break:

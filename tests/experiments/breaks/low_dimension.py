@@ -1,7 +1,7 @@
 """Breaks of the claims about few dimensions."""
 
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.low_dimension import (
+from kvbarrier.experiments.low_dimension.measure import (
     BUDGET,
     CLUSTERS,
     COVERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from breaks.tables import Break, frame
-from kvbarrier.experiments import natural_claims as claims
+from kvbarrier.experiments.natural import claims
 
 
 def _worse_full_cache(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Breaks of the scaling claims."""
 
 from breaks.tables import Break, column
-from kvbarrier.experiments.scaling import TABLE
+from kvbarrier.experiments.scaling.measure import TABLE
 
 BREAKS: dict[str, Break] = {
     "scaling.n": column(TABLE, "slope", lambda c: c - 0.03),

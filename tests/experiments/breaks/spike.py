@@ -1,7 +1,7 @@
 """Breaks of the spike's claims."""
 
 from breaks.tables import Break, column
-from kvbarrier.experiments.spike import TABLE
+from kvbarrier.experiments.spike.measure import TABLE
 
 BREAKS: dict[str, Break] = {
     "spike.bounds": column(TABLE, "max_0", lambda c: c + 0.01),

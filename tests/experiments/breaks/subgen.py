@@ -2,8 +2,8 @@
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.binomial import clopper_pearson
-from kvbarrier.experiments.subgen import GROWTH, GUARANTEE, INDEX, LEVEL, MEMORY, TIGHT
+from kvbarrier.experiments.kit.binomial import clopper_pearson
+from kvbarrier.experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, LEVEL, MEMORY, TIGHT
 
 
 def three_in_a_hundred_fail(rows: pd.DataFrame) -> pd.DataFrame:

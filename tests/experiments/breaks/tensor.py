@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from breaks.tables import Break, column
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import BatchRow
-from kvbarrier.experiments.tensor import LAYOUTS, PLAYED
+from kvbarrier.experiments.tensor.measure import LAYOUTS, PLAYED
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import BatchRow
 
 
 def rows_of(table: str, compressor: str, change: Callable[[BatchRow], BatchRow]) -> Break:

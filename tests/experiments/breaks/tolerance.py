@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.tolerance import COMPRESSORS, PAPER, ROWS, WORST
+from kvbarrier.experiments.tolerance.measure import COMPRESSORS, PAPER, ROWS, WORST
 
 
 def _about(names: tuple[str, ...], at: str, name: str, change: float) -> Break:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.results import read_results, write_results
-from kvbarrier.experiments.rows import BatchRow
-from kvbarrier.experiments.unmasked_window_game import ATTACK, MEMORY, SCALE
-from kvbarrier.experiments.unmasked_window_samples import BOOSTED, SAMPLES, SUM, UNBIASED
+from kvbarrier.experiments.unmasked_window.game import ATTACK, MEMORY, SCALE
+from kvbarrier.experiments.unmasked_window.samples import BOOSTED, SAMPLES, SUM, UNBIASED
+from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.runs.rows import BatchRow
 
 
 def one_wrong_bit(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from breaks.tables import Break, column
 from breaks.tensor import one_wrong_bit, rows_of, third_of_the_errors
-from kvbarrier.experiments.visual import PLAYED, SIDES
+from kvbarrier.experiments.visual.measure import PLAYED, SIDES
 
 BREAKS: dict[str, Break] = {
     "visual.decodes": rows_of(PLAYED, "exact", one_wrong_bit),

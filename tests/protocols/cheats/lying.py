@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 
 
 class Base(Compressor):

@@ -14,7 +14,7 @@ import sys
 import time
 
 import numpy as np
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 
 
 def do(way):

@@ -12,7 +12,7 @@ import ways_daemons
 import ways_files
 import ways_memory
 import ways_shared
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 
 WAYS = {**ways_memory.WAYS, **ways_files.WAYS, **ways_shared.WAYS, **ways_daemons.WAYS}
 

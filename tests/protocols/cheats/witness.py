@@ -12,7 +12,7 @@ from pathlib import Path
 
 import kvbarrier
 import numpy as np
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 
 
 def tried(act):

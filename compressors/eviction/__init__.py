@@ -1,1 +1,0 @@
-"""Eviction: whole tokens are kept or dropped, by what queries attended to."""

@@ -1,0 +1,1 @@
+"""What several compressors share: the flat state, and the caches that keep whole tokens."""

@@ -1,0 +1,135 @@
+"""What prefill methods share: they see the prompt whole, keep a message of it, and then a tail.
+
+The prefill ends after ``shape.tokens`` tokens, or with the first save or question before. Tokens
+that come later, Bob's, are kept beside it in fp16, as an engine keeps what it decodes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ...errors import PluginFailure
+from ..plugin.contract import Compressor, Float32, Shape
+from .state import check_fits
+
+_FP16 = np.dtype(np.float16)
+
+
+class Prefill(Compressor):
+    """A prefill method. Its message is its state; subclasses :meth:`write` and :meth:`read` it."""
+
+    streaming = False
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None,
+        seed: int,
+        public: Mapping[str, Any] | None,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        self._taken: list[tuple[Float32, Float32, Float32]] = []
+        self._count = 0
+        self._message: bytes | None = None
+        self._open = False
+        self._tail: list[tuple[Float32, Float32]] = []
+
+    # -- what a subclass says --------------------------------------------------------------------
+
+    @abstractmethod
+    def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
+        """The message of a whole prefill, float32[n, .., d]; the axes between are the heads'."""
+
+    @abstractmethod
+    def read(self, message: bytes) -> None:
+        """Take over a message. Raises PluginFailure if it is none of this compressor's."""
+
+    def check(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Raise BadInput for numbers that cannot be kept."""
+        for block in (K, V):
+            check_fits(np.asarray(block), _FP16, self.name)
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one token."""
+        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m tokens; what comes after the prefill is its tail.
+
+        Raises:
+            BadInput: a number cannot be kept.
+        """
+        Q, K, V = (np.asarray(part, dtype=np.float32) for part in (Q, K, V))
+        self.check(Q, K, V)
+        room = self.shape.tokens - self._count if self._message is None else 0
+        if room:
+            self._taken.append((Q[:room].copy(), K[:room].copy(), V[:room].copy()))
+            self._count += len(K[:room])
+        if len(K) > room:
+            self.closed()
+            self._tail.append((halved(K[room:]), halved(V[room:])))
+
+    def save(self) -> bytes:
+        """The message of the prefill.
+
+        Raises:
+            PluginFailure: tokens came after it; they are for Bob alone.
+        """
+        if self._tail:
+            raise PluginFailure(
+                f"{self.name} is done once, after the prefill: tokens that come later cannot be "
+                "saved with it."
+            )
+        return self.closed()
+
+    def restore(self, message: bytes) -> None:
+        """Take over a message.
+
+        Raises:
+            PluginFailure: it is none of this compressor's.
+        """
+        self.read(message)
+        self._message, self._taken, self._tail, self._open = bytes(message), [], [], True
+
+    def closed(self) -> bytes:
+        """The message; the prefill ends here if it has not."""
+        if self._message is None:
+            axes = (self.shape.layers, self.shape.kv_heads) if self.layout == "heads" else ()
+            d_k, d_v = self.shape.d_k, self.shape.d_v
+            none = tuple(np.empty((0, *axes, d), np.float32) for d in (d_k, d_k, d_v))
+            Q, K, V = (np.concatenate(part) for part in zip(none, *self._taken, strict=True))
+            self._message, self._taken = self.write(Q, K, V), []
+        return self._message
+
+    def open(self) -> None:
+        """Make sure that the message has been read; who only writes never pays for it."""
+        message = self.closed()
+        if not self._open:
+            self.read(message)
+            self._open = True
+
+    def with_tail(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
+        """Rows of the prefill, float32[t, .., d], and after them those of the tail."""
+        return (
+            np.concatenate([K, *(k for k, _ in self._tail)]),
+            np.concatenate([V, *(v for _, v in self._tail)]),
+        )
+
+    def twin(self) -> Self:
+        """A copy, made as Bob makes it, with the tail."""
+        twin = self.fresh()
+        twin.restore(self.closed())
+        twin._tail = list(self._tail)
+        return twin
+
+
+def halved(X: Float32) -> Float32:
+    """Numbers as fp16 keeps them, float32."""
+    return np.asarray(X).astype(np.float16).astype(np.float32)

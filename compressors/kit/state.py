@@ -1,0 +1,141 @@
+"""The state of a built-in: one flat buffer of bytes with aligned views, and no header.
+
+Shapes are public, so the buffer is the message. A slot that holds nothing holds NaN: how full a
+cache is needs no counter, and a cache that fits its budget exactly stays that small.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput, PluginFailure, did_you_mean
+
+#: the storage formats by name, and bytes a number
+FORMATS = {"fp32": 4, "fp16": 2, "bf16": 2, "fp8": 1}
+
+Rows = slice | NDArray[np.int64]
+
+
+def storage_dtype(name: str) -> np.dtype[Any]:
+    """The dtype of a format: float32, float16, bfloat16, or float8_e4m3fn for "fp8".
+
+    Raises:
+        BadInput: there is no such format; did you mean.
+
+    >>> storage_dtype("fp16")
+    dtype('float16')
+    """
+    if name not in FORMATS:
+        raise BadInput(f"There is no number format '{name}'.{did_you_mean(name, FORMATS)}")
+    if name in ("fp32", "fp16"):
+        return np.dtype(np.float32 if name == "fp32" else np.float16)
+    import ml_dtypes
+
+    narrow: np.dtype[Any] = np.dtype(
+        ml_dtypes.bfloat16 if name == "bf16" else ml_dtypes.float8_e4m3fn
+    )
+    return narrow
+
+
+def check_fits(rows: NDArray[Any], dtype: np.dtype[Any], name: str) -> None:
+    """Refuse numbers that are NaN or infinite, or would be in the format.
+
+    Raises:
+        BadInput: there is such a number; ``name`` is the compressor's.
+    """
+    # Rounding is monotone: if the largest magnitude stays finite, all do. NaN wins every maximum.
+    with np.errstate(over="ignore", invalid="ignore"):
+        peak = np.maximum(rows.max(initial=0), -rows.min(initial=0)).astype(dtype)
+    if not np.isfinite(peak):
+        raise BadInput(
+            f"{name} was given a number that is not finite as {dtype.name}: "
+            "keep NaN and infinity out of the stream, and large numbers in a wider format."
+        )
+
+
+def to_storage(rows: NDArray[Any], dtype: np.dtype[Any], name: str) -> NDArray[Any]:
+    """Numbers in their storage format, to nearest, ties to even; raises as :func:`check_fits`."""
+    rows = np.asarray(rows)
+    check_fits(rows, dtype, name)
+    return rows.astype(dtype)
+
+
+def from_storage(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Stored numbers as float32, exactly."""
+    if stored.dtype.itemsize == 1:  # ml_dtypes casts one by one; there are only 256 numbers
+        return _all_bytes(stored.dtype).take(stored.view(np.uint8))
+    return stored.astype(np.float32)
+
+
+@functools.cache
+def _all_bytes(dtype: np.dtype[Any]) -> NDArray[np.float32]:
+    return np.arange(256, dtype=np.uint8).view(dtype).astype(np.float32)
+
+
+class State:
+    """Named arrays in one buffer, empty at first: floating-point fields NaN, the others 0.
+
+    Args:
+        fields: name -> (shape, dtype), the widest dtype first, so that no padding is needed.
+
+    >>> state = State(seen=((1,), np.int64), k=((3, 2), np.float16))
+    >>> len(state.to_bytes()), float(state["k"][0, 0])
+    (20, nan)
+    """
+
+    def __init__(self, **fields: tuple[tuple[int, ...], Any]) -> None:
+        dtypes = {name: np.dtype(dtype) for name, (_, dtype) in fields.items()}
+        sizes = {
+            name: int(np.prod(shape)) * dtypes[name].itemsize for name, (shape, _) in fields.items()
+        }
+        self.buffer: NDArray[np.uint8] = np.zeros(sum(sizes.values()), dtype=np.uint8)
+        self._fields: dict[str, NDArray[Any]] = {}
+        at = 0
+        for name, (shape, _) in fields.items():
+            if at % dtypes[name].itemsize:
+                raise AssertionError(f"field {name} is not aligned: put wider dtypes first")
+            view = self.buffer[at : at + sizes[name]].view(dtypes[name]).reshape(shape)
+            if dtypes[name].kind not in "iub":
+                view[...] = np.nan
+            self._fields[name] = view
+            at += sizes[name]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._fields[name]
+
+    def to_bytes(self, rows: Mapping[str, Rows] | None = None) -> bytes:
+        """The fields, one after another; of a field named in ``rows`` only these rows, in order."""
+        if not rows:
+            return self.buffer.tobytes()
+        return b"".join(
+            (field[rows[name]] if name in rows else field).tobytes()
+            for name, field in self._fields.items()
+        )
+
+    def load(self, message: bytes, rows: Mapping[str, int] | None = None) -> None:
+        """Read what :meth:`to_bytes` wrote; of a field named in ``rows`` the first so many rows.
+
+        Raises:
+            PluginFailure: the message has another length.
+        """
+        parts = {
+            name: field[: rows[name]] if rows and name in rows else field
+            for name, field in self._fields.items()
+        }
+        wanted = sum(part.nbytes for part in parts.values())
+        if len(message) != wanted:
+            raise PluginFailure(
+                f"A message of {len(message)} bytes is not one of this compressor, whose messages "
+                f"have {wanted}: build Alice and Bob from the same public parameters."
+            )
+        at = 0
+        for part in parts.values():
+            part[...] = np.frombuffer(
+                message, dtype=part.dtype, count=part.size, offset=at
+            ).reshape(part.shape)
+            at += part.nbytes

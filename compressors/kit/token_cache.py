@@ -1,0 +1,199 @@
+"""What the compressors that keep whole tokens share: slots of K and V in a storage format.
+
+A policy is one function: the slot that token t goes to, or none. Everything else follows from it:
+what the state is, how a batch is taken in, and how Bob's token meets each row of his batch.
+"""
+
+from __future__ import annotations
+
+import operator
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput, BudgetTooSmall
+from ...reductions import attention
+from ..plugin.contract import Float32, Shape
+from .softmax_cache import SoftmaxCache
+from .state import FORMATS, Rows, State, check_fits, from_storage, storage_dtype
+
+Slots = NDArray[np.int64]
+
+
+class TokenCache(SoftmaxCache):
+    """``slots`` places for a token; see the subclasses. State: K then V, an empty slot NaN.
+
+    Subclasses give :meth:`slots_for`, and where the order of slots turns with time
+    :meth:`age_order`. ``seen`` is derived: it counts the tokens taken in, or after a restore as
+    many as the slots show, from where :meth:`slots_for` must go on in the same way.
+
+    Args:
+        shape, budget_bits, seed, public: as every :class:`Compressor`.
+        slots: how many tokens it keeps.
+        dtype: storage format of K and V: fp32, fp16, bf16 or fp8 (e4m3fn).
+        counters: further int64 numbers of state, by name.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None,
+        seed: int,
+        public: Mapping[str, Any] | None,
+        *,
+        slots: int,
+        dtype: str,
+        counters: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        self.slots = slots
+        self.dtype = dtype
+        storage = storage_dtype(dtype)
+        self.state = State(
+            **dict.fromkeys(counters, ((1,), np.int64)),
+            k=((slots, shape.d_k), storage),
+            v=((slots, shape.d_v), storage),
+        )
+        self.message_bytes = len(self.state.buffer)
+        self.seen = 0
+
+    # -- the policy ------------------------------------------------------------------------------
+
+    @abstractmethod
+    def slots_for(self, first: int, count: int) -> Slots:
+        """The slots of tokens first .. first + count - 1 of the stream: int64[count], -1: dropped.
+
+        The first ``slots`` tokens fill the slots in order.
+        """
+
+    def age_order(self) -> Slots | None:
+        """The slots, oldest first, if a saved state is to be turned so; None: as they are."""
+        return None
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples: each slot that changes is written once, with its last token.
+
+        Raises:
+            BadInput: a number, even of a token not kept, is NaN, infinite or too large to store.
+        """
+        slots = self.slots_for(self.seen, len(K))
+        last = np.full(self.slots, -1)
+        kept = np.flatnonzero(slots >= 0)
+        last[slots[kept]] = kept  # of equal slots NumPy keeps the last assignment
+        changed = np.flatnonzero(last >= 0)
+        k, v = self._stored(K, V, last[changed])
+        self.state["k"][changed] = k
+        self.state["v"][changed] = v
+        self.seen += len(K)
+
+    def save(self) -> bytes:
+        """The buffer; slots in order of age where the policy says so."""
+        order = self.age_order()
+        return self.state.to_bytes(None if order is None else {"k": order, "v": order})
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        self.state.load(message)
+        self.seen = self._filled()
+
+    # -- batched doors ---------------------------------------------------------------------------
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next; its token may push another one out."""
+        own, kept = self._next(K, V)
+        if own is None:
+            return attention.block_outputs(Q, *kept)
+        return attention.next_outputs(Q, *own, *kept)
+
+    def next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
+        own, kept = self._next(K, V)
+        k, v = own if own is not None else (None, None)
+        return attention.next_bits(Q, k, v, *kept, thresholds)
+
+    def kept(self, without: int = -1) -> tuple[Float32, Float32]:
+        """K, V of the kept tokens, less one slot: float32[t, d_k], float32[t, d_v]."""
+        filled = self._filled()
+        rows: Rows = slice(filled)
+        if 0 <= without < filled:
+            rows = np.delete(np.arange(filled), without)
+        return from_storage(self.state["k"][rows]), from_storage(self.state["v"][rows])
+
+    def _next(
+        self, K: Float32, V: Float32
+    ) -> tuple[tuple[Float32, Float32] | None, tuple[Float32, Float32]]:
+        """Own tokens as they would be stored (None: not kept), and the tokens beside them."""
+        slot = int(self.slots_for(self.seen, 1)[0])
+        k, v = self._stored(K, V, slice(None))
+        if slot < 0:
+            return None, self.kept()
+        return (from_storage(k), from_storage(v)), self.kept(without=slot)
+
+    def _stored(self, K: Float32, V: Float32, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+        """These rows in the storage format; no row at all may hold what does not fit it."""
+        storage = self.state["k"].dtype
+        K, V = np.asarray(K), np.asarray(V)
+        for block in (K, V):
+            check_fits(block, storage, type(self).__name__)
+        return K[rows].astype(storage), V[rows].astype(storage)
+
+    def _filled(self) -> int:
+        return int(np.count_nonzero(~np.isnan(self.state["k"][:, 0])))
+
+
+def slots_in_budget(
+    name: str,
+    shape: Shape,
+    budget_bits: int | None,
+    dtype: str,
+    *,
+    wanted: int | None = None,
+    least: int = 1,
+    besides: int = 0,
+) -> int:
+    """How many tokens to keep: as many as wanted, else as fit the budget, else all and Bob's.
+
+    Args:
+        name: for the error.
+        shape: of the stream; a token has d_k + d_v numbers.
+        budget_bits: in bits, or None.
+        dtype: storage format.
+        wanted: a number that must fit, or None.
+        least: the fewest tokens the algorithm can live with.
+        besides: bits of state other than tokens.
+
+    Raises:
+        BudgetTooSmall: ``wanted``, or ``least``, do not fit.
+        BadInput: there is no such format.
+    """
+    storage_dtype(dtype)
+    token = 8 * FORMATS[dtype] * (shape.d_k + shape.d_v)
+    needed = least if wanted is None else wanted
+    if budget_bits is not None and besides + needed * token > budget_bits:
+        raise BudgetTooSmall(name, budget_bits, besides + needed * token)
+    if wanted is not None:
+        return wanted
+    most = max(shape.tokens + shape.extra, least)
+    return most if budget_bits is None else min((budget_bits - besides) // token, most)
+
+
+def whole(value: int, what: str, least: int) -> int:
+    """A parameter that must be a whole number, at least ``least``.
+
+    Raises:
+        BadInput: it is not; ``what`` names it.
+    """
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise BadInput(f"{what} must be a whole number from {least} on, not {value!r}.")
+    return number

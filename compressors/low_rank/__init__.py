@@ -1,1 +1,0 @@
-"""Merging and low rank: several tokens, layers or dimensions share what is kept."""

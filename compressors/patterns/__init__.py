@@ -1,1 +1,0 @@
-"""Fixed patterns: which positions are read is said before there is any data."""

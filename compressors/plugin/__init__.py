@@ -1,0 +1,1 @@
+"""The way in for strangers: the contract, its adapters, and the message that they write."""

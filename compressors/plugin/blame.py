@@ -1,0 +1,166 @@
+"""Whose fault it was: an exception in somebody's plug-in, told with their line and their frames.
+
+Our own frames help nobody there; a message of one sentence and their part of the traceback do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sysconfig
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ...errors import HarnessFault, KVBarrierError, PluginFailure
+
+_HOUSE = Path(__file__).resolve().parents[2]
+_ROOMS = ("reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli")
+
+
+def is_ours(filename: str) -> bool:
+    """Whether a frame's file is this package's, or Python's own machinery of imports."""
+    if filename.startswith("<frozen "):
+        return True
+    try:
+        parts = Path(filename).resolve().relative_to(_HOUSE).parts
+    except ValueError:
+        return False
+    # In a checkout the virtual environment, the tests and the examples lie in the house too.
+    return len(parts) == 1 or parts[0] in _ROOMS
+
+
+def their_frames(error: BaseException) -> traceback.StackSummary:
+    """The frames of the traceback that are not ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return traceback.StackSummary.from_list([f for f in frames if not is_ours(f.filename)])
+
+
+def is_our_fault(error: BaseException, builtin: bool = False) -> bool:
+    """Whether no compressor of anybody else can have caused an exception.
+
+    Of a built-in everything is ours that is neither said on purpose (:class:`..errors`) nor a want
+    of memory. While somebody else's code is played, it is ours where a module of ours cannot be
+    imported; what fails in a function of ours they may have called, or answered, wrongly.
+    """
+    if isinstance(error, KVBarrierError | MemoryError) or not isinstance(error, Exception):
+        return False
+    if builtin:
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    importing = [frame.filename for frame in frames if frame.name == "<module>"]
+    return bool(importing) and is_ours(importing[-1])
+
+
+def their_traceback(error: BaseException) -> str:
+    """Their frames and the exception, as Python prints them; without frames the exception alone."""
+    frames = their_frames(error)
+    lines = ["Traceback (most recent call last):\n", *frames.format()] if frames else []
+    return "".join([*lines, *traceback.format_exception_only(error)]).rstrip()
+
+
+def their_line(error: BaseException, file: str | None = None) -> str | None:
+    """``"cache.py, line 12"``: the deepest frame in ``file``, else the deepest that is theirs."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}, line {error.lineno}"
+    frame = their_frame(traceback.extract_tb(error.__traceback__), file)
+    return None if frame is None else f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def their_frame(
+    frames: Iterable[traceback.FrameSummary], home: str | None = None
+) -> traceback.FrameSummary | None:
+    """The deepest frame in ``home``, their file or folder, else the deepest that is theirs.
+
+    An installed package that they call is theirs only where nothing else is, even if its virtual
+    environment lies in their folder.
+    """
+    theirs = [frame for frame in frames if not is_ours(frame.filename)]
+    own = [frame for frame in theirs if not _is_installed(frame.filename)]
+    inside = [f for f in own if home and f.filename.startswith(home)]
+    if not inside and home and _is_installed(home):
+        inside = [f for f in theirs if f.filename.startswith(home)]
+    for frame in reversed(inside or own or theirs):
+        return frame
+    return None
+
+
+def _is_installed(filename: str) -> bool:
+    packages = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return bool(packages) or filename.startswith((sysconfig.get_path("stdlib"), "<"))
+
+
+def author(compressor: Any) -> Any:
+    """The instance that an author wrote the class of, inside the wrappers of ours."""
+    house = __name__.partition(".")[0]
+    while type(compressor).__module__.partition(".")[0] == house and hasattr(compressor, "inner"):
+        inside = compressor.inner
+        compressor = inside[0] if isinstance(inside, list) else inside
+    return compressor
+
+
+def written(compressor: Any, method: str) -> tuple[str, str]:
+    """``("Mine.attend", " (mine.py, line 12)")``: what a method is called, and where it is written.
+
+    Of a method that the author did not write, its name alone.
+    """
+    made = author(compressor)
+    function = getattr(made, method, None)
+    if type(made).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        # The two-function form keeps the author's functions under such names.
+        function = getattr(made, f"_{method}", function)
+    place = place_of(function)
+    if not place:
+        return method, ""
+    name = str(getattr(function, "__qualname__", method)).rpartition("<locals>.")[2]
+    return name, place
+
+
+def place_of(function: Any) -> str:
+    """`` (mine.py, line 12)``, where a function of theirs is written; nothing for one of ours."""
+    try:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+    except (ValueError, AttributeError):
+        return ""
+    if code is None or is_ours(code.co_filename):
+        return ""
+    return f" ({Path(code.co_filename).name}, line {code.co_firstlineno})"
+
+
+def blame(error: BaseException, what: str, file: str | None = None) -> PluginFailure:
+    """Return the PluginFailure for an exception of theirs; ``what`` was being done meanwhile.
+
+    ``detail`` is their traceback. A failure that is told already is passed on as it is.
+
+    Raises:
+        HarnessFault: it was no exception of theirs.
+    """
+    if isinstance(error, PluginFailure):
+        return error
+    if is_our_fault(error):
+        raise our_fault(error, what) from error
+    text = " ".join(_text(error).split())
+    reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    line = their_line(error, file)
+    where = f" ({line})" if line else ""
+    return PluginFailure(f"{what} raised {reason.rstrip('.')}{where}.", their_traceback(error))
+
+
+def our_fault(error: BaseException, what: str) -> HarnessFault:
+    """Return the HarnessFault for an exception of ours; ``what`` was being done meanwhile."""
+    text = " ".join(_text(error).split()).rstrip(".")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return HarnessFault(
+        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No message "
+        "is charged with that: please report it, with the command."
+    )
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return error.msg
+    try:
+        return str(error)
+    except Exception:
+        return ""

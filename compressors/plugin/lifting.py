@@ -1,0 +1,246 @@
+"""One algorithm, one head: how it meets a stream of several, and how a whole-token one meets one.
+
+A game of one layer and one head sends tokens as ``[m, d]``, any other as ``[m, layers, heads, d]``.
+A class with ``layout = "head"`` knows one head; where there are more, :class:`PerHead` runs one
+instance a head. A class with ``layout = "heads"`` always gets the axes of layers and heads; where
+the game leaves them out, :class:`WholeToken` puts them back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BudgetTooSmall, PluginFailure
+from .answers import given
+from .contract import Compressor, Float32, Shape, plain_bytes
+
+Make = Callable[..., Compressor]
+
+# A variable message needs its length beside it: 3 bytes a head, and what Elias's gamma code of the
+# whole costs, both taken off the budget beforehand.
+_LENGTH_BYTES = 3
+_WHOLE_LENGTH_BITS = 64
+
+
+def fit_layout(
+    layout: str,
+    make: Make,
+    shape: Shape,
+    budget_bits: int | None,
+    seed: int,
+    public: Mapping[str, Any],
+    **params: Any,
+) -> Compressor:
+    """Build with ``make``, wrapped where the layout of the class is not that of the stream.
+
+    Raises:
+        BudgetTooSmall: a head cannot live in its share; it names the budget of all heads.
+    """
+    heads = shape.layers * shape.kv_heads
+    if layout == "heads" and heads == 1:
+        return WholeToken(make, shape, budget_bits, seed, public, **params)
+    if layout == "head" and heads > 1:
+        return PerHead(make, shape, budget_bits, seed, public, **params)
+    return make(shape, budget_bits, seed, public, **params)
+
+
+class WholeToken(Compressor):
+    """A whole-token algorithm in a game of one head: [m, d] outside, [m, 1, 1, d] inside."""
+
+    def __init__(
+        self,
+        make: Make,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        inside = dict(self.public)
+        if "keys" in inside:
+            inside["keys"] = np.asarray(inside["keys"])[:, None, None]
+        self.inner = make(shape, budget_bits, seed, inside, **params)
+        self.streaming = self.inner.streaming
+        self.message_bytes = self.inner.message_bytes
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Pass on."""
+        self.inner.append(*(np.asarray(part)[None, None] for part in (q, k, v)))
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Pass on."""
+        self.inner.extend(*_with_axes(Q, K, V))
+
+    def attend(self, q: Float32) -> Float32:
+        """Pass on: float32[d_v]."""
+        answer = self.inner.attend(np.asarray(q)[None, None])
+        one: Float32 = given(self, "attend", answer, (1, 1, self.shape.d_v))[0, 0]
+        return one
+
+    def save(self) -> bytes:
+        """Their message."""
+        return self.inner.save()
+
+    def restore(self, message: bytes) -> None:
+        """Their state back."""
+        self.inner.restore(message)
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Pass on: float32[m, d_v]."""
+        outputs = self.inner.next_outputs(*_with_axes(Q, K, V))
+        return given(self, "next_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Pass on: float32[m, d_v]."""
+        outputs = self.inner.block_outputs(*_with_axes(Q, K, V))
+        return given(self, "block_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
+
+
+def _with_axes(*parts: Float32) -> tuple[Float32, ...]:
+    return tuple(np.asarray(part)[:, None, None] for part in parts)
+
+
+class PerHead(Compressor):
+    """A single-head algorithm lifted: an instance a head, each with its share of the budget.
+
+    Every head has its own public coins. The message is the heads' messages in order; where their
+    lengths are not declared constants, each has its length before it, 3 bytes, within its share.
+    """
+
+    def __init__(
+        self,
+        make: Make,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        **params: Any,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        self._make, self._params = make, params
+        self.layers, self.per_layer = shape.layers, shape.kv_heads
+        count = self.layers * self.per_layer
+        self.inner = self._heads(None if budget_bits is None else budget_bits // count)
+        lengths = [head.message_bytes for head in self.inner]
+        self.constant = all(length is not None for length in lengths)
+        if self.constant:
+            self.message_bytes = sum(length for length in lengths if length is not None)
+        elif budget_bits is not None:
+            share = (budget_bits - _WHOLE_LENGTH_BITS) // count - 8 * _LENGTH_BYTES
+            self.inner = self._heads(share)
+        self.streaming = all(head.streaming for head in self.inner)
+        if all(hasattr(head, "next_bits") for head in self.inner):
+            self.next_bits = self._next_bits
+
+    def _heads(self, share: int | None) -> list[Compressor]:
+        one = replace(self.shape, layers=1, heads=1, kv_heads=1)
+        heads = []
+        for number in range(self.layers * self.per_layer):
+            at = divmod(number, self.per_layer)
+            public = dict(self.public)
+            if "keys" in public:
+                public["keys"] = np.ascontiguousarray(np.asarray(public["keys"])[:, at[0], at[1]])
+            try:
+                heads.append(
+                    self._make(one, share, _seed(self.seed, number), public, **self._params)
+                )
+            except BudgetTooSmall as error:
+                count = self.layers * self.per_layer
+                spare = 8 * _LENGTH_BYTES * count + _WHOLE_LENGTH_BITS
+                least = count * error.minimum_bits + spare
+                raise BudgetTooSmall(error.name, self.budget_bits or 0, least) from None
+        return heads
+
+    def _split(self, *parts: Float32) -> list[tuple[Compressor, tuple[Float32, ...]]]:
+        """Each head with its own part of every array, whose axes before the last are the heads'."""
+        return [
+            (head, tuple(np.ascontiguousarray(np.asarray(p)[..., l, h, :]) for p in parts))
+            for (l, h), head in zip(
+                np.ndindex(self.layers, self.per_layer), self.inner, strict=True
+            )
+        ]
+
+    def _join(self, answers: list[NDArray[Any]]) -> NDArray[Any]:
+        """[.., layers, heads, d_v] from the heads' answers [.., d_v]."""
+        joined = np.stack(answers, axis=-2)
+        return joined.reshape(*joined.shape[:-2], self.layers, self.per_layer, joined.shape[-1])
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Every head its own triple, of q, k [layers, heads, d_k] and v [layers, heads, d_v]."""
+        for head, own in self._split(q, k, v):
+            head.append(*own)
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """The same for m tokens: [m, layers, heads, d]."""
+        for head, own in self._split(Q, K, V):
+            head.extend(*own)
+
+    def attend(self, q: Float32) -> Float32:
+        """float32[layers, heads, d_v]."""
+        return self._join([
+            given(head, "attend", head.attend(*own), (self.shape.d_v,))
+            for head, own in self._split(q)
+        ])  # fmt: skip
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """float32[m, layers, heads, d_v]."""
+        split = self._split(Q, K, V)
+        shape = len(Q), self.shape.d_v
+        return self._join([
+            given(head, "next_outputs", head.next_outputs(*own), shape) for head, own in split
+        ])  # fmt: skip
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """float32[m, layers, heads, d_v]."""
+        split = self._split(Q, K, V)
+        shape = len(Q), self.shape.d_v
+        return self._join([
+            given(head, "block_outputs", head.block_outputs(*own), shape) for head, own in split
+        ])  # fmt: skip
+
+    def _next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """bool[m, layers, heads, d_v] for thresholds [m, layers, heads]."""
+        split = self._split(Q, K, V, np.asarray(thresholds)[..., None])
+        return self._join([head.next_bits(*own[:3], own[3][:, 0]) for head, own in split])  # type: ignore[attr-defined]
+
+    def save(self) -> bytes:
+        """The heads' messages, one after another."""
+        parts = [plain_bytes(head.save()) for head in self.inner]
+        if self.constant:
+            return b"".join(parts)
+        return b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in parts)
+
+    def restore(self, message: bytes) -> None:
+        """Every head its own message.
+
+        Raises:
+            PluginFailure: the message is cut short, or longer than its parts.
+        """
+        at = 0
+        for head in self.inner:
+            if self.constant:
+                length = head.message_bytes or 0
+            else:
+                length = int.from_bytes(message[at : at + _LENGTH_BYTES], "little")
+                at += _LENGTH_BYTES
+            head.restore(message[at : at + length])
+            at += length
+        if at != len(message):
+            raise PluginFailure(
+                f"A message of {len(message)} bytes is not one of {len(self.inner)} heads, which "
+                f"have {at}: build Alice and Bob from the same public parameters."
+            )
+
+
+def _seed(seed: int, head: int) -> int:
+    # A hash, so that no head's coins are another seed's coins of another head.
+    return int.from_bytes(hashlib.sha256(b"%d head %d" % (seed, head)).digest()[:8], "big") >> 1

@@ -1,0 +1,209 @@
+"""Plain data as bytes and back, exactly: numbers, text, NumPy arrays, and containers of them.
+
+msgpack carries the structure, extension types what msgpack lacks. No pickle: bytes from a stranger
+can only become plain data, in memory at most a fixed multiple of their length, or one clear error.
+The bytes are deterministic: equal data in equal order are equal bytes.
+
+Rows are not paid for one by one: a list of equal-shaped arrays is sent as one stacked array, a
+list of equal tuples (the natural ``cache.append((k, v))``) column by column, and booleans as bits.
+"""
+
+from __future__ import annotations
+
+import random
+import types
+from collections import deque
+from typing import Any
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import PluginFailure
+from .plain_codes import (
+    ARRAY,
+    BIGINT,
+    BYTEARRAY,
+    COLUMNS,
+    COMPLEX,
+    DEQUE,
+    DTYPES,
+    FLOATS,
+    FROZENSET,
+    MAP,
+    MAX_DEPTH,
+    NAMED,
+    ROWS,
+    SCALAR,
+    SCALARS,
+    SET,
+    TUPLE,
+    dtype_name,
+)
+from .plain_reading import decode, parse_tree, torn
+
+_COINS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
+_SIMPLE = (int, bool, str, bytes, float, type(None))
+
+
+def pack_plain(data: Any, name: str = "data") -> bytes:
+    """Return plain data as bytes.
+
+    Args:
+        data: None, bool, int, float, complex, str, bytes, bytearray, NumPy scalars and arrays
+            (ml_dtypes included), and lists, tuples, dicts, sets, frozensets and deques of them.
+        name: what to call it in an error.
+
+    Raises:
+        PluginFailure: something in it is not plain data; the sentence names where and what to do.
+
+    >>> pack_plain([1, "two", None]).hex()
+    '9301a374776fc0'
+    """
+    return pack_tree(encode(data, name))
+
+
+def unpack_plain(message: bytes) -> Any:
+    """Return what :func:`pack_plain` packed: same types, same bits, arrays writable.
+
+    Raises:
+        PluginFailure: the bytes are not a message of ours.
+    """
+    try:
+        return decode(parse_tree(message))
+    except Exception as error:
+        raise torn(message) from error
+
+
+def pack_tree(tree: Any) -> bytes:
+    """msgpack, with lone surrogates of Python strings kept."""
+    return bytes(msgpack.packb(tree, unicode_errors="surrogatepass", strict_types=True))
+
+
+def refusal(path: str, value: Any) -> PluginFailure:
+    """The error for a value that cannot travel, with what to do instead."""
+    kind = type(value)
+    home = kind.__module__.partition(".")[0]
+    advice = (
+        "keep numbers, text, NumPy arrays, or lists, tuples, dicts and sets of them, "
+        "or write save() and restore()"
+    )
+    if isinstance(value, _COINS):
+        advice = "draw from self.rng(t), the public coins of step t, which have no state to send"
+    elif home == "torch":
+        advice = "store tensor.numpy() and make the tensor again when you need it"
+    elif isinstance(value, np.ndarray):
+        advice = "make it an array of numbers with np.asarray"
+    elif callable(value) or isinstance(value, types.ModuleType):
+        advice = "store what it is made from, and make it a method"
+    what = f"an array of {value.dtype}" if kind is np.ndarray else f"a {home}.{kind.__qualname__}"
+    if home == "builtins":
+        what = f"a {kind.__name__}"
+    return PluginFailure(f"{path} is {what}, which is not plain data: {advice}.")
+
+
+def encode(value: Any, path: str, depth: int = 0) -> Any:
+    """Return the msgpack tree of plain data; ``path`` names the value in errors."""
+    kind = type(value)
+    if kind is int and not -(1 << 63) <= value < 1 << 64:
+        size = value.bit_length() // 8 + 1
+        return msgpack.ExtType(BIGINT, value.to_bytes(size, "little", signed=True))
+    if kind in _SIMPLE:
+        return value
+    if kind is np.ndarray:
+        return msgpack.ExtType(ARRAY, _array_data(value, path))
+    if isinstance(value, np.generic):
+        return msgpack.ExtType(SCALAR, _array_data(np.asarray(value), path))
+    if kind is complex:
+        return msgpack.ExtType(COMPLEX, np.complex128(value).tobytes())
+    if kind is bytearray:
+        return msgpack.ExtType(BYTEARRAY, bytes(value))
+    if depth > MAX_DEPTH:
+        raise PluginFailure(f"{path} is nested deeper than {MAX_DEPTH} levels: flatten it.")
+    if kind is list:
+        return _rows(value, path, depth)
+    if kind is tuple:
+        return [_mark(TUPLE), *_each(value, path, depth)]
+    if kind is deque:
+        return [_mark(DEQUE), value.maxlen, _rows(list(value), path, depth)]
+    if kind is dict:
+        keys, values = list(value), list(value.values())
+        names = f"the keys of {path}"
+        return [_mark(MAP), _rows(keys, names, depth), _rows(values, path, depth, keys)]
+    if kind in (set, frozenset):
+        items = sorted(_each(value, path, depth), key=pack_tree)
+        return [_mark(SET if kind is set else FROZENSET), *items]
+    raise refusal(path, value)
+
+
+def _mark(code: int) -> Any:
+    return msgpack.ExtType(code, b"")
+
+
+def _each(values: Any, path: str, depth: int, names: list[Any] | None = None) -> list[Any]:
+    return [
+        encode(item, f"{path}[{i if names is None else names[i]!r}]", depth + 1)
+        for i, item in enumerate(values)
+    ]
+
+
+def _rows(values: list[Any], path: str, depth: int, names: list[Any] | None = None) -> Any:
+    """A list: stacked when its items are alike, column by column when they are alike tuples."""
+    if len(values) > 1:
+        first = values[0]
+        if type(first) is tuple and first and _alike_tuples(values):
+            columns = [_stack([row[c] for row in values], path) for c in range(len(first))]
+            if all(column is not None for column in columns):
+                return [_mark(COLUMNS), *columns]
+        stacked = _stack(values, path)
+        if stacked is not None:
+            return stacked
+    return _each(values, path, depth, names)
+
+
+def _alike_tuples(values: list[Any]) -> bool:
+    return all(type(row) is tuple and len(row) == len(values[0]) for row in values)
+
+
+def _stack(values: list[Any], path: str) -> Any:
+    """One extension for a list of alike arrays, NumPy scalars or floats; None: it is no such."""
+    first = values[0]
+    kind = type(first)
+    if kind is float:
+        if all(type(value) is float for value in values):
+            return msgpack.ExtType(FLOATS, np.array(values, dtype="<f8").tobytes())
+        return None
+    scalar = isinstance(first, np.generic)
+    if not (scalar or (kind is np.ndarray and first.size)) or dtype_name(first.dtype) is None:
+        return None
+    if not all(
+        type(v) is kind and v.dtype == first.dtype and v.shape == first.shape for v in values
+    ):
+        return None
+    rows = np.stack(values, dtype=first.dtype)
+    return msgpack.ExtType(SCALARS if scalar else ROWS, _array_data(rows, path))
+
+
+def raw_bytes(array: NDArray[Any]) -> bytes:
+    """The elements in C order; booleans as bits."""
+    return np.packbits(array).tobytes() if array.dtype == np.bool_ else array.tobytes()
+
+
+def _array_data(array: NDArray[Any], path: str) -> bytes:
+    name = dtype_name(array.dtype)
+    if name is None:
+        raise refusal(path, array)
+    if name in DTYPES:
+        head = bytes([DTYPES.index(name)])
+    else:
+        head = bytes([NAMED, len(name)]) + name.encode()
+    return head + b"".join(map(_varint, (array.ndim, *array.shape))) + raw_bytes(array)
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

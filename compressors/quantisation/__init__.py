@@ -1,1 +1,0 @@
-"""Quantisation: every token, at a few bits a number."""

@@ -1,0 +1,1 @@
+"""Theorem 19's algorithms, which name the cells they read before there are any."""

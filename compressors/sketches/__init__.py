@@ -1,1 +1,0 @@
-"""Sketches and kernels: the attention output from a summary, a sample or a hash."""

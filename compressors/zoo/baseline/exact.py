@@ -1,0 +1,75 @@
+"""The whole cache: every token, in a storage format, and exact attention over it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ....errors import BadInput, BudgetTooSmall
+from ...kit.state import FORMATS, storage_dtype
+from ...kit.token_cache import Slots, TokenCache
+from ...plugin.contract import Shape
+
+
+class Exact(TokenCache):
+    """Keeps everything (Haris & Onak 2025, eq. 1-2, up to the rounding of the storage format).
+
+    A budget of the 16-bit cache is met exactly by fp16, of twice that by fp32, of half by fp8.
+    There is room for Bob's ``shape.extra`` tokens; a message carries those slots only once one of
+    them is used, so Alice's message is exactly her tokens.
+
+    Args:
+        dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget.
+
+    Raises:
+        BudgetTooSmall: the tokens do not fit the budget in this format (or in fp8).
+        BadInput: there is no such format.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+    ) -> None:
+        if dtype is not None:
+            storage_dtype(dtype)
+        numbers = shape.tokens * (shape.d_k + shape.d_v)
+        formats = ["fp32", "fp16", "fp8"] if dtype is None else [dtype]
+        fitting = [
+            f for f in formats if budget_bits is None or 8 * FORMATS[f] * numbers <= budget_bits
+        ]
+        if budget_bits is not None and not fitting:
+            raise BudgetTooSmall("exact", budget_bits, 8 * FORMATS[formats[-1]] * numbers)
+        slots = shape.tokens + shape.extra
+        super().__init__(shape, budget_bits, seed, public, slots=slots, dtype=fitting[0])
+        self.message_bytes = FORMATS[fitting[0]] * numbers
+
+    def slots_for(self, first: int, count: int) -> Slots:
+        """Token t goes to slot t."""
+        if first + count > self.slots:
+            raise BadInput(
+                f"exact has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
+                f"not for {first + count}: give the shape as many as the stream has."
+            )
+        return np.arange(first, first + count)
+
+    def save(self) -> bytes:
+        """K then V of the data tokens; of all slots once one beyond them is used."""
+        if self.seen > self.shape.tokens:
+            return self.state.to_bytes()
+        data = slice(self.shape.tokens)
+        return self.state.to_bytes({"k": data, "v": data})
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        if len(message) == len(self.state.buffer):
+            self.state.load(message)
+        else:
+            self.state.load(message, {"k": self.shape.tokens, "v": self.shape.tokens})
+        self.seen = self._filled()

@@ -1,0 +1,193 @@
+"""Every token, at a few bits a number: min-max quantisation by token or by channel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall, did_you_mean
+from ...kit.grouped_cache import GroupedCache, Part
+from ...kit.state import State, to_storage
+from ...kit.token_cache import whole
+from ...plugin.contract import Float32, Shape
+
+BITS = (8, 4, 2, 1)
+
+
+class Quantized(GroupedCache):
+    """Round to nearest between minimum and maximum, with an fp16 scale and zero (as in KIVI).
+
+    A group of g tokens is cut into rows that share a scale: ``axis="token"`` has g = 1 and one row,
+    the token's d numbers; ``axis="channel"`` has g = ``group`` and d rows of g numbers, one a
+    channel. Tokens that do not fill a group yet are kept in fp16. K and V are treated alike.
+
+    State: scales and zeros (NaN: no group yet), g - 1 fp16 tokens (NaN: none), and codes packed
+    into bytes. A message carries the slots beyond ``shape.tokens`` only once they are used.
+
+    Args:
+        bits: 8, 4, 2 or 1 a number; by default the most that fit the budget.
+        axis: "token" or "channel".
+        group: g of the channel axis.
+
+    Raises:
+        BudgetTooSmall: the tokens do not fit the budget at these bits (or at 1).
+        BadInput: there are no such bits, axis or group.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        bits: int | None = None,
+        axis: str = "token",
+        group: int = 32,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        if axis not in ("token", "channel"):
+            known = did_you_mean(str(axis), ("token", "channel"))
+            raise BadInput(f"There is no axis '{axis}'.{known}")
+        if bits is not None and bits not in BITS:
+            raise BadInput(f"A number has 1, 2, 4 or 8 bits, not {bits!r}.")
+        self.axis = axis
+        self.group = 1 if axis == "token" else whole(group, "group", 2)
+        self.capacity = shape.tokens + shape.extra
+        costs = {b: self._message_bytes(b) for b in (BITS if bits is None else (bits,))}
+        fitting = [b for b in costs if budget_bits is None or 8 * costs[b] <= budget_bits]
+        if budget_bits is not None and not fitting:
+            raise BudgetTooSmall("quantized", budget_bits, 8 * min(costs.values()))
+        self.bits = fitting[0]
+        self.message_bytes = costs[self.bits]
+        self.state = State(**self._fields(self.bits, self.capacity))
+        self.groups = 0
+        self.rest = 0
+
+    def _fields(self, bits: int, tokens: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+        """The fields of a state for so many tokens, with the fp16 slots of all."""
+        fields: dict[str, tuple[tuple[int, ...], Any]] = {}
+        codes: dict[str, tuple[tuple[int, ...], Any]] = {}
+        groups = tokens // self.group
+        for name, d in (("k", self.shape.d_k), ("v", self.shape.d_v)):
+            rows, length = (1, d) if self.group == 1 else (d, self.group)
+            fields[name + "_scale"] = (groups, rows), np.float16
+            fields[name + "_zero"] = (groups, rows), np.float16
+            fields[name + "_rest"] = (min(self.group - 1, self.capacity), d), np.float16
+            codes[name + "_codes"] = (groups, rows, -(-length * bits // 8)), np.uint8
+        return fields | codes
+
+    def _message_bytes(self, bits: int) -> int:
+        fields = self._fields(bits, self.shape.tokens).values()
+        return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in fields)
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples; groups that fill up are quantised.
+
+        Raises:
+            BadInput: a number is NaN, infinite or too large for fp16, or there is no room.
+        """
+        total = self.groups * self.group + self.rest + len(K)
+        if total > self.capacity:
+            raise BadInput(
+                f"quantized has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
+                f"not for {total}: give the shape as many as the stream has."
+            )
+        full = (self.rest + len(K)) // self.group
+        rest = self.rest + len(K) - full * self.group
+        parts = [self._take("k", K, full), self._take("v", V, full)]
+        for name, (scale, zero, codes, left) in zip("kv", parts, strict=True):
+            filled = slice(self.groups, self.groups + full)
+            self.state[name + "_scale"][filled] = scale
+            self.state[name + "_zero"][filled] = zero
+            self.state[name + "_codes"][filled] = codes
+            if full:
+                self.state[name + "_rest"][:] = np.nan
+            self.state[name + "_rest"][rest - len(left) : rest] = left
+        self.groups += full
+        self.rest = rest
+
+    def save(self) -> bytes:
+        """The fields, with the groups of the data tokens, or of all once more are filled."""
+        return self.state.to_bytes(
+            {name: slice(rows) for name, rows in self._short().items()}
+            if self.groups <= self.shape.tokens // self.group
+            else None
+        )
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        long = len(message) == len(self.state.buffer)
+        self.state.load(message, None if long else self._short())
+        self.groups = int(np.count_nonzero(~np.isnan(self.state["k_scale"][:, 0])))
+        self.rest = int(np.count_nonzero(~np.isnan(self.state["k_rest"][:, 0])))
+
+    def _short(self) -> dict[str, int]:
+        groups = self.shape.tokens // self.group
+        return {a + b: groups for a in "kv" for b in ("_scale", "_zero", "_codes")}
+
+    # -- batched doors ---------------------------------------------------------------------------
+
+    def kept(self) -> tuple[Float32, Float32]:
+        """K, V of all tokens as the codes say: float32[t, d_k], float32[t, d_v]."""
+        return self._read("k"), self._read("v")
+
+    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+        """A token is a group by itself, or waits for one, or completes it."""
+        if self.groups * self.group + self.rest + 1 > self.capacity:
+            self.extend(K[:1], K[:1], V[:1])  # raises
+        if self.rest + 1 < self.group:
+            return [(slice(None), (_fp16(K), _fp16(V)), self.kept())]
+        if self.group == 1:
+            return [(slice(None), (self._round(K), self._round(V)), self.kept())]
+        return self.by_token(K, V)
+
+    # -- quantisation ----------------------------------------------------------------------------
+
+    def _take(self, name: str, X: Float32, full: int) -> tuple[NDArray[Any], ...]:
+        """Scales, zeros and codes of the ``full`` groups that X completes; what is left, in fp16.
+
+        ``left`` is what comes after the last group, or all of X where no group fills up.
+        """
+        from ...kit.min_max import quantise
+
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        d = X.shape[1]
+        if self.group > 1:
+            X = _fp16(X)  # as if it had waited for its group
+        waiting = self.state[name + "_rest"][: self.rest].astype(np.float32)
+        tokens = np.concatenate([waiting, X]) if full else X
+        done = tokens[: full * self.group].reshape(full, self.group, d)
+        left = to_storage(tokens[full * self.group :], np.dtype(np.float16), "Quantized")
+        rows = done.reshape(full, 1, d) if self.group == 1 else done.transpose(0, 2, 1)
+        return *quantise(rows, self.bits), left
+
+    def _read(self, name: str) -> Float32:
+        from ...kit.min_max import restore
+
+        d = self.shape.d_k if name == "k" else self.shape.d_v
+        filled = slice(self.groups)
+        scale, zero, codes = (
+            self.state[name + part][filled] for part in ("_scale", "_zero", "_codes")
+        )
+        rows = restore(scale, zero, codes, self.bits, d if self.group == 1 else self.group)
+        if self.group > 1:
+            rows = rows.transpose(0, 2, 1)
+        rest = self.state[name + "_rest"][: self.rest].astype(np.float32)
+        return np.concatenate([rows.reshape(self.groups * self.group, d), rest])
+
+    def _round(self, X: Float32) -> Float32:
+        """Tokens of groups of one, quantised and back."""
+        from ...kit.min_max import quantise, restore
+
+        rows = np.asarray(X, dtype=np.float32)[:, None]
+        return restore(*quantise(rows, self.bits), self.bits, X.shape[1])[:, 0]
+
+
+def _fp16(X: Float32) -> Float32:
+    return to_storage(X, np.dtype(np.float16), "Quantized").astype(np.float32)

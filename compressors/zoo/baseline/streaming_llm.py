@@ -1,0 +1,59 @@
+"""The first few tokens and the last W: attention sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
+from ...plugin.contract import Shape
+
+
+class StreamingLLM(TokenCache):
+    """Attention sinks (Xiao et al. 2024): the first ``sinks`` tokens stay, the rest is a window.
+
+    Positions are not re-encoded: this game has none. Bob's own token is the newest, so it pushes
+    the oldest token of the window out.
+
+    Args:
+        sinks: how many first tokens stay.
+        window: W; by default as many as the budget holds beside the sinks.
+        dtype: fp32, fp16, bf16 or fp8.
+
+    Raises:
+        BudgetTooSmall: the sinks and one token do not fit, or not as many as ``window`` asks for.
+        BadInput: ``window`` is not positive, ``sinks`` is negative, or there is no such format.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        sinks: int = 4,
+        window: int | None = None,
+        dtype: str = "fp16",
+    ) -> None:
+        self.sinks = whole(sinks, "sinks", 0)
+        wanted = None if window is None else self.sinks + whole(window, "window", 1)
+        slots = slots_in_budget(
+            "streaming-llm", shape, budget_bits, dtype, wanted=wanted, least=self.sinks + 1
+        )
+        super().__init__(shape, budget_bits, seed, public, slots=slots, dtype=dtype)
+
+    def slots_for(self, first: int, count: int) -> Slots:
+        """Token t goes to slot t, and beyond the sinks to sinks + (t - sinks) mod W."""
+        t = np.arange(first, first + count)
+        ring = self.sinks + (t - self.sinks) % (self.slots - self.sinks)
+        return np.where(t < self.sinks, t, ring)
+
+    def age_order(self) -> Slots | None:
+        """The sinks, then the ring cut open at its oldest token."""
+        if self.seen <= self.slots:
+            return None
+        ring = self.slots_for(self.seen, self.slots - self.sinks)
+        return np.concatenate([np.arange(self.sinks), ring])

@@ -1,0 +1,121 @@
+"""Eviction: whole tokens are kept or dropped, by what queries attended to."""
+
+from __future__ import annotations
+
+from ...catalog_entry import EVICTS, CatalogEntry
+
+ENTRIES: tuple[CatalogEntry, ...] = (
+    CatalogEntry(
+        name="h2o",
+        module="zoo.eviction.h2o",
+        cls="H2O",
+        summary="the tokens with the most attention received so far, and the newest",
+        source="Zhang et al. 2023, H2O: Heavy-Hitter Oracle for Efficient Generative Inference",
+        budgets=EVICTS,
+        params={
+            "size": "tokens held (what the budget holds)",
+            "recent": "part of them for the newest tokens (0.5)",
+        },
+        assumes="a few tokens get most of the attention of all queries, the last one's too",
+        broken_by="queries that are zero until the last one, which asks for any token",
+    ),
+    CatalogEntry(
+        name="scissorhands",
+        module="zoo.eviction.scissorhands",
+        cls="Scissorhands",
+        summary="the tokens that recent queries found important, and the newest",
+        source="Liu et al. 2023, Scissorhands: Persistence of Importance for KV Cache Compression",
+        budgets=EVICTS,
+        params={
+            "size": "tokens held (what the budget holds)",
+            "drop": "part of them that leaves at once (0.5)",
+            "recent": "newest tokens that stay (10)",
+            "history": "queries that count (400, or as many tokens as leave at once)",
+        },
+        assumes="what was important to recent queries will be again",
+        broken_by="queries that are zero until the last one, which asks for any token",
+    ),
+    CatalogEntry(
+        name="tova",
+        module="zoo.eviction.tova",
+        cls="TOVA",
+        summary="all but, each step, the token that the last query attended to least",
+        source="Oren et al. 2024, Transformers are Multi-State RNNs",
+        budgets=EVICTS,
+        params={"size": "tokens held (what the budget holds)"},
+        assumes="what the last query attends to least is not attended to later",
+        broken_by="queries that are zero until the last one, which asks for any token",
+    ),
+    CatalogEntry(
+        name="snapkv",
+        module="zoo.eviction.snapkv",
+        cls="SnapKV",
+        summary="the tokens that the last queries of the prompt attend to, and the last ones",
+        source="Li et al. 2024, SnapKV: LLM Knows What You are Looking for Before Generation",
+        budgets=EVICTS,
+        params={
+            "capacity": "tokens a head keeps (what the budget holds; free: 2048)",
+            "window": "last queries that vote, and stay (32, at most half of the capacity)",
+            "kernel": "positions over which votes are pooled (5)",
+            "pooling": "avg or max (avg)",
+        },
+        assumes="the last queries of a prompt attend to what will be asked",
+        broken_by="a question about what the last queries did not look at",
+    ),
+    CatalogEntry(
+        name="pyramidkv",
+        module="zoo.eviction.pyramidkv",
+        cls="PyramidKV",
+        summary="as SnapKV, with more tokens in the lower layers",
+        source="Cai et al. 2024, PyramidKV: Dynamic KV Cache Compression based on Pyramidal "
+        "Information Funneling",
+        budgets=EVICTS,
+        params={
+            "capacity": "tokens a head keeps, the mean over layers (what the budget holds)",
+            "window": "last queries that vote, and stay (32, at most half of the capacity)",
+            "kernel": "positions over which votes are pooled (5)",
+            "pooling": "avg or max (avg)",
+            "beta": "how steep the pyramid is (20)",
+        },
+        assumes="upper layers attend to fewer tokens than lower ones",
+        broken_by="secrets in the upper layers, as many as in the lower ones",
+        own_size={"layers": 4},
+        own_size_reason="its budgets differ by layer; with one layer it is SnapKV",
+    ),
+    CatalogEntry(
+        name="fastgen",
+        module="zoo.eviction.fastgen",
+        cls="FastGen",
+        summary="in every head the cheapest policy that recovers its attention in the prompt",
+        source="Ge et al. 2024, Model Tells You What to Discard: Adaptive KV Cache Compression",
+        budgets=EVICTS,
+        params={
+            "recovery": "part of the attention map that must be recovered (what the budget holds)",
+            "special": "first tokens that stay (1)",
+            "frequent": "part kept for the attention received (half of the budget; free: 0.3)",
+            "local": "part kept for being the last (half of the budget; free: 0.3)",
+        },
+        assumes="a head's attention in the prompt is that of all its later queries",
+        broken_by="a question about what no earlier query attended to",
+        own_size={"layers": 2, "heads": 2},
+        own_size_reason="heads choose different policies",
+    ),
+    CatalogEntry(
+        name="razor-attention",
+        module="zoo.eviction.razor_attention",
+        cls="RazorAttention",
+        summary="a few heads whole; in the others sinks, a window, and a mean for all the rest",
+        source="Tang et al. 2024, RazorAttention: Efficient KV Cache Compression Through Retrieval "
+        "Heads",
+        budgets=EVICTS,
+        params={
+            "retrieval": "part of the heads that keep everything (0.15)",
+            "sinks": "first tokens that stay in the others (4)",
+            "window": "last tokens that stay in the others (what the budget holds; free: n/5)",
+        },
+        assumes="only few heads look far back",
+        broken_by="a question about an old token in any other head",
+        own_size={"layers": 2, "heads": 2},
+        own_size_reason="it tells heads apart",
+    ),
+)

@@ -1,0 +1,68 @@
+"""TOVA: the token that the last query attended to least leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...plugin.contract import Float32, Shape
+from .scored_cache import Indices, ScoredCache, slots_within
+
+_AGE_BITS = 32
+
+
+class TOVA(ScoredCache):
+    """Token Omission Via Attention (Oren et al. 2024, arXiv 2401.06104).
+
+    The paper: Transformers are Multi-State RNNs.
+
+    When a token comes and there is no room, the token leaves that has the lowest attention weight
+    of the query before, the newest one included; of equal ones the oldest. There is no window.
+
+    With queries that are zero all weights are equal, so it keeps the newest tokens.
+
+    State: which token leaves next (int32), and K and V in fp16 of S tokens, the newest with them.
+    The paper's size is S - 1: it evicts after the step, here it is done before the next one.
+
+    Args:
+        size: S; by default as many as the budget holds.
+
+    Raises:
+        BudgetTooSmall: not one token fits, or not ``size``.
+        BadInput: ``size`` is not positive.
+
+    Mechanisms:
+        least attention of the last query: implemented.
+        newest token may leave too: implemented.
+        eviction after the step's answer: implemented, it waits until the next token comes.
+        mean over the heads of a layer: adapted, a head is compressed by itself, so the heads of a
+            layer may drop different tokens.
+        positions renumbered in the cache: not meaningful here, the game has no positions.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        size: int | None = None,
+    ) -> None:
+        slots = slots_within("tova", shape, budget_bits, size, beside=0, once=_AGE_BITS)
+        age = {"at": ((1,), np.int32)}
+        super().__init__(shape, budget_bits, seed, public, slots=slots, wide=age, narrow={})
+
+    def leaving(self) -> Indices:
+        """The token that the last query attended to least, if there is no room."""
+        if self.filled < self.slots:
+            return np.empty(0, dtype=np.int64)
+        return self.order[[int(self.state["at"][0])]]
+
+    def take(self, Q: Float32, K: Float32, owner: Indices) -> int:
+        """Tokens in, and who leaves next."""
+        from .scored_kernels import tova
+
+        return int(tova(Q, K, self.state["at"], self.filled, self.order, self.keys, owner))

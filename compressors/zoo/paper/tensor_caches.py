@@ -1,0 +1,200 @@
+"""Tensor attention's two layouts of a cache: the four factors, or the products of all pairs.
+
+Tokens are [k1 | k2], [v1 | v2] and answers follow ``reductions.tensor_attention``. The names of the
+layouts are those of arXiv 2503.11108, as we reconstruct them from its abstract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....reductions import tensor_attention
+from ...kit.state import from_storage
+from ...plugin.contract import Float32, Shape
+from ..baseline.exact import Exact
+
+
+class FourCache(Exact):
+    """K1, K2, V1, V2 of every token: 4 n d numbers, from which every answer follows exactly.
+
+    The state and its budget are ``exact``'s; only the answers differ.
+
+    Args:
+        dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget.
+
+    Raises:
+        BadInput: the game holds answers to another rule, or d_k or d_v is odd.
+        BudgetTooSmall: the tokens do not fit the budget.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+    ) -> None:
+        try:
+            super().__init__(shape, budget_bits, seed, public, dtype=dtype)
+        except BudgetTooSmall as error:
+            raise BudgetTooSmall("four-cache", error.budget_bits, error.minimum_bits) from None
+        rule = self.public.get("attention", "tensor")
+        if rule != "tensor":
+            raise BadInput(
+                f"four-cache and two-cache answer tensor attention, and this game asks for {rule}: "
+                "attack them with --reduction tensor."
+            )
+        if shape.d_k % 2 or shape.d_v % 2:
+            raise BadInput(
+                f"Keys [k1 | k2] and values [v1 | v2] have an even number of coordinates, not "
+                f"{shape.d_k} and {shape.d_v}."
+            )
+
+    def attend(self, q: Float32) -> Float32:
+        """Tensor attention over all pairs of tokens: float32[d_v]."""
+        answer: Float32 = tensor_attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
+        return answer
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next."""
+        own, kept = self._next(K, V)
+        assert own is not None  # it keeps every token
+        return tensor_attention.next_outputs(Q, *own, *kept)
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
+        twin = self.twin()
+        twin.extend(Q, K, V)
+        return tensor_attention.block_outputs(Q, *twin.kept())
+
+    def next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
+        return self.next_outputs(Q, K, V) > np.asarray(thresholds, dtype=np.float32)[:, None]
+
+
+class TwoCache(FourCache):
+    """K1 (/) K2 and V1 (/) V2, the n^2 rows of products, and attention over these: for small n.
+
+    Row (i, j) holds k1_i o k2_j and v1_i o v2_j, in the storage format. A token that comes later
+    makes rows with every earlier one, k1_t o k2_j and k1_i o k2_t, and the factors do not follow
+    from products (a 0 hides them): so the four factors, 4 n d numbers beside 2 n^2 d, are kept too.
+
+    Args:
+        dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget.
+
+    Raises:
+        BadInput, BudgetTooSmall: as ``four-cache``, with its own size.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+    ) -> None:
+        # n (d_k + d_v) factors and n^2 (d_k + d_v) / 2 products: 1 + n/2 times as much in all
+        halfs = 2 + shape.tokens
+        factors = None if budget_bits is None else 2 * budget_bits // halfs
+        try:
+            super().__init__(shape, factors, seed, public, dtype=dtype)
+        except BudgetTooSmall as error:
+            assert budget_bits is not None
+            least = error.minimum_bits * halfs // 2
+            raise BudgetTooSmall("two-cache", budget_bits, least) from None
+        self.budget_bits = budget_bits
+        n, storage = self.slots, self.state["k"].dtype
+        self.products = {
+            name: np.full((n, n, width // 2), np.nan, dtype=storage)
+            for name, width in (("k", shape.d_k), ("v", shape.d_v))
+        }
+        assert self.message_bytes is not None
+        self.factor_bytes: int = self.message_bytes
+        tokens = shape.tokens
+        products = sum(p[:tokens, :tokens].nbytes for p in self.products.values())
+        self.message_bytes = self.factor_bytes + products
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples; every new pair's products are rounded to the storage format."""
+        first = self.seen
+        super().extend(Q, K, V)
+        for product, rows in zip(self.products.values(), self.kept(), strict=True):
+            one, two = tensor_attention.halves(rows)
+            t = len(rows)
+            product[first:t, :t] = one[first:, None] * two[None]
+            product[:first, first:t] = one[:first, None] * two[None, first:]
+
+    def save(self) -> bytes:
+        """The factors, then the products of the data tokens; of all once there are more."""
+        t = self.slots if self.seen > self.shape.tokens else self.shape.tokens
+        parts = [product[:t, :t].tobytes() for product in self.products.values()]
+        return super().save() + b"".join(parts)
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        whole = len(self.state.buffer) + sum(p.nbytes for p in self.products.values())
+        if len(message) not in (self.message_bytes, whole):
+            raise PluginFailure(
+                f"a message of {len(message)} bytes is not one of two-cache's, which have "
+                f"{self.message_bytes}: restore with the shape it was saved with."
+            )
+        all_slots = len(message) == whole
+        t = self.slots if all_slots else self.shape.tokens
+        at = len(self.state.buffer) if all_slots else self.factor_bytes
+        super().restore(message[:at])
+        for product in self.products.values():
+            part = product[:t, :t]
+            part[...] = np.frombuffer(
+                message, dtype=product.dtype, count=part.size, offset=at
+            ).reshape(part.shape)
+            at += part.nbytes
+
+    def attend(self, q: Float32) -> Float32:
+        """Softmax attention over the products: float32[d_v]."""
+        q = np.asarray(q, dtype=np.float32)[None]
+        nothing = np.empty((1, 0), dtype=np.float32)
+        answer: Float32 = self._over_products(q, nothing, nothing[:, :, None])[0]
+        return answer
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: over the products and the 2 t + 1 pairs of token r."""
+        own, (kept_k, kept_v) = self._next(K, V)
+        assert own is not None
+        (k1, k2), (v1, v2) = (tensor_attention.halves(rows) for rows in own)
+        (K1, K2), (V1, V2) = (tensor_attention.halves(rows) for rows in (kept_k, kept_v))
+        q = tensor_attention.halves(np.asarray(Q, dtype=np.float32))[0]
+        scores = [(q * k1) @ K2.T, (q * k2) @ K1.T, (q * k1 * k2).sum(axis=1, keepdims=True)]
+        values = [v1[:, None] * V2, v2[:, None] * V1, (v1 * v2)[:, None]]
+        return self._over_products(Q, np.concatenate(scores, 1), np.concatenate(values, 1))
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
+        twin = self.twin()
+        twin.extend(Q, K, V)
+        return np.stack([twin.attend(q) for q in Q])
+
+    def _over_products(self, Q: Float32, scores: Float32, values: Float32) -> Float32:
+        """Softmax over the stored pairs and, row by row, more scores [m, r], values [m, r, d]."""
+        q = tensor_attention.halves(np.asarray(Q, dtype=np.float32))[0]
+        t, d = self.seen, self.shape.d_v // 2
+        keys = from_storage(self.products["k"][:t, :t]).reshape(t * t, -1)
+        stored = from_storage(self.products["v"][:t, :t]).reshape(t * t, -1)
+        weights = np.concatenate([q @ keys.T, scores], axis=1)
+        weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+        out = np.zeros((len(q), 2 * d), dtype=np.float32)
+        out[:, :d] = weights[:, : t * t] @ stored
+        if values.size:
+            out[:, :d] += np.einsum("mr,mrc->mc", weights[:, t * t :], values)
+        out[:, :d] /= weights.sum(axis=1, keepdims=True)
+        return out

@@ -1,0 +1,41 @@
+"""BigBird: global tokens, a window, and random blocks between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...plugin.contract import Shape
+from ...readers.patterns import BigBird as Pattern
+from .pattern_cache import PatternCache
+
+
+class BigBird(PatternCache):
+    """Global, window and random blocks of tokens (Zaheer et al. 2020, arXiv 2007.14062).
+
+    Blocks have eight tokens, a third of what fits each: the first of the stream, which all queries
+    read, the last ones, and a random set by public coins. The budget holds whole blocks.
+
+    State: the number of tokens seen, int64, and the tokens in fp16.
+
+    Raises:
+        BudgetTooSmall: not one block fits.
+
+    Mechanisms:
+        global tokens that all queries read (internal, ITC): implemented.
+        window of the last tokens: implemented, the side before the query, as there is no other.
+        random keys: implemented, by public coins.
+        whole blocks: implemented, of eight tokens (64 in the paper's models).
+        global tokens that read all tokens: not meaningful here, only the last query is asked.
+        global tokens added to the stream (extended, ETC): not meaningful here, the stream
+            is the game's.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public, name="big-bird", pattern=Pattern())

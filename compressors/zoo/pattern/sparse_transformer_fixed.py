@@ -1,0 +1,42 @@
+"""The fixed pattern of the Sparse Transformer: a block, and the ends of those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...plugin.contract import Shape
+from ...readers.patterns import Fixed
+from .pattern_cache import PatternCache
+
+
+class SparseTransformerFixed(PatternCache):
+    """Its own block and the last c of each earlier block (Child et al. 2019, 1904.10509, fixed).
+
+    Blocks have l = ceil(sqrt(n)) tokens, and c is the largest number that fits.
+
+    State: the number of tokens seen, int64, and the tokens in fp16.
+
+    Raises:
+        BudgetTooSmall: even c = 1 reads more tokens than fit.
+
+    Mechanisms:
+        own block: adapted, the newest data token's: where n is a multiple of l, the block that the
+            last query opens has no other token.
+        last c positions of each earlier block: implemented.
+        both sets read by one merged head (Section 5.1): implemented.
+        own token read: implemented.
+        distinct summary positions of several heads: not meaningful here, a head is by itself.
+        every query with a pattern of its own: not meaningful here, only the last one is asked.
+        recomputation and block-sparse kernels: not meaningful here, they do not change answers.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+    ) -> None:
+        name = "sparse-transformer-fixed"
+        super().__init__(shape, budget_bits, seed, public, name=name, pattern=Fixed())

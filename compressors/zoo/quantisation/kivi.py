@@ -1,0 +1,217 @@
+"""KIVI: keys rounded per channel, values per token, the newest tokens in full precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall
+from ...kit.grouped_cache import GroupedCache, Part
+from ...kit.prefill import halved
+from ...kit.state import State, check_fits
+from ...kit.token_cache import whole
+from ...plugin.contract import Float32, Shape
+
+BITS = (16, 8, 4, 2, 1)
+_FP16 = np.dtype(np.float16)
+_Fields = dict[str, tuple[tuple[int, ...], Any]]
+
+
+class Kivi(GroupedCache):
+    """KIVI (Liu et al. 2024, A Tuning-Free Asymmetric 2bit Quantization for KV Cache, 2402.02750).
+
+    Keys have channels of their own size, so a key's numbers share a scale along tokens: G tokens of
+    one channel are a row. Values share one along channels: G channels of one token. The newest
+    tokens wait in fp16: R keys at most, all rounded together when they are R, and the newest R
+    values, of which the oldest is rounded when one more comes. Rounding is to nearest between
+    minimum and maximum, which are kept as an fp16 scale and zero.
+
+    State: how many tokens there are (uint32), scales and zeros, the waiting tokens, codes.
+
+    Args:
+        bits: 16, 8, 4, 2 or 1 a number; 16 keeps fp16 itself. By default the most that fit the
+            budget, or 2.
+        group: G (32; of channels the largest divisor of d up to that).
+        residual: R, a multiple of G (128, or with a budget down to G so that the tokens fit).
+
+    Raises:
+        BudgetTooSmall: the tokens do not fit, at these bits or at 1.
+        BadInput: there are no such bits, R is no multiple of G, or a number does not fit fp16.
+
+    Mechanisms:
+        keys per channel in groups of tokens: implemented.
+        values per token in groups of channels: implemented.
+        residual of recent tokens in full precision: implemented.
+        keys rounded when the residual is full, values one by one: implemented.
+        2 and 4 bits: implemented, and 1, 8 and 16 beside them.
+        fused kernel of dequantisation and product: not meaningful here, it saves time.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        bits: int | None = None,
+        group: int = 32,
+        residual: int | None = None,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        if bits is not None and (isinstance(bits, bool) or bits not in BITS):
+            raise BadInput(f"A number has 1, 2, 4, 8 or 16 bits, not {bits!r}.")
+        self.group = whole(group, "group", 1)
+        if residual is not None and whole(residual, "residual", self.group) % self.group:
+            raise BadInput(f"residual is a multiple of group = {group}, not {residual}.")
+        self.along_v = next(
+            g for g in range(min(self.group, shape.d_v), 0, -1) if not shape.d_v % g
+        )
+        self.capacity = shape.tokens + shape.extra
+        waits = (residual,) if residual else tuple(self.group * k for k in (4, 2, 1))
+        ladder = [(b, r) for b in ((bits,) if bits else BITS) for r in waits]
+        if budget_bits is None:
+            ladder = [(bits or 2, residual or 4 * self.group)]
+        lengths = {one: self._length(*one, shape.tokens) for one in ladder}
+        fitting = [o for o in ladder if budget_bits is None or 8 * lengths[o] <= budget_bits]
+        if not fitting:
+            raise BudgetTooSmall("kivi", budget_bits or 0, 8 * min(lengths.values()))
+        self.bits, self.residual = fitting[0]
+        self.message_bytes = lengths[fitting[0]]
+        self.state = State(**self._fields(self.bits, self.residual, self.capacity))
+
+    def _fields(self, bits: int, residual: int, tokens: int) -> _Fields:
+        """The fields of a state with room for so many tokens."""
+        d_k, d_v, g = self.shape.d_k, self.shape.d_v, self.group
+        if bits == 16:
+            return {
+                "count": ((1,), np.uint32),
+                "k_rest": ((tokens, d_k), np.float16),
+                "v_rest": ((tokens, d_v), np.float16),
+            }
+        groups = tokens // residual * (residual // g)
+        old, rows = max(0, tokens - residual), d_v // self.along_v
+        return {
+            "count": ((1,), np.uint32),
+            "k_scale": ((groups, d_k), np.float16),
+            "k_zero": ((groups, d_k), np.float16),
+            "v_scale": ((old, rows), np.float16),
+            "v_zero": ((old, rows), np.float16),
+            "k_rest": ((min(residual - 1, self.capacity), d_k), np.float16),
+            "v_rest": ((min(residual, self.capacity), d_v), np.float16),
+            "k_codes": ((groups, d_k, -(-g * bits // 8)), np.uint8),
+            "v_codes": ((old, rows, -(-self.along_v * bits // 8)), np.uint8),
+        }
+
+    def _length(self, bits: int, residual: int, tokens: int) -> int:
+        fields = self._fields(bits, residual, tokens).values()
+        return sum(int(np.prod(size)) * np.dtype(kind).itemsize for size, kind in fields)
+
+    @property
+    def count(self) -> int:
+        """Tokens held."""
+        return int(self.state["count"][0])
+
+    def _rounded(self, count: int) -> tuple[int, int]:
+        """Of so many tokens, how many keys and how many values are rounded."""
+        if self.bits == 16:
+            return 0, 0
+        return count // self.residual * self.residual, max(0, count - self.residual)
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples; what leaves the residual is rounded.
+
+        Raises:
+            BadInput: a number is NaN, infinite or too large for fp16, or there is no room.
+        """
+        end = self.count + len(K)
+        if end > self.capacity:
+            raise BadInput(
+                f"kivi has room for {self.shape.tokens} tokens and {self.shape.extra} more, not "
+                f"for {end}: give the shape as many as the stream has."
+            )
+        for block in (K, V):
+            check_fits(np.asarray(block), _FP16, "kivi")
+        before, after = self._rounded(self.count), self._rounded(end)
+        waiting = self._waiting()
+        for at, (name, X) in enumerate((("k", K), ("v", V))):
+            new = np.asarray(X, dtype=np.float32).astype(np.float16)
+            rest = np.concatenate([waiting[at], new])
+            leaving = after[at] - before[at]
+            if leaving:
+                self._round(name, rest[:leaving], before[at])
+            rest = rest[leaving:]
+            self.state[f"{name}_rest"][: len(rest)] = rest
+            self.state[f"{name}_rest"][len(rest) :] = np.nan
+        self.state["count"][0] = end
+
+    def _waiting(self) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+        keys, values = (self.count - done for done in self._rounded(self.count))
+        return self.state["k_rest"][:keys].copy(), self.state["v_rest"][:values].copy()
+
+    def _round(self, name: str, X: NDArray[np.float16], first: int) -> None:
+        """Round the tokens from number ``first`` on; of keys whole groups."""
+        from ...kit.min_max import quantise
+
+        rows = self._as_rows(name, X.astype(np.float32))
+        at = first // self.group if name == "k" else first
+        for part, values in zip(("scale", "zero", "codes"), quantise(rows, self.bits), strict=True):
+            self.state[f"{name}_{part}"][at : at + len(rows)] = values
+
+    def _as_rows(self, name: str, X: Float32) -> Float32:
+        """Numbers that share a scale in the last axis: [groups, d, G] or [tokens, d/g, g]."""
+        if name == "k":
+            return X.reshape(-1, self.group, X.shape[1]).transpose(0, 2, 1)
+        return X.reshape(len(X), -1, self.along_v)
+
+    def kept(self) -> tuple[Float32, Float32]:
+        """K, V of all tokens as the codes say: float32[t, d_k], float32[t, d_v]."""
+        done = self._rounded(self.count)
+        found = []
+        for name, rounded, rest in zip("kv", done, self._waiting(), strict=True):
+            d = rest.shape[1]
+            old = self._restored(name, rounded, d) if rounded else np.empty((0, d), np.float32)
+            found.append(np.concatenate([old, rest.astype(np.float32)]))
+        return found[0], found[1]
+
+    def _restored(self, name: str, rounded: int, d: int) -> Float32:
+        from ...kit.min_max import restore
+
+        groups = slice(rounded // self.group if name == "k" else rounded)
+        scale, zero, codes = (
+            self.state[f"{name}_{part}"][groups] for part in ("scale", "zero", "codes")
+        )
+        rows = restore(scale, zero, codes, self.bits, self.group if name == "k" else self.along_v)
+        return (rows.transpose(0, 2, 1) if name == "k" else rows).reshape(rounded, d)
+
+    def save(self) -> bytes:
+        """The fields as the data tokens fill them, or with Bob's room once that is used."""
+        if self.count > self.shape.tokens:
+            return self.state.to_bytes()
+        return self.state.to_bytes({name: slice(rows) for name, rows in self._short().items()})
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        self.state.load(message, self._short() if len(message) == self.message_bytes else None)
+
+    def _short(self) -> dict[str, int]:
+        fields = self._fields(self.bits, self.residual, self.shape.tokens)
+        return {name: size[0] for name, (size, _) in fields.items()}
+
+    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+        """A token waits in full precision, unless it fills the residual and is rounded with it."""
+        K, V = (np.asarray(block, dtype=np.float32) for block in (K, V))
+        for block in (K, V):
+            check_fits(block, _FP16, "kivi")
+        if self._rounded(self.count + 1)[0] > self._rounded(self.count)[0]:
+            return self.by_token(K, V)
+        # At most an older value leaves, whatever the own token is.
+        twin = self.twin()
+        twin.extend(K[:1], K[:1], V[:1])
+        kept_K, kept_V = twin.kept()
+        return [(slice(None), (halved(K), halved(V)), (kept_K[:-1], kept_V[:-1]))]

@@ -1,0 +1,267 @@
+"""SKVQ: channels grouped by their range, clipped rounding, sinks and a window in fp16."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall
+from ....reductions import attention
+from ...kit.softmax_cache import SoftmaxCache
+from ...kit.state import State, storage_dtype, to_storage
+from ...kit.token_cache import whole
+from ...plugin.contract import Float32, Shape
+from .channel_groups import LEVELS, Law, Rounding, alike, clip_factor
+
+#: bits of a key's and a value's number that a budget chooses from
+LADDER = ((8, 8), (4, 4), (3, 3), (2, 2), (2, 1.5), (1.5, 1.5))
+_FP16 = np.dtype(np.float16)
+_WINDOW, _SHORTEST = 128, 32
+_Fields = dict[str, tuple[tuple[int, ...], Any]]
+_Taken = tuple[tuple[NDArray[Any], ...], Law | None, NDArray[np.float16], int]
+
+
+class SKVQ(SoftmaxCache):
+    """SKVQ (Duanmu et al. 2024, Sliding-window Key and Value Cache Quantization, 2405.06219).
+
+    The first ``sinks`` and the newest ``window`` tokens stay in fp16. When a token leaves the
+    window it is rounded: its channels lie in groups of about ``group`` that had like ranges when
+    the law was fitted (k-means of minimum and maximum), and each group of a token has its own
+    minimum and scale, both shrunk by the group's clip factor. 1.5 bits are three levels, ten of
+    them in 16 bits.
+
+    The law, groups and clip factors, is fitted once, to the tokens held when the first one leaves,
+    and is state. For a factor that is the least squared error on them.
+
+    State: the number of tokens; the law, a byte a channel and a byte a group; sinks and window in
+    fp16; scales and minima in ``meta``; levels in words of 16 bits.
+
+    Args:
+        k_bits, v_bits: 8, 4, 3, 2 or 1.5 a number; by default the most that fit the budget, or 2.
+        group: channels that share a scale, on average (32).
+        window: newest tokens in fp16; by default as many as the budget holds beside these bits, or
+            128.
+        sinks: first tokens in fp16 (5).
+        clip: one clip factor for all groups, above 0 and up to 1; by default fitted.
+        meta: fp8 (e4m3fn, numbers up to 448) or fp16 (fp8).
+
+    Raises:
+        BudgetTooSmall: the tokens do not fit the budget at these bits (or at 1.5).
+        BadInput: a parameter is none of these.
+
+    Mechanisms:
+        channel reorder by similarity: adapted, fitted to the stream's first tokens and charged, in
+            the paper offline; within a head, where the paper's groups may mix a layer's heads.
+        clipped dynamic quantisation by group: adapted, factors fitted to the same tokens by the
+            numbers' own error, in the paper offline.
+        sliding window in full precision: implemented.
+        attention sinks in full precision: implemented.
+        scales and zeros in fp8: implemented.
+        1.5 bits as three levels: implemented.
+        quantisation before rotary positions: not meaningful here, the game has no positions.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        k_bits: float | None = None,
+        v_bits: float | None = None,
+        group: int = 32,
+        window: int | None = None,
+        sinks: int = 5,
+        clip: float | None = None,
+        meta: str = "fp8",
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        for bits in (k_bits, v_bits):
+            if bits is not None and bits not in LEVELS:
+                raise BadInput(f"A number has 1.5, 2, 3, 4 or 8 bits, not {bits!r}.")
+        if clip is not None and not 0 < clip <= 1:
+            raise BadInput(f"clip is a factor above 0 and up to 1, not {clip!r}.")
+        if meta not in ("fp8", "fp16"):
+            raise BadInput(f"meta is 'fp8' or 'fp16', not {meta!r}.")
+        self.group, self.sinks = whole(group, "group", 1), whole(sinks, "sinks", 0)
+        self.clip, self.meta = clip, storage_dtype(meta)
+        self.capacity = shape.tokens + shape.extra
+        self.groups = {"k": -(-shape.d_k // group), "v": -(-shape.d_v // group)}
+        if max(self.groups.values()) > 256:
+            raise BadInput(f"There are at most 256 groups of channels: group = {group} is small.")
+        wanted = None if window is None else whole(window, "window", 1)
+        pairs = [(k_bits or k, v_bits or v) for k, v in LADDER]
+        if budget_bits is None:
+            self.window = wanted or _WINDOW
+            self._set(k_bits or 2, v_bits or 2)
+        else:
+            self._fit(budget_bits, pairs, wanted)
+        fields = self._fields(shape.tokens)
+        self.short = {name: size[0] for name, (size, _) in fields.items()}
+        self.message_bytes = _bytes(fields)
+        self.state = State(**self._fields(self.capacity))
+
+    def _set(self, k_bits: float, v_bits: float) -> None:
+        self.rounding = {"k": Rounding(k_bits, self.meta), "v": Rounding(v_bits, self.meta)}
+
+    def _fit(self, budget_bits: int, pairs: list[tuple[float, float]], wanted: int | None) -> None:
+        """The most bits that fit with a short window; then the longest window."""
+        costs = []
+        for pair in dict.fromkeys(pairs):
+            self._set(*pair)
+            windows = [wanted or _SHORTEST]
+            if wanted is None:
+                windows += range(_SHORTEST, max(self.shape.tokens, _SHORTEST) + 1)
+            low, high = 0, len(windows)
+            while low < high:  # the cost grows with the window
+                middle = (low + high) // 2
+                self.window = windows[middle]
+                fits = 8 * _bytes(self._fields(self.shape.tokens)) <= budget_bits
+                low, high = (middle + 1, high) if fits else (low, middle)
+            self.window = windows[max(0, low - 1)]
+            if low:
+                return
+            costs.append(8 * _bytes(self._fields(self.shape.tokens)))
+        raise BudgetTooSmall("skvq", budget_bits, min(costs))
+
+    def _fields(self, tokens: int) -> _Fields:
+        """The fields of a state that so many tokens come to, the widest numbers first."""
+        fields: _Fields = {"count": ((1,), np.uint32)}
+        sinks, rounded, waiting = self._split(tokens)
+        for name, d in (("k", self.shape.d_k), ("v", self.shape.d_v)):
+            groups = self.groups[name]
+            fields |= {
+                name + "_sinks": ((sinks, d), _FP16),
+                name + "_window": ((waiting, d), _FP16),
+                name + "_codes": ((rounded, self.rounding[name].words(d)), np.uint16),
+                name + "_scale": ((rounded, groups), self.meta),
+                name + "_zero": ((rounded, groups), self.meta),
+                name + "_group": ((d,), np.uint8),
+                name + "_clip": ((groups if self.clip is None else 0,), np.uint8),
+            }
+        return dict(sorted(fields.items(), key=lambda one: -np.dtype(one[1][1]).itemsize))
+
+    def _split(self, tokens: int) -> tuple[int, int, int]:
+        """Of so many tokens: how many are sinks, rounded, and in the window."""
+        beyond = max(0, tokens - self.sinks)
+        rounded = max(0, beyond - self.window)
+        return min(self.sinks, tokens), rounded, beyond - rounded
+
+    @property
+    def count(self) -> int:
+        """Tokens held."""
+        return int(self.state["count"][0])
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples; what leaves the window is rounded.
+
+        Raises:
+            BadInput: a number is NaN, infinite or too large, or there is no room.
+        """
+        self._check_room(len(K))
+        taken = [(name, self._taken(name, X)) for name, X in (("k", K), ("v", V))]
+        for name, (codes, law, tokens, first) in taken:
+            if law is not None:
+                self.state[name + "_group"][:] = law.group
+                if self.clip is None:
+                    self.state[name + "_clip"][:] = np.rint((1 - law.clip) * 32)
+            for part, rows in zip(("_scale", "_zero", "_codes"), codes, strict=False):
+                self.state[name + part][first : first + len(rows)] = rows
+            sinks, _, waiting = self._split(self.count + len(K))
+            self.state[name + "_sinks"][:sinks] = tokens[:sinks]
+            self.state[name + "_window"][:waiting] = tokens[len(tokens) - waiting :]
+        self.state["count"][0] += len(K)
+
+    def _taken(self, name: str, X: Float32) -> _Taken:
+        """New codes, a law if it is new, all tokens in fp16, and the first new row of codes."""
+        tokens = np.concatenate([self._whole(name), to_storage(X, _FP16, "skvq")])
+        before, after = (self._split(t)[1] for t in (self.count, self.count + len(X)))
+        if before == after:
+            return (), None, tokens, before
+        law = None if before else self._fitted(name, tokens[: self.sinks + self.window])
+        leaving = tokens[self.sinks : self.sinks + after - before].astype(np.float32)
+        return self.rounding[name].quantise(leaving, law or self._law(name)), law, tokens, before
+
+    def _fitted(self, name: str, tokens: NDArray[np.float16]) -> Law:
+        """The law of these tokens, all that are held when the first leaves."""
+        X, groups = tokens.astype(np.float32), self.groups[name]
+        group = alike(X, groups, self.rng("kv".index(name)))
+        if self.clip is not None:
+            return Law(group, np.full(groups, self.clip, np.float32))
+        return Law(group, clip_factor(self.rounding[name].clips(X, group, groups)))
+
+    def _law(self, name: str) -> Law:
+        group = self.state[name + "_group"]
+        if self.clip is not None:
+            return Law(group, np.full(self.groups[name], self.clip, np.float32))
+        return Law(group, clip_factor(self.state[name + "_clip"]))
+
+    def _whole(self, name: str) -> NDArray[np.float16]:
+        """The tokens in fp16, sinks and then the window."""
+        sinks, _, waiting = self._split(self.count)
+        parts = self.state[name + "_sinks"][:sinks], self.state[name + "_window"][:waiting]
+        return np.concatenate(parts)
+
+    def save(self) -> bytes:
+        """The fields as the data tokens fill them, or with Bob's room once that is used."""
+        if self.count > self.shape.tokens:
+            return self.state.to_bytes()
+        return self.state.to_bytes({name: slice(rows) for name, rows in self.short.items()})
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        self.state.load(message, self.short if len(message) == self.message_bytes else None)
+
+    # -- batched doors ---------------------------------------------------------------------------
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next, the oldest of a full window rounded."""
+        return attention.next_outputs(Q, *self._own(K, V), *self.kept(coming=1))
+
+    def next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
+        return attention.next_bits(Q, *self._own(K, V), *self.kept(coming=1), thresholds)
+
+    def kept(self, coming: int = 0) -> tuple[Float32, Float32]:
+        """K, V as they are held, oldest first, or as they will be beside ``coming`` = 1 token."""
+        return self._held("k", coming), self._held("v", coming)
+
+    def _held(self, name: str, coming: int) -> Float32:
+        sinks, rounded, _ = self._split(self.count)
+        leaving = self._split(self.count + coming)[1] - rounded
+        tokens, rounding = self._whole(name), self.rounding[name]
+        window = tokens[sinks:].astype(np.float32)
+        parts = [tokens[:sinks].astype(np.float32)]
+        if rounded:
+            scale, zero, codes = (
+                self.state[name + part][:rounded] for part in ("_scale", "_zero", "_codes")
+            )
+            parts.append(rounding.restore(scale, zero, codes, self._law(name)))
+        if leaving:
+            law = self._law(name) if rounded else self._fitted(name, tokens)
+            parts.append(rounding.restore(*rounding.quantise(window[:leaving], law), law))
+        return np.concatenate([*parts, window[leaving:]])
+
+    def _own(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
+        self._check_room(1)
+        k, v = (to_storage(X, _FP16, "skvq").astype(np.float32) for X in (K, V))
+        return k, v
+
+    def _check_room(self, more: int) -> None:
+        if self.count + more > self.capacity:
+            raise BadInput(
+                f"skvq has room for {self.shape.tokens} tokens and {self.shape.extra} more, not "
+                f"for {self.count + more}: give the shape as many as the stream has."
+            )
+
+
+def _bytes(fields: _Fields) -> int:
+    return sum(int(np.prod(size)) * np.dtype(kind).itemsize for size, kind in fields.values())

@@ -1,0 +1,71 @@
+"""Algorithm 2 of Haris & Onak on a whole cache: values drawn by lazy Gumbel sampling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...kit.token_cache import whole
+from ...plugin.contract import Float32, Shape
+from .full_cache import Float64, FullCache, highest
+
+_MASK = (1 << 64) - 1
+
+
+class Algorithm2(FullCache):
+    """Lazy Gumbel sampling (Haris & Onak 2025, Appendix E, Algorithm 2, reconstructed).
+
+    The sampler is Mussmann, Levy, Ermon 2017, "Fast amortized inference and learning in log-linear
+    models with randomly perturbed approximate inference". A draw perturbs the k largest scores with
+    Gumbel numbers and of all others only those that might still win; the winner has exactly the law
+    softmax(K q), whatever the scores (proof in ``reductions.lazy_gumbel``). The answer is the mean
+    of the ``draws`` drawn values: unbiased, with variance Var_softmax(v)/draws a coordinate.
+
+    It saves time where an index finds the k largest, not memory: any token may be asked for, so the
+    whole cache is the message. (In one dimension it does save memory: theory, section 16.)
+    State: K then V, of every token. The coins are public, and the same for every query.
+
+    Args:
+        draws: values in the mean (16).
+        k: size of the top set (the square root of the number of tokens, rounded down).
+        dtype: fp32, fp16, bf16 or fp8 (the widest in the budget).
+
+    Raises:
+        BudgetTooSmall: the whole cache does not fit.
+        BadInput: ``draws`` or ``k`` is not positive, or there is no such format.
+
+    Mechanisms:
+        lazy Gumbel sampling: implemented.
+        index of the k largest scores: adapted, found by computing all scores.
+        mean of independent draws: implemented.
+    """
+
+    name = "algorithm-2"
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        draws: int = 16,
+        k: int | None = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.samples = whole(draws, "draws", 1)
+        self.k = None if k is None else whole(k, "k", 1)
+        super().__init__(shape, budget_bits, seed, public, dtype=dtype)
+
+    def weigh(self, Q: Float64, S: Float64, prepared: Any, own: Float64 | None) -> Float32:
+        """How often each token was drawn."""
+        from .algorithm_2_kernels import count_winners
+
+        n = S.shape[1]
+        inside = highest(S, math.isqrt(n) if self.k is None else self.k)
+        W = np.zeros(S.shape, dtype=np.float32)
+        count_winners(S, inside, np.uint64(self.seed & _MASK), self.samples, W)
+        return W

@@ -1,0 +1,154 @@
+"""Kernel attention as a recurrence: sums of positive features of the keys, with their values."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall
+from ...kit.state import State, check_fits
+from ...plugin.contract import Compressor, Float32, Shape
+
+Float64 = NDArray[np.float64]
+_FLOAT32 = np.dtype(np.float32)
+
+
+def features_in_budget(budget_bits: int | None, d_v: int) -> int | None:
+    """How many features fit, each with z_i and S_i in fp32; None without a budget.
+
+    >>> features_in_budget(32 * (1 + 3 * 5), 4)
+    3
+    """
+    return None if budget_bits is None else max(0, (budget_bits // 32 - 1) // (d_v + 1))
+
+
+class FeatureSums(Compressor):
+    """S = sum phi(k) v^T and z = sum phi(k), both times e^{-M}; the answer is phi(q) S / phi(q) z.
+
+    Subclasses give the logarithm of phi > 0. M is the largest logarithm met in a key: nothing
+    overflows, and the answer, taken with logarithms, never divides by 0. Tokens are added one by
+    one, so that a stream cut anywhere gives the same bits. State: M, z, S in fp32; empty NaN.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None,
+        seed: int,
+        public: Mapping[str, Any] | None,
+        *,
+        features: int,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        needed = 32 * (1 + features * (shape.d_v + 1))
+        if budget_bits is not None and needed > budget_bits:
+            raise BudgetTooSmall(self.name, budget_bits, needed)
+        self.features = features
+        self.state = State(
+            top=((1,), np.float32),
+            z=((features,), np.float32),
+            s=((features, shape.d_v), np.float32),
+        )
+        self.message_bytes = len(self.state.buffer)
+
+    @abstractmethod
+    def log_key(self, k: Float64) -> Float64:
+        """Log phi of one key: float64[features]."""
+
+    @abstractmethod
+    def log_queries(self, Q: Float64) -> Float64:
+        """Log phi of each query, up to a constant a query: float64[m, features]."""
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one triple; q is not needed."""
+        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples in order.
+
+        Raises:
+            BadInput: a number is NaN or infinite.
+        """
+        for block in (K, V):
+            check_fits(np.asarray(block), _FLOAT32, type(self).__name__)
+        top, z, s = self.state["top"], self.state["z"], self.state["s"]
+        for k, v in zip(np.array(K, dtype=np.float64), np.asarray(V, np.float32), strict=True):
+            log = self.log_key(k)
+            if np.isnan(top[0]):
+                top[0], z[...], s[...] = log.max(), 0, 0
+            elif log.max() > top[0]:
+                old = float(top[0])
+                top[0] = log.max()
+                factor = np.float32(np.exp(old - float(top[0])))
+                z *= factor
+                s *= factor
+            phi = np.exp(log - float(top[0])).astype(np.float32)
+            z += phi
+            s += phi[:, None] * v
+
+    def attend(self, q: Float32) -> Float32:
+        """phi(q) S / phi(q) z: float32[d_v].
+
+        Raises:
+            BadInput: nothing was appended yet.
+        """
+        answer: Float32 = self._answers(np.asarray(q)[None])[0]
+        return answer
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next, each on its own copy."""
+        for block in (K, V):
+            check_fits(np.asarray(block), _FLOAT32, type(self).__name__)
+        if np.isnan(self.state["top"][0]):
+            return np.array(V, dtype=np.float32)
+        logs = self.log_queries(np.asarray(Q, dtype=np.float64))
+        keys = np.asarray(K, dtype=np.float64)
+        own = logs + np.array([self.log_key(k) for k in keys]).reshape(logs.shape)
+        held = logs + self._log_z()
+        peak = np.maximum(held.max(axis=1), own.max(axis=1))[:, None]
+        held, mine = np.exp(held - peak), np.exp(own - peak).sum(axis=1)[:, None]
+        top = held @ self._means() + mine * np.asarray(V, dtype=np.float64)
+        answers: Float32 = (top / (held.sum(axis=1)[:, None] + mine)).astype(np.float32)
+        return answers
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
+        twin = self.fresh()
+        twin.restore(self.save())
+        twin.extend(Q, K, V)
+        return twin._answers(Q)
+
+    def save(self) -> bytes:
+        """M, z and S."""
+        return self.state.to_bytes()
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        self.state.load(message)
+
+    def _answers(self, Q: Float32) -> Float32:
+        if np.isnan(self.state["top"][0]):
+            raise BadInput("Attention over no token has no value: append a token first.")
+        logs = self.log_queries(np.asarray(Q, dtype=np.float64)) + self._log_z()
+        weights = np.exp(logs - logs.max(axis=1, keepdims=True))
+        means = weights @ self._means() / weights.sum(axis=1, keepdims=True)
+        answers: Float32 = means.astype(np.float32)
+        return answers
+
+    def _log_z(self) -> Float64:
+        """Log z with M put back: float64[features]."""
+        with np.errstate(divide="ignore"):
+            log: Float64 = np.log(self.state["z"].astype(np.float64))
+        return log + float(self.state["top"][0])
+
+    def _means(self) -> Float64:
+        """S_i / z_i, the mean value a feature sees; 0 where no key reached it."""
+        z = self.state["z"].astype(np.float64)[:, None]
+        s = self.state["s"].astype(np.float64)
+        return np.divide(s, z, out=np.zeros_like(s), where=z > 0)

@@ -1,0 +1,177 @@
+"""What the methods share that save time and not memory: every token held, a few of them read."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall
+from ...kit.token_cache import Slots
+from ...plugin.contract import Float32, Shape
+from ..baseline.exact import Exact
+
+Float64 = NDArray[np.float64]
+Own = tuple[Float32, Float32] | None
+
+#: scores of a block of rows: 8 MiB of float64
+_BLOCK = 1 << 20
+
+
+class FullCache(Exact):
+    """Every token, K and V in one storage format; which ones a query reads is the subclass's.
+
+    Such methods spare time. Their memory is the whole cache, so the budgets they can meet are
+    those of the whole cache: 1/2 in fp8, 1 in fp16, 2 in fp32. Scores are computed for all tokens
+    here and most of them thrown away, because memory is what the game counts.
+
+    Scores and hashes are float64: a choice made by them is then the same in a batch and alone.
+
+    Args:
+        dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget, and
+            fp16 without one.
+
+    Raises:
+        BudgetTooSmall: the tokens do not fit the budget in this format (or in fp8).
+        BadInput: there is no such format.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+    ) -> None:
+        if budget_bits is None and dtype is None:
+            dtype = "fp16"
+        try:
+            super().__init__(shape, budget_bits, seed, public, dtype=dtype)
+        except BudgetTooSmall as error:
+            raise BudgetTooSmall(self.name, error.budget_bits, error.minimum_bits) from None
+
+    # -- what a subclass says --------------------------------------------------------------------
+
+    def prepare(self, K: Float64) -> Any:
+        """What is computed once of the stored keys and passed to :meth:`weigh`."""
+        return None
+
+    @abstractmethod
+    def weigh(self, Q: Float64, S: Float64, prepared: Any, own: Float64 | None) -> Float32:
+        """What each token's value weighs in each answer, up to a factor a row.
+
+        Args:
+            Q: float64[m, d_k].
+            S: float64[m, n], scores with every token; where ``own`` is given the last column is
+                the score with the row's own token.
+            prepared: what :meth:`prepare` returned, of the stored keys alone.
+            own: float64[m, d_k], the rows' own keys, the newest token; or None.
+
+        Returns float32[m, n], with a positive number in each row.
+        """
+
+    # -- the contract ----------------------------------------------------------------------------
+
+    def slots_for(self, first: int, count: int) -> Slots:
+        """Token t goes to slot t."""
+        if first + count > self.slots:
+            raise BadInput(
+                f"{self.name} has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
+                f"not for {first + count}: give the shape as many as the stream has."
+            )
+        return np.arange(first, first + count)
+
+    def attend(self, q: Float32) -> Float32:
+        """The answer to q from the tokens it reads: float32[d_v].
+
+        Raises:
+            BadInput: nothing was appended yet.
+        """
+        answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
+        return answer
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next."""
+        own, _ = self._next(K, V)
+        return self._answers(Q, own)
+
+    def next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
+        bits: NDArray[np.bool_] = self.next_outputs(Q, K, V) > thresholds[:, None]
+        return bits
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
+        twin = self.twin()
+        twin.extend(Q, K, V)
+        return twin._answers(Q, None)
+
+    def _answers(self, Q: Float32, own: Own) -> Float32:
+        from ....reductions.attention_tiles import one_thread
+
+        K, V = self.kept()
+        t, n = len(K), len(K) + (own is not None)
+        if n == 0:
+            raise BadInput("Attention over no token has no value: append a token first.")
+        keys, queries = K.astype(np.float64), np.asarray(Q, dtype=np.float64)
+        out = np.empty((len(queries), self.shape.d_v), dtype=np.float32)
+        step = max(1, _BLOCK // n)
+        with one_thread, np.errstate(over="ignore", invalid="ignore"):
+            prepared = self.prepare(keys)
+            for first in range(0, len(queries), step):
+                rows = slice(first, first + step)
+                mine = None if own is None else own[0][rows].astype(np.float64)
+                S = np.empty((len(queries[rows]), n))
+                S[:, :t] = queries[rows] @ keys.T
+                if mine is not None:
+                    S[:, t] = np.einsum("ij,ij->i", queries[rows], mine)
+                if not np.isfinite(S).all():
+                    raise BadInput("A score <q, k> is not finite: keep NaN out, numbers smaller.")
+                W = self.weigh(queries[rows], S, prepared, mine)
+                sums = W[:, :t] @ V
+                if own is not None:
+                    sums += W[:, t:] * own[1][rows]
+                out[rows] = sums / W.sum(axis=1, dtype=np.float32)[:, None]
+        return out
+
+
+def softmax_over(S: Float64, counts: NDArray[Any]) -> Float32:
+    """``counts`` e^S, up to a factor a row: float32[m, n]; where a count is 0 a score is not read.
+
+    >>> softmax_over(np.log([[1.0, 2.0, 9.0]]), np.array([[1, 3, 0]])).tolist()
+    [[0.5, 3.0, 0.0]]
+    """
+    read = np.where(counts > 0, S, -np.inf)
+    read -= read.max(axis=1, keepdims=True)
+    weights = np.exp(read.astype(np.float32))
+    weights *= counts
+    return weights
+
+
+def highest(S: Float64, k: int) -> NDArray[np.bool_]:
+    """Where the k largest scores of each row are: bool[m, n]; of equal scores the earlier is in.
+
+    >>> highest(np.array([[0.0, 2.0, 1.0, 2.0, 2.0]]), 2).tolist()
+    [[False, True, False, True, False]]
+    """
+    n = S.shape[1]
+    if k >= n:
+        return np.ones(S.shape, dtype=np.bool_)
+    kth = np.partition(S, n - k, axis=1)[:, n - k, None]
+    inside = kth < S
+    level = kth == S
+    missing = k - inside.sum(axis=1)
+    several = level.sum(axis=1) > missing
+    if several.any():
+        level[several] &= np.cumsum(level[several], axis=1) <= missing[several, None]
+    both: NDArray[np.bool_] = inside | level
+    return both

@@ -1,0 +1,159 @@
+"""Linformer: attention over k public projections of all keys and of all values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ....errors import BadInput, BudgetTooSmall
+from ...kit.state import State, check_fits
+from ...kit.token_cache import whole
+from ...plugin.contract import Compressor, Float32, Shape
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+class Linformer(Compressor):
+    """Linformer (Wang, Li, Khabsa, Fang, Ma 2020, Linformer: Self-Attention with Linear Complexity,
+    arXiv 2006.04768).
+
+    Keeps K' = E K and V' = F V for E, F in R^{k x n} and answers softmax(q K'^T) V' (eq. 7). Token
+    t adds column t, drawn from public coins, so Bob's is column n + 1.
+
+    State: the number of tokens, K' and V' in fp32: 64 + 32 k (d_k + d_v) bits.
+
+    Args:
+        shape, budget_bits, seed, public: as every compressor.
+        k: rows (as many as fit the budget, at most the tokens; without a budget a quarter).
+        projection: "gaussian", entries N(0, 1/k); or "pool", means of successive
+            tokens (the paper's section 4).
+        shared: E = F.
+
+    Raises:
+        BudgetTooSmall: k rows, or one, do not fit.
+        BadInput: k is not a whole number from 1 on, or there is no such projection.
+
+    Mechanisms:
+        linear projection of keys and values: implemented.
+        learned E and F: left out, the game trains nothing; random ones
+            stand in, as in its existence proof.
+        pooling instead of a matrix: implemented, mean pooling.
+        key-value sharing: implemented.
+        headwise and layerwise sharing: not meaningful here, one head.
+        causal mask: adapted, a query meets the projection of the tokens so far.
+        max pooling, convolution: left out, the mean stands for them.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        budget_bits: int | None = None,
+        seed: int = 0,
+        public: Mapping[str, Any] | None = None,
+        *,
+        k: int | None = None,
+        projection: str = "gaussian",
+        shared: bool = False,
+    ) -> None:
+        super().__init__(shape, budget_bits, seed, public)
+        if projection not in ("gaussian", "pool"):
+            raise BadInput(f"The projection is gaussian or pool, not {projection!r}.")
+        row = 32 * (shape.d_k + shape.d_v)
+        most = shape.tokens + shape.extra
+        if k is None:
+            fits = -(-most // 4) if budget_bits is None else (budget_bits - 64) // row
+            k = max(1, min(fits, most))
+        self.k = whole(k, "k", 1)
+        if budget_bits is not None and 64 + self.k * row > budget_bits:
+            raise BudgetTooSmall("linformer", budget_bits, 64 + self.k * row)
+        self.projection, self.shared = projection, bool(shared)
+        self.width = -(-most // self.k)
+        self.state = State(
+            seen=((1,), np.int64),
+            k=((self.k, shape.d_k), np.float32),
+            v=((self.k, shape.d_v), np.float32),
+        )
+        self.state["k"][...] = 0
+        self.state["v"][...] = 0
+        self.message_bytes = len(self.state.buffer)
+
+    def column(self, t: int) -> tuple[Float32, Float32]:
+        """Column t of E and of F: float32[k] each."""
+        if self.projection == "pool":
+            mean = np.zeros(self.k, dtype=np.float32)
+            mean[min(t // self.width, self.k - 1)] = 1 / self.width
+            return mean, mean
+        drawn = self.rng(t).standard_normal((2, self.k), dtype=np.float32)
+        drawn /= np.float32(np.sqrt(self.k))
+        return drawn[0], drawn[0 if self.shared else 1]
+
+    def append(self, q: Float32, k: Float32, v: Float32) -> None:
+        """Take one triple; q is not needed."""
+        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
+
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples in order.
+
+        Raises:
+            BadInput: a number is NaN or infinite.
+        """
+        K, V = np.asarray(K, dtype=np.float32), np.asarray(V, dtype=np.float32)
+        for block in (K, V):
+            check_fits(block, _FLOAT32, "linformer")
+        for k, v in zip(K, V, strict=True):
+            e, f = self.column(int(self.state["seen"][0]))
+            self.state["k"][...] += e[:, None] * k
+            self.state["v"][...] += f[:, None] * v
+            self.state["seen"][0] += 1
+
+    def attend(self, q: Float32) -> Float32:
+        """Softmax(q K'^T) V': float32[d_v].
+
+        Raises:
+            BadInput: nothing was appended yet.
+        """
+        answer: Float32 = self._answers(np.asarray(q)[None])[0]
+        return answer
+
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next, each on its own copy."""
+        for block in (K, V):
+            check_fits(block, _FLOAT32, "linformer")
+        e, f = self.column(int(self.state["seen"][0]))
+        wide = np.asarray(Q, dtype=np.float64)
+        own = np.einsum("rd,rd->r", wide, np.asarray(K, dtype=np.float64))[:, None]
+        weights = _softmax(wide @ self.state["k"].T.astype(np.float64) + own * e)
+        answers = weights @ self.state["v"] + (weights @ f)[:, None] * V
+        rows: Float32 = answers.astype(np.float32)
+        return rows
+
+    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
+        twin = self.fresh()
+        twin.restore(self.save())
+        twin.extend(Q, K, V)
+        return twin._answers(Q)
+
+    def save(self) -> bytes:
+        """The number of tokens, K' and V'."""
+        return self.state.to_bytes()
+
+    def restore(self, message: bytes) -> None:
+        """Take over a saved state."""
+        self.state.load(message)
+
+    def _answers(self, Q: Float32) -> Float32:
+        if self.state["seen"][0] == 0:
+            raise BadInput("Attention over no token has no value: append a token first.")
+        scores = np.asarray(Q, dtype=np.float64) @ self.state["k"].T
+        answers: Float32 = (_softmax(scores) @ self.state["v"]).astype(np.float32)
+        return answers
+
+
+def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return normalised

@@ -1,0 +1,196 @@
+"""The referee's table: the caches that people run, attacked in their own environments.
+
+Every row is somebody's published code, in the version that the table names, played with the hard
+stream of the Index game (n = 512, d = 64, Kerdock keys): *literal*, and *rotated*, with keys and
+values turned by public rotations that Bob undoes; prefilled, and token by token where the engine
+knows both; with the Bob who asks attention queries, and with the one who only reads the message.
+Four memories stand beside each other, as shares of the 16-bit K and V cache: *claimed*, *logical*,
+*resident* and *wire*, and the side state that a method parks elsewhere.
+
+``engines.csv`` has a line for every setting and Bob, ``engines-left-out.csv`` what cannot be played
+offline on a CPU, with the reason. A row that fails says so in a sentence, and the table goes on.
+Secrets are drawn from fresh keys, as for every foreign plug-in; the lines name them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...compressors.engines.rows import EngineRow
+from ...compressors.engines.schemes import SCHEMES, interpreter_of, scheme_of
+from ...errors import BadInput, KVBarrierError
+from ...protocols.evidence.verdicts import LEVEL, judge_point
+from ...protocols.game.coins import fresh_key
+from ...protocols.game.index_game import BatchRecord, play_together
+from ...protocols.game.instance import Cell, Instance
+from ...protocols.players.isolation import Limits, default_isolation
+from ..kit.experiment import Experiment, Run
+from ..kit.tables import Row, Tables, fill
+from .claims import CLAIMS, LEFT_OUT, TABLE
+
+SIZE = {"quick": (512, 64), "full": (4096, 64)}
+MESSAGES = {"quick": 4, "full": 16}
+#: cells that share a pair of processes, and with it one import of torch
+TOGETHER = 24
+LIMITS = Limits(seconds=300.0, memory_bytes=6 << 30)
+
+
+def declared_rows() -> list[EngineRow]:
+    """The rows that all engines declare."""
+    return [row for one in SCHEMES.values() for row in one.table().ROWS]
+
+
+def left_out() -> list[Row]:
+    """What cannot be played, with the reason."""
+    return [
+        {"target": target, "reason": reason}
+        for one in SCHEMES.values()
+        for target, reason in one.table().OUT_OF_REACH.items()
+    ]
+
+
+def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
+    """The games of one declared row."""
+    n, d = SIZE[scale]
+    base = Instance(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
+    ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
+    for way in ways:
+        for basis in ("literal", "rotated"):
+            yield _cell(row, replace(base, basis=basis), way, MESSAGES[scale])
+        if row.reads and not way:
+            yield _cell(row, base, {"bob": "reads"}, MESSAGES[scale])
+
+
+def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
+    params = tuple({**row.params, **way}.items())
+    return Cell(instance, row.target, params, None, messages)
+
+
+def groups(rows: Sequence[EngineRow], scale: str) -> list[list[tuple[EngineRow, Cell]]]:
+    """What is played by one pair of processes: one interpreter, and of codecs one package."""
+    by_home: dict[tuple[Any, ...], list[tuple[EngineRow, Cell]]] = {}
+    for row in rows:
+        scheme = scheme_of(row.target)
+        assert scheme is not None
+        home = (scheme.name, row.target if scheme.name == "codec" else "")
+        by_home.setdefault(home, []).extend((row, cell) for cell in cells(row, scale))
+    homes = by_home.values()
+    return [one[at : at + TOGETHER] for one in homes for at in range(0, len(one), TOGETHER)]
+
+
+def run(job: Run) -> None:
+    """Play what the tables do not have yet.
+
+    Raises:
+        BadInput: no engine is installed.
+    """
+    rows = declared_rows()
+    problems = [problem for row in rows if (problem := _problem(row))]
+    if len(problems) == len(rows):
+        raise BadInput(problems[0])
+    tables: Tables = {
+        TABLE: [(play_group, (tuple(group),)) for group in groups(rows, job.scale)],
+        LEFT_OUT: [(left_out, ())],
+    }
+    fill(job, "engines", tables)
+
+
+def _problem(row: EngineRow) -> str:
+    """Why a row cannot be played here, or nothing."""
+    try:
+        interpreter_of(row.target)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+def play_group(group: Sequence[tuple[EngineRow, Cell]]) -> list[Row]:
+    """Play cells that share a pair of processes; each becomes a line of the table."""
+    keys = [fresh_key() for _ in group]
+    played: Sequence[BatchRecord | KVBarrierError]
+    try:
+        played = play_together([c for _, c in group], keys, 0, default_isolation(False), LIMITS)
+    except KVBarrierError as error:
+        played = [error for _ in group]
+    return [
+        _line(row, cell, key, one)
+        for (row, cell), key, one in zip(group, keys, played, strict=True)
+    ]
+
+
+def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierError) -> Row:
+    instance, params = cell.instance, dict(cell.params)
+    line: Row = {
+        "target": cell.target,
+        "params": json.dumps({k: v for k, v in params.items() if k not in ("feed", "bob")}),
+        "distribution": row.distribution,
+        "n": instance.n,
+        "d": instance.d,
+        "layers": instance.layers,
+        "heads": instance.heads,
+        "basis": instance.basis,
+        "feed": params.get("feed", "prefill"),
+        "bob": params.get("bob", "asks"),
+        "keeps": row.keeps,
+        "declared": row.declared,
+        "shown": row.shown,
+    }
+    if isinstance(one, KVBarrierError):
+        return line | _EMPTY | {"failed": str(one), "note": row.note, "key": key.hex()}
+    verdict = judge_point(
+        one.records,
+        n=instance.secret_rows,
+        row_bits=instance.row_bits,
+        cache_bits=instance.shape.cache_bits_16,
+        level=LEVEL,
+    ).as_dict()
+    cache = instance.shape.cache_bits_16 / 8
+    held = one.memories or {}
+    failed = [r.failed for r in one.records if r.failed]
+    shares = {
+        name: None if held.get(name) is None else held[name] / cache
+        for name in ("claimed", "logical", "resident", "side")
+    }
+    return line | {
+        # The engine's own default where none was asked for.
+        "feed": "stream" if one.streaming else "prefill",
+        "messages": verdict["messages"],
+        "wrong": verdict["wrong_bits"],
+        "asked": verdict["asked_bits"],
+        "bit_error": verdict["bit_error"]["estimate"],
+        "low": verdict["bit_error"]["low"],
+        "high": verdict["bit_error"]["high"],
+        "rate": verdict["bits_per_secret_bit"],
+        "ledger": verdict["ledger"]["verdict"],
+        "surprise": verdict["ledger"]["surprise_bits"],
+        "wire": max(r.charged_bits for r in one.records) / instance.shape.cache_bits_16,
+        **shares,
+        "claimed_by": held.get("basis", ""),
+        "isolation": one.isolation,
+        "seconds": round(one.seconds, 2),
+        "versions": json.dumps(dict(one.versions)),
+        "failed": failed[0] if failed else "",
+        "note": row.note,
+        "key": key.hex(),
+    }
+
+
+_EMPTY: Row = dict.fromkeys(
+    (
+        "messages", "wrong", "asked", "bit_error", "low", "high", "rate", "ledger", "surprise",
+        "wire", "claimed", "logical", "resident", "side", "claimed_by", "isolation",
+        "seconds", "versions",
+    )
+)  # fmt: skip
+
+
+EXPERIMENT = Experiment(
+    "engines",
+    "The caches that people run: memory said and memory sent, and the bits that survive",
+    run,
+    CLAIMS,
+    {"quick": 8, "full": 60},
+)

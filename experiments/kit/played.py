@@ -1,0 +1,44 @@
+"""Cells of our own experiments: committed coins, inline, into a played table that is resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...protocols.game.instance import Cell
+from ...runs.results import Results, ResultsFile, write_results
+from ...runs.runner import CellOutcome, run_cells
+from ...runs.stopping import FixedMessages
+from .experiment import Run
+
+
+def play_table(job: Run, table: str, cells: Sequence[Cell], messages: int) -> None:
+    """Play every cell into ``job.folder / table``; batches it has already are not played again.
+
+    What other code played of these cells leaves the table: its claims are about today's code, and
+    that code, with the committed key, gives the same rows again.
+
+    Raises:
+        BadInput: another run is writing the table.
+    """
+    stage = table.removesuffix(".csv")
+    path = job.folder / table
+    with ResultsFile(path) as store:
+        source = {one.cell.id: one.source for one in play(job, store, cells, messages, stage)}
+        kept = [row for row in store.rows if source.get(row.cell, row.source) == row.source]
+    if len(kept) < len(store.rows):
+        write_results(path, kept)
+
+
+def play(
+    job: Run, store: Results, cells: Sequence[Cell], messages: int, stage: str | None = None
+) -> list[CellOutcome]:
+    """Play cells into a store; ``stage`` is who makes progress, None if the caller says so."""
+    return run_cells(
+        cells,
+        store,
+        stopping=FixedMessages(messages),
+        keys="experiments",
+        executor=job.executor,
+        isolation="inline",
+        progress=None if stage is None else lambda s: job.progress(stage, s.done, s.most),
+    )

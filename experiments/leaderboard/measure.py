@@ -1,0 +1,351 @@
+"""The zoo on the leaderboard: every softmax compressor at every budget that it can meet.
+
+Six families of streams at n = 1024, d = 64, on one ledger: the Index game's own (*hard*), the same
+with keys and values turned by public rotations (*turned*), with Alice's queries attending to
+everything but one age bucket (*decoy*), and the three planted ones, in which the structure is there
+that methods rely on. On the hard one all evictions lie on (1 - f)/2, f the share of the tokens that
+is held; the planted ones show what each policy buys, and on what.
+
+``leaderboard.csv`` has the played batches, ``leaderboard-held.csv`` how many data tokens the caches
+that hold whole tokens have when Bob's has come, ``leaderboard-gaps.csv`` the budgets in which a
+compressor cannot live, each with the smallest one that works, ``leaderboard-twins.csv`` the pairs
+that coincide on a random stream, in what they hold or in what they answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...compressors.catalog import CATALOG, family
+from ...compressors.catalog_entry import CatalogEntry
+from ...compressors.kit.softmax_cache import SoftmaxCache
+from ...compressors.plugin.lifting import WholeToken
+from ...compressors.targets import resolve
+from ...compressors.zoo.eviction.kept_heads import KeptHeads
+from ...errors import BudgetTooSmall
+from ...protocols.game.instance import Cell, Instance
+from ...runs.points import judge_rows
+from ...runs.ranking import Point, error_at, recovered
+from ...runs.report import points_of, series_label
+from ...runs.results import read_results
+from ...runs.rows import newest, prefixes
+from ...runs.stopping import batch_size_for
+from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
+from ..kit.planted import none_below_fano, none_impossible
+from ..kit.played import play_table
+from ..kit.tables import Row, Tables, fill, read_table
+from .twins import twins
+
+TABLE, HELD, GAPS = "leaderboard.csv", "leaderboard-held.csv", "leaderboard-gaps.csv"
+TWINS = "leaderboard-twins.csv"
+SIZE = {"quick": (1024, 64), "full": (4096, 64)}
+#: messages a point; the planted streams are cheap, and turned and decoy are there to be compared
+MESSAGES = {
+    "quick": {"hard": 24, "turned": 8, "decoy": 8},
+    "full": {"hard": 128, "turned": 64, "decoy": 64},
+}
+PLANTED_MESSAGES = {"quick": 16, "full": 64}
+#: on the hard stream, where a message may be shorter than the secret: only there can a cheat be
+#: told from an honest one, and with 64 messages an interval without an error ends at .059
+SHORT_MESSAGES = {"quick": 64, "full": 256}
+BUDGETS = tuple(Fraction(1, 2**k) for k in range(7, -1, -1))
+#: the budgets of the other streams; the figure compares at the largest below 1/2
+FEWER = (Fraction(1, 16), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
+AT = Fraction(1, 4)
+STREAMS = ("hard", "turned", "decoy", "heavy-hitters", "clusters", "recency")
+WHOLE_TOKENS = ("eviction", "pattern")
+LEVEL = 0.95
+CLOSE = 0.005
+
+
+def entries() -> list[CatalogEntry]:
+    """Who is on the leaderboard: who answers softmax attention, and no control but the codes."""
+    return [
+        one
+        for one in CATALOG.values()
+        if one.attention == "softmax" or (one.control and one.name != "zero")
+    ]
+
+
+def stream(name: str, n: int, d: int) -> Instance:
+    """The instance of one of ``STREAMS``."""
+    if name == "turned":
+        return Instance(n=n, d=d, basis="rotated")
+    if name == "decoy":
+        return Instance(n=n, d=d, queries="decoy")
+    return Instance(n=n, d=d, reduction="index" if name == "hard" else name)
+
+
+def stream_of(point: Point) -> str:
+    """Which of ``STREAMS`` a point was played on."""
+    if point["basis"] == "rotated":
+        return "turned"
+    if point["queries"] == "decoy":
+        return "decoy"
+    return "hard" if point["reduction"] == "index" else str(point["reduction"])
+
+
+def wanted(scale: str) -> list[Cell]:
+    """Every point, whether its compressor can live there or not."""
+    n, d = SIZE[scale]
+    cells = []
+    for one in entries():
+        for name in STREAMS:
+            instance = stream(name, n, d)
+            if one.own_size and instance.reduction == "index":
+                instance = replace(instance, **one.own_size)
+            if one.own_size and instance.reduction != "index":
+                continue
+            if one.control:
+                cells += [Cell(instance, one.name, budget=b) for b in _shares(one)]
+            elif one.settings:
+                cells += [Cell(instance, one.name, tuple(s.items())) for s in one.settings]
+            else:
+                budgets = BUDGETS if name == "hard" else FEWER
+                cells += [Cell(instance, one.name, budget=budget) for budget in budgets]
+    return [replace(cell, batch_size=batch_size_for(messages(cell, scale))) for cell in cells]
+
+
+def messages(cell: Cell, scale: str) -> int:
+    """How many messages a point has."""
+    instance, bits = cell.instance, cell.budget_bits
+    name, secret = stream_of(_variant(instance)), instance.secret_rows * instance.row_bits
+    short = CATALOG[cell.target].control or (bits is not None and bits < secret)
+    if name == "hard" and short:
+        return SHORT_MESSAGES[scale]
+    return MESSAGES[scale].get(name, PLANTED_MESSAGES[scale])
+
+
+def _shares(one: CatalogEntry) -> Sequence[Fraction | None]:
+    """Controls live at one memory, but for time sharing, whose knob is the budget."""
+    if one.name != "time-sharing":
+        return (None,)
+    return [Fraction(k, 8 * 32) for k in range(1, 8)]
+
+
+@cache
+def living(scale: str) -> tuple[tuple[Cell, ...], tuple[Row, ...]]:
+    """The points that can be played, and the gaps."""
+    cells, gaps = [], []
+    for cell in wanted(scale):
+        try:
+            _build(cell)
+        except BudgetTooSmall as error:
+            least = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
+            gaps.append({
+                "compressor": cell.target,
+                "stream": stream_of(_variant(cell.instance)),
+                "budget": str(cell.budget),
+                "minimum_bits": error.minimum_bits,
+                "minimum_budget": float(least),
+                "sentence": str(error),
+            })  # fmt: skip
+            continue
+        cells.append(cell)
+    return tuple(cells), tuple(gaps)
+
+
+def _variant(instance: Instance) -> Point:
+    return {name: getattr(instance, name) for name in ("basis", "queries", "reduction")}
+
+
+def _build(cell: Cell) -> Any:
+    instance = cell.instance
+    public = instance.build().public()
+    return resolve(cell.target).factory(
+        instance.shape, cell.budget_bits, 0, public, **dict(cell.params)
+    )
+
+
+def run(job: Run) -> None:
+    """Play every cell; batches that the table has already are not played again."""
+    job.folder.mkdir(parents=True, exist_ok=True)
+    cells, gaps = living(job.scale)
+    by_messages: dict[int, list[Cell]] = {}
+    for cell in cells:
+        by_messages.setdefault(messages(cell, job.scale), []).append(cell)
+    for count, part in by_messages.items():
+        play_table(job, TABLE, part, count)
+    hard = [cell for cell in cells if stream_of(_variant(cell.instance)) == "hard"]
+    tasks = [(held, (cell,)) for cell in hard if family(cell.target) in WHOLE_TOKENS]
+    one_headed = tuple(one for one in entries() if not (one.own_size or one.control))
+    tables: Tables = {
+        HELD: tasks,
+        GAPS: [(_given, (list(gaps),))],
+        TWINS: [(twins, (one_headed,))],
+    }
+    fill(job, "leaderboard", tables)
+
+
+def _given(rows: list[Row]) -> list[Row]:
+    return rows
+
+
+def held(cell: Cell) -> list[Row]:
+    """How many data tokens a cache of whole tokens holds once Bob's has come: no row if it is none.
+
+    The mean over its heads.
+
+    Counted in the cache itself, on one public stream: Bob's token is the one whose key is zero.
+    """
+    reduction = cell.instance.build()
+    one = _build(cell)
+    inner = one.inner if isinstance(one, WholeToken) else one
+    if not isinstance(inner, SoftmaxCache | KeptHeads):
+        return []
+    x = np.random.default_rng(0).integers(0, 2, (reduction.rows, reduction.width)).astype(np.uint8)
+    one.extend(*reduction.stream(x))
+    if isinstance(inner, KeptHeads):
+        tokens = inner.tokens_held()
+    else:
+        one.extend(*(part[:1] for part in reduction.queries([0])))
+        keys, _ = inner.kept()
+        tokens = float(np.count_nonzero(np.abs(keys).max(axis=1) > 0))
+    return [{"cell": cell.id, "compressor": cell.target, "held": tokens, "n": cell.instance.n}]
+
+
+# -- the tables as points, and how they rank ---------------------------------------------------
+
+
+def points(folder: Path) -> list[Point]:
+    """The played table as points, each with its stream, its curve and its family."""
+    found = points_of(newest(read_results(folder / TABLE)), LEVEL)
+    return [
+        point
+        | {
+            "stream": stream_of(point),
+            "series": series_label(point),
+            "family": family(str(point["compressor"])),
+            "recovered": recovered(point),
+        }
+        for point in found
+    ]
+
+
+# -- claims ------------------------------------------------------------------------------------
+
+
+def _possible(folder: Path) -> Judgement:
+    return none_impossible(read_results(folder / TABLE))
+
+
+def _above_fano(folder: Path) -> Judgement:
+    return none_below_fano(read_results(folder / TABLE))
+
+
+def _evictions(folder: Path) -> Judgement:
+    share = {row["cell"]: row["held"] / row["n"] for _, row in read_table(folder, HELD).iterrows()}
+    rows = newest(read_results(folder / TABLE))
+    off, gaps, names = [], [], set()
+    for run in prefixes(rows).values():
+        if run and run[0].cell in share:
+            error = judge_rows(run, LEVEL).bit_error
+            expected = (1 - share[run[0].cell]) / 2
+            gaps.append(abs(error.estimate - expected))
+            names.add(run[0].compressor)
+            if not error.low <= expected <= error.high:
+                off.append(run[0].compressor)
+    far = max(gaps)
+    return judge(
+        far <= CLOSE and not off,
+        f"{len(gaps)} points of {len(names)} algorithms; largest distance from the value {far:.4f} "
+        f"(allowed {CLOSE:g}); intervals ({LEVEL:.0%}) that miss it: {', '.join(off) or 'none'}",
+    )
+
+
+def _planted(name: str, on: str, folder: Path) -> Judgement:
+    """Is it ahead of a uniform sample where its own assumption holds?"""
+    here = [p for p in points(folder) if p["stream"] == on]
+    sample = error_at([p for p in here if p["compressor"] == "reservoir"], AT)
+    one = error_at([p for p in here if p["compressor"] == name], AT)
+    if sample is None or one is None:
+        return judge(False, f"no point of {name} or reservoir within {AT} of the 16-bit cache")
+    low, high = sample["bit_error"]["low"], one["bit_error"]["high"]
+    return judge(
+        high < low,
+        f"{one['messages']} messages each at {AT} of the cache: {name} errs "
+        f"{one['bit_error']['estimate']:.3f} (at most {high:.3f}), a uniform sample "
+        f"{sample['bit_error']['estimate']:.3f} (at least {low:.3f}); intervals at {LEVEL:.0%}",
+    )
+
+
+def _echoes(folder: Path) -> Judgement:
+    """Who holds the same as another must answer differently, or is the same algorithm."""
+    pairs = read_table(folder, TWINS)
+    echoes = pairs[pairs["answers"]]
+    said = [f"{row['one']} and {row['other']}" for _, row in pairs.iterrows() if not row["answers"]]
+    same = [f"{row['one']} and {row['other']}" for _, row in echoes.iterrows()]
+    return judge(
+        echoes.empty,
+        f"one random stream, 64 queries; the same answers: {', '.join(same) or 'none'}; the same "
+        f"memory and other answers: {', '.join(said) or 'none'}",
+    )
+
+
+EXPERIMENT = Experiment(
+    name="leaderboard",
+    title="The zoo: every algorithm on six families of streams",
+    run=run,
+    claims=(
+        Claim(
+            "leaderboard.possible",
+            "Theorem 23",
+            "No algorithm's charged memory is impossible on any of the six families of streams, "
+            "where that of a cheat without an error is",
+            "ours",
+            (TABLE,),
+            _possible,
+        ),
+        Claim(
+            "leaderboard.fano",
+            "Theorem 5",
+            "No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that "
+            "of a cheat without an error does",
+            "ours",
+            (TABLE,),
+            _above_fano,
+        ),
+        Claim(
+            "leaderboard.eviction",
+            "observation",
+            "Whatever a policy keeps, holding a share f of the tokens leaves error (1 - f)/2 on "
+            "the hard stream",
+            "ours",
+            (TABLE, HELD),
+            _evictions,
+        ),
+        Claim(
+            "leaderboard.heavy-hitters",
+            "observation",
+            "Where few tokens are attended to, H2O is ahead of a uniform sample of tokens",
+            "ours",
+            (TABLE,),
+            partial(_planted, "h2o", "heavy-hitters"),
+        ),
+        Claim(
+            "leaderboard.recency",
+            "observation",
+            "Where only recent tokens are asked for, a window is ahead of a uniform sample",
+            "ours",
+            (TABLE,),
+            partial(_planted, "sliding-window", "recency"),
+        ),
+        Claim(
+            "leaderboard.twins",
+            "observation",
+            "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds "
+            "what another holds answers differently",
+            "ours",
+            (TWINS,),
+            _echoes,
+        ),
+    ),
+    minutes={"quick": 1.8, "full": 70},
+)

@@ -1,0 +1,1 @@
+"""Small files that a sceptic re-derives."""

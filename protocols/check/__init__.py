@@ -1,0 +1,1 @@
+"""``kvbarrier check``: the plug-in contract, finding by finding."""

@@ -1,0 +1,1 @@
+"""What counts mean: the ledger, betting over messages, verdicts."""

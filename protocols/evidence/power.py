@@ -1,0 +1,115 @@
+"""What a verdict could have caught: the power of the ledger and of an interval, from counts alone.
+
+That nothing is ``impossible``, or that no interval lies below Fano's curve, is worth the cheats
+that would have been: a *planted cheat* is charged what the messages were charged, is asked what
+they were asked, and errs in a share e of it, because it reads the secret elsewhere.
+
+*Ledger.* Where all bits are asked, s = N - m - log2(N+1) - log2 C(N, k) falls with the wrong bits k
+up to N/2, and without any it is N - m - log2(N+1). So a cheat without an error is convicted at a
+line of b bits iff
+
+    m <= N - log2(N+1) - b,
+
+and at m >= N never: the ledger is *blind* there, because a message of N bits is enough for N bits.
+Where rows are sampled, both bounds of :mod:`.ledger` are read, and they too fall with e.
+
+*Interval.* After T messages without an error it ends at an e_T > 0 (.059 after 64 messages at
+level .95, .38 after 8), so a point can lie below Fano's curve only where h^-1(1 - M/N) > e_T.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .betting import interval
+from .ledger import LINE_BITS, ledger
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Power:
+    """What the ledger could have caught in T messages of one cell.
+
+    ``asked`` and ``charged`` int64[T]: bits of each message in order. ``secret_bits`` and
+    ``row_bits``: of one message and of one row. ``shares`` float64[T]: the smallest sampling
+    fraction of each message's rows, or None (:func:`.ledger.ledger`).
+    """
+
+    asked: Ints
+    charged: Ints
+    secret_bits: int
+    row_bits: int
+    shares: NDArray[np.float64] | None
+
+    def catches(self, error: float = 0.0, line: float = LINE_BITS) -> bool:
+        """Whether a cheat of the same memory that errs in this share of the bits is convicted."""
+        return self._peak(self.charged, error) >= line
+
+    def error(self, line: float = LINE_BITS) -> float | None:
+        """The largest error at which this memory is convicted; None: not even without an error."""
+        return largest(lambda e: self.catches(e, line), 0.5)
+
+    def rate(self, line: float = LINE_BITS) -> float | None:
+        """The most memory M/N at which no error is convicted; None: at none, with these bits."""
+        bits = np.full(len(self.asked), float(self.secret_bits))
+        return largest(lambda rate: self._peak(rate * bits, 0.0) >= line, 1.0)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Plain data: ``error`` and ``bits_per_secret_bit`` at the line of one cell, 40 bits."""
+        return {"error": self.error(), "bits_per_secret_bit": self.rate()}
+
+    def sentence(self) -> str:
+        """What could not have been caught, for people."""
+        error, rate = self.error(), self.rate()
+        if error is not None:
+            # Rounded down: what is said to be caught is.
+            wrong = f"{math.floor(1000 * error) / 10:g} %"
+            return f"A cheat with this memory is caught if it errs in at most {wrong} of the bits."
+        if rate is None:
+            return "No cheat could be caught in so few bits, not even without an error: play more."
+        return (
+            "No cheat with this memory could be caught, not even without an error; it would have "
+            f"to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
+        )
+
+    def _peak(self, charged: Any, error: float) -> float:
+        return ledger(
+            self.asked, charged, error * self.asked,
+            secret_bits=self.secret_bits, row_bits=self.row_bits, shares=self.shares,
+        ).peak  # fmt: skip
+
+
+def largest(caught: Callable[[float], bool], end: float) -> float | None:
+    """The largest point of [0, end] that is caught, to 2^-20 of it; None: not even 0 is.
+
+    What is below a caught point has to be caught too.
+
+    >>> round(largest(lambda e: e <= 0.3, 0.5), 6), largest(lambda e: False, 0.5)
+    (0.3, None)
+    """
+    if not caught(0.0):
+        return None
+    low, high = 0.0, end
+    for _ in range(20):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if caught(middle) else (low, middle)
+    return low
+
+
+def interval_catches(messages: int, rate: float, level: float = 0.95, error: float = 0.0) -> bool:
+    """Whether so many messages, each with this error, have an interval below Fano's curve at M/N.
+
+    >>> interval_catches(64, 0.5), interval_catches(24, 0.5), interval_catches(24, 0.25)
+    (True, False, True)
+    """
+    from ...reductions.bounds import error_floor
+
+    high = interval(np.full(messages, error), level)[1]
+    return bool(high < error_floor(rate))

@@ -1,0 +1,189 @@
+"""The soft ledger: what Bob's real outputs tell of the secret, as an e-value against the charge.
+
+The hard ledger (``ledger``) counts bits; a Bob who knows which of his bits are good has said more.
+Let Q be any prediction of the asked bits from the message: Q(x | M) = prod_i Q_i(x_i | M, x_<i),
+for instance "bits whose estimate falls into this bin are 1 in a share of what was seen so far".
+
+    s = sum_i [1 + log2 Q_i(x_i | M, x_<i)] - m        [bits of surprise], N asked, m charged bits
+
+**Claim (ours).** For every compressor and every Q fixed before the message is drawn (it may depend
+on all earlier messages and their secrets), W_T = 2^{s_T}, s_T summed over T messages, is a test
+supermartingale: Pr[sup_T s_T >= b] <= 2^-b.
+
+*Proof.* Fix all coins and the past. The asked bits x are uniform on {0,1}^N and M is a function of
+them (those not asked are fixed too), so
+
+    E[W_T / W_{T-1} | past] = sum_x 2^-N 2^{N - m(M(x))} Q(x | M(x))
+                            = sum_M 2^{-m(M)} sum_{x: M(x) = M} Q(x | M)
+                           <= sum_M 2^{-m(M)} <= 1,
+
+since Q(. | M) is a probability of x, and by Kraft, as charged lengths are those of a prefix-free
+code. Average over the coins; Ville.   []
+
+Bob's outputs are a function of M, public coins and his questions, and the questions of the Index
+game do not depend on x: so Q may use them all, those for other bits too. It must not use x_i or
+later bits; x_<i it may: *prequential*. Failed messages: see ``ledger``.
+
+**The predictor here.** Real *scores* (a decoder's estimates, a distance from a cut) are sorted into
+bins fixed beforehand, and each bin has a Krichevsky-Trofimov estimator, Q(1) = (ones + 1/2)/(seen +
+1), whose product over a bin's bits depends on their number only:
+
+    KT(ones, zeros) = Gamma(ones + 1/2) Gamma(zeros + 1/2) / (pi Gamma(ones + zeros + 1)).
+
+It is within 1/2 log2 N + 1 bits a bin of the best constant prediction in hindsight (Krichevsky and
+Trofimov 1981), so s is N - m - sum_bins n_b h(share of ones) up to that: with one bin for "said 1"
+and one for "said 0" hardly less than the hard ledger, and with finer bins more wherever confidence
+tells anything. Counts go on from message to message: predictions may learn.
+
+*Several cells* are convicted by the average of their W, as in ``ledger.family_ledger``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ...errors import BadInput
+from .ledger import Ledger
+
+Float64 = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+#: bins of a score, by its distance from its cut in units of its public scale
+EDGES = (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+def kt_bits(ones: ArrayLike, zeros: ArrayLike) -> Any:
+    """log2 KT(ones, zeros), at most 0, for any order of so many ones and zeros; arrays broadcast.
+
+    >>> [round(2 ** float(kt_bits(ones, 0)), 9) for ones in (0, 1, 2)]  # 1, 1/2, 3/4 of it
+    [1.0, 0.5, 0.375]
+    """
+    from scipy.special import betaln
+
+    a, b = (np.asarray(count, dtype=np.float64) + 0.5 for count in (ones, zeros))
+    return (betaln(a, b) - math.log(math.pi)) / math.log(2.0)
+
+
+def soft_surprise_bits(predicted: ArrayLike, charged: ArrayLike) -> float:
+    """S for any predictor: ``predicted`` are the probabilities given to the bits that came, > 0.
+
+    ``charged``: the messages' charged bits.
+
+    >>> soft_surprise_bits([1.0] * 50, 10), soft_surprise_bits([0.5] * 50, 0)
+    (40.0, 0.0)
+    """
+    Q = np.asarray(predicted, dtype=np.float64)
+    if Q.size and not (Q.min() >= 0 and Q.max() <= 1):
+        raise BadInput("A prediction is a probability of the bit that came, in [0, 1].")
+    with np.errstate(divide="ignore"):
+        return float(Q.size + np.log2(Q).sum() - np.sum(np.asarray(charged, dtype=np.float64)))
+
+
+def bin_of(scores: ArrayLike, edges: ArrayLike = EDGES) -> Ints:
+    """The bin of each score, int64 in 0 .. len(edges) + 1: how many edges it reaches; nan the last.
+
+    >>> bin_of([-1.0, 0.0, 0.7, float("nan")], edges=(0.0, 0.5)).tolist()
+    [0, 1, 2, 3]
+    """
+    values, cuts = np.asarray(scores, dtype=np.float64), np.asarray(edges, dtype=np.float64)
+    if cuts.ndim != 1 or (np.diff(cuts) <= 0).any():
+        raise BadInput("The edges of bins must rise.")
+    found = np.searchsorted(cuts, values, side="right")
+    return np.where(np.isnan(values), len(cuts) + 1, found).astype(np.int64)
+
+
+def counts_by_bin(where: Ints, bits: Ints, bins: int) -> Ints:
+    """Zeros and ones of one message in each bin: int64[bins, 2].
+
+    >>> counts_by_bin(np.array([0, 1, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 0], [0, 2]]
+    """
+    return np.bincount(2 * where + bits, minlength=2 * bins).reshape(bins, 2)
+
+
+@dataclass
+class BinnedPredictor:
+    """KT estimators, one a bin, that go on from message to message.
+
+    Attributes:
+        bins: how many there are.
+        counts: int64[bins, 2], zeros and ones seen so far in each.
+    """
+
+    bins: int
+    counts: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        if not len(self.counts):
+            self.counts = np.zeros((self.bins, 2), dtype=np.int64)
+
+    def see(self, where: ArrayLike, bits: ArrayLike) -> float:
+        """log2 of the probability given to the bits of one message, and learn them.
+
+        ``where``: each bit's bin, a function of the message alone; ``bits``: in {0, 1}.
+        """
+        at, x = np.asarray(where, dtype=np.int64).ravel(), np.asarray(bits).astype(np.int64).ravel()
+        if at.shape != x.shape:
+            raise BadInput(f"Each bit has a bin: {len(x)} bits, {len(at)} bins.")
+        if at.size and not 0 <= at.min() <= at.max() < self.bins:
+            raise BadInput(f"Bins are numbered from 0 to {self.bins - 1}.")
+        return self.learn(counts_by_bin(at, x, self.bins))
+
+    def learn(self, new: Ints) -> float:
+        """The same from the counts of one message: int64[bins, 2], zeros and ones in each bin."""
+        before, self.counts = self.counts, self.counts + new
+        gained = kt_bits(self.counts[:, 1], self.counts[:, 0]) - kt_bits(before[:, 1], before[:, 0])
+        return float(np.sum(gained))
+
+
+def soft_ledger(
+    scores: Sequence[ArrayLike],
+    bits: Sequence[ArrayLike],
+    charged: ArrayLike,
+    *,
+    secret_bits: int,
+    edges: ArrayLike = EDGES,
+) -> Ledger:
+    """The soft ledger of one cell from its messages in order, in the form of the hard one.
+
+    ``scores`` and ``bits``: one array a message, of the asked bits, in {0, 1}, and of Bob's real
+    number for each, a function of the message; ``charged`` int[T]; ``secret_bits`` of a message
+    (``blind`` where that is no more than the charge). ``edges`` are public, fixed beforehand.
+    """
+    m = np.asarray(charged, dtype=np.float64)
+    if not len(scores) == len(bits) == len(m):
+        raise BadInput(
+            f"{len(scores)} messages with scores, {len(bits)} with bits and {len(m)} charges: give "
+            "one of each a message."
+        )
+    predictor = BinnedPredictor(len(np.atleast_1d(np.asarray(edges))) + 2)
+    gains = [
+        np.size(x) + predictor.see(bin_of(score, edges), x) - cost
+        for score, x, cost in zip(scores, bits, m, strict=True)
+    ]
+    if not gains:
+        return Ledger(0.0, 0.0, False, np.zeros(0))
+    path = np.cumsum(gains)
+    blind = bool(m.sum() >= secret_bits * len(m))
+    return Ledger(float(path[-1]), float(path.max()), blind, path)
+
+
+def ledger_of_counts(
+    counts: Sequence[ArrayLike], charged: ArrayLike, *, secret_bits: int
+) -> Ledger:
+    """:func:`soft_ledger` from each message's counts by bin, int64[bins, 2], in order."""
+    tables = [np.asarray(table, dtype=np.int64) for table in counts]
+    m = np.asarray(charged, dtype=np.float64)
+    predictor = BinnedPredictor(len(tables[0]))
+    gains = [
+        table.sum() + predictor.learn(table) - cost for table, cost in zip(tables, m, strict=True)
+    ]
+    path = np.cumsum(gains)
+    blind = bool(m.sum() >= secret_bits * len(m))
+    return Ledger(float(path[-1]), float(path.max()), blind, path)

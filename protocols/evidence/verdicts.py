@@ -1,0 +1,423 @@
+"""Verdicts: the evidence of a point, of a family of points, of several adversaries, as plain data.
+
+``PointVerdict.as_dict()`` has the shape of a point of ``attack --json``. Everything printed can be
+recomputed from the printed sums: ``surprise_bits`` is N - m - log2(N+1) - log2 C(N,k) of them, and
+``error_floor`` is h^{-1}(1 - charged/secret). The ledger's *verdict* rests on ``peak_bits``, the
+highest surprise after any message (see :mod:`.ledger`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from ...errors import BadInput
+from . import evidence
+from .betting import Float64
+from .change import Change, changed_after
+from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
+from .nulls import Null
+from .power import Power
+from .row_counts import Int64, row_errors
+from .worst import distinct_worst
+
+LEVEL = 0.95
+
+ABOUT: dict[GuaranteeVerdict, str] = {
+    "broken": "some row's or some age bucket's error is above 1/10",
+    "not-broken": "on average over each age bucket the error is at most 1/10",
+    "undecided": "neither is shown",
+}
+"""What each verdict on the guarantee claims."""
+
+
+class Counts(Protocol):
+    """What the evidence needs of a message: ``index_game.MessageRecord`` has it.
+
+    ``wrong_by_age`` and ``asked_by_age``: 16 integers, bits by age bucket, the oldest first.
+    ``wrong_by_row``: wrong bits of each row asked (:mod:`.row_counts`), None if not counted.
+    ``charged_bits``: what the message costs. ``failed``: one sentence, or None.
+    """
+
+    @property
+    def wrong_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def asked_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def wrong_by_row(self) -> str | None: ...  # noqa: D102
+    @property
+    def charged_bits(self) -> int: ...  # noqa: D102
+    @property
+    def failed(self) -> str | None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate (wrong/asked bits) with an anytime-valid interval over messages at ``level``."""
+
+    estimate: float
+    low: float
+    high: float
+    level: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain data."""
+        return {"estimate": self.estimate, "low": self.low, "high": self.high, "level": self.level}
+
+
+@dataclass(frozen=True)
+class PointVerdict:
+    """What T messages of one cell say. Sums are over messages, in bits.
+
+    ``secret_bits`` and ``cache_bits`` count T messages as well, ``cache_bits`` being the 16-bit K
+    and V cache that ``compression_ratio`` compares with.
+
+    The guarantee's verdict rests on the first ``decided_after`` messages, which are charged
+    ``decided_charged_bits``. ``worst_bucket`` is the age bucket (0 the oldest) with the highest
+    error and ``worst_row`` the row with the most evidence, None where they do not differ from the
+    others (:mod:`.worst`); if ``broken``, a bucket is named only where its own error is above
+    1/10. ``rows_asked``: all of them, or a sample, each row apart from the others or together
+    with them: then the two-term bound was not read. ``row_messages``: how many messages have
+    their bits counted by row. ``change``: the compressor changed while it was played, or None.
+    ``power``: what the ledger could have caught.
+    """
+
+    bit_error: Interval
+    error_floor: float
+    ledger: Ledger
+    guarantee: GuaranteeVerdict
+    rows_asked: Literal["all", "apart", "together"]
+    worst_bucket: int | None
+    worst_row: int | None
+    row_messages: int
+    decided_after: int
+    decided_charged_bits: int
+    change: Change | None
+    messages: int
+    failed: int
+    asked_bits: int
+    wrong_bits: int
+    secret_bits: int
+    charged_bits: int
+    cache_bits: int
+    process: Guarantee = field(repr=False, compare=False)
+    errors: Float64 = field(repr=False, compare=False)
+    power: Power = field(repr=False, compare=False)
+
+    @property
+    def bits_per_secret_bit(self) -> float:
+        """M/N, the memory axis."""
+        return self.charged_bits / self.secret_bits
+
+    @property
+    def decided_rate(self) -> float:
+        """M/N of the messages that the guarantee's verdict rests on."""
+        return self.decided_charged_bits * self.messages / (self.secret_bits * self.decided_after)
+
+    @property
+    def compression_ratio(self) -> float | None:
+        """16-bit cache over charged bits; None when nothing was charged."""
+        return self.cache_bits / self.charged_bits if self.charged_bits else None
+
+    @property
+    def mean_charged_bits(self) -> float:
+        """Charged bits a message."""
+        return self.charged_bits / self.messages
+
+    def interval(self, level: float) -> Interval:
+        """The interval of this point at another level."""
+        low, high = evidence.interval(self.errors, level)
+        return Interval(self.bit_error.estimate, low, high, level)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, as in ``attack --json``; no NaN, no infinity."""
+        return {
+            "bit_error": self.bit_error.as_dict(),
+            "error_floor": self.error_floor,
+            "ledger": {
+                "verdict": self.ledger.verdict,
+                "surprise_bits": self.ledger.surprise,
+                "peak_bits": self.ledger.peak,
+                "blind": self.ledger.blind,
+                "could_catch": self.power.as_dict(),
+                "rows": self.rows_asked,
+            },
+            "guarantee": {
+                "verdict": self.guarantee,
+                "about": ABOUT[self.guarantee],
+                "level": self.bit_error.level,
+                "worst_bucket": self.worst_bucket,
+                "worst_row": self.worst_row,
+                "messages": self.decided_after,
+                "messages_by_row": self.row_messages,
+                "charged_bits": self.decided_charged_bits,
+                "bits_per_secret_bit": self.decided_rate,
+            },
+            "changed": None if self.change is None else self.change.as_dict(),
+            "messages": self.messages,
+            "failed": self.failed,
+            "asked_bits": self.asked_bits,
+            "wrong_bits": self.wrong_bits,
+            "secret_bits": self.secret_bits,
+            "charged_bits": self.charged_bits,
+            "bits_per_secret_bit": self.bits_per_secret_bit,
+            "compression_ratio": self.compression_ratio,
+        }
+
+    def sentences(self) -> list[str]:
+        """What the point says and what it does not, for people."""
+        said = guarantee_sentence(self.guarantee, self.decided_after)
+        if self.guarantee != "undecided":
+            said += f" These messages are charged M/N = {self.decided_rate:.3g}."
+        if self.row_messages == 0:
+            said += " No wrong bits were counted by row, so it is by age buckets alone."
+        changed = [] if self.change is None else [self.change.sentence()]
+        ledger = _ledger_sentence(self.ledger, self.power)
+        if self.rows_asked == "together":
+            ledger += (
+                " Rows were sampled and asked together, so an answer may depend on which other "
+                "rows are asked: the ledger counts the bits asked and no others."
+            )
+        return [ledger, said, *changed]
+
+
+def _ledger_sentence(entry: Ledger, power: Power) -> str:
+    if entry.verdict == "impossible":
+        return (
+            "impossible: an honest message of this length does this well with probability at most "
+            f"2^-{entry.peak:.0f}; there is a hidden channel, or a bug of ours: replay it."
+        )
+    said = (
+        "the message is as long as the secret, so the ledger is blind here."
+        if entry.blind
+        else "the charged memory can explain the answers, which is no praise."
+    )
+    return f"not-excluded: {said} {power.sentence()}"
+
+
+def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
+    """The guarantee's verdict in words.
+
+    >>> guarantee_sentence("not-broken", 32).endswith("at this scale, for random secrets.")
+    True
+    """
+    if verdict == "undecided":
+        return f"undecided: {messages} messages say neither; play more."
+    said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
+    if verdict == "not-broken":
+        said += (
+            "; a single row may be worse; here, on this reduction, at this scale, for random "
+            "secrets"
+        )
+    return said + "."
+
+
+def bucket_rows(n: int) -> Int64:
+    """How many of n rows each age bucket holds, int64[16]; row i is in bucket 16 i // n.
+
+    >>> bucket_rows(20).tolist()
+    [2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 1]
+    """
+    return np.bincount(AGE_BUCKETS * np.arange(n) // n, minlength=AGE_BUCKETS)
+
+
+def judge_guarantee(
+    records: Sequence[Counts], *, n: int, row_bits: int, rows: Sequence[Int64] | None = None
+) -> Guarantee:
+    """The evidence on the guarantee from a cell's messages; as in :func:`judge_point`."""
+    return Guarantee.of(
+        [record.wrong_by_age for record in records],
+        [record.asked_by_age for record in records],
+        _by_row(records, n, row_bits, rows),
+    )
+
+
+def judge_point(
+    records: Sequence[Counts],
+    *,
+    n: int,
+    row_bits: int,
+    cache_bits: int,
+    level: float = LEVEL,
+    rows: Sequence[Int64] | None = None,
+    rows_apart: bool = True,
+) -> PointVerdict:
+    """Judge one cell from its messages in index order (the longest contiguous prefix).
+
+    ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
+    ``rows``: the rows each message was asked for, None if all n. ``rows_apart``: an answer cannot
+    depend on which other rows are asked; where that is not known, the two-term bound for sampled
+    rows, which needs it, convicts nobody. Raises BadInput without any message.
+    """
+    from ...reductions.bounds import error_floor
+
+    if not records:
+        raise BadInput("There is no message to judge yet: play at least one batch.")
+    wrong = np.array([record.wrong_by_age for record in records], dtype=np.int64)
+    asked = np.array([record.asked_by_age for record in records], dtype=np.int64)
+    charged = np.array([record.charged_bits for record in records], dtype=np.int64)
+    # A Python sum cannot overflow, and JSON wants Python's integers anyway.
+    totals = [int(a.sum()) for a in (asked, wrong, charged)]
+    secret_bits = n * row_bits * len(records)
+    each_asked, each_wrong = asked.sum(axis=1), wrong.sum(axis=1)
+    errors = each_wrong / each_asked
+    low, high = evidence.interval(errors, level)
+    by_row = _by_row(records, n, row_bits, rows)
+    process = Guarantee.of(wrong, asked, by_row)
+    verdict, decided_after = process.decide(level)
+    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if rows_apart else None
+    after = changed_after(errors, charged, [record.failed is None for record in records])
+    if after is None:
+        after = process.contradicted_after(level)
+    if after is None and verdict == "not-broken" and low > GUARANTEE:
+        after = decided_after
+    return PointVerdict(
+        bit_error=Interval(totals[1] / totals[0], low, high, level),
+        error_floor=float(error_floor(totals[2] / secret_bits)),
+        ledger=evidence.ledger(
+            each_asked, charged, each_wrong,
+            secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
+        ),
+        guarantee=verdict,
+        rows_asked="all" if totals[0] == secret_bits else "apart" if rows_apart else "together",
+        worst_bucket=_worst_bucket(wrong, asked, verdict, level),
+        worst_row=_worst_row(by_row, process, level),
+        row_messages=sum(record.wrong_by_row is not None for record in records),
+        decided_after=decided_after,
+        decided_charged_bits=int(charged[:decided_after].sum()),
+        change=_change(after, errors, charged / (n * row_bits)),
+        messages=len(records),
+        failed=sum(record.failed is not None for record in records),
+        asked_bits=totals[0],
+        wrong_bits=totals[1],
+        secret_bits=secret_bits,
+        charged_bits=totals[2],
+        cache_bits=cache_bits * len(records),
+        process=process,
+        errors=errors,
+        power=Power(each_asked, charged, n * row_bits, row_bits, shares),
+    )  # fmt: skip
+
+
+def _by_row(
+    records: Sequence[Counts], n: int, row_bits: int, rows: Sequence[Int64] | None
+) -> Float64 | None:
+    texts = [record.wrong_by_row for record in records]
+    return None if all(text is None for text in texts) else row_errors(texts, n, row_bits, rows)
+
+
+def _worst_bucket(
+    wrong: Int64, asked: Int64, verdict: GuaranteeVerdict, level: float
+) -> int | None:
+    errors = np.where(asked > 0, wrong / np.maximum(asked, 1), np.nan)
+    means = wrong.sum(axis=0) / np.maximum(asked.sum(axis=0), 1)
+    if verdict == "broken" and means.max() <= GUARANTEE:
+        return None
+    return distinct_worst(errors, means, level)
+
+
+def _worst_row(errors: Float64 | None, process: Guarantee, level: float) -> int | None:
+    if errors is None or process.row_scores is None:
+        return None
+    return distinct_worst(errors, process.row_scores, level)
+
+
+def _change(after: int | None, errors: Float64, rates: Float64) -> Change | None:
+    if after is None or not 0 < after < len(errors):
+        return None
+    (e, later), (rate, rate_later) = (
+        (float(x[:after].mean()), float(x[after:].mean())) for x in (errors, rates)
+    )
+    return Change(after, (e, later), (rate, rate_later))
+
+
+@dataclass(frozen=True)
+class FamilyVerdict:
+    """All points of one command together: the ledger of the family, and who is named by it.
+
+    ``could_name``: the points at which a cheat without an error would have been named.
+    """
+
+    ledger: FamilyLedger
+    points: int
+    could_name: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data; ``named`` are indices into the points as given."""
+        return {
+            "verdict": self.ledger.verdict,
+            "peak_bits": self.ledger.peak,
+            "named": list(self.ledger.named),
+            "line_bits": self.ledger.line,
+            "points": self.points,
+            "could_name": self.could_name,
+        }
+
+
+def judge_family(points: Sequence[PointVerdict]) -> FamilyVerdict:
+    """Is the charged memory of this family of cells possible? By its average e-value."""
+    ledger = evidence.family_ledger([point.ledger for point in points])
+    could_name = sum(point.power.catches(line=ledger.line) for point in points)
+    return FamilyVerdict(ledger, len(points), could_name)
+
+
+@dataclass(frozen=True)
+class AdversariesVerdict:
+    """The adversaries of one null against one compressor, their selection accounted for.
+
+    ``members`` are indices into the points as given; ``worst`` is the one with the highest error,
+    ``bit_error`` its interval at the level at which all of the null's intervals hold together.
+    """
+
+    null: Null
+    members: tuple[int, ...]
+    guarantee: GuaranteeVerdict
+    decided_after: int
+    level: float
+    worst: int
+    bit_error: Interval
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {
+            "number": len(self.members),
+            "guarantee": {
+                "verdict": self.guarantee,
+                "level": self.level,
+                "messages": self.decided_after,
+                "null": self.null.as_dict(),
+            },
+            "worst": self.worst,
+            "bit_error": self.bit_error.as_dict(),
+        }
+
+
+def judge_adversaries(
+    points: Sequence[PointVerdict], nulls: Sequence[Null], level: float = LEVEL
+) -> list[AdversariesVerdict]:
+    """One verdict a null from several adversaries' points against the same compressor.
+
+    ``nulls``: which each point tests (``nulls.null_of``). The average of e-values is one for a null
+    that *all* of them test, so points of different nulls are never pooled; verdicts come in the
+    order in which their nulls do. ``broken`` by the average of the null's e-values, ``not-broken``
+    by all of its points; the worst (the first of equals) has its interval at
+    1 - (1 - level)/number. Raises BadInput without a point.
+    """
+    if not points:
+        raise BadInput("There is no point to judge: name at least one adversary.")
+    return [
+        _judge_one_null(points, null, [i for i, other in enumerate(nulls) if other == null], level)
+        for null in dict.fromkeys(nulls)
+    ]
+
+
+def _judge_one_null(
+    points: Sequence[PointVerdict], null: Null, members: list[int], level: float
+) -> AdversariesVerdict:
+    verdict, after = evidence.combine_guarantees([points[i].process for i in members], level)
+    worst = max(members, key=lambda i: (points[i].bit_error.estimate, -i))
+    error = points[worst].interval(evidence.adjusted_level(level, len(members)))
+    return AdversariesVerdict(null, tuple(members), verdict, after, level, worst, error)

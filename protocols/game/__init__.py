@@ -1,0 +1,1 @@
+"""The games: what is drawn, who plays, what is counted."""

@@ -1,0 +1,298 @@
+"""The host of one player: imports the plug-in once, then forks a fresh child for every message.
+
+The child gets the secret over a pipe after it has built its instance, answers once, and is killed
+with whatever it started. A crash, a hang or a full memory ends one child; the host goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from ...compressors.engines.schemes import scheme_of
+from ...compressors.plugin.contract import Shape
+from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
+from . import reaper
+from .channel import BadFrame, Channel, ChannelClosed
+from .child import Child, Conduct
+from .players import (
+    Build,
+    PlayerFault,
+    Table,
+    answer,
+    builder,
+    declared_length,
+    facts,
+    fault_of,
+    memories,
+    rehearse,
+    write,
+)
+
+
+class Host(ABC):
+    """What hosts of every game share: a channel to the harness, and one child at a time."""
+
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
+        self.table = table
+        self.channel = channel
+        self.conduct = conduct
+        self.keep: set[int] = set()
+        self.child: Child | None = None
+        self.builtin = False
+
+    @abstractmethod
+    def run(self) -> int:
+        """Answer the harness; return an exit code. Raises ChannelClosed once it has left."""
+
+    @contextlib.contextmanager
+    def importing(self) -> Iterator[None]:
+        """From where relative targets start, for as long as a target is imported."""
+        try:
+            os.chdir(self.table.folder)
+            yield
+        finally:
+            os.chdir(os.environ.get("HOME", "/"))
+
+    def settle(self, folder: object | None) -> None:
+        """The target is there: whatever its import has started stays, and its lines are known."""
+        self.conduct.folder = None if folder is None else str(folder) + os.sep
+        self.keep = reaper.children(os.getpid())
+
+    def end(self) -> None:
+        """End the child, if there is one, and all that it started."""
+        child, self.child = self.child, None
+        if child is not None:
+            child.end()
+            reaper.end_children(keep=self.keep)
+
+
+def serve_with(
+    make: Callable[[Channel, Table, Conduct], Host],
+    role: str,
+    down: int,
+    up: int,
+    words: int,
+    problem: str | None,
+) -> int:
+    """Answer the harness until it closes the channel; returns an exit code.
+
+    Args:
+        make: the host of the game.
+        role: "Alice" or "Bob", for the sentences.
+        down, up: descriptors of the channel.
+        words: where a crash of the host itself may leave its last words.
+        problem: why the isolation failed, if it did: then nothing is played.
+    """
+    import faulthandler
+
+    faulthandler.enable(words, all_threads=False)
+    # Forking with threads that an import started is what we do; the child is told so by its end.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    channel = Channel(down, up)
+    try:
+        opening = channel.receive()
+        if problem is not None:
+            text = f"The namespaces could not be made: {problem}."
+            channel.send({"error": "IsolationLost", "text": text})
+            return 1
+        conduct = Conduct(
+            role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
+        )
+        return make(channel, sent_table(opening["table"]), conduct).run()
+    except (ChannelClosed, BadFrame):
+        return 0
+
+
+def sent_table(said: dict[str, Any]) -> Table:
+    """A table as it came over the channel."""
+    return Table(**{**said, "shape": Shape(**said["shape"])})
+
+
+def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+    """Host Alice or Bob; see :func:`serve_with`."""
+    return serve_with(_IndexHost, role, down, up, words, problem)
+
+
+class _IndexHost(Host):
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
+        super().__init__(channel, table, conduct)
+        self.build: Build | None = None
+
+    def run(self) -> int:
+        self.channel.send(self._open())
+        while True:
+            order = self.channel.receive()
+            if order["op"] == "table":
+                self.table, self.build = sent_table(order["table"]), None
+                reply = self._open()
+            elif order["op"] == "begin":
+                reply = self._begin(order["seed"])
+            else:
+                reply = self._turn(order)
+            self.channel.send(reply)
+
+    # -- before any secret --------------------------------------------------------------------
+
+    def _open(self) -> dict[str, Any]:
+        try:
+            with self.importing():
+                target, build = builder(self.table)
+        except BaseException as exc:
+            return refusal(exc, "The compressor")
+        self.settle(target.folder)
+        if target.builtin:
+            return self._open_builtin(target, build)
+        child = self.child = Child(
+            lambda channel: _rehearsal(channel, target, build, self), self.conduct
+        )
+        try:
+            said: dict[str, Any] = child.hear()
+            if "facts" in said:
+                self.build = build
+                self._warm(child)
+            return said
+        except PlayerFault as fault:
+            # An engine's contract is our adapter's, and check has no word for it.
+            hint = "" if scheme_of(target.name) else " 'kvbarrier check' says what to mend."
+            text = f"{target.name} failed in a rehearsal: {fault}{hint}"
+            return {"error": "PluginFailure", "text": text}
+        finally:
+            self.end()
+
+    def _open_builtin(self, target: Any, build: Build) -> dict[str, Any]:
+        """Rehearse here, not in a child: our own code neither crashes nor leaves anything."""
+        try:
+            said = facts(target, build(0))
+        except Exception as exc:
+            return refusal(exc, "The compressor", self.conduct.folder, builtin=True)
+        self.build = build
+        self.builtin = True
+        with contextlib.suppress(Exception):
+            rehearse(build, self.table)
+        return {"facts": asdict(said)}
+
+    def _warm(self, child: Child) -> None:
+        """Import what the rehearsal needed; repeat it here if numba compiled something in it."""
+        assert self.build is not None
+        try:
+            modules = child.hear()["modules"]
+        except PlayerFault:
+            return
+        for name in modules:
+            with contextlib.suppress(Exception):  # a name made at run time: its user makes it
+                importlib.import_module(name)
+        if "numba" in sys.modules:
+            with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
+                rehearse(self.build, self.table)
+
+    # -- the rounds ---------------------------------------------------------------------------
+
+    def _begin(self, seed: int) -> dict[str, Any]:
+        self.end()
+        assert self.build is not None
+        build = self.build
+        self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
+        return self._reply(self.child)
+
+    def _turn(self, order: dict[str, Any]) -> dict[str, Any]:
+        child = self.child
+        if child is None:
+            return {"failed": f"{self.conduct.role} was not there any more."}
+        try:
+            child.tell(order)
+            return self._reply(child)
+        finally:
+            self.end()
+
+    def _reply(self, child: Child) -> dict[str, Any]:
+        try:
+            said: dict[str, Any] = child.hear()
+            return said
+        except PlayerFault as fault:
+            return {"failed": str(fault)}
+
+
+def refusal(
+    exc: BaseException, who: str, folder: str | None = None, builtin: bool = False
+) -> dict[str, Any]:
+    """Turn an error before the first secret into a frame; ours keep their kind and their words.
+
+    ``who`` failed, and its file lies in ``folder``.
+    """
+    if isinstance(exc, BudgetTooSmall):
+        budget = [exc.name, exc.budget_bits, exc.minimum_bits]
+        return {"error": "BudgetTooSmall", "text": str(exc), "budget": budget}
+    if isinstance(exc, KVBarrierError) and not isinstance(exc, HarnessFault):
+        kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
+        return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
+    fault = fault_of(exc, who, folder, builtin)
+    kind = "HarnessFault" if isinstance(fault, HarnessFault) else "PluginFailure"
+    return {"error": kind, "text": str(fault)}
+
+
+def failure(exc: BaseException, host: Host) -> dict[str, Any]:
+    """Turn an error in a round into a frame."""
+    fault = fault_of(exc, host.conduct.role, host.conduct.folder, host.builtin)
+    if isinstance(fault, HarnessFault):
+        return {"error": "HarnessFault", "text": str(fault)}
+    return {"failed": str(fault)}
+
+
+# -- in the child -----------------------------------------------------------------------------
+
+
+def _rehearsal(channel: Channel, target: Any, build: Build, host: _IndexHost) -> None:
+    before = set(sys.modules)
+    said = None
+    try:
+        said = facts(target, build(0))
+        rehearse(build, host.table)
+    except BudgetTooSmall as exc:
+        # A batch algorithm may learn of its budget only when it compresses.
+        channel.send(refusal(exc, "The compressor", host.conduct.folder))
+        return
+    except BaseException as exc:
+        if said is None:
+            channel.send(refusal(exc, "The compressor", host.conduct.folder))
+            return
+        # Whatever else fails in a rehearsal fails in the rounds, where it counts.
+    channel.send({"facts": asdict(said)})
+    channel.send({"modules": [name for name in sys.modules if name not in before]})
+
+
+def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
+    try:
+        compressor = build(seed)
+        channel.send({"declared": declared_length(compressor)})
+        order = channel.receive()
+        reply = _TURNS[order["op"]](compressor, order)
+    except ChannelClosed:
+        return
+    except BaseException as exc:
+        reply = failure(exc, host)
+    channel.send(reply)
+
+
+def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
+    message, payload = write(compressor, tuple(order["triples"]), order["earlier"])
+    return {"message": message, "payload": payload, "memories": memories(compressor)}
+
+
+def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
+    queries = tuple(order["queries"])
+    message, thresholds, block = order["message"], order["thresholds"], order["block"]
+    return {"answer": answer(compressor, message, queries, thresholds, block)}
+
+
+_TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {
+    "write": _write,
+    "answer": _answer,
+}

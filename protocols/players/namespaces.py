@@ -1,0 +1,245 @@
+"""A player's own world, where the kernel allows it: user, mount, pid, ipc and net namespaces.
+
+Every mount is read-only but a fresh tmpfs on the private folder, on /dev/shm and over numba's
+caches; /proc and /dev are new; there is no network; the pid namespace dies with its first process.
+Works for root and for unprivileged users. Light: the supervisor of the players imports it.
+
+Run as a module it probes: exit code 0 if all of this can be had, else a reason on stderr.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from .reaper import LINUX, die_with_parent
+
+_NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
+_JOIN_SESSION_KEYRING = 1
+_RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8
+_REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 32, 4096, 8192, 16384, 1 << 18
+_FLAGS = {
+    "ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8, "noatime": 1024, "nodiratime": 2048,
+    "relatime": 1 << 21,
+}  # fmt: skip
+_SYS_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_CAPBSET_DROP, _NO_NEW_PRIVS, _CAP_AMBIENT, _CLEAR_ALL = 24, 38, 47, 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_THAW_LIMIT = 256 << 20
+
+
+def enter(private: str, size: int) -> None:
+    """Unshare everything and make the mounts; the caller must have one thread only.
+
+    The pid namespace begins with the next fork, and that child calls :func:`settle`.
+
+    Args:
+        private: an empty folder that gets a fresh tmpfs, with ``home`` and ``tmp`` in it.
+        size: bytes that the tmpfs there, and the one on /dev/shm, may each hold.
+
+    Raises:
+        OSError: the kernel refused a step.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    _call("unshare", _NEWUSER | _NEWNS | _NEWPID | _NEWIPC | _NEWNET)
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    _mount(None, "/", None, _REC | _PRIVATE)
+    _freeze_mounts()
+    options = f"size={size},mode=0700"
+    _mount("tmpfs", private, "tmpfs", _NOSUID | _NODEV, options)
+    for name in ("home", "tmp"):
+        os.mkdir(f"{private}/{name}", 0o700)
+    for folder in numba_caches():
+        _thaw(folder, private)
+    _new_dev(private, options)
+
+
+def settle() -> None:
+    """As the first process of the pid namespace: mount /proc and give up all power.
+
+    Raises:
+        OSError: the kernel refused a step.
+    """
+    # Read-only, or root's uid could write to /proc/sys and so speak to the next player.
+    _mount("proc", "/proc", "proc", _RDONLY | _NOSUID | _NODEV | _NOEXEC)
+    own_keyring()
+    _drop_power()
+    die_with_parent()
+
+
+def own_keyring() -> None:
+    """Leave the session keyring that all players would inherit from us, where there is one.
+
+    keyctl has no number of its own in libc; on a machine that is not listed the keyring stays.
+    """
+    number = {"x86_64": 250, "aarch64": 219, "riscv64": 219}.get(os.uname().machine)
+    if number is not None:
+        _libc().syscall(number, _JOIN_SESSION_KEYRING, None)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name: str, *args: object) -> None:
+    if getattr(_libc(), name)(*args) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def _mount(
+    source: str | None, point: str, kind: str | None, flags: int, options: str | None = None
+) -> None:
+    words = [None if w is None else os.fsencode(w) for w in (source, point, kind, options)]
+    if _libc().mount(words[0], words[1], words[2], ctypes.c_ulong(flags), words[3]) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"mount {point}: {os.strerror(number)}")
+
+
+def _mounts() -> list[tuple[str, int]]:
+    """Return (mount point, per-mount flags) in mount order."""
+    found = []
+    for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
+        fields = line.split()
+        point = re.sub(rb"\\(\d{3})", lambda octal: bytes([int(octal[1], 8)]), fields[4])
+        flags = sum(_FLAGS.get(option, 0) for option in fields[5].decode().split(","))
+        found.append((os.fsdecode(point), flags))
+    return found
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = tuple(
+        (name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")
+    )
+
+
+def _freeze_mounts() -> None:
+    """Make every mount read-only, by mount_setattr(2) or, before Linux 5.12, one by one."""
+    attr = _MountAttr(_RDONLY, 0, 0, 0)
+    done = _libc().syscall(
+        ctypes.c_long(_SYS_MOUNT_SETATTR),
+        ctypes.c_int(_AT_FDCWD),
+        b"/",
+        ctypes.c_uint(_AT_RECURSIVE),
+        ctypes.byref(attr),
+        ctypes.c_size_t(ctypes.sizeof(attr)),
+    )
+    if done != 0:
+        _freeze_one_by_one()
+    for point, flags in _mounts():
+        if not flags & _RDONLY:
+            raise OSError(f"{point} cannot be made read-only")
+
+
+def _freeze_one_by_one() -> None:
+    # Flags inherited from a more privileged namespace are locked: they must be named again.
+    for point, flags in _mounts():
+        if not flags & _RDONLY:
+            _mount(None, point, None, _REMOUNT | _BIND | _RDONLY | flags)
+
+
+def _new_dev(private: str, options: str) -> None:
+    """Put a read-only /dev in place: five harmless devices and a fresh /dev/shm."""
+    stage = f"{private}/dev"
+    os.mkdir(stage)
+    _mount("tmpfs", stage, "tmpfs", _NOSUID, "mode=0755")
+    for name in filter(lambda name: os.path.exists(f"/dev/{name}"), _DEVICES):
+        Path(f"{stage}/{name}").touch()
+        _mount(f"/dev/{name}", f"{stage}/{name}", None, _BIND)
+    for name, aim in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
+        os.symlink(f"/proc/self/{aim}", f"{stage}/{name}")
+    os.mkdir(f"{stage}/shm")
+    _mount("tmpfs", f"{stage}/shm", "tmpfs", _NOSUID | _NODEV, options)
+    _mount(None, stage, None, _REMOUNT | _BIND | _RDONLY | _NOSUID)
+    _mount(stage, "/dev", None, _MOVE)
+    os.rmdir(stage)
+
+
+def numba_caches() -> list[Path]:
+    """Return the folders where numba has its compiled kernels: it wants to write where it reads."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if given:
+        return [Path(given)] if Path(given).is_dir() else []
+    rooms = _packages(Path(__file__).resolve().parents[2])
+    return [room / "__pycache__" for room in rooms if any(room.glob("__pycache__/*.nbi"))]
+
+
+def _packages(folder: Path) -> list[Path]:
+    inner = [f.parent for f in folder.glob("*/__init__.py")]
+    return [folder, *(package for room in inner for package in _packages(room))]
+
+
+def _thaw(folder: Path, private: str) -> None:
+    """Cover a folder with a writable copy of itself that vanishes with the namespace."""
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    if size > _THAW_LIMIT:
+        return
+    stage = f"{private}/thaw"
+    os.mkdir(stage)
+    _mount("tmpfs", stage, "tmpfs", _NOSUID | _NODEV, "mode=0755")
+    shutil.copytree(folder, stage, dirs_exist_ok=True)
+    _mount(stage, str(folder), None, _MOVE)
+    os.rmdir(stage)
+
+
+def _drop_power() -> None:
+    """Give up every capability for good, also for what the player executes."""
+    libc = _libc()
+    libc.prctl(_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
+    capability = 0
+    while libc.prctl(_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+        capability += 1
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _call("capset", ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)()))
+    _call("prctl", _NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def probe() -> str | None:
+    """Try all of it in children of this process; return None, or why it cannot be had."""
+    if not LINUX:
+        return "namespaces are a thing of Linux"
+    private = tempfile.mkdtemp(prefix="kvbarrier-probe-")
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _probe_inside(private, write)
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        said = pipe.read().decode(errors="replace")
+    os.waitpid(pid, 0)
+    shutil.rmtree(private, ignore_errors=True)
+    return None if said == "fine" else said or "the probe died"
+
+
+def _probe_inside(private: str, write: int) -> None:
+    die_with_parent()
+    try:
+        enter(private, 1 << 20)
+        pid = os.fork()
+        if pid:
+            os.waitpid(pid, 0)
+            return
+        settle()
+        if os.getpid() != 1:
+            raise OSError("the pid namespace did not begin")
+        os.write(write, b"fine")
+    except Exception as exc:
+        os.write(write, str(exc).encode())
+
+
+if __name__ == "__main__":
+    problem = probe()
+    sys.stderr.write(problem or "")
+    sys.exit(problem is not None)

@@ -1,0 +1,135 @@
+"""The host of one non-adaptive algorithm: imports it once, forks a fresh child for every trial.
+
+It carries frames between the harness and the child and reads none of the cells in them. A child
+lives from its plan to its answer; a crash, a hang or a full memory ends one child.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ...compressors.plugin.contract import Float32
+from ...compressors.readers.contract import KINDS, Indices, Plan
+from ...compressors.readers.targets import ReadTarget, resolve_reader
+from .channel import Channel, ChannelClosed
+from .child import Child
+from .host import Host, failure, refusal, serve_with
+from .players import PlayerFault
+from .query_seats import ROLE, check_output, facts_of, make_plan
+from .reader import AskingReader
+
+
+def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+    """Host the algorithm; see :func:`.host.serve_with`."""
+    return serve_with(_QueryHost, role, down, up, words, problem)
+
+
+class _QueryHost(Host):
+    def run(self) -> int:
+        try:
+            with self.importing():
+                target = resolve_reader(self.table.target, self.table.params)
+        except BaseException as exc:
+            self.channel.send(refusal(exc, ROLE))
+            return 1
+        self.settle(target.folder)
+        self.builtin = target.builtin
+        self.channel.send(self._rehearse(target))
+        while True:
+            order = self.channel.receive()
+            if order["op"] == "plan":
+                self.end()
+                self.child = Child(lambda c: _play(c, target, self), self.conduct)
+            self.channel.send(self._carry(order))
+
+    def _rehearse(self, target: ReadTarget) -> dict[str, Any]:
+        """Its facts, if it can be built and plans."""
+        self.child = Child(lambda channel: _first_plan(channel, target, self), self.conduct)
+        try:
+            said: dict[str, Any] = self.child.hear()
+            return said
+        except PlayerFault as fault:
+            return {"error": "PluginFailure", "text": f"{target.name} has no plan: {fault}"}
+        finally:
+            self.end()
+
+    def _carry(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Take an order to the child and return what it says; its last word ends it."""
+        if self.child is None:
+            return {"failed": f"{self.conduct.role} was not there any more."}
+        if order["op"] == "end":
+            self.end()
+            return {"ended": True}
+        try:
+            self.child.tell(order)
+            said: dict[str, Any] = self.child.hear()
+        except PlayerFault as fault:
+            said = {"failed": str(fault)}
+        if said.keys() & {"answer", "failed", "error"}:
+            self.end()
+        return said
+
+
+# -- in the child -----------------------------------------------------------------------------
+
+
+def _first_plan(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
+    try:
+        make_plan(target.build(), host.table, 0)
+        channel.send({"facts": asdict(facts_of(target))})
+    except BaseException as exc:
+        channel.send(refusal(exc, ROLE, host.conduct.folder))
+
+
+def _play(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
+    try:
+        algorithm = target.build()
+        seed = channel.receive()["seed"]
+        plan = make_plan(algorithm, host.table, seed)
+        channel.send({"plan": plan.pack()})
+        q = channel.receive()["q"]
+        said = algorithm.answer(q, AskingReader(plan, seed, _Questions(channel, plan).ask))
+        channel.send({"answer": check_output(said, host.table.shape.d_v)})
+    except ChannelClosed:
+        return
+    except BaseException as exc:
+        channel.send(failure(exc, host))
+
+
+class _Questions:
+    """Asks the harness; one row or cell at a time would be a journey each.
+
+    So the first question for a single one asks for all of its kind that the plan has, at once.
+    What lies outside the plan is still asked for by name, and refused.
+    """
+
+    def __init__(self, channel: Channel, plan: Plan) -> None:
+        self._channel = channel
+        self._plan = plan
+        self._fetched: dict[str, Float32] = {}
+
+    def ask(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
+        if kind not in KINDS or len(indices) != 1:
+            return self._over_the_channel(kind, indices, coordinates)
+        where = (indices, coordinates) if len(coordinates) else indices
+        n, d = self._plan.cells.shape[1:]
+        inside = 0 <= indices[0] < n and (len(coordinates) == 0 or 0 <= coordinates[0] < d)
+        if not inside or not self._plan.cells[KINDS.index(kind)][where].all():
+            return self._over_the_channel(kind, indices, coordinates)
+        if kind not in self._fetched:
+            self._fetched[kind] = self._all(kind)
+        return np.asarray(self._fetched[kind][where])
+
+    def _all(self, kind: str) -> Float32:
+        i, j = np.nonzero(self._plan.cells[KINDS.index(kind)])
+        table = np.zeros(self._plan.cells.shape[1:], dtype=np.float32)
+        table[i, j] = self._over_the_channel(kind, i, j)
+        return table
+
+    def _over_the_channel(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
+        self._channel.send({"ask": [kind, indices, coordinates]})
+        cells: Float32 = self._channel.receive()["cells"]
+        return cells

@@ -1,0 +1,180 @@
+"""Who plans and answers in the game of Theorem 19: in our process, or in processes of its own.
+
+The harness's side. A foreign algorithm gets what every player gets (:mod:`.seats`): a supervisor,
+a host that imports it, a child forked for every trial, namespaces where there are any. The cells
+stay on this side of the channel.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compressors.plugin.answers import WrongAnswer, numbers
+from ...compressors.plugin.contract import Float32, Shape
+from ...compressors.readers.contract import Plan
+from ...compressors.readers.targets import resolve_reader
+from ...errors import HarnessFault, KVBarrierError, PluginFailure
+from .isolation import Limits
+from .players import Facts, PlayerFault, Table, fault_of
+from .reader import AskingReader, Cells, OutsidePlan
+from .seats import HostSeat, Place
+
+ROLE = "The algorithm"
+
+
+class QuerySeat(Protocol):
+    """An algorithm at the table."""
+
+    def sit(self, table: Table) -> Facts:
+        """Find and build it once. Raises KVBarrierError."""
+
+    def plan(self, seed: int) -> Plan:
+        """Build a fresh one and ask for its plan. Raises PlayerFault, PluginFailure."""
+
+    def answer(self, q: Float32, cells: Cells) -> Float32:
+        """Let it answer, after ``plan``: float32[d], finite.
+
+        Raises:
+            OutsidePlan: it asked for a cell outside its plan.
+            PlayerFault: whatever else it did.
+        """
+
+    def leave(self) -> str | None:
+        """End it and all it started; return what is wrong if that could not be done."""
+
+
+def table_of(target: str, params: Mapping[str, Any], n: int, d: int) -> Table:
+    """What is public of an algorithm and the sizes it plays at."""
+    return Table(target, os.getcwd(), dict(params), Shape(n, d, d, extra=0), None, {})
+
+
+def make_seat(isolation: str, limits: Limits) -> QuerySeat:
+    """A seat of that isolation; nothing is started before ``sit``."""
+    if isolation == "inline":
+        return InlineQuerySeat()
+    return HostQuerySeat(Place.prepare(ROLE, isolation, limits, "query_host"), limits)
+
+
+class InlineQuerySeat:
+    """In our own process: for built-ins, whose code we trust to read what it asks for."""
+
+    def __init__(self) -> None:
+        self._table: Any = None
+        self._target: Any = None
+        self._playing: tuple[Any, Plan, int] | None = None
+
+    def sit(self, table: Table) -> Facts:
+        """See :meth:`QuerySeat.sit`."""
+        self._table = table
+        self._target = resolve_reader(self._table.target, self._table.params)
+        make_plan(self._target.build(), self._table, 0)
+        return facts_of(self._target)
+
+    def plan(self, seed: int) -> Plan:
+        """See :meth:`QuerySeat.plan`."""
+        algorithm = self._target.build()
+        try:
+            plan = make_plan(algorithm, self._table, seed)
+        except (Exception, SystemExit) as exc:
+            raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
+        self._playing = (algorithm, plan, seed)
+        return plan
+
+    def answer(self, q: Float32, cells: Cells) -> Float32:
+        """See :meth:`QuerySeat.answer`."""
+        assert self._playing is not None
+        algorithm, plan, seed = self._playing
+        try:
+            said = algorithm.answer(q, AskingReader(plan, seed, cells.ask))
+        except OutsidePlan:
+            raise
+        except (Exception, SystemExit) as exc:
+            if cells.outside is None:
+                raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
+        if cells.outside is not None:  # also if it swallowed the refusal
+            raise OutsidePlan(cells.outside)
+        return check_output(said, self._table.shape.d_v)
+
+    def leave(self) -> str | None:
+        """See :meth:`QuerySeat.leave`."""
+        self._playing = None
+        return None
+
+
+class HostQuerySeat(HostSeat):
+    """In processes of its own; each question for cells comes over the channel."""
+
+    def plan(self, seed: int) -> Plan:
+        """See :meth:`QuerySeat.plan`."""
+        if self._channel is None:
+            self._sit_again()
+        assert self.table is not None
+        packed = self._ask({"op": "plan", "seed": seed}).get("plan")
+        if not isinstance(packed, bytes):
+            raise PlayerFault(f"{ROLE} broke the channel: it sent no plan.")
+        return Plan.unpack(packed, self.table.shape.tokens, self.table.shape.d_v)
+
+    def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
+        """See :meth:`QuerySeat.answer`."""
+        assert self.table is not None
+        order: dict[str, Any] = {"op": "answer", "q": q}
+        while True:
+            said = self._ask(order)
+            if "answer" in said:
+                return check_output(said["answer"], self.table.shape.d_v)
+            try:
+                handed = cells.ask(*_question(said))
+            except OutsidePlan:
+                # The child waits for cells that it will not get.
+                self._ask({"op": "end"})
+                raise
+            order = {"op": "cells", "cells": handed}
+
+
+def _question(said: Mapping[str, Any]) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
+    """The question for cells in a frame that came out of a process that is not ours."""
+    try:
+        kind, indices, coordinates = said["ask"]
+        asked = [np.asarray(part, dtype=np.int64) for part in (indices, coordinates)]
+        if asked[0].ndim != 1 or asked[1].shape not in ((0,), asked[0].shape):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise PlayerFault(f"{ROLE} broke the channel: it asked for no cells.") from None
+    return str(kind), asked[0], asked[1]
+
+
+# -- in whatever process the algorithm runs ---------------------------------------------------
+
+
+def facts_of(target: Any) -> Facts:
+    """What a target says of itself; an algorithm of this kind has no message."""
+    return Facts(target.name, target.source, target.builtin, False, None, False)
+
+
+def make_plan(algorithm: Any, table: Table, seed: int) -> Plan:
+    """Its plan for the table's sizes. Raises PluginFailure for what is no plan."""
+    n, d = table.shape.tokens, table.shape.d_v
+    try:
+        return Plan.of(algorithm.plan(n, d, seed), n, d)
+    except KVBarrierError:
+        raise
+    except Exception as exc:
+        fault = fault_of(exc, "plan")
+        raise fault if isinstance(fault, HarnessFault) else PluginFailure(str(fault)) from exc
+
+
+def check_output(said: Any, d: int) -> Float32:
+    """An answer as float32[d].
+
+    Raises:
+        PlayerFault: it is none, or not finite.
+    """
+    try:
+        return numbers(said, (d,), "answer")
+    except WrongAnswer as wrong:
+        raise PlayerFault(str(wrong)) from wrong

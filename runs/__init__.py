@@ -1,0 +1,1 @@
+"""From cells to a report: rows, resume, merging, executors, verdicts."""

@@ -1,0 +1,403 @@
+"""The attack on one target: every setting at every budget, judged one by one and together.
+
+A setting that cannot live in a budget is a gap with the smallest budget that works, not a point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from ..compressors.engines.schemes import scheme_of
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
+from ..protocols.evidence.betting import adjusted_level
+from ..protocols.evidence.ledger import Ledger, family_ledger
+from ..protocols.evidence.nulls import null_of
+from ..protocols.evidence.verdicts import LEVEL, judge_adversaries, judge_family
+from ..protocols.game.coins import fresh_key
+from ..protocols.game.index_game import BatchRecord, play_together, probe_construction
+from ..protocols.game.instance import Cell, Instance
+from ..protocols.players.isolation import Limits, default_isolation, is_builtin
+from .executors import make_executor
+from .points import judge_rows
+from .report import point_of
+from .results import Results, ResultsWarning
+from .runner import CellOutcome, Facts, Step, run_cells
+from .soft import as_dict, soft_of
+from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
+
+BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
+"""1/64, 1/32, ..., 1 of the 16-bit cache."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
+
+    ``others`` are further adversaries: the same game on other streams, or read otherwise. With
+    them every cell is drawn until it is decided at a level at which all of its null are decided
+    together.
+
+    ``budgets`` are fractions of the 16-bit cache, None among them for as much as it likes. None
+    instead of them is :data:`BUDGETS`, and as much as it likes for a setting that lives in none.
+    ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
+    cross product is played). ``isolation`` None is the target's default: inline for our own code,
+    namespaces for anything else where the kernel allows them, processes where it does not.
+    """
+
+    target: str
+    instance: Instance
+    budgets: Sequence[Fraction | None] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    sweep: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    messages: int | None = None
+    isolation: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    others: Sequence[Instance] = ()
+
+    @property
+    def adversaries(self) -> tuple[Instance, ...]:
+        """All instances that are played."""
+        return (self.instance, *self.others)
+
+    def cells(self) -> list[Cell]:
+        """Every setting at every budget; for the default ones, those that are tried first."""
+        size = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
+        return [
+            Cell(instance, self.target, tuple(setting.items()), budget, size)
+            for instance in self.adversaries
+            for setting in self._settings()
+            for budget in self._budgets()
+        ]
+
+    def settings(self) -> list[dict[str, Any]]:
+        """What gates select from: the budget and the parameters of every cell."""
+        return [
+            {"budget": cell.budget and float(cell.budget), "params": dict(cell.params)}
+            for cell in self.cells()
+        ]
+
+    def stopping(self) -> Stopping:
+        """When a cell has been played enough."""
+        if self.messages is not None:
+            return FixedMessages(self.messages)
+        of_a_null = Counter(null_of(instance) for instance in self.adversaries)
+        return UntilDecided(adjusted_level(LEVEL, max(of_a_null.values())))
+
+    def _budgets(self) -> Sequence[Fraction | None]:
+        if self.budgets is not None:
+            return self.budgets
+        # The memory of an engine follows its own parameters.
+        return BUDGETS if scheme_of(self.target) is None else (None,)
+
+    def _settings(self) -> list[dict[str, Any]]:
+        twice = set(self.params) & set(self.sweep)
+        if twice:
+            raise BadInput(
+                f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one."
+            )
+        names = list(self.sweep)
+        return [
+            {**self.params, **dict(zip(names, values, strict=True))}
+            for values in itertools.product(*self.sweep.values())
+        ]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A setting that cannot live in a budget.
+
+    ``minimum_bits`` is the smallest in which it can, ``minimum_budget`` the same as a fraction of
+    the 16-bit cache.
+    """
+
+    params: Mapping[str, Any]
+    budget: Fraction | None
+    minimum_bits: int
+    minimum_budget: Fraction
+    sentence: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        budget = None if self.budget is None else float(self.budget)
+        return {
+            "params": dict(self.params),
+            "budget": budget,
+            "minimum_bits": self.minimum_bits,
+            "minimum_budget": float(self.minimum_budget),
+            "sentence": self.sentence,
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result: points in the form of ``attack --json``, gaps, the family's ledger.
+
+    ``together``: with several adversaries one verdict a setting and null (``protocols.evidence.nulls``),
+    their selection accounted for: ``broken`` by the average of the null's e-values, ``not-broken``
+    by all of them, and the worst one's error with an interval at 1 - (1 - level)/number.
+
+    ``engine``: of an engine's target, for every setting the memories of its cache in bytes
+    (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
+    ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a family of their own.
+    """
+
+    target: str
+    points: tuple[dict[str, Any], ...]
+    gaps: tuple[Gap, ...]
+    family: dict[str, Any]
+    outcomes: tuple[CellOutcome, ...] = field(repr=False)
+    together: tuple[dict[str, Any], ...] = ()
+    engine: tuple[dict[str, Any], ...] = ()
+    soft: tuple[Ledger, ...] = field(default=(), repr=False)
+
+    @property
+    def builtin(self) -> bool:
+        """Whether the target ships with us."""
+        return is_builtin(self.target)
+
+    @property
+    def impossible(self) -> bool:
+        """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
+        soft = self.soft and family_ledger(self.soft).verdict
+        return "impossible" in (self.family["verdict"], soft)
+
+    @property
+    def changed(self) -> bool:
+        """Some point's compressor was not one algorithm: it changed while it was played."""
+        return any(point["changed"] is not None for point in self.points)
+
+    def failures(self) -> list[str]:
+        """The distinct sentences of failed messages."""
+        sentences = [s for o in self.outcomes for row in o.rows for s in row.failed if s]
+        return list(dict.fromkeys(sentences))
+
+    def as_dict(self) -> dict[str, Any]:
+        """One JSON document."""
+        return {
+            "schema": 1,
+            "target": self.target,
+            "points": list(self.points),
+            "gaps": [gap.as_dict() for gap in self.gaps],
+            "family": self.family,
+            "adversaries": list(self.together),
+            **({"engine": list(self.engine)} if self.engine else {}),
+            "failures": self.failures(),
+        }
+
+
+def attack(
+    target: str,
+    *,
+    instance: Instance | None = None,
+    store: Results | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Callable[[Step], None] | None = None,
+    **options: Any,
+) -> Report:
+    """Attack a target; ``options`` are the fields of :class:`Attack`.
+
+    The default instance is the command line's: jl keys, n = 512, d = 64, eta = 1/2, the tight
+    scale. Raises what :func:`play` raises.
+
+    >>> report = attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
+    >>> {point["charged_bits"] for point in report.points}
+    {0}
+    """
+    plan = Attack(target, instance or Instance(n=512, d=64), **options)
+    return play(plan, store=store, workers=workers, cluster=cluster, progress=progress)
+
+
+def play(
+    plan: Attack,
+    *,
+    store: Results | None = None,
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: Callable[[Step], None] | None = None,
+) -> Report:
+    """Play a plan, going on from what the store holds.
+
+    Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the target
+    cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
+    """
+    builtin = is_builtin(plan.target)
+    isolation = plan.isolation or default_isolation(builtin)
+    if scheme_of(plan.target) is not None:
+        playable, facts, engine = _probe_engine(plan, isolation)
+        gaps: list[Gap] = []
+    else:
+        playable, facts, gaps = _probe(plan, isolation)
+        engine = []
+        if not builtin:
+            _rehearse(playable[:1], isolation, plan.limits)
+    store = store or Results()
+    _tell_apart(store, facts)
+    count = workers or _workers(builtin, isolation)
+    with make_executor(count, isolation, cluster) as executor:
+        outcomes = run_cells(
+            playable,
+            store,
+            stopping=plan.stopping(),
+            executor=executor,
+            isolation=isolation,
+            limits=plan.limits,
+            progress=progress,
+            facts=lambda cell: facts[cell.id],
+        )
+    soft = {
+        outcome.cell.id: soft_of(outcome, plan.limits)
+        for outcome in outcomes
+        if outcome.rows and outcome.cell.instance.bob == "linear"
+    }
+    return _report(plan.target, outcomes, gaps, engine, soft)
+
+
+def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
+    """Warn once of rows that other code played: they stay in the file and out of the verdict."""
+    others = [
+        row for row in store.rows if row.cell in facts and row.source != facts[row.cell].source
+    ]
+    if others:
+        batches = "1 batch" if len(others) == 1 else f"{len(others)} batches"
+        now = ", ".join(sorted({facts[row.cell].source for row in others}))
+        then = ", ".join(sorted({row.source for row in others}))
+        warnings.warn(
+            f"{store.where} holds {batches} of '{others[0].compressor}' that other code played "
+            f"(source {then}; today's is {now}): they stay there and are not counted with today's.",
+            ResultsWarning,
+            stacklevel=3,
+        )
+
+
+def _workers(builtin: bool, isolation: str) -> int:
+    # Our own compressors need less time inline than a worker process needs to start; a foreign
+    # class played inline may not be safe in two threads.
+    return 1 if builtin or isolation == "inline" else os.cpu_count() or 1
+
+
+def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
+    """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
+    playable: list[Cell] = []
+    facts: dict[str, Facts] = {}
+    gaps: dict[tuple[Any, ...], Gap] = {}
+    refused: list[BudgetTooSmall] = []
+
+    def probe(cell: Cell) -> None:
+        try:
+            found = probe_construction(cell, isolation, plan.limits)
+        except BudgetTooSmall as error:
+            share = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
+            gap = Gap(dict(cell.params), cell.budget, error.minimum_bits, share, str(error))
+            # What cannot live in a budget cannot for any adversary: one gap for all.
+            gaps.setdefault((cell.params, cell.budget, error.minimum_bits), gap)
+            refused.append(error)
+            return
+        facts[cell.id] = Facts(found.source, found.builtin)
+        playable.append(cell)
+
+    cells = plan.cells()
+    for cell in cells:
+        probe(cell)
+    if plan.budgets is None:
+        living = {(cell.instance, cell.params) for cell in playable}
+        homes = {(cell.instance, cell.params): cell for cell in cells}
+        for home, cell in homes.items():
+            if home not in living:
+                probe(replace(cell, budget=None))
+    if refused and not playable:
+        raise refused[-1]
+    return playable, facts, list(gaps.values())
+
+
+def _probe_engine(
+    plan: Attack, isolation: str
+) -> tuple[list[Cell], dict[str, Facts], list[dict[str, Any]]]:
+    """Rehearse every setting of an engine, which knows no budgets, with one pair of players.
+
+    Also returns what its caches occupied, and its versions.
+    """
+    cells = plan.cells()
+    settings = [cell for cell in cells if cell.instance == plan.instance]
+    played = _rehearse(settings, isolation, plan.limits)
+    said = [
+        {
+            "params": dict(cell.params),
+            "memories": record.memories,
+            "versions": dict(record.versions),
+        }
+        for cell, record in zip(settings, played, strict=True)
+    ]
+    return cells, {cell.id: Facts(played[0].source, builtin=False) for cell in cells}, said
+
+
+def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[BatchRecord]:
+    """Play one message that counts for nothing, so that a broken plug-in is told so at once.
+
+    It is drawn from a key of its own, which is thrown away; the attack's messages all count.
+    """
+    single = [replace(cell, batch_size=1) for cell in cells]
+    # An engine's contract is our adapter's.
+    hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to mend."
+    records = []
+    for played in play_together(single, [fresh_key() for _ in cells], 0, isolation, limits):
+        if isinstance(played, KVBarrierError):
+            raise played
+        if played.records[0].failed:
+            raise PluginFailure(
+                f"{cells[0].target} failed in a rehearsal: {played.records[0].failed}{hint}"
+            )
+        records.append(played)
+    return records
+
+
+def _report(
+    target: str,
+    outcomes: Sequence[CellOutcome],
+    gaps: list[Gap],
+    engine: Sequence[dict[str, Any]],
+    soft: Mapping[str, Ledger],
+) -> Report:
+    played = [outcome for outcome in outcomes if outcome.rows]
+    family = judge_family([judge_rows(outcome.rows) for outcome in played])
+    return Report(
+        target=target,
+        points=tuple(
+            point_of(outcome.rows)
+            | {"scale": outcome.cell.instance.build().scale}
+            | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
+            for outcome in played
+        ),
+        gaps=tuple(gaps),
+        family=family.as_dict(),
+        outcomes=tuple(outcomes),
+        together=tuple(_together(played)),
+        engine=tuple(engine),
+        soft=tuple(soft.values()),
+    )
+
+
+def _together(played: Sequence[CellOutcome]) -> Iterator[dict[str, Any]]:
+    """For every setting that several adversaries played one verdict a null."""
+    settings: dict[tuple[Any, ...], list[CellOutcome]] = {}
+    for outcome in played:
+        settings.setdefault((outcome.cell.params, outcome.cell.budget), []).append(outcome)
+    for (params, budget), outcomes in settings.items():
+        if len(outcomes) > 1:
+            points = [judge_rows(outcome.rows) for outcome in outcomes]
+            nulls = [null_of(outcome.cell.instance) for outcome in outcomes]
+            for verdict in judge_adversaries(points, nulls):
+                worst = outcomes[verdict.worst].cell.instance
+                yield {
+                    "params": dict(params),
+                    "budget": None if budget is None else float(budget),
+                    **verdict.as_dict(),
+                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
+                }

@@ -1,0 +1,60 @@
+"""What a results row may hold: a file may come from anybody, and what is beyond is refused.
+
+The ids of a row are digests that anybody can compute, so its spec is as foreign as its counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
+
+if TYPE_CHECKING:
+    from .rows import BatchRow
+
+MOST_SECRET_BITS = 1 << 40
+MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
+LARGEST_BATCH = 1 << 31
+LONGEST_TEXT = 4096
+
+_BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
+
+
+def check_limits(row: BatchRow) -> None:
+    """Raise ValueError, which says what is wrong, for counts or a spec that no run of ours writes.
+
+    What a spec means is for ``points.cell_of``: here it is data of the right kinds and sizes.
+    """
+    if row.batch >= LARGEST_BATCH:
+        raise ValueError(f"a batch has a number below {LARGEST_BATCH}")
+    if row.secret > MOST_SECRET_BITS:
+        raise ValueError(f"a secret has at most {MOST_SECRET_BITS} bits")
+    if max(row.charged) > MOST_CHARGED_BITS or max(row.payload) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message has at most {MAX_MESSAGE_BYTES} bytes")
+    if not (math.isfinite(row.seconds) and row.seconds >= 0):
+        raise ValueError("its seconds are no time")
+    _check_spec(row.spec_dict, row.size)
+
+
+def _check_spec(spec: Mapping[str, Any], size: int) -> None:
+    if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
+        raise ValueError(f"its target is a text of 1 to {LONGEST_TEXT} characters")
+    if spec["batch_size"] != size:
+        raise ValueError("it has not as many messages as its spec says")
+    budget = spec["budget"]
+    # A fraction of a huge power of ten would be computed first and refused then.
+    if budget is not None and not (isinstance(budget, str) and _BUDGET.fullmatch(budget)):
+        raise ValueError('its budget is null or a fraction, as "1/4"')
+    instance = spec["instance"]
+    for name, value in (*spec["params"].items(), *instance.items()):
+        if value is not None and not isinstance(value, bool | int | float | str):
+            raise ValueError(f"its {name[:40]} is neither a number nor a text")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise ValueError(f"its {name[:40]} is longer than {LONGEST_TEXT} characters")
+    for name in _TEXTS:
+        if name in instance and not isinstance(instance[name], str):
+            raise ValueError(f"its {name} is a text")

@@ -1,0 +1,342 @@
+"""One row of a results file: one batch of one cell, every message's counts in order.
+
+Sums cannot feed an e-process, so lists stay lists: compact JSON inside a CSV field. JSON escapes
+line ends, so a row is one physical line and a torn row is exactly a last line without its end.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BadInput, ResultsConflict
+from ..protocols.evidence.row_counts import counts_of
+from ..protocols.game.coins import COMMITTED_KEYS
+from ..protocols.game.instance import digest
+from .row_limits import check_limits
+
+SCHEMA = 2
+COLUMNS = (
+    "schema", "instance", "cell", "source", "batch", "spec", "key", "isolation", "streaming",
+    "wrong", "wrong_by_age", "asked", "asked_by_age", "secret", "charged", "payload", "failed",
+    "seconds", "versions", "host", "wrong_by_row",
+)  # fmt: skip
+SCHEMAS = {1: COLUMNS[:-1], 2: COLUMNS}
+"""The columns of every schema that can be read. Schema 1 counts no bits by row."""
+
+Key = tuple[str, str, int]
+Counts16 = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Message:
+    """The counts of one message, as the evidence reads them (``verdicts.Counts``)."""
+
+    wrong_by_age: tuple[int, ...]
+    asked_by_age: tuple[int, ...]
+    charged_bits: int
+    payload_bytes: int
+    failed: str | None
+    wrong_by_row: str | None = None
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One batch. ``instance``, ``cell``, ``source``: the three ids; ``batch``: its index in the
+    cell.
+
+    ``spec``: canonical JSON of the cell. ``key``: name of a committed key, or hex of the fresh key.
+    ``wrong_by_age``, ``asked_by_age``: bits, one tuple of 16 a message. ``secret``: secret bits
+    of a message. ``charged`` bits, ``payload`` bytes and ``failed`` (None or one sentence): one a
+    message. ``versions`` and ``host``: JSON of what computed the row; with ``seconds`` and
+    ``isolation`` they are not compared when files are merged. ``wrong_by_row``: the wrong bits of
+    each row asked, one text a message (``protocols.evidence.row_counts``), or None if they were not
+    counted, as in files of schema 1.
+    """
+
+    instance: str
+    cell: str
+    source: str
+    batch: int
+    spec: str
+    key: str
+    isolation: str
+    streaming: bool
+    wrong_by_age: Counts16
+    asked_by_age: Counts16
+    secret: int
+    charged: tuple[int, ...]
+    payload: tuple[int, ...]
+    failed: tuple[str | None, ...]
+    seconds: float
+    versions: str
+    host: str
+    wrong_by_row: tuple[str, ...] | None = None
+
+    @property
+    def id(self) -> Key:
+        """What a row is a row of: (cell, source, batch)."""
+        return (self.cell, self.source, self.batch)
+
+    @property
+    def size(self) -> int:
+        """How many messages."""
+        return len(self.charged)
+
+    @property
+    def wrong(self) -> tuple[int, ...]:
+        """Wrong bits of each message."""
+        return tuple(map(sum, self.wrong_by_age))
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """Asked bits of each message."""
+        return tuple(map(sum, self.asked_by_age))
+
+    @property
+    def master_key(self) -> bytes:
+        """The 32 bytes that the row's secrets and coins were drawn from.
+
+        Raises BadInput where the row has no such key.
+        """
+        if self.key in COMMITTED_KEYS:
+            return COMMITTED_KEYS[self.key]
+        try:
+            return bytes.fromhex(self.key)
+        except ValueError:
+            known = ", ".join(COMMITTED_KEYS)
+            raise BadInput(
+                f"The row's key '{self.key[:40]}' is neither a key in hexadecimal digits nor the "
+                f"name of a committed one ({known})."
+            ) from None
+
+    @property
+    def spec_dict(self) -> dict[str, Any]:
+        """The cell's spec as plain data."""
+        spec: dict[str, Any] = json.loads(self.spec)
+        return spec
+
+    @property
+    def compressor(self) -> str:
+        """The target's name, for sentences."""
+        return str(self.spec_dict.get("target", self.cell))
+
+    def messages(self) -> list[Message]:
+        """The messages in order."""
+        by_row = self.wrong_by_row or (None,) * self.size
+        columns = (
+            self.wrong_by_age, self.asked_by_age, self.charged, self.payload, self.failed, by_row,
+        )  # fmt: skip
+        return [Message(*values) for values in zip(*columns, strict=True)]
+
+    def counts(self) -> tuple[Any, ...]:
+        """What must be equal when the same batch is played again: not times, hosts or sentences."""
+        failed = tuple(sentence is not None for sentence in self.failed)
+        return (
+            self.instance, self.spec, self.key, self.streaming, self.wrong_by_age,
+            self.asked_by_age, self.secret, self.charged, self.payload, failed,
+        )  # fmt: skip
+
+    def line(self) -> str:
+        """The row as one line of CSV, with its line end."""
+        values = (
+            SCHEMA, self.instance, self.cell, self.source, self.batch, self.spec, self.key,
+            self.isolation, "yes" if self.streaming else "no", compact(self.wrong),
+            compact(self.wrong_by_age), compact(self.asked), compact(self.asked_by_age),
+            self.secret, compact(self.charged), compact(self.payload), compact(self.failed),
+            f"{self.seconds:.6f}", self.versions, self.host, compact(self.wrong_by_row),
+        )  # fmt: skip
+        line = csv_line(values)
+        if line.count("\n") != 1 or "\r" in line:
+            raise ValueError("a results row must be one line")
+        return line
+
+
+def compact(value: Any) -> str:
+    """Canonical compact JSON: sorted names, no spaces, ASCII, no NaN.
+
+    >>> compact({"b": (1, 2), "a": None})
+    '{"a":null,"b":[1,2]}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def csv_line(values: Sequence[Any]) -> str:
+    """One line of CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(values)
+    return text.getvalue()
+
+
+HEADERS = [csv_line(columns) for columns in SCHEMAS.values()]
+HEADER = HEADERS[-1]
+_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
+
+
+def parse_line(line: str) -> BatchRow:
+    """Read one line back, of any schema. Raises ValueError that says what is wrong with it."""
+    values = next(csv.reader([line], strict=True))
+    columns = SCHEMAS.get(_whole(values[0]) if values else 0)
+    if columns is None:
+        raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
+    if len(values) != len(columns):
+        raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
+    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
+    row = BatchRow(
+        instance=field["instance"],
+        cell=field["cell"],
+        source=field["source"],
+        batch=_whole(field["batch"]),
+        spec=compact(json.loads(field["spec"])),
+        key=field["key"],
+        isolation=field["isolation"],
+        streaming={"yes": True, "no": False}[field["streaming"]],
+        wrong_by_age=_table(field["wrong_by_age"]),
+        asked_by_age=_table(field["asked_by_age"]),
+        secret=_whole(field["secret"]),
+        charged=_list(field["charged"], _count),
+        payload=_list(field["payload"], _count),
+        failed=_list(field["failed"], _sentence),
+        seconds=float(field["seconds"]),
+        versions=compact(json.loads(field["versions"])),
+        host=compact(json.loads(field["host"])),
+        wrong_by_row=_by_row(field["wrong_by_row"]),
+    )
+    _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
+    return row
+
+
+def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> None:
+    lengths = {
+        len(row.wrong_by_age),
+        len(row.asked_by_age),
+        row.size,
+        len(row.payload),
+        len(row.failed),
+        row.size if row.wrong_by_row is None else len(row.wrong_by_row),
+    }
+    if len(lengths) != 1 or row.size == 0:
+        raise ValueError("its lists are not of one length")
+    if wrong != row.wrong or asked != row.asked:
+        raise ValueError("its totals are not the sums over age buckets")
+    for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
+        if len(w) != 16 or len(a) != 16 or any(x > y for x, y in zip(w, a, strict=True)):
+            raise ValueError("a message does not have 16 age buckets with wrong <= asked")
+    if not all(0 < total <= row.secret for total in asked):
+        raise ValueError("a message was asked for no bit, or for more than the secret has")
+    if row.wrong_by_row is not None:
+        by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
+        if by_row != wrong:
+            raise ValueError("its totals are not the sums over rows")
+    spec = row.spec_dict
+    if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
+        raise ValueError("its ids are not those of its spec")
+    check_limits(row)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"'{text[:40]}' is not a whole number below 10^18")
+    return int(text)
+
+
+def _list(text: str, item: Callable[[Any], Any]) -> tuple[Any, ...]:
+    return _items(json.loads(text), item)
+
+
+def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{str(values)[:40]!r} is not a list")
+    return tuple(item(value) for value in values)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
+    return value
+
+
+def _sentence(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is not a sentence")
+    return value
+
+
+def _by_row(text: str) -> tuple[str, ...] | None:
+    found = json.loads(text)
+    return None if found is None else _items(found, str)
+
+
+def _table(text: str) -> Counts16:
+    return _list(text, lambda row: _items(row, _count))
+
+
+def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
+    """Merge rows: the union over (cell, source, batch), in the order of these ids.
+
+    Idempotent, commutative and associative: of rows with equal counts the one with the smallest
+    line stays (they differ in times and hosts only), and of a row with counts by row and one
+    without the former. Raises ResultsConflict if the counts differ.
+    """
+    merged: dict[Key, BatchRow] = {}
+    for row in (row for rows in collections for row in rows):
+        known = merged.setdefault(row.id, row)
+        if known is row:
+            continue
+        refuse_conflict(known, row)
+        merged[row.id] = min(known, row, key=lambda one: (one.wrong_by_row is None, one.line()))
+    return [merged[id_] for id_ in sorted(merged)]
+
+
+def refuse_conflict(known: BatchRow, row: BatchRow) -> None:
+    """Raise ResultsConflict, in one sentence, unless two rows of one batch have equal counts."""
+    by_row = {one.wrong_by_row for one in (known, row)} - {None}
+    if known.counts() == row.counts() and len(by_row) <= 1:
+        return
+    where = f"batch {row.batch} of cell {row.cell} ({row.compressor})"
+    if known.key != row.key:
+        raise ResultsConflict(
+            f"{where} was drawn twice, from two different keys: these are two independent attacks; "
+            "keep them in separate files."
+        )
+    raise ResultsConflict(
+        f"{where} was played twice on the same secrets with different counts: "
+        f"'{row.compressor}' is not deterministic; let it draw its randomness from its seed alone "
+        "(self.rng(t)), and start a new file."
+    )
+
+
+def prefixes(rows: Sequence[BatchRow]) -> dict[tuple[str, str], list[BatchRow]]:
+    """The longest contiguous run of batches 0, 1, 2, ... of every (cell, source).
+
+    Verdicts read these, whatever order the batches finished in.
+    """
+    batches: dict[tuple[str, str], dict[int, BatchRow]] = {}
+    for row in rows:
+        batches.setdefault((row.cell, row.source), {})[row.batch] = row
+    return {id_: prefix(found) for id_, found in batches.items()}
+
+
+def newest(rows: Sequence[BatchRow]) -> list[BatchRow]:
+    """The rows of each cell's newest code: an experiment run again with other code counts once."""
+    source = {row.cell: row.source for row in rows}
+    return [row for row in rows if row.source == source[row.cell]]
+
+
+def prefix(batches: Mapping[int, BatchRow]) -> list[BatchRow]:
+    """The longest contiguous run of batches 0, 1, 2, ..."""
+    run: list[BatchRow] = []
+    while len(run) in batches:
+        run.append(batches[len(run)])
+    return run
+
+
+def bad_line(name: str, number: int, why: object) -> BadInput:
+    """The sentence for a line that cannot be read."""
+    return BadInput(
+        f"{name}, line {number}, is not a results row ({why}): restore the file or use a new one."
+    )

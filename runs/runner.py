@@ -1,0 +1,313 @@
+"""Playing cells: every batch is a call submitted to an Executor, every result a row of a store.
+
+What is played is a pure function of the cells, the keys and the stopping rule: resumed equals
+uninterrupted, whoever did the work and in whatever order it ended. Batches that the store has
+already, of the same cell and source, are not played again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput, BudgetTooSmall, PluginFailure, did_you_mean
+from ..protocols.game import coins
+from ..protocols.game.instance import Cell
+from .batches import Played, Refused, row_of, work
+from .executors import SerialExecutor
+from .interrupts import Interrupted, StopRequest, stop_requests
+from .results import Results
+from .rows import BatchRow, prefix
+from .stopping import Stopping
+
+if TYPE_CHECKING:
+    from ..protocols.players.isolation import Limits
+    from .batches import Play
+
+GRACE_SECONDS = 4.0
+"""How long a stopped run waits for batches that are being played."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a target before it is played: the digest of its code, and whose it is."""
+
+    source: str
+    builtin: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch more: for progress. ``most`` is an upper bound while rules still look at data."""
+
+    done: int
+    most: int
+    cell: Cell
+    row: BatchRow | None
+
+
+@dataclass(frozen=True)
+class CellOutcome:
+    """What a run has of one cell: its contiguous rows, or why it could not be played.
+
+    ``refused``: the sentence of a compressor that cannot live in its budget; then there are no
+    rows.
+    """
+
+    cell: Cell
+    source: str
+    rows: tuple[BatchRow, ...]
+    refused: BudgetTooSmall | None = None
+
+
+@dataclass
+class _Line:
+    """The state of one cell during a run."""
+
+    cell: Cell
+    facts: Facts
+    isolation: str
+    committed: str | None
+    rows: dict[int, BatchRow]
+    goal: int
+    running: set[int] = field(default_factory=set)
+    refused: BudgetTooSmall | None = None
+
+    def key(self) -> tuple[bytes, str]:
+        """A master key for the next batch, and how a row names it."""
+        if self.committed is not None:
+            return coins.COMMITTED_KEYS[self.committed], self.committed
+        fresh = coins.fresh_key()
+        return fresh, fresh.hex()
+
+
+def run_cells(
+    cells: Iterable[Cell],
+    store: Results,
+    *,
+    stopping: Stopping,
+    keys: str = "auto",
+    executor: Executor | None = None,
+    isolation: str | None = None,
+    limits: Limits | None = None,
+    progress: Callable[[Step], None] | None = None,
+    play: Play | None = None,
+    facts: Callable[[Cell], Facts] | None = None,
+) -> list[CellOutcome]:
+    """Play cells until ``stopping`` has enough of each; the outcomes are in the order of the cells.
+
+    ``keys``: ``auto`` (a fresh key for every batch of a foreign plug-in, the committed key
+    "experiments" for our own compressors), ``fresh``, or the name of a committed key. A fresh key
+    is written with the batch's row, after its last answer. ``isolation`` None takes each target's
+    default. ``play`` and ``facts`` default to the Index game and the catalog of targets.
+
+    SIGINT and SIGTERM stop new submissions, running batches have ``GRACE_SECONDS`` to end, and
+    Interrupted is raised; a batch that ends then with a failed message is dropped, for the signal
+    may have reached its players. An error of ours or of a plug-in before any secret is drawn stops
+    the run likewise and is raised. A cell whose budget is too small is refused and the others go
+    on.
+    """
+    game, doer = play or _index_game(), executor or SerialExecutor()
+    lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
+
+    def submit(line: _Line, key: bytes, batch: int) -> Future[Played | Refused]:
+        return doer.submit(work, game, line.cell, key, batch, line.isolation, limits)
+
+    def tell(line: _Line, row: BatchRow | None) -> None:
+        if progress is not None:
+            done = sum(len(line.rows) for line in lines)
+            progress(Step(done, max(done, sum(line.goal for line in lines)), line.cell, row))
+
+    with stop_requests() as stop:
+        _Run(store, stopping, submit, tell, stop).work(lines)
+    return [
+        CellOutcome(line.cell, line.facts.source, tuple(prefix(line.rows)), line.refused)
+        for line in lines
+    ]
+
+
+def target_facts(cell: Cell) -> Facts:
+    """The facts of a cell's target, from its name or file. Raises BadInput if there is none."""
+    from ..compressors.targets import resolve
+
+    target = resolve(cell.target)
+    return Facts(target.source, target.builtin)
+
+
+def _index_game() -> Play:
+    from ..protocols.game.index_game import play_batch
+
+    return play_batch
+
+
+def _lines(
+    cells: Iterable[Cell],
+    store: Results,
+    stopping: Stopping,
+    keys: str,
+    isolation: str | None,
+    facts: Callable[[Cell], Facts],
+) -> list[_Line]:
+    from ..protocols.players.isolation import default_isolation
+
+    known = ("auto", "fresh", *coins.COMMITTED_KEYS)
+    if keys not in known:
+        raise BadInput(f"There is no key '{keys}'.{did_you_mean(keys, known)}")
+    lines = []
+    for cell in {cell.id: cell for cell in cells}.values():
+        about = facts(cell)
+        line = _Line(
+            cell,
+            about,
+            isolation or default_isolation(about.builtin),
+            _committed(keys, cell, about.builtin),
+            store.batches(cell.id, about.source),
+            stopping.most(cell),
+        )
+        for row in line.rows.values():
+            _refuse_other_key(row, line.committed, store.where)
+        lines.append(line)
+    return lines
+
+
+def _committed(keys: str, cell: Cell, builtin: bool) -> str | None:
+    """The name of the committed key to draw from; None for fresh keys."""
+    if keys == "fresh" or (keys == "auto" and not builtin):
+        return None
+    if not builtin:
+        raise BadInput(
+            f"'{cell.target}' is not ours and could have read the committed key '{keys}': leave "
+            "keys at 'auto' or 'fresh'."
+        )
+    return "experiments" if keys == "auto" else keys
+
+
+def _refuse_other_key(row: BatchRow, committed: str | None, where: str) -> None:
+    drawn = row.key if row.key in coins.COMMITTED_KEYS else None
+    if drawn != committed:
+        raise BadInput(
+            f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, and this "
+            f"run draws from {_key_words(committed)}: use another file."
+        )
+
+
+def _key_words(name: str | None) -> str:
+    return "fresh keys" if name is None else f"the committed key '{name}'"
+
+
+class _Run:
+    """One run: submits batches, takes their rows in as they end."""
+
+    def __init__(
+        self,
+        store: Results,
+        stopping: Stopping,
+        submit: Callable[[_Line, bytes, int], Future[Played | Refused]],
+        tell: Callable[[_Line, BatchRow | None], None],
+        stop: StopRequest,
+    ) -> None:
+        self.store = store
+        self.stopping = stopping
+        self.submit = submit
+        self.tell = tell
+        self.stop = stop
+        self.running: dict[Future[Played | Refused], tuple[_Line, int, str]] = {}
+        self.kept = 0
+
+    def work(self, lines: list[_Line]) -> None:
+        """Play everything wanted, or raise what stopped it."""
+        try:
+            for line in lines:
+                self._submit_wanted(line)
+            while self.running and not self.stop:
+                self._collect(timeout=0.2)
+            if self.stop:
+                self._finish_running()
+        except KeyboardInterrupt:
+            if not self.stop:
+                raise
+        finally:
+            self._cancel()
+        if self.stop.signum is not None:
+            raise Interrupted(self.stop.signum, self.kept, len(self.running), self.store.where)
+
+    @staticmethod
+    def _is_drawn_anew(line: _Line, result: Played) -> bool:
+        """Whether a batch that ends after a signal is dropped.
+
+        With fresh keys every one is, whatever came of it: keeping the good ones would be selection.
+        With a committed key the same messages come back, and a failure may be the signal's.
+        """
+        return line.committed is None or any(record.failed for record in result.record.records)
+
+    def _submit_wanted(self, line: _Line) -> None:
+        """Submit what is wanted of a cell and neither there nor being played."""
+        while not self.stop and line.refused is None:
+            wanted = range(self.stopping.wanted(line.cell, prefix(line.rows)))
+            more = False
+            for batch in wanted:
+                if batch not in line.rows and batch not in line.running:
+                    self._submit(line, batch)
+                    more = True
+                if self.stop or line.refused:
+                    break
+            if not more:
+                line.goal = line.goal if line.running else len(line.rows)
+                return
+
+    def _submit(self, line: _Line, batch: int) -> None:
+        key, named = line.key()
+        future = self.submit(line, key, batch)
+        self.running[future] = (line, batch, named)
+        line.running.add(batch)
+        if future.done():  # a serial executor: keep each row before the next batch is played
+            self._take(future)
+
+    def _collect(self, timeout: float) -> None:
+        done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
+        for future in sorted(done, key=lambda f: self.running[f][1]):
+            self._submit_wanted(self._take(future))
+
+    def _take(self, future: Future[Played | Refused]) -> _Line:
+        """Take one batch's outcome in: a row in the store, or a refusal."""
+        line, batch, named = self.running.pop(future)
+        line.running.discard(batch)
+        if self.stop and future.exception() is not None:
+            return line
+        try:
+            result = future.result()
+        except BrokenExecutor as error:
+            raise PluginFailure(
+                f"A worker process died while it played '{line.cell.target}' (out of memory?): use "
+                "fewer workers, or a smaller n or d."
+            ) from error
+        if isinstance(result, Refused):
+            line.refused, line.goal = result.error(), 0
+            self.tell(line, None)
+        elif not (self.stop and self._is_drawn_anew(line, result)):
+            row = row_of(line.cell, line.facts.source, batch, named, result)
+            self.store.append(row)
+            self.kept += 1
+            line.rows[batch] = row
+            if not line.running and self._enough(line):
+                line.goal = len(line.rows)
+            self.tell(line, row)
+        return line
+
+    def _enough(self, line: _Line) -> bool:
+        return self.stopping.wanted(line.cell, prefix(line.rows)) <= len(line.rows)
+
+    def _finish_running(self) -> None:
+        self._cancel()
+        deadline = time.monotonic() + GRACE_SECONDS
+        while self.running and time.monotonic() < deadline:
+            self._collect(timeout=0.1)
+
+    def _cancel(self) -> None:
+        for future in list(self.running):
+            if future.cancel():
+                line, batch, _ = self.running.pop(future)
+                line.running.discard(batch)

@@ -1,0 +1,58 @@
+"""The soft certificate of a Bob who says how sure he is: ``soft_ledger`` on an attack.
+
+How sure he was is no part of a results file. Every batch is a pure function of its key, so the
+batches are played once more and their messages scored in order; what a compressor that is not
+deterministic does then is scored as it is then, which is as good an experiment.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..protocols.evidence.ledger import Ledger
+from ..protocols.evidence.power import largest
+from ..protocols.evidence.soft_ledger import ledger_of_counts
+from ..protocols.game.index_game import play_batch
+from ..protocols.players.isolation import Limits
+from .batches import one_blas_thread
+from .runner import CellOutcome
+
+
+def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> Ledger:
+    """The soft ledger of one cell with a linear Bob.
+
+    Raises what ``play_batch`` raises.
+    """
+    counts, charged = [], []
+    for row in outcome.rows:
+        with one_blas_thread(row.isolation):
+            played = play_batch(outcome.cell, row.master_key, row.batch, row.isolation, limits)
+        counts += [record.soft for record in played.records]
+        charged += [record.charged_bits for record in played.records]
+    return ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)
+
+
+def as_dict(ledger: Ledger, outcome: CellOutcome) -> dict[str, Any]:
+    """Plain data, in bits; ``could_catch`` as in the hard ledger, for a Bob who is always as sure.
+
+    A cheat's scores then fill two bins, one for each bit that he says.
+    """
+    asked = np.array([total for row in outcome.rows for total in row.asked])
+    charged = [bits for row in outcome.rows for bits in row.charged]
+
+    def caught(error: float) -> bool:
+        wrong = np.rint(error * asked / 2)
+        right = asked // 2 - wrong
+        counts = np.array([[right, wrong], [wrong, right]]).transpose(2, 0, 1)
+        cheat = ledger_of_counts(list(counts), charged, secret_bits=outcome.rows[0].secret)
+        return cheat.verdict == "impossible"
+
+    return {
+        "verdict": ledger.verdict,
+        "surprise_bits": ledger.surprise,
+        "peak_bits": ledger.peak,
+        "blind": ledger.blind,
+        "could_catch": {"error": largest(caught, 0.5)},
+    }

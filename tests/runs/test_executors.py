@@ -1,0 +1,42 @@
+"""The executors: in line, threads, processes, and what a cluster needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from kvbarrier.errors import BadInput
+from kvbarrier.protocols.game.instance import Cell
+from kvbarrier.runs.executors import SerialExecutor, make_executor
+
+MakeCell = Callable[..., Cell]
+
+
+def test_executors(cell: MakeCell) -> None:
+    with make_executor() as executor:
+        assert isinstance(executor, SerialExecutor)
+        assert executor.submit(divmod, 7, 2).result() == (3, 1)
+        assert isinstance(executor.submit(divmod, 7, 0).exception(), ZeroDivisionError)
+    with make_executor(2, "namespaces") as executor:
+        assert isinstance(executor, ThreadPoolExecutor)
+    with pytest.raises(BadInput, match="give 1 or more"), make_executor(0):
+        pass
+    with make_executor(2, "inline") as executor:
+        pids = {executor.submit(os.getpid).result() for _ in range(4)}
+        assert os.getpid() not in pids
+        assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
+
+
+def test_a_cluster_without_dask_says_what_to_install() -> None:
+    try:
+        import distributed  # noqa: F401
+    except ImportError:
+        with (
+            pytest.raises(BadInput, match="pip install distributed"),
+            make_executor(cluster="tcp://127.0.0.1:1"),
+        ):
+            pass
+    else:
+        pytest.skip("distributed is installed")
