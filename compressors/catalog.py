@@ -5,23 +5,44 @@ Only names and words here; a compressor's module is imported when it is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+from collections.abc import Iterator, Mapping
 
 from ..errors import BadInput, did_you_mean
 from .catalog_entry import REDUCTIONS_OF, CatalogEntry
-from .mechanisms import fidelity
+from .docstring import fidelity
 from .zoo import FAMILIES
 
 __all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family", "names"]
 
-CATALOG: Mapping[str, CatalogEntry] = {
-    one.name: one for family in FAMILIES.values() for one in family
-}
+_FAMILY = {name: family for family, members in FAMILIES.items() for name in members}
+
+
+class _Catalog(Mapping[str, CatalogEntry]):
+    """name -> entry, in the order of the catalog; an entry is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> CatalogEntry:
+        folder, file = (word.replace(" ", "_").replace("-", "_") for word in (_FAMILY[name], name))
+        module = importlib.import_module(f".zoo.{folder}.{file}", __package__)
+        found: CatalogEntry = module.ENTRY
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_FAMILY)
+
+    def __len__(self) -> int:
+        return len(_FAMILY)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _FAMILY
+
+
+CATALOG: Mapping[str, CatalogEntry] = _Catalog()
 
 
 def names() -> list[str]:
     """All names, in the order of the catalog."""
-    return list(CATALOG)
+    return list(_FAMILY)
 
 
 def entry(name: str) -> CatalogEntry:
@@ -30,40 +51,39 @@ def entry(name: str) -> CatalogEntry:
     Raises:
         BadInput: there is none; did you mean.
     """
-    if name not in CATALOG:
-        raise BadInput(f"there is no compressor '{name}'.{did_you_mean(name, CATALOG)}")
+    if name not in _FAMILY:
+        raise BadInput(f"there is no compressor '{name}'.{did_you_mean(name, _FAMILY)}")
     return CATALOG[name]
 
 
 def family(name: str) -> str:
-    """The family of a name: "eviction", "quantisation", ... (``entries.FAMILIES``)."""
-    return next(kind for kind, members in FAMILIES.items() if entry(name) in members)
+    """The family of a name: "eviction", "quantisation", ... (``zoo.FAMILIES``)."""
+    return _FAMILY[entry(name).name]
 
 
 def describe() -> list[dict[str, object]]:
     """The catalog for ``kvbarrier list``: plain data, one row a compressor.
 
-    ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``mechanisms``), None
+    ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``docstring``), None
     for the others; ``own_size`` says at which size the leaderboard plays it, and why, if not at
     everybody's.
     """
     return [
         {
             "name": one.name,
-            "family": kind,
+            "family": _FAMILY[one.name],
             "keeps": one.summary,
-            "fidelity": fidelity(one.load()),
+            "fidelity": fidelity(one.cls),
             "assumes": one.assumes or None,
             "broken_by": one.broken_by or None,
             "source": one.source,
             "budgets": one.budgets,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,
             "attention": one.attention,
-            "knows_keys": one.knows_keys,
+            "knows_keys": one.cls.knows_keys,
             "own_size": _own_size(one),
         }
-        for kind, members in FAMILIES.items()
-        for one in members
+        for one in CATALOG.values()
     ]
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from ..errors import BadInput
+from .docstring import parameters
 from .plugin.contract import Compressor
 
 EVICTS = "any: fp16 tokens as many as fit"
-DTYPE = "fp32, fp16, bf16 or fp8 (fp16)"
 
 
 @dataclass(frozen=True)
@@ -20,14 +19,12 @@ class CatalogEntry:
 
     Attributes:
         name: as on the command line.
-        module, cls: where it is, in this package.
+        cls: its class. The parameters, and what of its paper it implements, are in the docstring.
         summary: what it keeps, in a line.
         source: who it is by, or what it controls.
-        params: its parameters, each with its meaning (and its default).
         budgets: which budgets make sense for it.
         attention: the rule that it answers: "softmax", "unmasked-window" or "tensor", or "any" for
             who knows no tokens but bits.
-        knows_keys: it reads the game's public keys.
         control: its result is known beforehand, so it tests the game and not itself.
         assumes: the structure in a stream that it relies on, in a few words.
         broken_by: the adversary's choice that takes that structure away, in a few words.
@@ -38,14 +35,11 @@ class CatalogEntry:
     """
 
     name: str
-    module: str
-    cls: str
+    cls: type[Compressor]
     summary: str
     source: str
     budgets: str
-    params: Mapping[str, str] = field(default_factory=dict)
     attention: str = "softmax"
-    knows_keys: bool = False
     control: bool = False
     assumes: str = ""
     broken_by: str = ""
@@ -53,10 +47,10 @@ class CatalogEntry:
     own_size: Mapping[str, Any] = field(default_factory=dict)
     own_size_reason: str = ""
 
-    def load(self) -> type[Compressor]:
-        """Import its class."""
-        module = importlib.import_module(f".{self.module}", __package__)
-        return cast(type[Compressor], getattr(module, self.cls))
+    @property
+    def params(self) -> dict[str, str]:
+        """Its parameters, each with its meaning (and its default)."""
+        return parameters(self.cls)
 
     def check_rule(self, public: Mapping[str, Any]) -> None:
         """Raise BadInput if the game that made ``public`` holds answers to another rule."""

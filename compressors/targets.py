@@ -124,7 +124,7 @@ def _find(text: str) -> Target:
 def _named(name: str) -> Target:
     if name in catalog.names():
         entry = catalog.entry(name)
-        thing = entry.load()
+        thing = entry.cls
         factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
         source = identity(_our_files(thing))
         return Target(name, name, {}, source, True, None, thing.knows_keys, factory)

@@ -14,8 +14,9 @@ from pathlib import Path
 from click.testing import CliRunner
 from engines_page import engines_page
 from kvbarrier.cli import VERBS, cli
+from kvbarrier.compressors.catalog import entry
 from kvbarrier.compressors.catalog_entry import CatalogEntry
-from kvbarrier.compressors.mechanisms import fidelity
+from kvbarrier.compressors.docstring import fidelity
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
 from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
@@ -119,8 +120,8 @@ def algorithm_pages() -> dict[Path, str]:
              "|---|---|---|---|---|---|"]  # fmt: skip
     found = {}
     for kind in ZOO:
-        for one in FAMILIES[kind]:
-            cls = one.load()
+        for one in map(entry, FAMILIES[kind]):
+            cls = one.cls
             over = best[one.name]["recovered"] if one.name in best else 0
             index.append(
                 f"| [{one.name}]({one.name}.md) | {kind} | {f'{1 / over:.3g}' if over else '-'} | "

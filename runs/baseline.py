@@ -9,6 +9,7 @@ from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 
+from ..compressors.catalog import entry
 from ..compressors.zoo import FAMILIES, ZOO
 from ..protocols.game.instance import Cell, Instance
 from .results import Results, write_results
@@ -77,7 +78,7 @@ def _zoo() -> list[Cell]:
     """
     cells = []
     for kind in ZOO:
-        for one in FAMILIES[kind]:
+        for one in map(entry, FAMILIES[kind]):
             turned = replace(TURNED, **one.own_size)
             params = tuple(one.settings[1].items()) if one.settings else ()
             budget = None if one.settings else Fraction(1, 2)

@@ -245,7 +245,7 @@ def cache_row(label: str, cls: str, params: Row, n: int, trials: int) -> Row:
     from .pattern_cache import PatternCache, compressor_trial
 
     made: dict[str, type[Compressor]] = {"pattern": PatternCache, "largest": LargestKey}
-    thing = made.get(cls) or entry(cls).load()
+    thing = made.get(cls) or entry(cls).cls
     instance = QueryInstance(n, D)
     played = [compressor_trial(thing, params, instance, number) for number in range(trials)]
     wrong = np.array([error for error, _ in played], dtype=np.float64)

@@ -237,7 +237,7 @@ def compressor_rows(
         key_set.make(), key_set.d, values=tolerance.values, eta=eta, gamma=None
     )
     shape = Shape(key_set.n, key_set.d, key_set.d)
-    cls, public = catalog.entry(subject.name).load(), reduction.public()
+    cls, public = catalog.entry(subject.name).cls, reduction.public()
     queries, weights = reduction.queries(), _sent_weights(reduction)
     errors, wrong, wrong_within, charged = [], [], 0, 0
     for message in range(messages):

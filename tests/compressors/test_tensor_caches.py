@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
-from kvbarrier.compressors.zoo.paper.tensor_caches import FourCache, TwoCache
+from kvbarrier.compressors.zoo.paper.four_cache import FourCache
+from kvbarrier.compressors.zoo.paper.two_cache import TwoCache
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions import tensor_attention as rule
 

@@ -29,7 +29,7 @@ def test_every_algorithm_has_its_page_and_nobody_else() -> None:
     from kvbarrier.compressors.zoo import FAMILIES, ZOO
 
     found = {path.stem for path in (ROOT / "docs" / "algorithms").glob("*.md")}
-    assert found == {"README"} | {one.name for kind in ZOO for one in FAMILIES[kind]}
+    assert found == {"README"} | {name for kind in ZOO for name in FAMILIES[kind]}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import CatalogEntry
 from ...kit.state import FORMATS, storage_dtype
 from ...kit.token_cache import Slots, TokenCache
 from ...plugin.contract import Shape
@@ -73,3 +74,12 @@ class Exact(TokenCache):
         else:
             self.state.load(message, {"k": self.shape.tokens, "v": self.shape.tokens})
         self.seen = self._filled()
+
+
+ENTRY = CatalogEntry(
+    "exact",
+    Exact,
+    summary="the whole cache, exact attention",
+    source="the definition (Haris & Onak 2025, eq. 1-2)",
+    budgets="1/2 in fp8, 1 in fp16, 2 in fp32",
+)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, did_you_mean
+from ...catalog_entry import CatalogEntry
 from ...kit.grouped_cache import GroupedCache, Part
 from ...kit.state import State, to_storage
 from ...kit.token_cache import whole
@@ -191,3 +192,12 @@ class Quantized(GroupedCache):
 
 def _fp16(X: Float32) -> Float32:
     return to_storage(X, np.dtype(np.float16), "Quantized").astype(np.float32)
+
+
+ENTRY = CatalogEntry(
+    "quantized",
+    Quantized,
+    summary="every token, at a few bits a number",
+    source="round to nearest between minimum and maximum, as in KIVI (Liu et al. 2024)",
+    budgets="at d = 64 from 3/32 (1 bit a number) to 17/32 (8 bits), scales included",
+)

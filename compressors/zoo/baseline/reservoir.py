@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
 from ...plugin.contract import Float32, Shape
 
@@ -92,3 +93,12 @@ def _finish(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return z ^ (z >> np.uint64(31))
+
+
+ENTRY = CatalogEntry(
+    "reservoir",
+    Reservoir,
+    summary="a uniform random sample of the tokens, by public coins",
+    source="Vitter 1985, Random Sampling with a Reservoir",
+    budgets=EVICTS,
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
 from ...plugin.contract import Shape
 
@@ -48,3 +49,12 @@ class SlidingWindow(TokenCache):
         if self.seen <= self.slots:
             return None
         return self.slots_for(self.seen, self.slots)
+
+
+ENTRY = CatalogEntry(
+    "sliding-window",
+    SlidingWindow,
+    summary="the last tokens",
+    source="Beltagy, Peters, Cohan 2020, Longformer",
+    budgets=EVICTS,
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
 from ...plugin.contract import Shape
 
@@ -57,3 +58,12 @@ class StreamingLLM(TokenCache):
             return None
         ring = self.slots_for(self.seen, self.slots - self.sinks)
         return np.concatenate([np.arange(self.sinks), ring])
+
+
+ENTRY = CatalogEntry(
+    "streaming-llm",
+    StreamingLLM,
+    summary="the first few tokens, the attention sinks, and the last ones",
+    source="Xiao et al. 2024, Efficient Streaming Language Models with Attention Sinks",
+    budgets=EVICTS,
+)

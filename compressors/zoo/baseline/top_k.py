@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ....reductions import attention
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .sliding_window import SlidingWindow
@@ -110,3 +111,12 @@ def _outputs(
                 raise BadInput("A score <q, k> is not finite in float32: keep numbers smaller.")
             attend_to_highest(S, scores[rows], values[rows], V, k, out[rows])
     return out
+
+
+ENTRY = CatalogEntry(
+    "top-k",
+    TopKAttention,
+    summary="the last tokens, of which each query attends to its k highest scores",
+    source="an algorithm built on sparsity, as in Haris & Onak 2025, Corollary 16",
+    budgets=EVICTS,
+)

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, did_you_mean
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Shape
 from .keyed import Bits, KeyedControl
 
@@ -150,3 +151,14 @@ class CoveringCode(KeyedControl):
         kept = np.unpackbits(message, count=cut + left)
         words = self.code.codewords(kept[:cut].reshape(blocks, self.code.dimension))
         return np.concatenate([words.reshape(-1), kept[cut:]])
+
+
+ENTRY = CatalogEntry(
+    "covering-code",
+    CoveringCode,
+    summary="the nearest codeword of a perfect code: less error than time sharing",
+    source="Shannon 1959 (rate distortion); Hamming 1950, Golay 1949",
+    budgets="12/23 (golay) or 4/7 (hamming) of what lossless needs",
+    attention="any",
+    control=True,
+)

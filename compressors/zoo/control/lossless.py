@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...catalog_entry import CatalogEntry
 from .keyed import Bits, KeyedControl
 
 
@@ -29,3 +30,14 @@ class Lossless(KeyedControl):
     def decode(self, message: Bits) -> Bits:
         """And back."""
         return np.unpackbits(message, count=self.secret_bits)
+
+
+ENTRY = CatalogEntry(
+    "lossless",
+    Lossless,
+    summary="every secret bit, and nothing else: no error at charged bits = secret bits",
+    source="control: the least memory of any errorless compressor (theory: H(x) = n d)",
+    budgets="1/32 at d_k = d_v: one bit of memory a secret bit",
+    attention="any",
+    control=True,
+)

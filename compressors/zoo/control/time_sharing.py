@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...catalog_entry import CatalogEntry
 from .keyed import Bits, KeyedControl
 
 _GUESS = 0
@@ -35,3 +36,14 @@ class TimeSharing(KeyedControl):
         kept = min(8 * len(message), self.secret_bits)
         coins = self.rng(_GUESS).integers(0, 2, self.secret_bits - kept, dtype=np.uint8)
         return np.concatenate([np.unpackbits(message, count=kept), coins])
+
+
+ENTRY = CatalogEntry(
+    "time-sharing",
+    TimeSharing,
+    summary="as many secret bits as the budget has, the first ones, and coins for the rest",
+    source="control: the line error = (1 - memory / secret bits) / 2",
+    budgets="up to 1/32 at d_k = d_v, where it becomes lossless",
+    attention="any",
+    control=True,
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Compressor, Float32
 
 
@@ -32,3 +33,14 @@ class Zero(Compressor):
     ) -> NDArray[np.bool_]:
         """``next_outputs > thresholds[:, None]``."""
         return np.broadcast_to(thresholds[:, None] < 0, (len(Q), self.shape.d_v)).copy()
+
+
+ENTRY = CatalogEntry(
+    "zero",
+    Zero,
+    summary="the empty message, every answer 0",
+    source="control: no memory, half of the bits wrong",
+    budgets="any",
+    attention="any",
+    control=True,
+)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape, charged_bits
 from .kept_heads import _COUNT_BYTES, Indices, KeptHeads, Rows, causal_weights, rows_at
@@ -141,3 +142,16 @@ class FastGen(KeptHeads):
 def _mean(weights: Float32, n: int) -> float:
     # Rounding must not recover more than all.
     return min(1.0, float(weights.sum() / n))
+
+
+ENTRY = CatalogEntry(
+    "fastgen",
+    FastGen,
+    summary="in every head the cheapest policy that recovers its attention in the prompt",
+    source="Ge et al. 2024, Model Tells You What to Discard: Adaptive KV Cache Compression",
+    budgets=EVICTS,
+    assumes="a head's attention in the prompt is that of all its later queries",
+    broken_by="a question about what no earlier query attended to",
+    own_size={"layers": 2, "heads": 2},
+    own_size_reason="heads choose different policies",
+)

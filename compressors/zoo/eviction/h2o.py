@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...plugin.contract import Float32, Shape
 from .scored_cache import Indices, ScoredCache, slots_within
 
@@ -75,3 +76,14 @@ class H2O(ScoredCache):
 
         score = self.state["score"]
         return int(h2o(Q, K, self.recent, self.filled, self.order, self.keys, score, owner))
+
+
+ENTRY = CatalogEntry(
+    "h2o",
+    H2O,
+    summary="the tokens with the most attention received so far, and the newest",
+    source="Zhang et al. 2023, H2O: Heavy-Hitter Oracle for Efficient Generative Inference",
+    budgets=EVICTS,
+    assumes="a few tokens get most of the attention of all queries, the last one's too",
+    broken_by="queries that are zero until the last one, which asks for any token",
+)

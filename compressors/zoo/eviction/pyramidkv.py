@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Shape
 from .snapkv import SnapKV
@@ -75,3 +76,17 @@ class PyramidKV(SnapKV):
             spare = min(layers * room - sum(voted), most - voted[layer])
             voted[layer] += max(0, min(spare, 1))
         return [self.window + count for count in voted]
+
+
+ENTRY = CatalogEntry(
+    "pyramidkv",
+    PyramidKV,
+    summary="as SnapKV, with more tokens in the lower layers",
+    source="Cai et al. 2024, PyramidKV: Dynamic KV Cache Compression based on Pyramidal "
+    "Information Funneling",
+    budgets=EVICTS,
+    assumes="upper layers attend to fewer tokens than lower ones",
+    broken_by="secrets in the upper layers, as many as in the lower ones",
+    own_size={"layers": 4},
+    own_size_reason="its budgets differ by layer; with one layer it is SnapKV",
+)

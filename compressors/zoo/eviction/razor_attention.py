@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .kept_heads import KeptHeads, Rows, causal_weights, rows_at
@@ -150,3 +151,17 @@ class RazorAttention(KeptHeads):
         means = [X[dropped].mean(axis=0, keepdims=True) for X in (K, V)]
         rows = [np.concatenate(pair).astype(np.float16) for pair in zip(kept, means, strict=True)]
         return Rows(rows[0], rows[1], times=float(n - sinks - newest))
+
+
+ENTRY = CatalogEntry(
+    "razor-attention",
+    RazorAttention,
+    summary="a few heads whole; in the others sinks, a window, and a mean for all the rest",
+    source="Tang et al. 2024, RazorAttention: Efficient KV Cache Compression Through Retrieval "
+    "Heads",
+    budgets=EVICTS,
+    assumes="only few heads look far back",
+    broken_by="a question about an old token in any other head",
+    own_size={"layers": 2, "heads": 2},
+    own_size_reason="it tells heads apart",
+)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .scored_cache import Indices, ScoredCache, slots_within
@@ -124,3 +125,14 @@ class Scissorhands(ScoredCache):
 
 def _dropped(part: float, slots: int) -> int:
     return max(1, int(part * (slots - 1)))
+
+
+ENTRY = CatalogEntry(
+    "scissorhands",
+    Scissorhands,
+    summary="the tokens that recent queries found important, and the newest",
+    source="Liu et al. 2023, Scissorhands: Persistence of Importance for KV Cache Compression",
+    budgets=EVICTS,
+    assumes="what was important to recent queries will be again",
+    broken_by="queries that are zero until the last one, which asks for any token",
+)

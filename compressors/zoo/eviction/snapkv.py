@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .kept_heads import Indices, KeptHeads, Rows, causal_weights, rows_at
@@ -117,3 +118,14 @@ def pool(votes: Float32, kernel: int, how: str) -> Float32:
     around = np.lib.stride_tricks.sliding_window_view(padded, kernel)
     pooled: Float32 = around.mean(axis=1) if how == "avg" else around.max(axis=1)
     return pooled
+
+
+ENTRY = CatalogEntry(
+    "snapkv",
+    SnapKV,
+    summary="the tokens that the last queries of the prompt attend to, and the last ones",
+    source="Li et al. 2024, SnapKV: LLM Knows What You are Looking for Before Generation",
+    budgets=EVICTS,
+    assumes="the last queries of a prompt attend to what will be asked",
+    broken_by="a question about what the last queries did not look at",
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...plugin.contract import Float32, Shape
 from .scored_cache import Indices, ScoredCache, slots_within
 
@@ -66,3 +67,14 @@ class TOVA(ScoredCache):
         from .scored_kernels import tova
 
         return int(tova(Q, K, self.state["at"], self.filled, self.order, self.keys, owner))
+
+
+ENTRY = CatalogEntry(
+    "tova",
+    TOVA,
+    summary="all but, each step, the token that the last query attended to least",
+    source="Oren et al. 2024, Transformers are Multi-State RNNs",
+    budgets=EVICTS,
+    assumes="what the last query attends to least is not attended to later",
+    broken_by="queries that are zero until the last one, which asks for any token",
+)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....errors import BudgetTooSmall, PluginFailure
 from ....reductions import attention
+from ...catalog_entry import CatalogEntry
 from ...kit.prefill import Prefill, halved
 from ...kit.softmax_cache import SoftmaxCache
 from ...kit.state import check_fits, to_storage
@@ -230,3 +231,15 @@ def by_threshold(values: list[Float64]) -> list[int]:
         share = own / (own.sum() or 1.0)
         before += [(float(e), side) for e in np.cumsum(share) - share]
     return [side for _, side in sorted(before)]
+
+
+ENTRY = CatalogEntry(
+    "low-rank",
+    LowRank,
+    summary="keys and values as coordinates in their leading singular directions",
+    source="Saxena et al. 2024, Eigen Attention: Attention in Low-Rank Space for KV Cache "
+    "Compression",
+    budgets="from one direction of each: at d = 64 and 1024 tokens 1/60",
+    assumes="keys and values near a subspace of few dimensions",
+    broken_by="near-orthogonal keys and independent values, which fill every dimension",
+)

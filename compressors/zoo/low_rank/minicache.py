@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ...catalog_entry import CatalogEntry
 from ...kit.state import to_storage
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
@@ -184,3 +185,17 @@ def merge(
     second = np.where(flat, 0, np.sin(t * angle) / safe)[..., None]
     shared: Float32 = (first * units[0] + second * units[1]).astype(np.float32)
     return shared, lengths.astype(np.float32), (angle / np.pi).astype(np.float32)
+
+
+ENTRY = CatalogEntry(
+    "minicache",
+    MiniCache,
+    summary="one direction for the same token in two adjacent layers, and a length each",
+    source="Liu et al. 2024, MiniCache: KV Cache Compression in Depth Dimension",
+    budgets="from 33/64 with two layers",
+    assumes="adjacent layers have nearly parallel keys and values",
+    broken_by="independent values in adjacent layers",
+    settings=tuple({"retained": r} for r in (0, 51, 128, 256, 512, 768)),
+    own_size={"layers": 2, "heads": 2},
+    own_size_reason="it merges pairs of layers",
+)

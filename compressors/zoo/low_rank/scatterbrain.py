@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ...catalog_entry import CatalogEntry
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Compressor, Float32, Shape
@@ -289,3 +290,14 @@ def _shares(
         part = free if window else min(free, budget_bits // 2)
         m = max(2, min(enough, 2 * (part // (2 * feature))))
     return m, window or min(most, (budget_bits - 32 - feature * m) // token)
+
+
+ENTRY = CatalogEntry(
+    "scatterbrain",
+    Scatterbrain,
+    summary="sums of random features of old tokens, and the last tokens, read by a hash",
+    source="Chen et al. 2021, Scatterbrain: Unifying Sparse and Low-rank Attention Approximation",
+    budgets="any above a token and two features in fp32: half of it for features",
+    assumes="large scores on few tokens that are kept and hash alike, and small ones elsewhere",
+    broken_by="large scores on old tokens, which only features with a variance e^|q+k|^2 know",
+)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.state import from_storage, storage_dtype
 from ...kit.token_cache import whole
 from ...kit.window_ring import Float64, Summary, UnmaskedWindow, Weighed
@@ -115,3 +116,13 @@ def _samples(weighed: Weighed, row: int, u: Float64, summary: Summary) -> Float6
     answers[place < own] = weighed.values[place[place < own]]
     answers[place == own] = weighed.own_values[row]
     return answers
+
+
+ENTRY = CatalogEntry(
+    "algorithm-1",
+    Algorithm1,
+    summary="the last W tokens and sampled older values; it answers with drawn values",
+    source="Haris & Onak 2025, Algorithm 1 and Theorem 25 (reconstructed)",
+    budgets=EVICTS + ", beside the samples",
+    attention="unmasked-window",
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.window_ring import Float64, Summary, UnmaskedWindow, Weighed
 from ...plugin.contract import Float32, Shape
 
@@ -69,3 +70,13 @@ class RunningSum(UnmaskedWindow):
         if weighed.outside:
             sums += weighed.unit[:, None] * summary
         return np.asarray(sums / weighed.total()[:, None])
+
+
+ENTRY = CatalogEntry(
+    "running-sum",
+    RunningSum,
+    summary="the last W tokens and the sum of all older values",
+    source="ours: exact for the unmasked sliding window of Haris & Onak 2025, eq. 20",
+    budgets=EVICTS + ", beside the sum",
+    attention="unmasked-window",
+)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
 from ....reductions.subgen_bounds import CONSTANT, key_samples, memory_words, value_samples
+from ...catalog_entry import CatalogEntry
 from ...kit.state import check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Compressor, Float32, Shape, charged_bits
@@ -252,3 +253,12 @@ def _clusters_within(budget_bits: int | None, shape: Shape, t: int, s: int) -> i
     while charged_bits(length) > budget_bits:
         length -= 1
     return min(most, (length - pairs) // cluster)
+
+
+ENTRY = CatalogEntry(
+    "subgen",
+    SubGen,
+    summary="samples of keys by cluster, and of key-value pairs by the values' norms",
+    source="Zandieh, Han, Mirrokni, Karbasi 2024, SubGen (Theorem 11)",
+    budgets="any: clusters as many as fit; free: as many as the keys need",
+)

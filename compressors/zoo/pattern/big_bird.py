@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Shape
 from ...readers.patterns import BigBird as Pattern
 from .pattern_cache import PatternCache
@@ -39,3 +40,14 @@ class BigBird(PatternCache):
         public: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(shape, budget_bits, seed, public, name="big-bird", pattern=Pattern())
+
+
+ENTRY = CatalogEntry(
+    "big-bird",
+    BigBird,
+    summary="blocks of eight tokens: the first, the last, and random ones by public coins",
+    source="Zaheer et al. 2020, Big Bird: Transformers for Longer Sequences",
+    budgets="from one block in fp16",
+    assumes="what matters is at the beginning, near, or spread over many tokens",
+    broken_by="one hidden token in a block that is not read; the coins are public",
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Shape
 from ...readers.patterns import Fixed
 from .pattern_cache import PatternCache
@@ -40,3 +41,14 @@ class SparseTransformerFixed(PatternCache):
     ) -> None:
         name = "sparse-transformer-fixed"
         super().__init__(shape, budget_bits, seed, public, name=name, pattern=Fixed())
+
+
+ENTRY = CatalogEntry(
+    "sparse-transformer-fixed",
+    SparseTransformerFixed,
+    summary="the newest block of sqrt(n) tokens and the last c of each earlier block",
+    source="Child et al. 2019, Generating Long Sequences with Sparse Transformers",
+    budgets="from 2 sqrt(n) tokens in fp16",
+    assumes="the last tokens of a block sum it up",
+    broken_by="a hidden place elsewhere in a block; which places are read is public",
+)

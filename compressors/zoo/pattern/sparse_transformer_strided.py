@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Shape
 from ...readers.patterns import Strided
 from .pattern_cache import PatternCache
@@ -39,3 +40,14 @@ class SparseTransformerStrided(PatternCache):
     ) -> None:
         name = "sparse-transformer-strided"
         super().__init__(shape, budget_bits, seed, public, name=name, pattern=Strided())
+
+
+ENTRY = CatalogEntry(
+    "sparse-transformer-strided",
+    SparseTransformerStrided,
+    summary="the last l tokens and every l-th before them, l chosen from the budget",
+    source="Child et al. 2019, Generating Long Sequences with Sparse Transformers",
+    budgets="from 2 sqrt(n) tokens in fp16",
+    assumes="what matters is near, or at a fixed period",
+    broken_by="a hidden place anywhere else; which places are read is public",
+)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
 from ....reductions import attention
+from ...catalog_entry import CatalogEntry
 from ...kit.prefill import Prefill, halved
 from ...kit.state import to_storage
 from ...kit.token_cache import whole
@@ -254,3 +255,14 @@ def _coder(words: Bits | None, symbols: Bits, widths: Bits) -> Bits:
     coder = constriction.stream.stack.AnsCoder(words.copy())
     decoded: Bits = coder.decode(law, means, scales)
     return decoded.reshape(symbols.shape)
+
+
+ENTRY = CatalogEntry(
+    "cachegen",
+    CacheGen,
+    summary="differences from an anchor token, a few bits each in an entropy-coded bitstream",
+    source="Liu et al. 2024, CacheGen: KV Cache Compression and Streaming for Fast LLM Serving",
+    budgets="from about 1/12, where the anchors are all that fits",
+    assumes="tokens near one another have near keys and values",
+    broken_by="independent values on near-orthogonal keys: a difference is no shorter",
+)

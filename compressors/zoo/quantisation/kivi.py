@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import CatalogEntry
 from ...kit.grouped_cache import GroupedCache, Part
 from ...kit.prefill import halved
 from ...kit.state import State, check_fits
@@ -215,3 +216,15 @@ class Kivi(GroupedCache):
         twin.extend(K[:1], K[:1], V[:1])
         kept_K, kept_V = twin.kept()
         return [(slice(None), (halved(K), halved(V)), (kept_K[:-1], kept_V[:-1]))]
+
+
+ENTRY = CatalogEntry(
+    "kivi",
+    Kivi,
+    summary="keys at a few bits per channel, values per token, the newest tokens whole",
+    source="Liu et al. 2024, KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache",
+    budgets="at n = 1024, d = 64 from about 5/32 (1 bit) to 1 (16 bits)",
+    assumes="a key's channels have sizes of their own, a value's do not",
+    broken_by="a turned basis, where no channel stands out and values are not two-valued",
+    settings=tuple({"bits": b} for b in (1, 2, 4, 8, 16)),
+)

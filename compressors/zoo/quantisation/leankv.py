@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from ..eviction.kept_heads import KeptHeads, Rows, causal_weights
@@ -219,3 +220,14 @@ def _precision(name: str, what: str) -> Bits:
     if match is None:
         raise BadInput(f"{what} is a precision like K8V4, with 1, 2, 4 or 8 bits, not {name!r}.")
     return int(match[1]), int(match[2])
+
+
+ENTRY = CatalogEntry(
+    "leankv",
+    LeanKV,
+    summary="what the last queries attend to at 8 and 4 bits, less at 4 and 2, the rest not at all",
+    source="Zhang et al. 2024, Unifying KV Cache Compression for Large Language Models with LeanKV",
+    budgets="any; above 13/32 at d = 64 it has no use for more",
+    assumes="the last queries of a prompt attend to what will be asked",
+    broken_by="a question about what the last queries did not look at",
+)

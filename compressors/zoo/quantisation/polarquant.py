@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Float32, Shape
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
 from .lloyd_max import codebook, nearest
@@ -164,3 +165,19 @@ class PolarQuant(CodedTokens):
         for purpose, d in ((_KEYS, self.shape.d_k), (_VALUES, self.shape.d_v)):
             turns.append(rotation(self.rng(purpose), d, -(-d // BLOCK) * BLOCK))
         return PolarCodec(turns[0], *self.bits), PolarCodec(turns[1], *self.bits)
+
+
+ENTRY = CatalogEntry(
+    "polarquant",
+    PolarQuant,
+    summary="every token turned at random and written in angles, a few bits each, and radii",
+    source="Han, Kacham, Karbasi, Mirrokni, Zandieh 2025, PolarQuant: Quantizing KV Caches "
+    "with Polar Transformation",
+    budgets="at d = 64 from 5/32 (2 and 1 bits an angle) to 3/8 (6 and 4)",
+    assumes="nothing about the data: the rotation gives angles a known law",
+    broken_by="fewer bits than a bit of the secret needs",
+    settings=tuple(
+        {"first": first, "others": others}
+        for first, others in ((2, 1), (3, 1), (3, 2), (4, 2), (5, 3), (6, 4))
+    ),
+)

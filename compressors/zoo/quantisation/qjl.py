@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, unpack
@@ -154,3 +155,16 @@ class QJL(CodedTokens):
         """The sketch, from public coins, and the rounding of values."""
         sketch = self.rng(_SKETCH).standard_normal((self.m, self.shape.d_k)).astype(np.float32)
         return SignCodec(sketch), MinMaxCodec(self.shape.d_v, self.value_bits)
+
+
+ENTRY = CatalogEntry(
+    "qjl",
+    QJL,
+    summary="the signs of a random sketch of each key and its length; values at a few bits",
+    source="Zandieh, Daliri, Han 2024, QJL: 1-Bit Quantized JL Transform for KV Cache "
+    "Quantization with Zero Overhead",
+    budgets="from about 1/16: the values at 1 bit, and 8 projections",
+    assumes="scores of a few nats: their error grows with |q| |k|/sqrt(m)",
+    broken_by="a long query, on keys that few projections do not tell apart",
+    settings=tuple({"m": m} for m in (32, 64, 128, 256, 512, 1024)),
+)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
 from ....reductions import attention
+from ...catalog_entry import CatalogEntry
 from ...kit.softmax_cache import SoftmaxCache
 from ...kit.state import State, storage_dtype, to_storage
 from ...kit.token_cache import whole
@@ -265,3 +266,20 @@ class SKVQ(SoftmaxCache):
 
 def _bytes(fields: _Fields) -> int:
     return sum(int(np.prod(size)) * np.dtype(kind).itemsize for size, kind in fields.values())
+
+
+ENTRY = CatalogEntry(
+    "skvq",
+    SKVQ,
+    summary="every token at a few bits, in clipped groups of like channels; the first and the "
+    "newest tokens in fp16",
+    source="Duanmu et al. 2024, SKVQ: Sliding-window Key and Value Cache Quantization for "
+    "Large Language Models",
+    budgets="at n = 1024, d = 64 from about 3/16 (1.5 bits a number) to 1 (a window of all)",
+    assumes="channels that keep their range, so that like ones can share a scale",
+    broken_by="channels that are all alike: there is nothing to sort",
+    settings=tuple(
+        {"k_bits": k, "v_bits": v, "window": 32}
+        for k, v in ((1.5, 1.5), (2, 1.5), (2, 2), (3, 3), (4, 4), (8, 8))
+    ),
+)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
 from ....reductions import attention
+from ...catalog_entry import CatalogEntry
 from ...kit.softmax_cache import SoftmaxCache
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
@@ -287,3 +288,15 @@ def _tree(
     if best is None:
         raise AssertionError("there is always a tree")
     return best[1]
+
+
+ENTRY = CatalogEntry(
+    "balance-kv",
+    BalanceKV,
+    summary="tokens halved by a self-balancing walk, again and again, with weights 2^level",
+    source="Han, Kapralov, Kochetkova, Sheth, Zandieh 2025, BalanceKV: KV Cache Compression "
+    "through Discrepancy Theory",
+    budgets="any above log2 n tokens: it chooses batch and levels",
+    assumes="tokens that resemble one another, so that one half stands for the other",
+    broken_by="near-orthogonal keys with independent values: no token stands for another",
+)

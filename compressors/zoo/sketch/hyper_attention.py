@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .full_cache import Float64, FullCache, softmax_over
@@ -123,3 +124,16 @@ class HyperAttention(FullCache):
         if own is not None:
             stored[places == inserted[:, None]] = n - 1
         return stored
+
+
+ENTRY = CatalogEntry(
+    "hyper-attention",
+    HyperAttention,
+    summary="every token; a query reads one block of a hash order and a uniform sample",
+    source="Han, Jayaram, Karbasi, Mirrokni, Woodruff, Zandieh 2023, HyperAttention: "
+    "Long-context Attention in Near-Linear Time",
+    budgets="1/2 in fp8, 1 in fp16, 2 in fp32: it saves time, not memory",
+    assumes="large scores hash alike, and the rest is flat",
+    broken_by="a part of the query that no key has: same scores, another bucket",
+    settings=tuple({"block": b, "samples": b} for b in (8, 16, 32, 64, 128, 256)),
+)

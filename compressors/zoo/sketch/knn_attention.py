@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .full_cache import Float64, FullCache, highest, softmax_over
@@ -80,3 +81,16 @@ class KNNAttention(FullCache):
             taken = outside & (np.cumsum(outside, axis=1) <= self.samples)
             counts[:, first] += taken * np.float32((n - self.k) / self.samples)
         return softmax_over(S, counts)
+
+
+ENTRY = CatalogEntry(
+    "knn-attention",
+    KNNAttention,
+    summary="every token; a query reads the k nearest keys and a weighted sample of the rest",
+    source="Haris 2024, kNN Attention Demystified: A Theoretical Exploration for Scalable "
+    "Transformers",
+    budgets="1/2 in fp8, 1 in fp16, 2 in fp32: it saves time, not memory",
+    assumes="a few large scores and a flat rest",
+    broken_by="nothing: it keeps all, and few keys answer the hard stream",
+    settings=tuple({"k": k, "samples": 4 * k} for k in (1, 2, 4, 8, 16, 32)),
+)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Shape
 from .feature_sums import FeatureSums, Float64
 
@@ -53,3 +54,15 @@ class LinearAttention(FeatureSums):
     def log_queries(self, Q: Float64) -> Float64:
         """The same map as for keys."""
         return self.log_key(Q)
+
+
+ENTRY = CatalogEntry(
+    "linear-attention",
+    LinearAttention,
+    summary="sums of elu(k) + 1, d_k features, with their values",
+    source="Katharopoulos et al. 2020, Transformers are RNNs: Fast Autoregressive Transformers "
+    "with Linear Attention",
+    budgets="from d_k (d_v + 1) + 1 numbers in fp32, whatever the number of tokens",
+    assumes="a model trained with this attention; at most d_k directions to tell apart",
+    broken_by="softmax scores, and more independent values than features",
+)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
+from ...catalog_entry import CatalogEntry
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Compressor, Float32, Shape
@@ -157,3 +158,14 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return normalised
+
+
+ENTRY = CatalogEntry(
+    "linformer",
+    Linformer,
+    summary="k public random projections of all keys and of all values",
+    source="Wang et al. 2020, Linformer: Self-Attention with Linear Complexity",
+    budgets="any: as many rows in fp32 as fit",
+    assumes="an attention matrix of low rank, and projections trained for it",
+    broken_by="near-orthogonal keys: an attention matrix of full rank",
+)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Shape
 from .feature_sums import FeatureSums, Float64, features_in_budget
@@ -79,3 +80,14 @@ def orthogonal_gaussians(m: int, d: int, rng: np.random.Generator) -> Float64:
         norms = np.linalg.norm(rng.standard_normal((d, d)), axis=1)
         blocks.append((norms[:, None] * basis.T)[: m - start])
     return np.concatenate(blocks)
+
+
+ENTRY = CatalogEntry(
+    "performer",
+    Performer,
+    summary="sums of m positive random features of the keys, with their values",
+    source="Choromanski et al. 2020, Rethinking Attention with Performers",
+    budgets="any: as many features as fit, in fp32",
+    assumes="small scores: the variance grows with e^|q+k|^2",
+    broken_by="large scores on near-orthogonal keys with independent values",
+)

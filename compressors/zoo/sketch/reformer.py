@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
+from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .full_cache import Float64, FullCache, softmax_over
@@ -94,3 +95,15 @@ class Reformer(FullCache):
             read[:, -1] = (asked == self.hashes(own)).any(axis=1)
         read[~read.any(axis=1), -1] = True
         return softmax_over(S, read)
+
+
+ENTRY = CatalogEntry(
+    "reformer",
+    Reformer,
+    summary="every token; a query reads the keys in its bucket of some angular hash",
+    source="Kitaev, Kaiser, Levskaya 2020, Reformer: The Efficient Transformer",
+    budgets="1/2 in fp8, 1 in fp16, 2 in fp32: it saves time, not memory",
+    assumes="a query attends to keys in its own direction",
+    broken_by="a part of the query that no key has: same scores, another bucket",
+    settings=tuple({"rounds": r} for r in (1, 2, 4, 8, 16, 32)),
+)

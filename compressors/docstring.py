@@ -1,7 +1,8 @@
-"""What of its paper an algorithm implements, read from the ``Mechanisms:`` part of its docstring.
+"""What a class's docstring lists: its parameters, and what of its paper it implements.
 
-A line a mechanism: ``name: status[, why].`` with the status ``implemented``, ``adapted``, ``not
-meaningful here`` or ``left out``; all but the first say how or why.
+``Args:`` has a line a parameter, ``name: meaning (default).`` ``Mechanisms:`` has a line a
+mechanism, ``name: status[, why].``, with the status ``implemented``, ``adapted``, ``not meaningful
+here`` or ``left out``; all but the first say how or why.
 """
 
 from __future__ import annotations
@@ -44,10 +45,39 @@ def mechanisms(cls: type) -> tuple[Mechanism, ...]:
     >>> mechanisms(Half)[1].why
     'the game has none'
     """
+    return tuple(_mechanism(line, cls) for line in _part(cls, "Mechanisms"))
+
+
+def parameters(cls: type) -> dict[str, str]:
+    """The parameters that a class's docstring lists, with their meanings, in order.
+
+    What every compressor is given (shape, budget_bits, seed, public) is left out.
+
+    >>> class Half:
+    ...     '''Keeps half.
+    ...
+    ...     Args:
+    ...         share: what is kept
+    ...             (0.5).
+    ...         shape, budget_bits, seed, public: as every compressor.
+    ...     '''
+    >>> parameters(Half)
+    {'share': 'what is kept (0.5)'}
+    """
+    found: dict[str, str] = {}
+    for line in _part(cls, "Args"):
+        names, _, meaning = line.partition(": ")
+        found |= {name: meaning.rstrip(".") for name in names.split(", ") if name not in _GIVEN}
+    return found
+
+
+_GIVEN = ("shape", "budget_bits", "seed", "public")
+
+
+def _part(cls: type, title: str) -> list[str]:
+    """The entries of one part of a docstring, each as a line."""
     text = inspect.cleandoc(cls.__doc__ or "")
-    _, found, part = text.partition("\nMechanisms:\n")
-    if not found:
-        return ()
+    _, _, part = text.partition(f"\n{title}:\n")
     entries: list[str] = []
     for line in part.splitlines():
         if not line.strip():
@@ -58,7 +88,7 @@ def mechanisms(cls: type) -> tuple[Mechanism, ...]:
             entries[-1] += " " + line.strip()
         else:
             entries.append(line.strip())
-    return tuple(_mechanism(entry, cls) for entry in entries)
+    return entries
 
 
 def _mechanism(entry: str, cls: type) -> Mechanism:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 from kvbarrier.compressors import catalog
-from kvbarrier.compressors.mechanisms import fidelity, mechanisms
+from kvbarrier.compressors.docstring import fidelity, mechanisms
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
 
-NAMES = [one.name for kind in ZOO for one in FAMILIES[kind]]
+NAMES = [name for kind in ZOO for name in FAMILIES[kind]]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_algorithm_says_what_it_took_over(name: str) -> None:
     entry = catalog.entry(name)
-    listed = mechanisms(entry.load())
+    listed = mechanisms(entry.cls)
     assert listed
     for one in listed:
         assert one.status == "implemented" or one.why, one.name
@@ -25,7 +25,7 @@ def test_every_algorithm_says_what_it_took_over(name: str) -> None:
         assert all(set(setting) <= set(entry.params) for setting in entry.settings)
     assert bool(entry.own_size) == bool(entry.own_size_reason)
     row = next(row for row in catalog.describe() if row["name"] == name)
-    assert row["fidelity"] == fidelity(entry.load()) in ("faithful", "adapted")
+    assert row["fidelity"] == fidelity(entry.cls) in ("faithful", "adapted")
 
 
 def made(text: str) -> type:
@@ -37,7 +37,7 @@ def test_faithful_is_what_leaves_nothing_out() -> None:
     assert fidelity(made(kept)) == "faithful"
     assert fidelity(made(kept + "        c: left out, it needs training.\n")) == "adapted"
     assert fidelity(made(kept + "        c: adapted, by halves.\n")) == "adapted"
-    assert fidelity(catalog.entry("zero").load()) is None
+    assert fidelity(catalog.entry("zero").cls) is None
 
 
 def test_a_long_line_wraps_and_the_next_part_ends_it() -> None:

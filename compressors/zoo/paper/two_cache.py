@@ -1,8 +1,4 @@
-"""Tensor attention's two layouts of a cache: the four factors, or the products of all pairs.
-
-Tokens are [k1 | k2], [v1 | v2] and answers follow ``reductions.tensor_attention``. The names of the
-layouts are those of arXiv 2503.11108, as we reconstruct them from its abstract.
-"""
+"""Tensor attention's cache of the products of all pairs, beside the factors: for small n."""
 
 from __future__ import annotations
 
@@ -10,75 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....errors import BudgetTooSmall, PluginFailure
 from ....reductions import tensor_attention
+from ...catalog_entry import CatalogEntry
 from ...kit.state import from_storage
 from ...plugin.contract import Float32, Shape
-from ..baseline.exact import Exact
-
-
-class FourCache(Exact):
-    """K1, K2, V1, V2 of every token: 4 n d numbers, from which every answer follows exactly.
-
-    The state and its budget are ``exact``'s; only the answers differ.
-
-    Args:
-        dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget.
-
-    Raises:
-        BadInput: the game holds answers to another rule, or d_k or d_v is odd.
-        BudgetTooSmall: the tokens do not fit the budget.
-    """
-
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-    ) -> None:
-        try:
-            super().__init__(shape, budget_bits, seed, public, dtype=dtype)
-        except BudgetTooSmall as error:
-            raise BudgetTooSmall("four-cache", error.budget_bits, error.minimum_bits) from None
-        rule = self.public.get("attention", "tensor")
-        if rule != "tensor":
-            raise BadInput(
-                f"four-cache and two-cache answer tensor attention, and this game asks for {rule}: "
-                "attack them with --reduction tensor."
-            )
-        if shape.d_k % 2 or shape.d_v % 2:
-            raise BadInput(
-                f"Keys [k1 | k2] and values [v1 | v2] have an even number of coordinates, not "
-                f"{shape.d_k} and {shape.d_v}."
-            )
-
-    def attend(self, q: Float32) -> Float32:
-        """Tensor attention over all pairs of tokens: float32[d_v]."""
-        answer: Float32 = tensor_attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
-        return answer
-
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next."""
-        own, kept = self._next(K, V)
-        assert own is not None  # it keeps every token
-        return tensor_attention.next_outputs(Q, *own, *kept)
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return tensor_attention.block_outputs(Q, *twin.kept())
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
-        return self.next_outputs(Q, K, V) > np.asarray(thresholds, dtype=np.float32)[:, None]
+from .four_cache import FourCache
 
 
 class TwoCache(FourCache):
@@ -198,3 +132,13 @@ class TwoCache(FourCache):
             out[:, :d] += np.einsum("mr,mrc->mc", weights[:, t * t :], values)
         out[:, :d] /= weights.sum(axis=1, keepdims=True)
         return out
+
+
+ENTRY = CatalogEntry(
+    "two-cache",
+    TwoCache,
+    summary="tensor attention's products of all n^2 pairs of tokens, beside the factors",
+    source="Chen, Li, Liang, Shi, Song, Tian 2025, arXiv 2503.11108 (as we reconstruct it)",
+    budgets="free: 1 + n/2 times four-cache, so for small n",
+    attention="tensor",
+)
