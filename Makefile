@@ -3,14 +3,15 @@ PYTHON ?= python3
 SCALE  ?= quick
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint constraints.txt
+CONSTRAINTS ?= constraints.txt
+PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint $(CONSTRAINTS)
 
 # pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help
-.PHONY: help install experiments test soak lint bench regress docs gallery engines engines-source test-engines clean
+.PHONY: help install experiments test soak lint types bench regress docs gallery engines engines-source test-engines clean
 
 help:
 	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
@@ -30,7 +31,7 @@ $(VENV)/bin/python:
 	@echo "setting up $(VENV) (once)" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.core: pyproject.toml setup.py $(CONSTRAINTS) | $(VENV)/bin/python
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable .
 	@$(COMPILE)
@@ -56,9 +57,11 @@ test: $(VENV)/.test
 soak: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -m soak
 
-lint: $(VENV)/.lint
+lint: $(VENV)/.lint types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.lint
 	@mkdir -p .types && ln -sfn .. .types/kvbarrier
 	@MYPYPATH=.types $(BIN)/mypy -p kvbarrier
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .reductions.limit import index_limit
     from .runs.attack import attack
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "BadInput": "errors",

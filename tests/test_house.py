@@ -151,7 +151,8 @@ def _tracked() -> list[str]:
 
 def _shipped(name: str) -> bool:
     top = name.split("/")[0]
-    inside = top in ROOMS or ("/" not in name and name.endswith(".py"))
+    own = name.endswith(".py") and name != "setup.py"
+    inside = top in ROOMS or ("/" not in name and own) or name == "py.typed"
     # The gallery is for readers of the repository, and its updater works on a checkout.
     return inside and not name.startswith("figures/gallery/")
 
