@@ -60,6 +60,7 @@ soak: $(VENV)/.test
 lint: $(VENV)/.lint types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: $(VENV)/.lint
 	@mkdir -p .types && ln -sfn .. .types/kvbarrier
