@@ -80,7 +80,7 @@ gallery: $(VENV)/.core
 
 # Every engine has an environment of its own: their pins exclude one another. PyPI's torch is a CUDA
 # build; TORCH_INDEX=https://download.pytorch.org/whl/cpu takes the CPU build from there.
-ENGINES := hf kvpress llamacpp codec
+ENGINES := $(patsubst compressors/engines/%/pins.txt,%,$(wildcard compressors/engines/*/pins.txt))
 TORCH_INDEX ?=
 
 .engines/%/.done: compressors/engines/%/pins.txt pyproject.toml
@@ -96,11 +96,10 @@ TORCH_INDEX ?=
 engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
 	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)
 
-test-engines: $(ENGINES:%=.engines/%/.done)
-	@.engines/hf/bin/python -m pytest -q tests/engines/test_hf_*.py tests/engines/test_natural_*.py
-	@.engines/kvpress/bin/python -m pytest -q tests/engines/test_kvpress_*.py
-	@.engines/llamacpp/bin/python -m pytest -q tests/engines/test_llamacpp_*.py
-	@.engines/codec/bin/python -m pytest -q tests/engines/test_codec*.py
+test-engines: $(ENGINES:%=test-engines/%)
+
+test-engines/%: .engines/%/.done
+	@.engines/$*/bin/python -m pytest -q tests/engines/$*
 
 engines-source: .engines/llamacpp/.done
 	@.engines/llamacpp/bin/pip --disable-pip-version-check install --requirement compressors/engines/llamacpp/pins-source.txt

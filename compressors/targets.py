@@ -26,7 +26,8 @@ from typing import Any
 
 from ..errors import BadInput, PluginFailure, did_you_mean
 from . import catalog
-from .engines.schemes import Scheme, scheme_of
+from .engines.scheme import Scheme
+from .engines.schemes import scheme_of
 from .plugin.adapters import Factory, adapt
 from .plugin.blame import blame, is_ours
 from .plugin.code_identity import identity
@@ -159,7 +160,7 @@ def _scheme(scheme: Scheme, text: str) -> Target:
     except ModuleNotFoundError as error:
         raise BadInput(
             f"{text} needs {error.name}, which is not installed where it is played: run "
-            f"'make engines', or pip install 'kvbarrier[{scheme.environment}]'."
+            f"'make engines', or pip install 'kvbarrier[{scheme.name}]'."
         ) from None
     place, colon, name = what.rpartition(":")
     if what.endswith(".py") or not colon:

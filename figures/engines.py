@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..compressors.engines.schemes import SCHEMES
 from .style import COLOURS, FAINT, INK, house_style, legend_below, save
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ _BOBS = (
     ("rotated", "asks", "asking, rotated", "D", COLOURS[1]),
     ("literal", "reads", "reading the message", "x", COLOURS[2]),
 )
-_HEADS = {"hf": "transformers", "kvpress": "kvpress", "llamacpp": "llama.cpp", "codec": "codecs"}
 _GAP = 0.22
 _EDGE = 0.56
 
@@ -159,7 +159,7 @@ def _rules(left: Axes, right: Axes, settings: Sequence[Setting]) -> None:
         at = schemes.index(scheme)
         for axes in (left, right):
             axes.axhline(at - 0.5, color=FAINT, lw=0.7)
-        right.text(1.01, at - 0.3, _HEADS[scheme], transform=right.get_yaxis_transform(),
+        right.text(1.01, at - 0.3, SCHEMES[scheme].title, transform=right.get_yaxis_transform(),
                    fontsize=8.6, va="top", color=INK)  # fmt: skip
     for axes in (left, right):
         axes.set_ylim(len(settings) - 0.4, -0.6)

@@ -1,56 +1,20 @@
-"""The schemes of engine targets, ``scheme:thing?parameters``, and where each one is played."""
+"""The engines, the targets ``scheme:thing?parameters`` that name them, and who plays a target."""
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
 from typing import Any
 
 from ...errors import BadInput
 from .environments import interpreter
+from .scheme import Scheme
 
+#: every engine, a folder each, in the order of the table
+NAMES = ("hf", "kvpress", "llamacpp", "codec")
 
-@dataclass(frozen=True)
-class Scheme:
-    """One engine.
-
-    Attributes:
-        name: before the colon.
-        environment: where it is played.
-        module, cls: the class, in this package.
-        rows: the module with ``ROWS`` and ``OUT_OF_REACH``.
-        example: a target, for sentences.
-    """
-
-    name: str
-    environment: str
-    module: str
-    cls: str
-    rows: str
-    example: str
-
-    def load(self) -> Any:
-        """Import the class; only the engine's own interpreter can."""
-        return getattr(importlib.import_module(f".{self.module}", __package__), self.cls)
-
-    def table(self) -> Any:
-        """Import the module of declared rows, which any interpreter can."""
-        return importlib.import_module(f".{self.rows}", __package__)
-
-
-SCHEMES = {
-    one.name: one
-    for one in (
-        Scheme("hf", "hf", "hf.cache", "TransformersCache", "hf.rows", "hf:dynamic"),
-        Scheme("kvpress", "kvpress", "kvpress.press", "KVPress", "kvpress.rows",
-               "kvpress:KnormPress?compression_ratio=0.5"),
-        Scheme("llamacpp", "llamacpp", "llamacpp.cache", "LlamaCpp", "llamacpp.rows",
-               "llamacpp:q8_0"),
-        Scheme("codec", "codec", "codec.cache", "CodecCache", "codec.rows",
-               "codec:module:Class?bits=4"),
-    )
-}  # fmt: skip
-
+SCHEMES: dict[str, Scheme] = {
+    name: importlib.import_module(f".{name}", __package__).SCHEME for name in NAMES
+}
 
 _OUR_CODECS = f"codec:{__package__}.codec.packages."
 
@@ -58,8 +22,8 @@ _OUR_CODECS = f"codec:{__package__}.codec.packages."
 def scheme_of(target: str) -> Scheme | None:
     """Return the scheme of a target, or None for what is no engine's.
 
-    >>> scheme_of("hf:dynamic?dtype=fp32").environment, scheme_of("exact"), scheme_of("a.b:C")
-    ('hf', None, None)
+    >>> scheme_of("hf:dynamic?dtype=fp32").title, scheme_of("exact"), scheme_of("a.b:C")
+    ('transformers', None, None)
     """
     name, colon, _ = target.partition("?")[0].partition(":")
     return SCHEMES.get(name) if colon else None
@@ -74,7 +38,7 @@ def interpreter_of(target: str) -> str | None:
     scheme = scheme_of(target)
     if scheme is None or (scheme.name == "codec" and not target.startswith(_OUR_CODECS)):
         return None
-    return interpreter(scheme.environment)
+    return interpreter(scheme)
 
 
 def describe() -> list[dict[str, Any]]:
@@ -82,10 +46,10 @@ def describe() -> list[dict[str, Any]]:
     found = []
     for scheme in SCHEMES.values():
         try:
-            interpreter(scheme.environment)
+            interpreter(scheme)
             there = "installed"
         except BadInput:
-            there = f"make engines, or pip install 'kvbarrier[{scheme.environment}]'"
+            there = f"make engines, or pip install 'kvbarrier[{scheme.name}]'"
         table = scheme.table()
         for row in table.ROWS:
             params = "&".join(f"{name}={value}" for name, value in row.params.items())

@@ -34,6 +34,7 @@ from ...compressors.catalog import family
 from ...compressors.engines.environments import interpreter
 from ...compressors.engines.natural import geometry
 from ...compressors.engines.natural.texts import KINDS
+from ...compressors.engines.schemes import SCHEMES
 from ...errors import BadInput
 from ...protocols.game.instance import BASES, Instance
 from ...reductions.key_choice import smallest_range
@@ -51,7 +52,6 @@ TEXTS_A_KIND = {"quick": 2, "full": 8}
 BATCH = 4
 MESSAGES = {"quick": 4, "full": 16}
 CERTIFIED = (512, 4096, 65536)
-_ENVIRONMENT = "hf"
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def asked(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     done = subprocess.run(
-        [interpreter(_ENVIRONMENT), "-m", "kvbarrier.compressors.engines.natural.worker"],
+        [interpreter(SCHEMES["hf"]), "-m", "kvbarrier.compressors.engines.natural.worker"],
         input=json.dumps(request),
         capture_output=True,
         text=True,

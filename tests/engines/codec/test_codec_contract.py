@@ -15,7 +15,7 @@ from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, PluginFailure
 from kvbarrier.protocols.game.instance import Instance
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "four_bit_codec.py"
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "four_bit_codec.py"
 SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=3, kv_heads=3)
 SQUARE = Shape(tokens=12, d_k=4, d_v=4, layers=1, heads=1, kv_heads=1)
 

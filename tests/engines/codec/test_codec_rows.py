@@ -11,7 +11,7 @@ from kvbarrier.compressors.engines.codec import rows as codec_rows
 from kvbarrier.compressors.engines.rows import EngineRow
 from kvbarrier.compressors.engines.schemes import interpreter_of, scheme_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "compressors" / "engines" / "codec" / "packages"
 PREFIX = "codec:kvbarrier.compressors.engines.codec.packages."
 
@@ -77,7 +77,7 @@ def test_pins_are_exact_and_torch_is_the_one_of_all_engines() -> None:
 
 
 def test_ours_are_played_in_their_environment_and_an_authors_where_it_is() -> None:
-    assert scheme_of("codec:mine.py:Mine").environment == "codec"  # type: ignore[union-attr]
+    assert scheme_of("codec:mine.py:Mine").name == "codec"  # type: ignore[union-attr]
     assert interpreter_of("codec:mine.py:Mine?bits=4") is None
     python = ROOT / ".engines" / "codec" / "bin" / "python"
     if not python.exists():

@@ -1,0 +1,44 @@
+"""What an engine says of itself: its targets' prefix, its adapter, the packages that it needs."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One engine, ``engines/NAME/``: its ``__init__`` has one as ``SCHEME``.
+
+    Beside it stand ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH``, which any interpreter can
+    import, and ``pins.txt``, what ``make engines`` installs in ``.engines/NAME``.
+
+    Attributes:
+        name: before the colon of a target; also the name of the extra.
+        title: for people.
+        module, cls: the adapter's class; only an interpreter with the engine's packages can import
+            it.
+        probes: modules of which one in the interpreter that runs says that it is installed there.
+        needs: the packages, for people.
+        example: a target, for sentences.
+    """
+
+    name: str
+    title: str
+    module: str
+    cls: str
+    probes: tuple[str, ...]
+    needs: str
+    example: str
+
+    def load(self) -> Any:
+        """Import the adapter's class."""
+        return getattr(self._part(self.module), self.cls)
+
+    def table(self) -> Any:
+        """Import the module of declared rows."""
+        return self._part("rows")
+
+    def _part(self, module: str) -> Any:
+        return importlib.import_module(f".{self.name}.{module}", __package__)
