@@ -23,7 +23,8 @@ from ..memories import Memories
 from .cache_makers import explained, maker
 from .carrier import Carrier
 from .torch_graph import World, copy_graph
-from .torch_state import Packing, Skeleton, pack_state, unpack_state
+from .torch_skeleton import Skeleton
+from .torch_state import Packing, pack_state, unpack_state
 
 _BLOCK = 1024
 """Questions in one pass: a mask has that many rows, and a column for every token."""

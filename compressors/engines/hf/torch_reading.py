@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,9 +42,7 @@ from .torch_graph import (
     parts,
     set_attribute,
 )
-
-if TYPE_CHECKING:
-    from .torch_state import Skeleton
+from .torch_skeleton import Skeleton
 
 
 class Reading:

@@ -17,7 +17,8 @@ from transformers import DynamicCache
 from ....errors import BadInput
 from ...plugin.contract import Shape
 from ..hf.torch_graph import World
-from ..hf.torch_state import Skeleton, pack_state, unpack_state
+from ..hf.torch_skeleton import Skeleton
+from ..hf.torch_state import pack_state, unpack_state
 from .factory import members
 
 #: what presses keep by layer from one decoded token to the next

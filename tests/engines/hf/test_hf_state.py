@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="caches hold tensors of torch")
 
 from kvbarrier.compressors.engines.hf.torch_graph import World, copy_graph  # noqa: E402
-from kvbarrier.compressors.engines.hf.torch_state import Packing, Skeleton, pack_state, unpack_state  # noqa: E402
+from kvbarrier.compressors.engines.hf.torch_skeleton import Skeleton  # noqa: E402
+from kvbarrier.compressors.engines.hf.torch_state import Packing, pack_state, unpack_state  # noqa: E402
 from kvbarrier.errors import BadInput, PluginFailure  # noqa: E402
 
 Pair = namedtuple("Pair", "left right")
