@@ -149,7 +149,7 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(target, game, out, as_json, played)
-    first, *others = options.adversaries(game)
+    first, *others = options.instances(game)
     plan = Attack(
         target,
         first,

@@ -208,7 +208,7 @@ def _down(value: float, digits: int) -> str:
 
 def _gaps(report: Report) -> list[str]:
     """One sentence for all budgets that are too small for a setting, for the same reason."""
-    from ..protocols.game.instance import target_name
+    from ..protocols.game.cell import target_name
     from ..runs.report import budget_text, series_label
 
     groups: dict[tuple[str, int], list[Gap]] = {}

@@ -8,28 +8,6 @@ import click
 
 from .render import print_json, print_table
 
-_REDUCTIONS = (
-    ("index", "Theorems 6 and 8, and an additive form: bits in the values", "softmax",
-     "--n --d --keys --seed --eta | --gamma --values --scale --rows --layers --heads --queries "
-     "--basis --alphabet --bob"),
-    ("heavy-hitters", "planted: an eighth of the tokens is attended to, and is what is asked for",
-     "softmax", "--n --d --keys --seed --eta --scale --rows"),
-    ("clusters", "planted: sixteen tokens a cluster, close keys, one value", "softmax",
-     "--n --d --keys --seed --eta --scale --rows"),
-    ("recency", "planted: the last eighth of the tokens is what is asked for", "softmax",
-     "--n --d --keys --seed --eta --scale --rows"),
-    ("sliding-window", "Theorem 17: bits in the values of an unmasked sliding window",
-     "unmasked-window", "--n --d --window --keys --seed --eta --scale --rows"),
-    ("tensor", "tensor attention (2503.11108): bits in both value caches", "tensor",
-     "--n (up to d) --d (16, 64, 256) --eta --scale --rows"),
-    ("visual", "visual autoregression (2503.14881): a whole map of questions at once", "softmax",
-     "--n (30, 55, 91, 155, 255, 424) --d --keys --seed --eta --scale"),
-    ("key-payload", "bits in keys and values: a public address a key, and a payload", "softmax",
-     "--n --d --eta --key-bits --rows"),
-    ("indistinguishability", "Theorem 19: a non-adaptive algorithm's reads, not a memory",
-     "softmax", "--n --d --eta; targets: list readers"),
-)  # fmt: skip
-
 #: what a table has room for; --json has everything
 _SHORT = {
     "compressors": ("name", "family", "keeps", "fidelity", "assumes", "broken_by", "budgets",
@@ -84,8 +62,26 @@ def _engines() -> list[dict[str, Any]]:
 
 
 def _reductions() -> list[dict[str, Any]]:
-    columns = ("name", "statement", "attention", "options")
-    return [dict(zip(columns, row, strict=True)) for row in _REDUCTIONS]
+    from ..protocols.game.instances import CLASSES, option
+    from ..reductions import REDUCTIONS
+
+    rows = [
+        {
+            "name": name,
+            "statement": statement,
+            "attention": rule,
+            "options": " ".join(map(option, CLASSES[name].choices())),
+        }
+        for name, (rule, statement) in REDUCTIONS.items()
+    ]
+    rows[0]["options"] += " --alphabet --bob"
+    reads = {
+        "name": "indistinguishability",
+        "statement": "Theorem 19: a non-adaptive algorithm's reads, not a memory",
+        "attention": "softmax",
+        "options": "--n --d --eta; targets: list readers",
+    }
+    return [*rows, reads]
 
 
 def _keys() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,8 +17,7 @@ from ..errors import BadInput
 #: data tokens where the reduction's own construction says how many there can be
 TOKENS = {"tensor": 64, "visual": 424}
 DEFAULT_TOKENS = 512
-WINDOW = 257
-#: as protocols.instance has them, which --help does not import
+#: as protocols.game.instances has them, which --help does not import
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
 BOBS = ("threshold", "linear")
@@ -175,57 +175,38 @@ def scale(text: str) -> str | float:
     return value
 
 
-def instance(game: dict[str, Any]) -> Any:
-    """The instance that the options of ``game_options`` name. Raises BadInput."""
-    from ..protocols.game.instance import Instance
-
-    eta, gamma = game["eta"], game["gamma"]
-    if eta is not None and gamma is not None:
-        raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
-    reduction, n, window = game["reduction"], game["n"], game["window"]
-    if window is None and reduction == "sliding-window":
-        window = WINDOW
-    return Instance(
-        n=TOKENS.get(reduction, DEFAULT_TOKENS) if n is None else n,
-        d=game["d"],
-        keys=game["keys"],
-        keys_seed=game["seed"],
-        values=game["values"],
-        eta=0.5 if eta is None and gamma is None else eta,
-        gamma=gamma,
-        scale=scale(game["scale"]),
-        rows=game["rows"],
-        reduction=reduction,
-        window=window,
-        key_bits=game["key_bits"],
-    )
-
-
-def adversaries(game: dict[str, Any]) -> list[Any]:
+def instances(game: dict[str, Any]) -> list[Any]:
     """The instances that ``game_options`` and ``stream_options`` name: every combination of "all".
 
     Raises BadInput.
     """
-    from dataclasses import replace
+    from ..protocols.game.instances import instance_of
 
-    first = instance(game)
-    queries = QUERY_POLICIES if game["queries"] == "all" else (game["queries"],)
-    bases = BASES if game["basis"] == "all" else (game["basis"],)
-    bobs = BOBS if game["bob"] == "best" else (game["bob"],)
+    eta, gamma = game["eta"], game["gamma"]
+    if eta is not None and gamma is not None:
+        raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
+    reduction, n = game["reduction"], game["n"]
+    fields = {
+        "reduction": reduction,
+        "n": TOKENS.get(reduction, DEFAULT_TOKENS) if n is None else n,
+        "eta": 0.5 if eta is None and gamma is None else eta,
+        "scale": scale(game["scale"]),
+        "keys_seed": game["seed"],
+        "levels": game.get("alphabet"),
+        **{name: game.get(name) for name in _FIELDS},
+    }
+    every = {"queries": QUERY_POLICIES, "basis": BASES, "bob": BOBS}
+    choices = {
+        name: every[name] if game.get(name) in ("all", "best") else (game.get(name),)
+        for name in every
+    }
     return [
-        replace(
-            first,
-            layers=game["layers"],
-            heads=game["heads"],
-            queries=policy,
-            basis=basis,
-            levels=game["alphabet"],
-            bob=bob,
-        )
-        for policy in queries
-        for basis in bases
-        for bob in bobs
+        instance_of(fields | dict(zip(choices, chosen, strict=True)))
+        for chosen in itertools.product(*choices.values())
     ]
+
+
+_FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")
 
 
 @contextmanager

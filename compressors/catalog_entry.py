@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadInput
+from ..reductions import REDUCTIONS
 from .docstring import parameters
 from .plugin.contract import Compressor
 
@@ -72,9 +73,7 @@ _RULES = {
     "tensor": "tensor attention",
 }
 REDUCTIONS_OF = {
-    "softmax": ("index", "heavy-hitters", "clusters", "recency", "visual", "key-payload"),
-    "unmasked-window": ("sliding-window",),
-    "tensor": ("tensor",),
+    rule: tuple(name for name, (asked, _) in REDUCTIONS.items() if asked == rule) for rule in _RULES
 }
 # Outside the window that reduction has zero tokens, of weight 1 under both rules.
 _PLAYED_BY = {

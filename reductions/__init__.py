@@ -11,3 +11,24 @@
 
 Statements and proofs are in docs/theory.md. Nothing here is imported before it is asked for.
 """
+
+#: reduction -> the rule of attention that its answers are held to, and what it hides where
+REDUCTIONS = {
+    "index": ("softmax", "Theorems 6 and 8, and an additive form: bits in the values"),
+    "heavy-hitters": (
+        "softmax",
+        "planted: an eighth of the tokens is attended to, and is what is asked for",
+    ),
+    "clusters": ("softmax", "planted: sixteen tokens a cluster, close keys, one value"),
+    "recency": ("softmax", "planted: the last eighth of the tokens is what is asked for"),
+    "sliding-window": (
+        "unmasked-window",
+        "Theorem 17: bits in the values of an unmasked sliding window",
+    ),
+    "tensor": ("tensor", "tensor attention (2503.11108): bits in both value caches"),
+    "visual": (
+        "softmax",
+        "visual autoregression (2503.14881): a whole map of questions at once",
+    ),
+    "key-payload": ("softmax", "bits in keys and values: a public address a key, and a payload"),
+}

@@ -20,9 +20,11 @@ from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL, judge_adversaries, judge_family
+from ..protocols.game.cell import Cell
 from ..protocols.game.coins import fresh_key
 from ..protocols.game.index_game import BatchRecord, play_together, probe_construction
-from ..protocols.game.instance import Cell, Instance
+from ..protocols.game.instance import Instance
+from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation, is_builtin
 from .executors import make_executor
 from .points import judge_rows
@@ -139,9 +141,10 @@ class Gap:
 class Report:
     """The result: points in the form of ``attack --json``, gaps, the family's ledger.
 
-    ``together``: with several adversaries one verdict a setting and null (``protocols.evidence.nulls``),
-    their selection accounted for: ``broken`` by the average of the null's e-values, ``not-broken``
-    by all of them, and the worst one's error with an interval at 1 - (1 - level)/number.
+    ``together``: with several adversaries one verdict a setting and null
+    (``protocols.evidence.nulls``), their selection accounted for: ``broken`` by the average of the
+    null's e-values, ``not-broken`` by all of them, and the worst one's error with an interval at
+    1 - (1 - level)/number.
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
     (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
@@ -207,11 +210,11 @@ def attack(
     The default instance is the command line's: jl keys, n = 512, d = 64, eta = 1/2, the tight
     scale. Raises what :func:`play` raises.
 
-    >>> report = attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
+    >>> report = attack("zero", instance=Index(n=32, d=16, keys="hypercube"), messages=4)
     >>> {point["charged_bits"] for point in report.points}
     {0}
     """
-    plan = Attack(target, instance or Instance(n=512, d=64), **options)
+    plan = Attack(target, instance or Index(n=512, d=64), **options)
     return play(plan, store=store, workers=workers, cluster=cluster, progress=progress)
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from ..compressors.catalog import entry
 from ..compressors.zoo import FAMILIES, ZOO
-from ..protocols.game.instance import Cell, Instance
+from ..protocols.game.cell import Cell
+from ..protocols.game.instances import (
+    Alphabet,
+    HeavyHitters,
+    Index,
+    KeyPayload,
+    LinearIndex,
+    SlidingWindow,
+    Tensor,
+    Visual,
+)
 from .results import Results, write_results
 from .rows import union
 from .runner import Step, run_cells
@@ -22,18 +32,18 @@ MESSAGES = 32
 """The exact sign test at 1e-6 over this family needs at least 28 messages of a cell."""
 
 INSTANCES = (
-    Instance(n=64, d=32),
-    Instance(n=64, d=16, keys="kerdock", values="pm1"),
-    Instance(n=64, d=32, keys="hypercube", eta=None, gamma=0.1),
+    Index(n=64, d=32),
+    Index(n=64, d=16, keys="kerdock", values="pm1"),
+    Index(n=64, d=32, keys="hypercube", eta=None, gamma=0.1),
 )
-TURNED = Instance(n=64, d=32, queries="decoy", basis="rotated")
-PLANTED = Instance(n=256, d=16, reduction="heavy-hitters")
-WINDOW = Instance(n=96, d=16, reduction="sliding-window", window=33)
-TENSOR = Instance(n=17, d=64, reduction="tensor")
-VISUAL = Instance(n=30, d=16, reduction="visual")
-PAYLOAD = Instance(n=64, d=16, reduction="key-payload")
-LEVELS = Instance(n=64, d=32, levels=16, eta=0.1)
-LINEAR = Instance(n=64, d=32, eta=None, gamma=0.01, bob="linear")
+TURNED = Index(n=64, d=32, queries="decoy", basis="rotated")
+PLANTED = HeavyHitters(n=256, d=16)
+WINDOW = SlidingWindow(n=96, d=16, window=33)
+TENSOR = Tensor(n=17, d=64)
+VISUAL = Visual(n=30, d=16)
+PAYLOAD = KeyPayload(n=64, d=16)
+LEVELS = Alphabet(n=64, d=32, levels=16, eta=0.1)
+LINEAR = LinearIndex(n=64, d=32, eta=None, gamma=0.01)
 
 
 def path(key: str) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall
-from ..protocols.game.instance import Cell
+from ..protocols.game.cell import Cell
 from .host import host_facts, versions
 from .rows import BatchRow, compact
 

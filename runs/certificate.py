@@ -21,8 +21,8 @@ from ..protocols.certificates.counts import KIND, MOST_CELLS, MOST_MESSAGES
 from ..protocols.certificates.document import sealed
 from ..protocols.certificates.verify import Verdict, write_certificate
 from ..protocols.evidence.ledger import surprise_bits
+from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Sent, written
-from ..protocols.game.instance import Cell
 from ..protocols.players.isolation import Limits
 from ..reductions.intervals import surprise_bits_floor
 from .batches import one_blas_thread

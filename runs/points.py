@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ..errors import BadInput
 from ..protocols.evidence.evidence import Guarantee
 from ..protocols.evidence.verdicts import LEVEL, PointVerdict, judge_guarantee, judge_point
+from ..protocols.game.cell import Cell
 from ..protocols.game.coins import sampled_rows
-from ..protocols.game.instance import Cell, Instance
+from ..protocols.game.instances import of_spec
 from ..protocols.players.isolation import is_builtin
 from .rows import BatchRow, Message, prefixes
 
@@ -23,14 +24,15 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
 
     A target in a file is named without its folder in a spec, so its path must be given again.
 
-    >>> cell = Cell(Instance(n=32, d=8), "exact", budget=Fraction(1, 4))
+    >>> from kvbarrier.protocols.game.instances import Index
+    >>> cell = Cell(Index(n=32, d=8), "exact", budget=Fraction(1, 4))
     >>> cell_of(cell.spec()) == cell
     True
     """
     try:
         budget = spec["budget"]
         return Cell(
-            Instance.of_spec(spec["instance"]),
+            of_spec(spec["instance"]),
             spec["target"],
             tuple(spec["params"].items()),
             None if budget is None else Fraction(budget),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..protocols.game import coins
-from ..protocols.game.instance import Cell
+from ..protocols.game.cell import Cell
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
 from .points import cell_of

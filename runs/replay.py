@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadInput
+from ..protocols.game.cell import target_name
 from ..protocols.game.index_game import play_batch, probe_construction
-from ..protocols.game.instance import target_name
 from ..protocols.players.isolation import Limits, default_isolation, is_builtin
 from .batches import Played, Refused, row_of, work
 from .comparison import RegressReport, compare, refuse_powerless

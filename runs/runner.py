@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall, PluginFailure, did_you_mean
 from ..protocols.game import coins
-from ..protocols.game.instance import Cell
+from ..protocols.game.cell import Cell
 from .batches import Played, Refused, row_of, work
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import BadInput
-from ..protocols.game.instance import Cell
+from ..protocols.game.cell import Cell
 from .points import guarantee_of
 from .rows import BatchRow
 

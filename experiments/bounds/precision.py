@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...protocols.game.instance import Instance
+from ...protocols.game.instances import KeyPayload
 from ...reductions import keys as key_sets
 from ...reductions.alphabet import AlphabetReduction, bits_of, symbols_of
 from ...reductions.interference import tight_scale
@@ -247,7 +247,7 @@ def payload(eta: float, messages: int) -> Row:
     ``wrong_moved``: wrong bits when every answer is moved against the truth, by .999 of the error
     allowed.
     """
-    hard = Instance(reduction="key-payload", n=256, d=32, eta=eta).build()
+    hard = KeyPayload(n=256, d=32, eta=eta).build()
     assert isinstance(hard, KeyPayloadReduction)
     wrong = np.zeros(3, dtype=np.int64)
     for message in range(messages):

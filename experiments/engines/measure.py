@@ -23,9 +23,11 @@ from ...compressors.engines.rows import EngineRow
 from ...compressors.engines.schemes import SCHEMES, interpreter_of, scheme_of
 from ...errors import BadInput, KVBarrierError
 from ...protocols.evidence.verdicts import LEVEL, judge_point
+from ...protocols.game.cell import Cell
 from ...protocols.game.coins import fresh_key
 from ...protocols.game.index_game import BatchRecord, play_together
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.instance import Instance
+from ...protocols.game.instances import Index
 from ...protocols.players.isolation import Limits, default_isolation
 from ..kit.experiment import Experiment, Run
 from ..kit.tables import Row, Tables, fill
@@ -55,7 +57,7 @@ def left_out() -> list[Row]:
 def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
     n, d = SIZE[scale]
-    base = Instance(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
+    base = Index(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
         for basis in ("literal", "rotated"):

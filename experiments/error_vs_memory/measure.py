@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import Index
 from ...reductions.bounds import CODES
 from ...runs.report import points_of, series_label
 from ...runs.results import read_results
@@ -35,7 +36,7 @@ Point = dict[str, Any]
 def cells(scale: str) -> list[Cell]:
     """Every point of the figure."""
     n, d = SIZE[scale]
-    cell = partial(Cell, Instance(n=n, d=d))
+    cell = partial(Cell, Index(n=n, d=d))
     shares = [Fraction(k, 8 * 32) for k in range(1, 8)]
     return [
         cell("zero"),

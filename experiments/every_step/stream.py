@@ -156,8 +156,8 @@ def played(name: str, d: int, n: int, message: int, times: int) -> list[dict[str
     part = np.packbits(draw, axis=1).view(">u4")[:, 0] / 2**32
     moments = sorted({int(np.exp(u * np.log(n + 1))) for u in part})
     players: dict[str, tuple[type[Compressor], dict[str, Any]]] = {
-        "exact": (entry("exact").load(), {"dtype": "fp32"}),
-        "window": (entry("sliding-window").load(), {"window": WINDOW, "dtype": "fp32"}),
+        "exact": (entry("exact").cls, {"dtype": "fp32"}),
+        "window": (entry("sliding-window").cls, {"window": WINDOW, "dtype": "fp32"}),
         "merged": (Merged, {}),
     }
     cls, params = players[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...protocols.game.instance import Cell
+from ...protocols.game.cell import Cell
 from ...runs.results import Results, ResultsFile, write_results
 from ...runs.runner import CellOutcome, run_cells
 from ...runs.stopping import FixedMessages

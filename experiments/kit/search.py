@@ -10,7 +10,8 @@ from typing import Any
 
 from ...errors import BadInput
 from ...protocols.evidence.verdicts import PointVerdict
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import Index
 from ...reductions.bounds import fano_rate
 from ...runs.points import judge_rows
 from ...runs.results import ResultsFile
@@ -74,9 +75,7 @@ class Search:
 
     def cell(self) -> Cell:
         """The cell of that step."""
-        instance = Instance(
-            n=self.n, d=self.d, keys="hypercube", rows=ROWS if self.n > ROWS else None
-        )
+        instance = Index(n=self.n, d=self.d, keys="hypercube", rows=ROWS if self.n > ROWS else None)
         params = self.team.knob(self.step)
         budget = None
         if "budget_bytes" in params:

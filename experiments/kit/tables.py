@@ -6,7 +6,8 @@ the tasks that are missing, and ends with the same bytes.
 
 Beside each table lies its mark, a hidden file with the digest of what made it: of the tasks, their
 arguments and so the scale, and of the code that they reach (``compressors.plugin.code_identity``).
-A table stands as long as that is what would make it today; after an edit of the code it is made again.
+A table stands as long as that is what would make it today; after an edit of the code it is made
+again.
 """
 
 from __future__ import annotations

@@ -30,7 +30,9 @@ from ...compressors.plugin.lifting import WholeToken
 from ...compressors.targets import resolve
 from ...compressors.zoo.eviction.kept_heads import KeptHeads
 from ...errors import BudgetTooSmall
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instance import Instance
+from ...protocols.game.instances import Index, instance_of
 from ...runs.points import judge_rows
 from ...runs.ranking import Point, error_at, recovered
 from ...runs.report import points_of, series_label
@@ -77,10 +79,10 @@ def entries() -> list[CatalogEntry]:
 def stream(name: str, n: int, d: int) -> Instance:
     """The instance of one of ``STREAMS``."""
     if name == "turned":
-        return Instance(n=n, d=d, basis="rotated")
+        return Index(n=n, d=d, basis="rotated")
     if name == "decoy":
-        return Instance(n=n, d=d, queries="decoy")
-    return Instance(n=n, d=d, reduction="index" if name == "hard" else name)
+        return Index(n=n, d=d, queries="decoy")
+    return instance_of({"n": n, "d": d, "reduction": "index" if name == "hard" else name})
 
 
 def stream_of(point: Point) -> str:

@@ -36,7 +36,8 @@ from ...compressors.engines.natural import geometry
 from ...compressors.engines.natural.texts import KINDS
 from ...compressors.engines.schemes import SCHEMES
 from ...errors import BadInput
-from ...protocols.game.instance import BASES, Instance
+from ...protocols.game.instance import Instance
+from ...protocols.game.instances import BASES, Index
 from ...reductions.key_choice import smallest_range
 from ..kit.direct_play import play
 from ..kit.experiment import Experiment, Run
@@ -205,7 +206,7 @@ def asked(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instance(basis: str) -> Instance:
-    return Instance(n=PROMPT, d=D, keys="kerdock", basis=basis)
+    return Index(n=PROMPT, d=D, keys="kerdock", basis=basis)
 
 
 def hard(setting: Setting, basis: str, messages: int) -> Row:

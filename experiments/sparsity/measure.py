@@ -43,7 +43,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...protocols.game.instance import Cell
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import Index
 from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
 from ..kit.search import GUARANTEE, Search, Team, find
 from ..kit.tables import Tables, fill, make, read_table
@@ -117,6 +118,7 @@ class _Search(Search):
         """The cell of the next step."""
         cell = super().cell()
         rows = ROWS if self.n > ROWS else None
+        assert isinstance(cell.instance, Index)
         instance = replace(cell.instance, rows=rows, queries="self")
         return replace(cell, instance=instance, batch_size=MEMORY_MESSAGES)
 

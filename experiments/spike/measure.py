@@ -58,9 +58,9 @@ def run(job: Run) -> None:
 
 
 def _tight(setting: Setting) -> float:
-    from ...protocols.game.instance import Instance
+    from ...protocols.game.instances import Index
 
-    return Instance(n=setting.n, d=setting.d, keys=setting.keys).build().scale
+    return Index(n=setting.n, d=setting.d, keys=setting.keys).build().scale
 
 
 def measure(setting: Setting, scale: float) -> dict[str, Any]:
@@ -69,10 +69,10 @@ def measure(setting: Setting, scale: float) -> dict[str, Any]:
     from ...compressors.zoo.baseline.exact import Exact
     from ...protocols.evidence import evidence
     from ...protocols.game import coins
-    from ...protocols.game.instance import Instance
+    from ...protocols.game.instances import Index
     from ...reductions.index import IndexReduction
 
-    anchor = Instance(n=setting.n, d=setting.d, keys=setting.keys)
+    anchor = Index(n=setting.n, d=setting.d, keys=setting.keys)
     tight = anchor.build()
     assert isinstance(tight, IndexReduction)
     # Below the tight scale no reduction would be built: that is what is measured here.

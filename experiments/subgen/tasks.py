@@ -180,10 +180,10 @@ def index_row(setting: tuple[str, int, int], per_token: int) -> dict[str, Any]:
     from ...compressors.plugin.contract import Shape, charged_bits
     from ...compressors.zoo.paper.subgen import SubGen
     from ...protocols.game import coins
-    from ...protocols.game.instance import Instance
+    from ...protocols.game.instances import Index
 
     name, n, d = setting
-    instance = Instance(n=n, d=d, keys=name)
+    instance = Index(n=n, d=d, keys=name)
     reduction, key = instance.build(), coins.COMMITTED_KEYS["experiments"]
     wrong, clusters, bits = [], [], []
     for message in range(INDEX_MESSAGES):

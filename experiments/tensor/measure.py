@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import Tensor
 from ...runs.points import judge_rows
 from ...runs.report import points_of
 from ...runs.results import read_results
@@ -50,13 +51,13 @@ def cells(scale: str) -> list[Cell]:
     """What is played: everything at n = d, four caches and half-size messages at every n."""
     found = []
     for n in SIZES[scale]:
-        instance = Instance(n=n, d=D, reduction="tensor")
+        instance = Tensor(n=n, d=D)
         share = Fraction(secret_bits(n), instance.shape.cache_bits_16)
         eighths = range(1, 8) if n == D else (4,)
         found += [Cell(instance, "time-sharing", budget=share * k / 8) for k in eighths]
         found += [Cell(instance, "four-cache", (("dtype", dtype),)) for dtype in FORMATS]
         found.append(Cell(instance, "lossless"))
-    whole = Instance(n=D, d=D, reduction="tensor")
+    whole = Tensor(n=D, d=D)
     found += [
         Cell(whole, "zero"),
         Cell(whole, "two-cache", (("dtype", "fp16"),)),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import SlidingWindow
 from ..kit.experiment import Run
 from ..kit.played import play_table
 from ..kit.search import Search, Team, find
@@ -49,7 +50,7 @@ DECADES = 128
 def cells(scale: str) -> list[Cell]:
     """What is attacked on the window: everything exact, windows cut to a share, samples."""
     n, d, rows = SIZE[scale]
-    instance = Instance(n=n, d=d, reduction="sliding-window", window=rows + 1, eta=ETA)
+    instance = SlidingWindow(n=n, d=d, window=rows + 1, eta=ETA)
     return [
         Cell(instance, "exact", (("dtype", "fp16"),)),
         Cell(instance, "running-sum"),
@@ -80,7 +81,7 @@ def scale_at(n: int) -> dict[str, Any]:
     from ...reductions.interference import max_deviation
     from ...reductions.sliding_window import SlidingWindowReduction, window_paper_scale
 
-    instance = Instance(n=n, d=SCALE_D, reduction="sliding-window", window=SCALE_ROWS + 1, eta=ETA)
+    instance = SlidingWindow(n=n, d=SCALE_D, window=SCALE_ROWS + 1, eta=ETA)
     reduction = instance.build()
     assert isinstance(reduction, SlidingWindowReduction)
     key, wrong = coins.COMMITTED_KEYS["experiments"], 0
@@ -149,10 +150,10 @@ class WindowSearch(Search):
 
     def cell(self) -> Cell:
         """The cell of the next step."""
-        instance = Instance(
-            n=self.tokens, d=self.d, keys="hypercube", reduction="sliding-window",
-            window=self.n + 1, eta=ETA, rows=ASKED if self.n > ASKED else None,
-        )  # fmt: skip
+        asked = ASKED if self.n > ASKED else None
+        instance = SlidingWindow(
+            self.tokens, self.d, ETA, keys="hypercube", window=self.n + 1, rows=asked
+        )
         params = self.team.knob(self.step)
         budget = None
         if "budget_bytes" in params:

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...protocols.game.instance import Cell, Instance
+from ...protocols.game.cell import Cell
+from ...protocols.game.instance import Instance
+from ...protocols.game.instances import Visual
 from ...runs.report import points_of
 from ...runs.results import read_results
 from ...runs.rows import newest, prefixes
@@ -83,7 +85,7 @@ def cells(scale: str) -> list[Cell]:
 
 
 def _instance(n: int) -> Instance:
-    return Instance(n=n, d=D, keys="kerdock", reduction="visual")
+    return Visual(n=n, d=D, keys="kerdock")
 
 
 def run(job: Run) -> None:

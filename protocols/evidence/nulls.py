@@ -47,9 +47,10 @@ class Null:
 def null_of(instance: Instance) -> Null:
     """The guarantee from which it follows that this instance's bits are wrong in at most 1/10.
 
-    >>> null_of(Instance(n=64, d=16, eta=None, gamma=0.01)).sentence
+    >>> from kvbarrier.protocols.game.instances import Index, LinearIndex
+    >>> null_of(Index(n=64, d=16, eta=None, gamma=0.01)).sentence
     'with probability at least 9/10 each, every coordinate of every answer is within 0.01 of exact'
-    >>> null_of(Instance(n=64, d=16, eta=None, gamma=0.01, bob="linear")).name
+    >>> null_of(LinearIndex(n=64, d=16, eta=None, gamma=0.01)).name
     'all-at-once'
     """
     often = "with probability at least 9/10"

@@ -28,7 +28,7 @@ from ..players.isolation import Limits, check_isolation, warm_kernels
 from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import HostSeat, InlineSeat, Place, Seat
 from . import coins
-from .instance import Cell
+from .cell import Cell
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Alphabet, Index, instance_of
 from kvbarrier.reductions.bounds import error_floor
 from kvbarrier.reductions.rate_bounds import requantised
 
@@ -145,18 +145,18 @@ def test_a_game_that_counts_reads_has_no_alphabet(kvbarrier) -> None:
 
 def test_ids_without_an_alphabet_are_what_they_were() -> None:
     """The id is of the fields that there were (by hand: tests/protocols/test_instance.py)."""
-    plain = Instance(n=32, d=16)
+    plain = Index(n=32, d=16)
     assert "levels" not in plain.spec()
-    assert Instance(n=32, d=16, levels=None).id == plain.id
-    many = Instance(n=32, d=16, levels=16)
+    assert instance_of({"n": 32, "d": 16, "levels": None}) == plain
+    many = Alphabet(n=32, d=16, levels=16)
     assert many.spec() == plain.spec() | {"levels": 16}
-    assert many.id != plain.id != Instance(n=32, d=16, levels=4).id
+    assert many.id != plain.id != Alphabet(n=32, d=16, levels=4).id
     assert (many.row_bits, plain.row_bits, many.secret_rows) == (64, 16, 32)
     assert many.shape == plain.shape
     assert (many.coordinates, plain.coordinates) == (False, True)
     assert many.build().width == many.row_bits
-    with pytest.raises(BadInput, match="plain stream"):
-        Instance(n=32, d=16, levels=16, heads=2)
+    with pytest.raises(BadInput, match="An alphabet of several levels has no --heads 2"):
+        instance_of({"n": 32, "d": 16, "levels": 16, "heads": 2})
 
 
 def test_the_list_names_the_option(kvbarrier) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.cli.attack_tables import print_report
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs import attack as attack_module
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import ResultsWarning
@@ -372,7 +372,7 @@ def test_what_changes_while_it_is_played_is_told_and_exits_with_3(kvbarrier) -> 
 
 
 def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:
-    report = attack("lossless", instance=Instance(n=32, d=16, keys="hypercube"), messages=4)
+    report = attack("lossless", instance=Index(n=32, d=16, keys="hypercube"), messages=4)
     [point, *_] = report.points
     error = point["bit_error"] | {"estimate": 1 / 2048}
     print_report(replace(report, points=(point | {"wrong_bits": 1, "bit_error": error},)))

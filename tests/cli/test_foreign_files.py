@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from kvbarrier.protocols.game.instance import digest
+from kvbarrier.protocols.game.instances import Index
 
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4", "--budget", "1/2")
 
@@ -283,7 +284,7 @@ def test_absurd_values_are_refused_with_the_largest_sensible_one(
 
 def test_batches_are_wanted_one_by_one() -> None:
     """A rule that wants 10^12 batches costs no memory before the first of them is played."""
-    from kvbarrier.protocols.game.instance import Cell, Instance
+    from kvbarrier.protocols.game.cell import Cell
     from kvbarrier.runs.results import Results
     from kvbarrier.runs.runner import Facts, run_cells
     from kvbarrier.runs.stopping import FixedMessages
@@ -294,7 +295,7 @@ def test_batches_are_wanted_one_by_one() -> None:
     def play(*_: object) -> Any:
         raise Stop
 
-    cell = Cell(Instance(n=32, d=16, keys="hypercube"), "zero", batch_size=16)
+    cell = Cell(Index(n=32, d=16, keys="hypercube"), "zero", batch_size=16)
     with pytest.raises(Stop):
         run_cells(
             [cell], Results(), stopping=FixedMessages(16 * 10**12), play=play,

@@ -23,7 +23,7 @@ from kvbarrier.protocols.certificates.document import (
 )
 from kvbarrier.protocols.certificates.of_limit import limit_certificate
 from kvbarrier.protocols.certificates.verify import verify_document
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.reductions.limit import index_limit
 from kvbarrier.runs.attack import Attack, play
 from kvbarrier.runs.certificate import attack_certificate
@@ -37,7 +37,7 @@ SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4")
 
 @pytest.fixture(scope="module")
 def documents() -> dict[str, Document]:
-    plan = Attack("sliding-window", Instance(n=32, d=16, keys="hypercube"), messages=20)
+    plan = Attack("sliding-window", Index(n=32, d=16, keys="hypercube"), messages=20)
     return {
         "flat": limit_certificate(index_limit("kerdock", None, 16)),
         "rows": limit_certificate(index_limit("jl", 16, 6, gamma=0.1, eta=None)),

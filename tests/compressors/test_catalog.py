@@ -117,12 +117,13 @@ def test_the_refusal_names_where_it_plays() -> None:
 
 
 def test_rules_are_those_of_the_reductions() -> None:
-    from kvbarrier.protocols.game.instance import PLANTED, REDUCTIONS, Instance
+    from kvbarrier.protocols.game.instances import instance_of
+    from kvbarrier.reductions import REDUCTIONS
 
-    sizes = {name: {"n": 256} for name in PLANTED}
+    sizes = {name: {"n": 256} for name in ("heavy-hitters", "clusters", "recency")}
     sizes |= {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}
     asked = {
-        name: Instance(**{"n": 16, "d": 16, "reduction": name, **sizes.get(name, {})})
+        name: instance_of({"n": 16, "d": 16, "reduction": name, **sizes.get(name, {})})
         .build()
         .public()["attention"]
         for name in REDUCTIONS

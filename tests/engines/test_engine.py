@@ -13,7 +13,7 @@ from kvbarrier.compressors.engines.memories import Memories
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.reductions.attention import next_outputs
 from kvbarrier.runs.attack import attack
 
@@ -168,7 +168,7 @@ class Raw:
 def test_an_attack_on_an_engine_tells_its_memories(monkeypatch: Any, tmp_path: Any) -> None:
     (tmp_path / "raw.py").write_text(RAW)
     monkeypatch.chdir(tmp_path)
-    instance = Instance(n=32, d=16, keys="hypercube")
+    instance = Index(n=32, d=16, keys="hypercube")
     report = attack("codec:raw.py:Raw", instance=instance, isolation="process", messages=2,
                     sweep={"keep": [1.0, 0.5]})  # fmt: skip
     whole, half = report.points
@@ -188,7 +188,7 @@ def test_a_budget_is_no_engines(monkeypatch: Any, tmp_path: Any) -> None:
     (tmp_path / "raw.py").write_text(RAW)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match="takes no budget"):
-        attack("codec:raw.py:Raw", instance=Instance(n=32, d=16), budgets=[Fraction(1, 2)],
+        attack("codec:raw.py:Raw", instance=Index(n=32, d=16), budgets=[Fraction(1, 2)],
                isolation="process", messages=1)  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import pytest
 from kvbarrier.compressors import catalog
 from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.leaderboard import twins
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.ranking import error_at, ranking, recovered
 
 
@@ -79,10 +80,10 @@ def leaderboard_zoo() -> tuple[str, ...]:
 
 def test_held_tokens_are_counted_without_bobs() -> None:
     # A window of W = 32 tokens in fp16 holds 31 once Bob's has come.
-    cell = Cell(Instance(n=64, d=16), "sliding-window", budget=Fraction(1, 2))
+    cell = Cell(Index(n=64, d=16), "sliding-window", budget=Fraction(1, 2))
     [row] = leaderboard.held(cell)
     assert (row["held"], row["n"]) == (31, 64)
-    assert leaderboard.held(Cell(Instance(n=64, d=16), "zero")) == []
+    assert leaderboard.held(Cell(Index(n=64, d=16), "zero")) == []
 
 
 def test_one_algorithm_under_two_names_is_reported() -> None:

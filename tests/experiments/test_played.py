@@ -8,12 +8,13 @@ from pathlib import Path
 
 from kvbarrier.experiments.kit.experiment import Run
 from kvbarrier.experiments.kit.played import play_table
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.results import read_results, write_results
 from kvbarrier.runs.rows import newest
 
 CELLS = [
-    Cell(Instance(n=32, d=16, keys="hypercube"), name, batch_size=2) for name in ("zero", "exact")
+    Cell(Index(n=32, d=16, keys="hypercube"), name, batch_size=2) for name in ("zero", "exact")
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import kvbarrier
 import pytest
 from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.attack import Report
 from kvbarrier.runs.report import guarantee_text
 from kvbarrier.runs.results import Results
@@ -21,7 +22,7 @@ def played(name: str, instance: Instance, **options: object) -> Report:
 def test_a_cache_that_forgets_every_eighth_token_is_broken() -> None:
     # Tokens 0, 8, 16, ... are coins for ever: 1/16 in every age bucket, which is fine on average.
     store = Results()
-    report = played("ForgetsEveryEighth", Instance(n=128, d=64, keys="kerdock"), store=store)
+    report = played("ForgetsEveryEighth", Index(n=128, d=64, keys="kerdock"), store=store)
     [point] = report.points
     assert point["bit_error"]["estimate"] == pytest.approx(1 / 16, abs=0.003)
     guarantee = point["guarantee"]
@@ -37,11 +38,11 @@ def test_a_cache_that_forgets_every_eighth_token_is_broken() -> None:
 @pytest.mark.parametrize("isolation", ["process"])
 def test_company_of_rows_makes_no_difference_where_rows_are_sampled(isolation: str) -> None:
     # Its answers to a row asked alone are right; asked with others it says 0, so errs on half.
-    instance = Instance(n=32, d=16, keys="hypercube")
+    instance = Index(n=32, d=16, keys="hypercube")
     [together] = played("AnswersByCompany", instance, messages=2, isolation=isolation).points
     assert together["bit_error"]["estimate"] == pytest.approx(0.5, abs=0.1)
     assert together["ledger"]["rows"] == "all"
-    sampled = Instance(n=32, d=16, keys="hypercube", rows=16)
+    sampled = Index(n=32, d=16, keys="hypercube", rows=16)
     [apart] = played("AnswersByCompany", sampled, messages=2, isolation=isolation).points
     assert apart["wrong_bits"] == 0
     assert apart["ledger"]["rows"] == "apart"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kvbarrier.experiments.registry import ENGINES, NAMES
 from kvbarrier.figures.registry import draw
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results, read_results, write_results
 from matplotlib.figure import Figure
@@ -79,7 +79,7 @@ def test_the_gallery_shows_results_without_counts_by_row(
     monkeypatch.setattr(update_gallery, "GALLERY", tmp_path / "gallery")
     (tmp_path / "gallery").mkdir()
     store = Results()
-    attack("zero", instance=Instance(n=32, d=16, keys="hypercube"), messages=4, store=store)
+    attack("zero", instance=Index(n=32, d=16, keys="hypercube"), messages=4, store=store)
     write_results(tmp_path / "played.csv", store.rows)
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     assert update_gallery.update(tmp_path) == ["played.csv", "table.csv"]

@@ -22,9 +22,10 @@ from kvbarrier.protocols.evidence.change import changed_after, log_wealth_change
 from kvbarrier.protocols.evidence.evidence import Guarantee
 from kvbarrier.protocols.evidence.ledger import look_bits, sampled_surprise_bits, surprise_bits
 from kvbarrier.protocols.evidence.verdicts import judge_point
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import fresh_key
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
@@ -334,7 +335,7 @@ def test_a_change_after_a_quarter_is_seen_and_an_unchanged_run_is_not() -> None:
 
 # -- the game itself, with fresh keys -------------------------------------------------------------
 
-SMALL = Instance(n=32, d=16, keys="hypercube")
+SMALL = Index(n=32, d=16, keys="hypercube")
 PLAYED: dict[str, tuple[Cell, tuple[str, ...]]] = {
     "lossless": (Cell(SMALL, "lossless"), ("broken",)),
     "exact": (Cell(SMALL, "exact"), ("broken",)),

@@ -33,7 +33,9 @@ from kvbarrier.protocols.certificates.verify import (
     write_certificate,
 )
 from kvbarrier.protocols.evidence import ledger
-from kvbarrier.protocols.game import instance
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instance import digest as spec_digest
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import channel
 from kvbarrier.reductions import exact_spectra, intervals, packed_walsh, row_interference
 from kvbarrier.reductions import keys as key_sets
@@ -344,8 +346,8 @@ def test_keys_that_do_not_stand_out_prove_nothing() -> None:
 def test_the_checker_agrees_with_the_rest_of_the_house() -> None:
     assert certificate_counts.FAILED_CHARGE == channel.FAILED_CHARGE
     assert certificate_counts.LINE_BITS == ledger.LINE_BITS
-    spec = instance.Cell(instance.Instance(n=32, d=16, keys="hypercube"), "exact").spec()
-    assert certificate_counts._digest(spec) == instance.digest(spec)
+    spec = Cell(Index(n=32, d=16, keys="hypercube"), "exact").spec()
+    assert certificate_counts._digest(spec) == spec_digest(spec)
     assert intervals.PRECISION > 64
     for norm in range(1, 300):
         rounded = struct.unpack("<f", struct.pack("<f", float(1 / np.sqrt(norm))))[0]

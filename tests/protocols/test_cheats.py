@@ -14,13 +14,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, landlock, seats
 from kvbarrier.protocols.players.isolation import Limits
 
 CHEATS = Path(__file__).parent / "cheats"
-INSTANCE = Instance(32, 16, keys="hypercube")
+INSTANCE = Index(32, 16, keys="hypercube")
 LIMITS = Limits(20, 512 << 20)
 TINY, HALF = Fraction(1, 1000), Fraction(1, 2)
 CONVICTED = 40

@@ -15,12 +15,13 @@ from kvbarrier.compressors.zoo.baseline.exact import Exact
 from kvbarrier.errors import BadInput, HarnessFault
 from kvbarrier.protocols.check.ladder import check
 from kvbarrier.protocols.game import coins, index_game
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import players, seats
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault
 
-INSTANCE = Instance(16, 8, keys="hypercube")
+INSTANCE = Index(16, 8, keys="hypercube")
 KEY = coins.COMMITTED_KEYS["regress"]
 LIMITS = Limits(30, 512 << 20)
 

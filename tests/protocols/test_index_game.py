@@ -8,13 +8,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord, play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
 
 KEY = b"the game's test key, of 32 bytes"
-INSTANCE = Instance(32, 16, keys="hypercube")
+INSTANCE = Index(32, 16, keys="hypercube")
 LIMITS = Limits(20, 512 << 20)
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
@@ -73,7 +74,7 @@ class Exact(Compressor):
     ],
 )
 def test_exact_attention_of_a_stranger_gets_every_bit(kind, values, tmp_path):
-    instance = Instance(32, 16, keys="hypercube", values=values)
+    instance = Index(32, 16, keys="hypercube", values=values)
     cell = plugin(tmp_path, "class Mine(Exact): pass\n", instance=instance, batch_size=2)
     batch = play(cell, 0, kind)
     assert [r.wrong for r in batch.records] == [0, 0]
@@ -119,7 +120,7 @@ def test_the_same_messages_meet_every_budget_and_another_key_means_others():
 
 
 def test_wrong_bits_are_counted_in_their_age_bucket():
-    instance = Instance(40, 8, keys="hypercube")  # 40 rows: buckets of 2 or 3
+    instance = Index(40, 8, keys="hypercube")  # 40 rows: buckets of 2 or 3
     record = play(Cell(instance, "zero", batch_size=1)).records[0]
     x = secret(0, instance)
     wrong, asked = [0] * 16, [0] * 16
@@ -132,7 +133,7 @@ def test_wrong_bits_are_counted_in_their_age_bucket():
 
 
 def test_only_sampled_rows_are_asked():
-    instance = Instance(64, 8, keys="hypercube", rows=20)
+    instance = Index(64, 8, keys="hypercube", rows=20)
     for number, record in enumerate(play(Cell(instance, "zero", batch_size=2)).records):
         rows = coins.sampled_rows(KEY, instance.id, number, 64, 20)
         assert record.asked == 20 * 8

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, landlock, reaper, residue, seats
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault, Table
 
 HERE = Path(__file__).parent
-INSTANCE = Instance(16, 8, keys="hypercube")
+INSTANCE = Index(16, 8, keys="hypercube")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a thing of Linux")
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"

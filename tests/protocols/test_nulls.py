@@ -15,9 +15,19 @@ import pytest
 from kvbarrier.compressors.plugin.contract import Compressor
 from kvbarrier.protocols.evidence.evidence import Guarantee
 from kvbarrier.protocols.evidence.verdicts import judge_point
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS, bucket_of
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import (
+    Alphabet,
+    Index,
+    KeyPayload,
+    LinearIndex,
+    SlidingWindow,
+    Visual,
+    instance_of,
+)
 from kvbarrier.reductions.attention import next_outputs
 from kvbarrier.reductions.key_payload import KeyPayloadReduction
 from kvbarrier.reductions.reduction import questions_per_row
@@ -25,22 +35,19 @@ from kvbarrier.runs.attack import Attack, attack
 
 #: what is judged by a guarantee for each answer by itself, whatever the Bob, alphabet or basis
 KINDS = {
-    "bits": Instance(n=16, d=8),
-    "bits under gamma": Instance(n=16, d=8, eta=None, gamma=0.01),
-    "signs": Instance(n=16, d=8, values="pm1"),
-    "rotated": Instance(n=16, d=8, eta=0.3, basis="rotated"),
-    "4 levels": Instance(n=16, d=8, eta=0.1, levels=4),
-    "16 levels": Instance(n=16, d=8, eta=None, gamma=0.01, levels=16),
-    **{
-        f"keys of {b} bits": Instance(n=16, d=6, eta=0.3, reduction="key-payload", key_bits=b)
-        for b in (1, 2, 4)
-    },
-    "window": Instance(n=32, d=8, reduction="sliding-window", window=17),
-    "visual": Instance(n=30, d=8, reduction="visual"),
+    "bits": Index(n=16, d=8),
+    "bits under gamma": Index(n=16, d=8, eta=None, gamma=0.01),
+    "signs": Index(n=16, d=8, values="pm1"),
+    "rotated": Index(n=16, d=8, eta=0.3, basis="rotated"),
+    "4 levels": Alphabet(n=16, d=8, eta=0.1, levels=4),
+    "16 levels": Alphabet(n=16, d=8, eta=None, gamma=0.01, levels=16),
+    **{f"keys of {b} bits": KeyPayload(n=16, d=6, eta=0.3, key_bits=b) for b in (1, 2, 4)},
+    "window": SlidingWindow(n=32, d=8, window=17),
+    "visual": Visual(n=30, d=8),
 }
 MANY = {
-    "256 levels": Instance(n=16, d=16, eta=None, gamma=0.001, levels=256),
-    "keys of 6 bits": Instance(n=16, d=6, eta=0.3, reduction="key-payload", key_bits=6),
+    "256 levels": Alphabet(n=16, d=16, eta=None, gamma=0.001, levels=256),
+    "keys of 6 bits": KeyPayload(n=16, d=6, eta=0.3, key_bits=6),
 }
 LAWS = ("answers 0 to 5 %", "answers 0 to 8 %", "lies in 10 %", "loses 10 % of the messages")
 RUNS, LEVEL = 200, 0.05
@@ -115,7 +122,7 @@ def test_who_keeps_the_guarantee_for_each_answer_is_not_broken(kind: str) -> Non
 
 def test_equations_are_judged_by_a_guarantee_that_they_can_be_held_to() -> None:
     """All good in 9 of 10 messages: not broken. Each good with .95: .13 of the bits lost."""
-    instance = Instance(n=64, d=16, eta=None, gamma=0.01, bob="linear")
+    instance = LinearIndex(n=64, d=16, eta=None, gamma=0.01)
     hard, rng = instance.build(), np.random.default_rng(6)
     asked, ages = np.full((12, 16), 64), bucket_of(np.arange(64), 64)
     broken, lost = 0, {"together": [], "scattered": []}
@@ -207,8 +214,8 @@ def played(name: str, instance: Instance, messages: int, others: tuple[Instance,
 
 def test_equations_judge_a_guarantee_of_their_own() -> None:
     """8 % of the answers lost: index by index kept, all 64 at once kept with .92^64 = .005."""
-    alone = Instance(n=64, d=16, eta=None, gamma=0.01)
-    linear = Instance(n=64, d=16, eta=None, gamma=0.01, bob="linear")
+    alone = Index(n=64, d=16, eta=None, gamma=0.01)
+    linear = LinearIndex(n=64, d=16, eta=None, gamma=0.01)
     report = played("Forgets", alone, 32, (linear,))
     errors = [point["bit_error"]["estimate"] for point in report.points]
     assert errors[0] == pytest.approx(0.08 / 2, abs=0.015)
@@ -225,8 +232,8 @@ def test_equations_judge_a_guarantee_of_their_own() -> None:
 
 def test_errors_within_the_tolerance_in_one_basis_break_nothing_in_it() -> None:
     """Corrections of +-.49 a coordinate: no bit is lost literally, .13 of them in the rotation."""
-    literal = Instance(n=64, d=16)
-    rotated = Instance(n=64, d=16, basis="rotated")
+    literal = Index(n=64, d=16)
+    rotated = Index(n=64, d=16, basis="rotated")
     report = played("Wobbles", literal, 40, (rotated,))
     errors = [point["bit_error"]["estimate"] for point in report.points]
     assert errors[0] == 0
@@ -239,7 +246,7 @@ def test_errors_within_the_tolerance_in_one_basis_break_nothing_in_it() -> None:
 
 @pytest.mark.parametrize("b", [1, 2, 3, 6])
 def test_numbers_in_keys_are_judged_bit_by_bit(b: int) -> None:
-    instance = Instance(n=16, d=8, eta=0.3, reduction="key-payload", key_bits=b)
+    instance = KeyPayload(n=16, d=8, eta=0.3, key_bits=b)
     cell = Cell(instance, f"{__file__}:Liar", batch_size=24)
     records = play_batch(cell, COMMITTED_KEYS["regress"], 0, "inline").records
     point = judge_point(records, n=16, row_bits=8 + 4 * b, cache_bits=instance.shape.cache_bits_16)
@@ -252,11 +259,14 @@ def test_numbers_in_keys_are_judged_bit_by_bit(b: int) -> None:
 
 def test_adversaries_of_a_null_share_its_level_and_no_other() -> None:
     many = [
-        Instance(n=32, d=8, queries=queries, basis=basis)
+        Index(n=32, d=8, queries=queries, basis=basis)
         for queries in ("zero", "gaussian", "self", "decoy")
         for basis in ("literal", "rotated")
     ]
     plan = Attack("exact", many[0], others=many[1:], budgets=[Fraction(1)])
     assert plan.stopping().level == pytest.approx(1 - 0.05 / 4)
-    best = [Instance(n=32, d=8, eta=None, gamma=0.01, bob=bob) for bob in ("threshold", "linear")]
+    best = [
+        instance_of({"n": 32, "d": 8, "eta": None, "gamma": 0.01, "bob": bob})
+        for bob in ("threshold", "linear")
+    ]
     assert Attack("exact", best[0], others=best[1:]).stopping().level == pytest.approx(0.95)

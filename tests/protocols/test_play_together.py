@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput, PluginFailure
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import BatchRecord, play_batch, play_together
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players.isolation import Limits
 
-INSTANCE = Instance(n=16, d=8, keys="hypercube")
+INSTANCE = Index(n=16, d=8, keys="hypercube")
 LIMITS = Limits(seconds=20.0)
 PLUGINS = '''
 import os

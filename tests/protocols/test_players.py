@@ -15,8 +15,9 @@ import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, probe_construction
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, players
 from kvbarrier.protocols.players.channel import Channel
 from kvbarrier.protocols.players.child import _OnlyIn
@@ -25,7 +26,7 @@ from kvbarrier.protocols.players.players import PlayerFault
 
 CHEATS = Path(__file__).parent / "cheats"
 KEY = b"players' test key, 32 bytes long"
-INSTANCE = Instance(32, 16, keys="hypercube")
+INSTANCE = Index(32, 16, keys="hypercube")
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
 )

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import BadInput
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance, digest
+from kvbarrier.protocols.game.instance import Instance, digest
+from kvbarrier.protocols.game.instances import Index, SlidingWindow, Tensor, Visual
 
 KEY = COMMITTED_KEYS["regress"]
 INSTANCES = {
-    "index": Instance(n=48, d=16, keys="hypercube"),
-    "sliding-window": Instance(n=60, d=16, keys="jl", reduction="sliding-window", window=25),
-    "tensor": Instance(n=20, d=64, reduction="tensor"),
-    "visual": Instance(n=30, d=16, keys="jl", reduction="visual"),
+    "index": Index(n=48, d=16, keys="hypercube"),
+    "sliding-window": SlidingWindow(n=60, d=16, keys="jl", window=25),
+    "tensor": Tensor(n=20, d=64),
+    "visual": Visual(n=30, d=16, keys="jl"),
 }
 #: a full cache that follows the reduction's own attention rule
 FULL = {
@@ -69,8 +71,8 @@ def test_players_in_processes_say_the_same(name: str) -> None:
 
 def test_sampled_rows_of_a_reduction_need_equal_buckets() -> None:
     with pytest.raises(BadInput, match="multiple of 16, not 24"):
-        Instance(n=60, d=16, reduction="sliding-window", window=25, rows=16)
-    window = Instance(n=60, d=16, reduction="sliding-window", window=33, rows=16)
+        SlidingWindow(n=60, d=16, window=25, rows=16)
+    window = SlidingWindow(n=60, d=16, window=33, rows=16)
     cell = Cell(window, "lossless", batch_size=2)
     for record in play_batch(cell, KEY, 0, "inline").records:
         assert record.asked_by_age == (16,) * 16
@@ -79,13 +81,13 @@ def test_sampled_rows_of_a_reduction_need_equal_buckets() -> None:
 
 def test_hypotheses_are_quoted() -> None:
     with pytest.raises(BadInput, match="and no other, has a window"):
-        Instance(n=64, d=16, window=8)
+        Index(n=64, d=16, window=8)
     with pytest.raises(BadInput, match="and no other, has a window"):
-        Instance(n=64, d=16, reduction="sliding-window")
+        SlidingWindow(n=64, d=16)
     with pytest.raises(BadInput, match="hypothesis is a"):
-        Instance(n=20, d=64, reduction="tensor", eta=None, gamma=0.1).build()
+        Tensor(n=20, d=64, eta=None, gamma=0.1).build()
     with pytest.raises(BadInput, match="hypothesis is a"):
-        Instance(n=30, d=16, reduction="visual", values="pm1").build()
+        Visual(n=30, d=16, values="pm1").build()
 
 
 def test_the_shape_is_the_reductions() -> None:

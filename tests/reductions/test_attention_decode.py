@@ -104,9 +104,9 @@ def test_exp2_over_its_whole_range():
 
 def test_vanishing_weights_do_not_add_up_at_a_large_scale():
     # At C = 300 a 0 bit's output lies below 1e-38; a floor under the weights would exceed its cut.
-    from kvbarrier.protocols.game.instance import Instance
+    from kvbarrier.protocols.game.instances import Index
 
-    reduction = Instance(n=512, d=64, scale=300.0).build()
+    reduction = Index(n=512, d=64, scale=300.0).build()
     x = np.random.default_rng(3).integers(0, 2, (512, 64), dtype=np.uint8)
     _, K, V = reduction.stream(x)
     outputs = doors.next_outputs(*reduction.queries(), K, V)

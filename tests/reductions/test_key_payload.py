@@ -14,9 +14,11 @@ from kvbarrier.compressors.plugin.contract import Compressor
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.protocols.evidence.ledger import surprise_bits
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index, KeyPayload
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.key_payload import KeyPayloadReduction
 from kvbarrier.reductions.payload_margins import (
@@ -391,8 +393,8 @@ def test_what_float32_cannot_hold_and_memory_cannot_is_said() -> None:
 # -- in the game ---------------------------------------------------------------------------------
 
 KEY = COMMITTED_KEYS["regress"]
-GAME = Instance(n=48, d=12, reduction="key-payload")
-TWO_BITS = Instance(n=32, d=10, reduction="key-payload", key_bits=2, eta=0.25)
+GAME = KeyPayload(n=48, d=12)
+TWO_BITS = KeyPayload(n=32, d=10, key_bits=2, eta=0.25)
 
 
 def played(instance: Instance, target: str, isolation: str = "inline", **cell: object) -> list:
@@ -470,25 +472,25 @@ def test_controls_know_bobs_reference_from_a_token() -> None:
 
 
 def test_sampled_rows_and_what_is_refused() -> None:
-    sampled = Instance(n=48, d=12, reduction="key-payload", rows=16)
+    sampled = KeyPayload(n=48, d=12, rows=16)
     for record in played(sampled, "lossless"):
         assert record.asked_by_age == (12 + 6,) * 16
         assert record.wrong == 0
     with pytest.raises(BadInput, match="keys of its own, address keys"):
-        Instance(n=48, d=12, reduction="key-payload", keys="hypercube")
+        KeyPayload(n=48, d=12, keys="hypercube")
     with pytest.raises(BadInput, match="Bits in keys are for --reduction key-payload"):
-        Instance(n=48, d=12, key_bits=1)
+        Index(n=48, d=12, key_bits=1)
     with pytest.raises(BadInput, match="1 to 8 bits a coordinate, not 0"):
-        Instance(n=48, d=12, reduction="key-payload", key_bits=0).build()
+        KeyPayload(n=48, d=12, key_bits=0).build()
     with pytest.raises(BadInput, match="hypothesis is a"):
-        Instance(n=48, d=12, reduction="key-payload", eta=None, gamma=0.1).build()
+        KeyPayload(n=48, d=12, eta=None, gamma=0.1).build()
     with pytest.raises(BadInput, match="ask fewer rows"):
-        Instance(n=512, d=64, reduction="key-payload", key_bits=6).build()
-    assert Instance(n=512, d=64, reduction="key-payload", key_bits=6, rows=16).build()
+        KeyPayload(n=512, d=64, key_bits=6).build()
+    assert KeyPayload(n=512, d=64, key_bits=6, rows=16).build()
 
 
 def test_ids() -> None:
     """Theirs say the payload's bits, nobody else's do."""
-    assert Instance(n=48, d=12, reduction="key-payload", key_bits=1) == GAME
+    assert KeyPayload(n=48, d=12, key_bits=1) == GAME
     assert GAME.spec()["key_bits"] == 1
-    assert not {"key_bits", "bob"} & set(Instance(n=48, d=12).spec())
+    assert not {"key_bits", "bob"} & set(Index(n=48, d=12).spec())

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.protocols.evidence.nulls import null_of
 from kvbarrier.protocols.evidence.verdicts import judge_adversaries, judge_point
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index, LinearIndex, instance_of
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import KeySet, make
@@ -315,8 +317,8 @@ def wrong_bits(instance: Instance, target: str, isolation: str = "inline") -> li
 
 @pytest.mark.parametrize("values", ["01", "pm1"])
 def test_the_linear_bob_reads_full_caches_at_a_lower_temperature(values: str) -> None:
-    linear = Instance(**ADDITIVE, values=values, bob="linear")
-    alone = Instance(**ADDITIVE, values=values)
+    linear = instance_of({**ADDITIVE, "values": values, "bob": "linear"})
+    alone = instance_of({**ADDITIVE, "values": values})
     assert linear.build().scale < 0.6 * alone.build().scale
     for target in ("exact", "lossless"):
         assert wrong_bits(linear, target) == [0, 0, 0]
@@ -325,7 +327,7 @@ def test_the_linear_bob_reads_full_caches_at_a_lower_temperature(values: str) ->
 
 
 def test_ids_and_secrets_of_the_default_do_not_know_of_bob() -> None:
-    default, linear = Instance(n=64, d=32), Instance(n=64, d=32, bob="linear")
+    default, linear = Index(n=64, d=32), LinearIndex(n=64, d=32)
     assert "bob" not in default.spec()
     assert linear.spec()["bob"] == "linear"
     assert default.id != linear.id
@@ -344,16 +346,16 @@ def test_ids_and_secrets_of_the_default_do_not_know_of_bob() -> None:
 )
 def test_the_linear_bob_plays_the_plain_game_alone(other: dict) -> None:
     with pytest.raises(BadInput, match="reads all rows of the plain Index game together"):
-        Instance(**{"n": 64, "d": 32, "bob": "linear", **other})
+        instance_of({"n": 64, "d": 32, "bob": "linear", **other})
     with pytest.raises(BadInput, match="Did you mean 'linear'"):
-        Instance(n=64, d=32, bob="liner")
+        instance_of({"n": 64, "d": 32, "bob": "liner"})
 
 
 def test_the_best_of_both_are_two_verdicts() -> None:
     """Half of the tokens evicted: broken by both, each by its own e-value and for its own null."""
     points, nulls = [], []
     for bob in ("threshold", "linear"):
-        instance = Instance(**ADDITIVE, bob=bob)
+        instance = instance_of({**ADDITIVE, "bob": bob})
         nulls.append(null_of(instance))
         half = Cell(instance, "sliding-window", budget=Fraction(1, 2), batch_size=12)
         points.append(

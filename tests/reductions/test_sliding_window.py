@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import SlidingWindow
 from kvbarrier.reductions.attention import attention, sliding_window_attention
 from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import make
@@ -99,14 +99,14 @@ def test_what_is_public():
 
 
 def test_the_game_builds_it():
-    instance = Instance(n=100, d=16, reduction="sliding-window", window=33)
+    instance = SlidingWindow(n=100, d=16, window=33)
     assert instance.secret_rows == 32
     assert instance.row_bits == 16
     assert instance.shape.tokens == 100
     with pytest.raises(BadInput, match="window"):
-        Instance(n=100, d=16, reduction="sliding-window")
+        SlidingWindow(n=100, d=16)
     with pytest.raises(BadInput, match="eta"):
-        Instance(n=100, d=16, reduction="sliding-window", window=33, eta=None, gamma=0.1).build()
+        SlidingWindow(n=100, d=16, window=33, eta=None, gamma=0.1).build()
 
 
 @pytest.mark.parametrize(

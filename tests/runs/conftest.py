@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from kvbarrier.protocols.evidence.row_counts import text_of
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import instance_of
 from kvbarrier.runs.batches import Played, row_of
 from kvbarrier.runs.rows import BatchRow
 
@@ -42,7 +43,7 @@ def fake_play(cell: Cell, key: bytes, batch: int, isolation: str, limits: Any) -
 
 def make_cell(target: str = "exact", budget: str | None = "1/4", **change: Any) -> Cell:
     size = change.pop("batch_size", 4)
-    instance = Instance(**({"n": 32, "d": 16} | change))
+    instance = instance_of({"n": 32, "d": 16} | change)
     return Cell(instance, target, budget=Fraction(budget) if budget else None, batch_size=size)
 
 

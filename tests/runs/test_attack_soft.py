@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.protocols.evidence.soft_ledger import EDGES, ledger_of_counts, soft_ledger
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.instances import Index, LinearIndex
 from kvbarrier.runs.attack import attack
 
-LINEAR = Instance(n=32, d=16, eta=None, gamma=0.01, bob="linear")
+LINEAR = LinearIndex(n=32, d=16, eta=None, gamma=0.01)
 KEY = COMMITTED_KEYS["experiments"]
 # Counts nothing and charges nothing: what it knows it keeps where Bob finds it.
 CHEAT = """
@@ -83,7 +84,7 @@ def test_every_asked_bit_is_in_a_bin_and_playing_again_gives_it_again() -> None:
 
 
 def test_a_threshold_bob_says_nothing_of_it() -> None:
-    cell = Cell(Instance(n=32, d=16, eta=None, gamma=0.01), "exact", batch_size=1)
+    cell = Cell(Index(n=32, d=16, eta=None, gamma=0.01), "exact", batch_size=1)
     assert play_batch(cell, KEY, 0, "inline").records[0].soft == ()
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.instance import Cell
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.runs.executors import SerialExecutor, make_executor
 
 MakeCell = Callable[..., Cell]

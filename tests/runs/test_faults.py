@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.instance import Cell
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.runs import faults
 from kvbarrier.runs.locking import StorageFailed
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import KVBarrierError
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import BatchRecord
-from kvbarrier.protocols.game.instance import Cell
 from kvbarrier.runs import runner
 from kvbarrier.runs.executors import make_executor
 from kvbarrier.runs.interrupts import Interrupted, stop_requests

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, ResultsConflict
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.evidence.verdicts import PointVerdict
-from kvbarrier.protocols.game.instance import Cell, Instance
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
 from kvbarrier.runs.frames import frame
 from kvbarrier.runs.points import cell_of, judge_all, judge_rows
@@ -431,13 +432,13 @@ def test_a_spec_becomes_its_cell_again(row: Row, cell: MakeCell) -> None:
 
 def test_rows_of_numbers_in_keys_that_were_read_otherwise_are_refused() -> None:
     """Earlier versions counted all cuts of a number; one bit has one cut and is what it was."""
-    wide = Cell(Instance(n=16, d=6, reduction="key-payload", key_bits=2), "exact")
+    wide = Cell(KeyPayload(n=16, d=6, key_bits=2), "exact")
     spec = json.loads(json.dumps(wide.spec()))
     assert cell_of(spec) == wide
     del spec["instance"]["bits_above"]
     with pytest.raises(BadInput, match="play it again into a new file"):
         cell_of(spec)
-    one = Cell(Instance(n=16, d=6, reduction="key-payload"), "exact")
+    one = Cell(KeyPayload(n=16, d=6), "exact")
     assert "bits_above" not in one.spec()["instance"]
     assert cell_of(one.spec()) == one
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
+from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import BatchRecord
-from kvbarrier.protocols.game.instance import Cell
 from kvbarrier.runs.executors import make_executor
 from kvbarrier.runs.results import Results, ResultsFile, read_results, union
 from kvbarrier.runs.rows import BatchRow

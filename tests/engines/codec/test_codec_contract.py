@@ -13,7 +13,7 @@ from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.plugin.packing import pack_plain, unpack_plain
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 
 EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "four_bit_codec.py"
 SHAPE = Shape(tokens=12, d_k=4, d_v=3, layers=2, heads=3, kv_heads=3)
@@ -417,7 +417,7 @@ def test_a_message_cannot_set_methods(codec: Any) -> None:
 
 @pytest.mark.parametrize("basis", ["literal", "rotated"])
 def test_the_example_loses_nothing_and_its_claim_is_not_its_message(basis: str) -> None:
-    instance = Instance(n=128, d=64, keys="kerdock", eta=0.5, basis=basis)
+    instance = Index(n=128, d=64, keys="kerdock", eta=0.5, basis=basis)
     game = instance.build()
     secret = np.random.default_rng(3).integers(0, 2, (128, 64)).astype(np.uint8)
     rows = np.arange(128)

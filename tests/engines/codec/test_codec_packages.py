@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.engines.codec.cache import CodecCache
 from kvbarrier.compressors.plugin.lifting import fit_layout
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 
 N, D = 512, 64
 F32, F16 = 32 / (16 * D), 16 / (16 * D)
@@ -21,7 +21,7 @@ F32, F16 = 32 / (16 * D), 16 / (16 * D)
 
 def play(described: str, basis: str, layers: int = 1, heads: int = 1, **params: Any) -> Any:
     """The share of bits lost, the message as a share of the 16-bit cache, and Alice's memories."""
-    instance = Instance(n=N, d=D, keys="kerdock", eta=0.5, basis=basis, layers=layers, heads=heads)
+    instance = Index(n=N, d=D, keys="kerdock", eta=0.5, basis=basis, layers=layers, heads=heads)
     game = instance.build()
     secret = np.random.default_rng(1).integers(0, 2, (N, instance.row_bits)).astype(np.uint8)
     what = f"kvbarrier.compressors.engines.codec.packages.{described}"
@@ -150,7 +150,7 @@ def test_several_layers_and_heads() -> None:
 
 def test_versions_name_the_package_and_what_it_runs_on() -> None:
     pytest.importorskip("polarengine_vllm")
-    instance = Instance(n=N, d=D, keys="kerdock", eta=0.5)
+    instance = Index(n=N, d=D, keys="kerdock", eta=0.5)
     what = "kvbarrier.compressors.engines.codec.packages.polarquant:KV"
     said = CodecCache(instance.shape, what=what).versions()
     assert said["polarquant"] == "0.6.0"

@@ -12,7 +12,7 @@ pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import KVBarrierError  # noqa: E402
-from kvbarrier.protocols.game.instance import Instance  # noqa: E402
+from kvbarrier.protocols.game.instances import Index  # noqa: E402
 
 QUANTO, HQQ = "hf:quantized?backend=quanto", "hf:quantized?backend=hqq"
 
@@ -29,7 +29,7 @@ def needs(target):
 
 @cache
 def game(basis="literal", n=512, layers=1, heads=1):
-    inst = Instance(n=n, d=64, keys="kerdock", eta=0.5, basis=basis, layers=layers, heads=heads)
+    inst = Index(n=n, d=64, keys="kerdock", eta=0.5, basis=basis, layers=layers, heads=heads)
     return inst, inst.build()
 
 

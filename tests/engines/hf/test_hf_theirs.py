@@ -8,9 +8,9 @@ pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import BadInput  # noqa: E402
-from kvbarrier.protocols.game.instance import Instance  # noqa: E402
+from kvbarrier.protocols.game.instances import Index  # noqa: E402
 
-INSTANCE = Instance(n=128, d=64, keys="kerdock", eta=0.5)
+INSTANCE = Index(n=128, d=64, keys="kerdock", eta=0.5)
 FULL = INSTANCE.shape.cache_bits_16 // 8
 
 

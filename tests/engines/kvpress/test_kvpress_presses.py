@@ -17,6 +17,7 @@ from kvbarrier.compressors.engines.kvpress.rows import OUT_OF_REACH, ROWS
 from kvbarrier.compressors.engines.memories import Memories
 from kvbarrier.errors import BadInput, PluginFailure
 from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import instance_of
 
 N, D = 512, 64
 
@@ -63,7 +64,9 @@ class Game:
 
 @lru_cache(maxsize=8)
 def game(layers: int = 1, heads: int = 1, **more: Any) -> Game:
-    return Game(Instance(n=N, d=D, keys="kerdock", layers=layers, heads=heads, **more))
+    return Game(
+        instance_of({"n": N, "d": D, "keys": "kerdock", "layers": layers, "heads": heads, **more})
+    )
 
 
 def whole(array: Any) -> Any:

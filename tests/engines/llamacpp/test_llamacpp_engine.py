@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.game.instance import Instance
+from kvbarrier.protocols.game.instances import Index
 
 pytest.importorskip("cyllama", reason="cyllama is in the llamacpp environment")
 pytest.importorskip("gguf", reason="gguf is in the llamacpp environment")
@@ -31,7 +31,7 @@ class Game:
     """One secret in the Index game of n = 512 and d = 64, with Kerdock keys."""
 
     def __init__(self, basis: str = "literal", n: int = N) -> None:
-        self.reduction = Instance(n=n, d=D, keys="kerdock", eta=0.5, basis=basis).build()
+        self.reduction = Index(n=n, d=D, keys="kerdock", eta=0.5, basis=basis).build()
         self.secret = np.random.default_rng(0).integers(0, 2, (n, D), dtype=np.uint8)
         self.rows = np.arange(n)
         self.shape = Shape(tokens=n, d_k=D, d_v=D)

@@ -1,0 +1,95 @@
+"""What one point of a curve plays: an instance, a compressor with its parameters, a budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+
+from ...errors import BadInput
+from .instance import Instance, digest
+
+MAX_BUDGET = 2
+
+
+def target_name(target: str) -> str:
+    """Return a target without its folder, so that a cell has one id wherever its file lies.
+
+    >>> target_name("plugins/mine.py:Mine?keep=4"), target_name("a/b.py"), target_name("exact")
+    ('mine.py:Mine?keep=4', 'b.py', 'exact')
+    """
+    path, mark, query = target.partition("?")
+    file, dot_py, rest = path.partition(".py")
+    if not dot_py or rest[:1] not in ("", ":"):
+        return target
+    return PurePath(file).name + dot_py + rest + mark + query
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An instance, a compressor with its parameters, a budget: what one point of a curve plays.
+
+    Attributes:
+        target: as on the command line: a catalog name, ``module:Class``, ``path/file.py:Class``.
+        params: keyword parameters of the compressor, as sorted pairs of plain data.
+        budget: a fraction of the 16-bit cache, in (0, 2]; None for as much as it likes.
+        batch_size: messages in a batch.
+    """
+
+    instance: Instance
+    target: str
+    params: tuple[tuple[str, Any], ...] = ()
+    budget: Fraction | None = None
+    batch_size: int = 16
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            object.__setattr__(self, "budget", Fraction(self.budget))
+            assert self.budget is not None
+            if not 0 < self.budget <= MAX_BUDGET:
+                raise BadInput(
+                    f"A budget of {self.budget} is no fraction of the 16-bit cache: give one over "
+                    f"0 and up to {MAX_BUDGET}."
+                )
+        if self.batch_size < 1:
+            raise BadInput(f"A batch of {self.batch_size} messages is none: give 1 or more.")
+        object.__setattr__(self, "batch_size", int(self.batch_size))
+        pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
+        object.__setattr__(
+            self, "params", tuple(sorted((str(name), _plain(v)) for name, v in pairs))
+        )
+
+    @property
+    def budget_bits(self) -> int | None:
+        """Bits: floor(budget * 16 n (d_k + d_v)), or None."""
+        if self.budget is None:
+            return None
+        return math.floor(self.budget * self.instance.shape.cache_bits_16)
+
+    def spec(self) -> dict[str, Any]:
+        """Return everything that makes the cell, as plain JSON data."""
+        return {
+            "batch_size": self.batch_size,
+            "budget": None if self.budget is None else str(self.budget),
+            "instance": self.instance.spec(),
+            "params": dict(self.params),
+            "target": target_name(self.target),
+        }
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of the spec."""
+        return digest(self.spec())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise BadInput(f"A parameter is a number or a word, not a {type(value).__name__}.")
