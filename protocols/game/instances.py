@@ -376,7 +376,8 @@ def _refusal(cls: type[Instance], field: str, value: Any) -> str:
     others = dict.fromkeys(
         one.reduction for one in every if field in one.choices() or field in vars(one)
     )
-    where = f", which is for --reduction {' or '.join(others)}" if others else ""
+    elsewhere = others and cls.reduction not in others
+    where = f", which is for --reduction {' or '.join(others)}" if elsewhere else ""
     return f"{who} has no {option(field)} {value}{where}: leave it out."
 
 

@@ -6,15 +6,15 @@ import json
 
 import pytest
 from kvbarrier.cli import options
-from kvbarrier.protocols.game import instance
+from kvbarrier.protocols.game import instances
 from kvbarrier.reductions import stream_family
 
 SMALL = ("--n", "64", "--d", "16", "--eta", "0.3")
 
 
 def test_the_names_are_those_of_the_mathematics() -> None:
-    assert options.QUERY_POLICIES == instance.QUERIES == stream_family.QUERIES
-    assert options.BASES == instance.BASES == stream_family.BASES
+    assert options.QUERY_POLICIES == instances.QUERIES == stream_family.QUERIES
+    assert options.BASES == instances.BASES == stream_family.BASES
 
 
 def points(said) -> list[dict]:
@@ -45,10 +45,10 @@ def test_all_adversaries_are_one_verdict_with_their_selection_accounted_for(kvba
     document = json.loads(said.out)
     assert len(document["points"]) == 8
     played = {(p["queries"], p["basis"]) for p in document["points"]}
-    assert played == {(q, b) for q in instance.QUERIES for b in instance.BASES}
+    assert played == {(q, b) for q in instances.QUERIES for b in instances.BASES}
     nulls = [one["guarantee"]["null"]["name"] for one in document["adversaries"]]
     assert nulls == ["coordinate", "euclidean"]
-    for together, basis in zip(document["adversaries"], instance.BASES, strict=True):
+    for together, basis in zip(document["adversaries"], instances.BASES, strict=True):
         of_it = [p for p in document["points"] if p["basis"] == basis]
         assert together["number"] == len(of_it) == 4
         assert {p["guarantee"]["null"]["name"] for p in of_it} == {nulls.pop(0)}
@@ -107,7 +107,7 @@ def test_a_gap_is_said_once_for_all_adversaries(kvbarrier) -> None:
 def test_streams_are_for_the_index_game(kvbarrier) -> None:
     said = kvbarrier("attack", "exact", "--reduction", "visual", "--queries", "self")
     assert said.code == 2
-    assert "are for --reduction index" in said.err
+    assert "is for --reduction index" in said.err
     said = kvbarrier("attack", "exact", "--queries", "selfish")
     assert said.code == 2
 

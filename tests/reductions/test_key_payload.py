@@ -18,7 +18,7 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instance import Instance
-from kvbarrier.protocols.game.instances import Index, KeyPayload
+from kvbarrier.protocols.game.instances import Index, KeyPayload, instance_of
 from kvbarrier.reductions.attention import attention, next_outputs
 from kvbarrier.reductions.key_payload import KeyPayloadReduction
 from kvbarrier.reductions.payload_margins import (
@@ -476,14 +476,15 @@ def test_sampled_rows_and_what_is_refused() -> None:
     for record in played(sampled, "lossless"):
         assert record.asked_by_age == (12 + 6,) * 16
         assert record.wrong == 0
-    with pytest.raises(BadInput, match="keys of its own, address keys"):
-        KeyPayload(n=48, d=12, keys="hypercube")
-    with pytest.raises(BadInput, match="Bits in keys are for --reduction key-payload"):
-        Index(n=48, d=12, key_bits=1)
+    payload = {"n": 48, "d": 12, "reduction": "key-payload"}
+    with pytest.raises(BadInput, match="The key-payload reduction has no --keys hypercube"):
+        instance_of(payload | {"keys": "hypercube"})
+    with pytest.raises(BadInput, match="has no --key-bits 1, which is for --reduction key-payload"):
+        instance_of({"n": 48, "d": 12, "key_bits": 1})
     with pytest.raises(BadInput, match="1 to 8 bits a coordinate, not 0"):
         KeyPayload(n=48, d=12, key_bits=0).build()
-    with pytest.raises(BadInput, match="hypothesis is a"):
-        KeyPayload(n=48, d=12, eta=None, gamma=0.1).build()
+    with pytest.raises(BadInput, match=r"The key-payload reduction has no --gamma 0\.1"):
+        instance_of(payload | {"eta": None, "gamma": 0.1})
     with pytest.raises(BadInput, match="ask fewer rows"):
         KeyPayload(n=512, d=64, key_bits=6).build()
     assert KeyPayload(n=512, d=64, key_bits=6, rows=16).build()
