@@ -101,7 +101,10 @@ def cli() -> None:
 
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every expected error is one sentence."""
-    warnings.formatwarning = lambda message, *_, **__: f"kvbarrier: {readable(message)}\n"
+    # Other packages' warnings go on with tracebacks: the first line says what it is about.
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"kvbarrier: {readable(str(message).partition(chr(10))[0])}\n"
+    )
     try:
         code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

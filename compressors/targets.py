@@ -55,6 +55,7 @@ class Target:
         builtin: shipped by us.
         folder: where the plug-in's file lies, for a plug-in that has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
+        files, version: what ``source`` is the digest of (``code_identity.identity``).
     """
 
     name: str
@@ -65,6 +66,8 @@ class Target:
     folder: Path | None
     knows_keys: bool
     _factory: Factory = field(repr=False)
+    files: tuple[Path, ...] = field(default=(), repr=False)
+    version: str = ""
 
     def factory(
         self,
@@ -127,8 +130,9 @@ def _named(name: str) -> Target:
         entry = catalog.entry(name)
         thing = entry.cls
         factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
-        source = identity(_our_files(thing))
-        return Target(name, name, {}, source, True, None, thing.knows_keys, factory)
+        files = tuple(_our_files(thing))
+        source = identity(files)
+        return Target(name, name, {}, source, True, None, thing.knows_keys, factory, files)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
@@ -186,6 +190,7 @@ def _scheme(scheme: Scheme, text: str) -> Target:
         folder=authors.parent if authors and not is_ours(str(authors)) else None,
         knows_keys=False,
         _factory=factory,
+        files=tuple(dict.fromkeys(files)),
     )
 
 
@@ -289,15 +294,19 @@ def _target(thing: Any, name: str, text: str, version: str, module: ModuleType |
     files = _foreign_files(thing, module)
     attend = None if inspect.isclass(thing) else getattr(module, "attend", None)
     factory = adapt(thing, name, attend, str(files[0]) if files else None)
+    parts = tuple(files or _our_files(thing))
+    version = version if files else ""
     return Target(
         name=name,
         text=text,
         params={},
-        source=identity(files, version) if files else identity(_our_files(thing)),
+        source=identity(parts, version),
         builtin=not files,
         folder=files[0].parent if files else None,
         knows_keys=bool(getattr(thing, "knows_keys", False)),
         _factory=factory,
+        files=parts,
+        version=version,
     )
 
 

@@ -132,9 +132,9 @@ def run_cells(
 def target_facts(cell: Cell) -> Facts:
     """The facts of a cell's target, from its name or file. Raises BadInput if there is none."""
     from ..compressors.targets import resolve
+    from ..protocols.players.isolation import is_builtin
 
-    target = resolve(cell.target)
-    return Facts(target.source, target.builtin)
+    return Facts(resolve(cell.target).source, is_builtin(cell.target))
 
 
 def _index_game() -> Play:

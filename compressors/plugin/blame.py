@@ -15,6 +15,7 @@ from typing import Any
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
 
 _HOUSE = Path(__file__).resolve().parents[2]
+_TEXT = 600
 _ROOMS = ("reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli")
 
 
@@ -139,7 +140,7 @@ def blame(error: BaseException, what: str, file: str | None = None) -> PluginFai
         return error
     if is_our_fault(error):
         raise our_fault(error, what) from error
-    text = " ".join(_text(error).split())
+    text = " ".join("".join(c if c.isprintable() else " " for c in _text(error)[:_TEXT]).split())
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
     line = their_line(error, file)
     where = f" ({line})" if line else ""

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...compressors.engines.schemes import interpreter_of
 from ...errors import HarnessFault, KVBarrierError
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
@@ -24,9 +22,10 @@ from ...reductions.reduction import questions_per_row
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.isolation import Limits, check_isolation, warm_kernels
+from ..players.isolation import Limits, check_isolation
+from ..players.pair import at_the_table, prepared, seated_after
 from ..players.players import Facts, PlayerFault, Table
-from ..players.seats import HostSeat, InlineSeat, Place, Seat
+from ..players.seats import Seat
 from . import coins
 from .cell import Cell
 
@@ -86,11 +85,15 @@ class BatchRecord:
 
 @dataclass(frozen=True)
 class Sent:
-    """What Alice handed over for one message: its bytes, charged bits and payload bytes."""
+    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+
+    ``declared`` is the length that her instance declared before it saw anything, or None.
+    """
 
     message: bytes
     charged: int
     payload: int
+    declared: int | None = None
 
 
 def play_batch(
@@ -132,13 +135,18 @@ def play_together(
         coins.check_key(key)
     lines = [_Line(_Game(cell, key), _table(cell)) for cell, key in zip(cells, keys, strict=True)]
     numbers = [range(batch * c.batch_size, (batch + 1) * c.batch_size) for c in cells]
-    with _seats(lines[0].table, isolation, limits) as (alice, bob):
-        for line, messages in zip(lines, numbers, strict=True):
-            line.write(alice, messages)
-        trouble = alice.leave()
-        for line in lines:
-            line.ask(bob, trouble)
-        trouble = bob.leave()
+    with prepared(lines[0].table, isolation, limits) as (alice, bob):
+        with at_the_table("Alice", alice, isolation):
+            for line, messages in zip(lines, numbers, strict=True):
+                line.write(alice, messages)
+            alice.renew()
+            for line in lines:
+                line.finish(alice)
+            trouble = alice.leave()
+        with at_the_table("Bob", bob, isolation):
+            for line in lines:
+                line.ask(bob, trouble)
+            trouble = bob.leave()
     return [line.record(isolation, trouble) for line in lines]
 
 
@@ -150,12 +158,18 @@ def written(
     Raises what :func:`play_batch` raises.
     """
     check_isolation(isolation)
-    game, table = _Game(cell, key), _table(cell)
-    with _seats(table, isolation, limits or Limits()) as (alice, _):
-        facts = alice.sit(table)
-        sent = [game.alice(alice, facts, number) for number in numbers]
+    line = _Line(_Game(cell, key), _table(cell))
+    with (
+        prepared(line.table, isolation, limits or Limits()) as (alice, _),
+        at_the_table("Alice", alice, isolation),
+    ):
+        line.write(alice, numbers)
+        alice.renew()
+        line.finish(alice)
         trouble = alice.leave()
-    return [trouble for _ in numbers] if trouble else sent
+    if isinstance(line.facts, KVBarrierError):
+        raise line.facts
+    return [trouble for _ in numbers] if trouble else line.sent
 
 
 def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None) -> Facts:
@@ -168,7 +182,10 @@ def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None)
     """
     check_isolation(isolation)
     table = _table(cell)
-    with _seats(table, isolation, limits or Limits()) as (alice, _):
+    with (
+        prepared(table, isolation, limits or Limits()) as (alice, _),
+        at_the_table("Alice", alice, isolation),
+    ):
         return alice.sit(table)
 
 
@@ -183,25 +200,6 @@ def _table(cell: Cell) -> Table:
     )
 
 
-@contextmanager
-def _seats(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Seat, Seat]]:
-    """Prepare both players, neither of them started, and have both gone in the end."""
-    python = interpreter_of(table.target)
-    if isolation != "inline":
-        warm_kernels()
-    pair: list[Seat] = []
-    try:
-        for role in ("Alice", "Bob"):
-            if isolation == "inline":
-                pair.append(InlineSeat(role))
-            else:
-                pair.append(HostSeat(Place.prepare(role, isolation, limits, python=python), limits))
-        yield pair[0], pair[1]
-    finally:
-        for seat in pair:
-            seat.leave()
-
-
 class _Line:
     """One cell of a play: what Alice wrote, what Bob said, and what it took."""
 
@@ -210,46 +208,65 @@ class _Line:
         self._game = game
         self._numbers = range(0)
         self._seconds = 0.0
-        self._facts: Facts | KVBarrierError | None = None
+        self.facts: Facts | KVBarrierError | None = None
         self._memories: Mapping[str, Any] | None = None
-        self._sent: list[Sent | str] = []
+        self.sent: list[Sent | str] = []
         self._answers: list[NDArray[np.uint8] | str] = []
 
     def write(self, alice: Seat, numbers: range) -> None:
-        """Alice's part, all messages."""
+        """Alice's part, all messages; of a stream that is cut its first half."""
         began = time.perf_counter()
         self._numbers = numbers
         try:
-            self._facts = alice.sit(self.table)
+            self.facts = alice.sit(self.table)
         except HarnessFault:
             raise
         except KVBarrierError as error:
-            self._facts = error
+            self.facts = error
             return
-        facts = self._facts
-        self._sent = [self._game.alice(alice, facts, number) for number in numbers]
+        facts = self.facts
+        self.sent = [self._game.alice(alice, facts, number) for number in numbers]
         self._memories = alice.memories()
         self._seconds = time.perf_counter() - began
 
+    def finish(self, alice: Seat) -> None:
+        """The second halves, by somebody who never saw the first ones."""
+        facts, sent = self.facts, self.sent
+        if not isinstance(facts, Facts):
+            return
+        cut = [self._game.cut(facts, number) is not None for number in self._numbers]
+        halves = [i for i, half in enumerate(sent) if cut[i] and isinstance(half, Sent)]
+        if not halves:
+            return
+        began = time.perf_counter()
+        trouble = seated_after(alice, self.table, facts, "the second half of a stream", "the first")
+        for i in halves:
+            half = sent[i]
+            assert isinstance(half, Sent)
+            sent[i] = trouble or self._game.alice(alice, facts, self._numbers[i], half)
+        if cut[-1]:
+            self._memories = alice.memories()
+        self._seconds += time.perf_counter() - began
+
     def ask(self, bob: Seat, trouble: str | None) -> None:
         """Bob's part; with trouble nothing that Alice wrote counts."""
-        if not isinstance(self._facts, Facts):
+        if not isinstance(self.facts, Facts):
             return
         began = time.perf_counter()
         if trouble:
-            self._sent = [trouble for _ in self._sent]
-        self._answers = self._game.bob(bob, self.table, self._facts, self._numbers, self._sent)
+            self.sent = [trouble for _ in self.sent]
+        self._answers = self._game.bob(bob, self.table, self.facts, self._numbers, self.sent)
         self._seconds += time.perf_counter() - began
 
     def record(self, isolation: str, trouble: str | None) -> BatchRecord | KVBarrierError:
         """Count; with trouble nothing that Bob said counts."""
-        facts = self._facts
+        facts = self.facts
         if not isinstance(facts, Facts):
             assert facts is not None
             return facts
         answers = [trouble for _ in self._answers] if trouble else self._answers
         records = tuple(
-            self._game.record(*one) for one in zip(self._numbers, self._sent, answers, strict=True)
+            self._game.record(*one) for one in zip(self._numbers, self.sent, answers, strict=True)
         )
         return BatchRecord(
             records=records,
@@ -278,31 +295,39 @@ class _Game:
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
         return bits.reshape(shape)
 
-    def alice(self, alice: Seat, facts: Facts, number: int) -> Sent | str:
-        """Have Alice write one message, in two halves where the stream is cut; a str is a fault."""
-        seed = coins.public_seed(self._key, self._id, number)
-        cut = None
-        if facts.streaming:
-            cut = coins.cut_point(self._key, self._id, number, self._reduction.tokens)
-        parts = [slice(None)] if cut is None else [slice(None, cut), slice(cut, None)]
-        message, payload, charged = None, 0, 0
+    def cut(self, facts: Facts, number: int) -> int | None:
+        """After how many tokens a message's stream is cut; None where it is not."""
+        if not facts.streaming:
+            return None
+        return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
+
+    def alice(self, alice: Seat, facts: Facts, number: int, half: Sent | None = None) -> Sent | str:
+        """Have Alice write one message; a str is a fault.
+
+        Of a stream that is cut she writes the first half, or after that ``half`` the second.
+        """
+        at = self.cut(facts, number)
+        part = slice(None, at) if half is None else slice(at, None)
         try:
-            for part in parts:
-                declared = alice.begin(seed)
-                # Drawn only now: the instance stands, and with it the length that it declares.
-                q, k, v = self._reduction.stream(self._secret(number))
-                triples = (q[part].copy(), k[part].copy(), v[part].copy())
-                message, payload = alice.write(triples, message)
-                if declared is not None and len(message) != declared:
-                    return (
-                        f"Alice: save returned {len(message)} bytes, declared were "
-                        f"message_bytes = {declared}."
-                    )
-                charged = max(charged, charged_bits(len(message), declared))
+            declared = alice.begin(coins.public_seed(self._key, self._id, number))
+            if half is not None and declared != half.declared:
+                return (
+                    f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
+                    "process: it must not change."
+                )
+            # Drawn only now: the instance stands, and with it the length that it declares.
+            q, k, v = self._reduction.stream(self._secret(number))
+            triples = (q[part].copy(), k[part].copy(), v[part].copy())
+            message, payload = alice.write(triples, None if half is None else half.message)
         except PlayerFault as fault:
             return str(fault)
-        assert message is not None
-        return Sent(message, charged, max(0, min(payload, len(message))))
+        if declared is not None and len(message) != declared:
+            return (
+                f"Alice: save returned {len(message)} bytes, declared were "
+                f"message_bytes = {declared}."
+            )
+        charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
+        return Sent(message, charged, max(0, min(payload, len(message))), declared)
 
     def bob(
         self, bob: Seat, table: Table, facts: Facts, numbers: range, sent: list[Sent | str]
@@ -310,7 +335,7 @@ class _Game:
         """Have Bob answer for all messages that Alice got through; a str is a fault."""
         answers: list[NDArray[np.uint8] | str] = [s if isinstance(s, str) else "" for s in sent]
         if any(isinstance(s, Sent) for s in sent):
-            trouble = _seated(bob, table, facts)
+            trouble = seated_after(bob, table, facts, "Bob", "Alice")
             for i, (number, s) in enumerate(zip(numbers, sent, strict=True)):
                 if isinstance(s, Sent):
                     answers[i] = trouble or self._answer(bob, facts, number, s)
@@ -389,14 +414,3 @@ class _Game:
         bins = self._bins[number].ravel() if played else np.zeros_like(bits)
         counts = counts_by_bin(bins, bits, len(EDGES) + 2)
         return tuple((int(zeros), int(ones)) for zeros, ones in counts)
-
-
-def _seated(bob: Seat, table: Table, facts: Facts) -> str:
-    """Have Bob begin; return "" or why none of his answers counts."""
-    try:
-        same = bob.sit(table) == facts
-    except HarnessFault:
-        raise
-    except KVBarrierError as exc:
-        return f"Bob could not begin: {exc}"
-    return "" if same else "The compressor's code was another one for Bob than for Alice."

@@ -6,6 +6,7 @@ Here too is what a message costs, the one number m of axis, ledger and budget.
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import time
@@ -28,7 +29,13 @@ E[2^s] <= 1 + 2^-64 a message (ours: the failed branch adds at most 2^-64 to the
 _LENGTH = 8
 _ARRAY = 1
 _KINDS = "biuf"
+_DTYPES = frozenset(np.dtype(f"{kind}{size}").str for kind in "iuf" for size in (1, 2, 4, 8)
+                    if kind + str(size) != "f1") | {"|b1"}  # fmt: skip
+_MAX_AXES = 8
+_MAX_ITEMS = 1 << 13
+_MAX_CONTAINERS = 1 << 12
 _CHUNK = 1 << 20
+_LOOK = 0.25
 
 
 class ChannelClosed(Exception):
@@ -41,6 +48,33 @@ class ChannelTimeout(Exception):
 
 class BadFrame(Exception):
     """What arrived is no frame: too long, or not the plain data we speak."""
+
+
+class Deadline:
+    """The seconds that somebody has left, of those in which this process runs.
+
+    Time between two looks counts for a quarter of a second at most: where it was more, we were
+    stopped ourselves (SIGSTOP, a suspended machine), and that is nobody else's delay.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._seen = time.monotonic()
+
+    def left(self) -> float:
+        """Return the seconds left, 0 at the end. Who waits looks again within :meth:`slice`."""
+        now = time.monotonic()
+        self._left = max(0.0, self._left - min(now - self._seen, _LOOK))
+        self._seen = now
+        return self._left
+
+    def slice(self) -> float:
+        """Return how long to wait before the next look; 0 at the end."""
+        return min(self.left(), _LOOK)
+
+    def resume(self) -> None:
+        """Leave out the time since the last look."""
+        self._seen = time.monotonic()
 
 
 def _pack_special(value: Any) -> Any:
@@ -58,10 +92,15 @@ def _pack_special(value: Any) -> Any:
 def _unpack_special(code: int, data: bytes) -> Any:
     if code != _ARRAY:
         raise BadFrame(f"unknown extension {code}")
-    dtype_name, shape, raw = msgpack.unpackb(data, max_bin_len=MAX_FRAME_BYTES)
-    dtype = np.dtype(str(dtype_name))
-    if dtype.kind not in _KINDS:
-        raise BadFrame(f"arrays of {dtype} do not go over the channel")
+    head = msgpack.unpackb(data, max_bin_len=MAX_FRAME_BYTES, max_array_len=_MAX_AXES)
+    dtype_name, shape, raw = head if type(head) is list and len(head) == 3 else (None, None, None)
+    if type(dtype_name) is not str or dtype_name not in _DTYPES:
+        raise BadFrame("arrays of such a type do not go over the channel")
+    if type(shape) is not list or not all(type(m) is int and 0 <= m < 1 << 40 for m in shape):
+        raise BadFrame("an array's shape is a list of lengths")
+    dtype = np.dtype(dtype_name)
+    if type(raw) is not bytes or len(raw) != math.prod(shape) * dtype.itemsize:
+        raise BadFrame("an array's shape and its bytes do not fit")
     # A copy, because a player may work in place, and because read-only arrays are another type
     # to numba, which would compile every kernel twice.
     return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
@@ -85,10 +124,24 @@ def unpack(data: bytes) -> Any:
     >>> unpack(pack({"K": np.eye(2, dtype=np.float32), "n": 2}))["K"][1]
     array([0., 1.], dtype=float32)
     """
+    met = 0
+
+    def meter(container: Any) -> Any:
+        # A frame of a GiB could else be a thousand million empty lists, each of 64 bytes here.
+        nonlocal met
+        met += 1
+        if met > _MAX_CONTAINERS:
+            raise BadFrame("it has too many parts")
+        return container
+
     try:
         return msgpack.unpackb(
             data,
             ext_hook=_unpack_special,
+            list_hook=meter,
+            object_hook=meter,
+            max_array_len=_MAX_ITEMS,
+            max_map_len=_MAX_ITEMS,
             max_bin_len=MAX_FRAME_BYTES,
             max_ext_len=MAX_FRAME_BYTES,
             max_str_len=MAX_FRAME_BYTES,
@@ -102,8 +155,8 @@ def unpack(data: bytes) -> Any:
 class Channel:
     """One end of a two-way channel: frames are read from ``fd_in`` and written to ``fd_out``.
 
-    Both descriptors are made non-blocking and belong to the channel from then on. Deadlines are
-    times of ``time.monotonic``; None waits for ever.
+    Both descriptors are made non-blocking and belong to the channel from then on. Without a
+    deadline it waits for ever.
     """
 
     def __init__(self, fd_in: int, fd_out: int) -> None:
@@ -112,7 +165,7 @@ class Channel:
         for fd in (fd_in, fd_out):
             os.set_blocking(fd, False)
 
-    def send(self, value: Any, deadline: float | None = None) -> None:
+    def send(self, value: Any, deadline: Deadline | None = None) -> None:
         """Write one frame.
 
         Raises:
@@ -131,7 +184,7 @@ class Channel:
             except OSError as exc:
                 raise ChannelClosed(str(exc)) from exc
 
-    def receive(self, deadline: float | None = None, limit: int = MAX_FRAME_BYTES) -> Any:
+    def receive(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> Any:
         """Read one frame of at most ``limit`` bytes.
 
         Raises:
@@ -191,13 +244,12 @@ class FrameReader:
         return b"" if self._want == 0 else None
 
 
-def _wait(fd: int, event: int, deadline: float | None) -> None:
+def _wait(fd: int, event: int, deadline: Deadline | None) -> None:
     if fd < 0:
         raise ChannelClosed("the channel is closed")
     poll = select.poll()
     poll.register(fd, event)
-    left = None if deadline is None else max(0.0, deadline - time.monotonic())
-    if not poll.poll(None if left is None else int(1000 * left) + 1):
-        raise ChannelTimeout("the deadline passed")
-    if deadline is not None and time.monotonic() > deadline:
-        raise ChannelTimeout("the deadline passed")
+    while deadline is None or deadline.left():
+        if poll.poll(None if deadline is None else int(1000 * deadline.slice()) + 1):
+            return
+    raise ChannelTimeout("the deadline passed")

@@ -8,20 +8,23 @@ import re
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, FrameReader, unpack
+from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline, FrameReader, unpack
 from .players import PlayerFault, one_line
+
+IMPORT_SECONDS = 120.0
+"""How long the import of a plug-in may take."""
 
 _TAIL = 1 << 14
 _LAST_WORDS = 0.4
 _NAP = 0.05
 _NO_CHANNEL = 71
-_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
+FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
 @dataclass
@@ -47,7 +50,7 @@ class Child:
 
     def __init__(self, work: Callable[[Channel], None], conduct: Conduct) -> None:
         self._conduct = conduct
-        self._left = conduct.seconds
+        self._deadline = Deadline(conduct.seconds)
         self._tail = bytearray()
         self._status: int | None = None
         down, ours_down = os.pipe()
@@ -76,7 +79,8 @@ class Child:
             PlayerFault: it does not.
         """
         try:
-            self._channel.send(value, time.monotonic() + self._left)
+            self._deadline.resume()
+            self._channel.send(value, self._deadline)
         except (ChannelClosed, ChannelTimeout):
             raise self._story() from None
 
@@ -86,11 +90,8 @@ class Child:
         Raises:
             PlayerFault: it took too long, died or said no frame; the text tells which.
         """
-        began = time.monotonic()
-        try:
-            return self._hear(began + self._left)
-        finally:
-            self._left = max(0.0, self._left - (time.monotonic() - began))
+        self._deadline.resume()
+        return self._hear()
 
     def end(self) -> None:
         """Kill the child's process group, wait for it, and let go of all descriptors."""
@@ -101,7 +102,7 @@ class Child:
                 os.close(fd)
         self._err, self._pidfd = None, None  # type: ignore[assignment]
 
-    def _hear(self, deadline: float) -> Any:
+    def _hear(self) -> Any:
         reader = FrameReader()
         poll = select.poll()
         poll.register(self._channel.fd_in, select.POLLIN)
@@ -109,8 +110,8 @@ class Child:
         if self._pidfd is not None:
             poll.register(self._pidfd, select.POLLIN)
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            left = self._deadline.slice()
+            if not left:
                 raise self._late()
             nap = left if self._pidfd is not None else min(left, _NAP)
             ready = {fd for fd, _ in poll.poll(1000 * nap + 1)}
@@ -186,7 +187,7 @@ class Child:
         """Return the line of the plug-in that faulthandler wrote down, in parentheses, or ''."""
         with contextlib.suppress(OSError, TypeError):
             self._listen()
-        frames = _FRAME.findall(self._tail.decode(errors="replace"))
+        frames = FRAME.findall(self._tail.decode(errors="replace"))
         folder = self._conduct.folder
         mine = [frame for frame in frames if folder and frame[0].startswith(folder)]
         for path, line, function in mine or frames:
@@ -228,7 +229,7 @@ class _OnlyIn(Channel):
         self._pid = pid
         super().__init__(channel.fd_in, channel.fd_out)
 
-    def send(self, value: Any, deadline: float | None = None) -> None:
+    def send(self, value: Any, deadline: Deadline | None = None) -> None:
         if os.getpid() != self._pid:
             os._exit(0)
         super().send(value, deadline)
@@ -239,13 +240,38 @@ def _limit(memory_bytes: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    used = 0
-    with contextlib.suppress(OSError), open("/proc/self/statm") as statm:
-        used = int(statm.read().split()[0]) * resource.getpagesize()
-    wanted = {resource.RLIMIT_AS: used + memory_bytes, resource.RLIMIT_FSIZE: memory_bytes}
+    wanted = {resource.RLIMIT_AS: _used() + memory_bytes, resource.RLIMIT_FSIZE: memory_bytes}
     for kind, limit in wanted.items():
-        hard = resource.getrlimit(kind)[1]
-        if hard != resource.RLIM_INFINITY:
-            limit = min(limit, hard)
+        limit = _capped(limit, resource.getrlimit(kind)[1])
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(kind, (limit, limit))
+
+
+@contextlib.contextmanager
+def memory_limit(memory_bytes: int) -> Iterator[None]:
+    """For a while, allow this process that much address space more than it uses."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_AS, (_capped(_used() + memory_bytes, hard), hard))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _used() -> int:
+    """The address space of this process, in bytes; 0 where it cannot be known."""
+    import resource
+
+    with contextlib.suppress(OSError), open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+    return 0
+
+
+def _capped(limit: int, hard: int) -> int:
+    import resource
+
+    return limit if hard == resource.RLIM_INFINITY else min(limit, hard)

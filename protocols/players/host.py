@@ -7,6 +7,7 @@ with whatever it started. A crash, a hang or a full memory ends one child; the h
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import os
 import sys
@@ -16,12 +17,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
+from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
 from ...compressors.engines.schemes import scheme_of
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
-from .child import Child, Conduct
+from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
+from .isolation import is_builtin
 from .players import (
     Build,
     PlayerFault,
@@ -36,12 +39,16 @@ from .players import (
     write,
 )
 
+_IMPORT_BYTES = 8 << 30
+_TEXT = 1 << 16
+
 
 class Host(ABC):
     """What hosts of every game share: a channel to the harness, and one child at a time."""
 
-    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct, words: int) -> None:
         self.table = table
+        self.words = words
         self.channel = channel
         self.conduct = conduct
         self.keep: set[int] = set()
@@ -54,17 +61,27 @@ class Host(ABC):
 
     @contextlib.contextmanager
     def importing(self) -> Iterator[None]:
-        """From where relative targets start, for as long as a target is imported."""
+        """From where relative targets start, for as long as a target is imported.
+
+        An import has a limit of time and of memory too. After that time the process ends, and its
+        last words say where it was.
+        """
+        import faulthandler
+
+        faulthandler.dump_traceback_later(IMPORT_SECONDS, file=self.words, exit=True)
         try:
             os.chdir(self.table.folder)
-            yield
+            with memory_limit(max(self.conduct.memory_bytes, _IMPORT_BYTES)):
+                yield
         finally:
+            faulthandler.cancel_dump_traceback_later()
             os.chdir(os.environ.get("HOME", "/"))
 
     def settle(self, folder: object | None) -> None:
         """The target is there: whatever its import has started stays, and its lines are known."""
         self.conduct.folder = None if folder is None else str(folder) + os.sep
         self.keep = reaper.children(os.getpid())
+        gc.freeze()  # or a collection in a child would touch, and so copy, all that it shares
 
     def end(self) -> None:
         """End the child, if there is one, and all that it started."""
@@ -75,7 +92,7 @@ class Host(ABC):
 
 
 def serve_with(
-    make: Callable[[Channel, Table, Conduct], Host],
+    make: Callable[[Channel, Table, Conduct, int], Host],
     role: str,
     down: int,
     up: int,
@@ -106,7 +123,7 @@ def serve_with(
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
-        return make(channel, sent_table(opening["table"]), conduct).run()
+        return make(channel, sent_table(opening["table"]), conduct, words).run()
     except (ChannelClosed, BadFrame):
         return 0
 
@@ -122,8 +139,8 @@ def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int
 
 
 class _IndexHost(Host):
-    def __init__(self, channel: Channel, table: Table, conduct: Conduct) -> None:
-        super().__init__(channel, table, conduct)
+    def __init__(self, channel: Channel, table: Table, conduct: Conduct, words: int) -> None:
+        super().__init__(channel, table, conduct, words)
         self.build: Build | None = None
 
     def run(self) -> int:
@@ -148,14 +165,14 @@ class _IndexHost(Host):
         except BaseException as exc:
             return refusal(exc, "The compressor")
         self.settle(target.folder)
-        if target.builtin:
+        if is_builtin(self.table.target):
             return self._open_builtin(target, build)
         child = self.child = Child(
             lambda channel: _rehearsal(channel, target, build, self), self.conduct
         )
         try:
             said: dict[str, Any] = child.hear()
-            if "facts" in said:
+            if type(said) is dict and "facts" in said:
                 self.build = build
                 self._warm(child)
             return said
@@ -170,7 +187,7 @@ class _IndexHost(Host):
     def _open_builtin(self, target: Any, build: Build) -> dict[str, Any]:
         """Rehearse here, not in a child: our own code neither crashes nor leaves anything."""
         try:
-            said = facts(target, build(0))
+            said = facts(target, build(0), builtin=True)
         except Exception as exc:
             return refusal(exc, "The compressor", self.conduct.folder, builtin=True)
         self.build = build
@@ -184,7 +201,7 @@ class _IndexHost(Host):
         assert self.build is not None
         try:
             modules = child.hear()["modules"]
-        except PlayerFault:
+        except (PlayerFault, TypeError, LookupError):
             return
         for name in modules:
             with contextlib.suppress(Exception):  # a name made at run time: its user makes it
@@ -232,7 +249,8 @@ def refusal(
         return {"error": "BudgetTooSmall", "text": str(exc), "budget": budget}
     if isinstance(exc, KVBarrierError) and not isinstance(exc, HarnessFault):
         kind = "BadInput" if isinstance(exc, BadInput) else "PluginFailure"
-        return {"error": kind, "text": str(exc), "detail": getattr(exc, "detail", None)}
+        detail = getattr(exc, "detail", None)
+        return {"error": kind, "text": str(exc)[:_TEXT], "detail": detail and detail[-_TEXT:]}
     fault = fault_of(exc, who, folder, builtin)
     kind = "HarnessFault" if isinstance(fault, HarnessFault) else "PluginFailure"
     return {"error": kind, "text": str(fault)}
@@ -253,7 +271,7 @@ def _rehearsal(channel: Channel, target: Any, build: Build, host: _IndexHost) ->
     before = set(sys.modules)
     said = None
     try:
-        said = facts(target, build(0))
+        said = facts(target, build(0), builtin=False)
         rehearse(build, host.table)
     except BudgetTooSmall as exc:
         # A batch algorithm may learn of its budget only when it compresses.

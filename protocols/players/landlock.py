@@ -1,8 +1,9 @@
 """Landlock, for ``process`` isolation where namespaces are refused (Linux 5.13 and newer).
 
 A process takes away its own right to write anywhere but in its private folder, and with newer
-kernels to use TCP, abstract sockets, and signals to those outside. Best effort: what the kernel
-does not know is left open, and the row says ``process`` either way. Light, like ``reaper``.
+kernels to use TCP, ioctls on devices, abstract sockets, and signals to those outside. Best effort:
+what the kernel does not know is left open, and the row says ``process`` either way. Light, like
+``reaper``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION, _PATH_BENEATH = 1, 1
 _NO_NEW_PRIVS = 38
 
-_WRITE_FILE, _REFER, _TRUNCATE = 1 << 1, 1 << 13, 1 << 14
+_WRITE_FILE, _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 1, 1 << 13, 1 << 14, 1 << 15
 # write_file, and everything that makes or removes a directory entry
 _WRITES = 1 << 1 | sum(1 << bit for bit in range(4, 13))
 _TCP = 1 << 0 | 1 << 1  # bind, connect
@@ -52,7 +53,8 @@ def restrict(folders: Iterable[str]) -> bool:
     if not abi:
         return False
     writes = _WRITES | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)
-    attr = _Ruleset(writes, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
+    handled = writes | (_IOCTL_DEV if abi >= 5 else 0)
+    attr = _Ruleset(handled, _TCP if abi >= 4 else 0, _SCOPES if abi >= 6 else 0)
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
     ruleset = _syscall(_CREATE, ctypes.byref(attr), ctypes.c_size_t(size), ctypes.c_uint32(0))
     if ruleset < 0:

@@ -1,7 +1,8 @@
 """A player's own world, where the kernel allows it: user, mount, pid, ipc and net namespaces.
 
-Every mount is read-only but a fresh tmpfs on the private folder, on /dev/shm and over numba's
-caches; /proc and /dev are new; there is no network; the pid namespace dies with its first process.
+Every mount is read-only but a fresh tmpfs on the private folder and on /dev/shm; /proc, /dev and
+/sys are new and hold little; there is no network; the pid namespace dies with its first process; a
+filter of system calls (:mod:`.seccomp`) closes what namespaces share.
 Works for root and for unprivileged users. Light: the supervisor of the players imports it.
 
 Run as a module it probes: exit code 0 if all of this can be had, else a reason on stderr.
@@ -10,6 +11,7 @@ Run as a module it probes: exit code 0 if all of this can be had, else a reason 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
 import re
 import shutil
@@ -17,10 +19,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from . import seccomp
 from .reaper import LINUX, die_with_parent
 
 _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = 0x20000, 0x8000000, 0x10000000, 0x20000000, 0x40000000
-_JOIN_SESSION_KEYRING = 1
 _RDONLY, _NOSUID, _NODEV, _NOEXEC = 1, 2, 4, 8
 _REMOUNT, _BIND, _MOVE, _REC, _PRIVATE = 32, 4096, 8192, 16384, 1 << 18
 _FLAGS = {
@@ -32,7 +34,10 @@ _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
 _CAPBSET_DROP, _NO_NEW_PRIVS, _CAP_AMBIENT, _CLEAR_ALL = 24, 38, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _DEVICES = ("null", "zero", "full", "random", "urandom")
-_THAW_LIMIT = 256 << 20
+_EMPTY = "/dev/empty"
+# What of /proc is neither a process nor a counter. meminfo counts too, but much is built on it.
+_PROC = {"cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "sys", "uptime", "version"}
+_COPY_LIMIT = 256 << 20
 
 
 def enter(private: str, size: int) -> None:
@@ -58,9 +63,8 @@ def enter(private: str, size: int) -> None:
     _mount("tmpfs", private, "tmpfs", _NOSUID | _NODEV, options)
     for name in ("home", "tmp"):
         os.mkdir(f"{private}/{name}", 0o700)
-    for folder in numba_caches():
-        _thaw(folder, private)
     _new_dev(private, options)
+    _new_sys(private)
 
 
 def settle() -> None:
@@ -71,19 +75,10 @@ def settle() -> None:
     """
     # Read-only, or root's uid could write to /proc/sys and so speak to the next player.
     _mount("proc", "/proc", "proc", _RDONLY | _NOSUID | _NODEV | _NOEXEC)
-    own_keyring()
-    _drop_power()
+    _mask_counters()
+    drop_power()
     die_with_parent()
-
-
-def own_keyring() -> None:
-    """Leave the session keyring that all players would inherit from us, where there is one.
-
-    keyctl has no number of its own in libc; on a machine that is not listed the keyring stays.
-    """
-    number = {"x86_64": 250, "aarch64": 219, "riscv64": 219}.get(os.uname().machine)
-    if number is not None:
-        _libc().syscall(number, _JOIN_SESSION_KEYRING, None)
+    seccomp.restrict(own_mounts=True)
 
 
 def _libc() -> ctypes.CDLL:
@@ -157,6 +152,7 @@ def _new_dev(private: str, options: str) -> None:
         _mount(f"/dev/{name}", f"{stage}/{name}", None, _BIND)
     for name, aim in (("fd", "fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")):
         os.symlink(f"/proc/self/{aim}", f"{stage}/{name}")
+    os.mkdir(f"{private}{_EMPTY}")
     os.mkdir(f"{stage}/shm")
     _mount("tmpfs", f"{stage}/shm", "tmpfs", _NOSUID | _NODEV, options)
     _mount(None, stage, None, _REMOUNT | _BIND | _RDONLY | _NOSUID)
@@ -164,12 +160,36 @@ def _new_dev(private: str, options: str) -> None:
     os.rmdir(stage)
 
 
+def _new_sys(private: str) -> None:
+    """Put a read-only /sys in place with the processors in it, and none of its counters."""
+    processors = "devices/system/cpu"
+    if not os.path.isdir(f"/sys/{processors}"):
+        return
+    stage = f"{private}/sys"
+    os.mkdir(stage)
+    _mount("tmpfs", stage, "tmpfs", _NOSUID | _NODEV, "mode=0755")
+    os.makedirs(f"{stage}/{processors}")
+    _mount(f"/sys/{processors}", f"{stage}/{processors}", None, _BIND)
+    _mount(None, stage, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
+    _mount(stage, "/sys", None, _MOVE)
+    os.rmdir(stage)
+
+
+def _mask_counters() -> None:
+    """Cover what /proc counts for the whole machine: Alice can raise it, and Bob could read it."""
+    with os.scandir("/proc") as entries:
+        masked = [e for e in entries if not (e.name.isdigit() or e.name in _PROC or e.is_symlink())]
+    for entry in masked:
+        _mount(_EMPTY if entry.is_dir() else os.devnull, entry.path, None, _BIND)
+    _mount(_EMPTY, "/proc/sys/fs", None, _BIND)
+
+
 def numba_caches() -> list[Path]:
     """Return the folders where numba has its compiled kernels: it wants to write where it reads."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:
         return [Path(given)] if Path(given).is_dir() else []
-    rooms = _packages(Path(__file__).resolve().parents[2])
+    rooms = _packages(Path(__file__).absolute().parents[2])
     return [room / "__pycache__" for room in rooms if any(room.glob("__pycache__/*.nbi"))]
 
 
@@ -178,21 +198,30 @@ def _packages(folder: Path) -> list[Path]:
     return [folder, *(package for room in inner for package in _packages(room))]
 
 
-def _thaw(folder: Path, private: str) -> None:
-    """Cover a folder with a writable copy of itself that vanishes with the namespace."""
-    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    if size > _THAW_LIMIT:
-        return
-    stage = f"{private}/thaw"
-    os.mkdir(stage)
-    _mount("tmpfs", stage, "tmpfs", _NOSUID | _NODEV, "mode=0755")
-    shutil.copytree(folder, stage, dirs_exist_ok=True)
-    _mount(stage, str(folder), None, _MOVE)
-    os.rmdir(stage)
+def take_kernels(private: str) -> None:
+    """Have numba read and write copies of its compiled kernels in the private folder.
+
+    Alice could write to the originals, and Bob would read them.
+    """
+    mine = f"{private}/numba"
+    for folder in numba_caches():
+        if sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) > _COPY_LIMIT:
+            continue
+        aim = mine
+        if "NUMBA_CACHE_DIR" not in os.environ:
+            # Where numba looks for what it compiled from the sources in a folder.
+            room = str(folder.parent)
+            aim = f"{mine}/{folder.parent.name}_{hashlib.sha1(room.encode()).hexdigest()}"
+        shutil.copytree(folder, aim, ignore=shutil.ignore_patterns("*.pyc"))
+    os.environ["NUMBA_CACHE_DIR"] = mine
 
 
-def _drop_power() -> None:
-    """Give up every capability for good, also for what the player executes."""
+def drop_power() -> None:
+    """Give up every capability for good, also for what the player executes.
+
+    Raises:
+        OSError: the kernel refused it.
+    """
     libc = _libc()
     libc.prctl(_CAP_AMBIENT, _CLEAR_ALL, 0, 0, 0)
     capability = 0

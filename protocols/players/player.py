@@ -1,60 +1,92 @@
 """The players' entry point: ``python -m ...protocols.players.player ROLE HOW PRIVATE SIZE HOST``.
 
 HOW is ``namespaces``, or for ``process`` isolation ``landlock`` where there is that, else ``bare``.
-HOST is the module of this room whose ``serve`` plays: ``host`` or ``query_host``.
+HOST is the module of this room whose ``serve`` plays: ``host`` or ``query_host``. A player's first
+life has its channel on descriptors 0 and 1 and its last words on 2; an argument ``down,up,words``
+more is a further life's.
 
-This first process is the supervisor, ours alone: it never imports a plug-in. It forks the host,
-which does, and waits. When the harness closes the channel or dies, or the host ends, it kills
-every descendant there is, removes the private folder and the shared memory left behind, and ends
-with exit code 0 if nothing survived. Bob is started only after that.
+This first process is the supervisor, ours alone: it never imports a plug-in. It forks the host of a
+life, which does, and waits. When the harness closes the life's channel or dies, or the host ends,
+it kills every descendant there is, removes the private folder and the shared memory left behind.
+Only then the next life begins, with nothing of the last, once the harness speaks to it. The
+supervisor ends with exit code 0 if nothing survived and nothing is left. Bob is started only after
+that.
 
-Nothing heavy is imported here, so that the supervisor stays small and has one thread to fork from.
+What is ours is imported here, once for all lives; the supervisor has one thread to fork from.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import select
-import shutil
 import signal
 import sys
 from typing import NoReturn
 
-from . import landlock, namespaces, reaper, residue
+from . import landlock, namespaces, reaper, residue, seccomp
 
-CLEAN, SURVIVORS = 0, 3
+CLEAN, SURVIVORS, LITTER = 0, 3, 4
 OURS = "The harness failed in a player: "
 """How the last words of a host begin that ended by a failure of ours."""
 _POLL_MS = 50
 
 
 def main(argv: list[str]) -> int:
-    """Supervise one player; the channel is on descriptors 0 and 1."""
-    role, how, private, size, host = argv
+    """Supervise one player."""
+    role, how, private, size, host, *further = argv
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     reaper.become_subreaper()
-    down, up, words = (_high(fd) for fd in (0, 1, 2))
+    given = [[0, 1, 2], *([int(fd) for fd in fds.split(",")] for fds in further)]
+    lives = [(_high(down), _high(up), _high(words)) for down, up, words in given]
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
+    for fd in (fd for fds in given for fd in fds):
+        os.dup2(null, fd, inheritable=fd < 3)
     os.close(null)
     before = residue.snapshot()
-    if how != "namespaces":
-        for name in ("home", "tmp"):
-            os.makedirs(f"{private}/{name}", 0o700)
-    pid = os.fork()
-    if pid == 0:
-        _become_host(host, role, how, private, int(size), (down, up, words))
-    os.close(up)
-    os.close(words)
-    _watch(pid, down)
-    clean = reaper.end_children()
+    try:
+        importlib.import_module(f".{host}", __package__)
+    except Exception as exc:
+        os.write(lives[0][2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
+        return CLEAN
+    gc.freeze()  # or a collection in a fork would touch, and so copy, all that is shared with it
+    code = CLEAN
+    while lives and code == CLEAN and _is_called(lives[0][0]):
+        pid = os.fork()
+        if pid == 0:
+            for fd in (fd for fds in lives[1:] for fd in fds):
+                os.close(fd)
+            _become_host(host, role, how, private, int(size), lives[0])
+        down, up, words = lives.pop(0)
+        os.close(up)
+        os.close(words)
+        _watch(pid, down)
+        os.close(down)
+        code = _clean(how, private, before)
+        if lives and code == CLEAN:
+            os.mkdir(private, 0o700)
+            os.chdir(private)
+    residue.remove(private)
+    return code
+
+
+def _clean(how: str, private: str, before: residue.Snapshot) -> int:
+    """End and remove whatever a life has left; return what that came to."""
+    if not reaper.end_children():
+        return SURVIVORS
     if how != "namespaces":
         # Under Landlock no file there can be this player's; what is new is somebody else's.
         residue.sweep(before, files=how == "bare")
-    shutil.rmtree(private, ignore_errors=True)
-    return CLEAN if clean else SURVIVORS
+    return CLEAN if residue.remove(private) else LITTER
+
+
+def _is_called(down: int) -> bool:
+    """Wait until the harness speaks to a life; False once it cannot any more."""
+    poll = select.poll()
+    poll.register(down, select.POLLIN)
+    return any(event & select.POLLIN for _, event in poll.poll())
 
 
 def _high(fd: int) -> int:
@@ -68,17 +100,15 @@ def _watch(pid: int, down: int) -> None:
     """Wait until the host ends or nobody can write to it any more, without reading."""
     poll = select.poll()
     poll.register(down, 0)
-    try:
+    pidfd = None
+    with contextlib.suppress(AttributeError, OSError):
         pidfd = os.pidfd_open(pid)
         poll.register(pidfd, select.POLLIN)
-        patience = None
-    except (AttributeError, OSError):
-        patience = _POLL_MS
-    while True:
-        if poll.poll(patience):
-            return
+    while not poll.poll(_POLL_MS if pidfd is None else None):
         if os.waitpid(pid, os.WNOHANG)[0]:
-            return
+            break
+    if pidfd is not None:
+        os.close(pidfd)
 
 
 def _become_host(
@@ -92,10 +122,17 @@ def _become_host(
         else:
             reaper.die_with_parent()
             reaper.become_subreaper()
-            namespaces.own_keyring()
+            for name in ("home", "tmp"):
+                os.mkdir(f"{private}/{name}", 0o700)
             if how == "landlock":
-                landlock.restrict([private, *map(str, namespaces.numba_caches())])
-        # Only now, and not in the supervisor: it brings NumPy and the plug-in.
+                landlock.restrict([private])
+            if reaper.LINUX:
+                # The best that can be had: the row says 'process' either way.
+                with contextlib.suppress(OSError):
+                    namespaces.drop_power()
+                    seccomp.restrict(own_mounts=False)
+        if problem is None:
+            namespaces.take_kernels(private)
         code = importlib.import_module(f".{host}", __package__).serve(role, *fds, problem)
     except Exception as exc:  # what the plug-in raises is caught where it is called
         os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))

@@ -49,8 +49,9 @@ class Table:
 class Facts:
     """What a constructed compressor says of itself, before any secret is drawn.
 
-    ``batched``: a built-in that defines ``next_bits``. ``versions``: the packages that do the work
-    of an engine.
+    ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
+    defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
+    ``version``: what ``source`` is the digest of, for the harness to see for itself.
     """
 
     name: str
@@ -60,6 +61,8 @@ class Facts:
     message_bytes: int | None
     batched: bool
     versions: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    version: str = ""
 
 
 Build = Callable[[int], Any]
@@ -84,7 +87,7 @@ def builder(table: Table) -> tuple[Any, Build]:
     return target, build
 
 
-def facts(target: Any, compressor: Any) -> Facts:
+def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
     """Return what the target and an instance of it declare.
 
     Raises:
@@ -93,11 +96,13 @@ def facts(target: Any, compressor: Any) -> Facts:
     return Facts(
         name=str(target.name),
         source=str(target.source),
-        builtin=bool(target.builtin),
+        builtin=builtin,
         streaming=bool(getattr(compressor, "streaming", True)),
         message_bytes=declared_length(compressor),
-        batched=bool(target.builtin) and hasattr(compressor, "next_bits"),
+        batched=builtin and hasattr(compressor, "next_bits"),
         versions=_versions(compressor),
+        files=tuple(map(str, target.files)),
+        version=str(target.version),
     )
 
 

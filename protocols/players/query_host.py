@@ -68,7 +68,7 @@ class _QueryHost(Host):
             said: dict[str, Any] = self.child.hear()
         except PlayerFault as fault:
             said = {"failed": str(fault)}
-        if said.keys() & {"answer", "failed", "error"}:
+        if type(said) is not dict or said.keys() & {"answer", "failed", "error"}:
             self.end()
         return said
 
@@ -79,7 +79,7 @@ class _QueryHost(Host):
 def _first_plan(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
     try:
         make_plan(target.build(), host.table, 0)
-        channel.send({"facts": asdict(facts_of(target))})
+        channel.send({"facts": asdict(facts_of(target, builtin=target.builtin))})
     except BaseException as exc:
         channel.send(refusal(exc, ROLE, host.conduct.folder))
 

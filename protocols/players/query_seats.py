@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import WrongAnswer, numbers
 from ...compressors.plugin.contract import Float32, Shape
+from ...compressors.readers.catalog import READERS
 from ...compressors.readers.contract import Plan
 from ...compressors.readers.targets import resolve_reader
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
+from . import frames
 from .isolation import Limits
 from .players import Facts, PlayerFault, Table, fault_of
 from .reader import AskingReader, Cells, OutsidePlan
@@ -73,7 +74,7 @@ class InlineQuerySeat:
         self._table = table
         self._target = resolve_reader(self._table.target, self._table.params)
         make_plan(self._target.build(), self._table, 0)
-        return facts_of(self._target)
+        return facts_of(self._target, builtin=_is_ours(self._table.target))
 
     def plan(self, seed: int) -> Plan:
         """See :meth:`QuerySeat.plan`."""
@@ -114,46 +115,49 @@ class HostQuerySeat(HostSeat):
         if self._channel is None:
             self._sit_again()
         assert self.table is not None
-        packed = self._ask({"op": "plan", "seed": seed}).get("plan")
-        if not isinstance(packed, bytes):
-            raise PlayerFault(f"{ROLE} broke the channel: it sent no plan.")
-        return Plan.unpack(packed, self.table.shape.tokens, self.table.shape.d_v)
+        n, d = self.table.shape.tokens, self.table.shape.d_v
+        size = (2 * n * d + 7) // 8
+        packed = self._ask(
+            {"op": "plan", "seed": seed}, lambda said: frames.blob(said, "plan", size), size
+        )
+        return Plan.unpack(packed, n, d)
 
     def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
         """See :meth:`QuerySeat.answer`."""
         assert self.table is not None
         order: dict[str, Any] = {"op": "answer", "q": q}
+        n, d = self.table.shape.tokens, self.table.shape.d_v
+        deadline = self._deadline()
         while True:
-            said = self._ask(order)
-            if "answer" in said:
-                return check_output(said["answer"], self.table.shape.d_v)
+            # An index and a coordinate of 8 bytes each, for every cell of K and of V at most twice.
+            said = self._ask(
+                order, lambda said: frames.answer_or_question(said, d), 64 * n * d, deadline
+            )
+            if isinstance(said, np.ndarray):
+                return check_output(said, d)
             try:
-                handed = cells.ask(*_question(said))
+                handed = cells.ask(*said)
             except OutsidePlan:
                 # The child waits for cells that it will not get.
-                self._ask({"op": "end"})
+                self._ask({"op": "end"}, lambda said: frames.fields(said, "ended"))
                 raise
             order = {"op": "cells", "cells": handed}
 
+    def _facts_in(self, said: Any) -> Facts:
+        assert self.table is not None
+        return frames.facts(said, builtin=_is_ours(self.table.target), engine=False)
 
-def _question(said: Mapping[str, Any]) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
-    """The question for cells in a frame that came out of a process that is not ours."""
-    try:
-        kind, indices, coordinates = said["ask"]
-        asked = [np.asarray(part, dtype=np.int64) for part in (indices, coordinates)]
-        if asked[0].ndim != 1 or asked[1].shape not in ((0,), asked[0].shape):
-            raise ValueError
-    except (KeyError, TypeError, ValueError):
-        raise PlayerFault(f"{ROLE} broke the channel: it asked for no cells.") from None
-    return str(kind), asked[0], asked[1]
+
+def _is_ours(target: str) -> bool:
+    return target.partition("?")[0] in READERS
 
 
 # -- in whatever process the algorithm runs ---------------------------------------------------
 
 
-def facts_of(target: Any) -> Facts:
+def facts_of(target: Any, *, builtin: bool) -> Facts:
     """What a target says of itself; an algorithm of this kind has no message."""
-    return Facts(target.name, target.source, target.builtin, False, None, False)
+    return Facts(target.name, target.source, builtin, False, None, False)
 
 
 def make_plan(algorithm: Any, table: Table, seed: int) -> Plan:

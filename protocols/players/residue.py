@@ -1,7 +1,8 @@
-"""Shared memory that a player left behind, where no namespace does it for us (``process``).
+"""What a player left behind: its private folder; shared memory, where no namespace does it for us.
 
 A segment may belong to somebody else who happens to work at the same time, so only such are
-removed as are new since the player started, ours by owner, and held by no living process.
+removed as are new since the player started, ours by creator (an owner can be changed), and held by
+no living process.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 
@@ -91,7 +93,7 @@ def _rows(kind: str) -> Iterator[dict[str, int]]:
 def _sysv() -> Iterator[tuple[str, str, int]]:
     for kind, (identifier, _, _) in _SYSV.items():
         for row in _rows(kind):
-            if row.get("uid") == os.geteuid():
+            if row.get("cuid") == os.geteuid():
                 yield kind, f"sysv-{kind}-{row[identifier]}", row[identifier]
 
 
@@ -108,3 +110,38 @@ def _remove_sysv(kind: str, number: int) -> bool:
                 return bool(libc.semctl(number, 0, _IPC_RMID) == 0)
             return bool(getattr(libc, f"{kind}ctl")(number, _IPC_RMID, None) == 0)
     return False
+
+
+def remove(folder: str) -> bool:
+    """Remove a folder with all that is in it, whatever its modes and its depth; True if it is gone.
+
+    A folder without rights cannot be read, and one too deep cannot be named: each folder inside is
+    given rights, moved up to the top, and emptied there.
+    """
+    token = secrets.token_hex(8)
+    rooms = [folder]
+    with contextlib.suppress(OSError):
+        if os.path.islink(folder):  # not ours, and so is what it leads to
+            os.unlink(folder)
+        while rooms:
+            room = rooms[-1]
+            os.chmod(room, 0o700)
+            inner = _empty(room, f"{folder}/{token}-{len(rooms)}")
+            if inner:
+                rooms.append(inner)
+            else:
+                os.rmdir(rooms.pop())
+    return not os.path.lexists(folder)
+
+
+def _empty(room: str, aim: str) -> str | None:
+    """Unlink all files of a folder; move the first folder in it to ``aim`` and return that."""
+    with os.scandir(room) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.path)
+            else:
+                os.chmod(entry.path, 0o700)
+                os.rename(entry.path, aim)
+                return aim
+    return None

@@ -1,38 +1,39 @@
 """The harness's side of a player: somebody at the table who can be asked, and who leaves.
 
-``InlineSeat`` plays in our own process, ``HostSeat`` in processes of its own. Both raise
+``HostSeat`` plays in processes of its own, :class:`.inline_seat.InlineSeat` in ours. Both raise
 ``PlayerFault`` for whatever the compressor does, and may be asked on after that.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
-import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import errors
-from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
-from . import players
-from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout
+from . import frames, players, residue
+from .channel import MAX_MESSAGE_BYTES, BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline
+from .child import FRAME, IMPORT_SECONDS
+from .inline_seat import read_facts
 from .isolation import Limits, environment, landlock_available
-from .player import OURS
+from .player import CLEAN, LITTER, OURS
 from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
 
-_IMPORT_SECONDS = 300.0
+_OPENING_SECONDS = 300.0
 _GRACE_SECONDS = 10.0
 _LEAVE_SECONDS = 8.0
 
@@ -63,85 +64,25 @@ class Seat(Protocol):
     def memories(self) -> Mapping[str, Any] | None:
         """What the cache of the last ``write`` occupied, where the compressor says it."""
 
+    def renew(self) -> None:
+        """End the player and all it started; who sits down next saw nothing of what it saw."""
+
     def leave(self) -> str | None:
         """End the player and all it started; return what is wrong if that could not be done."""
 
 
-class InlineSeat:
-    """In our own process: for built-ins, whose code we trust to keep nothing."""
-
-    def __init__(self, role: str) -> None:
-        self._role = role
-        self._build: players.Build | None = None
-        self._compressor: Any = None
-        self._builtin = False
-        self._folder: str | None = None
-
-    def sit(self, table: Table) -> Facts:
-        """See :meth:`Seat.sit`."""
-        try:
-            target, self._build = players.builder(table)
-            self._builtin = target.builtin
-            self._folder = None if target.folder is None else str(target.folder) + os.sep
-            facts = players.facts(target, self._build(0))
-            if not (facts.builtin or facts.streaming):
-                # An answer that is none fails in the rounds, where it counts.
-                with suppress(WrongAnswer):
-                    players.rehearse(self._build, table)
-            return facts
-        except (errors.KVBarrierError, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            fault = players.fault_of(exc, "The compressor", self._folder, builtin=self._builtin)
-            if isinstance(fault, errors.HarnessFault):
-                raise fault from exc
-            raise errors.PluginFailure(str(fault)) from exc
-
-    def begin(self, seed: int) -> int | None:
-        """See :meth:`Seat.begin`."""
-        build = self._build
-        assert build is not None
-        self._compressor = self._try(lambda: build(seed))
-        return self._try(lambda: players.declared_length(self._compressor))
-
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
-        """See :meth:`Seat.write`."""
-        return self._try(lambda: players.write(self._compressor, triples, earlier))
-
-    def answer(
-        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
-    ) -> NDArray[Any]:
-        """See :meth:`Seat.answer`."""
-        return self._try(
-            lambda: players.answer(self._compressor, message, queries, thresholds, block)
-        )
-
-    def memories(self) -> Mapping[str, Any] | None:
-        """See :meth:`Seat.memories`."""
-        return players.memories(self._compressor)
-
-    def leave(self) -> str | None:
-        """See :meth:`Seat.leave`."""
-        self._compressor = None
-        return None
-
-    def _try(self, act: Callable[[], T]) -> T:
-        try:
-            return act()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:
-            raise players.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
-
-
 @dataclass(frozen=True)
 class Place:
-    """A player's command line, environment and private folder, all fixed before x is drawn."""
+    """A player's command line, environment and private folder, all fixed before x is drawn.
+
+    ``lives`` is how often it can begin anew (:meth:`Seat.renew`) under one supervisor.
+    """
 
     role: str
     private: str
     command: tuple[str, ...]
     environment: dict[str, str]
+    lives: int = 1
 
     @classmethod
     def prepare(
@@ -151,6 +92,7 @@ class Place:
         limits: Limits,
         host: str = "host",
         python: str | None = None,
+        lives: int = 1,
     ) -> Place:
         """Choose a private folder, which is made when the player starts; write the command line.
 
@@ -162,7 +104,18 @@ class Place:
         how = hardened if isolation == "process" else isolation
         words = (role, how, private, str(limits.memory_bytes), host)
         command = (python or sys.executable, "-P", "-m", __package__ + ".player", *words)
-        return cls(role, private, command, environment(private))
+        return cls(role, private, command, environment(private), lives)
+
+
+class _Life:
+    """The pipes of one life of a player, and the file that has its last words."""
+
+    def __init__(self) -> None:
+        self.words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the seat)
+        down, ours_down = os.pipe()
+        ours_up, up = os.pipe()
+        self.theirs = (down, up, self.words.fileno())
+        self.channel = Channel(ours_up, ours_down)
 
 
 @dataclass
@@ -175,6 +128,7 @@ class HostSeat:
     _process: subprocess.Popen[bytes] | None = None
     _channel: Channel | None = None
     _words: Any = None
+    _later: list[tuple[Channel, Any]] = field(default_factory=list)
     _facts: Facts | None = None
     _memories: Mapping[str, Any] | None = None
     _trouble: list[str] = field(default_factory=list)
@@ -183,42 +137,47 @@ class HostSeat:
         """See :meth:`Seat.sit`."""
         self.table = table
         if self._channel is None:
-            said = self._start()
-        else:
-            order = {"op": "table", "table": self._said()}
-            said = self._first(order)
-        if "error" in said:
-            raise _revive(said)
-        self._facts = Facts(**said["facts"])
+            self._start()
+        self._facts = self._open()
         return self._facts
 
     def begin(self, seed: int) -> int | None:
         """See :meth:`Seat.begin`."""
         if self._channel is None:
             self._sit_again()
-        declared: int | None = self._ask({"op": "begin", "seed": seed})["declared"]
-        return declared
+        return self._ask({"op": "begin", "seed": seed}, frames.declared)
 
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
-        said = self._ask({"op": "write", "triples": triples, "earlier": earlier})
-        self._memories = said["memories"]
-        return said["message"], said["payload"]
+        order = {"op": "write", "triples": triples, "earlier": earlier}
+        message, payload, self._memories = self._ask(order, frames.message, MAX_MESSAGE_BYTES)
+        return message, payload
 
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
         """See :meth:`Seat.answer`."""
         order = {"message": message, "queries": queries, "thresholds": thresholds, "block": block}
-        answer = self._ask({"op": "answer", **order})["answer"]
-        # Checked there already, but this came out of a process that is not ours.
-        if thresholds is None:
-            return players.check_outputs(answer, *queries[2].shape)
-        return np.asarray(answer, dtype=bool)
+        shape, kind = queries[2].shape, np.float32 if thresholds is None else np.bool_
+        answer = self._ask(
+            {"op": "answer", **order},
+            lambda said: frames.array(said, "answer", kind, *shape),
+            4 * math.prod(shape),
+        )
+        return players.check_outputs(answer, *shape) if thresholds is None else answer
 
     def memories(self) -> Mapping[str, Any] | None:
         """See :meth:`Seat.memories`."""
         return self._memories
+
+    def renew(self) -> None:
+        """See :meth:`Seat.renew`."""
+        if self._channel is None or not self._later:
+            self._stop()
+            return
+        self._channel.close()
+        self._words.close()
+        self._channel, self._words = self._later.pop(0)
 
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
@@ -226,89 +185,123 @@ class HostSeat:
         if self._words is not None:
             self._words.close()
             self._words = None
-        shutil.rmtree(self.place.private, ignore_errors=True)
+        residue.remove(self.place.private)
         return self._trouble[0] if self._trouble else None
 
     # -- the processes --------------------------------------------------------------------------
 
-    def _start(self) -> dict[str, Any]:
-        """Start the supervisor and open the game; return the host's first frame."""
-        shutil.rmtree(self.place.private, ignore_errors=True)
+    def _start(self) -> None:
+        """Start the supervisor, which starts the first host."""
+        residue.remove(self.place.private)
         os.mkdir(self.place.private, 0o700)
-        down, ours_down = os.pipe()
-        ours_up, up = os.pipe()
         if self._words is not None:
             self._words.close()
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in leave)
+        lives = [_Life() for _ in range(self.place.lives)]
+        self._later = [(life.channel, life.words) for life in lives]
+        self._channel, self._words = self._later.pop(0)
+        first, *further = [life.theirs for life in lives]
         try:
             self._process = subprocess.Popen(
-                self.place.command,
+                [*self.place.command, *(",".join(map(str, fds)) for fds in further)],
                 env=self.place.environment,
-                stdin=down,
-                stdout=up,
-                stderr=self._words,
+                stdin=first[0],
+                stdout=first[1],
+                stderr=first[2],
+                pass_fds=[fd for fds in further for fd in fds],
                 cwd=self.place.private,
                 start_new_session=True,
             )
         finally:
-            os.close(down)
-            os.close(up)
-            self._channel = Channel(ours_up, ours_down)
-        return self._first({"table": self._said(), **asdict(self.limits)})
+            for down, up, _ in (first, *further):
+                os.close(down)
+                os.close(up)
 
     def _said(self) -> dict[str, Any]:
         assert self.table is not None
         return {**asdict(self.table), "public": dict(self.table.public)}
 
-    def _first(self, frame: dict[str, Any]) -> dict[str, Any]:
-        """Hand over a table; importing what it names takes a while."""
+    def _open(self) -> Facts:
+        """Hand over a table, and to a host that is new the limits; importing takes a while."""
+        frame = {"op": "table", "table": self._said(), **asdict(self.limits)}
         try:
-            return self._exchange(frame, _IMPORT_SECONDS + self.limits.seconds)
+            deadline = Deadline(_OPENING_SECONDS + self.limits.seconds)
+            said = self._exchange(frame, deadline, frames.WORDS)
+            return self._read(self._facts_in, said)
         except PlayerFault as fault:
-            text = f"The compressor cannot be imported: {fault} {self._last_words()}".strip()
-            return {"error": "PluginFailure", "text": text}
+            raise errors.PluginFailure(self._last_words(str(fault))) from None
+
+    def _facts_in(self, said: Any) -> Facts:
+        assert self.table is not None
+        return read_facts(self.table, said)
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
-        said = self._start()
-        if said.get("error") == "HarnessFault":
-            raise _revive(said)
-        if "error" in said or Facts(**said["facts"]) != self._facts:
-            self._stop()
-            raise PlayerFault(f"{self.place.role} could not be started again.")
+        with suppress(errors.PluginFailure, errors.BadInput, PlayerFault):
+            self._start()
+            if self._open() == self._facts:
+                return
+        self._stop()
+        raise PlayerFault(f"{self.place.role} could not be started again.")
 
-    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        said = self._exchange(order, self.limits.seconds + _GRACE_SECONDS)
-        if "error" in said:
-            raise _revive(said)
-        if "failed" in said:
-            raise PlayerFault(str(said["failed"]))
-        return said
+    def _deadline(self) -> Deadline:
+        return Deadline(self.limits.seconds + _GRACE_SECONDS)
 
-    def _exchange(self, frame: dict[str, Any], seconds: float) -> dict[str, Any]:
+    def _ask(
+        self,
+        order: dict[str, Any],
+        read: Callable[[Any], T],
+        size: int = 0,
+        deadline: Deadline | None = None,
+    ) -> T:
+        """Give an order and read the answer, whose arrays and message have at most ``size`` bytes.
+
+        Raises:
+            PlayerFault: it failed, or the answer is none.
+        """
+        said = self._exchange(order, deadline or self._deadline(), frames.WORDS + size)
+        builtin = self._facts is not None and self._facts.builtin
+        failed = self._read(
+            lambda said: frames.failure(said, self.place.role, builtin=builtin), said
+        )
+        if failed is not None:
+            raise PlayerFault(failed)
+        return self._read(read, said)
+
+    def _exchange(self, frame: dict[str, Any], deadline: Deadline, limit: int) -> Any:
         if self._channel is None:
             raise PlayerFault(f"{self.place.role} was not there any more.")
-        deadline = time.monotonic() + seconds
         try:
             self._channel.send(frame, deadline)
-            said = self._channel.receive(deadline)
+            return self._channel.receive(deadline, limit)
         except ChannelClosed:
             self._stop()
-            words = self._last_words()
-            if words.startswith(OURS):
-                raise errors.HarnessFault(words.removeprefix(OURS)) from None
+            last = self._written().strip().rpartition("\n")[2]
+            if last.startswith(OURS) and (self._facts is None or self._facts.builtin):
+                text = players.one_line(last.removeprefix(OURS))
+                raise errors.HarnessFault(text) from None
             raise PlayerFault(f"{self.place.role} ended its own host process.") from None
         except (ChannelTimeout, BadFrame) as exc:
             self._stop()
-            raise PlayerFault(f"{self.place.role}'s host process broke off: {exc}.") from None
-        if not isinstance(said, dict):
+            text = f"{self.place.role}'s host process broke off: {exc}"
+            raise PlayerFault(players.one_line(text)) from None
+
+    def _read(self, read: Callable[[Any], T], said: Any) -> T:
+        """Read a frame; who sends what is none has been tampered with, and is ended."""
+        try:
+            return read(said)
+        except BadFrame as exc:
             self._stop()
-            raise PlayerFault(f"{self.place.role}'s host process spoke out of turn.")
-        return said
+            text = f"{self.place.role}'s host process broke the channel: {exc}"
+            raise PlayerFault(players.one_line(text)) from None
 
     def _stop(self) -> None:
         """Close the channel: the supervisor then kills whatever lives, and says if it could."""
         process, self._process = self._process, None
+        # The later ones first, or another host would begin.
+        for channel, words in self._later:
+            channel.close()
+            words.close()
+        self._later = []
         if self._channel is not None:
             self._channel.close()
             self._channel = None
@@ -319,26 +312,25 @@ class HostSeat:
         if process.poll() is None:
             process.kill()
             process.wait()
-        if process.returncode != 0:
-            self._trouble.append(
-                f"{self.place.role}'s processes could not all be ended, so nothing that they said "
-                f"counts."
-            )
+        if process.returncode != CLEAN:
+            what = "processes could not all be ended"
+            if process.returncode == LITTER:
+                what = "private folder could not be removed"
+            self._trouble.append(f"{self.place.role}'s {what}, so nothing that they said counts.")
 
-    def _last_words(self) -> str:
+    def _written(self) -> str:
         self._words.seek(0)
-        lines = self._words.read(1 << 16).decode(errors="replace").strip().splitlines()
-        return players.one_line(lines[-1]) if lines else ""
+        return str(self._words.read(1 << 16).decode(errors="replace"))
 
-
-def _revive(said: dict[str, Any]) -> errors.KVBarrierError:
-    """Return the error that was raised in the player, with its own words."""
-    text = str(said["text"])
-    if said["error"] == "BudgetTooSmall":
-        name, budget_bits, minimum_bits = said["budget"]
-        return errors.BudgetTooSmall(str(name), int(budget_bits), int(minimum_bits))
-    if said["error"] == "BadInput":
-        return errors.BadInput(text)
-    if said["error"] == "HarnessFault":
-        return errors.HarnessFault(text)
-    return errors.PluginFailure(text, said.get("detail"))
+    def _last_words(self, fault: str) -> str:
+        """Tell how an import ended, with what its process wrote down at its end."""
+        assert self.table is not None
+        text = self._written()
+        if text.startswith("Timeout ("):
+            frames = FRAME.findall(text)
+            own = [frame for frame in frames if self.table.target.startswith(frame[0])]
+            where = [f" ({Path(f).name}, line {n}, in {w})" for f, n, w in own or frames]
+            story = f"The import of the compressor took longer than {IMPORT_SECONDS:g} s"
+            return players.one_line(story + "".join(where[:1]))
+        last = text.strip().rpartition("\n")[2]
+        return players.one_line(f"The compressor cannot be imported: {fault} {last}")

@@ -108,6 +108,7 @@ def judge(said: Said, told: object) -> None:
     shown = f"{str(told)[:2000]}\n{said.err[-3000:]}"
     assert said.code in DOCUMENTED, f"exit code {said.code} of {shown}"
     assert "a bug of ours" not in said.err, shown
+    assert "Traceback" not in said.err or said.code == 3, shown
     assert not FRAME_OF_OURS.search(said.err), shown
     assert "\x1b" not in said.err, shown
     assert "\ud800" not in said.err, shown
@@ -445,7 +446,6 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "LC_ALL": ("C", "xx"),
     "PYTHONIOENCODING": ("ascii", "latin-1"),
     "PYTHONUTF8": ("0",),
-    "FORCE_COLOR": ("1",),
     "NO_COLOR": ("1",),
     "SOURCE_DATE_EPOCH": ("x",),
 }

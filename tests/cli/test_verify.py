@@ -284,8 +284,9 @@ def test_an_impossible_memory_is_certified_and_named(kvbarrier) -> None:
     largest, sent = facts["largest"], Path("sent").read_bytes()
     assert (largest["charged"], largest["wrong"]) == (37 * 4, 0)
     messages = [sent[i : i + 4] for i in range(0, len(sent), 4)]
-    assert largest["message_sha256"] == hashlib.sha256(messages[-1]).hexdigest()
-    assert messages[-1] in messages[:-1]
+    # Once in the attack and once for the certificate; second halves are written after all others.
+    again = [hashlib.sha256(m).hexdigest() for m in messages].count(largest["message_sha256"])
+    assert again >= 2
     assert largest["peak_bits"] >= 40
     assert "so the memory that was charged is impossible" in kvbarrier("verify", "a.json").out
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,16 @@ USUAL = {
     "base": "", "init": "self.K = []", "append": "q, k, v", "appended": "self.rows.append((k, v))",
     "attend": "q", "answer": "return np.mean([v for _, v in self.rows], axis=0)",
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _plug_ins_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("mine", "two", "deepest")):
+            del sys.modules[name]
 
 
 def written(folder: Path, **changes: str) -> Path:
@@ -214,12 +226,7 @@ def test_an_installed_package_in_the_authors_folder_is_not_the_author(tmp_path: 
     file = written(tmp_path, appended="import deepest; deepest.fail()")
     text = file.read_text()
     file.write_text(f"import sys\n\nsys.path.append({str(packages)!r})\n{text}")
-    try:
-        told = played(f"{file}:Mine")
-    finally:
-        import sys
-
-        sys.path.remove(str(packages))
+    told = played(f"{file}:Mine")
     line = line_of(file, "deepest.fail()")
     assert f"raised ValueError: deep (mine.py, line {line}, in append)" in told
 

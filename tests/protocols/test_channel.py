@@ -101,12 +101,12 @@ def test_frames_larger_than_a_pipe_go_both_ways(ends):
     big = np.random.default_rng(0).integers(0, 256, 5_000_000, dtype=np.uint8)
 
     def echo():
-        b.send(b.receive(time.monotonic() + 20), time.monotonic() + 20)
+        b.send(b.receive(ch.Deadline(20)), ch.Deadline(20))
 
     thread = threading.Thread(target=echo)
     thread.start()
-    a.send({"x": big}, time.monotonic() + 20)
-    back = a.receive(time.monotonic() + 20)
+    a.send({"x": big}, ch.Deadline(20))
+    back = a.receive(ch.Deadline(20))
     thread.join()
     assert np.array_equal(back["x"], big)
 
@@ -115,16 +115,16 @@ def test_frames_keep_their_borders(ends):
     a, b = ends
     for value in (1, "two", [3], b""):
         a.send(value)
-    assert [b.receive(time.monotonic() + 5) for _ in range(4)] == [1, "two", [3], b""]
+    assert [b.receive(ch.Deadline(5)) for _ in range(4)] == [1, "two", [3], b""]
 
 
 def test_reading_and_writing_stop_at_the_deadline(ends):
     a, _ = ends
     began = time.monotonic()
     with pytest.raises(ch.ChannelTimeout):
-        a.receive(began + 0.05)
+        a.receive(ch.Deadline(0.05))
     with pytest.raises(ch.ChannelTimeout):
-        a.send(bytes(1 << 22), time.monotonic() + 0.05)  # nobody reads: the pipe fills up
+        a.send(bytes(1 << 22), ch.Deadline(0.05))  # nobody reads: the pipe fills up
     assert time.monotonic() - began < 2
 
 
@@ -133,7 +133,7 @@ def test_a_frame_that_trickles_stops_at_the_deadline_too():
     end = ch.Channel(read, os.dup(write))
     os.write(write, (100).to_bytes(8, "big") + b"abc")
     with pytest.raises(ch.ChannelTimeout):
-        end.receive(time.monotonic() + 0.05)
+        end.receive(ch.Deadline(0.05))
     end.close()
     os.close(write)
 
@@ -145,7 +145,7 @@ def test_an_end_in_the_middle_is_an_end(said):
     os.write(write, said)
     os.close(write)
     with pytest.raises(ch.ChannelClosed):
-        end.receive(time.monotonic() + 5)
+        end.receive(ch.Deadline(5))
     end.close()
 
 
@@ -154,10 +154,10 @@ def test_a_frame_over_the_limit_is_refused_before_it_is_read():
     end = ch.Channel(read, os.dup(write))
     os.write(write, (2**60).to_bytes(8, "big"))
     with pytest.raises(ch.BadFrame, match="over the limit"):
-        end.receive(time.monotonic() + 5)
+        end.receive(ch.Deadline(5))
     os.write(write, (11).to_bytes(8, "big"))
     with pytest.raises(ch.BadFrame, match="over the limit of 10"):
-        end.receive(time.monotonic() + 5, limit=10)
+        end.receive(ch.Deadline(5), limit=10)
     end.close()
     os.close(write)
 
@@ -168,7 +168,7 @@ def test_writing_to_nobody_says_so_and_closing_twice_is_fine(ends):
     with pytest.raises(ch.ChannelClosed):
         a.send("x")
     with pytest.raises(ch.ChannelClosed):
-        a.receive(time.monotonic() + 5)
+        a.receive(ch.Deadline(5))
     a.close()
     a.close()
     with pytest.raises(ch.ChannelClosed):

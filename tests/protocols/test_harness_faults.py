@@ -19,7 +19,7 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import players, seats
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import PlayerFault
+from kvbarrier.protocols.players.players import Facts, PlayerFault
 
 INSTANCE = Index(16, 8, keys="hypercube")
 KEY = coins.COMMITTED_KEYS["regress"]
@@ -146,12 +146,17 @@ def test_a_host_that_our_code_ends_is_not_ended_by_the_player(
         played(mine, "never", "process")
 
 
-def test_a_frame_that_says_it_is_ours_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("builtin", "kind"), [(True, HarnessFault), (False, PlayerFault)])
+def test_a_frame_that_says_it_is_ours_is_believed_of_our_own_alone(
+    monkeypatch: pytest.MonkeyPatch, builtin: bool, kind: type[Exception]
+) -> None:
+    # Whoever could end the runs that go badly would be judged by the others alone.
     seat = seats.HostSeat(SimpleNamespace(role="Bob"), LIMITS)  # type: ignore[arg-type]
+    seat._facts = Facts("a", "0" * 16, builtin, True, None, False)
     frame = {"error": "HarnessFault", "text": "kvbarrier itself failed"}
     monkeypatch.setattr(seat, "_exchange", lambda *_: frame)
-    with pytest.raises(HarnessFault, match="itself failed"):
-        seat._ask({"op": "answer"})
+    with pytest.raises(kind, match="itself failed"):
+        seat._ask({"op": "answer"}, lambda said: said)
 
 
 def test_a_user_without_a_home_can_play(monkeypatch: pytest.MonkeyPatch) -> None:

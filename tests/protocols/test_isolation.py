@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import mmap
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import kvbarrier
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import isolation, landlock, reaper, residue, seats
+from kvbarrier.protocols.players import (
+    isolation,
+    landlock,
+    namespaces,
+    reaper,
+    residue,
+    seats,
+    seccomp,
+)
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault, Table
 
 HERE = Path(__file__).parent
+KERNELS = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
 INSTANCE = Index(16, 8, keys="hypercube")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="a thing of Linux")
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
 )
+needs_filter = pytest.mark.skipif(seccomp.problem() is not None, reason=f"{seccomp.problem()}")
 both = pytest.mark.parametrize(
     "kind", ["process", pytest.param("namespaces", marks=needs_namespaces)]
 )
@@ -141,6 +156,18 @@ def test_namespaces_work_for_an_unprivileged_user_too():
     assert done.stdout.strip() == "None", done.stderr
 
 
+@linux
+@needs_namespaces
+def test_namespaces_need_the_filter():
+    code = (
+        "from kvbarrier.protocols import namespaces, seccomp\n"
+        "seccomp.MACHINES.clear()\n"
+        "print(namespaces.probe())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    assert "the filter of system calls is written for" in done.stdout, done.stderr
+
+
 # -- what a player sees -------------------------------------------------------------------------
 
 
@@ -167,6 +194,10 @@ def test_a_players_world(kind):
     assert len(saw["fds"]) <= 6
     for folder in (saw["cwd"], saw["tmpdir"]):
         assert saw["writes"][folder] == "done"
+    # numba writes where it reads: a copy of our kernels, which goes with the player.
+    cached = [f for folder in namespaces.numba_caches() for f in folder.rglob("*.nbi")]
+    assert saw["kernels"] == ["done", len(cached)]
+    assert saw["environment"]["NUMBA_CACHE_DIR"] == f"{private}/numba"
     assert not Path(private).exists()
 
 
@@ -174,41 +205,47 @@ def test_a_players_world(kind):
 @needs_namespaces
 def test_namespaces_close_the_outer_world():
     _, saw = witness("namespaces")
-    for folder in ("/tmp", "/var/tmp", str(HERE / "cheats")):
+    for folder in ("/tmp", "/var/tmp", str(HERE / "cheats"), KERNELS):
         assert saw["writes"][folder] == "Read-only file system"
     assert saw["writes"]["/dev/shm"] == "done"
     assert saw["sysctl"] == "Read-only file system"
-    # numba writes where it reads: a copy of our kernels, which is gone with the player.
-    cached = list((HERE.parents[1] / "reductions" / "__pycache__").glob("*.nbi"))
-    if cached:
-        assert saw["kernels"] == ["done", len(cached)]
-    assert saw["tcp"] != "done"
     assert saw["signal"] in ("No such process", "Operation not permitted")
     assert saw["memory"] == "No such file or directory"
     assert 1 in saw["pids"]
     assert len(saw["pids"]) == 2
     assert saw["pid"] < 100
-    assert saw["capabilities"] == ["0" * 16] * 3
-    assert saw["no_new_privileges"] == "1"
-    assert saw["remount"] is False
 
 
 @linux
 @pytest.mark.skipif(landlock.version() < 6, reason="needs Landlock with scopes")
 def test_landlock_hardens_process_isolation():
     _, saw = witness("process")
-    for folder in ("/tmp", "/var/tmp", "/dev/shm", str(HERE / "cheats")):
+    for folder in ("/tmp", "/var/tmp", "/dev/shm", str(HERE / "cheats"), KERNELS):
         assert saw["writes"][folder] == "Permission denied"
-    assert saw["tcp"] == "Permission denied"
     assert saw["signal"] == "Operation not permitted"
     assert saw["memory"] == "Permission denied"
+    assert saw["device"] == "Permission denied"
+
+
+@linux
+@needs_filter
+@pytest.mark.parametrize(
+    "kind", ["bare", "process", pytest.param("namespaces", marks=needs_namespaces)]
+)
+def test_every_player_is_filtered_and_has_no_power(kind):
+    _, saw = witness(kind)
+    assert saw["filtered"] == "2"  # SECCOMP_MODE_FILTER, proc(5)
+    assert saw["capabilities"] == ["0" * 16] * 3
+    assert saw["no_new_privileges"] == "1"
+    assert saw["tcp"] == "Operation not permitted"
+    assert saw["remount"] is False
 
 
 @linux
 def test_without_landlock_process_isolation_leaves_these_open():
     _, saw = witness("bare")
     assert saw["writes"]["/tmp"] == "done"
-    assert saw["tcp"] == "done"
+    assert saw["device"] == "done"
 
 
 def test_the_command_line_is_fixed_before_anything_is_drawn():
@@ -273,9 +310,10 @@ def test_nothing_outlives_a_harness_that_is_killed(kind, tmp_path):
         private = harness.stdout.readline().strip()
         deadline = time.monotonic() + 20
         want = 4 if kind == "process" else 5  # the supervisor, the host, its child, the daemon
-        while len(descendants(private.encode())) < want and time.monotonic() < deadline:
+        # Counted once: between two counts the daemon's parent ends.
+        while len(found := descendants(private.encode())) < want and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert len(descendants(private.encode())) >= want
+        assert len(found) >= want
         harness.send_signal(signal.SIGKILL)
         killed = time.monotonic()
         while descendants(private.encode()) and time.monotonic() < killed + 10:
@@ -366,6 +404,102 @@ def test_the_sweep_takes_what_is_new_and_nobody_holds():
 
 
 @linux
+def test_the_sweep_goes_by_the_creator_of_a_segment_and_not_by_its_owner():
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = residue.snapshot()
+    pid = os.fork()
+    if pid == 0:  # its creator is to be dead
+        segment = libc.shmget(0, 4096, 0o1600)
+        status = ctypes.create_string_buffer(256)
+        libc.shmctl(segment, 2, status)  # IPC_STAT
+        ctypes.cast(status, ctypes.POINTER(ctypes.c_uint32))[1] = 65534
+        os._exit(-libc.shmctl(segment, 1, status))  # IPC_SET
+    assert os.waitpid(pid, 0)[1] == 0
+    new = {entry for entry in residue.snapshot() - before if entry[0] == "shm"}
+    assert new
+    assert {name for _, name, _ in new} <= set(residue.sweep(before))
+    assert not new & residue.snapshot()
+
+
+# -- the private folder -------------------------------------------------------------------------
+
+
+def grow(folder):
+    """Folders without rights, one in the other, deeper than a path is long; and a way out."""
+    (folder / "way-out").symlink_to(folder.parent)
+    (folder / "file").write_text("x")
+    (folder / "file").chmod(0)
+    (folder / "shut" / "in").mkdir(parents=True)
+    (folder / "shut" / "in" / "file").touch()
+    (folder / "shut" / "in").chmod(0)
+    (folder / "shut").chmod(0)
+    here = os.getcwd()
+    os.chdir(folder)
+    for _ in range(1500):
+        os.mkdir("down")
+        os.chdir("down")
+    os.chdir(here)
+
+
+def as_nobody(act):
+    """Act in a child, without root's powers over files if we have them; return its exit code."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setresuid(65534, 65534, 65534)
+            os._exit(0 if act() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@linux
+def test_a_folder_is_removed_whatever_its_modes_and_its_depth():
+    with tempfile.TemporaryDirectory() as outside:
+        os.chmod(outside, 0o777)
+        bystander = Path(outside) / "bystander"
+        bystander.touch()
+
+        def act():
+            folder = Path(outside) / "private"
+            folder.mkdir()
+            grow(folder)
+            return residue.remove(str(folder)) and not folder.exists()
+
+        assert as_nobody(act) == 0
+        assert bystander.exists()
+
+
+def test_only_the_name_of_a_link_is_removed_and_what_is_gone_is_gone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    assert residue.remove(str(tmp_path / "link"))
+    assert (tmp_path / "mine").exists()
+    assert residue.remove(str(tmp_path / "link"))
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a folder that stays")
+def test_a_private_folder_that_stays_spoils_the_game():
+    with seated("process") as seat:
+        message(seat)
+        stone = Path(seat.place.private) / "tmp" / "stone"
+        stone.touch()
+        with stone.open() as file:  # which may move
+            try:
+                fcntl.ioctl(file, 0x40086602, struct.pack("l", 0x10))  # FS_IMMUTABLE_FL
+            except OSError:
+                pytest.skip("no file can be made immutable here")
+            trouble = seat.leave()
+            fcntl.ioctl(file, 0x40086602, struct.pack("l", 0))
+    assert trouble == (
+        "Alice's private folder could not be removed, so nothing that they said counts."
+    )
+    assert not Path(seat.place.private).exists()
+
+
+@linux
 def test_exit_sentences():
     assert reaper.ending(0) == "ended with exit code 0"
     assert reaper.ending(signal.SIGKILL) == "was killed by SIGKILL"
@@ -388,3 +522,24 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
         said.append(done.stdout.strip())
     assert said == ["True", "False"]
     assert list(tmp_path.rglob("attention*.nbi"))
+
+
+def test_a_players_copy_of_the_kernels_is_the_one_that_numba_reads(tmp_path):
+    isolation.warm_kernels()
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import numpy as np\n"
+        "from kvbarrier.protocols import namespaces\n"
+        "namespaces.take_kernels(sys.argv[1])\n"
+        "def kept():\n"
+        "    return {f: f.stat().st_mtime_ns for f in Path(sys.argv[1]).rglob('*.nb*')}\n"
+        "before = kept()\n"
+        "from kvbarrier.reductions.attention import next_outputs\n"
+        "rows = np.eye(2, dtype=np.float32)\n"
+        "next_outputs(rows, rows, rows, rows, rows)\n"
+        "print(len(before) > 0 and kept() == before)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "True", done.stderr

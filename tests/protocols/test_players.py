@@ -6,7 +6,6 @@ import ast
 import os
 import pickle
 import re
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, probe_construction
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, players
-from kvbarrier.protocols.players.channel import Channel
+from kvbarrier.protocols.players.channel import Channel, Deadline
 from kvbarrier.protocols.players.child import _OnlyIn
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault
@@ -262,7 +261,7 @@ def test_a_fork_of_a_player_stays_silent():
             os._exit(9)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     channel.send("from the player")
-    assert Channel(read, os.dup(write)).receive(time.monotonic() + 5) == "from the player"
+    assert Channel(read, os.dup(write)).receive(Deadline(5)) == "from the player"
 
 
 # -- before the first secret --------------------------------------------------------------------

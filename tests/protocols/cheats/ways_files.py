@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+import kvbarrier
+
 
 def way(folder):
     """``folder`` is called each time: HOME and the like are not known at import."""
@@ -34,5 +36,6 @@ WAYS = {
     "slash-tmp": way(lambda: "/tmp"),
     "var-tmp": way(lambda: "/var/tmp"),
     "beside": way(lambda: Path(__file__).parent / "__pycache__"),
+    "kernels": way(lambda: Path(kvbarrier.__file__).parent / "reductions" / "__pycache__"),
     "shm-folder": way(lambda: "/dev/shm/kvcheat"),
 }

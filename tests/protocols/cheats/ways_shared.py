@@ -45,6 +45,8 @@ def find_python(seed):
 
 def hide_sysv(seed, data):
     segment = libc.shmget(seed & 0x7FFFFFFF, 1 << 16, _CREATE)
+    if segment < 0:
+        return
     address = libc.shmat(segment, None, 0)
     ctypes.memmove(address, len(data).to_bytes(4, "big") + data, 4 + len(data))
     libc.shmdt(address)

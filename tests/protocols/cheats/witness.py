@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import resource
@@ -34,9 +35,18 @@ def touch(folder):
 
 
 def connect(port):
-    with socket.socket() as asking:
-        asking.settimeout(2)
-        return tried(lambda: asking.connect(("127.0.0.1", port)))
+    def act():
+        with socket.socket() as asking:
+            asking.settimeout(2)
+            asking.connect(("127.0.0.1", port))
+
+    return tried(act)
+
+
+def device():
+    """Ask a device how much entropy there is."""
+    with open("/dev/random", "rb") as random:
+        return tried(lambda: fcntl.ioctl(random, 0x80045200, bytes(4)))
 
 
 def remount():
@@ -58,8 +68,9 @@ def status(name):
 
 
 def look(port, harness):
-    kernels = Path(kvbarrier.__file__).parent / "reductions" / "__pycache__"
-    folders = ["/tmp", "/var/tmp", str(Path(__file__).parent), "/dev/shm", os.getcwd()]
+    kernels = Path(os.environ["NUMBA_CACHE_DIR"])
+    ours = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
+    folders = ["/tmp", "/var/tmp", str(Path(__file__).parent), ours, "/dev/shm", os.getcwd()]
     folders += [os.environ["HOME"], tempfile.gettempdir()]
     fds = {}
     for fd in os.listdir("/proc/self/fd"):
@@ -79,12 +90,14 @@ def look(port, harness):
         "writes": {folder: touch(folder) for folder in folders},
         "sysctl": tried(lambda: Path("/proc/sys/kernel/domainname").write_text("x")),
         "tcp": connect(port),
+        "device": device(),
         "signal": tried(lambda: os.kill(harness, 0)),
         "memory": tried(lambda: Path(f"/proc/{harness}/mem").open("rb").close()),
         "remount": remount(),
-        "kernels": [touch(kernels), len(list(Path(kernels).glob("*.nbi")))],
+        "kernels": [touch(kernels), len(list(kernels.rglob("*.nbi")))],
         "capabilities": [status("CapEff"), status("CapPrm"), status("CapBnd")],
         "no_new_privileges": status("NoNewPrivs"),
+        "filtered": status("Seccomp"),
         "address_space": resource.getrlimit(resource.RLIMIT_AS)[0],
         "cores": resource.getrlimit(resource.RLIMIT_CORE)[0],
     }

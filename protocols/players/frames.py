@@ -1,0 +1,271 @@
+"""What a player may say: each frame out of a process that is not ours is read here and only here.
+
+The harness knows a frame's fields, exact types and sizes beforehand; anything else is a BadFrame,
+and so a failed message. What nobody but the player can know stays a claim: names, versions, what
+its cache occupies, the payload in a message. Claims are shown and never counted with.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ... import errors
+from ...compressors.engines.memories import Memories
+from ...compressors.engines.schemes import scheme_of
+from ...compressors.plugin.code_identity import identity
+from .channel import MAX_MESSAGE_BYTES, BadFrame
+from .players import Facts, one_line
+
+WORDS = 1 << 20
+"""Bytes of a frame that holds no message and no arrays."""
+
+_SENTENCE = 1000
+_NAME = 200
+_DETAIL = 1 << 16
+_MOST = 1 << 63
+_PACKAGES = 64
+_MOST_FILES = 1 << 12
+_SOURCE_BYTES = 1 << 26
+_SOURCE = frozenset("0123456789abcdef")
+
+
+def fields(said: Any, *names: str) -> list[Any]:
+    """Return the values of a frame that has these fields and no other.
+
+    >>> fields({"b": 2, "a": 1}, "a", "b")
+    [1, 2]
+
+    Raises:
+        BadFrame: it has others, or is no frame of fields.
+    """
+    if type(said) is not dict or set(said) != set(names):
+        raise BadFrame(f"it sent something else than {', '.join(names)}")
+    return [said[name] for name in names]
+
+
+def failure(said: Any, role: str, *, builtin: bool) -> str | None:
+    """Return the sentence of a frame that tells a failure, None of any other frame.
+
+    That the harness itself failed is believed of what ships with us. Anybody else could end the
+    runs that go badly with it, so there it is a failed message like any other.
+
+    Raises:
+        BadFrame: it is more or less than a sentence.
+        HarnessFault: our own code failed.
+    """
+    if type(said) is not dict or not said.keys() & {"failed", "error"}:
+        return None
+    if "error" in said:
+        error, text = fields(said, "error", "text")
+        if error != "HarnessFault":
+            raise BadFrame("it failed with an error that nobody knows")
+        if builtin:
+            raise errors.HarnessFault(_line(text))
+    else:
+        (text,) = fields(said, "failed")
+    sentence = _line(text)
+    return sentence if sentence.startswith(role) else f"{role} says: {sentence}"
+
+
+def declared(said: Any) -> int | None:
+    """Return the message length in bytes that an instance declares, or None.
+
+    Raises:
+        BadFrame: it is no length.
+    """
+    (length,) = fields(said, "declared")
+    return None if length is None else _count(length, MAX_MESSAGE_BYTES)
+
+
+def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
+    """Return Alice's message, its payload in bytes, and what her cache occupies.
+
+    Raises:
+        BadFrame: the message is not bytes, or what is said of it is not as it should be.
+    """
+    message, payload, held = fields(said, "message", "payload", "memories")
+    if type(message) is not bytes or len(message) > MAX_MESSAGE_BYTES:
+        raise BadFrame("its message is no bytes, or too many")
+    return message, _count(payload, len(message)), memories(held)
+
+
+def memories(said: Any) -> dict[str, Any] | None:
+    """Return the memories of a cache (``compressors.engines.memories``), where they are told.
+
+    Raises:
+        BadFrame: they are no such numbers.
+    """
+    if said is None:
+        return None
+    logical, resident, side, claimed, basis = fields(said, *Memories.__dataclass_fields__)
+    return Memories(
+        _count(logical), _count(resident), _count(side),
+        None if claimed is None else _count(claimed), _words(basis),
+    ).as_dict()  # fmt: skip
+
+
+def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:
+    """Return the array of a frame that has one field.
+
+    Raises:
+        BadFrame: it is none of that type and shape.
+    """
+    (value,) = fields(said, name)
+    if type(value) is not np.ndarray or value.dtype != dtype or value.shape != shape:
+        raise BadFrame(f"its {name} is not {np.dtype(dtype)}[{', '.join(map(str, shape))}]")
+    return value
+
+
+def blob(said: Any, name: str, size: int) -> bytes:
+    """Return the bytes of a frame that has one field.
+
+    Raises:
+        BadFrame: they are none, or not that many.
+    """
+    (value,) = fields(said, name)
+    if type(value) is not bytes or len(value) != size:
+        raise BadFrame(f"its {name} is not {size} bytes")
+    return value
+
+
+def answer_or_question(
+    said: Any, d: int
+) -> NDArray[np.float32] | tuple[str, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the answer of a non-adaptive algorithm, float32[d], or the cells that it asks for.
+
+    Raises:
+        BadFrame: it is neither.
+    """
+    if type(said) is dict and "answer" in said:
+        return array(said, "answer", np.float32, d)
+    return question(said)
+
+
+def question(said: Any) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the cells that a non-adaptive algorithm asks for: kind, indices, coordinates.
+
+    Raises:
+        BadFrame: it asks for no cells.
+    """
+    (asked,) = fields(said, "ask")
+    if type(asked) is not list or len(asked) != 3 or type(asked[0]) is not str:
+        raise BadFrame("it asked for no cells")
+    kind, indices, coordinates = asked
+    for part in (indices, coordinates):
+        if type(part) is not np.ndarray or part.dtype != np.int64 or part.ndim != 1:
+            raise BadFrame("it asked for no cells")
+    if coordinates.shape not in ((0,), indices.shape):
+        raise BadFrame("it asked for cells with another number of coordinates than indices")
+    return _words(kind), indices, coordinates
+
+
+def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
+    """Return the facts in a host's opening frame.
+
+    Whose code it is was known before anybody was asked: ``builtin`` says it, and only a built-in
+    may be asked for bits at once. Versions are an ``engine``'s.
+
+    Raises:
+        BadFrame: they are none.
+        KVBarrierError: the host tells that it could not begin, and why.
+    """
+    if type(said) is dict and "error" in said:
+        raise _error(said)
+    (told,) = fields(said, "facts")
+    name, source, _, streaming, length, batched, versions, files, version = fields(
+        told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
+        "files", "version",
+    )  # fmt: skip
+    if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
+        raise BadFrame("its source is no digest")
+    if type(streaming) is not bool or type(batched) is not bool:
+        raise BadFrame("streaming and batched are true or false")
+    return Facts(
+        name=_words(name),
+        source=source,
+        builtin=builtin,
+        streaming=streaming,
+        message_bytes=None if length is None else _count(length, MAX_MESSAGE_BYTES),
+        batched=builtin and batched,
+        versions=_versions(versions) if engine else {},
+        files=_files(files),
+        version=_words(version),
+    )
+
+
+def check_source(facts: Facts, target: str, folder: str) -> None:
+    """See for ourselves that ``source`` is the digest of the files, and that the target's is one.
+
+    Raises:
+        BadFrame: it is not.
+    """
+    named = target.partition(":")[2] if scheme_of(target) else target
+    place = named.partition("?")[0]
+    place = place if place.endswith(".py") else place.rpartition(":")[0]
+    if place.endswith(".py") and str((Path(folder) / place).resolve()) not in facts.files:
+        raise BadFrame("its source leaves out its own file")
+    files = [Path(file) for file in facts.files]
+    try:
+        whole = all(file.is_file() and file.stat().st_size <= _SOURCE_BYTES for file in files)
+        same = whole and identity(files, facts.version) == facts.source
+    except (OSError, ValueError):
+        same = False
+    if not same:
+        raise BadFrame("its source is not the digest of its files")
+
+
+def _files(said: Any) -> tuple[str, ...]:
+    if type(said) is not list or len(said) > _MOST_FILES or {type(f) for f in said} - {str}:
+        raise BadFrame("its files are no names")
+    return tuple(said)
+
+
+def _versions(said: Any) -> dict[str, str]:
+    if type(said) is not dict or len(said) > _PACKAGES:
+        raise BadFrame("its versions are no names with versions")
+    return {_words(name): _words(version) for name, version in said.items()}
+
+
+def _error(said: dict[str, Any]) -> errors.KVBarrierError:
+    """The error that was raised in the player, with its own words."""
+    said = {"detail": None, "budget": None, **said}
+    kind, text, detail, budget = fields(said, "error", "text", "detail", "budget")
+    sentence = _line(text)
+    if kind == "BudgetTooSmall" and type(budget) is list and len(budget) == 3:
+        return errors.BudgetTooSmall(_words(budget[0]), _count(budget[1]), _count(budget[2]))
+    if kind == "BadInput":
+        return errors.BadInput(sentence)
+    if kind == "HarnessFault":
+        return errors.HarnessFault(sentence)
+    if kind not in ("PluginFailure", "IsolationLost") or type(detail) not in (str, type(None)):
+        raise BadFrame("it failed with an error that nobody knows")
+    return errors.PluginFailure(sentence, None if detail is None else _traceback(detail))
+
+
+def _count(said: Any, most: int = _MOST) -> int:
+    if type(said) is not int or not 0 <= said <= most:
+        raise BadFrame("a number in it is none, or out of range")
+    return said
+
+
+def _line(said: Any) -> str:
+    """One sentence: what a player says reaches terminals and reports."""
+    if type(said) is not str:
+        raise BadFrame("a text in it is none")
+    return one_line(said[: 4 * _SENTENCE], _SENTENCE)
+
+
+def _words(said: Any) -> str:
+    """A name, or a few words."""
+    if type(said) is not str:
+        raise BadFrame("a text in it is none")
+    return "".join(c if c.isprintable() else " " for c in said[:_NAME])
+
+
+def _traceback(text: str) -> str:
+    """Its lines stay lines; of a long one the last part."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text[-_DETAIL:])

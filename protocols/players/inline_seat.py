@@ -1,0 +1,104 @@
+"""A player in our own process: for built-ins, whose code we trust to keep nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from ... import errors
+from ...compressors.engines.schemes import scheme_of
+from ...compressors.plugin.answers import WrongAnswer
+from ...compressors.plugin.contract import Float32
+from . import frames, players
+from .isolation import is_builtin
+from .players import Facts, Table, Triples
+
+T = TypeVar("T")
+
+
+class InlineSeat:
+    """See above; a :class:`.seats.Seat`."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self._build: players.Build | None = None
+        self._compressor: Any = None
+        self._memories: Mapping[str, Any] | None = None
+        self._builtin = False
+        self._folder: str | None = None
+
+    def sit(self, table: Table) -> Facts:
+        """See :meth:`Seat.sit`."""
+        try:
+            self._builtin = is_builtin(table.target)
+            target, self._build = players.builder(table)
+            self._folder = None if target.folder is None else str(target.folder) + os.sep
+            said = players.facts(target, self._build(0), builtin=self._builtin)
+            facts = read_facts(table, {"facts": {**asdict(said), "files": list(said.files)}})
+            if not (facts.builtin or facts.streaming):
+                # An answer that is none fails in the rounds, where it counts.
+                with suppress(WrongAnswer):
+                    players.rehearse(self._build, table)
+            return facts
+        except (errors.KVBarrierError, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            fault = players.fault_of(exc, "The compressor", self._folder, builtin=self._builtin)
+            if isinstance(fault, errors.HarnessFault):
+                raise fault from exc
+            raise errors.PluginFailure(str(fault)) from exc
+
+    def begin(self, seed: int) -> int | None:
+        """See :meth:`Seat.begin`."""
+        build = self._build
+        assert build is not None
+        self._compressor = self._try(lambda: build(seed))
+        return self._try(lambda: players.declared_length(self._compressor))
+
+    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+        """See :meth:`Seat.write`."""
+        message, payload = self._try(lambda: players.write(self._compressor, triples, earlier))
+        self._memories = self._try(lambda: frames.memories(players.memories(self._compressor)))
+        return message, payload
+
+    def answer(
+        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+    ) -> NDArray[Any]:
+        """See :meth:`Seat.answer`."""
+        return self._try(
+            lambda: players.answer(self._compressor, message, queries, thresholds, block)
+        )
+
+    def memories(self) -> Mapping[str, Any] | None:
+        """See :meth:`Seat.memories`."""
+        return self._memories
+
+    def renew(self) -> None:
+        """See :meth:`Seat.renew`; in our process nobody can be made to forget."""
+        self._compressor = None
+
+    def leave(self) -> str | None:
+        """See :meth:`Seat.leave`."""
+        self._compressor = None
+        return None
+
+    def _try(self, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:
+            raise players.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
+
+
+def read_facts(table: Table, said: Any) -> Facts:
+    """Return the facts in the opening frame of whoever plays a table; see :func:`.frames.facts`."""
+    engine = scheme_of(table.target) is not None or table.target.startswith("engine:")
+    facts = frames.facts(said, builtin=is_builtin(table.target), engine=engine)
+    frames.check_source(facts, table.target, table.folder)
+    return facts

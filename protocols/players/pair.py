@@ -1,0 +1,62 @@
+"""Alice and Bob as a pair: prepared together, alive one after the other.
+
+What they run as is fixed for both before x is drawn. While one of them lives, no player of the
+other side does, of this pair or of another that is played in another thread (:mod:`.gate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from ...compressors.engines.schemes import interpreter_of
+from ...errors import HarnessFault, KVBarrierError
+from .gate import Gate, Side
+from .inline_seat import InlineSeat
+from .isolation import Limits, warm_kernels
+from .players import Facts, Table
+from .seats import HostSeat, Place, Seat
+
+_GATE = Gate()
+
+
+@contextmanager
+def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Seat, Seat]]:
+    """Prepare both players, neither of them started, and have both gone in the end."""
+    python = interpreter_of(table.target)
+    if isolation != "inline":
+        warm_kernels()
+    pair: list[Seat] = []
+    try:
+        for role in ("Alice", "Bob"):
+            if isolation == "inline":
+                pair.append(InlineSeat(role))
+            else:
+                lives = 2 if role == "Alice" else 1
+                place = Place.prepare(role, isolation, limits, python=python, lives=lives)
+                pair.append(HostSeat(place, limits))
+        yield pair[0], pair[1]
+    finally:
+        for seat in pair:
+            seat.leave()
+
+
+@contextmanager
+def at_the_table(side: Side, seat: Seat, isolation: str) -> Iterator[None]:
+    """A player's time there; none of the other side lives meanwhile, where any live at all."""
+    with nullcontext() if isolation == "inline" else _GATE.phase(side):
+        try:
+            yield
+        finally:
+            seat.leave()
+
+
+def seated_after(seat: Seat, table: Table, facts: Facts, who: str, first: str) -> str:
+    """Have a player begin after another one; return "" or why nothing that he says counts."""
+    try:
+        same = seat.sit(table) == facts
+    except HarnessFault:
+        raise
+    except KVBarrierError as exc:
+        return f"{who[0].upper()}{who[1:]} could not begin: {exc}"
+    return "" if same else f"The compressor's code was another one for {who} than for {first}."
