@@ -15,7 +15,7 @@ from ..errors import BadInput, BudgetTooSmall
 from ..files import refuse_link, write_whole
 from . import options
 from .attack_tables import as_budget, print_report
-from .render import print_json, say
+from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
     from ..runs.attack import Attack, Report
@@ -170,7 +170,7 @@ def command(
     for gate in parsed_gates:
         gate.check(plan.settings())
     then = _baseline_rows(baseline, plan)
-    with _store(resume, out) as store, options.progress("attack") as tick:
+    with _store(resume, out) as store, options.progress("attack") as tick, prints_to_stderr():
         try:
             report = play(
                 plan,
@@ -201,7 +201,8 @@ def command(
     if certificate is not None and kept is not None:
         from ..runs.certificate import write_attack_certificate
 
-        proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
+        with prints_to_stderr():
+            proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
 
@@ -269,7 +270,7 @@ def _against(rows: list[BatchRow], plan: Attack, workers: int | None) -> dict[st
     from ..runs.executors import make_executor
     from ..runs.replay import compare_with_baseline
 
-    with make_executor(workers or 1, "process") as executor:
+    with make_executor(workers or 1, "process") as executor, prints_to_stderr():
         report = compare_with_baseline(
             rows,
             plan.target,

@@ -147,7 +147,8 @@ def _print_notes(report: Report) -> None:
     if "not-broken" in verdicts:
         say(
             "not-broken means: on average over each age bucket, at most 1/10; a single row may be "
-            "worse; on this reduction, at this scale, for random secrets."
+            "worse, and a single channel or head, which is not looked at by itself; on this "
+            "reduction, at this scale, for random secrets."
         )
     if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
         say("rows: these results have no counts by row, so single rows were not looked at.")

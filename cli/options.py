@@ -59,18 +59,22 @@ def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     >>> budgets(("1/4,0.5", "1", "free"))
     (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)
     """
+    from ..runs.gates import number
+
     parsed: list[Fraction | None] = []
     for part in (part.strip() for text in texts for part in text.split(",")):
         if part == "free":
             parsed.append(None)
             continue
         try:
-            budget = Fraction(part)
+            near = number(part)
+            # Exactly only what is in range: a huge power of ten takes hours.
+            budget = Fraction(part) if 0 < near <= 2 else None
         except (ValueError, ZeroDivisionError):
             raise BadInput(
                 f"the budget '{part}' is not a number: write 1/4, 0.25 or free."
             ) from None
-        if not 0 < budget <= 2:
+        if budget is None or budget > 2:
             raise BadInput(
                 f"the budget {part} lies outside (0, 2]: it is a fraction of the 16-bit cache, "
                 "1 for all of it, 2 for float32; 'free' is as much as the compressor likes."

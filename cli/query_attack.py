@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import write_whole
 from . import options
-from .render import print_json, print_table, say
+from .render import print_json, print_table, prints_to_stderr, say
 
 if TYPE_CHECKING:
     from ..protocols.players.isolation import Limits
@@ -50,7 +50,7 @@ def attack_queries(
         isolation=isolation,
         limits=limits,
     )
-    with options.progress("attack") as tick:
+    with options.progress("attack") as tick, prints_to_stderr():
         report = query_attack.play_attack(plan, lambda done, total: tick(target, done, total))
     document = report.as_dict()
     if out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,14 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "item"):
         return value.item()
     raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+def prints_to_stderr() -> contextlib.AbstractContextManager[object]:
+    """While a plug-in may be played inline: what it prints is none of our document.
+
+    Around all of a play and not each call: batches may be played from threads, which share stdout.
+    """
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def print_table(

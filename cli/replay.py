@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput, did_you_mean
-from .render import print_json, print_table, say
+from .render import print_json, print_table, prints_to_stderr, say
 
 
 @click.command(name="replay")
@@ -44,7 +44,8 @@ def command(
     if not found:
         batches = sorted(row.batch for row in rows if row.cell == ids[0])
         raise BadInput(f"cell {ids[0]} has no batch {batch}: it has {batches[0]} to {batches[-1]}.")
-    result = replay(found[-1], target=target, isolation=isolation)
+    with prints_to_stderr():
+        result = replay(found[-1], target=target, isolation=isolation)
     if as_json:
         print_json(result.as_dict())
     else:

@@ -2,19 +2,20 @@
 
 Where the host facts match (:mod:`.host`) every count and every charged bit must be equal; or, of
 code that is another one on purpose, in no message worse. There the messages are no sample: what
-rose in some and fell in none has got worse, in however few. Elsewhere, for keys in ``PAIRED_KEYS``,
-for code that gives other counts each time, and where counts both rose and fell, a paired comparison
-decides (:mod:`.sign_test`), at a family-wise level over all cells, quantities and directions
-(Bonferroni). What happens in a few messages only it does not see; a message that fails now and did
-not before fails the cell anywhere. Below ``least_messages`` the test can reject nothing: such a
-baseline is refused, never passed.
+rose in some and fell in none has got worse, in however few; and so has what breaks the guarantee
+in them now and did not then, whatever fell. Elsewhere, for keys in ``PAIRED_KEYS``, for code that
+gives other counts each time, and where counts both rose and fell, a paired comparison decides
+(:mod:`.sign_test`), at a family-wise level over all cells, quantities and directions (Bonferroni).
+What happens in a few messages only it does not see; a message that fails now and did not before
+fails the cell anywhere. Below ``least_messages`` the test can reject nothing: such a baseline is
+refused, never passed.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game.coins import COMMITTED_KEYS
 from .host import hosts_match
-from .points import messages_of
+from .points import judge_rows, messages_of
 from .rows import BatchRow
 from .sign_test import LEVEL, MARGIN, Shift, least_messages, messages_needed, paired_shift
 
@@ -225,12 +226,10 @@ def _compare_cell(
 ) -> CellComparison:
     first = pairs[0][0]
     different = _differences(pairs)
-    exact = (
-        steady
-        and first.key not in PAIRED_KEYS
-        and all(_same_host(old, new) for old, new in pairs)
-        and not (only_worse and _both_ways(different))
+    home = (
+        steady and first.key not in PAIRED_KEYS and all(_same_host(old, new) for old, new in pairs)
     )
+    exact = home and not (only_worse and _both_ways(different))
     before = messages_of([old for old, _ in pairs])
     after = messages_of([new for _, new in pairs])
     changes = [
@@ -243,6 +242,8 @@ def _compare_cell(
     failure = _new_failure(pairs)
     if failure is None and exact:
         failure = _worse(different, len(before)) if only_worse else _unequal(pairs)
+    if failure is None and only_worse and home:
+        failure = _broken_now(pairs)
     if failure is None and not exact:
         constant = len({message.charged_bits for message in before}) == 1
         longer = constant and (any(b > 0 for b in bits) if only_worse else any(bits))
@@ -306,6 +307,19 @@ def _worse(different: Sequence[Difference], messages: int) -> str | None:
                 f"{', '.join(shown)}{f' and {more} more' if more else ''}."
             )
     return None
+
+
+def _broken_now(pairs: Sequence[tuple[BatchRow, BatchRow]]) -> str | None:
+    """Fewer wrong bits in all may be one row that is lost: the guarantee is every row's."""
+    before, now = [old for old, _ in pairs], [new for _, new in pairs]
+    if any(row.wrong_by_row is None for row in before):
+        # By the same tests as before, or equal code would be worse.
+        before, now = ([replace(row, wrong_by_row=None) for row in rows] for rows in (before, now))
+    was, is_now = judge_rows(before), judge_rows(now)
+    if was.guarantee == "broken" or is_now.guarantee != "broken":
+        return None
+    row = "" if is_now.worst_row is None else f" (row {is_now.worst_row})"
+    return f"the guarantee is broken now{row}, and was {was.guarantee} before."
 
 
 def _same_host(old: BatchRow, new: BatchRow) -> bool:

@@ -15,11 +15,11 @@ its budget does not stand at that budget: it fails every gate that selects by bu
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from ..errors import BadInput, did_you_mean
@@ -142,12 +142,27 @@ def _threshold(text: str, metric: str, relation: str, value: str) -> float | str
             )
         return value
     try:
-        threshold = float(Fraction(value))
-    except (ValueError, ZeroDivisionError):
+        return number(value)
+    except ValueError:
         raise BadInput(
             f"the gate '{text}' compares with '{value}', which is not a number."
         ) from None
-    return threshold
+
+
+def number(text: str) -> float:
+    """A decimal or a quotient of two, to a float's precision; ValueError for what is no float.
+
+    A Fraction of "1e9999999999" would be computed for hours.
+
+    >>> number("0.25"), number("1/4")
+    (0.25, 0.25)
+    """
+    above, slash, below = text.partition("/")
+    divisor = float(below) if slash else 1.0
+    value = float(above) / divisor if divisor else math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}' is not a finite number")
+    return value
 
 
 def _matches(point: Point, name: str, wanted: str) -> bool:
@@ -157,6 +172,6 @@ def _matches(point: Point, name: str, wanted: str) -> bool:
     if name == "budget" and value is None:
         return wanted == "free"
     try:
-        return value is not None and abs(float(Fraction(wanted)) - float(value)) < 1e-12
-    except (ValueError, ZeroDivisionError):
+        return value is not None and abs(number(wanted) - float(value)) < 1e-12
+    except ValueError:
         return str(value) == wanted

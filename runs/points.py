@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput
-from ..protocols.evidence.evidence import Guarantee
+from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
+from ..protocols.evidence.row_counts import counts_of
 from ..protocols.evidence.verdicts import LEVEL, PointVerdict, judge_guarantee, judge_point
 from ..protocols.game.cell import Cell
-from ..protocols.game.coins import sampled_rows
+from ..protocols.game.coins import bucket_of, sampled_rows
 from ..protocols.game.instances import of_spec
 from ..protocols.players.isolation import is_builtin
 from .rows import BatchRow, Message, prefixes
@@ -69,7 +70,10 @@ def guarantee_of(rows: Sequence[BatchRow]) -> Guarantee:
 
 
 def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
-    """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``)."""
+    """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``).
+
+    Raises BadInput without any, and for counts that contradict each other or the instance.
+    """
     if not rows:
         raise BadInput("There is no message to judge yet: play at least one batch.")
     cell = cell_of(rows[0].spec_dict)
@@ -81,14 +85,44 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
             f"Rows of cell {rows[0].cell} have another secret than the {secret} bits of their "
             "instance: restore the file or use a new one."
         )
+    asked = rows_asked(rows)
+    _refuse_contradictions(rows, asked, cell.instance.secret_rows, cell.instance.row_bits)
     return judge_point(
         messages_of(rows),
         cache_bits=cell.instance.shape.cache_bits_16,
         level=level,
-        rows=rows_asked(rows),
+        rows=asked,
         rows_apart=apart,
         **_sizes(rows),
     )
+
+
+def _refuse_contradictions(
+    rows: Sequence[BatchRow], asked: Sequence[NDArray[np.int64]] | None, n: int, row_bits: int
+) -> None:
+    """Raise BadInput unless every message was asked what its instance asks, and counts add up.
+
+    Buckets and rows are judged apart, so each would believe its own half of an edited line.
+    """
+    ages = bucket_of(np.arange(n), n)
+    places = [(row, i) for row in rows for i in range(row.size)]
+    for t, (row, i) in enumerate(places):
+        here = ages if asked is None else ages[asked[t]]
+        bits = row_bits * np.bincount(here, minlength=AGE_BUCKETS)
+        text = None if row.wrong_by_row is None else row.wrong_by_row[i]
+        wrong = None if text is None else counts_of(text)
+        wanted = None
+        if tuple(bits.tolist()) != row.asked_by_age[i]:
+            wanted = "was not asked the rows that its instance asks"
+        elif wrong is not None and len(wrong) == len(here):
+            by_age = np.bincount(here, weights=wrong, minlength=AGE_BUCKETS).astype(np.int64)
+            if tuple(by_age.tolist()) != row.wrong_by_age[i]:
+                wanted = "has other wrong bits by row and by age"
+        if wanted is not None:
+            raise BadInput(
+                f"Message {i} of batch {row.batch} of cell {row.cell} {wanted}: restore the file "
+                "or use a new one."
+            )
 
 
 def _sizes(rows: Sequence[BatchRow]) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 That nothing is ``impossible``, or that no interval lies below Fano's curve, is worth the cheats
 that would have been: a *planted cheat* is charged what the messages were charged, is asked what
-they were asked, and errs in a share e of it, because it reads the secret elsewhere.
+they were asked, and errs in a share e of it, whenever it likes, because it reads the secret
+elsewhere.
 
 *Ledger.* Where all bits are asked, s = N - m - log2(N+1) - log2 C(N, k) falls with the wrong bits k
 up to N/2, and without any it is N - m - log2(N+1). So a cheat without an error is convicted at a
@@ -80,8 +81,12 @@ class Power:
         )
 
     def _peak(self, charged: Any, error: float) -> float:
+        # It errs as early as it can: then no look sees fewer wrong bits, and what is said to be
+        # caught is, whenever it errs. From half of the bits on more of them convict again.
+        asked = np.cumsum(self.asked)
+        wrong = np.minimum(error * asked[-1], asked / 2)
         return ledger(
-            self.asked, charged, error * self.asked,
+            self.asked, charged, np.diff(wrong, prepend=0.0),
             secret_bits=self.secret_bits, row_bits=self.row_bits, shares=self.shares,
         ).peak  # fmt: skip
 

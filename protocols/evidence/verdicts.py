@@ -209,8 +209,8 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
     if verdict == "not-broken":
         said += (
-            "; a single row may be worse; here, on this reduction, at this scale, for random "
-            "secrets"
+            "; a single row may be worse, and a single channel or head, which is not looked at by "
+            "itself; here, on this reduction, at this scale, for random secrets"
         )
     return said + "."
 

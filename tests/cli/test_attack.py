@@ -385,3 +385,21 @@ def test_zero_names_no_bucket(kvbarrier) -> None:
     [point] = json.loads(said.out)["points"]
     assert point["guarantee"]["verdict"] == "broken"
     assert point["guarantee"]["worst_bucket"] is None
+
+
+def test_what_an_inline_plug_in_prints_is_no_part_of_the_document(kvbarrier, tmp_path) -> None:
+    (tmp_path / "talks.py").write_text(
+        "import numpy as np\n"
+        "class Talks:\n"
+        "    def __init__(self, shape, budget_bits=None, seed=0, public=None): self.d = shape.d_v\n"
+        "    def append(self, q, k, v): print('a token')\n"
+        "    def attend(self, q):\n"
+        "        print('a query')\n"
+        "        return np.zeros(self.d, np.float32)\n"
+    )
+    game = ("--n", "16", "--d", "8", "--budget", "free", "--messages", "1", "--isolation", "inline")
+    said = kvbarrier("attack", "talks.py:Talks", *game, "--resume", "r.csv", "--json")
+    assert len(json.loads(said.out)["points"]) == 1
+    assert "a query" in said.err
+    again = ("r.csv", "", "0", "--target", "talks.py:Talks", "--isolation", "inline")
+    assert json.loads(kvbarrier("replay", *again, "--json").out)["equal"]

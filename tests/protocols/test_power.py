@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from kvbarrier.protocols.evidence.ledger import ledger
 from kvbarrier.protocols.evidence.power import Power, interval_catches
 from kvbarrier.protocols.evidence.verdicts import PointVerdict, judge_family, judge_point
 
@@ -19,6 +20,7 @@ class Record:
     asked_by_age: tuple[int, ...]
     charged_bits: int
     failed: str | None = None
+    wrong_by_row: str | None = None
 
 
 def point(messages: int, charged: int, wrong: int = 0, asked: int = 2048) -> PointVerdict:
@@ -133,3 +135,20 @@ def test_a_point_says_what_it_could_have_caught() -> None:
     # h(.11) = .4999: 40 bits of 8192 and the 13 of log2 cost .002 of the error.
     assert caught["error"] == pytest.approx(0.108, abs=1e-3)
     assert honest.sentences()[0].endswith("it errs in at most 10.8 % of the bits.")
+
+
+def test_what_is_said_to_be_caught_is_whenever_the_cheat_errs() -> None:
+    """16 messages of 16 bits, then 16 of 328, for 256 secret bits each.
+
+    Of a cheat that errs evenly in .33 of the bits the first 16 convict; one that errs in .42 of
+    theirs and nowhere else errs in .21 of all, and no look convicts it.
+    """
+    asked, charged = np.full(32, 256), np.repeat([16, 328], 16)
+    said = Power(asked, charged, secret_bits=256, row_bits=8, shares=None).error()
+    assert said is not None
+    for early in range(1, 33):
+        each = np.floor(said * 256 * 32 / early)
+        if each <= 128:
+            wrong = np.where(np.arange(32) < early, each, 0)
+            one = ledger(asked, charged, wrong, secret_bits=256, row_bits=8)
+            assert one.verdict == "impossible", early

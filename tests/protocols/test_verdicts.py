@@ -196,7 +196,7 @@ def test_sentences_say_what_they_do_not_say() -> None:
     assert "blind" in ledger
     assert "here, on this reduction, at this scale, for random secrets" in guarantee
     assert "on average over each age bucket the error is at most 1/10" in guarantee
-    assert "a single row may be worse" in guarantee
+    assert "a single row may be worse, and a single channel or head" in guarantee
     assert "M/N = 1" in guarantee
     ledger, _ = point([0] * 16, 32, 512).sentences()
     assert "hidden channel, or a bug of ours: replay it" in ledger

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from kvbarrier.cli.options import budgets
 from kvbarrier.errors import BadInput
 from kvbarrier.runs.gates import parse_gate
 
@@ -92,6 +93,8 @@ def test_a_message_over_its_budget_does_not_stand_at_that_budget() -> None:
         ("bit_error", "is not METRIC<=NUMBER"),
         ("bit_error<=low", "not a number"),
         ("bit_error<=1/0", "not a number"),
+        ("bit_error<=1e400", "not a number"),
+        ("bit_error<=1e9999999999", "not a number"),
         ("guarantee<=broken", "by == or !="),
         ("bit_error<=0.1 @ budget", "write name=value"),
     ],
@@ -118,3 +121,18 @@ def test_a_gate_on_a_setting_that_is_not_played_is_refused_before_play() -> None
     parse_gate("bit_error<=0.1 @ budget=1/2").check(settings)
     with pytest.raises(BadInput, match="no point matches"):
         parse_gate("bit_error<=0.1 @ budget=1/4").check(settings)
+
+
+@pytest.mark.parametrize("budget", ["1e400", "1e9999999999", "1/0"])
+def test_a_gate_selects_nothing_by_a_number_beyond_floats(budget: str) -> None:
+    """As exact fractions such powers of ten are computed for hours."""
+    with pytest.raises(BadInput, match="no point matches"):
+        parse_gate(f"bit_error<=0.1 @ budget={budget}").check(POINTS)
+
+
+@pytest.mark.parametrize(
+    "text", ["1e400", "1e-400", "1e9999999999", "1e-9999999999", "2.0000000000000001"]
+)
+def test_a_budget_beyond_floats_is_refused_at_once(text: str) -> None:
+    with pytest.raises(BadInput, match=r"is not a number|lies outside"):
+        budgets((text,))

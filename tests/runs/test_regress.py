@@ -314,6 +314,22 @@ def test_what_got_better_is_reported_and_no_failure(row: Row, cell: MakeCell) ->
     assert "the charged bits rose in 8 of 8 messages and fell in none" in str(failure.failure)
 
 
+def test_a_row_that_is_lost_now_is_no_improvement(row: Row, cell: MakeCell) -> None:
+    """Fewer wrong bits in every message and in all, but 3 of 16 in row 0: 3/32 of its bucket."""
+    spread, lost = text_of([1] * 32), text_of([3] + [0] * 31)
+    old = [altered(one, wrong_by_age=((2,) * 16,) * 4, wrong_by_row=(spread,) * 4)
+           for one in rows_of(row, cell(), 6)]  # fmt: skip
+    now = [altered(one, wrong_by_age=((3, *(0,) * 15),) * 4, wrong_by_row=(lost,) * 4)
+           for one in old]  # fmt: skip
+    (failure,) = worse(old, now).failures
+    assert failure.failure == "the guarantee is broken now (row 0), and was undecided before."
+    assert worse(now, now).passed
+    # Not where a row's bits were not counted before, and not for code that differs from itself.
+    bare = [altered(one, wrong_by_row=None) for one in old]
+    assert worse(bare, now).passed
+    assert worse(old, now, unsteady={cell().id}).passed
+
+
 @pytest.mark.parametrize("why", ["both ways", "unsteady", "elsewhere"])
 def test_what_cannot_be_held_one_by_one_needs_messages(row: Row, cell: MakeCell, why: str) -> None:
     """At 1e-3 and one cell the paired test needs 12 messages: 2^-12 <= 1e-3/4 < 2^-11."""

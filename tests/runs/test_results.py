@@ -423,6 +423,21 @@ def test_judging_rows_adds_their_messages_up(row: Row, cell: MakeCell) -> None:
         judge_rows([])
 
 
+def test_counts_that_contradict_each_other_are_not_judged(row: Row, cell: MakeCell) -> None:
+    one = row(cell())
+    assert one.wrong_by_row is not None
+    turned = tuple(text_of(counts_of(text)[::-1]) for text in one.wrong_by_row)
+    with pytest.raises(BadInput, match=r"Message 0 of batch 0 .* by row and by age"):
+        judge_rows([replace(one, wrong_by_row=turned)])
+    # All rows are asked, so all ages are.
+    half = {
+        name: tuple((*counts[:8], *(0,) * 8) for counts in getattr(one, name))
+        for name in ("wrong_by_age", "asked_by_age")
+    }
+    with pytest.raises(BadInput, match=r"Message 0 of batch 0 .* was not asked"):
+        judge_rows([replace(one, **half, wrong_by_row=None)])
+
+
 def test_a_spec_becomes_its_cell_again(row: Row, cell: MakeCell) -> None:
     for wanted in (cell(), cell(budget=None, rows=16, scale=9.5), cell("a:B", eta=None, gamma=0.1)):
         assert cell_of(row(wanted).spec_dict) == wanted
