@@ -31,8 +31,8 @@ def possible(rows: list[BatchRow]) -> Judgement:
 @claim(
     "memory.fano",
     "Theorem 5",
-    "No point's interval lies below Fano's curve M/N = 1 - h(e), where that of a cheat "
-    "without an error does",
+    "No point's interval lies below Fano's curve M/N = 1 - h(e), where that of a cheat without an "
+    "error does",
     "ours",
     ROWS,
 )
@@ -136,8 +136,8 @@ def codes(points: Points) -> Judgement:
 @claim(
     "memory.trellis",
     "observation",
-    "The limit is a limit and not a habit: a trellis source coder of rate 1/2 with 256 "
-    "states errs at most .121, where .110 is the floor",
+    "The limit is a limit and not a habit: a trellis source coder of rate 1/2 with 256 states errs "
+    "at most .121, where .110 is the floor",
     "ours",
     POINTS,
 )

@@ -19,8 +19,8 @@ ROUNDING = 1e-12
 @claim(
     "fano.bound",
     "Theorem 5",
-    "No deterministic protocol for N <= 4 bits and an m-bit message has mean error below "
-    "the e with m = N (1 - h(e)): the exact optimum lies on or above Fano's curve",
+    "No deterministic protocol for N <= 4 bits and an m-bit message has mean error below the e "
+    "with m = N (1 - h(e)): the exact optimum lies on or above Fano's curve",
     "reconstructed",
     OPTIMUM,
 )
@@ -44,9 +44,8 @@ def bound(table: pd.DataFrame) -> Judgement:
 @claim(
     "fano.chain",
     "Theorem 23",
-    "For the optimal protocols, and for every protocol of N <= 3 bits, "
-    "sum_i (1 - h(e_i)) <= sum_i I(X_i; M) <= I(X; M) <= m: each inequality of the proof, "
-    "computed exactly",
+    "For the optimal protocols, and for every protocol of N <= 3 bits, sum_i (1 - h(e_i)) <= sum_i "
+    "I(X_i; M) <= I(X; M) <= m: each inequality of the proof, computed exactly",
     "reconstructed",
     CHAIN,
     CHAIN_ALL,
@@ -68,8 +67,8 @@ def chain(optimal: pd.DataFrame, every: pd.DataFrame) -> Judgement:
 @claim(
     "fano.optimum",
     "observation",
-    "Computations that share nothing, trying all encoders (N <= 3), trying all decoders "
-    "and dynamic programming over subsets (N <= 4), give the same optimum",
+    "Computations that share nothing, trying all encoders (N <= 3), trying all decoders and "
+    "dynamic programming over subsets (N <= 4), give the same optimum",
     "ours",
     OPTIMUM,
 )
@@ -87,8 +86,8 @@ def optimum(table: pd.DataFrame) -> Judgement:
 @claim(
     "fano.hypercompression",
     "observation",
-    "Over all 2^12 secrets of N = 12 bits, Pr[distance <= k] <= 2^m V(N,k)/2^N for every "
-    "encoder tried, every m and every k",
+    "Over all 2^12 secrets of N = 12 bits, Pr[distance <= k] <= 2^m V(N,k)/2^N for every encoder "
+    "tried, every m and every k",
     "ours",
     HYPER,
 )

@@ -24,8 +24,8 @@ SHARE = 1 / 2
 @claim(
     "jl.norms",
     "Theorem 20",
-    "The squared norm of a projected unit vector leaves [1-eps, 1+eps] with probability at "
-    "most 2 exp(-(eps^2-eps^3) d/4)",
+    "The squared norm of a projected unit vector leaves [1-eps, 1+eps] with probability at most 2 "
+    "exp(-(eps^2-eps^3) d/4)",
     "reconstructed",
     TAILS,
 )
@@ -53,8 +53,8 @@ def _tails_hold(table: pd.DataFrame, quantity: str) -> Judgement:
 @claim(
     "jl.products",
     "Lemma 21",
-    "The inner product of two unit vectors is moved by more than eps with probability at "
-    "most 4 exp(-(eps^2-eps^3) d/4)",
+    "The inner product of two unit vectors is moved by more than eps with probability at most 4 "
+    "exp(-(eps^2-eps^3) d/4)",
     "reconstructed",
     TAILS,
 )
@@ -65,9 +65,9 @@ def products(table: pd.DataFrame) -> Judgement:
 @claim(
     "jl.union",
     "Lemma 3",
-    "At d = 12 ln n/(eps^2-eps^3), rounded up, all inner products and norms of n unit "
-    "points (orthonormal, or with all inner products 1/2) are kept to eps at once, in at "
-    "least a share 1 - 1/n of the draws",
+    "At d = 12 ln n/(eps^2-eps^3), rounded up, all inner products and norms of n unit points "
+    "(orthonormal, or with all inner products 1/2) are kept to eps at once, in at least a share 1 "
+    "- 1/n of the draws",
     "reconstructed",
     UNION,
 )
@@ -89,9 +89,9 @@ def union(table: pd.DataFrame) -> Judgement:
 @claim(
     "jl.constant",
     "Lemma 22",
-    "Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives "
-    "failure 2/n and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true "
-    "all the same at every n and eps tried: over the exact tails the sum is below 1/n",
+    "Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives failure 2/n "
+    "and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true all the same at "
+    "every n and eps tried: over the exact tails the sum is below 1/n",
     "ours",
     CONSTANT,
 )
@@ -116,9 +116,8 @@ def constant(table: pd.DataFrame) -> Judgement:
 @claim(
     "jl.suffices",
     "observation",
-    "The measured dimension from which on 512 unit jl keys have deviation eps in every "
-    "draw, eps from .2 to .5, is below half of the dimension that the lemma "
-    "(reconstructed) asks for",
+    "The measured dimension from which on 512 unit jl keys have deviation eps in every draw, eps "
+    "from .2 to .5, is below half of the dimension that the lemma (reconstructed) asks for",
     "ours",
     DIMENSION,
     preregistered=False,
@@ -149,8 +148,8 @@ def reached(table: pd.DataFrame, column: str, eps: float) -> float:
 @claim(
     "jl.vacuous",
     "observation",
-    "At d = 64 and 128 the lemma's constants (reconstructed) certify fewer than 4 tokens; "
-    "explicit codes certify thousands at the same d",
+    "At d = 64 and 128 the lemma's constants (reconstructed) certify fewer than 4 tokens; explicit "
+    "codes certify thousands at the same d",
     "ours",
     CERTIFIED,
 )
@@ -172,8 +171,8 @@ def vacuous(table: pd.DataFrame) -> Judgement:
 @claim(
     "jl.interference",
     "observation",
-    "The exact scale of jl keys exists at dimensions where the paper's condition "
-    "eps < 1/2 fails, and is below the closed form from the coherence everywhere",
+    "The exact scale of jl keys exists at dimensions where the paper's condition eps < 1/2 fails, "
+    "and is below the closed form from the coherence everywhere",
     "ours",
     DIMENSION,
 )

@@ -25,6 +25,14 @@ import numpy as np
 from ..kit.experiment import Run
 from ..kit.tables import Tables, fill
 
+TAILS = "jl-tails.csv"
+UNION = "jl-union.csv"
+CONSTANT = "jl-constant.csv"
+DIMENSION = "jl-dimension.csv"
+CERTIFIED = "jl-certified.csv"
+
+LEVEL = 0.99
+
 EPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
 #: <u, v> of the unit pairs whose inner product is watched
 INNER = (0.0, 0.5, 0.9)
@@ -33,14 +41,6 @@ CHUNK = 2000
 N, ETA = 512, 0.5
 #: the norm of Bob's query at which random keys are counted, in nats (unit keys)
 QUERY_NORM = 16.0
-
-TAILS = "jl-tails.csv"
-UNION = "jl-union.csv"
-CONSTANT = "jl-constant.csv"
-DIMENSION = "jl-dimension.csv"
-CERTIFIED = "jl-certified.csv"
-
-LEVEL = 0.99
 
 HEAD_DIMENSIONS = (16, 32, 64, 128, 256, 512, 1024)
 KERDOCK = (16, 64, 256)

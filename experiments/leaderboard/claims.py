@@ -21,8 +21,8 @@ CLOSE = 0.005
 @claim(
     "leaderboard.possible",
     "Theorem 23",
-    "No algorithm's charged memory is impossible on any of the six families of streams, "
-    "where that of a cheat without an error is",
+    "No algorithm's charged memory is impossible on any of the six families of streams, where that "
+    "of a cheat without an error is",
     "ours",
     ROWS,
 )
@@ -33,8 +33,8 @@ def possible(rows: list[BatchRow]) -> Judgement:
 @claim(
     "leaderboard.fano",
     "Theorem 5",
-    "No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that "
-    "of a cheat without an error does",
+    "No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that of a "
+    "cheat without an error does",
     "ours",
     ROWS,
 )
@@ -45,8 +45,8 @@ def fano(rows: list[BatchRow]) -> Judgement:
 @claim(
     "leaderboard.eviction",
     "observation",
-    "Whatever a policy keeps, holding a share f of the tokens leaves error (1 - f)/2 on "
-    "the hard stream",
+    "Whatever a policy keeps, holding a share f of the tokens leaves error (1 - f)/2 on the hard "
+    "stream",
     "ours",
     ROWS,
     HELD,
@@ -110,8 +110,8 @@ def recency(points: list[Point]) -> Judgement:
 @claim(
     "leaderboard.twins",
     "observation",
-    "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds "
-    "what another holds answers differently",
+    "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds what "
+    "another holds answers differently",
     "ours",
     TWINS,
 )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @claim(
     "low.exponential",
     "Corollary 9",
-    "At query norm R = d the instance of random keys is certified for exponentially many "
-    "tokens in d: ln(bits/d) grows at least linearly",
+    "At query norm R = d the instance of random keys is certified for exponentially many tokens in "
+    "d: ln(bits/d) grows at least linearly",
     "reconstructed",
     RANDOM,
 )
@@ -52,8 +52,8 @@ def _mean(draws: NDArray[np.float64]) -> tuple[float, float]:
 @claim(
     "low.kissing",
     "observation",
-    "The constructed kissing configurations have the published sizes and largest inner "
-    "product exactly 1/2, and every bit asked on them is decoded",
+    "The constructed kissing configurations have the published sizes and largest inner product "
+    "exactly 1/2, and every bit asked on them is decoded",
     "ours",
     KISSING,
 )
@@ -74,8 +74,8 @@ def kissing(table: pd.DataFrame) -> Judgement:
 @claim(
     "low.plane",
     "observation",
-    "In d = 2, n keys on a circle decode all n d bits in float32 up to n = 1024 with "
-    "eta = 1/2: the cap e^d stands for a budget on the query's norm",
+    "In d = 2, n keys on a circle decode all n d bits in float32 up to n = 1024 with eta = 1/2: "
+    "the cap e^d stands for a budget on the query's norm",
     "ours",
     PLANE,
 )
@@ -93,8 +93,8 @@ def plane(table: pd.DataFrame) -> Judgement:
 @claim(
     "low.budget",
     "observation",
-    "On the circle the largest n certified at eta = 1/2 and query norm R is the integer "
-    "part of .9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term",
+    "On the circle the largest n certified at eta = 1/2 and query norm R is the integer part of "
+    ".9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term",
     "ours",
     BUDGET,
 )
@@ -118,8 +118,8 @@ def budget(table: pd.DataFrame) -> Judgement:
 @claim(
     "low.exponent",
     "observation",
-    "In fixed dimension d the certified n grows as R^((d-1)/2): fitted exponents for d = 2 "
-    "and 3 (within .03)",
+    "In fixed dimension d the certified n grows as R^((d-1)/2): fitted exponents for d = 2 and 3 "
+    "(within .03)",
     "ours",
     BUDGET,
 )
@@ -155,8 +155,8 @@ def covering(table: pd.DataFrame) -> Judgement:
 @claim(
     "low.number",
     "Definition 12",
-    "The covering number N(B, l2, eps) of the unit ball is at most (1+2/eps)^d: a lattice "
-    "covers it with fewer balls, though not with fewer than its volume and a packing need",
+    "The covering number N(B, l2, eps) of the unit ball is at most (1+2/eps)^d: a lattice covers "
+    "it with fewer balls, though not with fewer than its volume and a packing need",
     "reconstructed",
     COVERS,
 )
@@ -179,8 +179,8 @@ def number(table: pd.DataFrame) -> Judgement:
 @claim(
     "low.clusterable",
     "Lemma 14",
-    "Every set of keys in the unit ball that was tried is (m, delta)-clusterable with m at "
-    "most (1+4/delta)^d, delta the diameter",
+    "Every set of keys in the unit ball that was tried is (m, delta)-clusterable with m at most "
+    "(1+4/delta)^d, delta the diameter",
     "reconstructed",
     CLUSTERS,
 )

@@ -8,13 +8,25 @@ fresh Bob and his queries.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..kit.ball import ball
+from ..kit.direct_play import KEY, ask, build, secret
 from ..kit.experiment import Run
 from ..kit.tables import Tables, fill
+
+BUDGET = "low-dimension-budget.csv"
+RANDOM = "low-dimension-random.csv"
+KISSING = "low-dimension-kissing.csv"
+PLANE = "low-dimension-plane.csv"
+NETS = "low-dimension-nets.csv"
+COVERS = "low-dimension-covers.csv"
+CLUSTERS = "low-dimension-clusters.csv"
+
+LEVEL = 0.95
 
 ETA = 0.5
 #: published sizes (Conway & Sloane 1999, table 1.5)
@@ -26,16 +38,6 @@ RANDOM_LIMIT = {"quick": 4096, "full": 32768}
 DRAWS = {"quick": 48, "full": 48}
 SETS = ("ball", "sphere", "blobs", "cube")
 CLUSTER_DELTAS = (1.0, 0.5, 0.25)
-
-BUDGET = "low-dimension-budget.csv"
-RANDOM = "low-dimension-random.csv"
-KISSING = "low-dimension-kissing.csv"
-PLANE = "low-dimension-plane.csv"
-NETS = "low-dimension-nets.csv"
-COVERS = "low-dimension-covers.csv"
-CLUSTERS = "low-dimension-clusters.csv"
-
-LEVEL = 0.95
 
 CIRCLE_TOKENS = {"quick": (16, 64, 256, 1024), "full": (16, 64, 256, 1024, 2048)}
 SPHERE_BUDGETS = {"quick": (10.0, 1000.0, 9), "full": (10.0, 2500.0, 13)}
@@ -131,21 +133,16 @@ def random_rows(d: int, scale: str) -> list[dict[str, Any]]:
 
 def _play(reduction: Any, name: str, messages: int, asked_rows: int | None) -> tuple[int, int]:
     """(Bits asked, bits wrong) with the exact float32 cache, ``messages`` independent secrets."""
-    from ...compressors.plugin.contract import Shape
-    from ...compressors.zoo.baseline.exact import Exact
     from ...protocols.game import coins
 
-    key, n, d = coins.COMMITTED_KEYS["experiments"], reduction.n, reduction.d_v
+    player = partial(build, reduction, "exact", {}, None)
     asked = wrong = 0
     for message in range(messages):
-        x = coins.secret_bits(key, name, message, n * d).reshape(n, d)
-        rows = coins.sampled_rows(key, name, message, n, asked_rows)
-        alice, bob = (Exact(Shape(n, reduction.keys.d, d), public={}) for _ in range(2))
-        alice.extend(*reduction.stream(x))
-        bob.restore(alice.save())
-        outputs = bob.next_outputs(*reduction.queries(rows))
+        x = secret(reduction, name, message)
+        rows = coins.sampled_rows(KEY, name, message, reduction.rows, asked_rows)
+        outputs, _ = ask(reduction, x, player, rows)
         wrong += int((reduction.decode(outputs, rows) != x[rows]).sum())
-        asked += len(rows) * d
+        asked += x[rows].size
     return asked, wrong
 
 

@@ -19,9 +19,8 @@ NEAR = 1 / 8
 @claim(
     "scaling.n",
     "observation",
-    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is "
-    "linear in n (slope within .02 of 1): that follows from their layouts, so it is no "
-    "evidence for Theorem 1",
+    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in n "
+    "(slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1",
     "ours",
     TABLE,
 )
@@ -42,9 +41,8 @@ def _slopes(table: pd.DataFrame, axis: str) -> Judgement:
 @claim(
     "scaling.d",
     "observation",
-    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is "
-    "linear in d (slope within .02 of 1): that follows from their layouts, so it is no "
-    "evidence for Theorem 1",
+    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in d "
+    "(slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1",
     "ours",
     TABLE,
 )
@@ -55,8 +53,8 @@ def d(table: pd.DataFrame) -> Judgement:
 @claim(
     "scaling.limit",
     "Theorem 1",
-    "The memory for measured error <= 1/10 never falls below n d (1 - h(1/10)) bits, and a "
-    "trellis code comes within an eighth of it",
+    "The memory for measured error <= 1/10 never falls below n d (1 - h(1/10)) bits, and a trellis "
+    "code comes within an eighth of it",
     "reconstructed",
     TABLE,
 )

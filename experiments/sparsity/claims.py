@@ -20,9 +20,9 @@ ROUNDING = 1e-4
 @claim(
     "sparsity.one-hot",
     "Corollary 16",
-    "With Alice's q_t = C k_t, every attention row of the hard stream, hers and Bob's, has "
-    "its own token's weight as the largest: 1/(1 + S'), in Bob's rows 1/(1 + S' + e^-C), "
-    "above rho/(rho + 1 + rho e^-C): it outweighs all other data tokens together rho times",
+    "With Alice's q_t = C k_t, every attention row of the hard stream, hers and Bob's, has its own "
+    "token's weight as the largest: 1/(1 + S'), in Bob's rows 1/(1 + S' + e^-C), above rho/(rho + "
+    "1 + rho e^-C): it outweighs all other data tokens together rho times",
     "reconstructed",
     ONE_HOT,
 )
@@ -49,8 +49,8 @@ def one_hot(table: pd.DataFrame) -> Judgement:
 @claim(
     "sparsity.promise",
     "observation",
-    "Truncating every attention row to its largest entry changes no decoded bit: the "
-    "sparsity promise holds",
+    "Truncating every attention row to its largest entry changes no decoded bit: the sparsity "
+    "promise holds",
     "ours",
     TRUNCATION,
 )
@@ -71,9 +71,9 @@ def promise(table: pd.DataFrame) -> Judgement:
 @claim(
     "sparsity.memory",
     "Corollary 16",
-    "Top-k attention over a kept cache, built on sparsity, needs 4/5 of the tokens for "
-    "error 1/10 on the stream whose rows are all one-hot, at every n, as without sparsity; "
-    "that a share of the cache is linear in n is its layout and no finding",
+    "Top-k attention over a kept cache, built on sparsity, needs 4/5 of the tokens for error 1/10 "
+    "on the stream whose rows are all one-hot, at every n, as without sparsity; that a share of "
+    "the cache is linear in n is its layout and no finding",
     "reconstructed",
     MEMORY,
 )

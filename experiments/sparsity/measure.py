@@ -53,6 +53,10 @@ from ..kit.search import Search, Team, find
 from ..kit.tables import Tables, fill, make
 from ..scaling.measure import FIXED_D
 
+ONE_HOT, TRUNCATION, MEMORY, PLAYED = (
+    f"sparsity-{name}.csv" for name in ("one-hot", "truncation", "memory", "played")
+)
+
 KEY = coins.COMMITTED_KEYS["experiments"]
 HARD, GAUSSIAN, ALICE = "secret's key", "Gaussian", "Alice's"
 RATIOS = (0.5, 1.0)
@@ -78,9 +82,6 @@ class Setting:
         return {"keys": self.keys, "n": self.n, "d": self.d, "seed": self.seed, "eta": self.eta}
 
 
-ONE_HOT, TRUNCATION, MEMORY, PLAYED = (
-    f"sparsity-{name}.csv" for name in ("one-hot", "truncation", "memory", "played")
-)
 MEMORY_MESSAGES, ROWS, STEPS = 4, 256, 256
 
 
@@ -154,9 +155,6 @@ def _memory(job: Run, axis: Sequence[int]) -> list[dict[str, Any]]:
         | search.team.knob(search.high)
         for search, row in zip(searches, rows, strict=True)
     ]
-
-
-# -- claims ------------------------------------------------------------------------------------
 
 
 def attention_weights(reduction: IndexReduction, Q: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -17,8 +17,8 @@ ROUNDING = 1e-12
 @claim(
     "tolerance.exact",
     "Theorem 6",
-    "With the paper's scale C = ln(n+1)/(1-2 eps) (reconstructed), where eps < 1/2, every "
-    "bit read off an exact output at the threshold 1/2 is right",
+    "With the paper's scale C = ln(n+1)/(1-2 eps) (reconstructed), where eps < 1/2, every bit read "
+    "off an exact output at the threshold 1/2 is right",
     "reconstructed",
     PAPER,
 )
@@ -38,8 +38,8 @@ def exact(table: pd.DataFrame) -> Judgement:
 @claim(
     "tolerance.relative",
     "Theorem 8",
-    "At the exact scale (ours) and above, the worst error within (1 +- eta) on the worst "
-    "context flips no bit",
+    "At the exact scale (ours) and above, the worst error within (1 +- eta) on the worst context "
+    "flips no bit",
     "reconstructed",
     WORST,
 )
@@ -143,8 +143,8 @@ def additive(worst: pd.DataFrame) -> Judgement:
 @claim(
     "tolerance.row",
     "Remark 7",
-    "One output decodes the whole row: at the exact scale all d bits of a row are right at "
-    "once under the worst error",
+    "One output decodes the whole row: at the exact scale all d bits of a row are right at once "
+    "under the worst error",
     "reconstructed",
     ROWS,
 )
@@ -167,8 +167,8 @@ def row(table: pd.DataFrame) -> Judgement:
 @claim(
     "tolerance.implication",
     "observation",
-    "Every compressor whose measured relative error stays within eta on all queries "
-    "answers every bit right",
+    "Every compressor whose measured relative error stays within eta on all queries answers every "
+    "bit right",
     "ours",
     COMPRESSORS,
 )
@@ -191,8 +191,8 @@ def _messages(table: pd.DataFrame) -> str:
 @claim(
     "tolerance.converse",
     "observation",
-    "Some compressors answer every bit right although their measured error exceeds eta: "
-    "the implication has no converse",
+    "Some compressors answer every bit right although their measured error exceeds eta: the "
+    "implication has no converse",
     "ours",
     COMPRESSORS,
 )

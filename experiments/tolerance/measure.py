@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from operator import mul
 from typing import Any
 
@@ -27,11 +27,15 @@ from ...reductions.index import IndexReduction
 from ...reductions.interference import max_deviation
 from ...reductions.keys import KeySet
 from ...reductions.margins import Condition, condition
+from ..kit.direct_play import ask, build
 from ..kit.experiment import Run
-from ..kit.tables import Tables, fill
+from ..kit.tables import Row, Tables, fill
 
-Row = dict[str, Any]
 Floats = NDArray[np.float64]
+
+PAPER, WORST, ROWS, COMPRESSORS = (
+    f"tolerance-{name}.csv" for name in ("paper", "worst", "rows", "compressors")
+)
 
 KEY = coins.COMMITTED_KEYS["experiments"]
 #: relative steps off the exact scale that count as just below, and the coarse grid around it
@@ -77,9 +81,6 @@ class Tolerance:
         return {"condition": self.rule.name, "tolerance": self.rule.tolerance}
 
 
-PAPER, WORST, ROWS, COMPRESSORS = (
-    f"tolerance-{name}.csv" for name in ("paper", "worst", "rows", "compressors")
-)
 ETAS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 TOLERANCES = (
     *(Tolerance("01", eta=eta) for eta in ETAS),
@@ -122,18 +123,15 @@ def run(job: Run) -> None:
     random = [Keys(name, n, d, seed) for seed, (name, n, d) in enumerate(kinds)]
     sets = [Keys("jl", grid.n, D, seed) for seed in range(grid.draws)]
     sets += [Keys("hypercube", grid.n, D), Keys("kerdock", grid.n, D)]
-    subjects = [(s, sets[0], t) for t in PLAYED for s in subjects(grid.n)]
+    plays = [(s, sets[0], t, grid.played) for t in PLAYED for s in subjects(grid.n)]
     rows = [(k, t, grid.messages) for k in sets for t in ROW_TOLERANCES]
     plan: Tables = {
-        COMPRESSORS: [(compressor_rows, (*s, grid.played)) for s in subjects],
+        COMPRESSORS: [(compressor_rows, play) for play in plays],
         PAPER: [(paper_rows, (k, grid.messages)) for k in random],
         WORST: [(worst_rows, (k, t)) for k in sets for t in TOLERANCES],
         ROWS: [(row_rows, task) for task in rows],
     }
     fill(job, "tolerance", plan)
-
-
-# -- claims ------------------------------------------------------------------------------------
 
 
 def secrets(name: str, message: int, n: int, d: int) -> NDArray[np.uint8]:
@@ -292,8 +290,6 @@ def compressor_rows(
     ``largest`` and ``upper_decile`` are of |answer - exact| / |exact| over all answers.
     ``wrong_within`` counts wrong bits whose own answer was within eta of the exact one.
     """
-    from ...compressors import catalog
-    from ...compressors.plugin.contract import Shape, charged_bits
     from ...protocols.evidence import evidence
 
     eta = tolerance.eta
@@ -301,22 +297,14 @@ def compressor_rows(
     reduction = IndexReduction.build(
         key_set.make(), key_set.d, values=tolerance.values, eta=eta, gamma=None
     )
-    shape = Shape(key_set.n, key_set.d, key_set.d)
-    cls, public = catalog.entry(subject.name).cls, reduction.public()
-    queries, weights = reduction.queries(), _sent_weights(reduction)
+    weights = _sent_weights(reduction)
     errors, wrong, wrong_within, charged = [], [], 0, 0
     for message in range(messages):
         x = secrets(f"{key_set} {tolerance.values}", message, key_set.n, key_set.d)
         seed = coins.public_seed(KEY, f"tolerance {key_set}", message)
-        triples = reduction.stream(x)
-        alice = cls(shape, seed=seed, public=public, **dict(subject.params))
-        alice.extend(*triples)
-        sent = alice.save()
-        charged = charged_bits(len(sent), alice.message_bytes)
-        bob = cls(shape, seed=seed, public=public, **dict(subject.params))
-        bob.restore(sent)
-        answers = bob.next_outputs(*queries)
-        exact = weights @ triples[2].astype(np.float64)
+        player = partial(build, reduction, subject.name, dict(subject.params), None, seed)
+        answers, charged = ask(reduction, x, player)
+        exact = weights @ reduction.stream(x)[2].astype(np.float64)
         error = np.abs(answers - exact) / np.abs(exact)
         bad = reduction.decode(answers) != x
         errors.append(error)
