@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from kvbarrier.experiments.sparsity import measure as sparsity
+from kvbarrier.experiments.sparsity.claims import _room
 from kvbarrier.experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, Setting
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.stream_family import StreamFamily
@@ -90,4 +91,4 @@ def test_the_room_of_a_share_by_hand():
     # 4 * 128 rows of 32 bits; 4 * 256 rows, 64 in each of 16 buckets.
     want = [1 / 128 + 10 * math.sqrt(0.05 / 16384),
             1 / 256 + 10 * math.sqrt(0.05 / 32768) + 5 / 16 / 16]  # fmt: skip
-    assert sparsity._room(table).tolist() == pytest.approx(want)
+    assert _room(table).tolist() == pytest.approx(want)
