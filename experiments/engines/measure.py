@@ -1,16 +1,4 @@
-"""The referee's table: the caches that people run, attacked in their own environments.
-
-Every row is somebody's published code, in the version that the table names, played with the hard
-stream of the Index game (n = 512, d = 64, Kerdock keys): *literal*, and *rotated*, with keys and
-values turned by public rotations that Bob undoes; prefilled, and token by token where the engine
-knows both; with the Bob who asks attention queries, and with the one who only reads the message.
-Four memories stand beside each other, as shares of the 16-bit K and V cache: *claimed*, *logical*,
-*resident* and *wire*, and the side state that a method parks elsewhere.
-
-``engines.csv`` has a line for every setting and Bob, ``engines-left-out.csv`` what cannot be played
-offline on a CPU, with the reason. A row that fails says so in a sentence, and the table goes on.
-Secrets are drawn from fresh keys, as for every foreign plug-in; the lines name them.
-"""
+"""The referee's table measured: the declared rows as cells, played by pairs of processes."""
 
 from __future__ import annotations
 
@@ -29,10 +17,10 @@ from ...protocols.game.index_game import BatchRecord, play_together
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index
 from ...protocols.players.isolation import Limits, default_isolation
-from ..kit.experiment import Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Row, Tables, fill
-from .claims import CLAIMS, LEFT_OUT, TABLE
 
+TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"
 SIZE = {"quick": (512, 64), "full": (4096, 64)}
 MESSAGES = {"quick": 4, "full": 16}
 #: cells that share a pair of processes, and with it one import of torch
@@ -187,12 +175,3 @@ _EMPTY: Row = dict.fromkeys(
         "seconds", "versions",
     )
 )  # fmt: skip
-
-
-EXPERIMENT = Experiment(
-    "engines",
-    "The caches that people run: memory said and memory sent, and the bits that survive",
-    run,
-    CLAIMS,
-    {"quick": 8, "full": 60},
-)

@@ -1,16 +1,4 @@
-"""Non-adaptive readers: error against the share of indices that they read, and what it proves.
-
-* ``non-adaptive-patterns.csv``: read patterns on the family D_0, D_i of Appendix H (reconstructed),
-  one row a pattern and share; trials at prior 1/2, and on the index that its plans read least.
-* ``non-adaptive-game.csv``: for few places, the linear program beside 1/(2-f), and the least error
-  of all plans at prior 1/2 beside (1-f)/2.
-* ``non-adaptive-time.csv``: reads needed for success 9/10. At each of six shares around there the
-  game is played; least squares through the six errors, solved for 1/10, gives the share. Tokens
-  (sampling, prior 1/2; minimax, worst case) against n, and cells of the family D_ij (both).
-* ``non-adaptive-cells.csv``: readers of single coordinates on both families.
-* ``non-adaptive-plans.csv``: plans of equal coins on all streams, and readers that plan too late.
-* ``non-adaptive-caches.csv``: compressors on the same streams, of which the theorem does not speak.
-"""
+"""Non-adaptive readers measured: their trials, the exact games of few places, and plans."""
 
 from __future__ import annotations
 
@@ -28,10 +16,13 @@ from ...reductions.hiding import (
     minimax_program,
     share_needed,
 )
-from ..kit.experiment import Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Tables, fill
-from .claims import CACHES, CELLS, CLAIMS, GAME, PATTERNS, PLANS, TIME
 from .plans import HONEST, LATE, Modest, honest_row, late_row
+
+PATTERNS, GAME, TIME, CELLS, PLANS, CACHES = (
+    f"non-adaptive-{name}.csv" for name in ("patterns", "game", "time", "cells", "plans", "caches")
+)
 
 N = {"quick": 257, "full": 1025}
 D = 8
@@ -258,12 +249,3 @@ def cache_row(label: str, cls: str, params: Row, n: int, trials: int) -> Row:
         "level": LEVEL, "charged_bits": charged,
         "memory": charged / (16 * 2 * D * (n - 1)), "tokens": charged / (16 * 2 * D),
     }  # fmt: skip
-
-
-EXPERIMENT = Experiment(
-    name="non-adaptive",
-    title="Error against the share of indices that a non-adaptive algorithm reads",
-    run=run,
-    claims=CLAIMS,
-    minutes={"quick": 0.4, "full": 7.0},
-)
