@@ -113,7 +113,7 @@ best setting, 1 being the limit. What is no compressor of a cache at all:
 
 def algorithm_pages() -> dict[Path, str]:
     """A page for every algorithm of the zoo, and their index."""
-    points = leaderboard.points(CLAIMS.parent)
+    points = leaderboard.POINTS.read(CLAIMS.parent)
     best = dict(ranking([p for p in points if p["stream"] == "hard"]))
     folder = ROOT / "docs" / "algorithms"
     index = [ALGORITHMS_HEAD, "| algorithm | family | overhead | assumes | broken by | |",

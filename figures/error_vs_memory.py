@@ -26,9 +26,9 @@ LEFT_EDGE = 0.04
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.error_vs_memory.measure import points
+    from ..experiments.error_vs_memory.measure import POINTS
 
-    draw(points(folder), path)
+    draw(POINTS.read(folder), path)
 
 
 def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> None:

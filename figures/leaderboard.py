@@ -35,9 +35,9 @@ _HEADS = {
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    from ..experiments.leaderboard.measure import points
+    from ..experiments.leaderboard.measure import POINTS
 
-    draw(points(folder), path)
+    draw(POINTS.read(folder), path)
 
 
 def draw(points: Sequence[Point], path: Path) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..experiments.kit.tables import read_table
-from ..experiments.sparsity.measure import MEMORY, ONE_HOT
-from ..experiments.sparsity.tables import ALICE, GAUSSIAN, HARD
+from ..experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, MEMORY, ONE_HOT
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:

@@ -11,24 +11,19 @@
 
 The paper's aim is Omega(n d), for which any constant does; the constants matter to whoever wants
 the bound at the head dimensions in use.
+
+Coins: Philox generators from the committed key of the experiments, one for each matrix or draw.
 """
 
 from __future__ import annotations
 
 import math
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..kit.binomial import simultaneous
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Tables, fill, read_table
-from . import draws as measure
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ..kit.experiment import Run
+from ..kit.tables import Tables, fill
 
 TAILS = "jl-tails.csv"
 UNION = "jl-union.csv"
@@ -37,6 +32,16 @@ DIMENSION = "jl-dimension.csv"
 CERTIFIED = "jl-certified.csv"
 
 LEVEL = 0.99
+
+EPS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
+#: <u, v> of the unit pairs whose inner product is watched
+INNER = (0.0, 0.5, 0.9)
+#: matrices to one generator
+CHUNK = 2000
+N, ETA = 512, 0.5
+#: the norm of Bob's query at which random keys are counted, in nats (unit keys)
+QUERY_NORM = 16.0
+
 HEAD_DIMENSIONS = (16, 32, 64, 128, 256, 512, 1024)
 KERDOCK = (16, 64, 256)
 CONSTANT_SIZES = tuple((n, eps) for n in (2, 16, 512, 10**4, 10**6) for eps in (0.1, 0.25, 0.45))
@@ -50,211 +55,207 @@ SIZES: dict[str, dict[str, Any]] = {
     "full": {"matrices": 400_000, "tails_d": (16, 64, 256, 1024), "draws": 64, "longest": 4096,
              "tried": 16384, "tried_draws": 8},
 }  # fmt: skip
-#: the deviations at which jl keys are held against the lemma's dimension
-REACHED = (0.5, 0.4, 0.3, 0.2)
-# The largest of more draws is larger: by the exact law of <k_i,k_j> one draw in 26 still exceeds
-# eps = .2 at 645 dimensions (a share .28 of the lemma's), and one in 900 at the next, 813 (.35).
-SHARE = 1 / 2
 
 
 def run(job: Run) -> None:
     """Fill the five tables; one that is already there is left alone."""
     size = SIZES[job.scale]
-    chunks = size["matrices"] // measure.CHUNK
+    chunks = size["matrices"] // CHUNK
     draws = range(size["draws"])
     random = [(d, size["tried"], size["tried_draws"]) for d in HEAD_DIMENSIONS]
     tables: Tables = {
         CERTIFIED: [
-            *((measure.explicit, (width,)) for width in reversed(KERDOCK)),
-            *((measure.certified, arguments) for arguments in reversed(random)),
+            *((explicit, (width,)) for width in reversed(KERDOCK)),
+            *((certified, arguments) for arguments in reversed(random)),
         ],
-        TAILS: [(measure.tails, (d, chunks)) for d in size["tails_d"]],
-        UNION: [(measure.union, point) for point in UNION_SIZES[job.scale]],
-        CONSTANT: [(measure.constant, point) for point in CONSTANT_SIZES],
-        DIMENSION: [(measure.against_dimension, (i, size["longest"])) for i in draws],
+        TAILS: [(tails, (d, chunks)) for d in size["tails_d"]],
+        UNION: [(union, point) for point in UNION_SIZES[job.scale]],
+        CONSTANT: [(constant, point) for point in CONSTANT_SIZES],
+        DIMENSION: [(against_dimension, (i, size["longest"])) for i in draws],
     }
     fill(job, "jl", tables)
 
 
-def _tails_hold(quantity: str, folder: Path) -> Judgement:
-    table = read_table(folder, TAILS)
-    table = table[table["quantity"] == quantity].reset_index(drop=True)
-    low, high = simultaneous(table["exceeded"], table["matrices"], LEVEL).T
-    over = int(((low > table["bound"]) | (table["exact"] > table["bound"])).sum())
-    off = int(((table["exact"] < low) | (table["exact"] > high)).sum())
-    telling = table[table["bound"] < 1]
-    share = float((telling["exceeded"] / telling["matrices"] / telling["bound"]).max())
-    sure = int((high < table["bound"]).sum())
-    return judge(
-        over == 0 and off == 0,
-        f"{over} of {len(table)} cells (d, eps) above the bound, in {sure} the whole interval is "
-        f"below; the exact tails lie in all but {off} of the intervals (simultaneous "
-        f"{100 * LEVEL:g} %, {int(table['matrices'].min()):,} independent matrices a d); where the "
-        f"bound is below 1 the frequency is at most {share:.3f} of it",
-    )
+def _generator(what: str, index: int) -> np.random.Generator:
+    from ...protocols.game import coins
+
+    seed = coins.public_seed(coins.COMMITTED_KEYS["experiments"], f"jl {what}", index)
+    return np.random.Generator(np.random.Philox(seed))
 
 
-def _lemma_holds(folder: Path) -> Judgement:
-    table = read_table(folder, UNION)
-    low, high = simultaneous(table["kept"], table["draws"], LEVEL).T
-    promised = 1 - 1 / table["n"]
-    lost = int((table["draws"] - table["kept"]).sum())
-    broken = bool((high < promised).any())
-    return judge(
-        not broken,
-        f"{lost} of {int(table['draws'].sum()):,} draws (n = {table['n'].min()} to "
-        f"{table['n'].max()}, eps = {table['eps'].min():g} to {table['eps'].max():g}) move a pair "
-        f"or a norm too far; the lower ends of the simultaneous {100 * LEVEL:g} % intervals are at "
-        f"least 1 - {float(((1 - low) * table['n']).max()):.2f}/n",
-        decided=broken or bool((low >= promised).all()),
-    )
+def tails(d: int, chunks: int) -> list[dict[str, Any]]:
+    """Count, over independent matrices, the norms and inner products that move by more than eps.
+
+    f(x) depends on A only through A restricted to the plane of u and v, so a matrix is drawn as its
+    two columns g, z there: A u = g, A v = c g + sqrt(1 - c^2) z.
+    """
+    from ...reductions import jl_lemmas
+
+    cases = [("norm", 1.0), *(("product", c) for c in INNER)]
+    exceeded = np.zeros((len(cases), len(EPS)), dtype=np.int64)
+    for chunk in range(chunks):
+        draw = _generator(f"tails {d}", chunk)
+        g, z = draw.standard_normal((2, CHUNK, d))
+        own, cross = (g * g).mean(axis=1), (g * z).mean(axis=1)
+        for case, (_, c) in enumerate(cases):
+            moved = np.abs(c * own + math.sqrt(1 - c * c) * cross - c)
+            exceeded[case] += (moved[:, None] > EPS).sum(axis=0)
+    bounds = {"norm": jl_lemmas.norm_bound, "product": jl_lemmas.product_bound}
+    return [
+        {
+            "quantity": quantity, "inner": c, "d": d, "eps": eps, "matrices": chunks * CHUNK,
+            "exceeded": int(exceeded[case, at]), "bound": bounds[quantity](eps, d),
+            "exact": jl_lemmas.product_tail(eps, d, c),
+        }
+        for case, (quantity, c) in enumerate(cases)
+        for at, eps in enumerate(EPS)
+    ]  # fmt: skip
 
 
-def _constant_is_two(folder: Path) -> Judgement:
-    table = read_table(folder, CONSTANT)
-    wanted = table["numerator"].map({"12 ln n": 2.0, "12 ln n + 4 ln 2": 1.0})
-    # Decimal's sum against the formula, and float64's by ``jl_lemmas`` against both.
-    off = float((table["stated_times_n"] - wanted).abs().max())
-    code = float((table["code_times_n"] - table["stated_times_n"]).abs().max())
-    lemma = table[table["numerator"] == "12 ln n"]
-    exact = lemma["exact_times_n"]
-    worst = lemma.loc[exact.idxmax()]
-    return judge(
-        max(off, code) < 1e-9 and bool((exact < 1).all()),
-        f"{len(table)} cells, n = {table['n'].min()} to {table['n'].max():,}: n times the sum of "
-        f"2n norm tails and 4 n(n-1)/2 pair tails is 2 and 1, to {max(off, code):.0e}; over exact "
-        f"tails at 12 ln n at most {exact.max():.3f} (n = {worst['n']}, eps = {worst['eps']:g}), "
-        f"and {exact.median():.0e} in half of the cells; without the norms the sum at n = 2 "
-        "would be 1",
-    )
+def union(n: int, eps: float) -> list[dict[str, Any]]:
+    """At Lemma 3's own dimension: in how many draws all pairs and norms are kept to eps.
+
+    Two sets of n unit points: orthonormal, as the theorem uses them, and (e_0 + e_i) / sqrt(2),
+    i = 1 .. n, which have pairwise inner product 1/2. There are 8n draws or more: enough to tell a
+    share of 1 - 1/n from less.
+    """
+    from ...reductions import paper
+
+    d = math.ceil(paper.jl_dimension(n, eps))
+    draws = max(8 * n, 256)
+    kept = {"orthonormal": 0, "inner product 1/2": 0}
+    for index in range(draws):
+        A = _generator(f"union {n} {eps:g}", index).standard_normal((d, n + 1))
+        gram = A.T @ A / d
+        deviation = gram - np.eye(n + 1)
+        # <f(p_i), f(p_j)> - <p_i, p_j> is the mean of the four deviations that make it up
+        pairs = deviation[1:, 1:] + deviation[0, 1:] + deviation[1:, :1] + deviation[0, 0]
+        kept["orthonormal"] += bool(np.abs(deviation[:n, :n]).max() <= eps)
+        kept["inner product 1/2"] += bool(np.abs(pairs).max() / 2 <= eps)
+    return [
+        {"points": points, "n": n, "eps": eps, "d": d, "draws": draws, "kept": count}
+        for points, count in kept.items()
+    ]
 
 
-def reached(table: pd.DataFrame, column: str, eps: float) -> float:
-    """The least measured d from which on that deviation is at most eps in every draw, or inf."""
-    worst = table.groupby("d")[column].max()
-    last = max([0, *worst.index[worst > eps]])
-    return float(min([math.inf, *worst.index[worst.index > last]]))
+def constant(n: int, eps: float) -> list[dict[str, Any]]:
+    """The union bound at the lemma's numerator, and with 4 ln 2 added: stated and exact tails.
+
+    ``stated_times_n``: from the counts themselves, two tails a norm and four a pair, each
+    exp(-(eps^2 - eps^3) d / 4), at the real d, in exact integers and Decimal.
+    ``exact_times_n``: n norms and n(n-1)/2 pairs with their exact tails at d rounded up, a pair's
+    the largest of <u, v> = 0, 1/2, 9/10 and 1.
+    """
+    from decimal import Decimal, localcontext
+
+    from ...reductions import jl_lemmas
+
+    pairs, rows = n * (n - 1) // 2, []
+    for numerator, extra in (("12 ln n", 0), ("12 ln n + 4 ln 2", 4)):
+        with localcontext(prec=50):
+            top = 12 * Decimal(n).ln() + extra * Decimal(2).ln()
+            stated = (2 * n + 4 * pairs) * (-top / 4).exp() * n
+        d = math.ceil(jl_lemmas.dimension(n, eps, extra * math.log(2)))
+        of_norm = jl_lemmas.norm_tail(eps, d)
+        of_pair = max(of_norm, *(jl_lemmas.product_tail(eps, d, c) for c in INNER))
+        rows.append(
+            {"numerator": numerator, "n": n, "eps": eps, "d": d, "stated_times_n": float(stated),
+             "code_times_n": n * jl_lemmas.union_failure(n, eps, jl_lemmas.dimension(
+                 n, eps, extra * math.log(2))),
+             "exact_times_n": n * (n * of_norm + pairs * of_pair)}
+        )  # fmt: skip
+    return rows
 
 
-def _smaller_dimension_suffices(folder: Path) -> Judgement:
-    from ...reductions.paper import jl_dimension
+def dimensions(longest: int) -> list[int]:
+    """8 .. ``longest``, three to the octave.
 
-    table = read_table(folder, DIMENSION)
-    n = int(table["n"].iloc[0])
-    asked = {eps: math.ceil(jl_dimension(n, eps)) for eps in REACHED}
-    unit = {eps: reached(table, "deviation", eps) for eps in REACHED}
-    raw = {eps: reached(table, "deviation_raw", eps) for eps in REACHED}
-    parts = [f"eps = {e:g}: {unit[e]:g} of {asked[e]} ({unit[e] / asked[e]:.2f})" for e in REACHED]
-    literal = ", ".join(f"{raw[e]:g}" if raw[e] < math.inf else "more" for e in REACHED)
-    return judge(
-        all(unit[eps] < SHARE * asked[eps] for eps in REACHED),
-        f"n = {n}, all of {table['draw'].nunique()} draws; {', '.join(parts)}; the literal keys, "
-        f"norms included, take {literal} (measured up to d = {table['d'].max()})",
-    )
+    >>> dimensions(32)
+    [8, 10, 13, 16, 20, 25, 32]
+    """
+    return [round(8 * 2 ** (j / 3)) for j in range(3 * round(math.log2(longest / 8)) + 1)]
 
 
-def _lemma_is_vacuous(folder: Path) -> Judgement:
-    table = read_table(folder, CERTIFIED)
-    codes = table[table["method"] == "kerdock"]
-    parts, holds = [], True
-    for d in (64, 128):
-        at = table[table["d"] == d].set_index("method")["n"]
-        code = codes[codes["d"] <= d].sort_values("d").iloc[-1]
-        holds &= bool(at["lemma"] < 4 and code["n"] >= 1000 and np.isfinite(code["scale"]))
-        parts.append(
-            f"d = {d}: lemma {at['lemma']:.1f}, union of exact tails {at['union, exact tails']:.0f}"
-            f", Kerdock {code['n']:.0f} (in {code['d']:.0f} of the coordinates, C = "
-            f"{code['scale']:.2f})"
-        )
-    return judge(holds, "; ".join(parts))
+def against_dimension(index: int, longest: int) -> list[dict[str, Any]]:
+    """One draw of n = 512 jl keys at every dimension: deviation, coherence, scales (eta = 1/2)."""
+    from ...reductions import interference, keys, margins, scale
+    from ...reductions.index import paper_scale
+
+    seed = int(_generator("dimension", index).integers(2**62))
+    rule = margins.condition("01", ETA, None)
+    rows = []
+    for d in dimensions(longest):
+        unit = keys.make("jl", N, d, seed)
+        deviation, mu = interference.max_deviation(unit), interference.coherence(unit)
+        rows.append(
+            {
+                "draw": index, "n": N, "d": d, "eta": ETA,
+                "deviation_raw": interference.max_deviation(keys.make("jl-raw", N, d, seed)),
+                "deviation": deviation, "coherence": mu,
+                "scale": scale.choose_scale(unit, rule, "tight"),
+                "closed_scale": margins.closed_scale(N, mu, ETA),
+                "paper_scale": paper_scale(N, ETA, deviation) if deviation < 0.5 else math.nan,
+            }
+        )  # fmt: skip
+    return rows
 
 
-def _exact_scale_exists(folder: Path) -> Judgement:
-    table = read_table(folder, DIMENSION)
-    beyond = table[table["deviation"] >= 0.5]
-    finite = bool(np.isfinite(table["scale"]).all())
-    ratio = float((table["scale"] / table["closed_scale"]).max())
-    return judge(
-        len(beyond) > 0 and finite and ratio < 1,
-        f"{len(beyond)} of {len(table)} key sets (n = {int(table['n'].iloc[0])}, "
-        f"{table['draw'].nunique()} draws, d = {table['d'].min()} to {table['d'].max()}) have "
-        f"eps >= 1/2, up to d = {beyond['d'].max()}; all have a scale in float32, at most "
-        f"{ratio:.3f} of the closed form",
-    )
+def certified(d: int, tried: int, seeds: int) -> list[dict[str, Any]]:
+    """How many tokens the lemma, the union bounds and measured jl keys certify at dimension d."""
+    from ...reductions import jl_lemmas
+
+    found = [int(_generator(f"certified {d}", s).integers(2**62)) for s in range(seeds)]
+    ways: dict[str, float] = {
+        "lemma": jl_lemmas.certified_points(d),
+        "union, stated tails": jl_lemmas.existing_points(d, exact=False),
+        "union, exact tails": jl_lemmas.existing_points(d, exact=True),
+        "jl": min(_largest(d, tried, seed) for seed in found),
+    }
+    rows = []
+    for method, n in ways.items():
+        random = method == "jl"
+        rows.append(
+            {"method": method, "d": d, "n": n, "scale": QUERY_NORM if random else math.nan,
+             "coherence": math.nan, "draws": seeds if random else 0,
+             "most_tried": tried if random else 0}
+        )  # fmt: skip
+    return rows
 
 
-EXPERIMENT = Experiment(
-    name="jl",
-    title="Johnson-Lindenstrauss: the lemmas' constants against what the keys do",
-    run=run,
-    minutes={"quick": 0.35, "full": 15},
-    claims=(
-        Claim(
-            "jl.norms",
-            "Theorem 20",
-            "The squared norm of a projected unit vector leaves [1-eps, 1+eps] with probability at "
-            "most 2 exp(-(eps^2-eps^3) d/4)",
-            "reconstructed",
-            (TAILS,),
-            partial(_tails_hold, "norm"),
-        ),
-        Claim(
-            "jl.products",
-            "Lemma 21",
-            "The inner product of two unit vectors is moved by more than eps with probability at "
-            "most 4 exp(-(eps^2-eps^3) d/4)",
-            "reconstructed",
-            (TAILS,),
-            partial(_tails_hold, "product"),
-        ),
-        Claim(
-            "jl.union",
-            "Lemma 3",
-            "At d = 12 ln n/(eps^2-eps^3), rounded up, all inner products and norms of n unit "
-            "points (orthonormal, or with all inner products 1/2) are kept to eps at once, in at "
-            "least a share 1 - 1/n of the draws",
-            "reconstructed",
-            (UNION,),
-            _lemma_holds,
-        ),
-        Claim(
-            "jl.constant",
-            "Lemma 22",
-            "Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives "
-            "failure 2/n and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true "
-            "all the same at every n and eps tried: over the exact tails the sum is below 1/n",
-            "ours",
-            (CONSTANT,),
-            _constant_is_two,
-        ),
-        Claim(
-            "jl.suffices",
-            "observation",
-            "The measured dimension from which on 512 unit jl keys have deviation eps in every "
-            "draw, eps from .2 to .5, is below half of the dimension that the lemma "
-            "(reconstructed) asks for",
-            "ours",
-            (DIMENSION,),
-            _smaller_dimension_suffices,
-            preregistered=False,
-        ),
-        Claim(
-            "jl.vacuous",
-            "observation",
-            "At d = 64 and 128 the lemma's constants (reconstructed) certify fewer than 4 tokens; "
-            "explicit codes certify thousands at the same d",
-            "ours",
-            (CERTIFIED,),
-            _lemma_is_vacuous,
-        ),
-        Claim(
-            "jl.interference",
-            "observation",
-            "The exact scale of jl keys exists at dimensions where the paper's condition "
-            "eps < 1/2 fails, and is below the closed form from the coherence everywhere",
-            "ours",
-            (DIMENSION,),
-            _exact_scale_exists,
-        ),
-    ),
-)
+def _largest(d: int, tried: int, seed: int) -> int:
+    """The largest n = 16 2^(j/2) <= ``tried`` whose first n jl keys have a scale <= QUERY_NORM.
+
+    Keys of a smaller n are the first of a larger one, so the interference only grows with n.
+    """
+    from ...errors import NoScale
+    from ...reductions import keys, margins, scale
+
+    sizes = [round(16 * 2 ** (j / 2)) for j in range(2 * round(math.log2(tried / 16)) + 1)]
+
+    def separated(n: int) -> bool:
+        rule = margins.condition("01", ETA, None)
+        try:
+            scale.choose_scale(keys.make("jl", n, d, seed), rule, QUERY_NORM)
+        except NoScale:
+            return False
+        return True
+
+    low, high = -1, len(sizes) - 1
+    if separated(sizes[high]):
+        return sizes[high]
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if separated(sizes[middle]) else (low, middle)
+    return sizes[low] if low >= 0 else 0
+
+
+def explicit(width: int) -> list[dict[str, Any]]:
+    """The whole Kerdock code of dimension ``width``: its size, coherence and exact scale."""
+    from ...reductions import interference, keys, margins, scale
+
+    code = keys.make("kerdock", None, width)
+    found = scale.choose_scale(code, margins.condition("01", ETA, None), "tight")
+    return [
+        {"method": "kerdock", "d": width, "n": code.n, "scale": found,
+         "coherence": interference.coherence(code), "draws": 0, "most_tried": 0}
+    ]  # fmt: skip

@@ -1,18 +1,21 @@
 """A reduction played without the machinery of cells: for instances that no Instance names.
 
-Alice's stream, a saved message, a fresh Bob, all rows: what ``protocols.game.index_game`` plays
-inline, with committed secrets and the same charge.
+Alice's stream, a saved message, a fresh Bob: what ``protocols.game.index_game`` plays inline, with
+committed secrets and the same charge. ``play`` asks for all rows and counts; ``ask`` hands over
+Bob's outputs, for who wants more of them than the bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...compressors.plugin.contract import Compressor, Shape, charged_bits
+from ...compressors.plugin.contract import Compressor, Float32, Shape, charged_bits
 from ...compressors.targets import resolve
 from ...protocols.game import coins
 from ...reductions.reduction import Reduction, questions_per_row
@@ -21,7 +24,7 @@ KEY = coins.COMMITTED_KEYS["experiments"]
 
 
 @dataclass(frozen=True)
-class Played:
+class Outcome:
     """Per message: the share of wrong bits, and the charged bits of the message."""
 
     errors: tuple[float, ...]
@@ -39,8 +42,40 @@ def build(
 ) -> Compressor:
     """The compressor that Alice and Bob construct; ``budget`` in bits."""
     shape = Shape(reduction.tokens, reduction.d_k, reduction.d_v, reduction.extra)
-    made: Compressor = resolve(target).factory(shape, budget, seed, reduction.public(), **params)
-    return made
+    return _factory(target)(shape, budget, seed, reduction.public(), **params)
+
+
+@cache
+def _factory(target: str) -> Callable[..., Compressor]:
+    # To resolve a target is to read the texts of its code: once is enough for a run.
+    return resolve(target).factory
+
+
+def ask(
+    reduction: Reduction,
+    x: np.ndarray[Any, Any],
+    player: Callable[[], Compressor],
+    rows: NDArray[np.int64] | None = None,
+) -> tuple[Float32, int]:
+    """Bob's outputs for the questions of these rows (None: all), and what his message is charged.
+
+    Alice streams x and saves; Bob has what she saved and nothing else. In bits.
+    """
+    alice, bob = player(), player()
+    alice.extend(*reduction.stream(x))
+    saved = alice.save()
+    bob.restore(saved)
+    charged = charged_bits(len(saved), alice.message_bytes)
+    rows = np.arange(reduction.rows) if rows is None else rows
+    asked, block = len(rows) * questions_per_row(reduction), reduction.block
+    if block == 1:
+        return bob.next_outputs(*reduction.queries(rows)), charged
+    # The last block is as long as the others: its last question is asked again.
+    padded = np.minimum(np.arange(-(-asked // block) * block), asked - 1)
+    Q, K, V = (array[padded] for array in reduction.queries(rows))
+    parts = [slice(at, at + block) for at in range(0, len(padded), block)]
+    outputs = np.concatenate([bob.block_outputs(Q[part], K[part], V[part]) for part in parts])
+    return outputs[:asked], charged
 
 
 def play(
@@ -51,29 +86,13 @@ def play(
     *,
     params: Mapping[str, Any] | None = None,
     budget: int | None = None,
-) -> Played:
+) -> Outcome:
     """Play messages 0 .. messages-1 of the instance called ``name``; Bob is asked for all rows."""
-    errors, charged = [], []
-    block = reduction.block
-    rows = np.arange(reduction.rows)
-    asked = len(rows) * questions_per_row(reduction)
-    padded = np.minimum(np.arange(-(-asked // block) * block), asked - 1)
-    Q, K, V = (array[padded] for array in reduction.queries(rows))
+    errors, charged, rows = [], [], np.arange(reduction.rows)
     for message in range(messages):
-        x = secret(reduction, name, message)
-        alice, bob = (
-            build(reduction, target, params or {}, budget, coins.public_seed(KEY, name, message))
-            for _ in range(2)
-        )
-        alice.extend(*reduction.stream(x))
-        saved = alice.save()
-        bob.restore(saved)
-        if block == 1:
-            outputs = bob.next_outputs(Q, K, V)
-        else:
-            parts = [slice(at, at + block) for at in range(0, len(padded), block)]
-            outputs = np.concatenate([bob.block_outputs(Q[p], K[p], V[p]) for p in parts])
-        wrong = reduction.decode(outputs[:asked], rows) != x
-        errors.append(float(wrong.mean()))
-        charged.append(charged_bits(len(saved), alice.message_bytes))
-    return Played(tuple(errors), tuple(charged))
+        x, seed = secret(reduction, name, message), coins.public_seed(KEY, name, message)
+        player = partial(build, reduction, target, params or {}, budget, seed)
+        outputs, bits = ask(reduction, x, player)
+        errors.append(float((reduction.decode(outputs, rows) != x).mean()))
+        charged.append(bits)
+    return Outcome(tuple(errors), tuple(charged))

@@ -1,5 +1,13 @@
 """The zoo on the leaderboard: every softmax compressor at every budget that it can meet."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="leaderboard",
+    title="The zoo: every algorithm on six families of streams",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 1.8, "full": 70},
+)

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from functools import cache, partial
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -33,16 +32,13 @@ from ...errors import BudgetTooSmall
 from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index, instance_of
-from ...runs.points import judge_rows
-from ...runs.ranking import Point, error_at, recovered
-from ...runs.report import points_of, series_label
-from ...runs.results import read_results
-from ...runs.rows import newest, prefixes
+from ...runs.ranking import Point, recovered
+from ...runs.report import points_of
+from ...runs.rows import BatchRow
 from ...runs.stopping import batch_size_for
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.planted import none_below_fano, none_impossible
-from ..kit.played import play_table
-from ..kit.tables import Row, Tables, fill, read_table
+from ..kit.experiment import Run
+from ..kit.played import Played, play_table
+from ..kit.tables import Row, Tables, fill
 from .twins import twins
 
 TABLE, HELD, GAPS = "leaderboard.csv", "leaderboard-held.csv", "leaderboard-gaps.csv"
@@ -63,8 +59,6 @@ FEWER = (Fraction(1, 16), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
 AT = Fraction(1, 4)
 STREAMS = ("hard", "turned", "decoy", "heavy-hitters", "clusters", "recency")
 WHOLE_TOKENS = ("eviction", "pattern")
-LEVEL = 0.95
-CLOSE = 0.005
 
 
 def entries() -> list[CatalogEntry]:
@@ -213,141 +207,17 @@ def held(cell: Cell) -> list[Row]:
     return [{"cell": cell.id, "compressor": cell.target, "held": tokens, "n": cell.instance.n}]
 
 
-# -- the tables as points, and how they rank ---------------------------------------------------
-
-
-def points(folder: Path) -> list[Point]:
-    """The played table as points, each with its stream, its curve and its family."""
-    found = points_of(newest(read_results(folder / TABLE)), LEVEL)
+def points(rows: list[BatchRow]) -> list[Point]:
+    """The played rows as points, each with its stream, its family and what is recovered."""
     return [
         point
         | {
             "stream": stream_of(point),
-            "series": series_label(point),
             "family": family(str(point["compressor"])),
             "recovered": recovered(point),
         }
-        for point in found
+        for point in points_of(rows)
     ]
 
 
-# -- claims ------------------------------------------------------------------------------------
-
-
-def _possible(folder: Path) -> Judgement:
-    return none_impossible(read_results(folder / TABLE))
-
-
-def _above_fano(folder: Path) -> Judgement:
-    return none_below_fano(read_results(folder / TABLE))
-
-
-def _evictions(folder: Path) -> Judgement:
-    share = {row["cell"]: row["held"] / row["n"] for _, row in read_table(folder, HELD).iterrows()}
-    rows = newest(read_results(folder / TABLE))
-    off, gaps, names = [], [], set()
-    for run in prefixes(rows).values():
-        if run and run[0].cell in share:
-            error = judge_rows(run, LEVEL).bit_error
-            expected = (1 - share[run[0].cell]) / 2
-            gaps.append(abs(error.estimate - expected))
-            names.add(run[0].compressor)
-            if not error.low <= expected <= error.high:
-                off.append(run[0].compressor)
-    far = max(gaps)
-    return judge(
-        far <= CLOSE and not off,
-        f"{len(gaps)} points of {len(names)} algorithms; largest distance from the value {far:.4f} "
-        f"(allowed {CLOSE:g}); intervals ({LEVEL:.0%}) that miss it: {', '.join(off) or 'none'}",
-    )
-
-
-def _planted(name: str, on: str, folder: Path) -> Judgement:
-    """Is it ahead of a uniform sample where its own assumption holds?"""
-    here = [p for p in points(folder) if p["stream"] == on]
-    sample = error_at([p for p in here if p["compressor"] == "reservoir"], AT)
-    one = error_at([p for p in here if p["compressor"] == name], AT)
-    if sample is None or one is None:
-        return judge(False, f"no point of {name} or reservoir within {AT} of the 16-bit cache")
-    low, high = sample["bit_error"]["low"], one["bit_error"]["high"]
-    return judge(
-        high < low,
-        f"{one['messages']} messages each at {AT} of the cache: {name} errs "
-        f"{one['bit_error']['estimate']:.3f} (at most {high:.3f}), a uniform sample "
-        f"{sample['bit_error']['estimate']:.3f} (at least {low:.3f}); intervals at {LEVEL:.0%}",
-    )
-
-
-def _echoes(folder: Path) -> Judgement:
-    """Who holds the same as another must answer differently, or is the same algorithm."""
-    pairs = read_table(folder, TWINS)
-    echoes = pairs[pairs["answers"]]
-    said = [f"{row['one']} and {row['other']}" for _, row in pairs.iterrows() if not row["answers"]]
-    same = [f"{row['one']} and {row['other']}" for _, row in echoes.iterrows()]
-    return judge(
-        echoes.empty,
-        f"one random stream, 64 queries; the same answers: {', '.join(same) or 'none'}; the same "
-        f"memory and other answers: {', '.join(said) or 'none'}",
-    )
-
-
-EXPERIMENT = Experiment(
-    name="leaderboard",
-    title="The zoo: every algorithm on six families of streams",
-    run=run,
-    claims=(
-        Claim(
-            "leaderboard.possible",
-            "Theorem 23",
-            "No algorithm's charged memory is impossible on any of the six families of streams, "
-            "where that of a cheat without an error is",
-            "ours",
-            (TABLE,),
-            _possible,
-        ),
-        Claim(
-            "leaderboard.fano",
-            "Theorem 5",
-            "No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that "
-            "of a cheat without an error does",
-            "ours",
-            (TABLE,),
-            _above_fano,
-        ),
-        Claim(
-            "leaderboard.eviction",
-            "observation",
-            "Whatever a policy keeps, holding a share f of the tokens leaves error (1 - f)/2 on "
-            "the hard stream",
-            "ours",
-            (TABLE, HELD),
-            _evictions,
-        ),
-        Claim(
-            "leaderboard.heavy-hitters",
-            "observation",
-            "Where few tokens are attended to, H2O is ahead of a uniform sample of tokens",
-            "ours",
-            (TABLE,),
-            partial(_planted, "h2o", "heavy-hitters"),
-        ),
-        Claim(
-            "leaderboard.recency",
-            "observation",
-            "Where only recent tokens are asked for, a window is ahead of a uniform sample",
-            "ours",
-            (TABLE,),
-            partial(_planted, "sliding-window", "recency"),
-        ),
-        Claim(
-            "leaderboard.twins",
-            "observation",
-            "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds "
-            "what another holds answers differently",
-            "ours",
-            (TWINS,),
-            _echoes,
-        ),
-    ),
-    minutes={"quick": 1.8, "full": 70},
-)
+ROWS, POINTS = Played(TABLE, list), Played(TABLE, points)

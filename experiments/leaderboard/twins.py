@@ -20,6 +20,7 @@ from ...compressors.kit.softmax_cache import SoftmaxCache
 from ...compressors.plugin.contract import Compressor, Float32, Shape
 from ...compressors.targets import resolve
 from ...errors import BudgetTooSmall
+from ..kit.tables import Row
 
 SHAPE = Shape(tokens=256, d_k=16, d_v=16)
 BUDGET = Fraction(1, 2)
@@ -27,8 +28,6 @@ QUESTIONS = 64
 #: answers nearer than this are equal but for the order of additions
 EQUAL = 1e-4
 _SEED = 2025
-
-Row = dict[str, Any]
 
 
 def twins(entries: tuple[CatalogEntry, ...]) -> list[Row]:

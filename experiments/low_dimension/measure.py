@@ -8,14 +8,15 @@ fresh Bob and his queries.
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Tables, fill, read_table
-from . import tasks
+from ..kit.ball import ball
+from ..kit.direct_play import KEY, ask, build, secret
+from ..kit.experiment import Run
+from ..kit.tables import Tables, fill
 
 BUDGET = "low-dimension-budget.csv"
 RANDOM = "low-dimension-random.csv"
@@ -26,6 +27,18 @@ COVERS = "low-dimension-covers.csv"
 CLUSTERS = "low-dimension-clusters.csv"
 
 LEVEL = 0.95
+
+ETA = 0.5
+#: published sizes (Conway & Sloane 1999, table 1.5)
+PUBLISHED = {2: 6, 3: 12, 4: 24, 8: 240, 16: 4320, 24: 196560}
+# Leech keys are too many to ask all: this many rows of them a message.
+LEECH_ROWS = {"quick": 64, "full": 512}
+MESSAGES = {"quick": 16, "full": 64}
+RANDOM_LIMIT = {"quick": 4096, "full": 32768}
+DRAWS = {"quick": 48, "full": 48}
+SETS = ("ball", "sphere", "blobs", "cube")
+CLUSTER_DELTAS = (1.0, 0.5, 0.25)
+
 CIRCLE_TOKENS = {"quick": (16, 64, 256, 1024), "full": (16, 64, 256, 1024, 2048)}
 SPHERE_BUDGETS = {"quick": (10.0, 1000.0, 9), "full": (10.0, 2500.0, 13)}
 RANDOM_DIMENSIONS = {"quick": (6, 8, 10, 12, 14, 16), "full": tuple(range(6, 19))}
@@ -41,229 +54,225 @@ def run(job: Run) -> None:
     scale = job.scale
     low, high, count = SPHERE_BUDGETS[scale]
     tables: Tables = {
-        KISSING: [(tasks.kissing_row, (d, scale)) for d in sorted(tasks.PUBLISHED, reverse=True)],
-        RANDOM: [(tasks.random_rows, (d, scale)) for d in RANDOM_DIMENSIONS[scale][::-1]],
+        KISSING: [(kissing_row, (d, scale)) for d in sorted(PUBLISHED, reverse=True)],
+        RANDOM: [(random_rows, (d, scale)) for d in RANDOM_DIMENSIONS[scale][::-1]],
         BUDGET: [
-            *((tasks.sphere_row, (float(R),)) for R in np.geomspace(high, low, count)),
-            *((tasks.circle_row, (float(R),)) for R in np.geomspace(20, 1e5, 27)),
-            *((tasks.hypercube_row, (d,)) for d in HYPERCUBE_DIMENSIONS),
+            *((sphere_row, (float(R),)) for R in np.geomspace(high, low, count)),
+            *((circle_row, (float(R),)) for R in np.geomspace(20, 1e5, 27)),
+            *((hypercube_row, (d,)) for d in HYPERCUBE_DIMENSIONS),
         ],
-        PLANE: [(tasks.plane_row, (n, scale)) for n in CIRCLE_TOKENS[scale][::-1]],
+        PLANE: [(plane_row, (n, scale)) for n in CIRCLE_TOKENS[scale][::-1]],
         NETS: [
-            (tasks.net_row, (d, eps, scale, draw))
-            for d, eps in NET_GRID
-            for draw in range(NET_DRAWS)
+            (net_row, (d, eps, scale, draw)) for d, eps in NET_GRID for draw in range(NET_DRAWS)
         ],
-        COVERS: [(tasks.cover_row, (d, eps, scale)) for d, eps in COVER_GRID[::-1]],
-        CLUSTERS: [
-            (tasks.cluster_rows, (name, d)) for name in tasks.SETS for d in CLUSTER_DIMENSIONS
-        ],
+        COVERS: [(cover_row, (d, eps, scale)) for d, eps in COVER_GRID[::-1]],
+        CLUSTERS: [(cluster_rows, (name, d)) for name in SETS for d in CLUSTER_DIMENSIONS],
     }
     fill(job, "low-dimension", tables)
 
 
-def _exponential(folder: Path) -> Judgement:
-    table = read_table(folder, RANDOM).assign(ln=lambda rows: np.log(rows["bits"] / rows["d"]))
-    grid = table.pivot_table(index="d", columns="draw", values="ln")
-    d = grid.index.to_numpy(dtype=float)
-    bend, half_bend = _mean(np.polyfit(d, grid.to_numpy(), 2)[0])
-    slope, half = _mean(np.polyfit(d, grid.to_numpy(), 1)[0])
-    at_budget = bool((table["R"] == table["d"]).all())
-    holds = at_budget and slope - half > 0 and bend - half_bend >= 0
-    broken = not at_budget or slope + half <= 0 or bend + half_bend < 0
-    return judge(
-        holds,
-        f"{grid.shape[1]} independent draws of jl keys at each d = {int(d[0])} to {int(d[-1])}, "
-        f"R = d: slope {slope:.3f} +- {half:.3f} nats a dimension, curvature {bend:.4f} +- "
-        f"{half_bend:.4f} ({100 * LEVEL:g} %, t); slope for large d (ours): "
-        f"{float(table['rate'].iloc[0]):.3f}",
-        decided=holds or broken,
+def _generator(name: str, index: int) -> np.random.Generator:
+    from ...protocols.game import coins
+
+    seed = coins.public_seed(coins.COMMITTED_KEYS["experiments"], f"low-dimension {name}", index)
+    return np.random.Generator(np.random.Philox(key=seed))
+
+
+# -- what is certified -----------------------------------------------------------------------------
+
+
+def _budget_row(family: str, d: int, R: float, n: int, estimate: float) -> dict[str, Any]:
+    from ...reductions.low_dimension import packing_limit
+
+    return {
+        "family": family, "d": d, "eta": ETA, "R": R, "n": n, "bits": n * d, "estimate": estimate,
+        "packing_limit": packing_limit(d, R, ETA),
+    }  # fmt: skip
+
+
+def circle_row(R: float) -> dict[str, Any]:
+    """The most points of a circle at budget R."""
+    from ...reductions.low_dimension import circle_estimate, circle_tokens
+
+    return _budget_row("circle", 2, R, circle_tokens(R, ETA), circle_estimate(R, ETA))
+
+
+def sphere_row(R: float) -> dict[str, Any]:
+    """Fibonacci points certified at budget R."""
+    from ...reductions.low_dimension import sphere_tokens
+
+    return _budget_row("sphere", 3, R, sphere_tokens(R, ETA), float("nan"))
+
+
+def hypercube_row(d: int) -> dict[str, Any]:
+    """All 2^d sign vectors, at the budget that they need."""
+    from ...reductions.low_dimension import hypercube_budget
+
+    return _budget_row("hypercube", d, hypercube_budget(d, ETA), 2**d, float(2**d))
+
+
+def random_rows(d: int, scale: str) -> list[dict[str, Any]]:
+    """The certified prefix of random unit keys (jl) at R = d, one row a draw of the keys."""
+    from ...protocols.game import coins
+    from ...reductions.keys import make
+    from ...reductions.low_dimension import certified_prefix, random_rate
+
+    key, rows = coins.COMMITTED_KEYS["experiments"], []
+    for draw in range(DRAWS[scale]):
+        seed = coins.public_seed(key, f"low-dimension jl {d}", draw)
+        n = certified_prefix(make("jl", RANDOM_LIMIT[scale], d, seed).rows, float(d), ETA)
+        rows.append(
+            {"keys": "jl", "d": d, "eta": ETA, "R": float(d), "draw": draw, "n": n, "bits": n * d,
+             "at_most": RANDOM_LIMIT[scale], "rate": random_rate(1.0)}
+        )  # fmt: skip
+    return rows
+
+
+# -- what is played --------------------------------------------------------------------------------
+
+
+def _play(reduction: Any, name: str, messages: int, asked_rows: int | None) -> tuple[int, int]:
+    """(Bits asked, bits wrong) with the exact float32 cache, ``messages`` independent secrets."""
+    from ...protocols.game import coins
+
+    player = partial(build, reduction, "exact", {}, None)
+    asked = wrong = 0
+    for message in range(messages):
+        x = secret(reduction, name, message)
+        rows = coins.sampled_rows(KEY, name, message, reduction.rows, asked_rows)
+        outputs, _ = ask(reduction, x, player, rows)
+        wrong += int((reduction.decode(outputs, rows) != x[rows]).sum())
+        asked += x[rows].size
+    return asked, wrong
+
+
+def kissing_row(d: int, scale: str) -> dict[str, Any]:
+    """Count the keys, look at their integer inner products, play them."""
+    from ...reductions.index import IndexReduction
+    from ...reductions.keys import make
+    from ...reductions.keys.kissing import NORMS, integer_vectors
+    from ...reductions.low_dimension import packing_limit
+    from ...reductions.margins import condition
+    from ...reductions.scale import choose_scale
+
+    keys, vectors = make("kissing", None, d), integer_vectors(d).astype(np.float64)
+    leech = d == 24
+    # Golay's code and M24 move any vector of a shape to any other: one of each of three shapes.
+    probes = vectors[[0, 1104, -1]] if leech else vectors
+    inner = probes @ vectors.T  # integers below 2^53: exact
+    different = len({row.tobytes() for row in vectors.astype(np.int8)})
+    top = int(inner[inner < NORMS[d]].max())
+    budget = (
+        _scale_from(inner[0], NORMS[d], keys) if leech
+        else choose_scale(keys, condition("01", ETA, None), "tight")
+    )  # fmt: skip
+    reduction = IndexReduction(keys, d, "01", ETA, None, budget)
+    messages, rows = MESSAGES[scale], LEECH_ROWS[scale] if leech else None
+    if leech:
+        messages //= 4
+    asked, wrong = _play(reduction, f"low-dimension kissing {d}", messages, rows)
+    return {
+        "d": d, "n": different, "published": PUBLISHED[d], "norm": NORMS[d], "largest_inner": top,
+        "rows_compared": len(probes), "eta": ETA, "R": budget, "messages": messages,
+        "asked": asked, "wrong": wrong, "bits": different * d,
+        "packing_limit": packing_limit(d, budget, ETA),
+    }  # fmt: skip
+
+
+def _scale_from(inner: Any, norm: int, keys: Any) -> float:
+    """The tight scale from the exact inner products of one key, all keys seeing the same."""
+    from fractions import Fraction
+
+    from ...reductions.interference import tight_scale
+    from ...reductions.keys import GapSpectrum, KeySet
+    from ...reductions.margins import condition
+
+    values, counts = np.unique(inner[inner < norm].astype(int), return_counts=True)
+    spectrum = GapSpectrum(
+        Fraction(1),
+        tuple((Fraction(int(p), norm), int(c)) for p, c in zip(values, counts, strict=True)),
     )
+    exact = KeySet(keys.name, keys.d, 0, keys.rows, spectrum)
+    # float32 keys and queries move a score by some 1e-6 R: a little room.
+    return tight_scale(exact, condition("01", ETA, None).bound) + 1e-3
 
 
-def _mean(draws: NDArray[np.float64]) -> tuple[float, float]:
-    """The mean of independent draws, and half of Student's interval at LEVEL."""
-    from scipy.special import stdtrit
+def plane_row(n: int, scale: str) -> dict[str, Any]:
+    """N keys on a circle: all n d bits asked, d = 2."""
+    from ...reductions.index import IndexReduction
+    from ...reductions.keys import make
 
-    spread = float(draws.std(ddof=1) / np.sqrt(len(draws)))
-    return float(draws.mean()), float(stdtrit(len(draws) - 1, (1 + LEVEL) / 2)) * spread
-
-
-def _kissing(folder: Path) -> Judgement:
-    table = read_table(folder, KISSING).sort_values("d")
-    sizes = bool((table["n"] == table["published"]).all())
-    half = bool((2 * table["largest_inner"] == table["norm"]).all())
-    wrong, asked = int(table["wrong"].sum()), int(table["asked"].sum())
-    listed = ", ".join(f"{d}: {n:,}" for d, n in zip(table["d"], table["n"], strict=True))
-    return judge(
-        sizes and half and wrong == 0,
-        f"sizes {listed}; exact integer Gram matrices (d = 24: one row of each of three shapes); "
-        f"{wrong} of {asked:,} bits wrong in {int(table['messages'].sum())} messages "
-        "(d = 24: sampled rows)",
-    )
+    reduction = IndexReduction.build(make("circle", n, 2), 2, eta=ETA)
+    asked, wrong = _play(reduction, f"low-dimension circle {n}", MESSAGES[scale], None)
+    return {
+        "n": n, "d": 2, "eta": ETA, "R": reduction.scale, "messages": MESSAGES[scale],
+        "asked": asked, "wrong": wrong, "bits": 2 * n,
+    }  # fmt: skip
 
 
-def _plane(folder: Path) -> Judgement:
-    table = read_table(folder, PLANE)
-    last = table[table["n"] == 1024].iloc[0]
-    complete = bool((table["asked"] == table["messages"] * table["bits"]).all())
-    wrong = int(table["wrong"].sum())
-    return judge(
-        complete and wrong == 0,
-        f"{wrong} of {int(table['asked'].sum()):,} bits wrong, all n d asked in "
-        f"{int(last['messages'])} messages at each n; n = 1024 takes R = {last['R']:,.0f}",
-    )
+# -- covering and clustering -----------------------------------------------------------------------
 
 
-def _budget(folder: Path) -> Judgement:
-    from ...reductions.low_dimension import circle_factor
+def net_row(d: int, eps: float, scale: str, draw: int) -> dict[str, Any]:
+    """A greedy net of random points of the ball, and how many fresh points it leaves uncovered."""
+    from ...reductions.covering import covering_limit, greedy_net
 
-    table = read_table(folder, BUDGET)
-    rows = table[table["family"] == "circle"]
-    short = circle_factor(tasks.ETA) * rows["estimate"] - rows["n"]
-    # 1 for the integer part; 1 - cos a is a^2/2 less a share a^2/12, a = 2 pi/n: n pi^2 / (6 n^2).
-    room = 1 + np.pi**2 / 6 / rows["n"]
-    seen = (short + 1 >= room) & (short - 1 <= 0)
-    return judge(
-        bool(((short > 0) & (short < room)).all()),
-        f"{len(rows)} budgets from {rows['R'].min():g} to {rows['R'].max():g}, n = "
-        f"{rows['n'].min()} to {rows['n'].max():,}: below by {short.min():.2f} to "
-        f"{short.max():.2f} tokens (exact arithmetic, no draws); an n that is 1 off would be seen "
-        f"at {int(seen.sum())} of them",
-    )
+    rng, count = _generator(f"net {d} {eps}", draw), 4096 if scale == "quick" else 32768
+    points, fresh = ball(rng, count, d), ball(rng, 1024, d)
+    net = points[greedy_net(points, eps)[0]]
+    nearest = np.array([np.square(net - point).sum(axis=1).min() for point in fresh])
+    return {
+        "d": d, "eps": eps, "draw": draw, "points": count, "net": len(net),
+        "limit": covering_limit(eps, d), "fresh": len(fresh),
+        "uncovered": int((nearest > eps * eps).sum()),
+    }  # fmt: skip
 
 
-def _exponents(folder: Path) -> Judgement:
-    table = read_table(folder, BUDGET)
-    parts, holds = [], bool((table["n"] <= table["packing_limit"]).all())
-    for family, d in (("circle", 2), ("sphere", 3)):
-        rows = table[(table["family"] == family) & (table["n"] >= 20)]
-        slope = float(np.polyfit(np.log(rows["R"]), np.log(rows["n"]), 1)[0])
-        holds &= abs(slope - (d - 1) / 2) <= 0.03
-        parts.append(f"d = {d}: {slope:.3f} over {len(rows)} budgets (theory {(d - 1) / 2:g})")
-    return judge(
-        holds, "; ".join(parts) + "; every n below the cap packing limit (exact, no draws)"
-    )
+def cover_row(d: int, eps: float, scale: str) -> dict[str, Any]:
+    """A lattice's cover of the ball, a packing of 2 eps, and fresh points to refute the former.
+
+    Half of the fresh points lie on the sphere, where cubes are left out.
+    """
+    from ...reductions.covering import covering_limit, greedy_net, lattice_cover
+
+    rng = _generator(f"cover {d} {eps}", 0)
+    count = 4096 if scale == "quick" else 65536
+    centres, points, fresh = lattice_cover(d, eps), ball(rng, count, d), ball(rng, count, d)
+    points[::2] /= np.linalg.norm(points[::2], axis=1, keepdims=True)
+    fresh[::2] /= np.linalg.norm(fresh[::2], axis=1, keepdims=True)
+    nearest = np.array([np.square(centres - point).sum(axis=1).min() for point in fresh])
+    return {
+        "d": d, "eps": eps, "packing": len(greedy_net(points, 2 * eps)[0]),
+        "volume": float(eps**-d), "cover": len(centres), "limit": covering_limit(eps, d),
+        "fresh": count, "uncovered": int((nearest > eps * eps * (1 + 1e-12)).sum()),
+        "farthest": float(np.sqrt(nearest.max())) / eps,
+    }  # fmt: skip
 
 
-def _covering(folder: Path) -> Judgement:
-    table = read_table(folder, NETS)
-    share = float((table["net"] / table["limit"]).max())
-    left = int(table["uncovered"].sum()), int(table["fresh"].sum())
-    return judge(
-        share <= 1.0,
-        f"{len(table)} nets in d = 1 to {int(table['d'].max())}: at most {share:.2f} of the limit; "
-        f"{left[0]:,} of {left[1]:,} fresh points of the ball not covered",
-    )
+def _points(name: str, rng: np.random.Generator, n: int, d: int) -> Any:
+    inside = ball(rng, n, d)
+    if name == "sphere":
+        return inside / np.linalg.norm(inside, axis=1, keepdims=True)
+    if name == "blobs":
+        return 0.8 * ball(rng, 16, d)[rng.integers(16, size=n)] + 0.2 * inside
+    if name == "cube":
+        return rng.choice([-1.0, 1.0], size=(n, d)) / np.sqrt(d)
+    return inside
 
 
-def _number(folder: Path) -> Judgement:
-    table = read_table(folder, COVERS)
-    least = np.maximum(np.ceil(table["volume"]), table["packing"])
-    share = table["cover"] / table["limit"]
-    line = table[table["d"] == 1]
-    known = bool((line["cover"] == np.ceil(1 / line["eps"])).all())
-    left = int(table["uncovered"].sum()), int(table["fresh"].sum())
-    return judge(
-        bool((share <= 1).all() and (least <= table["cover"]).all()) and left[0] == 0 and known,
-        f"{len(table)} covers of the whole ball, d = 1 to {table['d'].max()}, of "
-        f"{table['cover'].min()} to {table['cover'].max():,} balls: {share.min():.2f} to "
-        f"{share.max():.2f} of the limit, at most {(table['cover'] / least).max():.0f} times what "
-        f"volumes and packings need, exact for d = 1; {left[0]} of {left[1]:,} fresh points, half "
-        f"of them on the sphere, not covered (the farthest at {table['farthest'].max():.3f} eps)",
-    )
+def cluster_rows(name: str, d: int) -> list[dict[str, Any]]:
+    """Greedy clusters of one set of 1024 keys, by radius and by diameter."""
+    from ...reductions.covering import Reading, clusters, clusters_limit, largest_diameter
 
-
-def _clusterable(folder: Path) -> Judgement:
-    table = read_table(folder, CLUSTERS)
-    rows = table[table["reading"] == "diameter"]
-    share = float((rows["m"] / rows["limit"]).max())
-    wide = float((rows["diameter"] / rows["delta"]).max())
-    telling = rows[rows["limit"] < rows["n"]]
-    return judge(
-        share <= 1.0 and wide <= 1.0 + 1e-12,
-        f"{len(rows)} clusterings of {table['keys'].nunique()} kinds of sets, 1024 keys each: m at "
-        f"most {share:.2f} of the limit, which is below 1024 in "
-        f"{len(telling)}; diameters at most {wide:.3f} delta",
-    )
-
-
-EXPERIMENT = Experiment(
-    name="low-dimension",
-    title="Few dimensions: the certified bits are a matter of the query's norm",
-    run=run,
-    minutes={"quick": 0.3, "full": 5.0},
-    claims=(
-        Claim(
-            "low.exponential",
-            "Corollary 9",
-            "At query norm R = d the instance of random keys is certified for exponentially many "
-            "tokens in d: ln(bits/d) grows at least linearly",
-            "reconstructed",
-            (RANDOM,),
-            _exponential,
-        ),
-        Claim(
-            "low.kissing",
-            "observation",
-            "The constructed kissing configurations have the published sizes and largest inner "
-            "product exactly 1/2, and every bit asked on them is decoded",
-            "ours",
-            (KISSING,),
-            _kissing,
-        ),
-        Claim(
-            "low.plane",
-            "observation",
-            "In d = 2, n keys on a circle decode all n d bits in float32 up to n = 1024 with "
-            "eta = 1/2: the cap e^d stands for a budget on the query's norm",
-            "ours",
-            (PLANE,),
-            _plane,
-        ),
-        Claim(
-            "low.budget",
-            "observation",
-            "On the circle the largest n certified at eta = 1/2 and query norm R is the integer "
-            "part of .9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term",
-            "ours",
-            (BUDGET,),
-            _budget,
-        ),
-        Claim(
-            "low.exponent",
-            "observation",
-            "In fixed dimension d the certified n grows as R^((d-1)/2): fitted exponents for d = 2 "
-            "and 3 (within .03)",
-            "ours",
-            (BUDGET,),
-            _exponents,
-        ),
-        Claim(
-            "low.covering",
-            "Lemma 13",
-            "Greedy eps-nets of random points of the unit ball have at most (1+2/eps)^d points",
-            "paper",
-            (NETS,),
-            _covering,
-        ),
-        Claim(
-            "low.number",
-            "Definition 12",
-            "The covering number N(B, l2, eps) of the unit ball is at most (1+2/eps)^d: a lattice "
-            "covers it with fewer balls, though not with fewer than its volume and a packing need",
-            "reconstructed",
-            (COVERS,),
-            _number,
-        ),
-        Claim(
-            "low.clusterable",
-            "Lemma 14",
-            "Every set of keys in the unit ball that was tried is (m, delta)-clusterable with m at "
-            "most (1+4/delta)^d, delta the diameter",
-            "reconstructed",
-            (CLUSTERS,),
-            _clusterable,
-        ),
-    ),
-)
+    points = _points(name, _generator(f"clusters {name}", d), 1024, d)
+    readings: tuple[Reading, Reading] = ("radius", "diameter")
+    rows = []
+    for delta in CLUSTER_DELTAS:
+        for reading in readings:
+            centres, owner = clusters(points, delta, reading)
+            rows.append(
+                {"keys": name, "d": d, "n": len(points), "delta": delta, "reading": reading,
+                 "m": len(centres), "limit": clusters_limit(delta, d, reading),
+                 "diameter": largest_diameter(points, owner)}
+            )  # fmt: skip
+    return rows

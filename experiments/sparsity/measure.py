@@ -38,27 +38,50 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...protocols.game import coins
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Index
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.search import GUARANTEE, Search, Team, find
-from ..kit.tables import Tables, fill, make, read_table
+from ...reductions import keys
+from ...reductions.index import IndexReduction
+from ..kit.experiment import Run
+from ..kit.search import Search, Team, find
+from ..kit.tables import Tables, fill, make
 from ..scaling.measure import FIXED_D
-from .tables import ALICE, GAUSSIAN, HARD, Setting, truncation_rows, weight_rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ONE_HOT, TRUNCATION, MEMORY, PLAYED = (
     f"sparsity-{name}.csv" for name in ("one-hot", "truncation", "memory", "played")
 )
-# Float32 scores err by about C (d + 2) 2^-24 <= 8e-5 at C = 20, weights by as much relatively.
-ROUNDING = 1e-4
+
+KEY = coins.COMMITTED_KEYS["experiments"]
+HARD, GAUSSIAN, ALICE = "secret's key", "Gaussian", "Alice's"
+RATIOS = (0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key set, at the tight scale of eta."""
+
+    keys: str
+    n: int
+    d: int
+    seed: int = 0
+    eta: float = 0.5
+
+    def build(self) -> IndexReduction:
+        """The hard instance."""
+        made = keys.make(self.keys, self.n, self.d, self.seed)
+        return IndexReduction.build(made, self.d, eta=self.eta)
+
+    def columns(self) -> dict[str, Any]:
+        """Its columns in a table."""
+        return {"keys": self.keys, "n": self.n, "d": self.d, "seed": self.seed, "eta": self.eta}
+
+
 MEMORY_MESSAGES, ROWS, STEPS = 4, 256, 256
 
 
@@ -134,104 +157,152 @@ def _memory(job: Run, axis: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-# -- claims ------------------------------------------------------------------------------------
+def attention_weights(reduction: IndexReduction, Q: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The weights that the ``exact`` compressor gives the data tokens: float32[m, n].
+
+    With the unit vectors as values an output is the row of weights. Bob's token has the value 0.
+    """
+    from ...compressors.plugin.contract import Shape
+    from ...compressors.zoo.baseline.exact import Exact
+
+    rows, n = reduction.keys.rows, reduction.n
+    alice = Exact(Shape(n, reduction.d_k, n), dtype="fp32")
+    alice.extend(rows, rows, np.eye(n, dtype=np.float32))
+    bob = alice.fresh()
+    bob.restore(alice.save())
+    zeros = np.zeros((len(Q), n), dtype=np.float32)
+    return bob.next_outputs(Q, np.zeros_like(Q), zeros)
 
 
-def _one_hot(folder: Path) -> Judgement:
-    table = read_table(folder, ONE_HOT)
-    first = table[table["rank"] == 1]
-    hot, gauss = first[first["kind"] != GAUSSIAN], first[first["kind"] == GAUSSIAN]
-    off = float(hot["excess"].max())
-    above = bool((hot["slack"] > 0).all())
-    own = bool((hot["own_top"] == hot["queries"]).all())
-    least = hot.groupby(["eta", "kind"])["own_low"].min()
-    parts = [
-        f"{least[eta, HARD]:.4f} in Bob's rows and {least[eta, ALICE]:.4f} in Alice's at eta = "
-        f"{eta:g} (median largest weight of Gaussian queries {rows['median'].max():.3f})"
-        for eta, rows in gauss.groupby("eta")
+def rows_of_alice(reduction: IndexReduction) -> NDArray[np.float32]:
+    """The weights of Alice's own attention rows on the stream "self": float32[n, n].
+
+    Row t is what the ``exact`` compressor answers to q_t = C k_t when token t is the newest.
+    """
+    from ...compressors.plugin.contract import Shape
+    from ...compressors.zoo.baseline.exact import Exact
+    from ...reductions.stream_family import StreamFamily
+
+    n = reduction.n
+    family = StreamFamily(reduction, queries_of_alice="self")
+    Q, K, _ = family.stream(np.zeros((n, reduction.d_v), dtype=np.uint8))
+    V = np.eye(n, dtype=np.float32)
+    alice, rows = Exact(Shape(n, reduction.d_k, n), dtype="fp32"), []
+    for t in range(n):
+        now = (Q[t : t + 1], K[t : t + 1], V[t : t + 1])
+        rows.append(alice.next_outputs(*now)[0])
+        alice.extend(*now)
+    return np.stack(rows)
+
+
+def queries(reduction: IndexReduction, setting: Setting, kind: str) -> NDArray[np.float32]:
+    """Bob's queries C k_i, or n Gaussian directions of the same norms: float32[n, d]."""
+    sent = reduction.queries()[0]
+    if kind == HARD:
+        return sent
+    seed = coins.public_seed(KEY, f"sparsity {setting}", 0)
+    draw = np.random.Generator(np.random.Philox(seed)).standard_normal(sent.shape)
+    draw *= np.linalg.norm(sent, axis=1, keepdims=True) / np.linalg.norm(
+        draw, axis=1, keepdims=True
+    )
+    return draw.astype(np.float32)
+
+
+def own_weights(reduction: IndexReduction, kind: str) -> NDArray[np.float64]:
+    """What the rows' own weights must be, from the float32 keys alone: float64[n].
+
+    1 / (1 + S'_i + e^-a_i) for Bob's, whose own token has score 0; 1 / (1 + S'_t), the sum over
+    l < t, for Alice's.
+    """
+    K = reduction.keys.rows.astype(np.float64)
+    scores = reduction.scale * (K @ K.T)
+    own = np.diagonal(scores)
+    relative = np.exp(scores - own[:, None])
+    if kind == ALICE:
+        relative = np.tril(relative)
+        return np.asarray(1 / relative.sum(axis=1))
+    return np.asarray(1 / (relative.sum(axis=1) + np.exp(-own)))
+
+
+def weight_rows(setting: Setting, kind: str) -> list[dict[str, Any]]:
+    """Sorted attention weights over all queries of a kind, one row of the table a rank.
+
+    ``low``, ``median``, ``high`` of the weight at that rank; ``tail_high`` of what lies behind it.
+    For Bob's and Alice's rows: ``own_low`` the least own weight; ``excess``, the most by which one
+    differs from :func:`own_weights`; ``slack``, the least by which those exceed the right side of
+    (1); ``margin``, the least of that; ``own_top``, rows whose own weight leads.
+    """
+    reduction = setting.build()
+    weights = (
+        rows_of_alice(reduction)
+        if kind == ALICE
+        else attention_weights(reduction, queries(reduction, setting, kind))
+    )
+    facts: dict[str, Any] = dict.fromkeys(("own_low", "margin", "slack", "excess", "own_top"))
+    if kind != GAUSSIAN:
+        own = np.diagonal(weights).astype(np.float64)
+        expected = own_weights(reduction, kind)
+        norms = np.square(reduction.keys.rows, dtype=np.float64).sum(axis=1)
+        # No token of Bob's is among Alice's: (1) is rho / (rho + 1) there.
+        zero = np.exp(-reduction.scale * norms) if kind == HARD else np.zeros(setting.n)
+        rho = (1 + setting.eta) / (1 - setting.eta)
+        margin = rho / (rho + 1 + rho * zero)
+        facts = {
+            "own_low": float(own.min()),
+            "margin": float(margin.min()),
+            "slack": float((expected - margin).min()),
+            "excess": float(np.abs(expected - own).max()),
+            "own_top": int(np.count_nonzero(weights.argmax(axis=1) == np.arange(reduction.n))),
+        }
+    ordered = -np.sort(-weights.astype(np.float64), axis=1)
+    tail = 1 - np.cumsum(ordered, axis=1)
+    ranks = np.unique(np.geomspace(1, reduction.n, 28).round().astype(int))
+    return [
+        setting.columns()
+        | {"queries": len(weights), "kind": kind, "scale": reduction.scale, "rank": int(rank)}
+        | {
+            "low": float(ordered[:, rank - 1].min()),
+            "median": float(np.median(ordered[:, rank - 1])),
+            "high": float(ordered[:, rank - 1].max()),
+            "tail_high": float(tail[:, rank - 1].max()),
+        }
+        | facts
+        for rank in ranks
     ]
-    return judge(
-        off <= ROUNDING and above and own and set(hot["kind"]) == {HARD, ALICE},
-        f"{int(hot['queries'].sum()):,} rows, Alice's and Bob's, {hot['seed'].nunique()} "
-        f"independent jl draws and kerdock; least own weight {', '.join(parts)}; off what S' makes "
-        f"of it by {off:.0e} at most (float32 rounding allowed: {ROUNDING:g})",
-    )
 
 
-def _promise(folder: Path) -> Judgement:
-    table = read_table(folder, TRUNCATION)
-    tight, half = table[table["ratio"] >= 1.0], table[table["ratio"] < 1.0]
-    changed = int(tight[["changed_cut", "changed_best"]].to_numpy().sum())
-    wrong = int(tight[["wrong", "wrong_cut", "wrong_best"]].to_numpy().sum())
-    shares = [half[name].sum() / half["bits"].sum() for name in ("wrong", "wrong_best")]
-    return judge(
-        changed == 0 and wrong == 0,
-        f"{changed} changed and {wrong} wrong of {int(tight['bits'].sum()):,} bits of "
-        f"{int(tight['messages'].sum())} independent messages, renormalised or not; at half the "
-        f"scale whole rows err in {shares[0]:.0%} of the bits and the largest entries alone in "
-        f"{shares[1]:.0%}",
-    )
+def truncation_rows(setting: Setting, messages: int) -> list[dict[str, Any]]:
+    """Decoded bits before and after each row is cut to its largest weight, by scale.
 
-
-def _room(table: pd.DataFrame) -> pd.Series:
-    """How far the share of tokens found may lie from .8 by the step and by chance, by line."""
-    rows = table["size"].clip(upper=ROWS) * table["messages"]
-    coins = 10 * np.sqrt(0.05 / (rows * table["other"]))
-    end = 5 / 16 / (2 * np.sqrt(rows / 16)) * (table["size"] > ROWS)
-    return 1 / table["size"].clip(upper=STEPS) + coins + end
-
-
-def _share(folder: Path) -> Judgement:
-    table = read_table(folder, MEMORY)
-    share, room = table["window"] / table["size"], _room(table)
-    kept = 1 - 2 * GUARANTEE
-    limit = table["size"] * table["other"] * table["floor_per_secret_bit"]
-    nearest = float((table["charged_bits"] / limit).min())
-    return judge(
-        bool(((share - kept).abs() <= room).all()) and nearest >= 1.0,
-        f"{len(table)} lines, n = {table['size'].min()} to {table['size'].max()}: the least share "
-        f"of tokens is {share.min():.4f} to {share.max():.4f}, from {kept:g} by at most "
-        f"{float(((share - kept).abs() / room).max()):.2f} of what the search's step and chance "
-        f"allow ({room.min():.3f} to {room.max():.3f}; {int(table['messages'].min())} independent "
-        f"messages a probe); at least {nearest:.1f} times n d (1 - h({GUARANTEE:g})); a share of "
-        f"{kept - room.max():.2f} or less would have been seen",
-    )
-
-
-EXPERIMENT = Experiment(
-    name="sparsity",
-    title="One-hot attention rows, and the memory that top-k attention needs all the same",
-    run=run,
-    claims=(
-        Claim(
-            "sparsity.one-hot",
-            "Corollary 16",
-            "With Alice's q_t = C k_t, every attention row of the hard stream, hers and Bob's, has "
-            "its own token's weight as the largest: 1/(1 + S'), in Bob's rows 1/(1 + S' + e^-C), "
-            "above rho/(rho + 1 + rho e^-C): it outweighs all other data tokens together rho times",
-            "reconstructed",
-            (ONE_HOT,),
-            _one_hot,
-        ),
-        Claim(
-            "sparsity.promise",
-            "observation",
-            "Truncating every attention row to its largest entry changes no decoded bit: the "
-            "sparsity promise holds",
-            "ours",
-            (TRUNCATION,),
-            _promise,
-        ),
-        Claim(
-            "sparsity.memory",
-            "Corollary 16",
-            "Top-k attention over a kept cache, built on sparsity, needs 4/5 of the tokens for "
-            "error 1/10 on the stream whose rows are all one-hot, at every n, as without sparsity; "
-            "that a share of the cache is linear in n is its layout and no finding",
-            "reconstructed",
-            (MEMORY,),
-            _share,
-        ),
-    ),
-    minutes={"quick": 0.2, "full": 10},
-)
+    At ``ratio`` times the tight scale, with that scale's thresholds. ``cut``: the largest weight
+    times its value; ``best``: that value alone, the row renormalised. Counted are bits that differ
+    from the secret (``wrong``) and from those decoded from the whole row (``changed``).
+    """
+    tight = setting.build()
+    found = []
+    for ratio in RATIOS:
+        reduction = IndexReduction(
+            tight.keys, tight.d_v, tight.values, tight.eta, tight.gamma, ratio * tight.scale
+        )
+        weights = attention_weights(reduction, reduction.queries()[0])
+        top = weights.argmax(axis=1)
+        largest = weights[np.arange(len(weights)), top][:, None]
+        counts = np.zeros(5, dtype=np.int64)
+        for message in range(messages):
+            count = setting.n * setting.d
+            x = coins.secret_bits(KEY, f"sparsity {setting}", message, count)
+            x = x.reshape(setting.n, setting.d)
+            values = reduction.encode_values(x)
+            before = reduction.decode(weights @ values)
+            cut = reduction.decode(largest * values[top])
+            best = reduction.decode(values[top])
+            pairs = ((before, x), (cut, x), (best, x), (cut, before), (best, before))
+            counts += [np.count_nonzero(one != other) for one, other in pairs]
+        names = ("wrong", "wrong_cut", "wrong_best", "changed_cut", "changed_best")
+        found.append(
+            setting.columns()
+            | {"ratio": ratio, "scale": reduction.scale, "messages": messages}
+            | {"bits": messages * setting.n * setting.d}
+            | dict(zip(names, counts.tolist(), strict=True))
+        )
+    return found

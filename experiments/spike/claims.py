@@ -53,8 +53,8 @@ def decodes(table: pd.DataFrame) -> Judgement:
 @claim(
     "spike.transition",
     "observation",
-    "With the threshold for eta = 1/2 the measured error falls from above 1/10 to below 1/100, "
-    "and stays there, before the tight scale",
+    "With the threshold for eta = 1/2 the measured error falls from above 1/10 to below 1/100, and "
+    "stays there, before the tight scale",
     "ours",
     TABLE,
 )

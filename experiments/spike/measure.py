@@ -13,10 +13,12 @@ exactly (ours: the worst x is all ones, resp. all zeros, elsewhere), and the pap
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..kit.direct_play import ask, build, secret
 from ..kit.experiment import Run
 from ..kit.tables import fill
 
@@ -62,10 +64,7 @@ def _tight(setting: Setting) -> float:
 
 def measure(setting: Setting, scale: float) -> dict[str, Any]:
     """Play ``MESSAGES`` messages at one scale; one row of the table."""
-    from ...compressors.plugin.contract import Shape
-    from ...compressors.zoo.baseline.exact import Exact
     from ...protocols.evidence import evidence
-    from ...protocols.game import coins
     from ...protocols.game.instances import Index
     from ...reductions.index import IndexReduction
 
@@ -74,23 +73,16 @@ def measure(setting: Setting, scale: float) -> dict[str, Any]:
     assert isinstance(tight, IndexReduction)
     # Below the tight scale no reduction would be built: that is what is measured here.
     reduction = IndexReduction(tight.keys, tight.d_v, tight.values, tight.eta, tight.gamma, scale)
-    shape = Shape(setting.n, setting.d, setting.d)
-    rows = np.arange(setting.n)
-    key = coins.COMMITTED_KEYS["experiments"]
+    player = partial(build, reduction, "exact", {}, None)
     seen: dict[int, list[tuple[float, float, float]]] = {0: [], 1: []}
     wrong = []
     for message in range(MESSAGES):
-        bits = coins.secret_bits(key, anchor.id, message, setting.n * setting.d)
-        x = bits.reshape(setting.n, setting.d)
-        alice = Exact(shape, public=reduction.public())
-        alice.extend(*reduction.stream(x))
-        bob = Exact(shape, public=reduction.public())
-        bob.restore(alice.save())
-        outputs = bob.next_outputs(*reduction.queries(rows))
+        x = secret(reduction, anchor.id, message)
+        outputs, _ = ask(reduction, x, player)
         for bit, entries in seen.items():
             chosen = outputs[x == bit]
             entries.append((float(chosen.min()), float(chosen.mean()), float(chosen.max())))
-        wrong.append(float(np.mean(reduction.decode(outputs, rows) != x)))
+        wrong.append(float(np.mean(reduction.decode(outputs) != x)))
     low, high = evidence.interval(wrong, level=0.95)
     row: dict[str, Any] = {
         "keys": setting.keys, "n": setting.n, "d": setting.d, "scale": scale, "messages": MESSAGES,

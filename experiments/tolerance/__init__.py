@@ -1,5 +1,13 @@
 """The implication behind Theorems 6 and 8: an answer within the tolerance gives Bob every bit."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="tolerance",
+    title="The worst answers that a tolerance allows, and the errors of real compressors",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 0.3, "full": 15},
+)

@@ -4,25 +4,83 @@ Two ways. The adversary of ``reductions.adversary`` uses up the whole tolerance 
 streams, at scales around the exact one, in float64. And compressors of the catalog play the game,
 each answer compared with exact attention: their largest relative error stands beside their bit
 error.
+
+``paper``: Theorem 6 as it stands, exact answers at the paper's scale. ``worst``: the adversary
+around the exact scale. ``rows``: whole rows under it. ``compressors``: the game.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from functools import cache, partial
+from operator import mul
+from typing import Any
 
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Tables, fill, read_table
-from . import tables
-from .tables import STEP, Keys, Tolerance
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import pandas as pd
+from ...protocols.game import coins
+from ...reductions import adversary, keys, paper
+from ...reductions.index import IndexReduction
+from ...reductions.interference import max_deviation
+from ...reductions.keys import KeySet
+from ...reductions.margins import Condition, condition
+from ..kit.direct_play import ask, build
+from ..kit.experiment import Run
+from ..kit.tables import Row, Tables, fill
+
+Floats = NDArray[np.float64]
 
 PAPER, WORST, ROWS, COMPRESSORS = (
     f"tolerance-{name}.csv" for name in ("paper", "worst", "rows", "compressors")
 )
+
+KEY = coins.COMMITTED_KEYS["experiments"]
+#: relative steps off the exact scale that count as just below, and the coarse grid around it
+STEP = 1e-6
+RATIOS = (*(round(0.9 + k / 100, 2) for k in range(11)), 1 - 1e-4, 1 - STEP, 1 + STEP, 1.05, 1.1)
+_SHARP = (1 - STEP, 1.0)
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Keys:
+    """A public key set by name: what a task carries instead of the rows."""
+
+    name: str
+    n: int
+    d: int
+    seed: int = 0
+
+    def make(self) -> KeySet:
+        """The key set."""
+        return keys.make(self.name, self.n, self.d, self.seed)
+
+    def columns(self) -> Row:
+        """Its columns in a table."""
+        return {"keys": self.name, "n": self.n, "d": self.d, "seed": self.seed}
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """An alphabet and a tolerance: exactly one of eta and gamma."""
+
+    values: str
+    eta: float | None = None
+    gamma: float | None = None
+
+    @property
+    def rule(self) -> Condition:
+        """The margin condition."""
+        return condition(self.values, self.eta, self.gamma)
+
+    def columns(self) -> Row:
+        """Its columns in a table."""
+        return {"condition": self.rule.name, "tolerance": self.rule.tolerance}
+
+
 ETAS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 TOLERANCES = (
     *(Tolerance("01", eta=eta) for eta in ETAS),
@@ -54,8 +112,6 @@ GRIDS = {
     "full": Grid(((64, 256), (64, 512), (256, 1024), (1024, 2048)), 16, 1024, 32, 64),
 }
 D = 64
-#: what plain sums may be off by
-ROUNDING = 1e-12
 
 
 def run(job: Run) -> None:
@@ -67,234 +123,231 @@ def run(job: Run) -> None:
     random = [Keys(name, n, d, seed) for seed, (name, n, d) in enumerate(kinds)]
     sets = [Keys("jl", grid.n, D, seed) for seed in range(grid.draws)]
     sets += [Keys("hypercube", grid.n, D), Keys("kerdock", grid.n, D)]
-    subjects = [(s, sets[0], t) for t in PLAYED for s in tables.subjects(grid.n)]
+    plays = [(s, sets[0], t, grid.played) for t in PLAYED for s in subjects(grid.n)]
     rows = [(k, t, grid.messages) for k in sets for t in ROW_TOLERANCES]
     plan: Tables = {
-        COMPRESSORS: [(tables.compressor_rows, (*s, grid.played)) for s in subjects],
-        PAPER: [(tables.paper_rows, (k, grid.messages)) for k in random],
-        WORST: [(tables.worst_rows, (k, t)) for k in sets for t in TOLERANCES],
-        ROWS: [(tables.row_rows, task) for task in rows],
+        COMPRESSORS: [(compressor_rows, play) for play in plays],
+        PAPER: [(paper_rows, (k, grid.messages)) for k in random],
+        WORST: [(worst_rows, (k, t)) for k in sets for t in TOLERANCES],
+        ROWS: [(row_rows, task) for task in rows],
     }
     fill(job, "tolerance", plan)
 
 
-# -- claims ------------------------------------------------------------------------------------
+def secrets(name: str, message: int, n: int, d: int) -> NDArray[np.uint8]:
+    """A committed secret of this experiment: uint8[n, d]."""
+    return coins.secret_bits(KEY, f"tolerance {name}", message, n * d).reshape(n, d)
 
 
-def _paper_is_right(folder: Path) -> Judgement:
-    table = read_table(folder, PAPER)
-    wrong = int(table["wrong"].sum() + table["wrong_worst"].sum())
-    outside = int(((table["worst_0"] > table["delta"]) | (table["worst_1"] < table["Delta"])).sum())
-    met = bool((table["eps"] < 0.5).all())
-    random, worst = int(table["asked"].sum()), int(2 * table["n"].sum())
-    return judge(
-        wrong == 0 and outside == 0 and met,
-        f"{table['seed'].nunique()} independent key draws, eps {table['eps'].min():.2f} to "
-        f"{table['eps'].max():.2f}; {wrong} wrong of {random:,} bits of random secrets and "
-        f"{worst:,} worst cases; outputs beyond delta or Delta in {outside} draws",
-    )
+def paper_rows(key_set: Keys, messages: int) -> list[Row]:
+    """Theorem 6: exact answers at the paper's scale for these keys' own eps.
 
-
-def _about(table: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    return table[table["condition"].isin(names)]
-
-
-def _no_flip(table: pd.DataFrame) -> tuple[bool, str]:
-    """Is no bit flipped at the scale and above, and do plain sums have all demands below 1 there?
-
-    By more than 1e-12, which plain sums of a few hundred terms have for rounding: a scale is 1e-9
-    above its root.
+    delta + Delta = 1, so Bob cuts at 1/2. Asked are ``messages`` random secrets, all of their bits,
+    and the worst stream of every bit.
     """
-    above = table[table["ratio"] >= 1.0]
-    flips, room = int(above["flips"].sum()), 1 - above["demand"]
-    says = (
-        f"{flips} flips in {int(above['bits'].sum()):,} worst cases at and above the exact scale, "
-        f"where plain sums of correctly rounded products leave {room.min():.0e} or more"
-    )
-    return flips == 0 and bool((room.dropna() > ROUNDING).all()), says
+    public, rule = key_set.make(), condition("01", 0.0, None)
+    eps = max_deviation(public)
+    scale = paper.paper_scale(public.n, 0.0, eps)
+    worst = adversary.worst_outputs(public, scale, rule)
+    wrong = 0
+    for message in range(messages):
+        x = secrets(f"{key_set}", message, public.n, public.d)
+        outputs = adversary.exact_outputs(public, scale, x, np.arange(public.n))
+        wrong += int(np.count_nonzero((outputs > 0.5) != x))
+    row = key_set.columns() | {
+        "eps": eps,
+        "paper_scale": scale,
+        "exact_scale": adversary.exact_scale(public, rule),
+        "delta": paper.paper_delta(public.n, eps, scale),
+        "Delta": paper.paper_Delta(public.n, eps, scale),
+        "worst_0": float(worst[:, 0].max()),
+        "worst_1": float(worst[:, 1].min()),
+        "wrong_worst": int(np.count_nonzero((worst > 0.5) != np.array([False, True]))),
+        "messages": messages,
+        "asked": messages * public.n * public.d,
+        "wrong": wrong,
+    }
+    return [row]
 
 
-def _flipped(table: pd.DataFrame) -> tuple[bool, str]:
-    """Does every instance have a flipped bit, and a token that no threshold reads, just below?
+@cache
+def exact_gaps(key_set: Keys) -> tuple[list[list[float]], list[float]]:
+    """<k_l,k_i> - |k_i|^2 for l != i, a list a token, and |k_i|^2: correctly rounded.
 
-    And a demand above 1 by plain sums: the answers and the scale could share an error.
+    Products of float32 numbers are exact in float64, and ``math.fsum`` adds them exactly.
     """
-    below = table[(table["ratio"] > 1 - 2 * STEP) & (table["ratio"] < 1.0)]
-    cases = table.groupby(["keys", "seed", "condition", "tolerance"]).ngroups
-    flipped = (below["flips"] > 0) & (below["unreadable"] > 0)
-    over = below["demand"] - 1
-    says = (
-        f"{int(flipped.sum())} of {cases} instances have a flip at 1 - {STEP:g} times that scale, "
-        f"where plain sums are above by {over.min():.0e} or more"
-    )
-    return int((flipped & (over > ROUNDING)).sum()) == cases == len(below), says
+    rows = key_set.make().rows.astype(np.float64).tolist()
+    minus = [[-a * a for a in row] for row in rows]
+    gaps = [
+        [math.fsum([*map(mul, mine, other), *minus[i]]) for l, other in enumerate(rows) if l != i]
+        for i, mine in enumerate(rows)
+    ]
+    return gaps, [-math.fsum(squares) for squares in minus]
 
 
-def _safe(folder: Path) -> Judgement:
-    table = _about(read_table(folder, WORST), ("M01",))
-    holds, says = _no_flip(table)
-    etas = ", ".join(f"{eta:g}" for eta in sorted(table["tolerance"].unique()))
-    return judge(holds, f"{says}; {_key_sets(table)}, eta = {etas}")
+def largest_demand(key_set: Keys, rule: Condition, C: float) -> float:
+    """max_i demand_i of ``margins`` (1), in plain Python: no part of what finds the scale.
 
-
-def _sharp(folder: Path) -> Judgement:
-    table = _about(read_table(folder, WORST), ("M01",))
-    holds, says = _flipped(table)
-    return judge(holds, f"{says}, and there no threshold would do; {_key_sets(table)}")
-
-
-def _signs(folder: Path) -> Judgement:
-    table = _about(read_table(folder, WORST), ("M+-",))
-    safe, says = _no_flip(table)
-    sharp, flipped = _flipped(table)
-    columns = table.groupby(["keys", "seed", "ratio"])[["exact_scale", "flips"]]
-    differ = int((columns.nunique() > 1).to_numpy().sum())
-    etas = ", ".join(f"{eta:g}" for eta in sorted(table["tolerance"].unique()))
-    return judge(
-        safe and sharp and differ == 0,
-        f"scale and flips differ between eta = {etas} at {differ} of {columns.ngroups} scales; "
-        f"{says}; {flipped}; {_key_sets(table)}",
+    exp and the sum of n terms are right to about n 2^-53, relatively.
+    """
+    gaps, norms = exact_gaps(key_set)
+    return max(
+        rule.factor * math.fsum(math.exp(C * gap) for gap in own)
+        + rule.zero_factor * math.exp(-C * norm)
+        for own, norm in zip(gaps, norms, strict=True)
     )
 
 
-def _additive(folder: Path) -> Judgement:
-    table = _about(read_table(folder, WORST), ("A01", "A+-"))
-    safe, says = _no_flip(table)
-    sharp, flipped = _flipped(table)
-    return judge(safe and sharp, f"{says}; {flipped}; {_key_sets(table)}")
+def worst_rows(key_set: Keys, tolerance: Tolerance) -> list[Row]:
+    """The adversary on both bits of every token, at every ratio to the exact scale.
+
+    ``flips`` of 2 n bits are read wrong. At ``unreadable`` tokens the worst answer for a 0 is not
+    below the worst for a 1, so no threshold reads both. ``demand`` at and just below the scale is
+    :func:`largest_demand`.
+    """
+    public, rule = key_set.make(), tolerance.rule
+    exact = adversary.exact_scale(public, rule)
+    found = []
+    for ratio in sorted(RATIOS):
+        outputs = adversary.worst_outputs(public, ratio * exact, rule)
+        answers = adversary.worst_answers(outputs, [0, 1], rule)
+        read = answers > adversary.thresholds(public, ratio * exact, rule)[:, None]
+        found.append(
+            key_set.columns()
+            | tolerance.columns()
+            | {
+                "exact_scale": exact,
+                "ratio": ratio,
+                "flips": int(np.count_nonzero(read != np.array([False, True]))),
+                "unreadable": int(np.count_nonzero(answers[:, 0] >= answers[:, 1])),
+                "bits": 2 * public.n,
+                "demand": (
+                    largest_demand(key_set, rule, ratio * exact) if ratio in _SHARP else math.nan
+                ),
+            }
+        )
+    return found
 
 
-def _key_sets(table: pd.DataFrame) -> str:
-    sets = table.groupby(["keys", "seed"]).ngroups
-    draws = int(table.loc[table["keys"] == "jl", "seed"].nunique())
-    return f"all tokens of {sets} key sets ({draws} independent jl draws)"
+def row_rows(key_set: Keys, tolerance: Tolerance, messages: int) -> list[Row]:
+    """Whole rows, every coordinate moved by the adversary, at the exact scale and just below.
+
+    ``random``: random secrets, all rows asked. ``complement``: for a random row at the worst token
+    and at ``messages`` - 1 others, the stream in which every other row is its complement.
+    """
+    public, rule = key_set.make(), tolerance.rule
+    exact = adversary.exact_scale(public, rule)
+    demand = adversary.flips(public, exact * (1 - STEP), rule).any(axis=1)
+    worst = int(np.argmax(demand))
+    spread = (worst + np.arange(messages) * max(1, public.n // messages)) % public.n
+    found = []
+    for ratio in (1 - STEP, 1.0):
+        for context in ("random", "complement"):
+            wrong, at_worst, rows_right, rows = 0, 0, 0, 0
+            for message in range(messages):
+                x = secrets(f"{key_set}", message, public.n, public.d)
+                asked = np.arange(public.n)
+                if context == "complement":
+                    asked = spread[message : message + 1]
+                    x = adversary.worst_context(x[asked[0]], int(asked[0]), public.n)
+                values = adversary.encode(x, rule)
+                outputs = adversary.exact_outputs(public, ratio * exact, values, asked)
+                answers = adversary.worst_answers(outputs, x[asked], rule)
+                cut = adversary.thresholds(public, ratio * exact, rule, asked)
+                errors = (answers > cut[:, None]) != x[asked]
+                wrong += int(errors.sum())
+                rows_right += int((~errors.any(axis=1)).sum())
+                rows += len(asked)
+                if context == "complement" and message == 0:
+                    at_worst = int(errors.sum())
+            found.append(
+                key_set.columns()
+                | tolerance.columns()
+                | {"context": context, "ratio": ratio, "streams": messages, "rows": rows}
+                | {"rows_right": rows_right, "wrong": wrong, "wrong_worst_row": at_worst}
+            )
+    return found
 
 
-def _whole_rows(folder: Path) -> Judgement:
-    table = read_table(folder, ROWS)
-    at, below = (table[table["ratio"] == 1.0], table[table["ratio"] < 1.0])
-    missed = int((at["rows"] - at["rows_right"]).sum())
-    worst = below[below["context"] == "complement"]
-    # Every tolerance and context is asked about the same secrets of a key set.
-    secrets = int(at.groupby(["keys", "seed"])["streams"].first().sum())
-    fallen = int((worst["wrong_worst_row"] == D).sum())
-    return judge(
-        missed == 0,
-        f"{int(at['rows_right'].sum()):,} of {int(at['rows'].sum()):,} rows right as a whole at "
-        f"the exact scale, on {secrets} independent secrets; at 1 - "
-        f"{STEP:g} times it the worst row has all its {D} bits wrong at once in {fallen} of "
-        f"{len(worst)} instances",
+@dataclass(frozen=True)
+class Subject:
+    """A compressor of the catalog and its parameters."""
+
+    name: str
+    params: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """As tables and pictures name it."""
+        return " ".join([self.name, *(f"{name}={value}" for name, value in self.params)])
+
+
+def compressor_rows(
+    subject: Subject, key_set: Keys, tolerance: Tolerance, messages: int
+) -> list[Row]:
+    """Play the game and compare every answer with exact attention in float64.
+
+    ``largest`` and ``upper_decile`` are of |answer - exact| / |exact| over all answers.
+    ``wrong_within`` counts wrong bits whose own answer was within eta of the exact one.
+    """
+    from ...protocols.evidence import evidence
+
+    eta = tolerance.eta
+    assert eta is not None
+    reduction = IndexReduction.build(
+        key_set.make(), key_set.d, values=tolerance.values, eta=eta, gamma=None
     )
-
-
-def _implied(folder: Path) -> Judgement:
-    table = read_table(folder, COMPRESSORS)
-    kept = table[table["largest"] <= table["eta"]]
-    wrong = int(kept["wrong"].sum())
-    within = int(table["wrong_within"].sum())
-    return judge(
-        wrong == 0 and within == 0 and len(kept) > 0,
-        f"{wrong} wrong of {int(kept['answers'].sum()):,} bits for the {len(kept)} of {len(table)} "
-        f"settings whose largest error is within eta; over all settings {within} wrong bits behind "
-        f"{int(table['within'].sum()):,} answers within eta; {_messages(table)}",
+    weights = _sent_weights(reduction)
+    errors, wrong, wrong_within, charged = [], [], 0, 0
+    for message in range(messages):
+        x = secrets(f"{key_set} {tolerance.values}", message, key_set.n, key_set.d)
+        seed = coins.public_seed(KEY, f"tolerance {key_set}", message)
+        player = partial(build, reduction, subject.name, dict(subject.params), None, seed)
+        answers, charged = ask(reduction, x, player)
+        exact = weights @ reduction.stream(x)[2].astype(np.float64)
+        error = np.abs(answers - exact) / np.abs(exact)
+        bad = reduction.decode(answers) != x
+        errors.append(error)
+        wrong.append(float(bad.mean()))
+        wrong_within += int(np.count_nonzero(bad & (error <= eta)))
+    every = np.stack(errors)
+    low, high = evidence.interval(wrong, level=LEVEL)
+    row = (
+        {"compressor": subject.name, "params": subject.label.removeprefix(subject.name).strip()}
+        | key_set.columns()
+        | {"values": tolerance.values, "eta": eta, "scale": reduction.scale}
+        | {"messages": messages, "answers": every.size, "charged_bits": charged}
+        | {"largest": float(every.max()), "upper_decile": float(np.quantile(every, 0.9))}
+        | {"within": int(np.count_nonzero(every <= eta)), "wrong_within": wrong_within}
+        | {"wrong": round(sum(wrong) * reduction.secret_bits), "bit_error": float(np.mean(wrong))}
+        | {"error_low": low, "error_high": high, "level": LEVEL}
     )
+    return [row]
 
 
-def _no_converse(folder: Path) -> Judgement:
-    table = read_table(folder, COMPRESSORS)
-    beyond = table[(table["largest"] > table["eta"]) & (table["wrong"] == 0)]
-    far = beyond.loc[(beyond["largest"] / beyond["eta"]).idxmax()] if len(beyond) else None
-    example = "" if far is None else (
-        f"; {far['compressor']} {far['params']} is off by {far['largest']:.2f} at "
-        f"eta = {far['eta']:g} and has 0 wrong of {int(far['answers']):,} bits"
-    )  # fmt: skip
-    return judge(
-        len(beyond) > 0,
-        f"{len(beyond)} of {len(table)} settings have an error above eta and no wrong bit{example}"
-        f"; {_messages(table)}",
-    )
+def _sent_weights(reduction: IndexReduction) -> Floats:
+    """Exact attention weights of the queries as sent, on the data tokens: float64[n, n]."""
+    array = reduction.keys.rows.astype(np.float64)
+    scores = reduction.queries()[0].astype(np.float64) @ array.T
+    # Bob's own token has score 0, so it joins the maximum that is subtracted.
+    top = np.maximum(scores.max(axis=1, keepdims=True), 0.0)
+    weights = np.exp(scores - top)
+    normal: Floats = weights / (weights.sum(axis=1, keepdims=True) + np.exp(-top))
+    return normal
 
 
-def _messages(table: pd.DataFrame) -> str:
-    return f"the same {int(table['messages'].min())} independent messages for every setting"
-
-
-EXPERIMENT = Experiment(
-    name="tolerance",
-    title="The worst answers that a tolerance allows, and the errors of real compressors",
-    run=run,
-    claims=(
-        Claim(
-            "tolerance.exact",
-            "Theorem 6",
-            "With the paper's scale C = ln(n+1)/(1-2 eps) (reconstructed), where eps < 1/2, every "
-            "bit read off an exact output at the threshold 1/2 is right",
-            "reconstructed",
-            (PAPER,),
-            _paper_is_right,
-        ),
-        Claim(
-            "tolerance.relative",
-            "Theorem 8",
-            "At the exact scale (ours) and above, the worst error within (1 +- eta) on the worst "
-            "context flips no bit",
-            "reconstructed",
-            (WORST,),
-            _safe,
-        ),
-        Claim(
-            "tolerance.sharp",
-            "observation",
-            "Just below the exact scale the worst error within (1 +- eta) flips a bit: the margin "
-            "condition is sharp",
-            "ours",
-            (WORST,),
-            _sharp,
-        ),
-        Claim(
-            "tolerance.signs",
-            "observation",
-            "With values -1, +1 the exact scale does not depend on eta, and is sharp",
-            "ours",
-            (WORST,),
-            _signs,
-        ),
-        Claim(
-            "tolerance.additive",
-            "observation",
-            "The additive conditions A01 and A+- are sharp: no flip at the exact scale, a flip "
-            "just below",
-            "ours",
-            (WORST,),
-            _additive,
-        ),
-        Claim(
-            "tolerance.row",
-            "Remark 7",
-            "One output decodes the whole row: at the exact scale all d bits of a row are right at "
-            "once under the worst error",
-            "reconstructed",
-            (ROWS,),
-            _whole_rows,
-        ),
-        Claim(
-            "tolerance.implication",
-            "observation",
-            "Every compressor whose measured relative error stays within eta on all queries "
-            "answers every bit right",
-            "ours",
-            (COMPRESSORS,),
-            _implied,
-        ),
-        Claim(
-            "tolerance.converse",
-            "observation",
-            "Some compressors answer every bit right although their measured error exceeds eta: "
-            "the implication has no converse",
-            "ours",
-            (COMPRESSORS,),
-            _no_converse,
-        ),
-    ),
-    minutes={"quick": 0.3, "full": 15},
-)
+def subjects(n: int) -> Iterator[Subject]:
+    """Every compressor setting that is played, by what it keeps of n tokens."""
+    for dtype in ("fp32", "fp16", "bf16", "fp8"):
+        yield Subject("exact", (("dtype", dtype),))
+    for axis in ("token", "channel"):
+        for bits in (8, 4, 2, 1):
+            yield Subject("quantized", (("axis", axis), ("bits", bits)))
+    for name, size in (("sliding-window", "window"), ("streaming-llm", "window"),
+                       ("reservoir", "size")):  # fmt: skip
+        for kept in (n + 1, n - n // 16, n // 2, n // 8):
+            yield Subject(name, ((size, kept),))
+    for k in (1, 2, 8, 32):
+        yield Subject("top-k", (("k", k),))
+    yield Subject("lossless")
+    yield Subject("zero")

@@ -8,10 +8,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from kvbarrier.experiments.fano import measure as fano
-from kvbarrier.experiments.jl import draws as jl_measurements
 from kvbarrier.experiments.jl import measure as jl
+from kvbarrier.experiments.jl.claims import reached
 from kvbarrier.experiments.kit import binomial
-from kvbarrier.experiments.kit.experiment import Experiment, Run
+from kvbarrier.experiments.kit.experiment import Run
+from kvbarrier.experiments.registry import get
 from kvbarrier.figures import fano as fano_figure
 from kvbarrier.figures import jl as jl_figure
 from kvbarrier.runs.executors import SerialExecutor
@@ -33,13 +34,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
-    ("experiment", "picture"),
-    [(fano.EXPERIMENT, fano_figure.picture), (jl.EXPERIMENT, jl_figure.picture)],
-    ids=["fano", "jl"],
+    ("name", "picture"), [("fano", fano_figure.picture), ("jl", jl_figure.picture)]
 )
-def test_a_run_is_taken_up_where_it_was_left(
-    experiment: Experiment, picture, tmp_path: Path
-) -> None:
+def test_a_run_is_taken_up_where_it_was_left(name: str, picture, tmp_path: Path) -> None:
+    experiment = get(name)
     job = Run(tmp_path, "quick", SerialExecutor())
     experiment.run(job)
     tables = {path: path.read_bytes() for path in tmp_path.glob("*.csv")}
@@ -50,8 +48,8 @@ def test_a_run_is_taken_up_where_it_was_left(
     experiment.run(job)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
-    for name in ("a.png", "b.png"):
-        picture(tmp_path, tmp_path / name)
+    for image in ("a.png", "b.png"):
+        picture(tmp_path, tmp_path / image)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -71,13 +69,13 @@ def test_a_dimension_is_reached_when_every_draw_stays_below() -> None:
     table = pd.DataFrame(
         {"d": [8, 8, 16, 16, 32, 32, 64, 64], "e": [0.9, 0.4, 0.4, 0.3, 0.6, 0.1, 0.5, 0.2]}
     )
-    assert jl.reached(table, "e", 0.5) == 64  # one draw is above again at 32
-    assert jl.reached(table, "e", 0.9) == 8
-    assert jl.reached(table, "e", 0.4) == math.inf
+    assert reached(table, "e", 0.5) == 64  # one draw is above again at 32
+    assert reached(table, "e", 0.9) == 8
+    assert reached(table, "e", 0.4) == math.inf
 
 
 def test_tails_do_not_depend_on_how_many_chunks_follow() -> None:
-    one, two = (jl_measurements.tails(4, chunks) for chunks in (1, 2))
+    one, two = (jl.tails(4, chunks) for chunks in (1, 2))
     assert all(a["exceeded"] <= b["exceeded"] for a, b in zip(one, two, strict=True))
     # norms move more often than any product of the unit pairs, whose spread is sqrt((1+c^2)/d)
     by = {(r["quantity"], r["inner"], r["eps"]): r["exceeded"] for r in two}
@@ -88,12 +86,10 @@ def test_the_largest_key_set_is_the_largest_that_is_separated() -> None:
     from kvbarrier.errors import NoScale
     from kvbarrier.reductions import keys, margins, scale
 
-    rule = margins.condition("01", jl_measurements.ETA, None)
-    n = jl_measurements._largest(6, 256, 3)
+    rule = margins.condition("01", jl.ETA, None)
+    n = jl._largest(6, 256, 3)
     assert 16 <= n < 256
-    scale.choose_scale(keys.make("jl", n, 6, 3), rule, jl_measurements.QUERY_NORM)
+    scale.choose_scale(keys.make("jl", n, 6, 3), rule, jl.QUERY_NORM)
     with pytest.raises(NoScale):
-        scale.choose_scale(
-            keys.make("jl", round(n * 2**0.5), 6, 3), rule, jl_measurements.QUERY_NORM
-        )
-    assert jl_measurements._largest(2, 16, 3) == 0
+        scale.choose_scale(keys.make("jl", round(n * 2**0.5), 6, 3), rule, jl.QUERY_NORM)
+    assert jl._largest(2, 16, 3) == 0

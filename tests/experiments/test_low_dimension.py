@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.experiments.low_dimension.measure import EXPERIMENT, RANDOM
+from kvbarrier.experiments.low_dimension.claims import exponential
+from kvbarrier.experiments.low_dimension.measure import RANDOM
 
 
 @pytest.mark.parametrize(
@@ -29,5 +30,4 @@ def test_growth_is_judged_by_the_interval_of_its_curvature(
         for row in rows
     ]  # fmt: skip
     pd.DataFrame(rows + mirrored).to_csv(tmp_path / RANDOM, index=False)
-    claims = {claim.name: claim for claim in EXPERIMENT.claims}
-    assert claims["low.exponential"].check(tmp_path).verdict == verdict
+    assert exponential.check(tmp_path).verdict == verdict

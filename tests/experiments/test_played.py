@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvbarrier.experiments.kit.experiment import Run
-from kvbarrier.experiments.kit.played import play_table
+from kvbarrier.experiments.kit.played import Played, play_table
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.results import read_results, write_results
@@ -16,6 +16,17 @@ from kvbarrier.runs.rows import newest
 CELLS = [
     Cell(Index(n=32, d=16, keys="hypercube"), name, batch_size=2) for name in ("zero", "exact")
 ]
+
+
+def test_a_check_is_given_the_rows_of_the_newest_code_as_points(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        play_table(Run(tmp_path, "quick", executor), "t.csv", CELLS, 4)
+    mine = read_results(tmp_path / "t.csv")
+    older = [replace(row, source="older") for row in mine if row.compressor == "zero"]
+    write_results(tmp_path / "t.csv", [*older, *mine])
+    assert Played("t.csv", list).read(tmp_path) == mine
+    found = [(p["compressor"], p["messages"]) for p in Played("t.csv").read(tmp_path)]
+    assert found == [("zero", 4), ("exact", 4)]
 
 
 def test_after_an_edit_and_its_undoing_todays_rows_are_judged(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from kvbarrier.experiments.sparsity import measure as sparsity
-from kvbarrier.experiments.sparsity import tables as sparsity_tables
-from kvbarrier.experiments.sparsity.tables import ALICE, GAUSSIAN, HARD, Setting
+from kvbarrier.experiments.sparsity.claims import _room
+from kvbarrier.experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, Setting
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.stream_family import StreamFamily
 
@@ -19,14 +19,14 @@ SMALL = Setting("kerdock", 64, 16)
 def test_the_weights_are_the_definition():
     reduction = SMALL.build()
     Q = reduction.queries()[0]
-    weights = sparsity_tables.attention_weights(reduction, Q)
+    weights = sparsity.attention_weights(reduction, Q)
     K, V = np.vstack([reduction.keys.rows, np.zeros(16)]), np.vstack([np.eye(64), np.zeros(64)])
     for i in (0, 40):
         assert weights[i] == pytest.approx(attention(Q[i], K, V), abs=1e-6)
 
 
 def test_own_weights_against_the_spectrum_by_hand():
-    reduction, row = SMALL.build(), sparsity_tables.weight_rows(SMALL, HARD)[0]
+    reduction, row = SMALL.build(), sparsity.weight_rows(SMALL, HARD)[0]
     C = reduction.scale
     # Two blocks of 32 keys: one opposite, 30 orthogonal, 16 each at +-1/4.
     others = math.exp(-2 * C) + 30 * math.exp(-C)
@@ -41,17 +41,17 @@ def test_own_weights_against_the_spectrum_by_hand():
 def test_gaussian_queries_have_the_same_norms_and_flat_rows():
     reduction = SMALL.build()
     norms = [
-        np.linalg.norm(sparsity_tables.queries(reduction, SMALL, kind), axis=1)
+        np.linalg.norm(sparsity.queries(reduction, SMALL, kind), axis=1)
         for kind in (HARD, GAUSSIAN)
     ]
     assert norms[0] == pytest.approx(norms[1], rel=1e-5)
-    row = sparsity_tables.weight_rows(SMALL, GAUSSIAN)[0]
+    row = sparsity.weight_rows(SMALL, GAUSSIAN)[0]
     assert row["median"] < 0.5
     assert row["own_low"] is None
 
 
 def test_a_cut_row_decodes_alike():
-    half, tight = sparsity_tables.truncation_rows(SMALL, 2)
+    half, tight = sparsity.truncation_rows(SMALL, 2)
     names = ("wrong", "wrong_cut", "wrong_best", "changed_cut", "changed_best")
     assert tight["ratio"] == 1.0
     assert [tight[name] for name in names] == [0] * 5
@@ -61,7 +61,7 @@ def test_a_cut_row_decodes_alike():
 
 def test_alices_rows_are_the_definition_of_causal_attention():
     reduction = SMALL.build()
-    rows = sparsity_tables.rows_of_alice(reduction)
+    rows = sparsity.rows_of_alice(reduction)
     K = reduction.keys.rows
     for t in (0, 1, 63):
         want = attention(reduction.scale * K[t], K[: t + 1], np.eye(64)[: t + 1])
@@ -69,7 +69,7 @@ def test_alices_rows_are_the_definition_of_causal_attention():
 
 
 def test_alices_rows_are_one_hot_too():
-    row = sparsity_tables.weight_rows(SMALL, ALICE)[0]
+    row = sparsity.weight_rows(SMALL, ALICE)[0]
     # Her last row has all other keys in it, as Bob's has, and no token of score 0; eta = 1/2.
     assert row["own_low"] > 3 / 4
     assert row["excess"] < 1e-6
@@ -81,7 +81,7 @@ def test_uniform_rows_of_alice_would_be_seen(monkeypatch):
         "kvbarrier.reductions.stream_family.StreamFamily",
         lambda index, queries_of_alice: StreamFamily(index, queries_of_alice="zero"),
     )
-    row = sparsity_tables.weight_rows(SMALL, ALICE)[0]
+    row = sparsity.weight_rows(SMALL, ALICE)[0]
     assert row["own_low"] == pytest.approx(1 / 64)
     assert row["excess"] > 0.7
 
@@ -91,4 +91,4 @@ def test_the_room_of_a_share_by_hand():
     # 4 * 128 rows of 32 bits; 4 * 256 rows, 64 in each of 16 buckets.
     want = [1 / 128 + 10 * math.sqrt(0.05 / 16384),
             1 / 256 + 10 * math.sqrt(0.05 / 32768) + 5 / 16 / 16]  # fmt: skip
-    assert sparsity._room(table).tolist() == pytest.approx(want)
+    assert _room(table).tolist() == pytest.approx(want)

@@ -6,34 +6,36 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from kvbarrier.experiments.sparsity import tables as sparsity_tables
-from kvbarrier.experiments.sparsity.tables import GAUSSIAN, HARD, Setting
-from kvbarrier.experiments.tolerance import tables as tolerance_tables
-from kvbarrier.experiments.tolerance.measure import TOLERANCES
-from kvbarrier.experiments.tolerance.tables import Keys, Subject, Tolerance
+from kvbarrier.experiments.sparsity.measure import GAUSSIAN, HARD, Setting, weight_rows
+from kvbarrier.experiments.tolerance.measure import (
+    TOLERANCES,
+    Keys,
+    Subject,
+    Tolerance,
+    compressor_rows,
+    worst_rows,
+)
 from kvbarrier.figures import sparsity, tolerance
 
 
 @pytest.fixture(scope="module")
 def worst() -> pd.DataFrame:
     sets = (Keys("jl", 16, 8), Keys("hypercube", 16, 8))
-    return pd.DataFrame(
-        [row for s in sets for t in TOLERANCES for row in tolerance_tables.worst_rows(s, t)]
-    )
+    return pd.DataFrame([row for s in sets for t in TOLERANCES for row in worst_rows(s, t)])
 
 
 @pytest.fixture(scope="module")
 def compressors() -> pd.DataFrame:
     subjects = (Subject("exact", (("dtype", "fp16"),)), Subject("zero"))
     half = Tolerance("01", eta=0.5)
-    played = [tolerance_tables.compressor_rows(s, Keys("jl", 16, 8), half, 2) for s in subjects]
+    played = [compressor_rows(s, Keys("jl", 16, 8), half, 2) for s in subjects]
     return pd.DataFrame([row for rows in played for row in rows])
 
 
 @pytest.fixture(scope="module")
 def weights() -> pd.DataFrame:
     settings = (Setting("jl", 32, 16), Setting("kerdock", 32, 16))
-    found = [sparsity_tables.weight_rows(s, kind) for s in settings for kind in (HARD, GAUSSIAN)]
+    found = [weight_rows(s, kind) for s in settings for kind in (HARD, GAUSSIAN)]
     return pd.DataFrame([row for rows in found for row in rows])
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.sparsity.measure import MEMORY, ONE_HOT, TRUNCATION
-from kvbarrier.experiments.sparsity.tables import ALICE
+from kvbarrier.experiments.sparsity.measure import ALICE, MEMORY, ONE_HOT, TRUNCATION
 
 
 def _uniform_rows_of_alice(rows: pd.DataFrame) -> pd.DataFrame:
