@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 @claim(
     "bounds.scales",
     "Theorem 8",
-    "The exact scales of the explicit key sets are the ones derived by hand from their "
-    "weight enumerators",
+    "The exact scales of the explicit key sets are the ones derived by hand from their weight "
+    "enumerators",
     "ours",
     SETS,
 )
@@ -44,9 +44,8 @@ def scales(rows: pd.DataFrame) -> Judgement:
 @claim(
     "bounds.verified",
     "observation",
-    "At the exact scale no answer of a sampled row of any construction is misread when it "
-    "is off by eta, either way, in its worst context; off by 1.001 eta towards each other, "
-    "all are",
+    "At the exact scale no answer of a sampled row of any construction is misread when it is off "
+    "by eta, either way, in its worst context; off by 1.001 eta towards each other, all are",
     "ours",
     SETS,
 )
@@ -68,9 +67,8 @@ def verified(rows: pd.DataFrame) -> Judgement:
 @claim(
     "bounds.range",
     "observation",
-    "No known set of n keys has a logit range below the least that any n unit keys in d "
-    "dimensions can have, (1 + 1/rho)/n = E e^{R(u-1)}, u the inner product of two uniform "
-    "ones",
+    "No known set of n keys has a logit range below the least that any n unit keys in d dimensions "
+    "can have, (1 + 1/rho)/n = E e^{R(u-1)}, u the inner product of two uniform ones",
     "ours",
     RANGE,
 )
@@ -108,15 +106,15 @@ def guarantee(rows: pd.DataFrame) -> Judgement:
     )
 
 
-# -- bits a number --
+# -- bits a number ------------------------------------------------------------------------------
 
 
 @claim(
     "bounds.precision",
     "observation",
-    "The precision law: ceil(ln V/ln rho) levels within a factor V under 1 +- eta, and "
-    "ceil(1/(2 gamma)) in [0,1] under an additive gamma, can be told apart, no more can, and "
-    "codes with so many words are enough",
+    "The precision law: ceil(ln V/ln rho) levels within a factor V under 1 +- eta, and ceil(1/(2 "
+    "gamma)) in [0,1] under an additive gamma, can be told apart, no more can, and codes with so "
+    "many words are enough",
     "ours",
     LAW,
 )
@@ -143,9 +141,8 @@ def precision(rows: pd.DataFrame) -> Judgement:
 @claim(
     "bounds.caches",
     "observation",
-    "Quantised caches of 8, 4 and 2 bits lie above the rate-distortion bounds for wrong "
-    "numbers and for squared error; keeping the high bits is 1/2 log2(2 pi e/12) bit above the "
-    "latter",
+    "Quantised caches of 8, 4 and 2 bits lie above the rate-distortion bounds for wrong numbers "
+    "and for squared error; keeping the high bits is 1/2 log2(2 pi e/12) bit above the latter",
     "ours",
     CACHES,
     FLOORS,
@@ -202,8 +199,8 @@ def alphabets(rows: pd.DataFrame) -> Judgement:
 @claim(
     "bounds.payload",
     "observation",
-    "Secrets in keys as well: 8192 bits in values and 6144 in keys of 256 tokens are read "
-    "without error from exact attention",
+    "Secrets in keys as well: 8192 bits in values and 6144 in keys of 256 tokens are read without "
+    "error from exact attention",
     "ours",
     PAYLOAD,
 )

@@ -48,8 +48,8 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
 @claim(
     "engines.played",
     "observation",
-    "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp "
-    "and 4 packages of codecs were played",
+    "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp and 4 "
+    "packages of codecs were played",
     "ours",
     TABLE,
 )
@@ -72,8 +72,8 @@ def played(everything: pd.DataFrame) -> Judgement:
 @claim(
     "engines.blind",
     "observation",
-    "On these streams no engine sends fewer bits than the secret has, so the ledger is blind "
-    "to all of them: what it does not exclude, it could not",
+    "On these streams no engine sends fewer bits than the secret has, so the ledger is blind to "
+    "all of them: what it does not exclude, it could not",
     "ours",
     TABLE,
 )
@@ -116,8 +116,8 @@ def full(table: pd.DataFrame) -> Judgement:
 @claim(
     "engines.evictions",
     "observation",
-    "Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the "
-    "bytes f",
+    "Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes "
+    "f",
     "ours",
     TABLE,
 )
@@ -139,8 +139,8 @@ def evictions(table: pd.DataFrame) -> Judgement:
 @claim(
     "engines.masks",
     "observation",
-    "Some methods hide tokens from attention and do not free them: who reads the message "
-    "recovers what asking cannot",
+    "Some methods hide tokens from attention and do not free them: who reads the message recovers "
+    "what asking cannot",
     "ours",
     TABLE,
 )
@@ -166,8 +166,8 @@ def masks(table: pd.DataFrame) -> Judgement:
 @claim(
     "engines.basis",
     "observation",
-    "The stream's basis decides what two bits a number are worth: on the literal one nothing "
-    "is lost, on the rotated one .060",
+    "The stream's basis decides what two bits a number are worth: on the literal one nothing is "
+    "lost, on the rotated one .060",
     "ours",
     TABLE,
     preregistered=False,
@@ -195,8 +195,8 @@ def basis(table: pd.DataFrame) -> Judgement:
 @claim(
     "engines.llamacpp",
     "observation",
-    "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and "
-    "10.5 message bits a secret bit",
+    "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and 10.5 "
+    "message bits a secret bit",
     "ours",
     TABLE,
     preregistered=False,

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 @claim(
     "steps.joint",
     "Theorem 1",
-    "At query norm R = d and eta = 1/2 the certified bits of n tokens in d dimensions lie "
-    "between d min{n, 1/(4 rho E)} and d min{n, (1 + 1/rho)/E} (ours), E = E e^{R(u-1)} = "
-    "e^{-Theta(d)}: d min{n, e^Theta(d)} in n and d at once",
+    "At query norm R = d and eta = 1/2 the certified bits of n tokens in d dimensions lie between "
+    "d min{n, 1/(4 rho E)} and d min{n, (1 + 1/rho)/E} (ours), E = E e^{R(u-1)} = e^{-Theta(d)}: d "
+    "min{n, e^Theta(d)} in n and d at once",
     "reconstructed",
     GRID,
 )
@@ -46,9 +46,9 @@ def joint(table: pd.DataFrame) -> Judgement:
 @claim(
     "steps.times",
     "Theorem 1",
-    "Whenever Bob comes to one stream, all d min{t, N} bits hidden so far are read from "
-    "answers within 1 +- eta; a cache that merges equal keys has a constant times as many "
-    "bits then, and none has fewer than it answers",
+    "Whenever Bob comes to one stream, all d min{t, N} bits hidden so far are read from answers "
+    "within 1 +- eta; a cache that merges equal keys has a constant times as many bits then, and "
+    "none has fewer than it answers",
     "reconstructed",
     TIMES,
 )

@@ -40,9 +40,9 @@ def deviate(tests: int = 1, alpha: float = 1.0 - CONFIDENCE) -> float:
 @claim(
     "gumbel.exact",
     "Appendix E, Algorithm 2",
-    "The lazy sampler draws from the softmax exactly: a chi-square test does not reject at "
-    "level 1e-3, and rejects a planted shift; from a saved message it draws the very token "
-    "that all n tokens' Gumbels give",
+    "The lazy sampler draws from the softmax exactly: a chi-square test does not reject at level "
+    "1e-3, and rejects a planted shift; from a saved message it draws the very token that all n "
+    "tokens' Gumbels give",
     "reconstructed",
     CELLS,
     SPACE,
@@ -123,8 +123,8 @@ def space_slope(sizes: pd.DataFrame) -> tuple[float, float]:
 @claim(
     "gumbel.space",
     "Appendix E",
-    "In one dimension the measured expected space grows as sqrt(n) over four decades "
-    "(slope within .02 of .5 over the two largest)",
+    "In one dimension the measured expected space grows as sqrt(n) over four decades (slope within "
+    ".02 of .5 over the two largest)",
     "reconstructed",
     SPACE,
 )
@@ -199,8 +199,8 @@ def answers(table: pd.DataFrame, tests: int | None = None) -> pd.DataFrame:
 @claim(
     "gumbel.gap",
     "observation",
-    "A buffer whose capacity grows with t is not the top-sqrt(t) set: a decreasing stream "
-    "breaks it, the known horizon mends it",
+    "A buffer whose capacity grows with t is not the top-sqrt(t) set: a decreasing stream breaks "
+    "it, the known horizon mends it",
     "ours",
     GAP,
 )
@@ -227,8 +227,8 @@ def gap(table: pd.DataFrame) -> Judgement:
 @claim(
     "gumbel.frontier",
     "observation",
-    "No horizon is needed, nor sqrt(n): the tokens that no other beats in both key and "
-    "Gumbel number are enough for exact draws, and are 2 H_n - 1 in expectation",
+    "No horizon is needed, nor sqrt(n): the tokens that no other beats in both key and Gumbel "
+    "number are enough for exact draws, and are 2 H_n - 1 in expectation",
     "ours",
     SPACE,
 )

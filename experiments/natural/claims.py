@@ -63,8 +63,8 @@ def _bit_errors(hard: pd.DataFrame, basis: str = "literal") -> pd.Series:
 @claim(
     "natural.same",
     "observation",
-    "A full cache behind the contract, in every layer and head, leaves the model's losses as "
-    "they are",
+    "A full cache behind the contract, in every layer and head, leaves the model's losses as they "
+    "are",
     "ours",
     LOSS,
 )
@@ -132,8 +132,8 @@ def kinds(losses: pd.DataFrame) -> Judgement:
 @claim(
     "natural.proxy",
     "observation",
-    "At little memory the order by next-token loss is that of attention errors on natural "
-    "streams, and not that of bit errors on the hard instance",
+    "At little memory the order by next-token loss is that of attention errors on natural streams, "
+    "and not that of bit errors on the hard instance",
     "ours",
     LOSS,
     HARD,
@@ -165,8 +165,8 @@ def _layers(geometry: pd.DataFrame) -> pd.DataFrame:
 @claim(
     "natural.range",
     "observation",
-    "The logit range that certifies 4096 tokens is one that some query of natural text reaches "
-    "in every layer but the first, and above the median query's in most",
+    "The logit range that certifies 4096 tokens is one that some query of natural text reaches in "
+    "every layer but the first, and above the median query's in most",
     "ours",
     GEOMETRY,
     RANGES,
@@ -190,8 +190,8 @@ def logit_range(geometry: pd.DataFrame, ranges: pd.DataFrame) -> Judgement:
 @claim(
     "natural.keys",
     "observation",
-    "Real keys fill fewer dimensions than certified ones, and yet queries as long as the "
-    "model's own can read most tokens one by one",
+    "Real keys fill fewer dimensions than certified ones, and yet queries as long as the model's "
+    "own can read most tokens one by one",
     "ours",
     GEOMETRY,
     preregistered=False,

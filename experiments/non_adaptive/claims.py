@@ -46,9 +46,9 @@ def _trials(rows: Any) -> str:
 @claim(
     "nonadaptive.line",
     "Theorem 19",
-    "No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 "
-    "hideable indices it reads (all plans for few indices, played ones for many), and uniform "
-    "sampling lies on it",
+    "No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 hideable "
+    "indices it reads (all plans for few indices, played ones for many), and uniform sampling lies "
+    "on it",
     "reconstructed",
     GAME,
     PATTERNS,
@@ -132,9 +132,8 @@ def _needed(rows: Any) -> tuple[bool, str]:
 @claim(
     "nonadaptive.time",
     "Theorem 2",
-    "Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 "
-    "and 8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no "
-    "finding",
+    "Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 and "
+    "8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no finding",
     "reconstructed",
     TIME,
 )
@@ -158,8 +157,8 @@ def _shortfall(trials: int, line: float, level: float) -> float:
 @claim(
     "nonadaptive.patterns",
     "Theorem 27",
-    "Window, sinks, strided, fixed, block and random patterns lie on or above the line at "
-    "their own f: right on D_0, and never on a D_i whose changed token they do not read",
+    "Window, sinks, strided, fixed, block and random patterns lie on or above the line at their "
+    "own f: right on D_0, and never on a D_i whose changed token they do not read",
     "reconstructed",
     PATTERNS,
 )
@@ -205,8 +204,8 @@ def coordinate(table: pd.DataFrame) -> Judgement:
 @claim(
     "nonadaptive.cells",
     "observation",
-    "In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads "
-    "of single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case",
+    "In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads of "
+    "single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case",
     "ours",
     CELLS,
     TIME,
@@ -227,9 +226,9 @@ def cells(cells: pd.DataFrame, time: pd.DataFrame) -> Judgement:
 @claim(
     "nonadaptive.plan",
     "Definition 18",
-    "What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the "
-    "same on D_0 and every D_i, and a reader that lets the data have a say in it, or widens it "
-    "once there are data, is refused",
+    "What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the same on "
+    "D_0 and every D_i, and a reader that lets the data have a say in it, or widens it once there "
+    "are data, is refused",
     "reconstructed",
     PLANS,
 )

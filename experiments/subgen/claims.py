@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 @claim(
     "subgen.guarantee",
     "Theorem 11",
-    "On clusterable keys ||z - Attn||_2 <= eps ||softmax||_2 ||V||_op in at least 99 % of "
-    "the runs, with four times the theorem's t and s (the constant in its O() is ours)",
+    "On clusterable keys ||z - Attn||_2 <= eps ||softmax||_2 ||V||_op in at least 99 % of the "
+    "runs, with four times the theorem's t and s (the constant in its O() is ours)",
     "reconstructed",
     GUARANTEE,
 )
@@ -50,8 +50,8 @@ def guarantee(table: pd.DataFrame) -> Judgement:
 @claim(
     "subgen.clusterable",
     "observation",
-    "On clusterable streams SubGen's memory stops growing with n; on uniform keys of the "
-    "sphere it grows with n",
+    "On clusterable streams SubGen's memory stops growing with n; on uniform keys of the sphere it "
+    "grows with n",
     "ours",
     GROWTH,
     preregistered=False,
@@ -72,9 +72,8 @@ def clusterable(table: pd.DataFrame) -> Judgement:
 @claim(
     "subgen.memory",
     "Theorem 15",
-    "In the unit ball, at sizes where (19) is below the cache, SubGen's memory is below "
-    "(19), grows with n no faster than ln n times its clusters, and every answer tried is "
-    "within eps",
+    "In the unit ball, at sizes where (19) is below the cache, SubGen's memory is below (19), "
+    "grows with n no faster than ln n times its clusters, and every answer tried is within eps",
     "reconstructed",
     MEMORY,
 )
@@ -104,9 +103,9 @@ def memory(table: pd.DataFrame) -> Judgement:
 @claim(
     "subgen.tight",
     "Theorem 15",
-    "On n tokens that repeat the keys certified at R = d, SubGen's state (delta = 0, "
-    "eps = 1, t = 4 ln n) has at most 32 (t + 8)/(1 - h(1/10)) times the bits that are "
-    "certified there, for another notion of error: d e^Theta(d) both, up to log n",
+    "On n tokens that repeat the keys certified at R = d, SubGen's state (delta = 0, eps = 1, t = "
+    "4 ln n) has at most 32 (t + 8)/(1 - h(1/10)) times the bits that are certified there, for "
+    "another notion of error: d e^Theta(d) both, up to log n",
     "ours",
     TIGHT,
 )
@@ -137,8 +136,8 @@ def tight(table: pd.DataFrame) -> Judgement:
 @claim(
     "subgen.index",
     "observation",
-    "On the Index instance, with delta below the keys' least distance, every key is a "
-    "cluster of its own, so SubGen pays for all keys of the full cache",
+    "On the Index instance, with delta below the keys' least distance, every key is a cluster of "
+    "its own, so SubGen pays for all keys of the full cache",
     "ours",
     INDEX,
 )

@@ -25,9 +25,9 @@ Point = dict[str, Any]
 @claim(
     "tensor.decodes",
     "follow-up 2503.11108",
-    "Four caches (K1, K2, V1, V2): all 2 (n-1) d bits are decoded without error at "
-    "eta = 1/2, in the worst context under the worst error too, and just below that scale "
-    "the worst error flips one",
+    "Four caches (K1, K2, V1, V2): all 2 (n-1) d bits are decoded without error at eta = 1/2, in "
+    "the worst context under the worst error too, and just below that scale the worst error flips "
+    "one",
     "ours",
     Played(PLAYED),
     MARGINS,
@@ -65,8 +65,8 @@ def rejects(rows: list[BatchRow]) -> Judgement:
 @claim(
     "tensor.products",
     "observation",
-    "The two-cache layout stores n^2 d numbers that 2 n d numbers determine: genuine "
-    "products cannot need Omega(n^2 d) bits, arbitrary rows do",
+    "The two-cache layout stores n^2 d numbers that 2 n d numbers determine: genuine products "
+    "cannot need Omega(n^2 d) bits, arbitrary rows do",
     "ours",
     LAYOUTS,
 )

@@ -1,16 +1,23 @@
-"""Tensor attention measured: the game, the margins of its scale, and the size of each layout."""
+"""Tensor attention: Index in two value caches, and what a cache of products can and cannot need.
+
+Three tables. ``tensor-game.csv``: the game at d = 64 with the catalog's two layouts and the
+controls. ``tensor-margins.csv``: the exact condition (T) of ``reductions.tensor``, evaluated in
+float64 on the worst contexts. ``tensor-layouts.csv``: the size of each layout's message against n,
+for genuine products V1 (/) V2 and for n^2 arbitrary value rows over the same pair keys.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Tensor
-from ..kit.direct_play import KEY, build, play, secret
+from ..kit.direct_play import KEY, build, play, secret, told
 from ..kit.experiment import Run
 from ..kit.played import play_table
 from ..kit.tables import Tables, fill
@@ -128,12 +135,10 @@ def _apart(hard: Any, name: str, target: str, params: dict[str, Any]) -> float:
     rng = np.random.Generator(np.random.Philox(coins.public_seed(KEY, name + " queries", 0)))
     Q = np.zeros((QUERIES, hard.d_k), dtype=np.float32)
     Q[:, : hard.d] = 4 * rng.standard_normal((QUERIES, hard.d))
-    stream = hard.stream(secret(hard, name, 0))
-    alice, bob = (build(hard, target, params, None) for _ in range(2))
-    alice.extend(*stream)
-    bob.restore(alice.save())
+    x = secret(hard, name, 0)
+    bob, _ = told(hard, x, partial(build, hard, target, params, None))
     zero = np.zeros((1, hard.d_k), dtype=np.float32)
-    K, V = (np.vstack([array, zero]) for array in stream[1:])
+    K, V = (np.vstack([array, zero]) for array in hard.stream(x)[1:])
     exact = np.stack([tensor_attention.attention(q, K, V) for q in Q])
     answers = bob.next_outputs(Q, np.zeros_like(Q), np.zeros_like(Q))
     return float(np.abs(answers - exact).max())

@@ -40,9 +40,9 @@ def _share(point: Point) -> float:
 @claim(
     "window.attack",
     "Theorem 17",
-    "On the unmasked window every bit of the window is decoded from exact answers, and "
-    "what keeps a share f of its rows errs (1-f)/2 within .005; so does a window that "
-    "masks older tokens, while n - W is well below 8/3 e^C, as here",
+    "On the unmasked window every bit of the window is decoded from exact answers, and what keeps "
+    "a share f of its rows errs (1-f)/2 within .005; so does a window that masks older tokens, "
+    "while n - W is well below 8/3 e^C, as here",
     "reconstructed",
     Played(ATTACK, points),
 )
@@ -67,8 +67,8 @@ def attack(found: list[Point]) -> Judgement:
 @claim(
     "window.scale",
     "observation",
-    "The scale needed on the window does not depend on n; the paper's (84), as "
-    "reconstructed, grows as ln n",
+    "The scale needed on the window does not depend on n; the paper's (84), as reconstructed, "
+    "grows as ln n",
     "ours",
     SCALE,
 )
@@ -100,9 +100,9 @@ def slope(table: Any, against: str) -> float:
 @claim(
     "window.memory",
     "Theorem 26",
-    "Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and "
-    "does not grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed "
-    "state subtracted, is the compressors' layout",
+    "Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and does not "
+    "grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed state subtracted, "
+    "is the compressors' layout",
     "reconstructed",
     MEMORY,
 )
@@ -125,8 +125,8 @@ def memory(table: pd.DataFrame) -> Judgement:
 @claim(
     "window.unbiased",
     "Theorem 24",
-    "Algorithm 1's answer is unbiased: its mean over independent runs is the exact output "
-    "within the interval",
+    "Algorithm 1's answer is unbiased: its mean over independent runs is the exact output within "
+    "the interval",
     "reconstructed",
     UNBIASED,
 )
@@ -146,8 +146,8 @@ def unbiased(table: pd.DataFrame) -> Judgement:
 @claim(
     "window.boosted",
     "Theorem 25",
-    "With 4 kappa/eps^2 copies a mean and 8 ln(2 d/delta) means, the median is within "
-    "(1 +- eps) in all d coordinates in at least a share 1 - delta of the runs",
+    "With 4 kappa/eps^2 copies a mean and 8 ln(2 d/delta) means, the median is within (1 +- eps) "
+    "in all d coordinates in at least a share 1 - delta of the runs",
     "reconstructed",
     BOOSTED,
 )
@@ -206,8 +206,8 @@ def samples(table: pd.DataFrame) -> Judgement:
 @claim(
     "window.running-sum",
     "observation",
-    "One running sum of the outside values answers exactly with 2 W d + d numbers: "
-    "sampling is not needed",
+    "One running sum of the outside values answers exactly with 2 W d + d numbers: sampling is not "
+    "needed",
     "ours",
     SUM,
 )

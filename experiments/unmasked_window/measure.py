@@ -1,4 +1,9 @@
-"""The unmasked window under attack: cells, scales against n, and memory against W and n."""
+"""The unmasked sliding window: the attack on it, Algorithm 1, and the sum that replaces it.
+
+In the paper's window (eq. 20, reconstructed) tokens that are too old keep the weight e^0 = 1. The
+game shows that the window itself cannot be compressed (Theorems 17 and 26). What lies outside it
+can: by samples (Algorithm 1, Theorems 24 and 25), or by one running sum, which is exact.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ import numpy as np
 
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import SlidingWindow
+from ..kit.direct_play import play
 from ..kit.experiment import Run
 from ..kit.played import play_table
 from ..kit.search import Search, Team, find
@@ -99,24 +105,14 @@ def attack(job: Run) -> None:
 
 def scale_at(n: int) -> dict[str, Any]:
     """Play ``SCALE_MESSAGES`` messages at the tight scale of n data tokens; measure the margin."""
-    from ...compressors.plugin.contract import Shape
-    from ...compressors.zoo.paper.running_sum import RunningSum
-    from ...protocols.game import coins
     from ...reductions.interference import max_deviation
     from ...reductions.sliding_window import SlidingWindowReduction, window_paper_scale
 
     instance = SlidingWindow(n=n, d=SCALE_D, window=SCALE_ROWS + 1, eta=ETA)
     reduction = instance.build()
     assert isinstance(reduction, SlidingWindowReduction)
-    key, wrong = coins.COMMITTED_KEYS["experiments"], 0
-    for message in range(SCALE_MESSAGES):
-        bits = coins.secret_bits(key, instance.id, message, SCALE_ROWS * SCALE_D)
-        x = bits.reshape(SCALE_ROWS, SCALE_D)
-        alice = RunningSum(Shape(n, SCALE_D, SCALE_D), public=reduction.public(), dtype="fp32")
-        alice.extend(*reduction.stream(x))
-        bob = alice.fresh()
-        bob.restore(alice.save())
-        wrong += int((reduction.decode(bob.next_outputs(*reduction.queries())) != x).sum())
+    exact = {"dtype": "fp32"}
+    played = play(reduction, instance.id, "running-sum", SCALE_MESSAGES, params=exact)
     below = SlidingWindowReduction(reduction.usable, n, ETA, BELOW * reduction.scale)
     return {
         "keys": instance.keys, "n": n, "d": SCALE_D, "window": reduction.window, "eta": ETA,
@@ -124,7 +120,7 @@ def scale_at(n: int) -> dict[str, Any]:
         "paper_scale": window_paper_scale(reduction.usable, n, ETA),
         "margin": margin(reduction), "margin_below": margin(below),
         "messages": SCALE_MESSAGES, "asked_bits": SCALE_MESSAGES * SCALE_ROWS * SCALE_D,
-        "wrong_bits": wrong,
+        "wrong_bits": round(sum(played.errors) * SCALE_ROWS * SCALE_D),
     }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ Point = dict[str, Any]
 @claim(
     "visual.decodes",
     "follow-up 2503.14881",
-    "Blocks of queries, each as large as the last map, decode all earlier maps of the "
-    "pyramid without error at eta = 1/2",
+    "Blocks of queries, each as large as the last map, decode all earlier maps of the pyramid "
+    "without error at eta = 1/2",
     "ours",
     Played(PLAYED),
 )
@@ -54,8 +54,8 @@ def rejects(rows: list[BatchRow]) -> Judgement:
 @claim(
     "visual.memory",
     "follow-up 2503.14881",
-    "For pyramids of one shape the certified bits grow as the square of the side of the "
-    "last map (slope within .1 of 2)",
+    "For pyramids of one shape the certified bits grow as the square of the side of the last map "
+    "(slope within .1 of 2)",
     "reconstructed",
     SIDES,
 )
