@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kvbarrier.experiments.engines.claims import LEFT_OUT
 from kvbarrier.experiments.engines.findings import Setting, settings
+from kvbarrier.experiments.engines.measure import LEFT_OUT
 from kvbarrier.experiments.kit.tables import read_table
 
 _HEAD = """# The referee's table

@@ -73,7 +73,7 @@ def draw(settings: Sequence[Setting], path: Path) -> None:
 def label(one: Setting) -> str:
     """A setting's short name: its thing, the values of its parameters, how it was fed.
 
-    >>> from ..experiments.engine_findings import Setting
+    >>> from ..experiments.engines.findings import Setting
     >>> label(Setting("hf:quantized", {"axis": 0, "nbits": 2}, "stream", "hqq", ""))
     'quantized 2, streamed'
     >>> label(Setting("codec:a.b.remex:Vectors", {"bits": 2}, "prefill", "remex", ""))

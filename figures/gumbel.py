@@ -13,6 +13,7 @@ import numpy as np
 
 from ..compressors.zoo.paper.one_dimension_kernels import expected_frontier, expected_top
 from ..experiments.gumbel import claims
+from ..experiments.gumbel.measure import CELLS, ERROR, GAP, SPACE
 from ..experiments.kit.tables import read_table
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
 
@@ -26,10 +27,10 @@ PAPER, OURS, CONTROL = COLOURS[0], COLOURS[1], COLOURS[3]
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
     draw(
-        read_table(folder, claims.CELLS),
-        read_table(folder, claims.SPACE),
-        read_table(folder, claims.ERROR),
-        read_table(folder, claims.GAP),
+        read_table(folder, CELLS),
+        read_table(folder, SPACE),
+        read_table(folder, ERROR),
+        read_table(folder, GAP),
         path,
     )
 

@@ -29,7 +29,7 @@ Style = Mapping[str, Any]
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
     from ..experiments.kit.tables import read_table
-    from ..experiments.natural.claims import GEOMETRY, HARD, LOSS, RANGES
+    from ..experiments.natural.measure import GEOMETRY, HARD, LOSS, RANGES
 
     losses, hard, geometry, ranges = (
         read_table(folder, name) for name in (LOSS, HARD, GEOMETRY, RANGES)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..experiments.kit.tables import read_table
-from ..experiments.non_adaptive.claims import CACHES, PATTERNS
+from ..experiments.non_adaptive.measure import CACHES, PATTERNS
 from ..reductions.hiding import error_line, minimax_error
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
-from ..experiments.tensor.measure import LAYOUTS, points
+from ..experiments.tensor.measure import LAYOUTS, PLAYED
 from .error_panel import error_panel
 from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, save
 
@@ -23,7 +24,7 @@ ARBITRARY = 8
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    draw(points(folder), read_table(folder, LAYOUTS), path)
+    draw(Played(PLAYED).read(folder), read_table(folder, LAYOUTS), path)
 
 
 def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> None:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
-from ..experiments.unmasked_window.measure import law, points
-from ..experiments.unmasked_window.samples import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
+from ..experiments.unmasked_window.claims import law, points
+from ..experiments.unmasked_window.measure import ATTACK
+from ..experiments.unmasked_window.ordinary_streams import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
 from ..reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from .error_panel import curve, fano_limit
 from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
@@ -33,7 +35,7 @@ DELTA = 0.1
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
     samples, sums, boosted = (read_table(folder, name) for name in (SAMPLES, SUM, BOOSTED))
-    draw(points(folder), samples, sums, boosted, path)
+    draw(Played(ATTACK, points).read(folder), samples, sums, boosted, path)
 
 
 def draw(

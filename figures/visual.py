@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
-from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, SIDES, points, slope
+from ..experiments.visual.claims import slope
+from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, PLAYED, SIDES
 from .error_panel import error_panel
 from .style import COLOURS, INK, house_style, legend_below, save
 
@@ -23,7 +25,7 @@ FAMILIES = ((ENLARGED, "p"), (DOUBLING, "P"), (MODELS, "*"), (CUT, "."))
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    draw(points(folder), read_table(folder, SIDES), path)
+    draw(Played(PLAYED).read(folder), read_table(folder, SIDES), path)
 
 
 def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:

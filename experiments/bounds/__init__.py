@@ -1,5 +1,13 @@
 """Bounds that can be used: what is certified at which logit range, for which model."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="bounds",
+    title="Bounds that can be used: logit range, constructions, models, bits a number",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 0.8, "full": 5},
+)

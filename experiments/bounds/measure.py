@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,10 +36,9 @@ from ...reductions.low_dimension import least_range
 from ...reductions.margins import condition
 from ...reductions.model_limit import model_limit
 from ...reductions.model_shape import read_config
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Row, Tables, fill, read_table
+from ..kit.experiment import Run
+from ..kit.tables import Row, Tables, fill
 from .precision import tables as precision_tables
-from .precision_claims import CLAIMS
 
 RANGE, SETS, MODELS = "bounds-range.csv", "bounds-constructions.csv", "bounds-models.csv"
 ETA = 0.5
@@ -209,108 +207,3 @@ def of_model(name: str, context: int, success: float) -> Row:
         "compression_kv": limit.compression_kv, "logit_range": limit.logit_range,
         "logit_range_kv": limit.logit_range_kv,
     }  # fmt: skip
-
-
-# -- claims ------------------------------------------------------------------------------------
-
-
-def _scales(folder: Path) -> Judgement:
-    rows = read_table(folder, SETS)
-    known = rows[rows["expected"].notna()]
-    off = known[(known["logit_range"] - known["expected"]).abs() > 0.005001]
-    said = ", ".join(f"{r['keys']} d={r['d']} n={r['n']}: {r['logit_range']:.2f}"
-                     for _, r in known.iterrows())  # fmt: skip
-    return judge(off.empty and len(known) >= 8, said)
-
-
-def _verified(folder: Path) -> Judgement:
-    rows = read_table(folder, SETS)
-    inside, away = int(rows["misread_inside"].sum()), int(rows["misread_away"].sum())
-    sharp = int((rows["misread_outside"] == 2 * rows["rows"]).sum())
-    far = float(rows["largest_deviation"].max())
-    number = int(rows["rows"].sum())
-    return judge(
-        inside == 0 and away == 0 and sharp == len(rows) and far < 1e-6,
-        f"{number} sampled rows of {len(rows)} sets up to n = {int(rows['n'].max()):,}, both bits "
-        f"in their worst contexts: {inside} of {4 * number:,} answers off by {INSIDE:g} eta, up "
-        f"and down, are misread; off by {OUTSIDE:g} eta towards each other all are in {sharp} "
-        f"sets, apart {away}; the float32 keys' interference is within {far:.1e} of the "
-        f"spectrum's; a threshold or a scale off by {OUTSIDE - 1:.0e} would be seen",
-    )
-
-
-def _least(folder: Path) -> Judgement:
-    rows = read_table(folder, RANGE)
-    ratio = rows["logit_range"] / rows["least"]
-    nearest, farthest = rows.loc[ratio.idxmin()], rows.loc[ratio.idxmax()]
-    large = rows[rows["n"] >= 1024]
-    at = rows[rows["n"] == 4096].set_index("d")
-    said = ", ".join(f"d = {d}: {r.logit_range:.2f} of {r.least:.2f}" for d, r in at.iterrows())
-    return judge(
-        bool((ratio >= 1).all()),
-        f"{len(rows)} pairs (n, d): known sets take {ratio.min():.3f} (n = {nearest['n']}, d = "
-        f"{nearest['d']}) to {ratio.max():.2f} times it (n = {farthest['n']}, d = "
-        f"{farthest['d']}), {float((large['logit_range'] / large['least']).max()):.2f} at most "
-        f"from n = 1024 on; nats for 4096 tokens, {said}; a scale too small by "
-        f"{100 * (1 - 1 / ratio.median()):.0f} % would be seen in half of the pairs",
-    )
-
-
-def _guarantee(folder: Path) -> Judgement:
-    rows = read_table(folder, MODELS)
-    one = rows[(rows["model"] == "Llama 3.1 8B") & (rows["context"] == 131072)]
-    by = one.set_index("success")["compression_kv"]
-    return judge(
-        bool(by[0.9] > 28 > by[1.0]) if {0.9, 1.0} <= set(by.index) else False,
-        f"Llama 3.1 8B at 131,072 tokens, keys and values at one bit a number, logits up to "
-        f"{one['logit_range_kv'].max():.1f}: at most {by[0.9]:.1f}x at success .9, "
-        f"{by[0.99]:.1f}x at .99, {by[1.0]:.1f}x without error",
-    )
-
-
-EXPERIMENT = Experiment(
-    name="bounds",
-    title="Bounds that can be used: logit range, constructions, models, bits a number",
-    run=run,
-    claims=(
-        Claim(
-            "bounds.scales",
-            "Theorem 8",
-            "The exact scales of the explicit key sets are the ones derived by hand from their "
-            "weight enumerators",
-            "ours",
-            (SETS,),
-            _scales,
-        ),
-        Claim(
-            "bounds.verified",
-            "observation",
-            "At the exact scale no answer of a sampled row of any construction is misread when it "
-            "is off by eta, either way, in its worst context; off by 1.001 eta towards each other, "
-            "all are",
-            "ours",
-            (SETS,),
-            _verified,
-        ),
-        Claim(
-            "bounds.range",
-            "observation",
-            "No known set of n keys has a logit range below the least that any n unit keys in d "
-            "dimensions can have, (1 + 1/rho)/n = E e^{R(u-1)}, u the inner product of two uniform "
-            "ones",
-            "ours",
-            (RANGE,),
-            _least,
-        ),
-        Claim(
-            "bounds.guarantee",
-            "observation",
-            "The guarantee decides whether 28x is excluded: not at success .9, but without error",
-            "ours",
-            (MODELS,),
-            _guarantee,
-        ),
-        *CLAIMS,
-    ),
-    minutes={"quick": 0.8, "full": 5},
-)

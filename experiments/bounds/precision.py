@@ -6,11 +6,13 @@ Tables of the experiment ``bounds``; its docstring says what is in them. A task 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.plugin.contract import Compressor
 from ...protocols.game.instances import KeyPayload
 from ...reductions import keys as key_sets
 from ...reductions.alphabet import AlphabetReduction, bits_of, symbols_of
@@ -33,13 +35,11 @@ from ...reductions.rate_bounds import (
     symbol_time_sharing,
 )
 from ...reductions.reduction import Reduction
-from ..kit.direct_play import build, secret
+from ..kit.direct_play import ask, build, secret
 from ..kit.experiment import Run
 from ..kit.tables import Row, Tables
 
 Floats = NDArray[np.float64]
-Float32 = NDArray[np.float32]
-Bits = NDArray[np.uint8]
 
 LAW, FLOORS = "bounds-precision.csv", "bounds-distortion.csv"
 CACHES, GAMES, PAYLOAD = "bounds-caches.csv", "bounds-alphabets.csv", "bounds-payload.csv"
@@ -163,11 +163,11 @@ def cache(levels: int, bits: int, messages: int) -> Row:
     wrong = squared = charged = 0.0
     for message in range(messages):
         x = secret(hard, f"bounds cache {levels}", message)
-        outputs, size = answered(hard, x, np.arange(n), "quantized", {"bits": bits})
+        outputs, size = ask(hard, x, partial(build, hard, "quantized", {"bits": bits}, None))
         off = hard.symbols(outputs) - symbols_of(x, levels)
         wrong += float((off != 0).mean()) / messages
         squared += float(np.square(off).mean()) / messages
-        charged += 8 * size / (n * D) / messages
+        charged += size / (n * D) / messages
     return {
         "cache_bits": bits, "levels": levels, "gamma": gamma, "n": n, "d": D, "messages": messages,
         "bits_per_number": charged, "bits_per_number_v": charged / 2,
@@ -178,15 +178,9 @@ def cache(levels: int, bits: int, messages: int) -> Row:
 # -- the games -----------------------------------------------------------------------------------
 
 
-def answered(
-    hard: Reduction, x: Bits, rows: Any, target: str = "exact", params: dict[str, Any] | None = None
-) -> tuple[Float32, int]:
-    """The answers of a cache for the rows asked, Alice's message between; and its bytes."""
-    alice, bob = (build(hard, target, params or {}, None) for _ in range(2))
-    alice.extend(*hard.stream(x))
-    message = alice.save()
-    bob.restore(message)
-    return bob.next_outputs(*hard.queries(rows)), len(message)
+def _exact(hard: Reduction) -> Callable[[], Compressor]:
+    """Who plays exact attention."""
+    return partial(build, hard, "exact", {}, None)
 
 
 def game(levels: int, eta: float | None, gamma: float | None, messages: int, rows: int) -> Row:
@@ -205,7 +199,7 @@ def game(levels: int, eta: float | None, gamma: float | None, messages: int, row
     wrong = 0
     for message in range(messages):
         x = secret(hard, f"bounds {levels} {eta} {gamma}", message)
-        wrong += int((hard.decode(answered(hard, x, np.arange(N))[0]) != x).sum())
+        wrong += int((hard.decode(ask(hard, x, _exact(hard))[0]) != x).sum())
     at = np.unique(np.random.default_rng(0).integers(0, N, rows))
     inside, below = (
         AlphabetReduction(keys, levels, sent, eta, gamma, scale)
@@ -230,7 +224,8 @@ def misread(hard: AlphabetReduction, i: int, share: float) -> int:
     for context in (0, hard.count - 1):
         symbols = np.full((hard.n, hard.count), context)
         symbols[i] = np.arange(hard.count)
-        outputs = answered(hard, bits_of(symbols, hard.count), [i])[0].astype(np.float64)
+        x = bits_of(symbols, hard.count)
+        outputs = ask(hard, x, _exact(hard), np.array([i]))[0].astype(np.float64)
         for error in (-share, share):
             if hard.eta is not None:
                 moved = outputs * (1 + error * hard.eta)
@@ -252,7 +247,7 @@ def payload(eta: float, messages: int) -> Row:
     wrong = np.zeros(3, dtype=np.int64)
     for message in range(messages):
         x = secret(hard, f"bounds payload {eta}", message)
-        outputs = answered(hard, x, np.arange(hard.rows))[0]
+        outputs = ask(hard, x, _exact(hard))[0]
         off = hard.decode(outputs) != x
         moved = outputs.reshape(hard.rows, -1, hard.d).astype(np.float64)
         moved[:, 0] *= 1 + SHARE * eta * (1 - 2.0 * x[:, : hard.d])

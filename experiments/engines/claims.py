@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...protocols.evidence.ledger import LINE_BITS
-from ..kit.experiment import Claim, Judgement, judge
-from ..kit.tables import read_table
+from ..kit.experiment import Judgement, claim, judge
+from .measure import TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"
 #: what the table has to hold: declared settings that were played, by scheme
 WANTED = {"kvpress": 20, "hf": 8, "llamacpp": 6}
 WANTED_CODECS = 4
@@ -25,15 +23,14 @@ CLOSE = 0.01
 HIDDEN = 0.05
 
 
-def played(folder: Path) -> pd.DataFrame:
+def _played(table: pd.DataFrame) -> pd.DataFrame:
     """The lines that were played without a failure."""
-    table = read_table(folder, TABLE)
     return table[table["failed"].isna()]
 
 
-def lines(folder: Path, target: str, **wanted: Any) -> pd.DataFrame:
+def _lines(table: pd.DataFrame, target: str, **wanted: Any) -> pd.DataFrame:
     """The played lines of a target whose parameters include those given."""
-    table = played(folder)
+    table = _played(table)
     table = table[table["target"] == target]
     keep = [
         all(json.loads(text).get(k) == v for k, v in wanted.items()) for text in table["params"]
@@ -41,20 +38,27 @@ def lines(folder: Path, target: str, **wanted: Any) -> pd.DataFrame:
     return table[keep]
 
 
-def settings(folder: Path) -> pd.DataFrame:
+def _settings(table: pd.DataFrame) -> pd.DataFrame:
     """One line a setting that was played by asking, prefilled, on the literal stream."""
-    table = played(folder)
+    table = _played(table)
     plain = (table["bob"] == "asks") & (table["feed"] == "prefill")
     return table[plain & (table["basis"] == "literal")]
 
 
-def _counts(folder: Path) -> Judgement:
-    table = settings(folder)
+@claim(
+    "engines.played",
+    "observation",
+    "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp and 4 "
+    "packages of codecs were played",
+    "ours",
+    TABLE,
+)
+def played(everything: pd.DataFrame) -> Judgement:
+    table = _settings(everything)
     scheme = table["target"].str.partition(":")[0]
     kinds = {name: table[scheme == name]["target"].nunique() for name in ("kvpress", "llamacpp")}
     kinds["hf"] = len(table[scheme == "hf"])
     codecs = table[scheme == "codec"]["distribution"].nunique()
-    everything = read_table(folder, TABLE)
     failed = everything[everything["failed"].notna()]["target"].nunique()
     holds = all(kinds[name] >= least for name, least in WANTED.items()) and codecs >= WANTED_CODECS
     return judge(
@@ -65,9 +69,17 @@ def _counts(folder: Path) -> Judgement:
     )
 
 
-def _blind(folder: Path) -> Judgement:
+@claim(
+    "engines.blind",
+    "observation",
+    "On these streams no engine sends fewer bits than the secret has, so the ledger is blind to "
+    "all of them: what it does not exclude, it could not",
+    "ours",
+    TABLE,
+)
+def blind(table: pd.DataFrame) -> Judgement:
     """Is every message as long as the secret, so that no answers at all could be impossible?"""
-    table = played(folder)
+    table = _played(table)
     shorter = sorted(set(table[table["rate"] < 1]["target"]))
     least = table.loc[table["rate"].idxmin()]
     # A cheat without an error: s = N - m - log2(N+1) against the line of the family.
@@ -82,8 +94,15 @@ def _blind(folder: Path) -> Judgement:
     )
 
 
-def _full(folder: Path) -> Judgement:
-    table = lines(folder, "hf:dynamic")
+@claim(
+    "engines.full",
+    "Theorem 8",
+    "transformers' DynamicCache loses nothing and frees nothing",
+    "ours",
+    TABLE,
+)
+def full(table: pd.DataFrame) -> Judgement:
+    table = _lines(table, "hf:dynamic")
     table = table[table["bob"] == "asks"]
     share = table["wire"]
     return judge(
@@ -94,8 +113,16 @@ def _full(folder: Path) -> Judgement:
     )
 
 
-def _evictions(folder: Path) -> Judgement:
-    table = settings(folder)
+@claim(
+    "engines.evictions",
+    "observation",
+    "Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes "
+    "f",
+    "ours",
+    TABLE,
+)
+def evictions(table: pd.DataFrame) -> Judgement:
+    table = _settings(table)
     table = table[table["keeps"].notna()]
     error = (table["bit_error"] - (1 - table["keeps"]) / 2).abs()
     whole = table[table["declared"] == table["keeps"]]  # in 16-bit numbers
@@ -109,8 +136,16 @@ def _evictions(folder: Path) -> Judgement:
     )
 
 
-def _masks(folder: Path) -> Judgement:
-    table = played(folder)
+@claim(
+    "engines.masks",
+    "observation",
+    "Some methods hide tokens from attention and do not free them: who reads the message recovers "
+    "what asking cannot",
+    "ours",
+    TABLE,
+)
+def masks(table: pd.DataFrame) -> Judgement:
+    table = _played(table)
     literal = table[table["basis"] == "literal"]
     key = ["target", "params", "feed"]
     asks = literal[literal["bob"] == "asks"].set_index(key)
@@ -128,10 +163,19 @@ def _masks(folder: Path) -> Judgement:
     )
 
 
-def _basis(folder: Path) -> Judgement:
-    two = lines(folder, "hf:quantized", backend="quanto", nbits=2, axis=0)
+@claim(
+    "engines.basis",
+    "observation",
+    "The stream's basis decides what two bits a number are worth: on the literal one nothing is "
+    "lost, on the rotated one .060",
+    "ours",
+    TABLE,
+    preregistered=False,
+)
+def basis(table: pd.DataFrame) -> Judgement:
+    two = _lines(table, "hf:quantized", backend="quanto", nbits=2, axis=0)
     asked = two[two["bob"] == "asks"].set_index(["feed", "basis"])["bit_error"]
-    four = lines(folder, "hf:quantized", backend="hqq", nbits=4, axis=0)
+    four = _lines(table, "hf:quantized", backend="hqq", nbits=4, axis=0)
     four = four[(four["feed"] == "prefill") & (four["bob"] == "asks")]
     if len(asked) < 4 or four.empty:
         return judge(False, "the settings are not in the table", decided=False)
@@ -148,9 +192,18 @@ def _basis(folder: Path) -> Judgement:
     )
 
 
-def _llama(folder: Path) -> Judgement:
+@claim(
+    "engines.llamacpp",
+    "observation",
+    "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and 10.5 "
+    "message bits a secret bit",
+    "ours",
+    TABLE,
+    preregistered=False,
+)
+def llamacpp(table: pd.DataFrame) -> Judgement:
     wanted = {"llamacpp:f16": 33.5, "llamacpp:q8_0": 18.5, "llamacpp:q4_0": 10.5}
-    table = played(folder)
+    table = _played(table)
     plain = table["target"].isin(wanted) & table["keeps"].isna() & (table["params"] == "{}")
     table = table[plain & (table["feed"] == "prefill") & (table["bob"] == "asks")]
     rates = table.groupby("target")["rate"].max()
@@ -165,27 +218,3 @@ def _llama(folder: Path) -> Judgement:
         f"{int(turned['asked'].sum()):,} on the rotated stream, {int(literal['wrong'].sum())} of "
         f"{int(literal['asked'].sum()):,} on the literal one",
     )
-
-
-CLAIMS = (
-    Claim("engines.played", "observation",
-          "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp "
-          "and 4 packages of codecs were played", "ours", (TABLE,), _counts),
-    Claim("engines.blind", "observation",
-          "On these streams no engine sends fewer bits than the secret has, so the ledger is blind "
-          "to all of them: what it does not exclude, it could not", "ours", (TABLE,), _blind),
-    Claim("engines.full", "Theorem 8",
-          "transformers' DynamicCache loses nothing and frees nothing", "ours", (TABLE,), _full),
-    Claim("engines.evictions", "observation",
-          "Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the "
-          "bytes f", "ours", (TABLE,), _evictions),
-    Claim("engines.masks", "observation",
-          "Some methods hide tokens from attention and do not free them: who reads the message "
-          "recovers what asking cannot", "ours", (TABLE,), _masks),
-    Claim("engines.basis", "observation",
-          "The stream's basis decides what two bits a number are worth: on the literal one nothing "
-          "is lost, on the rotated one .060", "ours", (TABLE,), _basis, preregistered=False),
-    Claim("engines.llamacpp", "observation",
-          "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and "
-          "10.5 message bits a secret bit", "ours", (TABLE,), _llama, preregistered=False),
-)  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..kit.tables import read_table
-from .claims import TABLE
+from .measure import TABLE
 
 #: shares of the cache and errors further apart than this are told
 APART = 0.02

@@ -29,10 +29,10 @@ from ...protocols.game.index_game import BatchRecord, play_together
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index
 from ...protocols.players.isolation import Limits, default_isolation
-from ..kit.experiment import Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Row, Tables, fill
-from .claims import CLAIMS, LEFT_OUT, TABLE
 
+TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"
 SIZE = {"quick": (512, 64), "full": (4096, 64)}
 MESSAGES = {"quick": 4, "full": 16}
 #: cells that share a pair of processes, and with it one import of torch
@@ -187,12 +187,3 @@ _EMPTY: Row = dict.fromkeys(
         "seconds", "versions",
     )
 )  # fmt: skip
-
-
-EXPERIMENT = Experiment(
-    "engines",
-    "The caches that people run: memory said and memory sent, and the bits that survive",
-    run,
-    CLAIMS,
-    {"quick": 8, "full": 60},
-)

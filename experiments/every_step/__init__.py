@@ -1,5 +1,13 @@
 """Theorem 1 as a whole: d min{n, e^d} in n and d at once, and at every time step of one stream."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="every-step",
+    title="Theorem 1 as a whole: tokens and dimension at once, and every time step",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 0.2, "full": 4.0},
+)

@@ -10,17 +10,14 @@ cache, of a cache that merges equal keys, and of a window, at those moments.
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Row, Tables, fill, read_table
-from .stream import ETA, WINDOW, accepted_keys, played
+from ..kit.experiment import Run
+from ..kit.tables import Row, Tables, fill
+from .stream import ETA, accepted_keys, played
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 GRID, TIMES = "every-step-grid.csv", "every-step-times.csv"
 DIMENSIONS = {"quick": (2, 4, 6, 8, 10, 12, 14, 16), "full": tuple(range(2, 19))}
@@ -62,119 +59,3 @@ def grid_rows(d: int, candidates: int) -> list[Row]:
         }
         for n in (1 << k for k in range(1, candidates.bit_length()))
     ]  # fmt: skip
-
-
-# -- claims ------------------------------------------------------------------------------------
-
-
-def _joint(folder: Path) -> Judgement:
-    table = read_table(folder, GRID)
-    inside = (table["least"] <= table["bits"]) & (table["bits"] <= table["most"])
-    ends = table[table["n"] == table["n"].max()].sort_values("d")
-    capped = ends[ends["tokens"] < ends["n"]]
-    slope, theory = (
-        float(np.polyfit(capped["d"], values, 1)[0])
-        for values in (np.log(capped["tokens"]), capped["exponent"])
-    )
-    free = int((table["tokens"] == table["n"]).sum())
-    room = (capped["most"] / capped["bits"]).min(), (capped["bits"] / capped["least"]).min()
-    return judge(
-        bool(inside.all()) and len(capped) >= 5 and free >= 5,
-        f"{len(table)} pairs (n, d), d = {table['d'].min()} to {table['d'].max()}, n to "
-        f"{table['n'].max():,}: {int(inside.sum())} between the two; n is the less at {free} of "
-        f"them, e^Theta(d) at {len(table) - free}, where ln N grows by {slope:.3f} a dimension "
-        f"and ln(1/E) by {theory:.3f}; {room[0]:.2f} times as many tokens, or {room[1]:.2f} times "
-        "fewer, would be seen",
-    )
-
-
-def _times(folder: Path) -> Judgement:
-    from ...protocols.evidence.ledger import LINE_BITS, surprise_bits
-    from ...reductions.bounds import fano_rate
-
-    table = read_table(folder, TIMES)
-    right = table[table["compressor"] != "window"]
-    wrong = int(right[["wrong", "wrong_moved"]].to_numpy().sum())
-    merged = table[table["compressor"] == "merged"]
-    ratio = merged["charged_bits"] / (fano_rate(0.1) * merged["asked"])
-    # A key, a sum and a count for each token and one for the zeros, and a length's 2 log2 + 1.
-    most = (32 * (2 * merged["d"] + 1) * (merged["asked"] / merged["d"] + 1) + 40) / (
-        fano_rate(0.1) * merged["asked"]
-    )
-    surprise = surprise_bits(table["asked"], table["charged_bits"], table["wrong"])
-    free = surprise_bits(right["asked"], 0 * right["asked"], right["wrong"]) >= LINE_BITS
-    return judge(
-        wrong == 0 and bool((ratio >= 1).all() and (ratio <= most).all())
-        and bool((surprise < LINE_BITS).all()),
-        f"{_moments(table)}: {wrong} of {2 * int(right['asked'].sum()):,} bits wrong, answers as "
-        f"they are and moved by .999 eta; the merged state is {ratio.min():.0f} to "
-        f"{ratio.max():.0f} times d min(t, N) (1 - h(1/10)) at every moment, N = "
-        f"{', '.join(str(N) for N in sorted(table['certified_tokens'].unique()))}; no state is "
-        f"impossible at any (an empty one that answered so would be at {int(free.sum())} of "
-        f"{len(free)})",
-    )  # fmt: skip
-
-
-def _window(folder: Path) -> Judgement:
-    table = read_table(folder, TIMES)
-    rows = table[table["compressor"] == "window"]
-    early, late = rows[rows["lost"] == 0], rows[rows["lost"] == rows["asked"]]
-    wrong = int(early["wrong"].sum())
-    off = int((late["wrong"] != late["ones_lost"]).sum())
-    return judge(
-        wrong == 0 and off == 0 and len(early) > 0 and len(late) > 0,
-        f"{_moments(rows)}: at {len(early)} nothing has left the window, and {wrong} of "
-        f"{int(early['asked'].sum()):,} bits are wrong; at {len(late)} all hidden tokens have, and "
-        f"{late['wrong'].sum() / late['asked'].sum():.3f} are: the ones, exactly, at all but {off}",
-    )
-
-
-def _moments(table: pd.DataFrame) -> str:
-    return (
-        f"{len(table)} moments of {int(table.groupby('d')['message'].nunique().sum())} independent "
-        f"streams of {int(table['n'].max()):,} tokens, d = {table['d'].min()} to {table['d'].max()}"
-    )
-
-
-def _claim(name: str, about: str, statement: str, source: Any, data: str, check: Any) -> Claim:
-    return Claim(f"steps.{name}", about, statement, source, (data,), check)
-
-
-EXPERIMENT = Experiment(
-    name="every-step",
-    title="Theorem 1 as a whole: tokens and dimension at once, and every time step",
-    run=run,
-    minutes={"quick": 0.2, "full": 4.0},
-    claims=(
-        _claim(
-            "joint",
-            "Theorem 1",
-            "At query norm R = d and eta = 1/2 the certified bits of n tokens in d dimensions lie "
-            "between d min{n, 1/(4 rho E)} and d min{n, (1 + 1/rho)/E} (ours), E = E e^{R(u-1)} = "
-            "e^{-Theta(d)}: d min{n, e^Theta(d)} in n and d at once",
-            "reconstructed",
-            GRID,
-            _joint,
-        ),
-        _claim(
-            "times",
-            "Theorem 1",
-            "Whenever Bob comes to one stream, all d min{t, N} bits hidden so far are read from "
-            "answers within 1 +- eta; a cache that merges equal keys has a constant times as many "
-            "bits then, and none has fewer than it answers",
-            "reconstructed",
-            TIMES,
-            _times,
-        ),
-        _claim(
-            "window",
-            "observation",
-            f"A window of {WINDOW} tokens is right up to a time and not after it: once all hidden "
-            "tokens have left it every bit is read as 0, so the guarantee at some time steps is "
-            "not the theorem's",
-            "ours",
-            TIMES,
-            _window,
-        ),
-    ),
-)

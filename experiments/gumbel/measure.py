@@ -17,21 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kit.experiment import Claim, Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Tables, fill
-from .claims import (
-    CELLS,
-    ERROR,
-    GAP,
-    SAMPLES,
-    SPACE,
-    error_law,
-    exactness,
-    frontier,
-    horizon,
-    lazily_drawn,
-    space_law,
-)
+
+CELLS, SAMPLES = "gumbel-cells.csv", "gumbel-samples.csv"
+SPACE, ERROR, GAP = "gumbel-space.csv", "gumbel-error.csv", "gumbel-gap.csv"
 
 DRAWS = {"quick": 60_000, "full": 600_000}
 SPREADS = (0.0, 1.0, 3.0)
@@ -211,66 +201,3 @@ def gap_rows(order: str, index: int, draws: int) -> list[Row]:
             "answers": int(np.isin(winners, true_top).sum()), "exact": mass,
         })  # fmt: skip
     return rows
-
-
-EXPERIMENT = Experiment(
-    name="gumbel",
-    title="Lazy Gumbel sampling: exact draws, space sqrt(n) in one dimension, and the horizon",
-    run=run,
-    claims=(
-        Claim(
-            "gumbel.exact",
-            "Appendix E, Algorithm 2",
-            "The lazy sampler draws from the softmax exactly: a chi-square test does not reject at "
-            "level 1e-3, and rejects a planted shift; from a saved message it draws the very token "
-            "that all n tokens' Gumbels give",
-            "reconstructed",
-            (CELLS, SPACE),
-            exactness,
-        ),
-        Claim(
-            "gumbel.samples",
-            "Appendix E",
-            "The expected number of lazily drawn Gumbels is at most n/k",
-            "reconstructed",
-            (SAMPLES,),
-            lazily_drawn,
-        ),
-        Claim(
-            "gumbel.space",
-            "Appendix E",
-            "In one dimension the measured expected space grows as sqrt(n) over four decades "
-            "(slope within .02 of .5 over the two largest)",
-            "reconstructed",
-            (SPACE,),
-            space_law,
-        ),
-        Claim(
-            "gumbel.error",
-            "Appendix E",
-            "The mean of m samples errs as 1/sqrt(m) (slope within .05 of -1/2)",
-            "reconstructed",
-            (ERROR,),
-            error_law,
-        ),
-        Claim(
-            "gumbel.gap",
-            "observation",
-            "A buffer whose capacity grows with t is not the top-sqrt(t) set: a decreasing stream "
-            "breaks it, the known horizon mends it",
-            "ours",
-            (GAP,),
-            horizon,
-        ),
-        Claim(
-            "gumbel.frontier",
-            "observation",
-            "No horizon is needed, nor sqrt(n): the tokens that no other beats in both key and "
-            "Gumbel number are enough for exact draws, and are 2 H_n - 1 in expectation",
-            "ours",
-            (SPACE,),
-            frontier,
-        ),
-    ),
-    minutes={"quick": 0.3, "full": 2.0},
-)

@@ -2,7 +2,7 @@
 
 Alice's stream, a saved message, a fresh Bob: what ``protocols.game.index_game`` plays inline, with
 committed secrets and the same charge. ``play`` asks for all rows and counts; ``ask`` hands over
-Bob's outputs, for who wants more of them than the bits.
+Bob's outputs, for who wants more of them than the bits, and ``told`` Bob himself.
 """
 
 from __future__ import annotations
@@ -51,21 +51,25 @@ def _factory(target: str) -> Callable[..., Compressor]:
     return resolve(target).factory
 
 
+def told(
+    reduction: Reduction, x: np.ndarray[Any, Any], player: Callable[[], Compressor]
+) -> tuple[Compressor, int]:
+    """Bob, who has what Alice saved after the stream of x and nothing else; its charged bits."""
+    alice, bob = player(), player()
+    alice.extend(*reduction.stream(x))
+    saved = alice.save()
+    bob.restore(saved)
+    return bob, charged_bits(len(saved), alice.message_bytes)
+
+
 def ask(
     reduction: Reduction,
     x: np.ndarray[Any, Any],
     player: Callable[[], Compressor],
     rows: NDArray[np.int64] | None = None,
 ) -> tuple[Float32, int]:
-    """Bob's outputs for the questions of these rows (None: all), and what his message is charged.
-
-    Alice streams x and saves; Bob has what she saved and nothing else. In bits.
-    """
-    alice, bob = player(), player()
-    alice.extend(*reduction.stream(x))
-    saved = alice.save()
-    bob.restore(saved)
-    charged = charged_bits(len(saved), alice.message_bytes)
+    """Bob's outputs for the questions of these rows (None: all), and his message's charged bits."""
+    bob, charged = told(reduction, x, player)
     rows = np.arange(reduction.rows) if rows is None else rows
     asked, block = len(rows) * questions_per_row(reduction), reduction.block
     if block == 1:

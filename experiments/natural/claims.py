@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..kit.experiment import Claim, Judgement, judge
-from ..kit.tables import read_table
+from ..kit.experiment import Judgement, claim, judge
+from .measure import GEOMETRY, HARD, LOSS, RANGES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TEXTS, LOSS = "natural-texts.csv", "natural-loss.csv"
-HARD, GEOMETRY, RANGES = "natural-hard.csv", "natural-geometry.csv", "natural-ranges.csv"
 LEVEL = 0.95
 #: nats a token by which attention through a full cache may differ from the model's own
 SAME = 1e-3
@@ -57,15 +54,21 @@ def by_setting(losses: pd.DataFrame, column: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def bit_errors(folder: Path, basis: str = "literal") -> pd.Series:
+def _bit_errors(hard: pd.DataFrame, basis: str = "literal") -> pd.Series:
     """Bit error on the hard instance, by setting."""
-    rows = read_table(folder, HARD)
-    errors: pd.Series = rows[rows["basis"] == basis].set_index("setting")["bit_error"]
+    errors: pd.Series = hard[hard["basis"] == basis].set_index("setting")["bit_error"]
     return errors
 
 
-def _same(folder: Path) -> Judgement:
-    losses = read_table(folder, LOSS)
+@claim(
+    "natural.same",
+    "observation",
+    "A full cache behind the contract, in every layer and head, leaves the model's losses as they "
+    "are",
+    "ours",
+    LOSS,
+)
+def same(losses: pd.DataFrame) -> Judgement:
     full = losses[losses["setting"] == _FULL_CACHE]
     far = float(full["increase"].abs().max())
     wrong = float(full["attention_error"].max())
@@ -76,15 +79,24 @@ def _same(folder: Path) -> Judgement:
     )
 
 
-def _inversion(folder: Path) -> Judgement:
-    losses = read_table(folder, LOSS)
+@claim(
+    "natural.inversion",
+    "observation",
+    "A few tokens that the prompt's last queries chose lose most bits of the hard instance and "
+    "little of natural text; all tokens at 2 bits a number, the reverse",
+    "ours",
+    LOSS,
+    HARD,
+    preregistered=False,
+)
+def inversion(losses: pd.DataFrame, hard: pd.DataFrame) -> Judgement:
     wide = losses.pivot_table(index=["kind", "text"], columns="setting", values="increase")
     low, middle, high = interval(wide[KEEPS_ALL] - wide[KEEPS_FEW])
     shares = by_setting(losses, "increase")["share"]
     said = []
     hard_ahead = True
     for basis in ("literal", "rotated"):
-        errors = bit_errors(folder, basis)
+        errors = _bit_errors(hard, basis)
         hard_ahead &= bool(errors[KEEPS_ALL] < errors[KEEPS_FEW] / 2)
         said.append(f"{errors[KEEPS_ALL]:.3f} against {errors[KEEPS_FEW]:.3f} ({basis})")
     return judge(
@@ -96,8 +108,15 @@ def _inversion(folder: Path) -> Judgement:
     )
 
 
-def _kinds(folder: Path) -> Judgement:
-    losses = read_table(folder, LOSS)
+@claim(
+    "natural.kinds",
+    "observation",
+    "The two change places on prose, code, tables and text in many languages alike",
+    "ours",
+    LOSS,
+    preregistered=False,
+)
+def kinds(losses: pd.DataFrame) -> Judgement:
     wide = losses.pivot_table(index=["kind", "text"], columns="setting", values="increase")
     more = wide[KEEPS_ALL] - wide[KEEPS_FEW]
     means = more.groupby("kind").mean()
@@ -110,14 +129,23 @@ def _kinds(folder: Path) -> Judgement:
     )
 
 
-def _proxy(folder: Path) -> Judgement:
+@claim(
+    "natural.proxy",
+    "observation",
+    "At little memory the order by next-token loss is that of attention errors on natural streams, "
+    "and not that of bit errors on the hard instance",
+    "ours",
+    LOSS,
+    HARD,
+    preregistered=False,
+)
+def proxy(losses: pd.DataFrame, hard: pd.DataFrame) -> Judgement:
     from scipy.stats import spearmanr
 
-    losses = read_table(folder, LOSS)
     small = losses[losses["share"] < SMALL]
     increase = by_setting(small, "increase")["mean"]
     attention = by_setting(small, "attention_error")["mean"]
-    errors = bit_errors(folder).reindex(increase.index)
+    errors = _bit_errors(hard).reindex(increase.index)
     by_attention = float(spearmanr(attention, increase).statistic)
     by_bits = float(spearmanr(errors, increase).statistic)
     return judge(
@@ -127,33 +155,50 @@ def _proxy(folder: Path) -> Judgement:
     )
 
 
-def _layers(folder: Path) -> pd.DataFrame:
+def _layers(geometry: pd.DataFrame) -> pd.DataFrame:
     """The means over texts, by layer, less the first, which looks at single tokens."""
-    rows = read_table(folder, GEOMETRY)
-    natural = rows[(rows["kind"] != "hard") & (rows["layer"] > 0)]
+    natural = geometry[(geometry["kind"] != "hard") & (geometry["layer"] > 0)]
     means: pd.DataFrame = natural.drop(columns=["kind", "text"]).groupby("layer").mean()
     return means
 
 
-def _range(folder: Path) -> Judgement:
-    layers = _layers(folder)
-    ranges = read_table(folder, RANGES).set_index("n")["logit_range"]
-    needed = float(ranges.loc[4096])
+@claim(
+    "natural.range",
+    "observation",
+    "The logit range that certifies 4096 tokens is one that some query of natural text reaches in "
+    "every layer but the first, and above the median query's in most",
+    "ours",
+    GEOMETRY,
+    RANGES,
+    preregistered=False,
+)
+def logit_range(geometry: pd.DataFrame, ranges: pd.DataFrame) -> Judgement:
+    layers = _layers(geometry)
+    certified = ranges.set_index("n")["logit_range"]
+    needed = float(certified.loc[4096])
     middle, most = layers["range_50"], layers["range_max"]
     above = int((middle > needed).sum())
     return judge(
         bool((most > needed).all()) and above < len(layers) / 2,
-        f"{needed:.2f} nats certify 4096 tokens, {ranges.loc[512]:.2f} certify 512; by layer the "
-        f"largest range of a query is {most.min():.1f} to {most.max():.1f} nats and the median "
+        f"{needed:.2f} nats certify 4096 tokens, {certified.loc[512]:.2f} certify 512; by layer "
+        f"the largest range of a query is {most.min():.1f} to {most.max():.1f} nats and the median "
         f"query's {middle.min():.1f} to {middle.max():.1f}, above the former in {above} of "
         f"{len(layers)} layers",
     )
 
 
-def _keys(folder: Path) -> Judgement:
-    layers = _layers(folder)
-    rows = read_table(folder, GEOMETRY)
-    hard = rows[rows["kind"] == "hard"].iloc[0]
+@claim(
+    "natural.keys",
+    "observation",
+    "Real keys fill fewer dimensions than certified ones, and yet queries as long as the model's "
+    "own can read most tokens one by one",
+    "ours",
+    GEOMETRY,
+    preregistered=False,
+)
+def keys(geometry: pd.DataFrame) -> Judgement:
+    layers = _layers(geometry)
+    hard = geometry[geometry["kind"] == "hard"].iloc[0]
     dimension, read = layers["dimension"], layers["addressed"]
     return judge(
         bool(dimension.max() < hard["dimension"] / 1.5 and read.mean() > 0.8),
@@ -162,65 +207,3 @@ def _keys(folder: Path) -> Judgement:
         f"{layers['cosine_centred'].mean():.2f} and {hard['cosine_centred']:.2f}; tokens that a "
         f"query along their key can read {read.mean():.0%} and {hard['addressed']:.0%}",
     )
-
-
-CLAIMS = (
-    Claim(
-        "natural.same",
-        "observation",
-        "A full cache behind the contract, in every layer and head, leaves the model's losses as "
-        "they are",
-        "ours",
-        (LOSS,),
-        _same,
-    ),
-    Claim(
-        "natural.inversion",
-        "observation",
-        "A few tokens that the prompt's last queries chose lose most bits of the hard instance and "
-        "little of natural text; all tokens at 2 bits a number, the reverse",
-        "ours",
-        (LOSS, HARD),
-        _inversion,
-        preregistered=False,
-    ),
-    Claim(
-        "natural.kinds",
-        "observation",
-        "The two change places on prose, code, tables and text in many languages alike",
-        "ours",
-        (LOSS,),
-        _kinds,
-        preregistered=False,
-    ),
-    Claim(
-        "natural.proxy",
-        "observation",
-        "At little memory the order by next-token loss is that of attention errors on natural "
-        "streams, and not that of bit errors on the hard instance",
-        "ours",
-        (LOSS, HARD),
-        _proxy,
-        preregistered=False,
-    ),
-    Claim(
-        "natural.range",
-        "observation",
-        "The logit range that certifies 4096 tokens is one that some query of natural text reaches "
-        "in every layer but the first, and above the median query's in most",
-        "ours",
-        (GEOMETRY, RANGES),
-        _range,
-        preregistered=False,
-    ),
-    Claim(
-        "natural.keys",
-        "observation",
-        "Real keys fill fewer dimensions than certified ones, and yet queries as long as the "
-        "model's own can read most tokens one by one",
-        "ours",
-        (GEOMETRY,),
-        _keys,
-        preregistered=False,
-    ),
-)

@@ -40,10 +40,11 @@ from ...protocols.game.instance import Instance
 from ...protocols.game.instances import BASES, Index
 from ...reductions.key_choice import smallest_range
 from ..kit.direct_play import play
-from ..kit.experiment import Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Row, Tables, fill
-from .claims import CLAIMS, GEOMETRY, HARD, LOSS, RANGES, TEXTS
 
+TEXTS, LOSS = "natural-texts.csv", "natural-loss.csv"
+HARD, GEOMETRY, RANGES = "natural-hard.csv", "natural-geometry.csv", "natural-ranges.csv"
 PROMPT, CONTINUATION, EVERY, D = 512, 64, 4, 64
 #: bits of one head's prompt in 16-bit numbers, budget 1
 HEAD_BITS = 16 * PROMPT * 2 * D
@@ -241,12 +242,3 @@ def certified(n: int) -> Row:
     """The least logit range that certifies n tokens, as ``bounds`` has it."""
     choice = smallest_range(n, D)
     return {"n": n, "d": D, "keys": choice.keys, "logit_range": choice.logit_range}
-
-
-EXPERIMENT = Experiment(
-    name="natural",
-    title="Natural text beside the hard instance",
-    run=run,
-    claims=CLAIMS,
-    minutes={"quick": 3, "full": 45},
-)

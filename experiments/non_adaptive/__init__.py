@@ -1,5 +1,13 @@
 """Non-adaptive readers: error against the share of indices that they read, and what it proves."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="non-adaptive",
+    title="Error against the share of indices that a non-adaptive algorithm reads",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 0.4, "full": 7.0},
+)

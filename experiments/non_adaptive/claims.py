@@ -1,19 +1,18 @@
-"""What the tables of ``experiments.non_adaptive.measure`` decide."""
+"""What the tables of non-adaptive readers decide."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...reductions.hiding import error_line, minimax_error
 from ..kit.binomial import clopper_pearson
-from ..kit.experiment import Claim, Judgement, judge
-from ..kit.tables import read_table
+from ..kit.experiment import Judgement, claim, judge
+from .measure import CACHES, CELLS, GAME, PATTERNS, PLANS, TIME
 
-PATTERNS, GAME, TIME, CELLS, PLANS, CACHES = (
-    f"non-adaptive-{name}.csv" for name in ("patterns", "game", "time", "cells", "plans", "caches")
-)
+if TYPE_CHECKING:
+    import pandas as pd
+
 RANDOM = ("sampling", "minimax")
 CONFIDENCE = 0.99
 
@@ -44,10 +43,19 @@ def _trials(rows: Any) -> str:
     return f"{len(rows)} points of {int(rows['trials'].min())} independent trials each"
 
 
-def _line(folder: Path) -> Judgement:
-    game = read_table(folder, GAME)
+@claim(
+    "nonadaptive.line",
+    "Theorem 19",
+    "No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 hideable "
+    "indices it reads (all plans for few indices, played ones for many), and uniform sampling lies "
+    "on it",
+    "reconstructed",
+    GAME,
+    PATTERNS,
+)
+def line(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
     off = float((game["least"] - game["least_formula"]).abs().max())
-    table = read_table(folder, PATTERNS).rename(columns={"pattern": "name_"})
+    table = table.rename(columns={"pattern": "name_"})
     rows = table[table["name_"].isin(RANDOM)]
     below = _below(rows, rows["f"].map(error_line))
     uniform = rows[rows["name_"] == "sampling"]
@@ -66,33 +74,16 @@ def _line(folder: Path) -> Judgement:
     )
 
 
-def _shortfall(trials: int, line: float, level: float) -> float:
-    """By how little below the line an error of so many trials is seen to be there; 1 for never."""
-    found = [line - wrong / trials for wrong in range(trials)
-             if clopper_pearson(wrong, trials, level)[1] < line]  # fmt: skip
-    return min(found, default=1.0)
-
-
-def _patterns(folder: Path) -> Judgement:
-    table = read_table(folder, PATTERNS).rename(columns={"pattern": "name_"})
-    rows = table[~table["name_"].isin(RANDOM)]
-    below = _below(rows, rows["f"].map(error_line))
-    level = _family(len(rows))
-    short = [_shortfall(r.trials, error_line(r.f), level) for r in rows.itertuples()]
-    right, plain = int(rows["unseen_right"].sum()), int(rows["plain_wrong"].sum())
-    blind = rows[(rows["rarest_wrong"] == rows["rarest"]) & (rows["f"] < 1)]
-    return judge(
-        not below and right == 0 and plain == 0,
-        f"{_trials(rows)} of {rows['name_'].nunique()} patterns: {right} right in "
-        f"{int(rows['unseen'].sum()):,} trials on a D_i whose token was not read, {plain} wrong in "
-        f"{int(rows['plain'].sum()):,} on D_0; below the line: {', '.join(below) or 'none'} (exact "
-        f"binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
-        f"seen); {len(blind)} points err in every trial on the index they read least",
-    )
-
-
-def _minimax(folder: Path) -> Judgement:
-    game, table = read_table(folder, GAME), read_table(folder, PATTERNS)
+@claim(
+    "nonadaptive.minimax",
+    "observation",
+    "The minimax error over D_0 and every D_i is (1-f)/(2-f): the linear program for small n "
+    "agrees with the formula, and uniform sampling attains it",
+    "ours",
+    GAME,
+    PATTERNS,
+)
+def minimax(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
     off = float((game["value"] - game["formula"]).abs().max())
     prior = float((game["prior"] - game["prior_formula"]).abs().max())
     groups = ("plain", "hidden", "rarest")
@@ -138,8 +129,15 @@ def _needed(rows: Any) -> tuple[bool, str]:
     return bool((off <= half).all()), "; ".join(parts)
 
 
-def _time(folder: Path) -> Judgement:
-    table = read_table(folder, TIME)
+@claim(
+    "nonadaptive.time",
+    "Theorem 2",
+    "Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 and "
+    "8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no finding",
+    "reconstructed",
+    TIME,
+)
+def time(table: pd.DataFrame) -> Judgement:
     rows = table[table["family"] == "token"]
     holds, listed = _needed(rows)
     return judge(
@@ -149,8 +147,49 @@ def _time(folder: Path) -> Judgement:
     )
 
 
-def _coordinate(folder: Path) -> Judgement:
-    table = read_table(folder, CELLS)
+def _shortfall(trials: int, line: float, level: float) -> float:
+    """By how little below the line an error of so many trials is seen to be there; 1 for never."""
+    found = [line - wrong / trials for wrong in range(trials)
+             if clopper_pearson(wrong, trials, level)[1] < line]  # fmt: skip
+    return min(found, default=1.0)
+
+
+@claim(
+    "nonadaptive.patterns",
+    "Theorem 27",
+    "Window, sinks, strided, fixed, block and random patterns lie on or above the line at their "
+    "own f: right on D_0, and never on a D_i whose changed token they do not read",
+    "reconstructed",
+    PATTERNS,
+)
+def patterns(table: pd.DataFrame) -> Judgement:
+    table = table.rename(columns={"pattern": "name_"})
+    rows = table[~table["name_"].isin(RANDOM)]
+    below = _below(rows, rows["f"].map(error_line))
+    level = _family(len(rows))
+    short = [_shortfall(r.trials, error_line(r.f), level) for r in rows.itertuples()]
+    right, plain = int(rows["unseen_right"].sum()), int(rows["plain_wrong"].sum())
+    blind = rows[(rows["rarest_wrong"] == rows["rarest"]) & (rows["f"] < 1)]
+    return judge(
+        not below and right == 0 and plain == 0,
+        f"{_trials(rows)} of {rows['name_'].nunique()} patterns: {right} right in "
+        f"{int(rows['unseen'].sum()):,} trials on a D_i whose token was not read, {plain} wrong in "
+        f"{int(rows['plain'].sum()):,} on D_0; below the line: {', '.join(below) or 'none'} (exact "
+        f"binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
+        f"seen); {len(blind)} points err in every trial on the index they read least",
+    )
+
+
+@claim(
+    "nonadaptive.coordinate",
+    "observation",
+    "In the family of Appendix H as reconstructed here one coordinate a token decides: n - 1 "
+    "coordinate reads suffice for success 1, so from it Omega(n) coordinates follow and not "
+    "Omega(n d)",
+    "ours",
+    CELLS,
+)
+def coordinate(table: pd.DataFrame) -> Judgement:
     row = table[(table["reader"] == "one-coordinate") & (table["f"] == 1)].iloc[0]
     high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     cells = 2 * row["n"] * row["d"]
@@ -162,8 +201,16 @@ def _coordinate(folder: Path) -> Judgement:
     )
 
 
-def _cells(folder: Path) -> Judgement:
-    cells, time = read_table(folder, CELLS), read_table(folder, TIME)
+@claim(
+    "nonadaptive.cells",
+    "observation",
+    "In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads of "
+    "single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case",
+    "ours",
+    CELLS,
+    TIME,
+)
+def cells(cells: pd.DataFrame, time: pd.DataFrame) -> Judgement:
     single = cells[(cells["reader"] == "key-cells") & (cells["coordinates"] == 1)].iloc[0]
     low = clopper_pearson(single["wrong"], single["trials"], CONFIDENCE)[0]
     rows = time[time["family"] == "cell"]
@@ -176,8 +223,16 @@ def _cells(folder: Path) -> Judgement:
     )
 
 
-def _plans(folder: Path) -> Judgement:
-    table = read_table(folder, PLANS)
+@claim(
+    "nonadaptive.plan",
+    "Definition 18",
+    "What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the same on "
+    "D_0 and every D_i, and a reader that lets the data have a say in it, or widens it once there "
+    "are data, is refused",
+    "reconstructed",
+    PLANS,
+)
+def plan(table: pd.DataFrame) -> Judgement:
     honest, late, modest = (table[table["kind"] == kind] for kind in ("honest", "late", "modest"))
     differ, streams = int(honest["differ"].sum()), int(honest["streams"].sum())
     got_by = late[late["refused"] < late["streams"]]
@@ -190,8 +245,15 @@ def _plans(folder: Path) -> Judgement:
     )
 
 
-def _caches(folder: Path) -> Judgement:
-    table = read_table(folder, CACHES)
+@claim(
+    "nonadaptive.caches",
+    "observation",
+    "The theorem does not speak of compressors: a cache of the largest key, which reads "
+    "everything, separates D_0 from every D_i with one token and the mean of the others",
+    "ours",
+    CACHES,
+)
+def caches(table: pd.DataFrame) -> Judgement:
     row = table[table["compressor"] == "largest key"].iloc[0]
     high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     line = error_line(min(1.0, float(row["memory"])))
@@ -201,87 +263,3 @@ def _caches(folder: Path) -> Judgement:
         f"{high:.4f} at {CONFIDENCE:.0%}) with {int(row['charged_bits'])} bits, "
         f"{100 * row['memory']:.1f} % of a 16-bit cache; a reader of such a share errs {line:.3f}",
     )
-
-
-def _claim(name: str, about: str, statement: str, source: Any, data: Any, check: Any) -> Claim:
-    return Claim(f"nonadaptive.{name}", about, statement, source, data, check)
-
-
-CLAIMS = (
-    _claim(
-        "line",
-        "Theorem 19",
-        "No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 "
-        "hideable indices it reads (all plans for few indices, played ones for many), and uniform "
-        "sampling lies on it",
-        "reconstructed",
-        (GAME, PATTERNS),
-        _line,
-    ),
-    _claim(
-        "minimax",
-        "observation",
-        "The minimax error over D_0 and every D_i is (1-f)/(2-f): the linear program for small n "
-        "agrees with the formula, and uniform sampling attains it",
-        "ours",
-        (GAME, PATTERNS),
-        _minimax,
-    ),
-    _claim(
-        "time",
-        "Theorem 2",
-        "Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 "
-        "and 8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no "
-        "finding",
-        "reconstructed",
-        (TIME,),
-        _time,
-    ),
-    _claim(
-        "patterns",
-        "Theorem 27",
-        "Window, sinks, strided, fixed, block and random patterns lie on or above the line at "
-        "their own f: right on D_0, and never on a D_i whose changed token they do not read",
-        "reconstructed",
-        (PATTERNS,),
-        _patterns,
-    ),
-    _claim(
-        "coordinate",
-        "observation",
-        "In the family of Appendix H as reconstructed here one coordinate a token decides: n - 1 "
-        "coordinate reads suffice for success 1, so from it Omega(n) coordinates follow and not "
-        "Omega(n d)",
-        "ours",
-        (CELLS,),
-        _coordinate,
-    ),
-    _claim(
-        "cells",
-        "observation",
-        "In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads "
-        "of single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case",
-        "ours",
-        (CELLS, TIME),
-        _cells,
-    ),
-    _claim(
-        "plan",
-        "Definition 18",
-        "What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the "
-        "same on D_0 and every D_i, and a reader that lets the data have a say in it, or widens it "
-        "once there are data, is refused",
-        "reconstructed",
-        (PLANS,),
-        _plans,
-    ),
-    _claim(
-        "caches",
-        "observation",
-        "The theorem does not speak of compressors: a cache of the largest key, which reads "
-        "everything, separates D_0 from every D_i with one token and the mean of the others",
-        "ours",
-        (CACHES,),
-        _caches,
-    ),
-)

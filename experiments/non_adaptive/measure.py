@@ -28,10 +28,13 @@ from ...reductions.hiding import (
     minimax_program,
     share_needed,
 )
-from ..kit.experiment import Experiment, Run
+from ..kit.experiment import Run
 from ..kit.tables import Tables, fill
-from .claims import CACHES, CELLS, CLAIMS, GAME, PATTERNS, PLANS, TIME
 from .plans import HONEST, LATE, Modest, honest_row, late_row
+
+PATTERNS, GAME, TIME, CELLS, PLANS, CACHES = (
+    f"non-adaptive-{name}.csv" for name in ("patterns", "game", "time", "cells", "plans", "caches")
+)
 
 N = {"quick": 257, "full": 1025}
 D = 8
@@ -258,12 +261,3 @@ def cache_row(label: str, cls: str, params: Row, n: int, trials: int) -> Row:
         "level": LEVEL, "charged_bits": charged,
         "memory": charged / (16 * 2 * D * (n - 1)), "tokens": charged / (16 * 2 * D),
     }  # fmt: skip
-
-
-EXPERIMENT = Experiment(
-    name="non-adaptive",
-    title="Error against the share of indices that a non-adaptive algorithm reads",
-    run=run,
-    claims=CLAIMS,
-    minutes={"quick": 0.4, "full": 7.0},
-)

@@ -1,5 +1,13 @@
 """Tensor attention: Index in two value caches, and what a cache of products can and cannot need."""
 
-from .measure import EXPERIMENT
+from ..kit.experiment import Experiment, claims_of
+from . import claims
+from .measure import run
 
-__all__ = ["EXPERIMENT"]
+EXPERIMENT = Experiment(
+    name="tensor",
+    title="Tensor attention: Index in four caches, and the size of a cache of products",
+    run=run,
+    claims=claims_of(claims),
+    minutes={"quick": 0.3, "full": 2.0},
+)

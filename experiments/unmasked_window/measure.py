@@ -7,266 +7,196 @@ can: by samples (Algorithm 1, Theorems 24 and 25), or by one running sum, which 
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runs.report import points_of
-from ...runs.results import read_results
-from ...runs.rows import newest
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import Tables, fill, make, read_table
-from . import game
-from . import samples as sampled
+from ...protocols.game.cell import Cell
+from ...protocols.game.instances import SlidingWindow
+from ..kit.direct_play import play
+from ..kit.experiment import Run
+from ..kit.played import play_table
+from ..kit.search import Search, Team, find
+from ..kit.tables import Tables, fill, make
+from . import ordinary_streams
 
-GUARANTEE_SLOPE, LAW_SLOPE = 0.02, 0.05
-# 64 messages of 2^13 bits: an estimate's own spread is .0007.
-CLOSE = 0.005
-#: one rounding of a float32 answer is 2^-24; float64 sums of 10^6 terms stay far below another
-ROUNDING = 2.0**-23
-Point = dict[str, Any]
+if TYPE_CHECKING:
+    from ...reductions.sliding_window import SlidingWindowReduction
+
+ATTACK = "unmasked-window-attack.csv"
+SCALE = "unmasked-window-scale.csv"
+MEMORY, PROBES = "unmasked-window-memory.csv", "unmasked-window-played.csv"
+
+ETA = 0.5
+MESSAGES = {"quick": 64, "full": 256}
+#: n, d and W - 1 of the attack. A window that masks older tokens to weight 0 lacks n - W + 1 in its
+#: denominator. With S' = S e^-a <= 1/3 (eta = 1/2) it answers about (S'/2) / (1 + S') where a kept
+#: bit is 0. The threshold is sqrt(3 S'/4) / (1 + S' + r), r = (n - W + 2) e^-a: zeros are read as
+#: ones as r comes near 8/3. Here r is 1.4 and 1.2; at n = 4096, W = 257 it would be 2.8.
+SIZE = {"quick": (1024, 64, 128), "full": (4096, 64, 512)}
+CUT = ("running-sum", "sliding-window")
+SHARES = tuple(Fraction(k, 8) for k in range(1, 8))
+COPIES = {"quick": (1, 16, 256), "full": (1, 16, 256, 4096)}
+
+SCALE_D, SCALE_ROWS, SCALE_MESSAGES = 256, 32, 8
+SCALE_N = {"quick": (32, 256, 2048, 16384), "full": tuple(2**k for k in range(5, 17))}
+#: "just below" the tight scale, where an error within (1 +- eta) flips a bit
+BELOW = 0.999
+
+PROBE_MESSAGES = 8
+FIXED_D, ASKED = 32, 512
+#: W - 1 at FIXED_N tokens, and n at FIXED_ROWS usable ones
+W_AXIS = {"quick": (16, 64, 256, 2048), "full": tuple(2**k for k in range(5, 13))}
+N_AXIS = {"quick": (128, 1024, 16384), "full": tuple(2**k for k in range(7, 18))}
+FIXED_N = {"quick": 4096, "full": 16384}
+FIXED_ROWS = 128
+DECADES = 128
 
 
 def run(job: Run) -> None:
     """Fill what is missing of the tables."""
     scale = job.scale
     job.folder.mkdir(parents=True, exist_ok=True)
-    game.attack(job)
+    attack(job)
     plans = {
-        sampled.BOOSTED: sampled.boosted(scale),
-        sampled.UNBIASED: sampled.unbiased(scale),
-        sampled.SAMPLES: sampled.samples(scale),
+        ordinary_streams.BOOSTED: ordinary_streams.boosted(scale),
+        ordinary_streams.UNBIASED: ordinary_streams.unbiased(scale),
+        ordinary_streams.SAMPLES: ordinary_streams.samples(scale),
     }
     tables: Tables = {
         **{name: tasks for name, (tasks, _) in plans.items()},
-        sampled.SUM: sampled.running_sum(scale),
-        game.SCALE: [(game.scale_at, (n,)) for n in game.SCALE_N[scale]],
+        ordinary_streams.SUM: ordinary_streams.running_sum(scale),
+        SCALE: [(scale_at, (n,)) for n in SCALE_N[scale]],
     }
     fill(job, "unmasked-window", tables, {name: rows for name, (_, rows) in plans.items()})
-    make(job, game.MEMORY, game.memory)
+    make(job, MEMORY, memory)
 
 
-def points(folder: Path) -> list[Point]:
-    """The attack's table as points; ``share`` is f, the share of the secret rows kept."""
-    found = points_of(newest(read_results(folder / game.ATTACK)))
-    return [point | {"share": _share(point)} for point in found]
+# -- the attack -----------------------------------------------------------------------------------
 
 
-def _share(point: Point) -> float:
-    # Bob's own token takes one of the places.
-    rows = int(point["secret_bits"]) // int(point["messages"]) // int(point["d"])
-    kept: float = int(point["params"].get("window", rows + 1)) - 1
-    return kept / rows
-
-
-def _attack(folder: Path) -> Judgement:
-    found = points(folder)
-    whole = [p for p in found if p["compressor"] in ("exact", "running-sum", "lossless")
-             and "window" not in p["params"]]  # fmt: skip
-    cut = [p for p in found if p["compressor"] in game.CUT and "window" in p["params"]]
-    wrong, asked = (sum(p[name] for p in whole) for name in ("wrong_bits", "asked_bits"))
-    gaps = [abs(p["bit_error"]["estimate"] - (1 - p["share"]) / 2) for p in cut]
-    missed = sum(
-        not p["bit_error"]["low"] <= (1 - p["share"]) / 2 <= p["bit_error"]["high"] for p in cut
-    )
-    messages = sum(p["messages"] for p in (*whole, *cut))
-    return judge(
-        len(whole) == 3 and wrong == 0 and max(gaps) <= CLOSE and not missed,
-        f"{messages} messages; exact answers: {wrong} wrong of {asked:,} bits; {len(cut)} cut "
-        f"windows: largest distance from (1-f)/2 is {max(gaps):.4f} (allowed {CLOSE:g}), "
-        f"{missed} of the 95% intervals miss it",
-    )
-
-
-def _scale(folder: Path) -> Judgement:
-    table = read_table(folder, game.SCALE).sort_values("n")
-    tight, paper = table["tight_scale"], table["paper_scale"]
-    growth = float(np.polyfit(np.log(table["n"] + 1), paper * (1 - 2 * table["eps"]), 1)[0])
-    sharp = bool((table["margin"] > 1).all() and (table["margin_below"] < 1).all())
-    wrong = int(table["wrong_bits"].sum())
-    span = float(tight.max() - tight.min())
-    return judge(
-        span == 0.0 and sharp and wrong == 0 and abs(growth - 1) <= 1e-6,
-        f"n = {table['n'].min():,} to {table['n'].max():,}: ours is {tight.iloc[0]:.3f}, largest "
-        f"difference {span:g}, with {wrong} wrong of {int(table['asked_bits'].sum()):,} bits in "
-        f"{int(table['messages'].sum())} messages, and {100 * (1 - game.BELOW):.1f} % below it an "
-        f"error within (1 +- eta) flips one: {'yes' if sharp else 'no'}; the paper's "
-        f"(reconstructed) {paper.iloc[0]:.2f} to {paper.iloc[-1]:.2f}",
-    )
-
-
-def slope(table: Any, against: str) -> float:
-    """Least-squares slope of memory, fixed state subtracted, in log-log over two decades."""
-    size = table[against].to_numpy(dtype=float)
-    chosen = size >= size.max() / game.DECADES
-    bits = (table["charged_bits"] - table["fixed_bits"]).to_numpy(dtype=float)
-    return float(np.polyfit(np.log(size[chosen]), np.log(bits[chosen]), 1)[0])
-
-
-def _memory(folder: Path) -> Judgement:
-    table = read_table(folder, game.MEMORY)
-    slopes = {
-        (str(name), str(axis)): slope(rows, "rows" if axis == "W" else "n")
-        for (name, axis), rows in table.groupby(["compressor", "axis"], sort=False)
-    }
-    off = [abs(value - (axis == "W")) for (_, axis), value in slopes.items()]
-    limit = table["rows"] * table["d"] * table["floor_per_secret_bit"]
-    nearest = float((table["charged_bits"] / limit).min())
-    listed = ", ".join(f"{name} {value:.4f} in {axis}" for (name, axis), value in slopes.items())
-    return judge(
-        max(off) <= GUARANTEE_SLOPE and nearest >= 1,
-        f"slopes: {listed}; {int(table['messages'].min())} messages a probe; the nearest of "
-        f"{len(table)} points stands at {nearest:.3f} times (W-1) d (1 - h(1/10)) bits",
-    )
-
-
-def _unbiased(folder: Path) -> Judgement:
-    table = read_table(folder, sampled.UNBIASED)
-    off = (table["mean"] - table["exact"]).abs()
-    outside = int((off > table["half_width"]).sum())
-    streams = table.groupby("spread")["samples"].first()
-    return judge(
-        outside == 0,
-        f"{int(streams.sum()):,} samples with coins of their own, {len(streams)} streams, "
-        f"{len(table)} coordinates: largest deviation {off.max():.4f}, allowed "
-        f"{table['half_width'].max():.4f} (Hoeffding, {table['level'].iloc[0]:.0%} for all "
-        f"coordinates together); {outside} outside",
-    )
-
-
-def _boosted(folder: Path) -> Judgement:
-    table = read_table(folder, sampled.BOOSTED)
-    rows = table[table["method"] == sampled.MEDIAN]
-    plain = table[table["method"] == sampled.PLAIN]
-    kept = bool((rows["high"] <= rows["delta"]).all())
-    broken = bool((rows["low"] > rows["delta"]).any())
-    worst = rows.loc[(rows["high"] / rows["delta"]).idxmax()]
-    fewer = (rows["copies"] * rows["means"]).to_numpy() / plain["copies"].to_numpy()
-    return judge(
-        kept,
-        f"{int(rows['failures'].sum())} of {int(rows['runs'].sum()):,} independent runs fail in "
-        f"{len(rows)} settings; the upper bound nearest its delta: {worst['high']:.4f} for "
-        f"{worst['delta']:g} (Clopper-Pearson, {worst['level']:.0%} for all); plain means of "
-        f"{fewer.min():.0f} to {fewer.max():.0f} times fewer samples: "
-        f"{int(plain['failures'].sum())} of {int(plain['runs'].sum()):,} fail",
-        decided=kept or broken,
-    )
-
-
-def law(table: Any) -> tuple[float, float, float]:
-    """Slope of ln rms against ln samples: mean over groups, and a t interval at 99 %."""
-    from scipy import stats
-
-    slopes = [
-        float(np.polyfit(np.log(rows["samples"]), np.log(rows["rms"]), 1)[0])
-        for _, rows in table.groupby("group")
+def cells(scale: str) -> list[Cell]:
+    """What is attacked on the window: everything exact, windows cut to a share, samples."""
+    n, d, rows = SIZE[scale]
+    instance = SlidingWindow(n=n, d=d, window=rows + 1, eta=ETA)
+    return [
+        Cell(instance, "exact", (("dtype", "fp16"),)),
+        Cell(instance, "running-sum"),
+        Cell(instance, "lossless"),
+        Cell(instance, "zero"),
+        *(
+            Cell(instance, name, (("window", int(share * rows) + 1),))
+            for name in CUT
+            for share in SHARES
+        ),
+        *(Cell(instance, "algorithm-1", (("copies", copies),)) for copies in COPIES[scale]),
     ]
-    half = stats.t.ppf(0.995, len(slopes) - 1) * np.std(slopes, ddof=1) / np.sqrt(len(slopes))
-    middle = float(np.mean(slopes))
-    return middle, middle - float(half), middle + float(half)
 
 
-def _samples(folder: Path) -> Judgement:
-    table = read_table(folder, sampled.SAMPLES)
-    middle, low, high = law(table)
-    within = low >= -0.5 - LAW_SLOPE and high <= -0.5 + LAW_SLOPE
-    apart = high < -0.5 - LAW_SLOPE or low > -0.5 + LAW_SLOPE
-    sizes = sorted(table["samples"].unique())
-    return judge(
-        within,
-        f"slope {middle:.4f}, 99% interval [{low:.4f}, {high:.4f}] from "
-        f"{table['group'].nunique()} groups of {int(table['runs'].min())} independent runs a size, "
-        f"{sizes[0]} to {sizes[-1]:,} samples",
-        decided=within or apart,
-    )
+def attack(job: Run) -> None:
+    """Play the cells; batches that are there are not played again."""
+    play_table(job, ATTACK, cells(job.scale), MESSAGES[job.scale])
 
 
-def _running_sum(folder: Path) -> Judgement:
-    table = read_table(folder, sampled.SUM)
-    worst = float(table["relative_error"].max())
-    W, d = table["window"], table["d"]
-    held = bool((table["numbers"] == 2 * W * d + d).all())
-    # Keys and values in float32, the sum in float64, a counter.
-    accounted = bool((table["message_bits"] == 32 * 2 * W * d + 64 * d + 64).all())
-    return judge(
-        worst <= ROUNDING and held and accounted,
-        f"{table['stream'].nunique()} streams of up to {table['tokens'].max():,} tokens, "
-        f"{len(table)} looks through a saved message: largest relative error {worst:.1e} (float32 "
-        f"answers, allowed {ROUNDING:.1e}); numbers held = 2 W d + d: {'yes' if held else 'no'}",
-    )
+# -- scale against n ------------------------------------------------------------------------------
 
 
-EXPERIMENT = Experiment(
-    name="unmasked-window",
-    title="The unmasked sliding window: what must be kept, and one sum for the rest",
-    run=run,
-    minutes={"quick": 0.5, "full": 14.0},
-    claims=(
-        Claim(
-            "window.attack",
-            "Theorem 17",
-            "On the unmasked window every bit of the window is decoded from exact answers, and "
-            "what keeps a share f of its rows errs (1-f)/2 within .005; so does a window that "
-            "masks older tokens, while n - W is well below 8/3 e^C, as here",
-            "reconstructed",
-            (game.ATTACK,),
-            _attack,
-        ),
-        Claim(
-            "window.scale",
-            "observation",
-            "The scale needed on the window does not depend on n; the paper's (84), as "
-            "reconstructed, grows as ln n",
-            "ours",
-            (game.SCALE,),
-            _scale,
-        ),
-        Claim(
-            "window.memory",
-            "Theorem 26",
-            "Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and "
-            "does not grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed "
-            "state subtracted, is the compressors' layout",
-            "reconstructed",
-            (game.MEMORY,),
-            _memory,
-        ),
-        Claim(
-            "window.unbiased",
-            "Theorem 24",
-            "Algorithm 1's answer is unbiased: its mean over independent runs is the exact output "
-            "within the interval",
-            "reconstructed",
-            (sampled.UNBIASED,),
-            _unbiased,
-        ),
-        Claim(
-            "window.boosted",
-            "Theorem 25",
-            "With 4 kappa/eps^2 copies a mean and 8 ln(2 d/delta) means, the median is within "
-            "(1 +- eps) in all d coordinates in at least a share 1 - delta of the runs",
-            "reconstructed",
-            (sampled.BOOSTED,),
-            _boosted,
-        ),
-        Claim(
-            "window.samples",
-            "observation",
-            "Algorithm 1's error falls as one over the square root of the samples (slope -1/2 "
-            "within .05)",
-            "ours",
-            (sampled.SAMPLES,),
-            _samples,
-        ),
-        Claim(
-            "window.running-sum",
-            "observation",
-            "One running sum of the outside values answers exactly with 2 W d + d numbers: "
-            "sampling is not needed",
-            "ours",
-            (sampled.SUM,),
-            _running_sum,
-        ),
-    ),
-)
+def scale_at(n: int) -> dict[str, Any]:
+    """Play ``SCALE_MESSAGES`` messages at the tight scale of n data tokens; measure the margin."""
+    from ...reductions.interference import max_deviation
+    from ...reductions.sliding_window import SlidingWindowReduction, window_paper_scale
+
+    instance = SlidingWindow(n=n, d=SCALE_D, window=SCALE_ROWS + 1, eta=ETA)
+    reduction = instance.build()
+    assert isinstance(reduction, SlidingWindowReduction)
+    exact = {"dtype": "fp32"}
+    played = play(reduction, instance.id, "running-sum", SCALE_MESSAGES, params=exact)
+    below = SlidingWindowReduction(reduction.usable, n, ETA, BELOW * reduction.scale)
+    return {
+        "keys": instance.keys, "n": n, "d": SCALE_D, "window": reduction.window, "eta": ETA,
+        "eps": max_deviation(reduction.usable), "tight_scale": reduction.scale,
+        "paper_scale": window_paper_scale(reduction.usable, n, ETA),
+        "margin": margin(reduction), "margin_below": margin(below),
+        "messages": SCALE_MESSAGES, "asked_bits": SCALE_MESSAGES * SCALE_ROWS * SCALE_D,
+        "wrong_bits": round(sum(played.errors) * SCALE_ROWS * SCALE_D),
+    }  # fmt: skip
+
+
+def margin(reduction: SlidingWindowReduction) -> float:
+    """(1-eta) times the least exact output for a 1, over (1+eta) times the largest for a 0.
+
+    Of the row with the least room, in the worst contexts, by the definition of the rule over the
+    whole stream. One threshold decodes the row against every error within (1 +- eta) iff it
+    exceeds 1.
+    """
+    from ...reductions.attention import sliding_window_attention
+
+    row = int(reduction.demands().argmax())
+    q, k, v = reduction.queries([row])
+    outputs = []
+    for bit in (0, 1):
+        x = np.full((reduction.rows, reduction.width), 1 - bit, dtype=np.uint8)
+        x[row] = bit
+        _, K, V = reduction.stream(x)
+        K, V = np.vstack([K, k]), np.vstack([V, v])
+        output = sliding_window_attention(q[0], K, V, reduction.window, masked=False)
+        outputs.append(float(output[0]))
+    return (1 - reduction.eta) * outputs[1] / ((1 + reduction.eta) * outputs[0])
+
+
+# -- memory against W and against n ---------------------------------------------------------------
+
+
+def _state_beside_the_window(axis: str, rows: int, d: int) -> int:
+    # A counter, the sum in float64, and the place in fp16 that Bob's own token takes.
+    return 64 + 64 * d + 32 * d
+
+
+TEAMS = (
+    Team("running-sum", lambda rows, d: rows + 1, lambda k: {"window": k},
+         _state_beside_the_window),
+    Team("time-sharing", lambda rows, d: rows * d // 8, lambda k: {"budget_bytes": k}),
+    Team("lossless", lambda rows, d: 1, lambda k: {}),
+)  # fmt: skip
+
+
+@dataclass
+class WindowSearch(Search):
+    """A search for W - 1 = ``n`` usable tokens in a stream of ``tokens``."""
+
+    tokens: int
+
+    def cell(self) -> Cell:
+        """The cell of the next step."""
+        asked = ASKED if self.n > ASKED else None
+        instance = SlidingWindow(
+            self.tokens, self.d, ETA, keys="hypercube", window=self.n + 1, rows=asked
+        )
+        params = self.team.knob(self.step)
+        budget = None
+        if "budget_bytes" in params:
+            budget = Fraction(8 * params.pop("budget_bytes"), instance.shape.cache_bits_16)
+        return Cell(instance, self.team.name, tuple(params.items()), budget, PROBE_MESSAGES)
+
+    def row(self) -> dict[str, Any]:
+        """The line of the table; ``rows`` is W - 1."""
+        found = super().row()
+        for name in ("size", "other"):
+            del found[name]
+        return found | {"rows": self.n, "n": self.tokens, "d": self.d}
+
+
+def memory(job: Run) -> list[dict[str, Any]]:
+    """A row for every compressor and size: the least memory with error at most 1/10."""
+    searches = [
+        WindowSearch(team, axis, rows, FIXED_D, n)
+        for axis, sizes in (
+            ("W", [(rows, FIXED_N[job.scale]) for rows in W_AXIS[job.scale]]),
+            ("n", [(FIXED_ROWS, n) for n in N_AXIS[job.scale]]),
+        )
+        for rows, n in sizes
+        for team in TEAMS
+    ]
+    return find(job, PROBES, searches, PROBE_MESSAGES)

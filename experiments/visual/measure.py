@@ -9,29 +9,20 @@ pyramids of one shape and for the published ones.
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Visual
-from ...runs.report import points_of
-from ...runs.results import read_results
-from ...runs.rows import newest, prefixes
 from ..kit.direct_play import play
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
+from ..kit.experiment import Run
 from ..kit.played import play_table
-from ..kit.tables import Tables, fill, read_table
-from ..tensor.measure import judge_halves
+from ..kit.tables import Tables, fill
 
 PLAYED, SIDES = "visual-game.csv", "visual-sides.csv"
 D = 64
 WHOLE = 424
 MESSAGES = {"quick": 32, "full": 256}
-LEVEL = 0.95
-TOLERANCE = 0.1
 FORMATS = ("fp32", "fp16", "bf16", "fp8")
 CACHES = ("sliding-window", "streaming-llm", "reservoir")
 BUDGETS = tuple(Fraction(k, 4) for k in (1, 2, 4, 5, 6, 7, 8))
@@ -122,85 +113,3 @@ def measure(family: str, sides: tuple[int, ...], messages: int) -> Point:
         "messages": messages, "asked_bits": messages * secret, "wrong_bits": wrong,
         "certified_bits": secret if wrong == 0 else 0,
     }  # fmt: skip
-
-
-def points(folder: Path) -> list[Point]:
-    """The played table as points."""
-    return points_of(newest(read_results(folder / PLAYED)), LEVEL)
-
-
-def _decodes(folder: Path) -> Judgement:
-    chosen = [p for p in points(folder) if p["compressor"] == "exact"]
-    wrong, asked = (sum(p[f"{what}_bits"] for p in chosen) for what in ("wrong", "asked"))
-    sizes = ", ".join(map(str, sorted({int(p["n"]) for p in chosen})))
-    formats = ", ".join(dict.fromkeys(str(p["params"]["dtype"]) for p in chosen))
-    return judge(
-        bool(chosen) and wrong == 0,
-        f"{sum(p['messages'] for p in chosen)} messages, n = {sizes} tokens before the last map, "
-        f"the full cache in {formats}: {wrong} wrong of {asked:,} bits",
-    )
-
-
-def _rejects(folder: Path) -> Judgement:
-    runs = [run for run in prefixes(newest(read_results(folder / PLAYED))).values() if run]
-    return judge_halves([
-        run for run, p in zip(runs, points(folder), strict=True)
-        if p["compressor"] == "time-sharing" and p["bits_per_secret_bit"] == 0.5
-    ])  # fmt: skip
-
-
-def _memory(folder: Path) -> Judgement:
-    table = read_table(folder, SIDES)
-    families = (*SHAPES, MODELS, CUT)
-    found = {name: slope(table[table["family"] == name]) for name in families}
-    wrong, asked = int(table["wrong_bits"].sum()), int(table["asked_bits"].sum())
-    holds = wrong == 0 and all(abs(found[name] - 2) <= TOLERANCE for name in SHAPES)
-    listed = "; ".join(f"{name} {value:.3f}" for name, value in found.items())
-    return judge(
-        holds,
-        f"slopes: {listed}; {wrong} wrong of {asked:,} bits in {int(table['messages'].sum())} "
-        "messages; the last two change their shape with size and are not judged",
-    )
-
-
-def slope(part: Any) -> float:
-    """Least-squares slope of ln(certified bits) against ln(side); nan where one is 0."""
-    if (part["certified_bits"] <= 0).any():
-        return float("nan")
-    return float(np.polyfit(np.log(part["side"]), np.log(part["certified_bits"]), 1)[0])
-
-
-EXPERIMENT = Experiment(
-    name="visual",
-    title="Visual autoregression: Index in the earlier maps of a pyramid",
-    run=run,
-    claims=(
-        Claim(
-            "visual.decodes",
-            "follow-up 2503.14881",
-            "Blocks of queries, each as large as the last map, decode all earlier maps of the "
-            "pyramid without error at eta = 1/2",
-            "ours",
-            (PLAYED,),
-            _decodes,
-        ),
-        Claim(
-            "visual.rejects",
-            "observation",
-            "A message of half the secret's size errs above 1/10 on the pyramid",
-            "ours",
-            (PLAYED,),
-            _rejects,
-        ),
-        Claim(
-            "visual.memory",
-            "follow-up 2503.14881",
-            "For pyramids of one shape the certified bits grow as the square of the side of the "
-            "last map (slope within .1 of 2)",
-            "reconstructed",
-            (SIDES,),
-            _memory,
-        ),
-    ),
-    minutes={"quick": 0.3, "full": 2.0},
-)

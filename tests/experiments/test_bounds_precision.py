@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from kvbarrier.experiments.bounds import EXPERIMENT
 from kvbarrier.experiments.bounds import precision as ours
-from kvbarrier.experiments.bounds.precision_claims import CLAIMS
 from kvbarrier.experiments.kit.tables import write_table
 from kvbarrier.reductions import keys
 from kvbarrier.reductions.alphabet import AlphabetReduction
 
-CHECKS = {claim.name: claim.check for claim in CLAIMS}
+CHECKS = {claim.name: claim.check for claim in EXPERIMENT.claims}
 
 
 @pytest.mark.parametrize("words", [1, 2, 3, 10, 500])

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from kvbarrier.experiments.engines import measure as engines
-from kvbarrier.experiments.engines.claims import TABLE
 from kvbarrier.experiments.engines.findings import settings
+from kvbarrier.experiments.engines.measure import TABLE
 
 LINE: dict[str, Any] = {
     "target": "kvpress:AdaKVPress", "params": '{"compression_ratio": 0.9}', "feed": "prefill",

@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 from breaks.natural import BREAKS
 from kvbarrier.errors import BadInput
+from kvbarrier.experiments.natural import EXPERIMENT
 from kvbarrier.experiments.natural import claims as natural_claims
 from kvbarrier.experiments.natural import measure as natural
 from kvbarrier.figures import natural as figure
 
 KINDS = ("prose", "code", "tables", "multilingual")
-CLAIMS = {claim.name: claim for claim in natural.EXPERIMENT.claims}
+CLAIMS = {claim.name: claim for claim in EXPERIMENT.claims}
 #: setting, its compressor, family, share, increase of loss, bit error (literal)
 SETTINGS = (
     ("exact dtype=fp32", "exact", "baselines", 2.0, 0.0, 0.0),
@@ -60,8 +61,8 @@ def _folder(tmp_path: Path) -> Path:
     geometry += [geometry[0] | {"kind": "hard", "dimension": 64.0, "addressed": 1.0}]
     ranges = [{"n": 512, "d": 64, "keys": "kerdock", "logit_range": 7.65},
               {"n": 4096, "d": 64, "keys": "kerdock", "logit_range": 10.04}]  # fmt: skip
-    tables = ((natural_claims.LOSS, losses), (natural_claims.HARD, hard),
-              (natural_claims.GEOMETRY, geometry), (natural_claims.RANGES, ranges))  # fmt: skip
+    tables = ((natural.LOSS, losses), (natural.HARD, hard),
+              (natural.GEOMETRY, geometry), (natural.RANGES, ranges))  # fmt: skip
     for name, rows in tables:
         pd.DataFrame(rows).to_csv(tmp_path / name, index=False)
     return tmp_path
@@ -76,10 +77,10 @@ def test_a_claim_holds_and_its_break_is_seen(name: str, folder: Path) -> None:
 
 
 def test_texts_that_disagree_leave_the_inversion_undecided(folder: Path) -> None:
-    rows = pd.read_csv(folder / natural_claims.LOSS)
+    rows = pd.read_csv(folder / natural.LOSS)
     turned = (rows["setting"] == natural_claims.KEEPS_ALL) & (rows["text"] == "text 0")
     rows["increase"] = rows["increase"].where(~turned, -3.0)
-    rows.to_csv(folder / natural_claims.LOSS, index=False)
+    rows.to_csv(folder / natural.LOSS, index=False)
     assert CLAIMS["natural.inversion"].check(folder).verdict == "undecided"
 
 

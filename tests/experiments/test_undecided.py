@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from breaks.tables import column
 from breaks.tensor import PLAYED, rows_of
-from kvbarrier.experiments.non_adaptive.claims import TIME
+from kvbarrier.experiments.non_adaptive.measure import TIME
 from kvbarrier.experiments.registry import NAMES, get
 from kvbarrier.runs.rows import BatchRow
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
-from kvbarrier.experiments.unmasked_window.game import SIZE
+from kvbarrier.experiments.unmasked_window.measure import SIZE
 from kvbarrier.reductions.sliding_window import SlidingWindowReduction
 
 

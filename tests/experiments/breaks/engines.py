@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-from kvbarrier.experiments.engines.claims import TABLE
+from kvbarrier.experiments.engines.measure import TABLE
 
 Change = Callable[[pd.DataFrame], None]
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.gumbel.claims import CELLS, ERROR, GAP, SAMPLES, SPACE
+from kvbarrier.experiments.gumbel.measure import CELLS, ERROR, GAP, SAMPLES, SPACE
 
 
 def _shifted(cells: pd.DataFrame) -> pd.DataFrame:

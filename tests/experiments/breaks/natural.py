@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from breaks.tables import Break, frame
 from kvbarrier.experiments.natural import claims
+from kvbarrier.experiments.natural.measure import GEOMETRY, LOSS
 
 
 def _worse_full_cache(rows: pd.DataFrame) -> pd.DataFrame:
@@ -41,10 +42,10 @@ def _few_read(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 BREAKS: dict[str, Break] = {
-    "natural.same": frame(claims.LOSS, _worse_full_cache),
-    "natural.inversion": frame(claims.LOSS, _exchanged),
-    "natural.kinds": frame(claims.LOSS, _in_one_kind),
-    "natural.proxy": frame(claims.LOSS, _attention_reversed),
-    "natural.range": frame(claims.GEOMETRY, _short_queries),
-    "natural.keys": frame(claims.GEOMETRY, _few_read),
+    "natural.same": frame(LOSS, _worse_full_cache),
+    "natural.inversion": frame(LOSS, _exchanged),
+    "natural.kinds": frame(LOSS, _in_one_kind),
+    "natural.proxy": frame(LOSS, _attention_reversed),
+    "natural.range": frame(GEOMETRY, _short_queries),
+    "natural.keys": frame(GEOMETRY, _few_read),
 }

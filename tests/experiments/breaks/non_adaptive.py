@@ -1,7 +1,7 @@
 """Breaks of the non-adaptive claims."""
 
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.non_adaptive.claims import CACHES, CELLS, GAME, PATTERNS, PLANS, TIME
+from kvbarrier.experiments.non_adaptive.measure import CACHES, CELLS, GAME, PATTERNS, PLANS, TIME
 
 
 def where(table: str, column_: str, names: tuple[str, ...], target: str, change) -> Break:

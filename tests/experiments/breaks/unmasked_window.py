@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from breaks.tables import Break, column, frame
-from kvbarrier.experiments.unmasked_window.game import ATTACK, MEMORY, SCALE
-from kvbarrier.experiments.unmasked_window.samples import BOOSTED, SAMPLES, SUM, UNBIASED
+from kvbarrier.experiments.unmasked_window.measure import ATTACK, MEMORY, SCALE
+from kvbarrier.experiments.unmasked_window.ordinary_streams import BOOSTED, SAMPLES, SUM, UNBIASED
 from kvbarrier.runs.results import read_results, write_results
 from kvbarrier.runs.rows import BatchRow
 
