@@ -236,10 +236,16 @@ class HostSeat:
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
-        with suppress(errors.PluginFailure, errors.BadInput, PlayerFault):
+        facts = self._facts
+        try:
             self._start()
-            if self._open() == self._facts:
+            if self._open() == facts:
                 return
+        except errors.HarnessFault:
+            if facts is not None and facts.builtin:
+                raise
+        except (errors.KVBarrierError, PlayerFault):
+            pass
         self._stop()
         raise PlayerFault(f"{self.place.role} could not be started again.")
 

@@ -127,6 +127,20 @@ def test_a_wrong_frame_is_a_failed_message(thing, monkeypatch):
         assert record.charged_bits == 64
 
 
+@pytest.mark.parametrize("where", ["inline", "bare process"])
+@pytest.mark.parametrize("way", ["opening", "again", "playing"])
+def test_nobody_ends_a_run_that_goes_badly_by_blaming_the_harness(
+    way, where, monkeypatch, tmp_path
+):
+    if (way, where) == ("again", "inline"):
+        pytest.skip("inline there is no host to start again")
+    flag = str(tmp_path / "flag")
+    batch = play("blamer.py:Blamer", where, BUDGETS[1], monkeypatch, messages=2, flag=flag, way=way)
+    for record in batch.records:
+        assert record.failed is not None
+        assert record.charged_bits == 64
+
+
 # -- batches that conspire ----------------------------------------------------------------------
 
 
