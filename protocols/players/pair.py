@@ -43,12 +43,18 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
 
 @contextmanager
 def at_the_table(side: Side, seat: Seat, isolation: str) -> Iterator[None]:
-    """A player's time there; none of the other side lives meanwhile, where any live at all."""
+    """A player's time there; none of another side lives meanwhile, where any live at all.
+
+    After her first time Alice may come back: as one who has seen nothing of it.
+    """
     with nullcontext() if isolation == "inline" else _GATE.phase(side):
         try:
             yield
         finally:
-            seat.leave()
+            if side == "Alice":
+                seat.renew()
+            else:
+                seat.leave()
 
 
 def seated_after(seat: Seat, table: Table, facts: Facts, who: str, first: str) -> str:

@@ -65,7 +65,10 @@ class Seat(Protocol):
         """What the cache of the last ``write`` occupied, where the compressor says it."""
 
     def renew(self) -> None:
-        """End the player and all it started; who sits down next saw nothing of what it saw."""
+        """End the player and all it started, and only then return.
+
+        Who sits down next saw nothing of what it saw.
+        """
 
     def leave(self) -> str | None:
         """End the player and all it started; return what is wrong if that could not be done."""
@@ -173,6 +176,9 @@ class HostSeat:
     def renew(self) -> None:
         """See :meth:`Seat.renew`."""
         if self._channel is None or not self._later:
+            self._stop()
+            return
+        if not self._channel.hang_up(Deadline(_LEAVE_SECONDS)):
             self._stop()
             return
         self._channel.close()
