@@ -138,6 +138,9 @@ _WITHOUT_EFFECT = (
     "chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat",
     "utime", "utimes", "futimesat", "utimensat",
 )  # fmt: skip
+# Where no times are named (an argument by the name of the file) the present one is meant. Who makes
+# a file asks for that first, Path.touch say, and takes a success for a file that is there.
+_TIMES = {"utime": 1, "utimes": 1, "futimesat": 2, "utimensat": 2}
 
 Instruction = tuple[int, int, int, int]
 
@@ -209,10 +212,19 @@ def _verdict(name: str, own_mounts: bool) -> list[Instruction]:
     if name in _ABSENT:
         return [_refuse(errno.ENOSYS)]
     if name in _WITHOUT_EFFECT:
-        return [] if own_mounts else [_refuse(0)]
+        return [] if own_mounts else [*_present_time(name), _refuse(0)]
     if name in _OF_PROCESS and own_mounts:
         return []
     return [refuse]
+
+
+def _present_time(name: str) -> list[Instruction]:
+    """Return the steps that refuse to set the present time of a file that is named, not open."""
+    if name not in _TIMES:
+        return []
+    times = _TIMES[name]
+    null = [((2 * at, _ALL, 0), (2 * at + 1, _ALL, 0)) for at in (times - 1, times)]
+    return [*_where(null[0], _refuse(0)), *_where(null[1], _refuse(errno.EPERM))]
 
 
 def _where(conditions: Sequence[Condition], verdict: Instruction) -> list[Instruction]:
