@@ -162,6 +162,8 @@ def _descend(private: str, size: int, fds: tuple[int, int, int]) -> str | None:
         namespaces.settle()
     except OSError as exc:
         return str(exc)
+    # A read-only mount closes files, and not pipes with a name: Landlock does, where there is any.
+    landlock.restrict([private, "/dev/shm"])
     return None
 
 
