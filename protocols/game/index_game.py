@@ -139,7 +139,7 @@ def play_together(
         with at_the_table("Alice", alice, isolation):
             for line, messages in zip(lines, numbers, strict=True):
                 line.write(alice, messages)
-            alice.renew()
+        with at_the_table("Alice again", alice, isolation):
             for line in lines:
                 line.finish(alice)
             trouble = alice.leave()
@@ -159,14 +159,12 @@ def written(
     """
     check_isolation(isolation)
     line = _Line(_Game(cell, key), _table(cell))
-    with (
-        prepared(line.table, isolation, limits or Limits()) as (alice, _),
-        at_the_table("Alice", alice, isolation),
-    ):
-        line.write(alice, numbers)
-        alice.renew()
-        line.finish(alice)
-        trouble = alice.leave()
+    with prepared(line.table, isolation, limits or Limits()) as (alice, _):
+        with at_the_table("Alice", alice, isolation):
+            line.write(alice, numbers)
+        with at_the_table("Alice again", alice, isolation):
+            line.finish(alice)
+            trouble = alice.leave()
     if isinstance(line.facts, KVBarrierError):
         raise line.facts
     return [trouble for _ in numbers] if trouble else line.sent

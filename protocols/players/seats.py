@@ -65,7 +65,10 @@ class Seat(Protocol):
         """What the cache of the last ``write`` occupied, where the compressor says it."""
 
     def renew(self) -> None:
-        """End the player and all it started; who sits down next saw nothing of what it saw."""
+        """End the player and all it started, and only then return.
+
+        Who sits down next saw nothing of what it saw.
+        """
 
     def leave(self) -> str | None:
         """End the player and all it started; return what is wrong if that could not be done."""
@@ -175,6 +178,9 @@ class HostSeat:
         if self._channel is None or not self._later:
             self._stop()
             return
+        if not self._channel.hang_up(Deadline(_LEAVE_SECONDS)):
+            self._stop()
+            return
         self._channel.close()
         self._words.close()
         self._channel, self._words = self._later.pop(0)
@@ -236,10 +242,16 @@ class HostSeat:
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
-        with suppress(errors.PluginFailure, errors.BadInput, PlayerFault):
+        facts = self._facts
+        try:
             self._start()
-            if self._open() == self._facts:
+            if self._open() == facts:
                 return
+        except errors.HarnessFault:
+            if facts is not None and facts.builtin:
+                raise
+        except (errors.KVBarrierError, PlayerFault):
+            pass
         self._stop()
         raise PlayerFault(f"{self.place.role} could not be started again.")
 

@@ -165,7 +165,10 @@ def scene(names_are_ours):
     keyctl = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1)
     with subprocess.Popen(["sleep", "600"]) as victim:
         keyring = libc.syscall(keyctl, 0, -4, 1)  # KEYCTL_GET_KEYRING_ID of our user's
+        os.mkfifo(folder / "fifo")
+        held = os.open(folder / "fifo", os.O_RDWR)
         yield {"folder": str(folder), "victim": victim.pid, "keyring": keyring}
+        os.close(held)
         victim.kill()
     shutil.rmtree(folder)
 
@@ -218,6 +221,25 @@ def test_what_was_read_shows_in_process_isolation_and_the_row_admits_it(budget, 
     assert error == 0
     assert (s >= CONVICTED) == (budget == SMALL)
     assert batch.isolation == "process"
+
+
+@needs_landlock
+@pytest.mark.parametrize("budget", [SMALL, HALF])
+@pytest.mark.parametrize(
+    ("where", "closed"),
+    [
+        ("inline", False),
+        ("bare process", False),
+        ("process", True),
+        pytest.param("namespaces", True, marks=needs_namespaces),
+    ],
+)
+def test_a_pipe_with_a_name_is_no_file_that_a_mount_closes(
+    where, closed, budget, monkeypatch, scene
+):
+    error, s, _ = smuggle(["fifo"], budget, where, monkeypatch, 1, **scene)
+    assert half(error) if closed else error == 0
+    assert (s >= CONVICTED) == (budget == SMALL and not closed)
 
 
 @needs_filter

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import isolation, landlock, seats, seccomp
+from kvbarrier.protocols.players import inline_seat, isolation, landlock, seats, seccomp
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import Table
 
@@ -63,7 +63,7 @@ def sit(role, kind, ways, scene):
         public=INSTANCE.build().public(),
     )
     if kind == "inline":
-        seat = seats.InlineSeat(role)
+        seat = inline_seat.InlineSeat(role)
         table = Table(**{**vars(table), "target": f"{HERE}/cheats/counters.py:Counters"})
     else:
         seat = seats.HostSeat(seats.Place.prepare(role, kind, LIMITS), LIMITS)

@@ -6,6 +6,7 @@ import hashlib
 import os
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -222,6 +223,7 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("write", {"message": b"ab", "payload": 2, "memories": None, "x": 1}, "something else"),
         ("write", {"failed": LONG}, "Alice says: xxx"),
         ("write", {"failed": ["a"]}, "a text in it is none"),
+        ("begin", {"error": np.arange(2), "text": ""}, "an error that nobody knows"),
         ("begin", {"declared": -1}, "out of range"),
         ("begin", {"declared": 1.0}, "out of range"),
         ("begin", {"declared": True}, "out of range"),
@@ -247,6 +249,7 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("sit", {"facts": {**FACTS, "message_bytes": 2**62}}, "out of range"),
         ("sit", {"error": "PluginFailure", "text": LONG, "detail": LONG}, "xxx"),
         ("sit", {"error": "KeyboardInterrupt", "text": ""}, "nobody knows"),
+        ("sit", {"error": np.arange(2), "text": ""}, "nobody knows"),
         ("sit", {"error": "BudgetTooSmall", "text": "", "budget": ["a", "b", 1]}, "out of range"),
     ],
 )  # fmt: skip
@@ -290,6 +293,22 @@ def test_versions_are_an_engines_and_nobody_elses():
 def test_bombs_are_refused(bomb):
     for door in ("begin", "write", "sit"):
         assert "broke" in hear(door, bomb)
+
+
+def test_files_that_are_no_files_are_not_read():
+    """Of those in /proc some never end, and a stranger would have the harness wait for them."""
+    for file in ("/proc/version", "/proc/self/../version"):
+        facts = {**FACTS, "files": [file], "source": identity([Path(file)], FACTS["version"])}
+        assert "not the digest of its files" in hear("sit", ch.pack({"facts": facts}))
+
+
+def test_files_too_large_to_be_sources_together_are_not_read(tmp_path):
+    files = [tmp_path / f"{i}.py" for i in range(3)]
+    for file in files:
+        file.touch()
+        os.truncate(file, 30 << 20)
+    said = {**FACTS, "files": list(map(str, files)), "source": identity(files, FACTS["version"])}
+    assert "not the digest of its files" in hear("sit", ch.pack({"facts": said}))
 
 
 def test_a_source_is_the_digest_of_files_of_which_one_is_the_targets_own(tmp_path):

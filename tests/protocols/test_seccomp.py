@@ -130,6 +130,12 @@ NEWUSER, NEWNET, NEWTIME, THREAD = 0x10000000, 0x40000000, 0x80, 0x3D0F00
         ("ioctl", (0, 0x5401), ALLOW),  # TCGETS
         ("ioctl", (0, 0x5402), EPERM),  # TCSETS
         ("ioctl", (0, 0x5414), EPERM),  # TIOCSWINSZ
+        ("ioctl", (0, 0x5406), EPERM),  # TCSETA
+        ("ioctl", (0, 0x402C542B), EPERM),  # TCSETS2
+        ("ioctl", (0, 0x540C), EPERM),  # TIOCEXCL
+        ("ioctl", (0, 0x802C542A), ALLOW),  # TCGETS2
+        ("ioctl", (0, 0x5413), ALLOW),  # TIOCGWINSZ
+        ("ioctl", (0, 0x5451), ALLOW),  # FIOCLEX
         ("ioctl", (0, 0x541B), ALLOW),  # FIONREAD
         ("ioctl", (0, 0x5421), ALLOW),  # FIONBIO
         ("ioctl", (3, 0x40086602), EPERM),  # FS_IOC_SETFLAGS
@@ -149,7 +155,10 @@ def test_marks_on_files_are_refused_where_mounts_are_not_ones_own(machine):
     wanted_of = dict.fromkeys(refused, EPERM) | dict.fromkeys(without_effect, NOTHING)
     for name, wanted in wanted_of.items():
         assert said(machine, name) == ALLOW
-        assert said(machine, name, own_mounts=False) == wanted
+        assert said(machine, name, POINTER, POINTER, POINTER, own_mounts=False) == wanted
+    # Setting the present time is how one asks for a file that is not there yet to be made.
+    assert said(machine, "utimensat", 0, POINTER, 0, own_mounts=False) == EPERM
+    assert said(machine, "utimensat", 3, 0, 0, own_mounts=False) == NOTHING
 
 
 @pytest.mark.parametrize("machine", ["riscv64", "s390x"])
@@ -165,7 +174,7 @@ def test_where_there_is_no_filter_that_is_said(machine, monkeypatch):
 INNOCENT = """
 import ctypes, multiprocessing, os, shutil, socket, subprocess, sys, tempfile, threading
 from pathlib import Path
-from kvbarrier.protocols import namespaces, seccomp
+from kvbarrier.protocols.players import namespaces, seccomp
 
 def square(x):
     return x * x
@@ -185,6 +194,10 @@ with tempfile.TemporaryDirectory() as room:
     shutil.unpack_archive(str(Path(room) / "z.tar"), Path(room) / "out", filter="data")
     a.touch()
     a.unlink()
+    a.touch()
+    assert a.exists()
+    subprocess.run(["touch", a, Path(room) / "f"], check=True)
+    assert (Path(room) / "f").exists()
 with tempfile.NamedTemporaryFile() as file:
     file.write(b"x")
     file.flush()

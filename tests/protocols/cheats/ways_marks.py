@@ -154,7 +154,22 @@ def find_undeletable(seed):
     return None
 
 
+def hide_fifo(seed, data):
+    """In a pipe with a name, which somebody holds open."""
+    pipe = os.open(scene.folder / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(pipe, data)
+    os.close(pipe)
+
+
+def find_fifo(seed):
+    pipe = os.open(scene.folder / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    data = os.read(pipe, 1000)
+    os.close(pipe)
+    return data
+
+
 WAYS = {
+    "fifo": (hide_fifo, find_fifo),
     "xattr": (hide_xattr, find_xattr),
     "mtime": (hide_mtime, find_mtime),
     "mode": (hide_mode, find_mode),
