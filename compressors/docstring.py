@@ -51,7 +51,8 @@ def mechanisms(cls: type) -> tuple[Mechanism, ...]:
 def parameters(cls: type) -> dict[str, str]:
     """The parameters that a class's docstring lists, with their meanings, in order.
 
-    What every compressor is given (shape, budget_bits, seed, public) is left out.
+    Or, where it lists none, those of the nearest class it builds on. What every compressor is
+    given (shape, budget_bits, seed, public) is left out.
 
     >>> class Half:
     ...     '''Keeps half.
@@ -65,7 +66,7 @@ def parameters(cls: type) -> dict[str, str]:
     {'share': 'what is kept (0.5)'}
     """
     found: dict[str, str] = {}
-    for line in _part(cls, "Args"):
+    for line in next(filter(None, (_part(base, "Args") for base in cls.__mro__)), []):
         names, _, meaning = line.partition(": ")
         found |= {name: meaning.rstrip(".") for name in names.split(", ") if name not in _GIVEN}
     return found
@@ -76,7 +77,7 @@ _GIVEN = ("shape", "budget_bits", "seed", "public")
 
 def _part(cls: type, title: str) -> list[str]:
     """The entries of one part of a docstring, each as a line."""
-    text = inspect.cleandoc(cls.__doc__ or "")
+    text = inspect.cleandoc(vars(cls).get("__doc__") or "")
     _, _, part = text.partition(f"\n{title}:\n")
     entries: list[str] = []
     for line in part.splitlines():

@@ -7,32 +7,24 @@ that come later, Bob's, are kept beside it in fp16, as an engine keeps what it d
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import numpy as np
 
 from ...errors import PluginFailure
-from ..plugin.contract import Compressor, Float32, Shape
+from ..plugin.contract import Float32
+from .blockwise import Blockwise
 from .state import check_fits
 
 _FP16 = np.dtype(np.float16)
 
 
-class Prefill(Compressor):
+class Prefill(Blockwise):
     """A prefill method. Its message is its state; subclasses :meth:`write` and :meth:`read` it."""
 
     streaming = False
-    name: ClassVar[str]
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self) -> None:
         self._taken: list[tuple[Float32, Float32, Float32]] = []
         self._count = 0
         self._message: bytes | None = None
@@ -55,10 +47,6 @@ class Prefill(Compressor):
             check_fits(np.asarray(block), _FP16, self.name)
 
     # -- the contract ----------------------------------------------------------------------------
-
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one token."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m tokens; what comes after the prefill is its tail.
@@ -115,12 +103,10 @@ class Prefill(Compressor):
             self.read(message)
             self._open = True
 
-    def with_tail(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
-        """Rows of the prefill, float32[t, .., d], and after them those of the tail."""
-        return (
-            np.concatenate([K, *(k for k, _ in self._tail)]),
-            np.concatenate([V, *(v for _, v in self._tail)]),
-        )
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output with triple r as one more of the tail."""
+        self.check(Q, K, V)
+        return self.answers(np.asarray(Q), (halved(K), halved(V)))
 
     def twin(self) -> Self:
         """A copy, made as Bob makes it, with the tail."""
@@ -128,6 +114,13 @@ class Prefill(Compressor):
         twin.restore(self.closed())
         twin._tail = list(self._tail)
         return twin
+
+    def with_tail(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
+        """Rows of the prefill, float32[t, .., d], and after them those of the tail."""
+        return (
+            np.concatenate([K, *(k for k, _ in self._tail)]),
+            np.concatenate([V, *(v for _, v in self._tail)]),
+        )
 
 
 def halved(X: Float32) -> Float32:

@@ -3,42 +3,67 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...reductions import attention
-from ..plugin.contract import Compressor, Float32
+from ..plugin.contract import Float32
+from .blockwise import Blockwise, Own
+
+Pair = tuple[Float32, Float32]
+#: rows of a batch; their own tokens as rows beside the others, or None where they are among them or
+#: not kept; the other tokens
+Part = tuple[NDArray[np.int64] | slice, Own, Pair]
 
 
-class SoftmaxCache(Compressor):
-    """Exact attention (Haris & Onak 2025, eq. 1-2) over the keys and values that are held."""
+class SoftmaxCache(Blockwise):
+    """Exact attention (Haris & Onak 2025, eq. 1-2) over the keys and values that are held.
+
+    Rows of a batch whose own tokens do the same to what is held are answered together. Subclasses
+    give :meth:`kept` and :meth:`parts`.
+    """
 
     @abstractmethod
-    def kept(self) -> tuple[Float32, Float32]:
+    def kept(self) -> Pair:
         """K, V as they are held: float32[t, d_k], float32[t, d_v]."""
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
+    @abstractmethod
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> Iterable[Part]:
+        """The parts of a batch of triples, each held as ``append`` would hold it."""
 
-    def attend(self, q: Float32) -> Float32:
-        """Exact attention over what is held: float32[d_v].
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        if own is None:
+            return attention.block_outputs(Q, *self.kept())
+        return attention.next_outputs(Q, *own, *self.kept())
 
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        output: Float32 = attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
-        return output
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        out = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
+        for rows, own, kept in self.parts(Q, K, V):
+            if own is None:
+                out[rows] = attention.block_outputs(Q[rows], *kept)
+            else:
+                out[rows] = attention.next_outputs(Q[rows], *own, *kept)
+        return out
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return attention.block_outputs(Q, *twin.kept())
+    def next_bits(
+        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
+    ) -> NDArray[np.bool_]:
+        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
+        bits = np.empty((len(Q), self.shape.d_v), dtype=np.bool_)
+        for rows, own, kept in self.parts(Q, K, V):
+            k, v = own if own is not None else (None, None)
+            bits[rows] = attention.next_bits(Q[rows], k, v, *kept, thresholds[rows])
+        return bits
 
-    def twin(self) -> Self:
-        """A copy, made as Bob makes it."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        return twin
+    def by_token(self, K: Float32, V: Float32) -> Iterator[Part]:
+        """A part for every distinct token: a copy to which it was appended."""
+        tokens: NDArray[Any] = np.concatenate([K, V], axis=1)
+        distinct, which = np.unique(tokens, axis=0, return_inverse=True)
+        for i, token in enumerate(distinct):
+            k, v = token[None, : self.shape.d_k], token[None, self.shape.d_k :]
+            twin = self.twin()
+            twin.extend(k, k, v)
+            yield np.flatnonzero(which.ravel() == i), None, twin.kept()

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BadInput, BudgetTooSmall
-from ...reductions import attention
+from ...errors import BadInput
 from ..plugin.contract import Float32, Shape
-from .softmax_cache import SoftmaxCache
-from .state import FORMATS, Rows, State, check_fits, from_storage, storage_dtype
+from .blockwise import Own
+from .softmax_cache import Pair, Part, SoftmaxCache
+from .state import Rows, State, check_fits, from_storage, storage_dtype
 
 Slots = NDArray[np.int64]
 
@@ -26,36 +25,26 @@ Slots = NDArray[np.int64]
 class TokenCache(SoftmaxCache):
     """``slots`` places for a token; see the subclasses. State: K then V, an empty slot NaN.
 
-    Subclasses give :meth:`slots_for`, and where the order of slots turns with time
+    Subclasses :meth:`hold` and give :meth:`slots_for`, and where the order of slots turns with time
     :meth:`age_order`. ``seen`` is derived: it counts the tokens taken in, or after a restore as
     many as the slots show, from where :meth:`slots_for` must go on in the same way.
-
-    Args:
-        shape, budget_bits, seed, public: as every :class:`Compressor`.
-        slots: how many tokens it keeps.
-        dtype: storage format of K and V: fp32, fp16, bf16 or fp8 (e4m3fn).
-        counters: further int64 numbers of state, by name.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-        *,
-        slots: int,
-        dtype: str,
-        counters: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def hold(self, *, slots: int, dtype: str, counters: tuple[str, ...] = ()) -> None:
+        """Make the empty state: what ``set_up`` ends with.
+
+        Args:
+            slots: how many tokens it keeps.
+            dtype: storage format of K and V: fp32, fp16, bf16 or fp8 (e4m3fn).
+            counters: further int64 numbers of state, by name.
+        """
         self.slots = slots
         self.dtype = dtype
         storage = storage_dtype(dtype)
         self.state = State(
             **dict.fromkeys(counters, ((1,), np.int64)),
-            k=((slots, shape.d_k), storage),
-            v=((slots, shape.d_v), storage),
+            k=((slots, self.shape.d_k), storage),
+            v=((slots, self.shape.d_v), storage),
         )
         self.message_bytes = len(self.state.buffer)
         self.seen = 0
@@ -97,28 +86,12 @@ class TokenCache(SoftmaxCache):
         return self.state.to_bytes(None if order is None else {"k": order, "v": order})
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         self.state.load(message)
         self.seen = self._filled()
 
     # -- batched doors ---------------------------------------------------------------------------
 
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next; its token may push another one out."""
-        own, kept = self._next(K, V)
-        if own is None:
-            return attention.block_outputs(Q, *kept)
-        return attention.next_outputs(Q, *own, *kept)
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        own, kept = self._next(K, V)
-        k, v = own if own is not None else (None, None)
-        return attention.next_bits(Q, k, v, *kept, thresholds)
-
-    def kept(self, without: int = -1) -> tuple[Float32, Float32]:
+    def kept(self, without: int = -1) -> Pair:
         """K, V of the kept tokens, less one slot: float32[t, d_k], float32[t, d_v]."""
         filled = self._filled()
         rows: Rows = slice(filled)
@@ -126,9 +99,10 @@ class TokenCache(SoftmaxCache):
             rows = np.delete(np.arange(filled), without)
         return from_storage(self.state["k"][rows]), from_storage(self.state["v"][rows])
 
-    def _next(
-        self, K: Float32, V: Float32
-    ) -> tuple[tuple[Float32, Float32] | None, tuple[Float32, Float32]]:
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
+        return [(slice(None), *self.beside(K, V))]
+
+    def beside(self, K: Float32, V: Float32) -> tuple[Own, Pair]:
         """Own tokens as they would be stored (None: not kept), and the tokens beside them."""
         slot = int(self.slots_for(self.seen, 1)[0])
         k, v = self._stored(K, V, slice(None))
@@ -148,40 +122,9 @@ class TokenCache(SoftmaxCache):
         return int(np.count_nonzero(~np.isnan(self.state["k"][:, 0])))
 
 
-def slots_in_budget(
-    name: str,
-    shape: Shape,
-    budget_bits: int | None,
-    dtype: str,
-    *,
-    wanted: int | None = None,
-    least: int = 1,
-    besides: int = 0,
-) -> int:
-    """How many tokens to keep: as many as wanted, else as fit the budget, else all and Bob's.
-
-    Args:
-        name: for the error.
-        shape: of the stream; a token has d_k + d_v numbers.
-        budget_bits: in bits, or None.
-        dtype: storage format.
-        wanted: a number that must fit, or None.
-        least: the fewest tokens the algorithm can live with.
-        besides: bits of state other than tokens.
-
-    Raises:
-        BudgetTooSmall: ``wanted``, or ``least``, do not fit.
-        BadInput: there is no such format.
-    """
-    storage_dtype(dtype)
-    token = 8 * FORMATS[dtype] * (shape.d_k + shape.d_v)
-    needed = least if wanted is None else wanted
-    if budget_bits is not None and besides + needed * token > budget_bits:
-        raise BudgetTooSmall(name, budget_bits, besides + needed * token)
-    if wanted is not None:
-        return wanted
-    most = max(shape.tokens + shape.extra, least)
-    return most if budget_bits is None else min((budget_bits - besides) // token, most)
+def token_bits(shape: Shape, dtype: str) -> int:
+    """Bits of a key and a value in a storage format. Raises BadInput if there is no such format."""
+    return 8 * storage_dtype(dtype).itemsize * (shape.d_k + shape.d_v)
 
 
 def whole(value: int, what: str, least: int) -> int:

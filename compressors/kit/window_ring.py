@@ -12,7 +12,7 @@ tokens, and W - 1 of them are still inside when Bob reads his answer.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadInput
-from ..plugin.contract import Compressor, Float32, Shape
+from ..plugin.contract import Float32
+from .blockwise import Blockwise, Own
 from .state import State, from_storage, storage_dtype, to_storage
-from .token_cache import slots_in_budget, whole
+from .token_cache import token_bits, whole
 
 Float64 = NDArray[np.float64]
 Summary = NDArray[Any]
@@ -59,43 +60,31 @@ class Weighed:
         return np.asarray(self.inside.sum(axis=1) + self.own + self.outside * self.unit)
 
 
-class UnmaskedWindow(Compressor):
+class UnmaskedWindow(Blockwise):
     """A ring of W tokens, a counter and a summary; see the subclasses.
 
     State: how many tokens came, int64; the summary; K, then V, an empty place NaN. Where the window
     holds every token that can come, none can leave it, and there is no summary (no row of it).
-
-    Args:
-        shape, budget_bits, seed, public: as every :class:`Compressor`.
-        name: for errors.
-        window: W; by default that of ``public["window"]``, but no more than the budget holds.
-        dtype: storage format of K and V: fp32, fp16, bf16 or fp8.
-        summary: rows and dtype of the summary, each row d_v numbers.
-
-    Raises:
-        BudgetTooSmall: summary and one token do not fit, or not as many as ``window`` asks for.
-        BadInput: ``window`` is not positive, or there is no such format.
     """
 
     message_bytes: int
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-        *,
-        name: str,
-        window: int | None,
-        dtype: str,
-        summary: tuple[int, np.dtype[Any]],
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
-        rows, kind = summary
+    def hold(self, *, window: int | None, dtype: str, rows: int, kind: np.dtype[Any]) -> None:
+        """Make the empty state: what ``set_up`` ends with.
+
+        Args:
+            window: W; by default that of ``public["window"]``, but no more than the budget holds.
+            dtype: storage format of K and V: fp32, fp16, bf16 or fp8.
+            rows, kind: of the summary, each row d_v numbers of that dtype.
+
+        Raises:
+            BudgetTooSmall: summary and one token do not fit, or not as many as ``window`` asks for.
+            BadInput: ``window`` is not positive, or there is no such format.
+        """
+        shape = self.shape
         besides = COUNTER_BITS + 8 * rows * shape.d_v * kind.itemsize
         wanted = None if window is None else whole(window, "window", 1)
-        fits = slots_in_budget(name, shape, budget_bits, dtype, wanted=wanted, besides=besides)
+        fits = self.tokens_that_fit(token_bits(self.shape, dtype), wanted=wanted, besides=besides)
         if wanted is None and "window" in self.public:
             fits = min(fits, whole(self.public["window"], "public['window']", 1))
         self.window = fits
@@ -128,10 +117,6 @@ class UnmaskedWindow(Compressor):
         """Tokens taken in."""
         return int(self.state["seen"][0])
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples; of those that leave the window the summary takes the values.
 
@@ -151,34 +136,10 @@ class UnmaskedWindow(Compressor):
         self.state["v"][places] = v[last]
         self.state["seen"][0] = seen + count
 
-    def save(self) -> bytes:
-        """The buffer."""
-        return self.state.to_bytes()
-
-    def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
-        self.state.load(message)
-
-    def attend(self, q: Float32) -> Float32:
-        """The rule's output for q over everything appended: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        answer: Float32 = self._answers(np.asarray(q)[None])[0]
-        return answer
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        twin.extend(Q, K, V)
-        return twin._answers(Q)
-
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if triple r came next; it pushes the oldest one out of the window."""
         own = from_storage(self._stored(K)), from_storage(self._stored(V))
-        return self._answers(Q, own)
+        return self.answers(Q, own)
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -200,7 +161,8 @@ class UnmaskedWindow(Compressor):
         passing = new[: max(0, end - seen)]
         return np.concatenate([from_storage(old), from_storage(passing)])
 
-    def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None = None) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """The rule's outputs; an own token pushes the oldest one out: float32[m, d_v]."""
         queries, rows = np.asarray(Q, dtype=np.float64), len(Q)
         step = self.seen + (own is not None)
         self._check_room(step)
@@ -212,8 +174,9 @@ class UnmaskedWindow(Compressor):
             leaving = from_storage(self.state["v"][inside[:1] % self.window])
             summary = self.absorb(summary.copy(), first, leaving)
             inside = inside[1:]
-        k, v = (from_storage(self.state[name][inside % self.window]).astype(np.float64)
-                for name in ("k", "v"))  # fmt: skip
+        k, v = (
+            from_storage(self.state[name][inside % self.window]).astype(np.float64) for name in "kv"
+        )
         outputs = np.empty((rows, self.shape.d_v), dtype=np.float32)
         for block in _blocks(rows, len(inside)):
             scores = queries[block] @ k.T

@@ -46,13 +46,13 @@ class Compressor(ABC):
     Constructed from public things only: ``shape``; ``budget_bits``, the memory it is asked to live
     in (None: as much as it likes); ``seed``, its public coins; ``public``, whatever else both
     players know (the reduction's keys, scale, value alphabet, ``softmax_scale``); and its own
-    keyword parameters. All mutable state must end up in :meth:`save`.
+    keyword parameters, which go to :meth:`set_up`. All mutable state must end up in :meth:`save`.
 
     Class attributes:
         streaming: the append loop equals ``extend``, so the stream may be cut, saved and restored
             anywhere. Prefill and batch algorithms say ``False``.
         message_bytes: a constant message length in bytes, known before the secret is drawn (may be
-            set on the instance in ``__init__``). Then exactly 8 bits a byte are charged and every
+            set on the instance in ``set_up``). Then exactly 8 bits a byte are charged and every
             message is checked. ``None``: the length is charged as well (Elias gamma).
         layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
         knows_keys: it reads ``public["keys"]`` and works only on that game's streams; ``check``
@@ -79,11 +79,25 @@ class Compressor(ABC):
         budget_bits: int | None = None,
         seed: int = 0,
         public: Mapping[str, Any] | None = None,
+        **params: Any,
     ) -> None:
         self.shape = shape
         self.budget_bits = budget_bits
         self.seed = seed
         self.public: Mapping[str, Any] = public if public is not None else {}
+        self.set_up(**params)
+
+    def set_up(self, *args: Any, **params: Any) -> None:
+        """Make the empty state; a subclass names its own parameters here, with their defaults.
+
+        ``def set_up(self, *, window: int = 8)``: what is public stands in ``self`` by then. A
+        subclass may as well have an ``__init__`` of its own, with whatever it wants of the four.
+
+        Raises:
+            TypeError: there is a parameter, and the subclass names none.
+        """
+        if params:
+            raise TypeError(f"{type(self).__name__} has no parameter '{next(iter(params))}'")
 
     @abstractmethod
     def append(self, q: Float32, k: Float32, v: Float32) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .contract import Compressor
+
 OFFERED = ("shape", "budget_bits", "seed", "public")
 """What every constructor is offered; any other name is a parameter of the plug-in's own."""
 
@@ -48,10 +50,19 @@ class Signature:
 
     @classmethod
     def of_constructor(cls, thing: type) -> Signature:
-        """Read a class's ``__init__``; of a class without one, its ``__new__``."""
+        """Read a class's ``__init__``; of a class without one, its ``__new__``.
+
+        Where the ``__init__`` is our base class's, its own parameters are those of ``set_up``.
+        """
         if thing.__init__ is object.__init__:  # type: ignore[misc]
             own_new = any("__new__" in vars(base) for base in thing.__mro__[:-1])
             return cls.of(thing) if own_new else cls((), (), False)
+        if thing.__init__ is Compressor.__init__:  # type: ignore[misc]
+            own = cls.of(thing.set_up, skip=1)  # type: ignore[attr-defined]
+            silent = thing.set_up is Compressor.set_up  # type: ignore[attr-defined]
+            return cls(
+                (*OFFERED, *own.names), ("shape", *own.required), own.anything and not silent
+            )
         return cls.of(thing.__init__, skip=1)  # type: ignore[misc]
 
     def pick(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import BadInput
 from .contract import Float32, NonAdaptive, Plan, Reader, coins
+from .entry import ReaderEntry
 from .patterns import Sampling, filled_attention
 
 #: another stream of the same public coins than the one that chose the cells
@@ -18,12 +19,12 @@ _SECOND = 1 << 63
 class Minimax(Sampling):
     """Uniform sampling that answers D_0's output with probability 1/(2-f) when it sees nothing.
 
-    That is optimal in the worst case over D_0 and all D_i (``reductions.hiding``).
+    That is optimal in the worst case over D_0 and all D_i (``reductions.hiding``). The output of
+    every D_i is (B+1)/2, 5.5 at eta = 1/2.
 
     Args:
-        share: the part of the n-1 earlier tokens to read.
-        otherwise: the output of every D_i, which it answers in the other cases; (B+1)/2 is 5.5
-            at eta = 1/2.
+        share: part of the n-1 earlier tokens that it may read, 0 to 1 (0.5).
+        otherwise: what it answers when the coin says D_i (5.5).
     """
 
     def __init__(self, share: float = 0.5, otherwise: float = 5.5) -> None:
@@ -31,7 +32,6 @@ class Minimax(Sampling):
         self.otherwise = float(otherwise)
 
     def answer(self, q: Float32, reader: Reader) -> Float32:
-        """See the class."""
         _, K, V = reader.tokens()
         known = filled_attention(q, K, V, reader.n)
         if np.ptp(K, axis=0).any() or np.ptp(V, axis=0).any():
@@ -41,6 +41,15 @@ class Minimax(Sampling):
         return known if says_0 else np.full_like(known, self.otherwise)
 
 
+MINIMAX = ReaderEntry(
+    "minimax",
+    Minimax,
+    "a random set of tokens; where it shows nothing, a coin says which stream it was",
+    "control: the least error on the worst stream, (1-f)/(2-f)",
+    control=True,
+)
+
+
 class OneCoordinate(NonAdaptive):
     """The first coordinate of the values of a random part of the tokens, and nothing else.
 
@@ -48,7 +57,7 @@ class OneCoordinate(NonAdaptive):
     has weight 1/2. So n-1 single coordinates answer without error.
 
     Args:
-        share: the part of the n-1 earlier tokens, in [0, 1].
+        share: part of the n-1 earlier tokens, 0 to 1 (1.0).
     """
 
     def __init__(self, share: float = 1.0) -> None:
@@ -67,15 +76,25 @@ class OneCoordinate(NonAdaptive):
         return np.full(reader.d, (1 + odd[0]) / 2 if len(odd) else 1.0, dtype=np.float32)
 
 
+ONE_COORDINATE = ReaderEntry(
+    "one-coordinate",
+    OneCoordinate,
+    "one coordinate of the values of a random part of the tokens",
+    "control: the paper's family (as reconstructed) needs no more than one number a token",
+    control=True,
+)
+
+
 class KeyCells(NonAdaptive):
     """A random part of the single coordinates of all keys: for the family D_ij.
 
     Unread cells are taken to be 0; the values are public there, 1 for the newest token, else 0.
 
+    With ``coordinates`` it reads the first so many of as many keys as the share has room for.
+
     Args:
-        share: the part of the (n-1) d cells, in [0, 1].
-        coordinates: 0 for a random choice of all cells; otherwise only the first so many
-            coordinates of each key are read, of as many keys as the share has room for.
+        share: part of the (n-1) d cells, 0 to 1 (0.5).
+        coordinates: read only the first so many of each key; 0 for any (0).
         otherwise: the output of every D_ij, to be said with probability 1 - 1/(2-f) when nothing
             is seen, which is optimal in the worst case (``reductions.hiding``); None: never.
     """
@@ -109,3 +128,12 @@ class KeyCells(NonAdaptive):
                 return np.full(reader.d, self.otherwise, dtype=np.float32)
         total = reader.n - len(odd) + float(np.exp(seen[odd] * q[j[odd]]).sum())
         return np.full(reader.d, 1 / total, dtype=np.float32)
+
+
+KEY_CELLS = ReaderEntry(
+    "key-cells",
+    KeyCells,
+    "a random part of the single coordinates of all keys",
+    "control for the family D_ij of experiment non-adaptive; knows nothing of D_i",
+    control=True,
+)

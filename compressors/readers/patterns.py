@@ -17,14 +17,15 @@ from abc import abstractmethod
 import numpy as np
 
 from ...errors import BadInput
-from .contract import Float32, Indices, NonAdaptive, Reader, coins
+from .contract import Float32, Indices, NonAdaptive, Plan, Reader, coins
+from .entry import ReaderEntry
 
 
 class ReadPattern(NonAdaptive):
     """What the patterns share: whole tokens, and the answer with unread tokens filled in.
 
     Args:
-        share: the part of the n-1 earlier tokens that may be read, in [0, 1].
+        share: part of the n-1 earlier tokens that it may read, 0 to 1 (0.5).
 
     Raises:
         BadInput: ``share`` lies outside.
@@ -86,12 +87,28 @@ class Sampling(ReadPattern):
         return np.asarray(coins(seed).permutation(earlier)[:most])
 
 
+SAMPLING = ReaderEntry(
+    "sampling",
+    Sampling,
+    "a uniformly random set of tokens, a new one for every query",
+    "ours: no plan does better on average (Theorem 19's line)",
+)
+
+
 class Window(ReadPattern):
     """The last tokens (Longformer: Beltagy, Peters, Cohan 2020)."""
 
     def choose(self, earlier: int, most: int, seed: int) -> Indices:
         """The newest ``most``."""
         return np.arange(earlier - most, earlier)
+
+
+WINDOW = ReaderEntry(
+    "window",
+    Window,
+    "the last tokens",
+    "Beltagy, Peters, Cohan 2020, Longformer",
+)
 
 
 class Sinks(ReadPattern):
@@ -101,6 +118,14 @@ class Sinks(ReadPattern):
         """Four sinks, the rest a window."""
         sinks = min(4, most)
         return np.append(np.arange(sinks), np.arange(earlier - (most - sinks), earlier))
+
+
+SINKS = ReaderEntry(
+    "sinks",
+    Sinks,
+    "the first four tokens and the last ones",
+    "Xiao et al. 2024, StreamingLLM",
+)
 
 
 class Strided(ReadPattern):
@@ -126,6 +151,14 @@ class Strided(ReadPattern):
         )
 
 
+STRIDED = ReaderEntry(
+    "strided",
+    Strided,
+    "the last l tokens and every l-th before them, l the smallest stride within the share",
+    "Child et al. 2019, Sparse Transformers, strided",
+)
+
+
 class Fixed(ReadPattern):
     """The last token's block and the last c of every earlier block (Child et al. 2019, fixed).
 
@@ -148,12 +181,28 @@ class Fixed(ReadPattern):
         return np.flatnonzero(own | (place % block >= block - summary))
 
 
+FIXED = ReaderEntry(
+    "fixed",
+    Fixed,
+    "the last block of sqrt(n) tokens and the end of every earlier block",
+    "Child et al. 2019, Sparse Transformers, fixed",
+)
+
+
 class RandomBlocks(ReadPattern):
     """Random whole blocks of eight tokens, and the last block: what hardware reads at random."""
 
     def choose(self, earlier: int, most: int, seed: int) -> Indices:
         """As many random blocks as fit; the tokens of a torn last block count as one."""
         return _blocks(earlier, most, seed, window=0, sinks=0)
+
+
+RANDOM_BLOCKS = ReaderEntry(
+    "random-blocks",
+    RandomBlocks,
+    "random blocks of eight tokens, and the last block",
+    "ours: sampling as hardware reads",
+)
 
 
 class BigBird(ReadPattern):
@@ -166,6 +215,14 @@ class BigBird(ReadPattern):
         """Global, window and random blocks."""
         third = most // (3 * BLOCK)
         return _blocks(earlier, most, seed, window=third, sinks=third)
+
+
+BIG_BIRD = ReaderEntry(
+    "big-bird",
+    BigBird,
+    "blocks of eight: the first ones, the last ones, and random ones between, a third each",
+    "Zaheer et al. 2020, Big Bird",
+)
 
 
 BLOCK = 8
@@ -193,7 +250,5 @@ def _too_few(name: str, least: int, earlier: int) -> BadInput:
 
 def read_by(algorithm: NonAdaptive, n: int, d: int, seed: int) -> Indices:
     """The tokens that a pattern's plan reads, the newest left out: int64, ascending."""
-    from .contract import Plan
-
     touched = Plan.of(algorithm.plan(n, d, seed), n, d).touched()
     return touched[touched < n - 1]

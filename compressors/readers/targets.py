@@ -82,7 +82,7 @@ def resolve_reader(target: str, params: Mapping[str, Any] | None = None) -> Read
 
 def _find(text: str) -> ReadTarget:
     if text in READERS:
-        cls = READERS[text].load()
+        cls = READERS[text].cls
         return ReadTarget(text, text, {}, identity(_files(cls, ours=True)), True, None, cls)
     path, colon, name = text.rpartition(":")
     if colon and path.endswith(".py"):

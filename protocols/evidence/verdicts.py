@@ -43,15 +43,15 @@ class Counts(Protocol):
     """
 
     @property
-    def wrong_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    def wrong_by_age(self) -> tuple[int, ...]: ...
     @property
-    def asked_by_age(self) -> tuple[int, ...]: ...  # noqa: D102
+    def asked_by_age(self) -> tuple[int, ...]: ...
     @property
-    def wrong_by_row(self) -> str | None: ...  # noqa: D102
+    def wrong_by_row(self) -> str | None: ...
     @property
-    def charged_bits(self) -> int: ...  # noqa: D102
+    def charged_bits(self) -> int: ...
     @property
-    def failed(self) -> str | None: ...  # noqa: D102
+    def failed(self) -> str | None: ...
 
 
 @dataclass(frozen=True)

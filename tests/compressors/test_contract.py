@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.plugin.adapters import adapt
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits, tokens_within
-from kvbarrier.errors import BudgetTooSmall, PluginFailure
+from kvbarrier.compressors.plugin.signature import OFFERED, Signature
+from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.protocols.players import channel
 
 SHAPE = Shape(tokens=6, d_k=3, d_v=2)
@@ -32,6 +34,59 @@ class Mean(Compressor):
     def attend(self, q: Any) -> Any:
         self.asked += 1
         return (self.total / self.count).astype(np.float32)
+
+
+class Few(Mean):
+    """Says its parameters in ``set_up``; its ``__init__`` takes whatever comes."""
+
+    def set_up(self, *, keep: int, share: float = 0.5) -> None:
+        self.kept = keep, share, self.seed, self.public["scale"]
+
+
+class Own(Compressor):
+    """Has a constructor of its own, which passes two of the four on."""
+
+    def __init__(self, shape: Shape, window: int = 3, seed: int = 0) -> None:
+        super().__init__(shape, seed=seed)
+        self.window = window
+
+    def append(self, q: Any, k: Any, v: Any) -> None: ...
+
+    def attend(self, q: Any) -> Any: ...
+
+
+class Plain(Own):
+    __init__ = Compressor.__init__
+
+
+class Named(Plain):
+    def set_up(self, *, keep: int, share: float = 0.5) -> None:
+        self.kept = keep, share
+
+
+def test_parameters_go_to_set_up_when_what_is_public_is_there() -> None:
+    few = Few(SHAPE, None, 4, {"scale": 9.0}, keep=2)
+    assert few.kept == few.fresh().kept == (2, 0.5, 4, 9.0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'kept'"):
+        Few(SHAPE, public={"scale": 9.0}, keep=2, kept=1)
+    with pytest.raises(TypeError, match="Mean has no parameter 'keep'"):
+        Mean(SHAPE, keep=2)
+    assert Own(SHAPE, 5).window == 5
+
+
+def test_the_signature_tells_the_parameters_of_set_up() -> None:
+    said = Signature.of_constructor(Named)
+    assert said == Signature((*OFFERED, "keep", "share"), ("shape", "keep"), False)
+    assert Signature.of_constructor(Plain) == Signature(OFFERED, ("shape",), False)
+    assert Signature.of_constructor(Own) == Signature(
+        ("shape", "window", "seed"), ("shape",), False
+    )
+    factory = adapt(Named, "named")
+    with pytest.raises(BadInput, match=r"no parameter 'keeps'\. Did you mean 'keep'"):
+        factory.check({"keeps": 3})
+    with pytest.raises(BadInput, match="needs the parameter 'keep'"):
+        factory.check({})
+    assert factory(SHAPE, keep=3).kept == (3, 0.5)  # type: ignore[attr-defined]
 
 
 def triples(n: int) -> tuple[Any, Any, Any]:

@@ -29,7 +29,7 @@ def test_names() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_an_entry_is_true(name: str) -> None:
     entry = READERS[name]
-    cls = entry.load()
+    cls = entry.cls
     assert issubclass(cls, NonAdaptive)
     assert is_reader(cls)
     takes = Signature.of_constructor(cls)

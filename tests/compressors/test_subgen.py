@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape, charged_bits
-from kvbarrier.compressors.zoo.paper import subgen_kernels
+from kvbarrier.compressors.zoo.paper import subgen
 from kvbarrier.compressors.zoo.paper.subgen import SubGen
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 from kvbarrier.reductions.attention import attention
@@ -86,7 +86,7 @@ def test_the_kernel_is_the_same_without_the_jit(monkeypatch: pytest.MonkeyPatch)
     Q, K, V = stream(40, seed=2)
     compiled, plain = (SubGen(Shape(40, 3, 4), seed=5, delta=0.3, t=3, s=2) for _ in range(2))
     compiled.extend(Q, K, V)
-    monkeypatch.setattr(subgen_kernels, "insert", subgen_kernels.insert.py_func)
+    monkeypatch.setattr(subgen, "insert", subgen.insert.py_func)
     with np.errstate(over="ignore"):
         plain.extend(Q, K, V)
     assert plain.save() == compiled.save()

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
-from kvbarrier.compressors.zoo.baseline.top_k import TopKAttention
-from kvbarrier.compressors.zoo.baseline.topk_kernels import attend_to_highest
+from kvbarrier.compressors.zoo.baseline.top_k import TopKAttention, attend_to_highest
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import sliding_window_attention
 

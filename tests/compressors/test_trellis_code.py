@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
-from kvbarrier.compressors.zoo.control import trellis_kernels
+from kvbarrier.compressors.zoo.control import trellis_code
 from kvbarrier.compressors.zoo.control.trellis_code import GENERATORS, TrellisCode
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.bounds import error_floor
@@ -44,7 +44,7 @@ def test_the_distortion_is_the_published_one(states: int) -> None:
 @pytest.mark.parametrize("jit", [True, False])
 def test_no_codeword_is_nearer(states: int, jit: bool) -> None:
     m, generators = states.bit_length() - 1, GENERATORS[states]
-    functions = [trellis_kernels.step_symbols, trellis_kernels.nearest, trellis_kernels.codeword]
+    functions = [trellis_code.step_symbols, trellis_code.nearest, trellis_code.codeword]
     symbols_of, nearest, codeword = functions if jit else [f.py_func for f in functions]
     symbols = symbols_of(m, *generators)
     rng = np.random.default_rng(states)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from ....errors import BadInput, BudgetTooSmall
 from ...catalog_entry import CatalogEntry
 from ...kit.state import FORMATS, storage_dtype
 from ...kit.token_cache import Slots, TokenCache
-from ...plugin.contract import Shape
 
 
 class Exact(TokenCache):
@@ -29,35 +24,24 @@ class Exact(TokenCache):
         BadInput: there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-    ) -> None:
+    name = "exact"
+
+    def set_up(self, *, dtype: str | None = None) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         if dtype is not None:
             storage_dtype(dtype)
         numbers = shape.tokens * (shape.d_k + shape.d_v)
         formats = ["fp32", "fp16", "fp8"] if dtype is None else [dtype]
-        fitting = [
+        self.need(8 * FORMATS[formats[-1]] * numbers)
+        widest = next(
             f for f in formats if budget_bits is None or 8 * FORMATS[f] * numbers <= budget_bits
-        ]
-        if budget_bits is not None and not fitting:
-            raise BudgetTooSmall("exact", budget_bits, 8 * FORMATS[formats[-1]] * numbers)
-        slots = shape.tokens + shape.extra
-        super().__init__(shape, budget_bits, seed, public, slots=slots, dtype=fitting[0])
-        self.message_bytes = FORMATS[fitting[0]] * numbers
+        )
+        self.hold(slots=shape.tokens + shape.extra, dtype=widest)
+        self.message_bytes = FORMATS[widest] * numbers
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t."""
-        if first + count > self.slots:
-            raise BadInput(
-                f"exact has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
-                f"not for {first + count}: give the shape as many as the stream has."
-            )
+        self.room_for(first + count)
         return np.arange(first, first + count)
 
     def save(self) -> bytes:
@@ -68,7 +52,6 @@ class Exact(TokenCache):
         return self.state.to_bytes({"k": data, "v": data})
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         if len(message) == len(self.state.buffer):
             self.state.load(message)
         else:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall, did_you_mean
+from ....errors import BadInput, did_you_mean
 from ...catalog_entry import CatalogEntry
-from ...kit.grouped_cache import GroupedCache, Part
+from ...kit.min_max import quantise, restore
+from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, to_storage
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 BITS = (8, 4, 2, 1)
 
 
-class Quantized(GroupedCache):
+class Quantized(SoftmaxCache):
     """Round to nearest between minimum and maximum, with an fp16 scale and zero (as in KIVI).
 
     A group of g tokens is cut into rows that share a scale: ``axis="token"`` has g = 1 and one row,
@@ -38,18 +39,10 @@ class Quantized(GroupedCache):
         BadInput: there are no such bits, axis or group.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        bits: int | None = None,
-        axis: str = "token",
-        group: int = 32,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    name = "quantized"
+
+    def set_up(self, *, bits: int | None = None, axis: str = "token", group: int = 32) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         if axis not in ("token", "channel"):
             known = did_you_mean(str(axis), ("token", "channel"))
             raise BadInput(f"There is no axis '{axis}'.{known}")
@@ -59,10 +52,8 @@ class Quantized(GroupedCache):
         self.group = 1 if axis == "token" else whole(group, "group", 2)
         self.capacity = shape.tokens + shape.extra
         costs = {b: self._message_bytes(b) for b in (BITS if bits is None else (bits,))}
-        fitting = [b for b in costs if budget_bits is None or 8 * costs[b] <= budget_bits]
-        if budget_bits is not None and not fitting:
-            raise BudgetTooSmall("quantized", budget_bits, 8 * min(costs.values()))
-        self.bits = fitting[0]
+        self.need(8 * min(costs.values()))
+        self.bits = next(b for b in costs if budget_bits is None or 8 * costs[b] <= budget_bits)
         self.message_bytes = costs[self.bits]
         self.state = State(**self._fields(self.bits, self.capacity))
         self.groups = 0
@@ -94,11 +85,7 @@ class Quantized(GroupedCache):
             BadInput: a number is NaN, infinite or too large for fp16, or there is no room.
         """
         total = self.groups * self.group + self.rest + len(K)
-        if total > self.capacity:
-            raise BadInput(
-                f"quantized has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
-                f"not for {total}: give the shape as many as the stream has."
-            )
+        self.room_for(total)
         full = (self.rest + len(K)) // self.group
         rest = self.rest + len(K) - full * self.group
         parts = [self._take("k", K, full), self._take("v", V, full)]
@@ -122,7 +109,6 @@ class Quantized(GroupedCache):
         )
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         long = len(message) == len(self.state.buffer)
         self.state.load(message, None if long else self._short())
         self.groups = int(np.count_nonzero(~np.isnan(self.state["k_scale"][:, 0])))
@@ -138,10 +124,9 @@ class Quantized(GroupedCache):
         """K, V of all tokens as the codes say: float32[t, d_k], float32[t, d_v]."""
         return self._read("k"), self._read("v")
 
-    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> Iterable[Part]:
         """A token is a group by itself, or waits for one, or completes it."""
-        if self.groups * self.group + self.rest + 1 > self.capacity:
-            self.extend(K[:1], K[:1], V[:1])  # raises
+        self.room_for(self.groups * self.group + self.rest + 1)
         if self.rest + 1 < self.group:
             return [(slice(None), (_fp16(K), _fp16(V)), self.kept())]
         if self.group == 1:
@@ -155,8 +140,6 @@ class Quantized(GroupedCache):
 
         ``left`` is what comes after the last group, or all of X where no group fills up.
         """
-        from ...kit.min_max import quantise
-
         X = np.ascontiguousarray(X, dtype=np.float32)
         d = X.shape[1]
         if self.group > 1:
@@ -169,8 +152,6 @@ class Quantized(GroupedCache):
         return *quantise(rows, self.bits), left
 
     def _read(self, name: str) -> Float32:
-        from ...kit.min_max import restore
-
         d = self.shape.d_k if name == "k" else self.shape.d_v
         filled = slice(self.groups)
         scale, zero, codes = (
@@ -184,8 +165,6 @@ class Quantized(GroupedCache):
 
     def _round(self, X: Float32) -> Float32:
         """Tokens of groups of one, quantised and back."""
-        from ...kit.min_max import quantise, restore
-
         rows = np.asarray(X, dtype=np.float32)[:, None]
         return restore(*quantise(rows, self.bits), self.bits, X.shape[1])[:, 0]
 

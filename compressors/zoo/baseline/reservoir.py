@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
-from ...plugin.contract import Float32, Shape
+from ...kit.token_cache import Slots, TokenCache, token_bits, whole
+from ...plugin.contract import Float32
 
 _COUNTER_BITS = 64
 _MASK = (1 << 64) - 1
@@ -35,23 +34,14 @@ class Reservoir(TokenCache):
         BadInput: ``size`` is not positive, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        size: int | None = None,
-        dtype: str = "fp16",
-    ) -> None:
+    name = "reservoir"
+
+    def set_up(self, *, size: int | None = None, dtype: str = "fp16") -> None:
         wanted = None if size is None else whole(size, "size", 1)
-        slots = slots_in_budget(
-            "reservoir", shape, budget_bits, dtype, wanted=wanted, besides=_COUNTER_BITS
+        slots = self.tokens_that_fit(
+            token_bits(self.shape, dtype), wanted=wanted, besides=_COUNTER_BITS
         )
-        super().__init__(
-            shape, budget_bits, seed, public, slots=slots, dtype=dtype, counters=("seen",)
-        )
+        self.hold(slots=slots, dtype=dtype, counters=("seen",))
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Slot t for the first m tokens, then the draw of step t where it is below m."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
-from ...plugin.contract import Shape
+from ...kit.token_cache import Slots, TokenCache, token_bits, whole
 
 
 class SlidingWindow(TokenCache):
@@ -26,19 +22,12 @@ class SlidingWindow(TokenCache):
         BadInput: ``window`` is not positive, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        window: int | None = None,
-        dtype: str = "fp16",
-    ) -> None:
+    name = "sliding-window"
+
+    def set_up(self, *, window: int | None = None, dtype: str = "fp16") -> None:
         wanted = None if window is None else whole(window, "window", 1)
-        slots = slots_in_budget("sliding-window", shape, budget_bits, dtype, wanted=wanted)
-        super().__init__(shape, budget_bits, seed, public, slots=slots, dtype=dtype)
+        slots = self.tokens_that_fit(token_bits(self.shape, dtype), wanted=wanted)
+        self.hold(slots=slots, dtype=dtype)
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t mod W."""

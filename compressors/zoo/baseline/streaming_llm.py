@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...kit.token_cache import Slots, TokenCache, slots_in_budget, whole
-from ...plugin.contract import Shape
+from ...kit.token_cache import Slots, TokenCache, token_bits, whole
 
 
 class StreamingLLM(TokenCache):
@@ -28,23 +24,17 @@ class StreamingLLM(TokenCache):
         BadInput: ``window`` is not positive, ``sinks`` is negative, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        sinks: int = 4,
-        window: int | None = None,
-        dtype: str = "fp16",
-    ) -> None:
+    name = "streaming-llm"
+
+    def set_up(self, *, sinks: int = 4, window: int | None = None, dtype: str = "fp16") -> None:
         self.sinks = whole(sinks, "sinks", 0)
         wanted = None if window is None else self.sinks + whole(window, "window", 1)
-        slots = slots_in_budget(
-            "streaming-llm", shape, budget_bits, dtype, wanted=wanted, least=self.sinks + 1
+        slots = self.tokens_that_fit(
+            token_bits(self.shape, dtype),
+            wanted=wanted,
+            least=self.sinks + 1,
         )
-        super().__init__(shape, budget_bits, seed, public, slots=slots, dtype=dtype)
+        self.hold(slots=slots, dtype=dtype)
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t, and beyond the sinks to sinks + (t - sinks) mod W."""

@@ -7,7 +7,7 @@ is memory (Haris & Onak 2025, Corollary 16).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ....reductions import attention
+from ....reductions.attention_tiles import one_thread
+from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
+from ...kit.blockwise import Own
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .sliding_window import SlidingWindow
 
 #: scores in a block of rows: 4 MiB of float32
@@ -43,55 +46,30 @@ class TopKAttention(SlidingWindow):
         BadInput: ``k`` or ``window`` is not positive, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        k: int = 8,
-        window: int | None = None,
-        dtype: str = "fp16",
-    ) -> None:
+    name = "top-k"
+
+    def set_up(self, *, k: int = 8, window: int | None = None, dtype: str = "fp16") -> None:
         self.k = whole(k, "k", 1)
-        super().__init__(shape, budget_bits, seed, public, window=window, dtype=dtype)
+        super().set_up(window=window, dtype=dtype)
 
-    def attend(self, q: Float32) -> Float32:
-        """Top-k attention over what is held: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        output: Float32 = _outputs(np.asarray(q)[None], None, *self.kept(), self.k)[0]
-        return output
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Top-k attention over what is held and each row's own token: float32[m, d_v]."""
+        return _outputs(Q, own, *self.kept(), self.k)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if triple r came next; its token pushes the oldest out."""
-        own, kept = self._next(K, V)
+        own, kept = self.beside(K, V)
         return _outputs(Q, own, *kept, self.k)
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
         bits: NDArray[np.bool_] = self.next_outputs(Q, K, V) > thresholds[:, None]
         return bits
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return _outputs(Q, None, *twin.kept(), self.k)
 
-
-def _outputs(
-    Q: Float32, own: tuple[Float32, Float32] | None, K: Float32, V: Float32, k: int
-) -> Float32:
+def _outputs(Q: Float32, own: Own, K: Float32, V: Float32, k: int) -> Float32:
     """Top-k attention of every query over the rows of K, V and, if given, its own token."""
-    from ....reductions.attention_tiles import one_thread
-    from .topk_kernels import attend_to_highest
-
     if k >= len(K) + (own is not None):
         if own is None:
             return attention.block_outputs(Q, K, V)
@@ -111,6 +89,56 @@ def _outputs(
                 raise BadInput("A score <q, k> is not finite in float32: keep numbers smaller.")
             attend_to_highest(S, scores[rows], values[rows], V, k, out[rows])
     return out
+
+
+@njit(cache=True, nogil=True)
+def attend_to_highest(S: Any, own: Any, own_V: Any, V: Any, k: Any, out: Any) -> None:
+    """Softmax over every score that is not below the row's k-th highest; ties at it all count.
+
+    Args:
+        S: float32[m, t], scores with the stored tokens.
+        own: float32[m], score with the row's own token; float32[0] where there is none.
+        own_V: float32[m, d_v], its value; float32[0, d_v] where there is none.
+        V: float32[t, d_v], stored values.
+        k: from 1 on; with fewer tokens than k, all count.
+        out: float32[m, d_v], written. Weights and sums are float64.
+    """
+    m, t = S.shape
+    d_v = out.shape[1]
+    best = np.empty(k, np.float32)  # ascending: best[0] is the k-th highest so far
+    sums = np.empty(d_v, np.float64)
+    for r in range(m):
+        best[:] = np.float32(-np.inf)
+        lowest = best[0]
+        for j in range(t + 1):
+            if j == t:
+                if len(own) == 0:
+                    break
+                score = own[r]
+            else:
+                score = S[r, j]
+            if score > lowest:
+                at = 0
+                while at + 1 < k and best[at + 1] < score:
+                    best[at] = best[at + 1]
+                    at += 1
+                best[at] = score
+                lowest = best[0]
+        top = np.float64(best[k - 1])
+        total = 0.0
+        sums[:] = 0.0
+        if len(own) and own[r] >= lowest:
+            total = math.exp(np.float64(own[r]) - top)
+            for c in range(d_v):
+                sums[c] = total * np.float64(own_V[r, c])
+        for j in range(t):
+            if S[r, j] >= lowest:
+                weight = math.exp(np.float64(S[r, j]) - top)
+                total += weight
+                for c in range(d_v):
+                    sums[c] += weight * np.float64(V[j, c])
+        for c in range(d_v):
+            out[r, c] = sums[c] / total
 
 
 ENTRY = CatalogEntry(

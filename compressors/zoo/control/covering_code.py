@@ -16,18 +16,15 @@ x^11 + x^9 + x^7 + x^6 + x^5 + x + 1; Golay 1949), here in systematic form: info
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, did_you_mean
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from .keyed import Bits, KeyedControl
 
 
@@ -118,16 +115,9 @@ class CoveringCode(KeyedControl):
     name = "covering-code"
     streaming = False
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        code: str = "golay",
-    ) -> None:
+    def set_up(self, *, code: str = "golay") -> None:
         self.code = perfect_code(code)
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
 
     def _blocks(self) -> tuple[int, int]:
         return divmod(self.secret_bits, self.code.length)

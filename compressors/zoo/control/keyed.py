@@ -32,8 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....reductions import attention, tensor_attention
 from ....reductions.alphabet import bits_of, bits_per_number, level_number, symbols_of
-from ...plugin.contract import Compressor, Float32, Shape
+from ...plugin.contract import Compressor, Float32
 
 Bits = NDArray[np.uint8]
 
@@ -60,14 +61,8 @@ class KeyedControl(Compressor):
     name: ClassVar[str]
     message_bytes: int
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         levels = self.public.get("payload_levels")
         self.levels: Float32 | None = None if levels is None else np.asarray(levels, np.float32)
         known = "keys" if levels is None else "addresses"
@@ -240,11 +235,7 @@ class KeyedControl(Compressor):
         return outputs
 
     def _rule(self) -> ModuleType:
-        from ....reductions import attention
-
         if self.public.get("attention") == "tensor":
-            from ....reductions import tensor_attention
-
             return tensor_attention
         return attention
 
@@ -252,7 +243,5 @@ class KeyedControl(Compressor):
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
         """``next_outputs > thresholds[:, None]`` in one kernel call: bool[m, d_v]."""
-        from ....reductions.attention import next_bits
-
-        bits: NDArray[np.bool_] = next_bits(Q, K, V, *self._stored(), thresholds)
+        bits: NDArray[np.bool_] = attention.next_bits(Q, K, V, *self._stored(), thresholds)
         return bits

@@ -16,14 +16,13 @@ code's point to (1, 0).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput
+from ....reductions.jit import njit
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from .keyed import Bits, KeyedControl
 
 #: states -> generators, the newest bit of the register on top
@@ -44,22 +43,14 @@ class TrellisCode(KeyedControl):
     name = "trellis-code"
     streaming = False
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        states: int = 256,
-        plain: float = 0.0,
-    ) -> None:
+    def set_up(self, *, states: int = 256, plain: float = 0.0) -> None:
         if states not in GENERATORS:
             known = ", ".join(map(str, GENERATORS))
             raise BadInput(f"A trellis has {known} states, not {states!r}.")
         if not isinstance(plain, int | float) or not 0.0 <= plain <= 1.0:
             raise BadInput(f"A share of the secret lies in [0, 1]: plain = {plain!r} does not.")
         self.states, self.plain = int(states), float(plain)
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
 
     @property
     def memory(self) -> int:
@@ -67,8 +58,6 @@ class TrellisCode(KeyedControl):
         return self.states.bit_length() - 1
 
     def _symbols(self) -> Bits:
-        from .trellis_kernels import step_symbols
-
         symbols: Bits = step_symbols(self.memory, *GENERATORS[self.states])
         return symbols
 
@@ -83,8 +72,6 @@ class TrellisCode(KeyedControl):
 
     def encode(self, bits: Bits) -> Bits:
         """The inputs of the nearest codeword, then the bits that are kept."""
-        from .trellis_kernels import nearest
-
         pairs = self.pairs
         words = (2 * bits[: 2 * pairs : 2] + bits[1 : 2 * pairs : 2]).astype(np.uint8)
         choices = np.empty((pairs, self.states), dtype=np.uint8)
@@ -94,14 +81,84 @@ class TrellisCode(KeyedControl):
 
     def decode(self, message: Bits) -> Bits:
         """The codeword, then the bits that are kept."""
-        from .trellis_kernels import codeword
-
         pairs = self.pairs
         kept = np.unpackbits(message, count=self.secret_bits - pairs)
         words = np.empty(pairs, dtype=np.uint8)
         codeword(kept[:pairs], self._symbols(), self.memory, words)
         both = np.stack([words >> 1, words & 1], axis=1).reshape(-1)
         return np.concatenate([both, kept[pairs:]])
+
+
+# The code: the register holds m + 1 bits, the newest on top: r = (u << m) | s, s the last m input
+# bits. A step puts out the parities of r & g_0 and r & g_1, and the next state is r >> 1.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def step_symbols(m: Any, g0: Any, g1: Any) -> Any:
+    """What each register content puts out: uint8[2^(m+1)], 2 parity(r & g0) + parity(r & g1)."""
+    symbols = np.zeros(1 << (m + 1), np.uint8)
+    for r in range(1 << (m + 1)):
+        first, second = 0, 0
+        for bit in range(m + 1):
+            first ^= (r >> bit) & (g0 >> bit) & 1
+            second ^= (r >> bit) & (g1 >> bit) & 1
+        symbols[r] = 2 * first + second
+    return symbols
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def nearest(words: Any, symbols: Any, m: Any, choices: Any, inputs: Any) -> Any:
+    """The input bits whose codeword is nearest to the words, by Viterbi's algorithm.
+
+    Starts in state 0, ends anywhere. Of equal paths the one whose older bit is 0 survives, and the
+    lowest of equal end states wins.
+
+    Args:
+        words: uint8[T], two source bits each, 2 x_0 + x_1.
+        symbols: uint8[2^(m+1)] of :func:`step_symbols`.
+        m: memory; 2^m states.
+        choices: uint8[T, 2^m], written: the older bit of each survivor.
+        inputs: uint8[T], written.
+
+    Returns the distance in bits.
+    """
+    states = 1 << m
+    mask = states - 1
+    far = 1 << 30
+    metric = np.full(states, far, np.int32)
+    metric[0] = 0
+    fresh = np.empty(states, np.int32)
+    cost = np.empty(4, np.int32)
+    for t in range(words.shape[0]):
+        for symbol in range(4):
+            apart = symbol ^ int(words[t])
+            cost[symbol] = (apart & 1) + (apart >> 1)
+        for new in range(states):
+            register = (new >> (m - 1) << m) | ((new << 1) & mask)
+            zero = metric[register & mask] + cost[symbols[register]]
+            one = metric[(register & mask) | 1] + cost[symbols[register | 1]]
+            fresh[new] = min(zero, one)
+            choices[t, new] = 1 if one < zero else 0
+        metric, fresh = fresh, metric
+    state = 0
+    for s in range(states):
+        if metric[s] < metric[state]:
+            state = s
+    best = metric[state]
+    for t in range(words.shape[0] - 1, -1, -1):
+        inputs[t] = state >> (m - 1)
+        state = ((state << 1) & mask) | int(choices[t, state])
+    return best
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def codeword(inputs: Any, symbols: Any, m: Any, words: Any) -> None:
+    """The codeword of input bits uint8[T], into words uint8[T], two bits each."""
+    state = 0
+    for t in range(inputs.shape[0]):
+        register = (int(inputs[t]) << m) | state
+        words[t] = symbols[register]
+        state = register >> 1
 
 
 ENTRY = CatalogEntry(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape, charged_bits
+from ...plugin.contract import Float32, charged_bits
 from .kept_heads import _COUNT_BYTES, Indices, KeptHeads, Rows, causal_weights, rows_at
 
 _RECOVERY = 0.95
@@ -56,19 +54,15 @@ class FastGen(KeptHeads):
 
     name = "fastgen"
 
-    def __init__(
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         recovery: float | None = None,
         special: int = 1,
         frequent: float | None = None,
         local: float | None = None,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
         for what, part in (("recovery", recovery), ("frequent", frequent), ("local", local)):
             if part is not None and not 0 <= part <= 1:
                 raise BadInput(f"{what} is a part from 0 to 1, not {part!r}.")
@@ -90,8 +84,7 @@ class FastGen(KeptHeads):
     def _fits(self, counts: list[int]) -> None:
         """Raise BudgetTooSmall if heads of so many tokens do not fit."""
         length = _COUNT_BYTES * len(self.heads) + self.row_bytes * sum(counts)
-        if self.budget_bits is not None and charged_bits(length) > self.budget_bits:
-            raise BudgetTooSmall(self.name, self.budget_bits, charged_bits(length))
+        self.need(charged_bits(length))
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """The rows of each head's policy, in order of age."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput
+from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...plugin.contract import Float32, Shape
-from .scored_cache import Indices, ScoredCache, slots_within
+from ...plugin.contract import Float32
+from .scored_cache import Indices, ScoredCache, enter, least, remove, score, weigh
 
 _SCORE_BITS = 32
 
@@ -46,21 +46,13 @@ class H2O(ScoredCache):
         positions renumbered in the cache: not meaningful here, the game has no positions.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        size: int | None = None,
-        recent: float = 0.5,
-    ) -> None:
+    name = "h2o"
+
+    def set_up(self, *, size: int | None = None, recent: float = 0.5) -> None:
         if isinstance(recent, bool) or not isinstance(recent, int | float) or not 0 <= recent <= 1:
             raise BadInput(f"recent is the newest tokens' part: give 0 to 1, not {recent!r}.")
-        slots = slots_within("h2o", shape, budget_bits, size, beside=_SCORE_BITS)
-        scores = {"score": ((slots,), np.float32)}
-        super().__init__(shape, budget_bits, seed, public, slots=slots, wide=scores, narrow={})
+        slots = self.room(size, beside=_SCORE_BITS)
+        self.hold(slots, wide={"score": ((slots,), np.float32)})
         self.recent = int(recent * (slots - 1))
 
     def leaving(self) -> Indices:
@@ -72,10 +64,38 @@ class H2O(ScoredCache):
 
     def take(self, Q: Float32, K: Float32, owner: Indices) -> int:
         """Tokens in, and scores up to date."""
-        from .scored_kernels import h2o
+        held = self.filled, self.order, self.keys, owner
+        return int(h2o(Q, K, *held, self.recent, self.state["score"]))
 
-        score = self.state["score"]
-        return int(h2o(Q, K, self.recent, self.filled, self.order, self.keys, score, owner))
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def h2o(
+    Q: Any, K: Any, filled: Any, order: Any, keys: Any, owner: Any, recent: Any, heavy: Any
+) -> Any:
+    """H2O: tokens in, one out of those older than the ``recent`` newest where there is no room.
+
+    Args:
+        Q, K: float32[m, d].
+        filled, order, keys: how many tokens are held, their slots and keys; updated.
+        owner: int64[slots], the row of the block that a slot holds, if it does; updated.
+        recent: tokens that stay whatever their score.
+        heavy: float32[slots], attention received so far; updated.
+
+    Returns how many tokens are held.
+    """
+    slots = order.shape[0]
+    scores, weights = np.zeros(slots, dtype=np.float32), np.zeros(slots)
+    for t in range(K.shape[0]):
+        if filled == slots:
+            remove(order, filled, least(heavy, order, slots - recent))
+            filled -= 1
+        heavy[enter(order, filled, keys, owner, K[t], t)] = np.float32(0.0)
+        filled += 1
+        score(Q[t], keys, filled, order, scores)
+        total = weigh(scores, filled, order, weights)
+        for a in range(filled):
+            heavy[order[a]] += np.float32(weights[order[a]] / total)
+    return filled
 
 
 ENTRY = CatalogEntry(

@@ -6,17 +6,16 @@ After the prefill each (layer, head) keeps rows of K and V of its own choice, in
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import PluginFailure
 from ....reductions import attention
-from ...kit.prefill import Prefill, halved
-from ...plugin.contract import Float32, Shape
+from ...kit.blockwise import Own
+from ...kit.prefill import Prefill
+from ...plugin.contract import Float32
 
 Indices = NDArray[np.int64]
 Half = NDArray[np.float16]
@@ -46,14 +45,9 @@ class KeptHeads(Prefill):
 
     layout = "heads"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self) -> None:
+        super().set_up()
+        shape = self.shape
         self.heads = list(np.ndindex(shape.layers, shape.kv_heads))
         self.row_bytes = 2 * (shape.d_k + shape.d_v)
 
@@ -81,23 +75,8 @@ class KeptHeads(Prefill):
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def attend(self, q: Float32) -> Float32:
-        """Exact attention of every head over its rows and the tail: [layers, heads, d_v]."""
-        answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
-        return answer
-
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output with token r as one more of the tail: [m, layers, heads, d_v]."""
-        self.check(Q, K, V)
-        return self._answers(np.asarray(Q), (halved(K), halved(V)))
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block in the tail of a copy, then every q answered."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return twin._answers(np.asarray(Q), None)
-
-    def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Exact attention of every head over its rows and the tail: [m, layers, heads, d_v]."""
         out = np.empty((len(Q), *self._axes, self.shape.d_v), dtype=np.float32)
         for (l, h), rows in zip(self.heads, self._rows(self.closed()), strict=True):
             tail = [(k[:, l, h], v[:, l, h]) for k, v in self._tail]

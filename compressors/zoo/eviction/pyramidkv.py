@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Shape
 from .snapkv import SnapKV
 
 
@@ -41,12 +37,8 @@ class PyramidKV(SnapKV):
 
     name = "pyramidkv"
 
-    def __init__(
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         capacity: int | None = None,
         window: int = 32,
@@ -55,10 +47,7 @@ class PyramidKV(SnapKV):
         beta: int = 20,
     ) -> None:
         self.beta = whole(beta, "beta", 1)
-        super().__init__(
-            shape, budget_bits, seed, public,
-            capacity=capacity, window=window, kernel=kernel, pooling=pooling,
-        )  # fmt: skip
+        super().set_up(capacity=capacity, window=window, kernel=kernel, pooling=pooling)
 
     def capacities(self) -> list[int]:
         """c_0 >= c_1 >= ... of mean ``capacity``."""

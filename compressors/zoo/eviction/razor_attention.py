@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .kept_heads import KeptHeads, Rows, causal_weights, rows_at
 
 _TIMES_BYTES = 4
@@ -53,18 +51,9 @@ class RazorAttention(KeptHeads):
 
     name = "razor-attention"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        retrieval: float = 0.15,
-        sinks: int = 4,
-        window: int | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self, *, retrieval: float = 0.15, sinks: int = 4, window: int | None = None) -> None:
+        super().set_up()
+        shape, budget_bits = self.shape, self.budget_bits
         if not 0 <= retrieval <= 1:
             raise BadInput(f"retrieval is a part of the heads from 0 to 1, not {retrieval!r}.")
         self.sinks = whole(sinks, "sinks", 0)
@@ -76,9 +65,7 @@ class RazorAttention(KeptHeads):
         self.others = min(n, self.sinks + 1 + (n // 5 if window is None else window))
         if budget_bits is not None:
             room = (budget_bits - 8 * self.head_bytes()) // (8 * self.row_bytes)
-            if room < heads * least:
-                needed = 8 * (self.head_bytes() + self.row_bytes * heads * least)
-                raise BudgetTooSmall(self.name, budget_bits, needed)
+            self.need(8 * (self.head_bytes() + self.row_bytes * heads * least))
             fits = (room - heads * least) // max(1, n - least) if n > least else heads
             self.retrieving = min(self.retrieving, fits)
             rest = heads - self.retrieving

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
+from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
-from .scored_cache import Indices, ScoredCache, slots_within
+from ...plugin.contract import Float32
+from .scored_cache import EMPTIED, Indices, ScoredCache, enter, remove, score, weigh
 
 _AT_BITS = 32
 _COUNT_BITS = 16
@@ -55,12 +55,10 @@ class Scissorhands(ScoredCache):
         larger budgets for later layers: left out, a head is compressed by itself, with one budget.
     """
 
-    def __init__(
+    name = "scissorhands"
+
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         size: int | None = None,
         drop: float = DROP,
@@ -71,9 +69,7 @@ class Scissorhands(ScoredCache):
             raise BadInput(f"drop is the part that leaves: give more than 0 up to 1, not {drop!r}.")
 
         def room(bits: int) -> int:
-            return slots_within(
-                "scissorhands", shape, budget_bits, size, beside=bits, once=_AT_BITS
-            )
+            return self.room(size, beside=bits, once=_AT_BITS)
 
         ring = 0
         if history is not None:
@@ -92,18 +88,19 @@ class Scissorhands(ScoredCache):
                 f"{self.drop} tokens to drop and {self.recent} recent ones are more than the "
                 f"{slots} that are held."
             )
-        counters = {"counts": ((0 if ring else slots,), np.uint16)}
-        super().__init__(
-            shape, budget_bits, seed, public, slots=slots, wide={"at": ((1,), np.int32)},
-            narrow=counters | {"bits": ((slots, ring), np.uint8)},
-        )  # fmt: skip
+        self.hold(
+            slots,
+            wide={"at": ((1,), np.int32)},
+            narrow={
+                "counts": ((0 if ring else slots,), np.uint16),
+                "bits": ((slots, ring), np.uint8),
+            },
+        )
 
     def leaving(self) -> Indices:
         """The m least important tokens, if there is no room."""
         if self.filled < self.slots:
             return np.empty(0, dtype=np.int64)
-        from .scored_kernels import least_important, tally
-
         low = np.zeros(self.slots, dtype=np.int64)
         tally(self.state["counts"], self.state["bits"], low)
         ages = least_important(low, self.filled, self.order, self.recent, self.drop)
@@ -112,19 +109,106 @@ class Scissorhands(ScoredCache):
 
     def take(self, Q: Float32, K: Float32, owner: Indices) -> int:
         """Tokens in, and the record of who was important up to date."""
-        from .scored_kernels import scissorhands
-
-        state = self.state
-        return int(
-            scissorhands(
-                Q, K, self.history, self.recent, self.drop, state["at"], self.filled, self.order,
-                self.keys, state["counts"], state["bits"], owner,
-            )
-        )  # fmt: skip
+        held = self.filled, self.order, self.keys, owner
+        policy = self.history, self.recent, self.drop
+        record = (self.state[name] for name in ("at", "counts", "bits"))
+        return int(scissorhands(Q, K, *held, *policy, *record))
 
 
 def _dropped(part: float, slots: int) -> int:
     return max(1, int(part * (slots - 1)))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def scissorhands(
+    Q: Any,
+    K: Any,
+    filled: Any,
+    order: Any,
+    keys: Any,
+    owner: Any,
+    window: Any,
+    recent: Any,
+    drop: Any,
+    at: Any,
+    counts: Any,
+    bits: Any,
+) -> Any:
+    """Scissorhands: tokens in; where there is no room ``drop`` out, the least important ones.
+
+    Args:
+        window: how many queries before a drop count.
+        recent: tokens that stay however unimportant.
+        drop: tokens that leave at once.
+        at: int32[1], the place in the ring of ``bits`` of the next query; updated.
+        counts: uint16[slots], how often a token was below the average, among the last ``window``
+            queries before the next drop; updated. Used if ``bits`` is empty, for windows that
+            begin after the last drop.
+        bits: uint8[slots, bytes], a ring of ``window`` bits a token, 1: below the average; updated.
+
+    The others as in :func:`h2o`; ``owner`` of a slot that is left empty is ``EMPTIED``.
+    """
+    slots = order.shape[0]
+    scores, weights = np.zeros(slots, dtype=np.float32), np.zeros(slots)
+    low = np.zeros(slots, dtype=np.int64)
+    for t in range(K.shape[0]):
+        if filled == slots:
+            tally(counts, bits, low)
+            ages = least_important(low, filled, order, recent, drop)
+            for i in range(drop - 1, -1, -1):
+                owner[remove(order, filled, ages[i])] = EMPTIED
+                filled -= 1
+            counts[:] = 0
+        bits[enter(order, filled, keys, owner, K[t], t)] = 0
+        filled += 1
+        place = np.int64(at[0])
+        # Without the ring, steps left until the next drop say whether the window has begun.
+        if bits.shape[1] > 0 or slots - filled < window:
+            score(Q[t], keys, filled, order, scores)
+            total = weigh(scores, filled, order, weights)
+            for a in range(filled):
+                i = order[a]
+                below = weights[i] * filled < total
+                if bits.shape[1] == 0:
+                    counts[i] += np.uint16(below)
+                else:
+                    bit = np.uint8(1 << (place % 8))
+                    bits[i, place // 8] &= np.uint8(255) ^ bit
+                    if below:
+                        bits[i, place // 8] |= bit
+        if bits.shape[1] > 0:
+            at[0] = (place + 1) % window
+    return filled
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def least_important(low: Any, filled: Any, order: Any, recent: Any, drop: Any) -> Any:
+    """The ages of the ``drop`` tokens with the largest ``low``, ascending; of equal ones the older.
+
+    None of the ``recent`` newest. low: int64[slots].
+    """
+    chosen = np.zeros(filled, dtype=np.bool_)
+    for _ in range(drop):
+        best = -1
+        for a in range(filled - recent):
+            if not chosen[a] and (best < 0 or low[order[a]] > low[order[best]]):
+                best = a
+        chosen[best] = True
+    return np.flatnonzero(chosen)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tally(counts: Any, bits: Any, low: Any) -> None:
+    """How often each slot was below the average in the window: int64[slots], from either record."""
+    for i in range(low.shape[0]):
+        low[i] = 0
+        if bits.shape[1] == 0:
+            low[i] = counts[i]
+        for byte in range(bits.shape[1]):
+            value = np.int64(bits[i, byte])
+            while value:
+                low[i] += value & 1
+                value >>= 1
 
 
 ENTRY = CatalogEntry(

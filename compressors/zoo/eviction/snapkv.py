@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .kept_heads import Indices, KeptHeads, Rows, causal_weights, rows_at
 
 #: what is kept of a prompt without a budget, as in the authors' code
@@ -49,19 +46,16 @@ class SnapKV(KeptHeads):
 
     name = "snapkv"
 
-    def __init__(
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         capacity: int | None = None,
         window: int = 32,
         kernel: int = 5,
         pooling: str = "avg",
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
+        shape, budget_bits = self.shape, self.budget_bits
         if pooling not in ("avg", "max"):
             raise BadInput(f"pooling is 'avg' or 'max', not {pooling!r}.")
         if whole(kernel, "kernel", 1) % 2 == 0:
@@ -69,8 +63,7 @@ class SnapKV(KeptHeads):
         self.kernel, self.pooling = kernel, pooling
         per_token = 8 * self.row_bytes * len(self.heads)
         wanted = 1 if capacity is None else whole(capacity, "capacity", 1)
-        if budget_bits is not None and budget_bits < wanted * per_token:
-            raise BudgetTooSmall(self.name, budget_bits, wanted * per_token)
+        self.need(wanted * per_token)
         if capacity is None:
             wanted = _CAPACITY if budget_bits is None else budget_bits // per_token
         self.capacity = min(wanted, shape.tokens)

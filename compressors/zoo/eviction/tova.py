@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...plugin.contract import Float32, Shape
-from .scored_cache import Indices, ScoredCache, slots_within
+from ...plugin.contract import Float32
+from .scored_cache import Indices, ScoredCache, enter, least, remove, score
 
 _AGE_BITS = 32
 
@@ -43,18 +43,11 @@ class TOVA(ScoredCache):
         positions renumbered in the cache: not meaningful here, the game has no positions.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        size: int | None = None,
-    ) -> None:
-        slots = slots_within("tova", shape, budget_bits, size, beside=0, once=_AGE_BITS)
-        age = {"at": ((1,), np.int32)}
-        super().__init__(shape, budget_bits, seed, public, slots=slots, wide=age, narrow={})
+    name = "tova"
+
+    def set_up(self, *, size: int | None = None) -> None:
+        slots = self.room(size, once=_AGE_BITS)
+        self.hold(slots, wide={"at": ((1,), np.int32)})
 
     def leaving(self) -> Indices:
         """The token that the last query attended to least, if there is no room."""
@@ -64,9 +57,30 @@ class TOVA(ScoredCache):
 
     def take(self, Q: Float32, K: Float32, owner: Indices) -> int:
         """Tokens in, and who leaves next."""
-        from .scored_kernels import tova
+        return int(tova(Q, K, self.filled, self.order, self.keys, owner, self.state["at"]))
 
-        return int(tova(Q, K, self.state["at"], self.filled, self.order, self.keys, owner))
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def tova(Q: Any, K: Any, filled: Any, order: Any, keys: Any, owner: Any, at: Any) -> Any:
+    """TOVA: tokens in, out the one with the least score of the last query where there is no room.
+
+    Args:
+        at: int32[1], the age of the token that leaves next, 0 the oldest; updated.
+
+    The others as in :func:`h2o`. The least score has the least weight, so no weight is needed.
+    """
+    slots = order.shape[0]
+    scores = np.zeros(slots, dtype=np.float32)
+    for t in range(K.shape[0]):
+        if filled == slots:
+            remove(order, filled, at[0])
+            filled -= 1
+        enter(order, filled, keys, owner, K[t], t)
+        filled += 1
+        if filled == slots:
+            score(Q[t], keys, filled, order, scores)
+            at[0] = least(scores, order, filled)
+    return filled
 
 
 ENTRY = CatalogEntry(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +10,18 @@ from numpy.typing import NDArray
 from ....errors import BudgetTooSmall, PluginFailure
 from ....reductions import attention
 from ...catalog_entry import CatalogEntry
+from ...kit.blockwise import Own
 from ...kit.prefill import Prefill, halved
-from ...kit.softmax_cache import SoftmaxCache
 from ...kit.state import check_fits, to_storage
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 Float64 = NDArray[np.float64]
 _FP16 = np.dtype(np.float16)
 _RANKS = np.dtype("<u2")
 
 
-class LowRank(Prefill, SoftmaxCache):
+class LowRank(Prefill):
     """Eigen Attention (Saxena, Saha, Choudhary, Roy 2024, Attention in Low-Rank Space for KV Cache
     Compression, arXiv 2408.05646).
 
@@ -36,7 +34,6 @@ class LowRank(Prefill, SoftmaxCache):
     rank is exact up to fp16. A message of a budget is filled up with zeros to one length.
 
     Args:
-        shape, budget_bits, seed, public: as every compressor.
         rank: r_k and r_v; by default what the budget holds, or full rank without one.
         queries: the keys' directions are those of keys and queries, not of the keys alone.
 
@@ -62,17 +59,9 @@ class LowRank(Prefill, SoftmaxCache):
 
     name = "low-rank"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        rank: int | None = None,
-        queries: bool = True,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self, *, rank: int | None = None, queries: bool = True) -> None:
+        super().set_up()
+        shape, budget_bits = self.shape, self.budget_bits
         self.queries = queries
         rank = None if rank is None else whole(rank, "rank", 1)
         whole_cache = self._bytes(shape.d_k, shape.d_v)
@@ -103,10 +92,11 @@ class LowRank(Prefill, SoftmaxCache):
 
     # -- batched doors ---------------------------------------------------------------------------
 
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output with triple r as one more of the tail."""
-        self.check(Q, K, V)
-        return attention.next_outputs(Q, halved(K), halved(V), *self.kept())
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Exact attention over the rows that the factors say, and the tail: float32[m, d_v]."""
+        if own is None:
+            return attention.block_outputs(Q, *self.kept())
+        return attention.next_outputs(Q, *own, *self.kept())
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....errors import BadInput, PluginFailure
 from ...catalog_entry import CatalogEntry
 from ...kit.state import to_storage
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ..eviction.kept_heads import KeptHeads, Rows
 
 Half = NDArray[np.float16]
@@ -54,17 +53,9 @@ class MiniCache(KeptHeads):
 
     name = "minicache"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        t: float = 0.6,
-        retained: int | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self, *, t: float = 0.6, retained: int | None = None) -> None:
+        super().set_up()
+        shape, budget_bits = self.shape, self.budget_bits
         if not 0 <= t <= 1:
             raise BadInput(f"t lies between two directions, from 0 to 1, not {t!r}.")
         self.t = t
@@ -79,8 +70,7 @@ class MiniCache(KeptHeads):
         self.retained = round(0.05 * n) if retained is None else whole(retained, "retained", 0)
         least = fixed + (0 if retained is None else each * min(self.retained, n))
         if budget_bits is not None:
-            if budget_bits < 8 * least:
-                raise BudgetTooSmall(self.name, budget_bits, 8 * least)
+            self.need(8 * least)
             if retained is None and each:
                 self.retained = (budget_bits // 8 - fixed) // each
         self.retained = min(self.retained, n)
@@ -151,9 +141,7 @@ class MiniCache(KeptHeads):
         return [Rows(layers[l][0][full, h], layers[l][1][full, h]) for l, h in self.heads]
 
 
-def merge(
-    low: Float32, high: Float32, t: float
-) -> tuple[Float32, Float32, Float32]:  # fmt: skip
+def merge(low: Float32, high: Float32, t: float) -> tuple[Float32, Float32, Float32]:
     """One direction between two, their lengths, and how far they are apart.
 
     Args:

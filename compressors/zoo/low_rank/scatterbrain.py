@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....reductions.attention_tiles import one_thread
 from ...catalog_entry import CatalogEntry
+from ...kit.blockwise import Blockwise, Own
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Compressor, Float32, Shape
+from ...plugin.contract import Float32, Shape
 from ..sketch.performer import Performer, orthogonal_gaussians
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
-Own = tuple[Float32, Float32] | None
 _FP16 = np.dtype(np.float16)
 _BLOCK = 1 << 20
 
@@ -26,13 +25,13 @@ _BLOCK = 1 << 20
 class MirroredPerformer(Performer):
     """Performer with the features of w and of -w, for an even number of them."""
 
-    def __init__(self, shape: Shape, seed: int, *, m: int) -> None:
-        super().__init__(shape, None, seed, None, m=m)
-        half = orthogonal_gaussians(m // 2, shape.d_k, self.rng(0))
+    def set_up(self, *, m: int | None = None) -> None:
+        super().set_up(m=m)
+        half = orthogonal_gaussians(self.features // 2, self.shape.d_k, self.rng(0))
         self.directions = np.concatenate([half, -half])
 
 
-class Scatterbrain(Compressor):
+class Scatterbrain(Blockwise):
     """Scatterbrain (Chen, Dao, Winsor, Song, Rudra, Re 2021, Unifying Sparse and Low-rank Attention
     Approximation, arXiv 2110.15343).
 
@@ -52,7 +51,6 @@ class Scatterbrain(Compressor):
     rounding. Tokens are rounded to fp16 first. Hashes and directions are public coins.
 
     Args:
-        shape, budget_bits, seed, public: as every compressor.
         m: features, an even number (half of the budget, at most d log d).
         window: tokens kept (what the budget holds beside them; without one an eighth).
         rounds: independent hashes (4).
@@ -76,26 +74,17 @@ class Scatterbrain(Compressor):
 
     name = "scatterbrain"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        m: int | None = None,
-        window: int | None = None,
-        rounds: int = 4,
-        buckets: int = 16,
+    def set_up(
+        self, *, m: int | None = None, window: int | None = None, rounds: int = 4, buckets: int = 16
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape = self.shape
         self.rounds = whole(rounds, "rounds", 1)
         for value, what in ((m, "m"), (buckets, "buckets")):
             if value is not None and whole(value, what, 2) % 2:
                 raise BadInput(f"{what} come in pairs, x and -x: an even number, not {value}.")
         window = None if window is None else whole(window, "window", 1)
-        self.features, self.window = _shares(shape, budget_bits, m, window)
-        self.low_rank = MirroredPerformer(shape, seed, m=self.features)
+        self.features, self.window = _shares(shape, self.budget_bits, m, window)
+        self.low_rank = MirroredPerformer(shape, seed=self.seed, m=self.features)
         self.state = State(
             k=((self.window, shape.d_k), np.float16),
             v=((self.window, shape.d_v), np.float16),
@@ -105,10 +94,6 @@ class Scatterbrain(Compressor):
         self.rotations = self.rng(1).standard_normal(size)
 
     # -- the contract ----------------------------------------------------------------------------
-
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples; those that the window has no room for become features, oldest first.
@@ -124,34 +109,18 @@ class Scatterbrain(Compressor):
         for name, X in (("k", K[out:]), ("v", V[out:])):
             self.state[name][: len(X)] = X
 
-    def attend(self, q: Float32) -> Float32:
-        """The ratio of the two estimates: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
-        return answer
-
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if triple r came next; the oldest token leaves a full window."""
         own = self._rounded(K, V)
         held = self._held()
         if len(held[0]) < self.window:
-            return self._answers(Q, own)
+            return self.answers(Q, own)
         twin = self.fresh()
         twin.low_rank.restore(self.low_rank.save())
         twin.low_rank.extend(held[0][:1], held[0][:1], held[1][:1])
         for name, X in zip("kv", held, strict=True):
             twin.state[name][: self.window - 1] = X[1:]
-        return twin._answers(Q, own)
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        twin.extend(Q, K, V)
-        return twin._answers(Q, None)
+        return twin.answers(Q, own)
 
     def save(self) -> bytes:
         """The sums and the window."""
@@ -180,9 +149,8 @@ class Scatterbrain(Compressor):
         found: Int64 = np.concatenate([turned, -turned], axis=2).argmax(axis=2)
         return found
 
-    def _answers(self, Q: Float32, own: Own) -> Float32:
-        from ....reductions.attention_tiles import one_thread
-
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """The ratio of the two estimates: float32[m, d_v]."""
         K, V = (X.astype(np.float64) for X in self._held())
         queries = np.asarray(Q, dtype=np.float64)
         step = max(1, _BLOCK // (self.features + len(K)))

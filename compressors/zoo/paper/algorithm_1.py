@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +9,7 @@ from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.state import from_storage, storage_dtype
 from ...kit.token_cache import whole
 from ...kit.window_ring import Float64, Summary, UnmaskedWindow, Weighed
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 
 class Algorithm1(UnmaskedWindow):
@@ -45,24 +42,14 @@ class Algorithm1(UnmaskedWindow):
         BadInput: a number is not positive, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        window: int | None = None,
-        copies: int = 1,
-        means: int = 1,
-        dtype: str = "fp16",
+    name = "algorithm-1"
+
+    def set_up(
+        self, *, window: int | None = None, copies: int = 1, means: int = 1, dtype: str = "fp16"
     ) -> None:
         self.copies, self.means = whole(copies, "copies", 1), whole(means, "means", 1)
-        summary = self.copies * self.means, storage_dtype(dtype)
-        super().__init__(
-            shape, budget_bits, seed, public,
-            name="algorithm-1", window=window, dtype=dtype, summary=summary,
-        )  # fmt: skip
+        rows, kind = self.copies * self.means, storage_dtype(dtype)
+        self.hold(window=window, dtype=dtype, rows=rows, kind=kind)
 
     def holders(self, outside: int) -> NDArray[np.int64]:
         """Which token each reservoir holds when tokens 0 .. outside - 1 are outside (>= 1).

@@ -7,16 +7,14 @@ layouts are those of arXiv 2503.11108, as we reconstruct them from its abstract.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ....reductions import tensor_attention
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Float32, Shape
+from ...kit.blockwise import Own
+from ...plugin.contract import Float32
 from ..baseline.exact import Exact
 
 
@@ -33,19 +31,11 @@ class FourCache(Exact):
         BudgetTooSmall: the tokens do not fit the budget.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-    ) -> None:
-        try:
-            super().__init__(shape, budget_bits, seed, public, dtype=dtype)
-        except BudgetTooSmall as error:
-            raise BudgetTooSmall("four-cache", error.budget_bits, error.minimum_bits) from None
+    name = "four-cache"
+
+    def set_up(self, *, dtype: str | None = None) -> None:
+        shape = self.shape
+        super().set_up(dtype=dtype)
         rule = self.public.get("attention", "tensor")
         if rule != "tensor":
             raise BadInput(
@@ -58,27 +48,18 @@ class FourCache(Exact):
                 f"{shape.d_k} and {shape.d_v}."
             )
 
-    def attend(self, q: Float32) -> Float32:
-        """Tensor attention over all pairs of tokens: float32[d_v]."""
-        answer: Float32 = tensor_attention.block_outputs(np.asarray(q)[None], *self.kept())[0]
-        return answer
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Tensor attention over all pairs of tokens: float32[m, d_v]."""
+        if own is None:
+            return tensor_attention.block_outputs(Q, *self.kept())
+        return tensor_attention.next_outputs(Q, *own, *self.kept())
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next."""
-        own, kept = self._next(K, V)
-        assert own is not None  # it keeps every token
-        return tensor_attention.next_outputs(Q, *own, *kept)
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return tensor_attention.block_outputs(Q, *twin.kept())
+        return self.answers(Q, self.beside(K, V)[0])  # it keeps every token
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
         return self.next_outputs(Q, K, V) > np.asarray(thresholds, dtype=np.float32)[:, None]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
-from ...plugin.contract import Compressor, Float32, Shape
+from ...plugin.contract import Compressor, Float32
 
 
 class LargestKey(Compressor):
@@ -20,14 +17,8 @@ class LargestKey(Compressor):
     State: the kept k and v, float32; the sums of the others', float64; their number.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self) -> None:
+        shape = self.shape
         self.seen = 0
         self.k = np.zeros(shape.d_k, dtype=np.float32)
         self.v = np.zeros(shape.d_v, dtype=np.float32)

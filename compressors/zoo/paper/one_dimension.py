@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ...kit.blockwise import Blockwise, Own
 from ...kit.state import check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Compressor, Float32, Shape, charged_bits, stack_outputs
+from ...plugin.contract import Float32, charged_bits, stack_outputs
 from .one_dimension_kernels import gumbels, keep_frontier, keep_top, starts
 
 _COUNTER = np.dtype("<i8")
@@ -20,7 +19,7 @@ _INDEX = np.dtype("<u4")
 _FLOAT = np.dtype("<f4")
 
 
-class OneDimension(Compressor):
+class OneDimension(Blockwise):
     """Mean of ``copies`` independent draws from the softmax, for d_k = 1, in expected space sqrt n.
 
     **The paper's** (Appendix E, reconstructed): keep the k = floor(sqrt n) largest and the k
@@ -73,17 +72,10 @@ class OneDimension(Compressor):
             expectation only.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        copies: int = 1,
-        keep: str = "top",
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    name = "one-dimension"
+
+    def set_up(self, *, copies: int = 1, keep: str = "top") -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         if shape.d_k != 1:
             raise BadInput(
                 f"one-dimension is Appendix E's algorithm, whose hypothesis is d = 1, and these "
@@ -108,10 +100,6 @@ class OneDimension(Compressor):
     def token_bytes(self) -> int:
         """Bytes of state for a held token: its index, key and values."""
         return _INDEX.itemsize + _FLOAT.itemsize * (1 + self.shape.d_v)
-
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples, and drop what can win no more.
@@ -144,8 +132,11 @@ class OneDimension(Compressor):
         """
         return self.index[self._places(q)]
 
-    def attend(self, q: Float32) -> Float32:
-        """The mean of the copies' values: float32[d_v]; raises as :meth:`winners`."""
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """The mean of the copies' values: float32[m, d_v]; raises as :meth:`winners`."""
+        return stack_outputs([self._answer(q) for q in Q])
+
+    def _answer(self, q: Float32) -> Float32:
         chosen = self.values[self._places(float(np.asarray(q)[0]))]
         mean: Float32 = chosen.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
@@ -181,13 +172,6 @@ class OneDimension(Compressor):
         at += count * _FLOAT.itemsize
         self.values = np.frombuffer(message, _FLOAT, count * d_v, at).astype(np.float32)
         self.values = self.values.reshape(count, d_v)
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        twin.extend(Q, K, V)
-        return stack_outputs([twin.attend(q) for q in Q])
 
     def _places(self, q: float) -> NDArray[np.int64]:
         if not len(self.index):

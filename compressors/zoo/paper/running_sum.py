@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.window_ring import Float64, Summary, UnmaskedWindow, Weighed
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 
 class RunningSum(UnmaskedWindow):
@@ -39,21 +36,10 @@ class RunningSum(UnmaskedWindow):
         BadInput: ``window`` is not positive, or there is no such format.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        window: int | None = None,
-        dtype: str = "fp16",
-    ) -> None:
-        summary = 1, np.dtype(np.float64)
-        super().__init__(
-            shape, budget_bits, seed, public,
-            name="running-sum", window=window, dtype=dtype, summary=summary,
-        )  # fmt: skip
+    name = "running-sum"
+
+    def set_up(self, *, window: int | None = None, dtype: str = "fp16") -> None:
+        self.hold(window=window, dtype=dtype, rows=1, kind=np.dtype(np.float64))
 
     def absorb(self, summary: Summary, first: int, values: Float32) -> Summary:
         """Add the values one after another, so that it matters not where a stream is cut."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....reductions.jit import njit
 from ....reductions.subgen_bounds import CONSTANT, key_samples, memory_words, value_samples
 from ...catalog_entry import CatalogEntry
+from ...kit.blockwise import Blockwise, Own
 from ...kit.state import check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Compressor, Float32, Shape, charged_bits
+from ...plugin.contract import Float32, Shape, charged_bits, stack_outputs
 
 _MASK = (1 << 64) - 1
 _FLOAT32 = np.dtype(np.float32)
@@ -24,7 +25,7 @@ _MOST_NATS = 300.0
 DEFAULT_DELTA, DEFAULT_T, DEFAULT_S = 0.5, 8, 64
 
 
-class SubGen(Compressor):
+class SubGen(Blockwise):
     """SubGen (Zandieh, Han, Mirrokni, Karbasi 2024): sublinear memory on clusterable keys.
 
     State: m clusters (centre x_c, t uniform samples S_c of its keys, their number n_c), s pairs
@@ -57,12 +58,10 @@ class SubGen(Compressor):
         BadInput: a parameter outside its range; eps without r; both eps and t or s.
     """
 
-    def __init__(
+    name = "subgen"
+
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         delta: float = DEFAULT_DELTA,
         t: int | None = None,
@@ -71,7 +70,7 @@ class SubGen(Compressor):
         r: float | None = None,
         constant: float = CONSTANT,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape, budget_bits = self.shape, self.budget_bits
         if not 0 <= delta < math.inf:
             raise BadInput(f"delta, the clusters' radius, is a number >= 0, not {delta!r}.")
         self.delta = float(delta)
@@ -85,28 +84,22 @@ class SubGen(Compressor):
         self.slot_k = np.zeros((self.s, shape.d_k), dtype=np.float32)
         self.slot_v = np.zeros((self.s, shape.d_v), dtype=np.float32)
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples in order.
 
         Raises:
             BadInput: a number is NaN or infinite.
         """
-        from .subgen_kernels import coin, insert
-
         K, V = (np.ascontiguousarray(block, dtype=np.float32) for block in (K, V))
         for block in (K, V):
-            check_fits(block, _FLOAT32, "subgen")
+            check_fits(block, _FLOAT32, self.name)
         start = np.uint64(coin(np.uint64(0), np.uint64(self.seed & _MASK)))
         done = 0
         while True:
-            more, self.m = insert(
-                K[done:], V[done:], self.delta**2, self.most, start, self.seen, self.m, self.mu,
-                self.counts, self.centres, self.samples, self.slot_k, self.slot_v,
-            )  # fmt: skip
+            rule = self.delta**2, self.most, start
+            clusters = self.counts, self.centres, self.samples
+            held = self.seen, self.m, self.mu, *clusters, self.slot_k, self.slot_v
+            more, self.m = insert(K[done:], V[done:], *rule, *held)
             done += more
             if done == len(K):
                 return
@@ -117,7 +110,10 @@ class SubGen(Compressor):
         """Tokens taken in."""
         return int(self.counts[: self.m].sum(dtype=np.int64))
 
-    def attend(self, q: Float32) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        return stack_outputs([self._answer(q) for q in Q])
+
+    def _answer(self, q: Float32) -> Float32:
         """z / tau for ``q``: float32[d_v]. Float64 inside, the largest scores taken out.
 
         Raises:
@@ -145,9 +141,9 @@ class SubGen(Compressor):
         """The state, as the class says."""
         held = slice(self.m)
         several = self.counts[held] > 1
-        parts = (self.mu, np.array([self.m], dtype=np.uint32), self.slot_k, self.slot_v,
-                 self.counts[held], self.centres[held], self.samples[held][several])  # fmt: skip
-        return b"".join(part.tobytes() for part in parts)
+        pairs = self.mu, np.array([self.m], dtype=np.uint32), self.slot_k, self.slot_v
+        clusters = self.counts[held], self.centres[held], self.samples[held][several]
+        return b"".join(part.tobytes() for part in (*pairs, *clusters))
 
     def restore(self, message: bytes) -> None:
         """Take over a saved state.
@@ -173,15 +169,11 @@ class SubGen(Compressor):
 
     def _allot(self, clusters: int) -> None:
         """Room for so many clusters, at least; what is held stays."""
-        d, m = self.shape.d_k, self.m
-        counts = np.zeros(clusters, dtype=np.uint32)
-        centres = np.zeros((clusters, d), dtype=np.float32)
-        samples = np.zeros((clusters, self.t, d), dtype=np.float32)
-        if m:
-            counts[:m], centres[:m], samples[:m] = (
-                self.counts[:m], self.centres[:m], self.samples[:m],
-            )  # fmt: skip
-        self.counts, self.centres, self.samples = counts, centres, samples
+        for name in ("counts", "centres", "samples"):
+            held = getattr(self, name)[: self.m]
+            room = np.zeros((clusters, *held.shape[1:]), dtype=held.dtype)
+            room[: self.m] = held
+            setattr(self, name, room)
 
 
 class _Reader:
@@ -253,6 +245,99 @@ def _clusters_within(budget_bits: int | None, shape: Shape, t: int, s: int) -> i
     while charged_bits(length) > budget_bits:
         length -= 1
     return min(most, (length - pairs) // cluster)
+
+
+# The insertion of a block of tokens, as one loop; coins are hashes of addresses.
+
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S27, _S30, _S31, _S32, _S11 = (np.uint64(s) for s in (27, 30, 31, 32, 11))
+_UNIT = 2.0**-53
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def coin(start: Any, address: Any) -> Any:
+    """64 bits: output ``address`` of the SplitMix64 (Steele, Lea, Flood 2014) begun at ``start``.
+
+    Both uint64. Integers only, so equal on every machine.
+    """
+    z = start + (address + np.uint64(1)) * _GAMMA
+    z = (z ^ (z >> _S30)) * _M1
+    z = (z ^ (z >> _S27)) * _M2
+    return z ^ (z >> _S31)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def insert(
+    K: Any,
+    V: Any,
+    radius2: Any,
+    most: Any,
+    start: Any,
+    seen: Any,
+    m: Any,
+    mu: Any,
+    counts: Any,
+    centres: Any,
+    samples: Any,
+    slot_k: Any,
+    slot_v: Any,
+) -> Any:
+    """Insert tokens in order until all are in, or a new cluster finds no room in the arrays.
+
+    Token i of the stream, from 0, owns the t + s coins from i (t + s) on: the first t for the slots
+    of its cluster, the others for the value slots.
+
+    Args:
+        K, V: float32[b, d_k], float32[b, d_v].
+        radius2: delta^2; distances are float64 sums in order of coordinate.
+        most: clusters that may be opened; beyond them the nearest takes every key.
+        start: uint64, the coins' beginning.
+        seen, m: tokens and clusters so far.
+        mu: float64[1], the sum of |v|^2, updated.
+        counts, centres, samples: uint32[c], float32[c, d_k], float32[c, t, d_k], updated.
+        slot_k, slot_v: float32[s, d_k], float32[s, d_v], updated.
+
+    Returns (tokens inserted, clusters now).
+    """
+    t, s, d = samples.shape[1], slot_k.shape[0], K.shape[1]
+    for i in range(K.shape[0]):
+        nearest, least = -1, np.inf
+        for c in range(m):
+            distance = 0.0  # np.float64, because Numba's float() leaves a float32 what it is
+            for j in range(d):
+                gap = np.float64(K[i, j]) - np.float64(centres[c, j])
+                distance += gap * gap
+            if distance < least:
+                nearest, least = c, distance
+        address = np.uint64((seen + i) * (t + s))
+        if nearest < 0 or (least > radius2 and m < most):
+            if m == counts.shape[0]:
+                return i, m
+            counts[m] = 1
+            centres[m] = K[i]
+            samples[m, :] = K[i]
+            m += 1
+        else:
+            counts[nearest] += np.uint32(1)
+            size = np.uint64(counts[nearest])
+            for slot in range(t):
+                # floor(h size / 2^32) = 0, h the upper half: probability 1/size within 2^-32
+                if ((coin(start, address + np.uint64(slot)) >> _S32) * size) >> _S32 == 0:
+                    samples[nearest, slot] = K[i]
+        weight = 0.0
+        for j in range(V.shape[1]):
+            weight += np.float64(V[i, j]) * np.float64(V[i, j])
+        mu[0] += weight
+        if weight > 0.0:
+            for slot in range(s):
+                bits = coin(start, address + np.uint64(t + slot)) >> _S11
+                uniform = np.float64(bits) * _UNIT
+                if uniform * mu[0] < weight:
+                    slot_k[slot] = K[i]
+                    slot_v[slot] = V[i]
+    return K.shape[0], m
 
 
 ENTRY = CatalogEntry(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ....errors import BudgetTooSmall, PluginFailure
 from ....reductions import tensor_attention
 from ...catalog_entry import CatalogEntry
+from ...kit.blockwise import Own
 from ...kit.state import from_storage
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .four_cache import FourCache
 
 
@@ -29,24 +27,19 @@ class TwoCache(FourCache):
         BadInput, BudgetTooSmall: as ``four-cache``, with its own size.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-    ) -> None:
+    name = "two-cache"
+
+    def set_up(self, *, dtype: str | None = None) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         # n (d_k + d_v) factors and n^2 (d_k + d_v) / 2 products: 1 + n/2 times as much in all
         halfs = 2 + shape.tokens
-        factors = None if budget_bits is None else 2 * budget_bits // halfs
+        self.budget_bits = None if budget_bits is None else 2 * budget_bits // halfs
         try:
-            super().__init__(shape, factors, seed, public, dtype=dtype)
+            super().set_up(dtype=dtype)
         except BudgetTooSmall as error:
             assert budget_bits is not None
             least = error.minimum_bits * halfs // 2
-            raise BudgetTooSmall("two-cache", budget_bits, least) from None
+            raise BudgetTooSmall(self.name, budget_bits, least) from None
         self.budget_bits = budget_bits
         n, storage = self.slots, self.state["k"].dtype
         self.products = {
@@ -76,7 +69,6 @@ class TwoCache(FourCache):
         return super().save() + b"".join(parts)
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         whole = len(self.state.buffer) + sum(p.nbytes for p in self.products.values())
         if len(message) not in (self.message_bytes, whole):
             raise PluginFailure(
@@ -94,16 +86,15 @@ class TwoCache(FourCache):
             ).reshape(part.shape)
             at += part.nbytes
 
-    def attend(self, q: Float32) -> Float32:
-        """Softmax attention over the products: float32[d_v]."""
-        q = np.asarray(q, dtype=np.float32)[None]
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Softmax attention over the products, query by query: float32[m, d_v]."""
         nothing = np.empty((1, 0), dtype=np.float32)
-        answer: Float32 = self._over_products(q, nothing, nothing[:, :, None])[0]
-        return answer
+        rows = [self._over_products(q[None], nothing, nothing[:, :, None]) for q in Q]
+        return np.concatenate(rows)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: over the products and the 2 t + 1 pairs of token r."""
-        own, (kept_k, kept_v) = self._next(K, V)
+        own, (kept_k, kept_v) = self.beside(K, V)
         assert own is not None
         (k1, k2), (v1, v2) = (tensor_attention.halves(rows) for rows in own)
         (K1, K2), (V1, V2) = (tensor_attention.halves(rows) for rows in (kept_k, kept_v))
@@ -111,12 +102,6 @@ class TwoCache(FourCache):
         scores = [(q * k1) @ K2.T, (q * k2) @ K1.T, (q * k1 * k2).sum(axis=1, keepdims=True)]
         values = [v1[:, None] * V2, v2[:, None] * V1, (v1 * v2)[:, None]]
         return self._over_products(Q, np.concatenate(scores, 1), np.concatenate(values, 1))
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return np.stack([twin.attend(q) for q in Q])
 
     def _over_products(self, Q: Float32, scores: Float32, values: Float32) -> Float32:
         """Softmax over the stored pairs and, row by row, more scores [m, r], values [m, r, d]."""

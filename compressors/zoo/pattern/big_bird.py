@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from ...readers.patterns import BigBird as Pattern
 from .pattern_cache import PatternCache
 
@@ -32,14 +28,8 @@ class BigBird(PatternCache):
             is the game's.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public, name="big-bird", pattern=Pattern())
+    name = "big-bird"
+    pattern = Pattern()
 
 
 ENTRY = CatalogEntry(

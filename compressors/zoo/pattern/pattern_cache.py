@@ -7,14 +7,13 @@ all others need not be kept.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
 from ...kit.token_cache import Slots, TokenCache
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ...readers.patterns import ReadPattern
 
 _COUNTER_BITS = 64
@@ -27,22 +26,16 @@ class PatternCache(TokenCache):
     ``shape.tokens``, Bob's, are all kept, as the last query reads its own. A message carries their
     slots only once they are used.
 
-    Args:
-        shape, budget_bits, seed, public: as every :class:`Compressor`.
+    Attributes:
         name: for the error.
         pattern: who chooses, at most as many tokens as the budget holds.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-        *,
-        name: str,
-        pattern: ReadPattern,
-    ) -> None:
+    name: ClassVar[str]
+    pattern: ClassVar[ReadPattern]
+
+    def set_up(self) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         token = 16 * (shape.d_k + shape.d_v)
         # Where every token is kept, how many are held says how many were seen.
         self.counted = budget_bits is not None and budget_bits < shape.tokens * token
@@ -50,18 +43,15 @@ class PatternCache(TokenCache):
         most = shape.tokens
         if budget_bits is not None and self.counted:
             most = max(0, budget_bits - counter) // token
-        tokens = _chosen(pattern, shape.tokens, most, seed)
+        tokens = _chosen(self.pattern, shape.tokens, most, self.seed)
         if tokens is None:
-            least = _least(pattern, shape.tokens, seed)
+            least = _least(self.pattern, shape.tokens, self.seed)
             besides = _COUNTER_BITS if least < shape.tokens else 0
-            raise BudgetTooSmall(name, budget_bits or 0, besides + least * token)
+            raise BudgetTooSmall(self.name, budget_bits or 0, besides + least * token)
         #: the data tokens that are kept, ascending
         self.tokens = tokens
-        super().__init__(
-            shape, budget_bits, seed, public,
-            slots=len(tokens) + shape.extra, dtype="fp16",
-            counters=("seen",) if self.counted else (),
-        )  # fmt: skip
+        counters = ("seen",) if self.counted else ()
+        self.hold(slots=len(tokens) + shape.extra, dtype="fp16", counters=counters)
         self.message_bytes = (counter + len(tokens) * token) // 8
 
     def slots_for(self, first: int, count: int) -> Slots:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from ...readers.patterns import Fixed
 from .pattern_cache import PatternCache
 
@@ -32,15 +28,8 @@ class SparseTransformerFixed(PatternCache):
         recomputation and block-sparse kernels: not meaningful here, they do not change answers.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        name = "sparse-transformer-fixed"
-        super().__init__(shape, budget_bits, seed, public, name=name, pattern=Fixed())
+    name = "sparse-transformer-fixed"
+    pattern = Fixed()
 
 
 ENTRY = CatalogEntry(

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from ...readers.patterns import Strided
 from .pattern_cache import PatternCache
 
@@ -31,15 +27,8 @@ class SparseTransformerStrided(PatternCache):
         recomputation and block-sparse kernels: not meaningful here, they do not change answers.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        name = "sparse-transformer-strided"
-        super().__init__(shape, budget_bits, seed, public, name=name, pattern=Strided())
+    name = "sparse-transformer-strided"
+    pattern = Strided()
 
 
 ENTRY = CatalogEntry(

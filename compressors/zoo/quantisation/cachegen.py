@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....errors import BadInput, PluginFailure
 from ....reductions import attention
 from ...catalog_entry import CatalogEntry
-from ...kit.prefill import Prefill, halved
+from ...kit.blockwise import Own
+from ...kit.prefill import Prefill
 from ...kit.state import to_storage
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape, charged_bits
+from ...plugin.contract import Float32, charged_bits
 
 _FP16 = np.dtype(np.float16)
 #: the largest symbol of a difference, 16 deviations at the finest step; an anchor has 8 bits
@@ -66,17 +66,9 @@ class CacheGen(Prefill):
     layout = "heads"
     name = "cachegen"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        step: float | None = None,
-        group: int = 10,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self, *, step: float | None = None, group: int = 10) -> None:
+        super().set_up()
+        shape = self.shape
         if step is not None and not step > 0:
             raise BadInput(f"step is a positive number, not {step!r}.")
         self.step = step
@@ -84,10 +76,7 @@ class CacheGen(Prefill):
         self.channels = shape.layers * shape.kv_heads * (shape.d_k + shape.d_v)
         self.anchors = -(-shape.tokens // self.group)
         # 1 byte for the step, 3 fp16 numbers a channel, and the anchors.
-        least = charged_bits(1 + 6 * self.channels + self.anchors * self.channels)
-        if budget_bits is not None and budget_bits < least:
-            raise BudgetTooSmall("cachegen", budget_bits, least)
-
+        self.need(charged_bits(1 + 6 * self.channels + self.anchors * self.channels))
         self.held: Float32 = np.empty((0, self.channels), np.float32)
 
     # -- the contract ----------------------------------------------------------------------------
@@ -101,23 +90,8 @@ class CacheGen(Prefill):
         """Decode it. Raises PluginFailure if it is cut short."""
         self.held = decode(message, self)
 
-    def attend(self, q: Float32) -> Float32:
-        """Exact attention over the decoded tokens and the tail: float32[layers, heads, d_v]."""
-        answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
-        return answer
-
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output with token r as one more of the tail: float32[m, L, H, d_v]."""
-        self.check(Q, K, V)
-        return self._answers(np.asarray(Q), (halved(K), halved(V)))
-
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block in the tail of a copy, then every q answered."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return twin._answers(np.asarray(Q), None)
-
-    def _answers(self, Q: Float32, own: tuple[Float32, Float32] | None) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Exact attention over the decoded tokens and the tail: float32[m, layers, heads, d_v]."""
         axes = self.shape.layers, self.shape.kv_heads
         d_k, d_v = self.shape.d_k, self.shape.d_v
         self.open()
@@ -135,12 +109,12 @@ class CacheGen(Prefill):
     def _coded(self, X: Float32) -> bytes:
         if self.step is not None:
             message = encode(X, self.step, self)
-            self._check(message)
+            self.need(charged_bits(len(message)))
             return message
         if self.budget_bits is None:
             return encode(X, 0.5, self)
         best = encode(X, None, self)  # the anchors alone
-        self._check(best)
+        self.need(charged_bits(len(best)))
         # A coarser step is a shorter stream: halve the ladder until the finest that fits is found.
         low, high = 0, len(LADDER)
         while low < high:
@@ -151,10 +125,6 @@ class CacheGen(Prefill):
             else:
                 low = middle + 1
         return best
-
-    def _check(self, message: bytes) -> None:
-        if self.budget_bits is not None and charged_bits(len(message)) > self.budget_bits:
-            raise BudgetTooSmall("cachegen", self.budget_bits, charged_bits(len(message)))
 
     def layer_factors(self) -> Float32:
         """How much coarser than ``step`` each channel is: float32[channels], 1, 1.5 or 2."""
@@ -184,9 +154,8 @@ def encode(X: Float32, step: float | None, of: CacheGen) -> bytes:
     rest = np.arange(len(X)) % of.group > 0
     differences = (X - np.repeat(anchors, of.group, axis=0)[: len(X)])[rest]
     if step is None or not differences.size:
-        steps = np.zeros(of.channels, np.float16)
-        return b"".join([count, *(a.astype(np.float16).tobytes() for a in (low, unit, steps)),
-                         codes.tobytes()])  # fmt: skip
+        alone = [a.astype(np.float16) for a in (low, unit, np.zeros(of.channels))]
+        return count + b"".join(array.tobytes() for array in (*alone, codes))
     heads = differences.reshape(len(differences), -1, of.channels // _heads(of))
     spread = np.repeat(heads.std(axis=(0, 2)), of.channels // _heads(of))
     steps = (step * of.layer_factors() * np.maximum(spread, 1e-4)).astype(np.float16)

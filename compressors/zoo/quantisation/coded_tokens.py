@@ -7,17 +7,15 @@ exact over what they say.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
-from ....reductions import attention
-from ...kit.softmax_cache import SoftmaxCache
+from ....reductions.jit import njit
+from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 Bytes = NDArray[np.uint8]
 _FP16 = np.dtype(np.float16)
@@ -48,16 +46,8 @@ class CodedTokens(SoftmaxCache):
         BudgetTooSmall: the tokens do not fit, coded as :attr:`codecs` says.
     """
 
-    name: ClassVar[str]
-
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+    def set_up(self) -> None:
+        shape = self.shape
         self.key_codec, self.value_codec = self.codecs()
         capacity = shape.tokens + shape.extra
         self.state = State(
@@ -66,8 +56,7 @@ class CodedTokens(SoftmaxCache):
             v=((capacity, self.value_codec.row_bytes), np.uint8),
         )
         self.message_bytes = self._length()
-        if budget_bits is not None and 8 * self.message_bytes > budget_bits:
-            raise BudgetTooSmall(self.name, budget_bits, 8 * self.message_bytes)
+        self.need(8 * self.message_bytes)
 
     @abstractmethod
     def codecs(self) -> tuple[Codec, Codec]:
@@ -89,11 +78,7 @@ class CodedTokens(SoftmaxCache):
             BadInput: a number is NaN, infinite or too large for fp16, or there is no room.
         """
         end = self.count + len(K)
-        if end > len(self.state["k"]):
-            raise BadInput(
-                f"{self.name} has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
-                f"not for {end}: give the shape as many as the stream has."
-            )
+        self.room_for(end)
         for name, codec, X in (("k", self.key_codec, K), ("v", self.value_codec, V)):
             self._check(np.asarray(X))
             self.state[name][self.count : end] = codec.encode(np.asarray(X, dtype=np.float32))
@@ -120,26 +105,15 @@ class CodedTokens(SoftmaxCache):
         )
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         short = {"k": self.shape.tokens, "v": self.shape.tokens}
         self.state.load(message, short if len(message) == self._length() else None)
 
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, coded as the others are."""
-        return attention.next_outputs(Q, *self._own(K, V), *self.kept())
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        return attention.next_bits(Q, *self._own(K, V), *self.kept(), thresholds)
-
-    def _own(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
         coded = []
         for codec, X in ((self.key_codec, K), (self.value_codec, V)):
             self._check(np.asarray(X))
             coded.append(codec.decode(codec.encode(np.asarray(X, dtype=np.float32))))
-        return coded[0], coded[1]
+        return [(slice(None), (coded[0], coded[1]), self.kept())]
 
 
 def rotation(rng: np.random.Generator, d: int, into: int | None = None) -> Float32:
@@ -152,17 +126,13 @@ def rotation(rng: np.random.Generator, d: int, into: int | None = None) -> Float
 
 def product(X: Float32, M: Float32) -> Float32:
     """X M, where a row's result does not depend on which others come with it: float32[m, e]."""
-    from . import coding_kernels
-
     out = np.empty((len(X), M.shape[1]), np.float32)
-    coding_kernels.product(np.ascontiguousarray(X), np.ascontiguousarray(M), out)
+    multiply(np.ascontiguousarray(X), np.ascontiguousarray(M), out)
     return out
 
 
 def pack(symbols: NDArray[Any], bits: int) -> Bytes:
     """Symbols below 2^bits, [m, s], one after another: uint8[m, ceil(s bits / 8)]."""
-    from .coding_kernels import pack_symbols
-
     codes = np.zeros((len(symbols), -(-symbols.shape[1] * bits // 8)), np.uint8)
     pack_symbols(np.ascontiguousarray(symbols, dtype=np.uint8), bits, codes)
     return codes
@@ -174,8 +144,61 @@ def unpack(codes: Bytes, bits: int, count: int) -> Bytes:
     >>> unpack(pack(np.array([[5, 2, 7]]), 3), 3, 3).tolist()
     [[5, 2, 7]]
     """
-    from .coding_kernels import unpack_symbols
-
     symbols = np.empty((len(codes), count), np.uint8)
     unpack_symbols(np.ascontiguousarray(codes), bits, symbols)
     return symbols
+
+
+# A BLAS product may round a row differently when it comes with others, and a number on the border
+# of two cells would then be coded differently: a stream cut anywhere could not give the same bytes.
+# Strict float32 here, in one order.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def multiply(X: Any, M: Any, out: Any) -> None:
+    """out = X M, added up in the order of X's columns: float32[m, d], [d, e], [m, e]."""
+    for r in range(X.shape[0]):
+        out[r, :] = 0
+        for i in range(X.shape[1]):
+            x = X[r, i]
+            for j in range(M.shape[1]):
+                out[r, j] += x * M[i, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pack_symbols(symbols: Any, bits: Any, codes: Any) -> None:
+    """Symbols below 2^bits one after another, the lowest bit first.
+
+    Args:
+        symbols: uint8[m, s].
+        bits: 1 to 8.
+        codes: uint8[m, ceil(s bits / 8)], written.
+    """
+    for r in range(symbols.shape[0]):
+        word, have, at = 0, 0, 0
+        for i in range(symbols.shape[1]):
+            word |= int(symbols[r, i]) << have
+            have += bits
+            while have >= 8:
+                codes[r, at] = word & 255
+                word >>= 8
+                have -= 8
+                at += 1
+        if have:
+            codes[r, at] = word & 255
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def unpack_symbols(codes: Any, bits: Any, symbols: Any) -> None:
+    """The other way; arguments as in :func:`pack_symbols`, symbols written."""
+    mask = (1 << bits) - 1
+    for r in range(symbols.shape[0]):
+        word, have, at = 0, 0, 0
+        for i in range(symbols.shape[1]):
+            while have < bits:
+                word |= int(codes[r, at]) << have
+                have += 8
+                at += 1
+            symbols[r, i] = np.uint8(word & mask)
+            word >>= bits
+            have -= bits

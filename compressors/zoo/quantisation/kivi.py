@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
-from ...kit.grouped_cache import GroupedCache, Part
+from ...kit.min_max import quantise, restore
 from ...kit.prefill import halved
+from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 BITS = (16, 8, 4, 2, 1)
 _FP16 = np.dtype(np.float16)
 _Fields = dict[str, tuple[tuple[int, ...], Any]]
 
 
-class Kivi(GroupedCache):
+class Kivi(SoftmaxCache):
     """KIVI (Liu et al. 2024, A Tuning-Free Asymmetric 2bit Quantization for KV Cache, 2402.02750).
 
     Keys have channels of their own size, so a key's numbers share a scale along tokens: G tokens of
@@ -51,18 +52,12 @@ class Kivi(GroupedCache):
         fused kernel of dequantisation and product: not meaningful here, it saves time.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        bits: int | None = None,
-        group: int = 32,
-        residual: int | None = None,
+    name = "kivi"
+
+    def set_up(
+        self, *, bits: int | None = None, group: int = 32, residual: int | None = None
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape, budget_bits = self.shape, self.budget_bits
         if bits is not None and (isinstance(bits, bool) or bits not in BITS):
             raise BadInput(f"A number has 1, 2, 4, 8 or 16 bits, not {bits!r}.")
         self.group = whole(group, "group", 1)
@@ -77,11 +72,10 @@ class Kivi(GroupedCache):
         if budget_bits is None:
             ladder = [(bits or 2, residual or 4 * self.group)]
         lengths = {one: self._length(*one, shape.tokens) for one in ladder}
-        fitting = [o for o in ladder if budget_bits is None or 8 * lengths[o] <= budget_bits]
-        if not fitting:
-            raise BudgetTooSmall("kivi", budget_bits or 0, 8 * min(lengths.values()))
-        self.bits, self.residual = fitting[0]
-        self.message_bytes = lengths[fitting[0]]
+        self.need(8 * min(lengths.values()))
+        chosen = next(o for o in ladder if budget_bits is None or 8 * lengths[o] <= budget_bits)
+        self.bits, self.residual = chosen
+        self.message_bytes = lengths[chosen]
         self.state = State(**self._fields(self.bits, self.residual, self.capacity))
 
     def _fields(self, bits: int, residual: int, tokens: int) -> _Fields:
@@ -131,13 +125,9 @@ class Kivi(GroupedCache):
             BadInput: a number is NaN, infinite or too large for fp16, or there is no room.
         """
         end = self.count + len(K)
-        if end > self.capacity:
-            raise BadInput(
-                f"kivi has room for {self.shape.tokens} tokens and {self.shape.extra} more, not "
-                f"for {end}: give the shape as many as the stream has."
-            )
+        self.room_for(end)
         for block in (K, V):
-            check_fits(np.asarray(block), _FP16, "kivi")
+            check_fits(np.asarray(block), _FP16, self.name)
         before, after = self._rounded(self.count), self._rounded(end)
         waiting = self._waiting()
         for at, (name, X) in enumerate((("k", K), ("v", V))):
@@ -157,8 +147,6 @@ class Kivi(GroupedCache):
 
     def _round(self, name: str, X: NDArray[np.float16], first: int) -> None:
         """Round the tokens from number ``first`` on; of keys whole groups."""
-        from ...kit.min_max import quantise
-
         rows = self._as_rows(name, X.astype(np.float32))
         at = first // self.group if name == "k" else first
         for part, values in zip(("scale", "zero", "codes"), quantise(rows, self.bits), strict=True):
@@ -181,8 +169,6 @@ class Kivi(GroupedCache):
         return found[0], found[1]
 
     def _restored(self, name: str, rounded: int, d: int) -> Float32:
-        from ...kit.min_max import restore
-
         groups = slice(rounded // self.group if name == "k" else rounded)
         scale, zero, codes = (
             self.state[f"{name}_{part}"][groups] for part in ("scale", "zero", "codes")
@@ -197,18 +183,17 @@ class Kivi(GroupedCache):
         return self.state.to_bytes({name: slice(rows) for name, rows in self._short().items()})
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         self.state.load(message, self._short() if len(message) == self.message_bytes else None)
 
     def _short(self) -> dict[str, int]:
         fields = self._fields(self.bits, self.residual, self.shape.tokens)
         return {name: size[0] for name, (size, _) in fields.items()}
 
-    def parts(self, K: Float32, V: Float32) -> Iterable[Part]:
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> Iterable[Part]:
         """A token waits in full precision, unless it fills the residual and is rounded with it."""
         K, V = (np.asarray(block, dtype=np.float32) for block in (K, V))
         for block in (K, V):
-            check_fits(block, _FP16, "kivi")
+            check_fits(block, _FP16, self.name)
         if self._rounded(self.count + 1)[0] > self._rounded(self.count)[0]:
             return self.by_token(K, V)
         # At most an older value leaves, whatever the own token is.

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall, PluginFailure
+from ....errors import BadInput, PluginFailure
 from ...catalog_entry import CatalogEntry
+from ...kit.min_max import quantise, restore
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ..eviction.kept_heads import KeptHeads, Rows, causal_weights
 
 #: queries at the end of the prompt that score its tokens, as in the authors' code
@@ -68,12 +67,8 @@ class LeanKV(KeptHeads):
 
     name = "leankv"
 
-    def __init__(
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         high: str = "K8V4",
         low: str = "K4V2",
@@ -81,7 +76,8 @@ class LeanKV(KeptHeads):
         alpha_low: float | None = None,
         window: int = 64,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
+        shape, budget_bits = self.shape, self.budget_bits
         #: bits of a key's and a value's number, by grade
         self.bits = {_LOW: _precision(low, "low"), _HIGH: _precision(high, "high")}
         #: bytes of a token, by grade
@@ -107,8 +103,7 @@ class LeanKV(KeptHeads):
         """How many tokens of each grade all heads have together."""
         heads = len(self.heads)
         least = heads * (8 + self.cost[_LOW])
-        if budget_bits < 8 * least:
-            raise BudgetTooSmall(self.name, budget_bits, 8 * least)
+        self.need(8 * least)
         high, low = self.cost[_HIGH], self.cost[_LOW]
         room, tokens = budget_bits // 8 - 8 * heads, heads * self.shape.tokens
         self.window = min(self.window, room // (2 * heads * high))
@@ -126,6 +121,7 @@ class LeanKV(KeptHeads):
     def grades(self, significance: Float32) -> Grades:
         """0: pruned, 1: low, 2: high, from float32[heads, n]; of the newest tokens it is infinite.
 
+        >>> from kvbarrier import Shape
         >>> one = LeanKV(Shape(4, 8, 8), alpha_high=2, alpha_low=0.8, window=1)
         >>> one.grades(np.float32([[0.6, 0.3, 0.1, np.inf]])).tolist()
         [[2, 1, 0, 2]]
@@ -161,8 +157,6 @@ class LeanKV(KeptHeads):
 
     def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
         """Counts of both grades of every head, then their scales, zeros and codes."""
-        from ...kit.min_max import quantise
-
         scores = np.array([self.significance(Q[:, l, h], K[:, l, h]) for l, h in self.heads])
         graded = self.grades(scores)
         counts = [[int(np.count_nonzero(g == one)) for one in (_HIGH, _LOW)] for g in graded]
@@ -177,8 +171,6 @@ class LeanKV(KeptHeads):
         return b"".join(parts).ljust(self.message_bytes or 0, b"\0")
 
     def _rows(self, message: bytes) -> list[Rows]:
-        from ...kit.min_max import restore
-
         at = 8 * len(self.heads)
         if len(message) < at or self.message_bytes not in (None, len(message)):
             raise self._foreign(message)

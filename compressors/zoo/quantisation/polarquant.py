@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
 from .lloyd_max import codebook, nearest
 
@@ -136,24 +134,15 @@ class PolarQuant(CodedTokens):
 
     name = "polarquant"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        first: int | None = None,
-        others: int | None = None,
-    ) -> None:
+    def set_up(self, *, first: int | None = None, others: int | None = None) -> None:
         for bits in (first, others):
             if bits is not None and (isinstance(bits, bool) or bits not in range(1, 9)):
                 raise BadInput(f"An angle has 1 to 8 bits, not {bits!r}.")
         chosen = 4 if first is None else first, 2 if others is None else others
-        ladder = (chosen,) if budget_bits is None or first or others else LADDER
+        ladder = (chosen,) if self.budget_bits is None or first or others else LADDER
         for self.bits in ladder:
             try:
-                super().__init__(shape, budget_bits, seed, public)
+                super().set_up()
                 return
             except BudgetTooSmall:
                 if self.bits == ladder[-1]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
+from ...kit.min_max import quantise, restore
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, unpack
@@ -72,8 +71,6 @@ class MinMaxCodec:
 
     def encode(self, X: Float32) -> Bytes:
         """uint8[t, row_bytes]."""
-        from ...kit.min_max import quantise
-
         if not len(X):
             return np.empty((0, self.row_bytes), np.uint8)
         scale, zero, codes = quantise(X[:, None], self.bits)
@@ -82,8 +79,6 @@ class MinMaxCodec:
 
     def decode(self, codes: Bytes) -> Float32:
         """float32[t, d]."""
-        from ...kit.min_max import restore
-
         scale, zero = (
             np.ascontiguousarray(codes[:, at : at + 2]).view(np.float16) for at in (0, 2)
         )
@@ -119,23 +114,15 @@ class QJL(CodedTokens):
 
     name = "qjl"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        m: int | None = None,
-        value_bits: int | None = None,
-    ) -> None:
+    def set_up(self, *, m: int | None = None, value_bits: int | None = None) -> None:
+        shape, budget_bits = self.shape, self.budget_bits
         if value_bits is not None and value_bits not in _VALUE_BITS:
             raise BadInput(f"A value has 1, 2, 4 or 8 bits a number, not {value_bits!r}.")
         self.m = 4 * shape.d_k if m is None else whole(m, "m", 1)
         self.value_bits = 2 if value_bits is None else value_bits
         if budget_bits is not None and m is None:
             self._share_out(shape, budget_bits, value_bits)
-        super().__init__(shape, budget_bits, seed, public)
+        super().set_up()
 
     def _share_out(self, shape: Shape, budget_bits: int, value_bits: int | None) -> None:
         """The most bits of a value that leave a key 4 d_k projections, else 2, else 1."""

@@ -2,26 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
-from ....reductions import attention
+from ....reductions.jit import njit
 from ...catalog_entry import CatalogEntry
-from ...kit.softmax_cache import SoftmaxCache
-from ...kit.state import State, storage_dtype, to_storage
+from ...kit.softmax_cache import Part, SoftmaxCache
+from ...kit.state import State, from_storage, storage_dtype, to_storage
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
-from .channel_groups import LEVELS, Law, Rounding, alike, clip_factor
+from ...plugin.contract import Float32
 
+#: bits by which a number of levels is known -> levels, and how many of them 16 bits hold
+LEVELS = {8: (256, 2), 4: (16, 4), 3: (8, 5), 2: (4, 8), 1.5: (3, 10)}
+#: a clip factor is 1 - i/32, with i from here
+CLIPS = np.arange(17)
+_STARTS, _ROUNDS = 10, 100
 #: bits of a key's and a value's number that a budget chooses from
 LADDER = ((8, 8), (4, 4), (3, 3), (2, 2), (2, 1.5), (1.5, 1.5))
 _FP16 = np.dtype(np.float16)
 _WINDOW, _SHORTEST = 128, 32
 _Fields = dict[str, tuple[tuple[int, ...], Any]]
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Law:
+    """What is fitted: uint8[d], the group of each channel, and float32[groups], clip factors."""
+
+    group: NDArray[np.uint8]
+    clip: Float32
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """Rounding to ``bits`` (a key of ``LEVELS``) with scales and zeros in the dtype ``meta``."""
+
+    bits: float
+    meta: np.dtype[Any]
+
+    def words(self, d: int) -> int:
+        """How many 16-bit words the levels of d numbers are."""
+        return -(-d // LEVELS[self.bits][1])
+
+    def quantise(self, X: Float32, law: Law) -> tuple[Array, Array, NDArray[np.uint16]]:
+        """Scales and zeros, [m, groups], and levels, uint16[m, words], of tokens float32[m, d].
+
+        With alpha the clip factor of a group, zero = alpha min and
+        scale = alpha (max - min) / (levels - 1); what lies outside goes to the nearer end.
+
+        Raises:
+            BadInput: a scale or zero does not fit the dtype.
+        """
+        X = np.ascontiguousarray(X, dtype=np.float32)
+        low, high = (np.empty((len(X), len(law.clip)), np.float32) for _ in range(2))
+        extremes(X, law.group, low, high)
+        levels, digits = LEVELS[self.bits]
+        scale = to_storage(law.clip * (high - low) / np.float32(levels - 1), self.meta, "SKVQ")
+        zero = to_storage(law.clip * low, self.meta, "SKVQ")
+        codes = np.empty((len(X), self.words(X.shape[1])), np.uint16)
+        encode(X, law.group, from_storage(scale), from_storage(zero), levels, digits, codes)
+        return scale, zero, codes
+
+    def restore(self, scale: Array, zero: Array, codes: Array, law: Law) -> Float32:
+        """zero + scale * level: float32[m, d] from what :meth:`quantise` returns."""
+        X = np.empty((len(codes), len(law.group)), np.float32)
+        numbers = from_storage(scale), from_storage(zero)
+        decode(codes, law.group, *numbers, *LEVELS[self.bits], X)
+        return X
+
+    def clips(self, X: Float32, group: NDArray[np.uint8], groups: int) -> NDArray[np.uint8]:
+        """For each group the i of ``CLIPS`` with the least squared error: uint8[groups]."""
+        errors = np.empty((len(CLIPS), groups))
+        for i in CLIPS:
+            law = Law(group, np.full(groups, clip_factor(i), np.float32))
+            gap = X - self.restore(*self.quantise(X, law), law)
+            squares = np.square(gap, dtype=np.float64).sum(axis=0)
+            errors[i] = np.bincount(group, squares, groups)
+        best: NDArray[np.uint8] = errors.argmin(axis=0).astype(np.uint8)
+        return best
+
+
+def clip_factor(i: Any) -> Float32:
+    """The clip factor that an i stands for.
+
+    >>> clip_factor(np.array([0, 16])).tolist()
+    [1.0, 0.5]
+    """
+    factor: Float32 = np.float32(1) - np.asarray(i, np.float32) / np.float32(32)
+    return factor
+
+
+def alike(X: Float32, groups: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Channels grouped by the range they have in X, float32[m, d]: uint8[d].
+
+    K-means of the points (min, max), the best of several k-means++ starts (Lloyd 1982; Arthur and
+    Vassilvitskii 2007). Groups are as large as they come out, and may be empty.
+    """
+    points = np.stack([X.min(axis=0), X.max(axis=0)], axis=1).astype(np.float64)
+    best, least = np.zeros(len(points), np.int64), np.inf
+    for _ in range(_STARTS):
+        centres = points[[rng.integers(len(points))]]
+        while len(centres) < groups:
+            far = _squares(points, centres).min(axis=1)
+            chance = far / far.sum() if far.sum() > 0 else None
+            centres = np.concatenate([centres, points[[rng.choice(len(points), p=chance)]]])
+        nearest = _squares(points, centres).argmin(axis=1)
+        for _ in range(_ROUNDS):
+            sizes = np.bincount(nearest, minlength=groups)
+            for axis in range(2):
+                sums = np.bincount(nearest, points[:, axis], groups)
+                centres[sizes > 0, axis] = sums[sizes > 0] / sizes[sizes > 0]
+            moved = _squares(points, centres).argmin(axis=1)
+            if (moved == nearest).all():
+                break
+            nearest = moved
+        cost = float(_squares(points, centres).min(axis=1).sum())
+        if cost < least:
+            best, least = nearest, cost
+    return best.astype(np.uint8)
+
+
+def _squares(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    gaps: NDArray[np.float64] = np.square(points[:, None] - centres).sum(axis=2)
+    return gaps
+
+
 _Taken = tuple[tuple[NDArray[Any], ...], Law | None, NDArray[np.float16], int]
 
 
@@ -65,12 +174,10 @@ class SKVQ(SoftmaxCache):
         quantisation before rotary positions: not meaningful here, the game has no positions.
     """
 
-    def __init__(
+    name = "skvq"
+
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         k_bits: float | None = None,
         v_bits: float | None = None,
@@ -80,7 +187,7 @@ class SKVQ(SoftmaxCache):
         clip: float | None = None,
         meta: str = "fp8",
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape, budget_bits = self.shape, self.budget_bits
         for bits in (k_bits, v_bits):
             if bits is not None and bits not in LEVELS:
                 raise BadInput(f"A number has 1.5, 2, 3, 4 or 8 bits, not {bits!r}.")
@@ -127,7 +234,7 @@ class SKVQ(SoftmaxCache):
             if low:
                 return
             costs.append(8 * _bytes(self._fields(self.shape.tokens)))
-        raise BudgetTooSmall("skvq", budget_bits, min(costs))
+        raise BudgetTooSmall(self.name, budget_bits, min(costs))
 
     def _fields(self, tokens: int) -> _Fields:
         """The fields of a state that so many tokens come to, the widest numbers first."""
@@ -165,7 +272,7 @@ class SKVQ(SoftmaxCache):
         Raises:
             BadInput: a number is NaN, infinite or too large, or there is no room.
         """
-        self._check_room(len(K))
+        self.room_for(self.count + len(K))
         taken = [(name, self._taken(name, X)) for name, X in (("k", K), ("v", V))]
         for name, (codes, law, tokens, first) in taken:
             if law is not None:
@@ -181,7 +288,7 @@ class SKVQ(SoftmaxCache):
 
     def _taken(self, name: str, X: Float32) -> _Taken:
         """New codes, a law if it is new, all tokens in fp16, and the first new row of codes."""
-        tokens = np.concatenate([self._whole(name), to_storage(X, _FP16, "skvq")])
+        tokens = np.concatenate([self._whole(name), to_storage(X, _FP16, self.name)])
         before, after = (self._split(t)[1] for t in (self.count, self.count + len(X)))
         if before == after:
             return (), None, tokens, before
@@ -216,20 +323,9 @@ class SKVQ(SoftmaxCache):
         return self.state.to_bytes({name: slice(rows) for name, rows in self.short.items()})
 
     def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
         self.state.load(message, self.short if len(message) == self.message_bytes else None)
 
     # -- batched doors ---------------------------------------------------------------------------
-
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, the oldest of a full window rounded."""
-        return attention.next_outputs(Q, *self._own(K, V), *self.kept(coming=1))
-
-    def next_bits(
-        self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
-    ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        return attention.next_bits(Q, *self._own(K, V), *self.kept(coming=1), thresholds)
 
     def kept(self, coming: int = 0) -> tuple[Float32, Float32]:
         """K, V as they are held, oldest first, or as they will be beside ``coming`` = 1 token."""
@@ -251,21 +347,84 @@ class SKVQ(SoftmaxCache):
             parts.append(rounding.restore(*rounding.quantise(window[:leaving], law), law))
         return np.concatenate([*parts, window[leaving:]])
 
-    def _own(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
-        self._check_room(1)
-        k, v = (to_storage(X, _FP16, "skvq").astype(np.float32) for X in (K, V))
-        return k, v
-
-    def _check_room(self, more: int) -> None:
-        if self.count + more > self.capacity:
-            raise BadInput(
-                f"skvq has room for {self.shape.tokens} tokens and {self.shape.extra} more, not "
-                f"for {self.count + more}: give the shape as many as the stream has."
-            )
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
+        """One part: the oldest token of a full window is rounded, whatever comes."""
+        self.room_for(self.count + 1)
+        k, v = (to_storage(X, _FP16, self.name).astype(np.float32) for X in (K, V))
+        return [(slice(None), (k, v), self.kept(coming=1))]
 
 
 def _bytes(fields: _Fields) -> int:
     return sum(int(np.prod(size)) * np.dtype(kind).itemsize for size, kind in fields.values())
+
+
+# Strict float32, no fastmath: a state is the same, bit for bit, with and without the JIT.
+
+
+_HALF = np.float32(0.5)
+_NONE = np.float32(0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def extremes(X: Any, group: Any, low: Any, high: Any) -> None:
+    """The least and the largest number of each token in each group of channels.
+
+    Args:
+        X: float32[m, d].
+        group: uint8[d], the group of each channel.
+        low, high: float32[m, groups], written; both 0 for a group without channels.
+    """
+    for t in range(X.shape[0]):
+        for g in range(low.shape[1]):
+            low[t, g] = np.float32(np.inf)
+            high[t, g] = np.float32(-np.inf)
+        for j in range(X.shape[1]):
+            g = group[j]
+            low[t, g] = min(low[t, g], X[t, j])
+            high[t, g] = max(high[t, g], X[t, j])
+        for g in range(low.shape[1]):
+            if low[t, g] > high[t, g]:
+                low[t, g] = _NONE
+                high[t, g] = _NONE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def encode(X: Any, group: Any, scale: Any, zero: Any, levels: Any, digits: Any, codes: Any) -> None:
+    """codes[t] = the levels floor((X[t] - zero) / scale + 1/2), ``digits`` of them a word.
+
+    Levels outside 0 .. levels - 1 go to the nearer end; scale 0 gives level 0. Word w has the
+    channels digits * w and on, the first as its lowest digit.
+
+    Args:
+        X, group: as in :func:`extremes`.
+        scale, zero: float32[m, groups].
+        levels: L, with L ** digits at most 2 ** 16.
+        codes: uint16[m, ceil(d / digits)], written.
+    """
+    most = np.float32(levels - 1)
+    for t in range(X.shape[0]):
+        for w in range(codes.shape[1]):
+            word = 0
+            base = 1
+            for j in range(w * digits, min((w + 1) * digits, X.shape[1])):
+                unit = scale[t, group[j]]
+                level = np.floor((X[t, j] - zero[t, group[j]]) / unit + _HALF)
+                level = level if level > _NONE else _NONE  # also where 0 / 0 is not a number
+                level = level if level < most else most
+                word += base * int(level if unit > _NONE else _NONE)
+                base *= levels
+            codes[t, w] = word
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decode(codes: Any, group: Any, scale: Any, zero: Any, levels: Any, digits: Any, X: Any) -> None:
+    """X[t, j] = zero + scale * level, in float32; arguments as in :func:`encode`."""
+    for t in range(X.shape[0]):
+        for w in range(codes.shape[1]):
+            word = int(codes[t, w])
+            for j in range(w * digits, min((w + 1) * digits, X.shape[1])):
+                X[t, j] = zero[t, group[j]] + scale[t, group[j]] * np.float32(word % levels)
+                word //= levels
 
 
 ENTRY = CatalogEntry(

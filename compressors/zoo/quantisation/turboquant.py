@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
 from .lloyd_max import codebook, nearest
 
@@ -178,21 +176,13 @@ class TurboQuant(CodedTokens):
 
     name = "turboquant"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        bits: int | None = None,
-    ) -> None:
+    def set_up(self, *, bits: int | None = None) -> None:
         if bits is not None and (isinstance(bits, bool) or bits not in BITS):
             raise BadInput(f"A number has 1 to 6 or 8 bits, not {bits!r}.")
-        ladder = BITS if bits is None and budget_bits is not None else (bits or 4,)
+        ladder = BITS if bits is None and self.budget_bits is not None else (bits or 4,)
         for self.bits in ladder:
             try:
-                super().__init__(shape, budget_bits, seed, public)
+                super().set_up()
                 return
             except BudgetTooSmall:
                 if self.bits == ladder[-1]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ....reductions.jit import njit
+from ....reductions.lazy_gumbel import draw_lazily
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .full_cache import Float64, FullCache, highest
 
 _MASK = (1 << 64) - 1
@@ -46,30 +47,46 @@ class Algorithm2(FullCache):
 
     name = "algorithm-2"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        draws: int = 16,
-        k: int | None = None,
-        dtype: str | None = None,
-    ) -> None:
+    def set_up(self, *, draws: int = 16, k: int | None = None, dtype: str | None = None) -> None:
         self.samples = whole(draws, "draws", 1)
         self.k = None if k is None else whole(k, "k", 1)
-        super().__init__(shape, budget_bits, seed, public, dtype=dtype)
+        super().set_up(dtype=dtype)
 
     def weigh(self, Q: Float64, S: Float64, prepared: Any, own: Float64 | None) -> Float32:
         """How often each token was drawn."""
-        from .algorithm_2_kernels import count_winners
-
         n = S.shape[1]
         inside = highest(S, math.isqrt(n) if self.k is None else self.k)
         W = np.zeros(S.shape, dtype=np.float32)
         count_winners(S, inside, np.uint64(self.seed & _MASK), self.samples, W)
         return W
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def count_winners(S: Any, inside: Any, seed: Any, draws: Any, W: Any) -> None:
+    """How often each token of each row is drawn, in ``draws`` draws with the same coins a row.
+
+    Args:
+        S: float64[m, n], finite scores.
+        inside: bool[m, n], the row's top set, not empty.
+        seed: uint64, the coins.
+        draws: how many.
+        W: float32[m, n], zeros; the counts are added.
+    """
+    m, n = S.shape
+    winners, lazies = np.empty(draws, np.int64), np.empty(draws, np.int64)
+    top, outside = np.empty(n, np.int64), np.empty(n, np.int64)
+    for r in range(m):
+        a = b = 0
+        for t in range(n):
+            if inside[r, t]:
+                top[a] = t
+                a += 1
+            else:
+                outside[b] = t
+                b += 1
+        draw_lazily(S[r], top[:a], outside[:b], seed, winners, lazies)
+        for i in range(draws):
+            W[r, winners[i]] += np.float32(1.0)
 
 
 ENTRY = CatalogEntry(

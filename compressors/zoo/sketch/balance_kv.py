@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
-from ....reductions import attention
+from ....errors import BadInput
+from ....reductions.jit import njit
 from ...catalog_entry import CatalogEntry
-from ...kit.softmax_cache import SoftmaxCache
+from ...kit.blockwise import Own
+from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 
 Int64 = NDArray[np.int64]
 Float16 = NDArray[np.float16]
@@ -74,21 +75,18 @@ class BalanceKV(SoftmaxCache):
             language models keeps 16 and 64, and here the newest are at level 0 anyway.
     """
 
+    name = "balance-kv"
     message_bytes: int
 
-    def __init__(
+    def set_up(
         self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
         *,
         batch: int | None = None,
         levels: int | None = None,
         c: float = 1.0,
         temperature: float = 1.0,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape, budget_bits = self.shape, self.budget_bits
         if batch is not None and whole(batch, "batch", 2) % 2:
             raise BadInput(f"A batch is halved: give an even number of tokens, not {batch}.")
         if levels is not None:
@@ -101,8 +99,7 @@ class BalanceKV(SoftmaxCache):
         total, token = shape.tokens + shape.extra, 16 * (shape.d_k + shape.d_v)
         slots = None if budget_bits is None else (budget_bits - _SEEN_BITS) // token
         self.batch, self.levels, self.slots = _tree(shape.tokens, total, slots, batch, levels)
-        if slots is not None and self.slots > slots:
-            raise BudgetTooSmall("balance-kv", budget_bits or 0, _SEEN_BITS + token * self.slots)
+        self.need(_SEEN_BITS + token * self.slots)
         self.state = State(
             seen=((1,), np.int64),
             k=((self.slots, shape.d_k), _HALF),
@@ -125,13 +122,9 @@ class BalanceKV(SoftmaxCache):
         """
         K, V = np.asarray(K), np.asarray(V)
         for block in (K, V):
-            check_fits(block, _HALF, "balance-kv")
-        seen, total = self.seen, self.shape.tokens + self.shape.extra
-        if seen + len(K) > total:
-            raise BadInput(
-                f"balance-kv has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
-                f"not for {seen + len(K)}: give the shape as many as the stream has."
-            )
+            check_fits(block, _HALF, self.name)
+        seen = self.seen
+        self.room_for(seen + len(K))
         held = self._levels()
         new = np.concatenate([K.astype(_HALF), V.astype(_HALF)], axis=1)
         done = 0
@@ -152,43 +145,30 @@ class BalanceKV(SoftmaxCache):
         self.state["v"][: len(rows)] = rows[:, self.shape.d_k :]
         self.state["seen"][0] = seen + len(K)
 
-    def save(self) -> bytes:
-        """The buffer."""
-        return self.state.to_bytes()
-
-    def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
-        self.state.load(message)
-
-    def attend(self, q: Float32) -> Float32:
-        """Attention with weights 2^level e^{<q,k>} over what is held: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        output: Float32 = attention.block_outputs(_lifted(np.asarray(q)[None]), *self.kept())[0]
-        return output
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Attention with weights 2^level e^{<q,k>} over what is held: float32[m, d_v]."""
+        return super().answers(_lifted(Q), own)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, at level 0 with weight 1."""
-        if self._halves_next():
-            return super().next_outputs(Q, K, V)
-        return attention.next_outputs(_lifted(Q), *self._own(K, V), *self.kept())
+        return super().next_outputs(_lifted(Q), K, V)
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``, with the dominance test."""
-        if self._halves_next():
-            bits: NDArray[np.bool_] = self.next_outputs(Q, K, V) > thresholds[:, None]
-            return bits
-        return attention.next_bits(_lifted(Q), *self._own(K, V), *self.kept(), thresholds)
+        return super().next_bits(_lifted(Q), K, V, thresholds)
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return attention.block_outputs(_lifted(Q), *twin.kept())
+    def parts(self, Q: Float32, K: Float32, V: Float32) -> Iterable[Part]:
+        """A token waits at level 0 with weight 1, unless it completes a batch that is halved."""
+        K, V = np.asarray(K), np.asarray(V)
+        self.room_for(self.seen + 1)
+        if self.levels > 0 and (self.seen + 1) % self.batch == 0:
+            return self.by_token(K, V)
+        for block in (K, V):
+            check_fits(block, _HALF, self.name)
+        level_0 = np.zeros((len(K), 1))
+        keys = np.concatenate([K.astype(_HALF), level_0], axis=1, dtype=np.float32)
+        own = keys, V.astype(_HALF).astype(np.float32)
+        return [(slice(None), own, self.kept())]
 
     def kept(self) -> tuple[Float32, Float32]:
         """Keys with level ln 2 as one coordinate more, and values: a query has a 1 there."""
@@ -212,8 +192,6 @@ class BalanceKV(SoftmaxCache):
 
     def _half(self, rows: Float16, time: int, level: int) -> Int64:
         """Which half of a batch stays, ascending: int64[batch / 2]."""
-        from .balance_kv_kernels import balancing_walk
-
         coins = np.random.default_rng([self.seed & (1 << 64) - 1, time, level]).random(
             (2, len(rows))
         )
@@ -223,20 +201,6 @@ class BalanceKV(SoftmaxCache):
         gram = kernel(numbers[:, :d], numbers[:, d:], self.temperature)
         balancing_walk(gram, self.c, coins[0], signs)
         return np.sort(np.lexsort((coins[1], signs))[: len(rows) // 2])
-
-    def _halves_next(self) -> bool:
-        """Whether the next token completes a batch, so that what is held depends on it."""
-        return self.levels > 0 and (self.seen + 1) % self.batch == 0
-
-    def _own(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
-        if self.seen + 1 > self.shape.tokens + self.shape.extra:
-            self.extend(K[:1], K[:1], V[:1])  # raises
-        K, V = np.asarray(K), np.asarray(V)
-        for block in (K, V):
-            check_fits(block, _HALF, "balance-kv")
-        level_0 = np.zeros((len(K), 1))
-        keys = np.concatenate([K.astype(_HALF), level_0], axis=1, dtype=np.float32)
-        return keys, V.astype(_HALF).astype(np.float32)
 
 
 def _lifted(Q: Float32) -> Float32:
@@ -288,6 +252,26 @@ def _tree(
     if best is None:
         raise AssertionError("there is always a tree")
     return best[1]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def balancing_walk(gram: Any, c: Any, coins: Any, signs: Any) -> None:
+    """Signs of vectors u_1, u_2, .. so that w = sum of sign times vector stays short.
+
+    Vector i is added with probability 1/2 - <w, u_i>/(2c), cut to [0, 1], else subtracted
+    (Alweiss, Liu, Sawhney 2021).
+
+    Args:
+        gram: float64[t, t], the inner products.
+        c: the walk's constant.
+        coins: float64[t] in [0, 1).
+        signs: float64[t], written.
+    """
+    for i in range(len(signs)):
+        lean = 0.0
+        for j in range(i):
+            lean += gram[i, j] * signs[j]
+        signs[i] = 1.0 if coins[i] < 0.5 - lean / (2.0 * c) else -1.0
 
 
 ENTRY = CatalogEntry(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
+from ...kit.blockwise import Blockwise, Own
 from ...kit.state import State, check_fits
-from ...plugin.contract import Compressor, Float32, Shape
+from ...plugin.contract import Float32
 
 Float64 = NDArray[np.float64]
 _FLOAT32 = np.dtype(np.float32)
@@ -26,7 +25,7 @@ def features_in_budget(budget_bits: int | None, d_v: int) -> int | None:
     return None if budget_bits is None else max(0, (budget_bits // 32 - 1) // (d_v + 1))
 
 
-class FeatureSums(Compressor):
+class FeatureSums(Blockwise):
     """S = sum phi(k) v^T and z = sum phi(k), both times e^{-M}; the answer is phi(q) S / phi(q) z.
 
     Subclasses give the logarithm of phi > 0. M is the largest logarithm met in a key: nothing
@@ -34,26 +33,14 @@ class FeatureSums(Compressor):
     one, so that a stream cut anywhere gives the same bits. State: M, z, S in fp32; empty NaN.
     """
 
-    name: ClassVar[str]
-
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None,
-        seed: int,
-        public: Mapping[str, Any] | None,
-        *,
-        features: int,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
-        needed = 32 * (1 + features * (shape.d_v + 1))
-        if budget_bits is not None and needed > budget_bits:
-            raise BudgetTooSmall(self.name, budget_bits, needed)
+    def hold(self, features: int) -> None:
+        """Make the empty state for so many features; raise BudgetTooSmall if it does not fit."""
+        self.need(32 * (1 + features * (self.shape.d_v + 1)))
         self.features = features
         self.state = State(
             top=((1,), np.float32),
             z=((features,), np.float32),
-            s=((features, shape.d_v), np.float32),
+            s=((features, self.shape.d_v), np.float32),
         )
         self.message_bytes = len(self.state.buffer)
 
@@ -64,10 +51,6 @@ class FeatureSums(Compressor):
     @abstractmethod
     def log_queries(self, Q: Float64) -> Float64:
         """Log phi of each query, up to a constant a query: float64[m, features]."""
-
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples in order.
@@ -92,17 +75,7 @@ class FeatureSums(Compressor):
             z += phi
             s += phi[:, None] * v
 
-    def attend(self, q: Float32) -> Float32:
-        """phi(q) S / phi(q) z: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        answer: Float32 = self._answers(np.asarray(q)[None])[0]
-        return answer
-
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, each on its own copy."""
         for block in (K, V):
             check_fits(np.asarray(block), _FLOAT32, type(self).__name__)
         if np.isnan(self.state["top"][0]):
@@ -117,22 +90,8 @@ class FeatureSums(Compressor):
         answers: Float32 = (top / (held.sum(axis=1)[:, None] + mine)).astype(np.float32)
         return answers
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        twin.extend(Q, K, V)
-        return twin._answers(Q)
-
-    def save(self) -> bytes:
-        """M, z and S."""
-        return self.state.to_bytes()
-
-    def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
-        self.state.load(message)
-
-    def _answers(self, Q: Float32) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """phi(q) S / phi(q) z: float32[m, d_v]."""
         if np.isnan(self.state["top"][0]):
             raise BadInput("Attention over no token has no value: append a token first.")
         logs = self.log_queries(np.asarray(Q, dtype=np.float64)) + self._log_z()

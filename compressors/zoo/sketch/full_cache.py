@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
-from ...kit.token_cache import Slots
-from ...plugin.contract import Float32, Shape
+from ....errors import BadInput
+from ....reductions.attention_tiles import one_thread
+from ...kit.blockwise import Own
+from ...plugin.contract import Float32
 from ..baseline.exact import Exact
 
 Float64 = NDArray[np.float64]
-Own = tuple[Float32, Float32] | None
 
 #: scores of a block of rows: 8 MiB of float64
 _BLOCK = 1 << 20
@@ -39,23 +38,10 @@ class FullCache(Exact):
         BadInput: there is no such format.
     """
 
-    name: ClassVar[str]
-
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-    ) -> None:
-        if budget_bits is None and dtype is None:
+    def set_up(self, *, dtype: str | None = None) -> None:
+        if self.budget_bits is None and dtype is None:
             dtype = "fp16"
-        try:
-            super().__init__(shape, budget_bits, seed, public, dtype=dtype)
-        except BudgetTooSmall as error:
-            raise BudgetTooSmall(self.name, error.budget_bits, error.minimum_bits) from None
+        super().set_up(dtype=dtype)
 
     # -- what a subclass says --------------------------------------------------------------------
 
@@ -79,45 +65,17 @@ class FullCache(Exact):
 
     # -- the contract ----------------------------------------------------------------------------
 
-    def slots_for(self, first: int, count: int) -> Slots:
-        """Token t goes to slot t."""
-        if first + count > self.slots:
-            raise BadInput(
-                f"{self.name} has room for {self.shape.tokens} tokens and {self.shape.extra} more, "
-                f"not for {first + count}: give the shape as many as the stream has."
-            )
-        return np.arange(first, first + count)
-
-    def attend(self, q: Float32) -> Float32:
-        """The answer to q from the tokens it reads: float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        answer: Float32 = self._answers(np.asarray(q)[None], None)[0]
-        return answer
-
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next."""
-        own, _ = self._next(K, V)
-        return self._answers(Q, own)
+        return self.answers(Q, self.beside(K, V)[0])
 
     def next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
-        """``next_outputs(Q, K, V) > thresholds[:, None]``."""
         bits: NDArray[np.bool_] = self.next_outputs(Q, K, V) > thresholds[:, None]
         return bits
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.twin()
-        twin.extend(Q, K, V)
-        return twin._answers(Q, None)
-
-    def _answers(self, Q: Float32, own: Own) -> Float32:
-        from ....reductions.attention_tiles import one_thread
-
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """The answers from the tokens that each query reads: float32[m, d_v]."""
         K, V = self.kept()
         t, n = len(K), len(K) + (own is not None)
         if n == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .full_cache import Float64, FullCache, softmax_over
 
 Int64 = NDArray[np.int64]
@@ -56,26 +55,17 @@ class HyperAttention(FullCache):
 
     name = "hyper-attention"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        block: int = 32,
-        samples: int = 32,
-        projections: int = 7,
-        dtype: str | None = None,
+    def set_up(
+        self, *, block: int = 32, samples: int = 32, projections: int = 7, dtype: str | None = None
     ) -> None:
         self.block = whole(block, "block", 1)
         self.samples = whole(samples, "samples", 0)
         self.projections = whole(projections, "projections", 1)
         if projections > 30:
             raise BadInput(f"A hash has at most 30 projections, not {projections}.")
-        super().__init__(shape, budget_bits, seed, public, dtype=dtype)
+        super().set_up(dtype=dtype)
         coins = self.rng(0)
-        self.directions = coins.standard_normal((shape.d_k, self.projections))
+        self.directions = coins.standard_normal((self.shape.d_k, self.projections))
         self.draws = coins.random(self.samples)
 
     def ranks(self, X: Float64) -> Int64:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .full_cache import Float64, FullCache, highest, softmax_over
 
 
@@ -52,21 +51,11 @@ class KNNAttention(FullCache):
 
     name = "knn-attention"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        k: int = 8,
-        samples: int = 32,
-        dtype: str | None = None,
-    ) -> None:
+    def set_up(self, *, k: int = 8, samples: int = 32, dtype: str | None = None) -> None:
         self.k = whole(k, "k", 1)
         self.samples = whole(samples, "samples", 0)
-        super().__init__(shape, budget_bits, seed, public, dtype=dtype)
-        self.order = self.rng(0).permutation(shape.tokens + shape.extra)
+        super().set_up(dtype=dtype)
+        self.order = self.rng(0).permutation(self.shape.tokens + self.shape.extra)
 
     def weigh(self, Q: Float64, S: Float64, prepared: Any, own: Float64 | None) -> Float32:
         """Weight e^s for the k highest scores, e^s (n-k)/l for the sample."""

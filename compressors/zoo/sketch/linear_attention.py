@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
-from ...plugin.contract import Shape
 from .feature_sums import FeatureSums, Float64
 
 
@@ -20,9 +16,6 @@ class LinearAttention(FeatureSums):
     answers phi(q) S / phi(q) z (eq. 18-20). It is another attention, no estimate of softmax.
 
     State: a scale, z and S, in fp32: 32 (1 + d_k (d_v + 1)) bits, whatever the budget beyond.
-
-    Args:
-        shape, budget_bits, seed, public: as every compressor.
 
     Raises:
         BudgetTooSmall: the sums do not fit.
@@ -36,14 +29,8 @@ class LinearAttention(FeatureSums):
 
     name = "linear-attention"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(shape, budget_bits, seed, public, features=shape.d_k)
+    def set_up(self) -> None:
+        self.hold(self.shape.d_k)
 
     def log_key(self, k: Float64) -> Float64:
         """Log(elu(k) + 1): k where it is negative, else log(1 + k)."""

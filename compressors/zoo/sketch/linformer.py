@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
+from ...kit.blockwise import Blockwise, Own
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
-from ...plugin.contract import Compressor, Float32, Shape
+from ...plugin.contract import Float32
 
 _FLOAT32 = np.dtype(np.float32)
 
 
-class Linformer(Compressor):
+class Linformer(Blockwise):
     """Linformer (Wang, Li, Khabsa, Fang, Ma 2020, Linformer: Self-Attention with Linear Complexity,
     arXiv 2006.04768).
 
@@ -27,7 +25,6 @@ class Linformer(Compressor):
     State: the number of tokens, K' and V' in fp32: 64 + 32 k (d_k + d_v) bits.
 
     Args:
-        shape, budget_bits, seed, public: as every compressor.
         k: rows (as many as fit the budget, at most the tokens; without a budget a quarter).
         projection: "gaussian", entries N(0, 1/k); or "pool", means of successive
             tokens (the paper's section 4).
@@ -48,18 +45,12 @@ class Linformer(Compressor):
         max pooling, convolution: left out, the mean stands for them.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        k: int | None = None,
-        projection: str = "gaussian",
-        shared: bool = False,
+    name = "linformer"
+
+    def set_up(
+        self, *, k: int | None = None, projection: str = "gaussian", shared: bool = False
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
+        shape, budget_bits = self.shape, self.budget_bits
         if projection not in ("gaussian", "pool"):
             raise BadInput(f"The projection is gaussian or pool, not {projection!r}.")
         row = 32 * (shape.d_k + shape.d_v)
@@ -68,8 +59,7 @@ class Linformer(Compressor):
             fits = -(-most // 4) if budget_bits is None else (budget_bits - 64) // row
             k = max(1, min(fits, most))
         self.k = whole(k, "k", 1)
-        if budget_bits is not None and 64 + self.k * row > budget_bits:
-            raise BudgetTooSmall("linformer", budget_bits, 64 + self.k * row)
+        self.need(64 + self.k * row)
         self.projection, self.shared = projection, bool(shared)
         self.width = -(-most // self.k)
         self.state = State(
@@ -91,10 +81,6 @@ class Linformer(Compressor):
         drawn /= np.float32(np.sqrt(self.k))
         return drawn[0], drawn[0 if self.shared else 1]
 
-    def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one triple; q is not needed."""
-        self.extend(np.asarray(q)[None], np.asarray(k)[None], np.asarray(v)[None])
-
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples in order.
 
@@ -103,26 +89,16 @@ class Linformer(Compressor):
         """
         K, V = np.asarray(K, dtype=np.float32), np.asarray(V, dtype=np.float32)
         for block in (K, V):
-            check_fits(block, _FLOAT32, "linformer")
+            check_fits(block, _FLOAT32, self.name)
         for k, v in zip(K, V, strict=True):
             e, f = self.column(int(self.state["seen"][0]))
             self.state["k"][...] += e[:, None] * k
             self.state["v"][...] += f[:, None] * v
             self.state["seen"][0] += 1
 
-    def attend(self, q: Float32) -> Float32:
-        """Softmax(q K'^T) V': float32[d_v].
-
-        Raises:
-            BadInput: nothing was appended yet.
-        """
-        answer: Float32 = self._answers(np.asarray(q)[None])[0]
-        return answer
-
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if triple r came next, each on its own copy."""
         for block in (K, V):
-            check_fits(block, _FLOAT32, "linformer")
+            check_fits(block, _FLOAT32, self.name)
         e, f = self.column(int(self.state["seen"][0]))
         wide = np.asarray(Q, dtype=np.float64)
         own = np.einsum("rd,rd->r", wide, np.asarray(K, dtype=np.float64))[:, None]
@@ -131,22 +107,8 @@ class Linformer(Compressor):
         rows: Float32 = answers.astype(np.float32)
         return rows
 
-    def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """The block (K, V) appended to a copy, then every q answered: float32[m, d_v]."""
-        twin = self.fresh()
-        twin.restore(self.save())
-        twin.extend(Q, K, V)
-        return twin._answers(Q)
-
-    def save(self) -> bytes:
-        """The number of tokens, K' and V'."""
-        return self.state.to_bytes()
-
-    def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
-        self.state.load(message)
-
-    def _answers(self, Q: Float32) -> Float32:
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """Softmax(q K'^T) V': float32[m, d_v]."""
         if self.state["seen"][0] == 0:
             raise BadInput("Attention over no token has no value: append a token first.")
         scores = np.asarray(Q, dtype=np.float64) @ self.state["k"].T

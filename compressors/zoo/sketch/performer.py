@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Shape
 from .feature_sums import FeatureSums, Float64, features_in_budget
 
 
@@ -23,7 +20,6 @@ class Performer(FeatureSums):
     State: a scale, z and S, in fp32: 32 (1 + m (d_v + 1)) bits.
 
     Args:
-        shape, budget_bits, seed, public: as every compressor.
         m: features (as many as fit the budget; without one d log d, as in Theorem 4).
 
     Raises:
@@ -42,21 +38,14 @@ class Performer(FeatureSums):
 
     name = "performer"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        m: int | None = None,
-    ) -> None:
+    def set_up(self, *, m: int | None = None) -> None:
+        shape = self.shape
         if m is None:
-            m = features_in_budget(budget_bits, shape.d_v)
+            m = features_in_budget(self.budget_bits, shape.d_v)
             if m is None:
                 m = math.ceil(shape.d_k * math.log(max(shape.d_k, 3)))
             m = max(m, 1)
-        super().__init__(shape, budget_bits, seed, public, features=whole(m, "m", 1))
+        self.hold(whole(m, "m", 1))
         self.directions = orthogonal_gaussians(self.features, shape.d_k, self.rng(0))
 
     def log_key(self, k: Float64) -> Float64:

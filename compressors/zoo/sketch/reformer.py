@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from .full_cache import Float64, FullCache, softmax_over
 
 Int64 = NDArray[np.int64]
@@ -54,23 +53,13 @@ class Reformer(FullCache):
 
     name = "reformer"
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        rounds: int = 4,
-        buckets: int = 16,
-        dtype: str | None = None,
-    ) -> None:
+    def set_up(self, *, rounds: int = 4, buckets: int = 16, dtype: str | None = None) -> None:
         self.rounds = whole(rounds, "rounds", 1)
         self.buckets = whole(buckets, "buckets", 2)
         if self.buckets % 2:
             raise BadInput(f"buckets come in pairs, x and -x: give an even number, not {buckets}.")
-        super().__init__(shape, budget_bits, seed, public, dtype=dtype)
-        size = (shape.d_k, self.rounds * (self.buckets // 2))
+        super().set_up(dtype=dtype)
+        size = (self.shape.d_k, self.rounds * (self.buckets // 2))
         self.rotations = self.rng(0).standard_normal(size)
 
     def hashes(self, X: Float64) -> Int64:

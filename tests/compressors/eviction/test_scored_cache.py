@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.zoo.eviction import scored_kernels
+from kvbarrier.compressors.zoo.eviction import h2o, scissorhands, scored_cache, tova
 from kvbarrier.compressors.zoo.eviction.h2o import H2O
 from kvbarrier.compressors.zoo.eviction.scissorhands import Scissorhands
 from kvbarrier.compressors.zoo.eviction.tova import TOVA
@@ -43,10 +43,10 @@ def held(one, K):
 def test_it_holds_what_the_plain_twin_holds(cls, params, size, plain, monkeypatch):
     if cls is Scissorhands and params.get("recent", 0) >= size:
         params = params | {"recent": 0}
-    inner = ("score", "weigh", "remove", "least", "least_important", "tally")
-    for name in ("h2o", "tova", "scissorhands", *inner) if plain else ():
-        kernel = getattr(scored_kernels, name)  # with the JIT off the two are one
-        monkeypatch.setattr(scored_kernels, name, getattr(kernel, "py_func", kernel))
+    for module in (h2o, tova, scissorhands, scored_cache) if plain else ():
+        for name, kernel in list(vars(module).items()):
+            if hasattr(kernel, "py_func"):  # with the JIT off the two are one
+                monkeypatch.setattr(module, name, kernel.py_func)
     Q, K, V = stream(50, seed=size)
     one = cls(SHAPE, size=size, **params)
     one.extend(Q, K, V)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
-from kvbarrier.compressors.zoo.quantisation import coding_kernels
+from kvbarrier.compressors.zoo.quantisation import coded_tokens
 from kvbarrier.compressors.zoo.quantisation.polarquant import PolarQuant
 from kvbarrier.compressors.zoo.quantisation.qjl import QJL
 from kvbarrier.compressors.zoo.quantisation.turboquant import TurboQuant
@@ -53,7 +53,7 @@ def test_rows_too_long_for_fp16_are_refused(cls) -> None:
 
 @pytest.mark.parametrize("jit", [True, False])
 def test_the_product_is_its_twin_bit_for_bit(jit: bool) -> None:
-    kernel = coding_kernels.product if jit else coding_kernels.product.py_func
+    kernel = coded_tokens.multiply if jit else coded_tokens.multiply.py_func
     rng = np.random.default_rng(0)
     X, M = (rng.standard_normal(s, dtype=np.float32) for s in ((5, 12), (12, 9)))
     out = np.empty((5, 9), np.float32)
@@ -65,7 +65,7 @@ def test_the_product_is_its_twin_bit_for_bit(jit: bool) -> None:
 @pytest.mark.parametrize("bits", range(1, 9))
 def test_symbols_are_packed_as_one_number(bits: int, jit: bool) -> None:
     names = ("pack_symbols", "unpack_symbols")
-    kernels = [getattr(coding_kernels, name) for name in names]
+    kernels = [getattr(coded_tokens, name) for name in names]
     pack, unpack = kernels if jit else [kernel.py_func for kernel in kernels]
     symbols = np.random.default_rng(bits).integers(0, 1 << bits, (6, 13)).astype(np.uint8)
     codes = np.zeros((6, -(-13 * bits // 8)), np.uint8)

@@ -6,9 +6,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape
-from kvbarrier.compressors.zoo.quantisation import skvq, skvq_kernels
-from kvbarrier.compressors.zoo.quantisation.channel_groups import LEVELS, Law, Rounding, alike
-from kvbarrier.compressors.zoo.quantisation.skvq import SKVQ
+from kvbarrier.compressors.zoo.quantisation import skvq
+from kvbarrier.compressors.zoo.quantisation.skvq import LEVELS, SKVQ, Law, Rounding, alike
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 
@@ -30,7 +29,7 @@ def stream(n=40, seed=0, d_k=12, d_v=7):
 @pytest.mark.parametrize("plain", [False, True])
 def test_the_kernels_are_their_twins(bits, plain):
     def kernel(name):
-        found = getattr(skvq_kernels, name)
+        found = getattr(skvq, name)
         return getattr(found, "py_func", found) if plain else found
 
     levels, digits = LEVELS[bits]

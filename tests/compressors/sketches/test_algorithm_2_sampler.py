@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
-from kvbarrier.compressors.zoo.sketch.algorithm_2 import Algorithm2
-from kvbarrier.compressors.zoo.sketch.algorithm_2_kernels import count_winners
+from kvbarrier.compressors.zoo.sketch.algorithm_2 import Algorithm2, count_winners
 from kvbarrier.compressors.zoo.sketch.full_cache import highest
 from kvbarrier.reductions.attention import attention
 from kvbarrier.reductions.lazy_gumbel import lazy_draws, top_set

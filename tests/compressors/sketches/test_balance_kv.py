@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
-from kvbarrier.compressors.zoo.sketch.balance_kv import BalanceKV, kernel, occupancy
-from kvbarrier.compressors.zoo.sketch.balance_kv_kernels import balancing_walk
+from kvbarrier.compressors.zoo.sketch.balance_kv import BalanceKV, balancing_walk, kernel, occupancy
 from kvbarrier.errors import BadInput, BudgetTooSmall
 from kvbarrier.reductions.attention import attention
 

@@ -1,0 +1,32 @@
+"""What the catalog says of one non-adaptive algorithm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..docstring import parameters
+from .contract import NonAdaptive
+
+
+@dataclass(frozen=True)
+class ReaderEntry:
+    """One non-adaptive algorithm that ships with us.
+
+    Attributes:
+        name: as on the command line.
+        cls: its class. The parameters are in the docstring, or in that of the class it builds on.
+        summary: what it reads, in a line.
+        source: who it is by, or what it controls.
+        control: it knows the game's streams, so its result is known beforehand.
+    """
+
+    name: str
+    cls: type[NonAdaptive]
+    summary: str
+    source: str
+    control: bool = False
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Its parameters, each with its meaning (and its default)."""
+        return parameters(self.cls)
