@@ -154,13 +154,7 @@ def trellis(points: Points) -> Judgement:
     )
 
 
-@claim(
-    "memory.guess",
-    "observation",
-    "An empty message leaves error 1/2",
-    "ours",
-    POINTS,
-)
+@claim("memory.guess", "observation", "An empty message leaves error 1/2", "ours", POINTS)
 def guess(points: Points) -> Judgement:
     return _on_the_line(_named(points, "zero"), lambda p: 0.5)
 
