@@ -6,11 +6,11 @@ other side does, of this pair or of another that is played in another thread (:m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ...compressors.engines.schemes import interpreter_of
-from ...errors import HarnessFault, KVBarrierError
+from ...errors import KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
 from .isolation import Limits, warm_kernels
@@ -30,7 +30,7 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
     try:
         for role in ("Alice", "Bob"):
             if isolation == "inline":
-                pair.append(InlineSeat(role))
+                pair.append(InlineSeat())
             else:
                 lives = 2 if role == "Alice" else 1
                 place = Place.prepare(role, isolation, limits, python=python, lives=lives)
@@ -51,12 +51,17 @@ def at_the_table(side: Side, seat: Seat, isolation: str) -> Iterator[None]:
             seat.leave()
 
 
-def seated_after(seat: Seat, table: Table, facts: Facts, who: str, first: str) -> str:
-    """Have a player begin after another one; return "" or why nothing that he says counts."""
-    try:
-        same = seat.sit(table) == facts
-    except HarnessFault:
-        raise
-    except KVBarrierError as exc:
-        return f"{who[0].upper()}{who[1:]} could not begin: {exc}"
-    return "" if same else f"The compressor's code was another one for {who} than for {first}."
+def seated_after(
+    seat: Seat, tables: Sequence[Table], facts: Sequence[Facts], who: str, first: str
+) -> list[str]:
+    """Have a player begin after another one; for each table "" or why nothing said there counts."""
+    troubles = []
+    for opened, before in zip(seat.open(tables), facts, strict=True):
+        if isinstance(opened, KVBarrierError):
+            troubles.append(f"{who[0].upper()}{who[1:]} could not begin: {opened}")
+        elif opened != before:
+            said = f"The compressor's code was another one for {who} than for {first}."
+            troubles.append(said)
+        else:
+            troubles.append("")
+    return troubles
