@@ -53,6 +53,12 @@ def is_our_fault(error: BaseException, builtin: bool = False) -> bool:
     return bool(importing) and is_ours(importing[-1])
 
 
+def raised_by_us(error: BaseException) -> bool:
+    """Whether the deepest frame of a traceback is ours."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return not frames or is_ours(frames[-1].filename)
+
+
 def their_traceback(error: BaseException) -> str:
     """Their frames and the exception, as Python prints them; without frames the exception alone."""
     frames = their_frames(error)

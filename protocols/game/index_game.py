@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import KVBarrierError
+from ...errors import HarnessFault, KVBarrierError
 from ..players.isolation import Limits, check_isolation
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.players import Facts, Table
@@ -158,13 +158,17 @@ class Session:
     def probe(self, cells: Sequence[Cell]) -> list[Opened]:
         """Construct compressors in a player: what they declare, or why they cannot be built.
 
-        Raises BadInput for an instance that there is not, or an engine that is not installed.
+        Raises BadInput for an instance that there is not, or an engine that is not installed, and
+        HarnessFault if our own code failed.
         """
         names = [replace(cell, batch_size=1) for cell in cells]
         new = [name for name in dict.fromkeys(names) if name not in self._opened]
         if new:
             tables = [_table(cell) for cell in new]
             opened = self._alice(tables[0]).open(tables)
+            for one in opened:
+                if isinstance(one, HarnessFault):  # before any secret: nobody gains by saying so
+                    raise one
             pairs = zip(tables, opened, strict=True)
             self._opened.update(zip(new, pairs, strict=True))
         return [self._opened[name][1] for name in names]
@@ -239,7 +243,7 @@ class Session:
         with self._alices_time:
             for line in lines:
                 line.write(alice)
-            alice.renew()
+        with at_the_table("Alice again", alice, self._isolation):
             cut = [line for line in lines if line.halves()]
             who = "the second half of a stream"
             for line, why in zip(cut, _seated(alice, cut, who, "the first"), strict=True):

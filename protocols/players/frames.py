@@ -61,7 +61,7 @@ def failure(said: Any, role: str, *, builtin: bool) -> str | None:
         return None
     if "error" in said:
         error, text = fields(said, "error", "text")
-        if error != "HarnessFault":
+        if type(error) is not str or error != "HarnessFault":  # an array is neither equal nor not
             raise BadFrame("it failed with an error that nobody knows")
         if builtin:
             raise errors.HarnessFault(_line(text))
@@ -235,6 +235,8 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
     said = {"detail": None, "budget": None, **said}
     kind, text, detail, budget = fields(said, "error", "text", "detail", "budget")
     sentence = _line(text)
+    if type(kind) is not str:
+        raise BadFrame("it failed with an error that nobody knows")
     if kind == "BudgetTooSmall" and type(budget) is list and len(budget) == 3:
         return errors.BudgetTooSmall(_words(budget[0]), _count(budget[1]), _count(budget[2]))
     if kind == "BadInput":

@@ -1,9 +1,10 @@
 """No Bob answers while an Alice lives: the phases of batches that are played side by side.
 
 A batch's own Bob begins when its Alice is gone. But another batch's Alice may live then, and what
-the first told her (by a lock on a file that all can open, say) she could tell him. So the players
-of all threads go in phases: any number of Alices, then any number of Bobs. Who comes while the
-other side waits, waits for the next phase, so that neither side starves.
+the first told her (by a lock on a file that all can open, say) she could tell him; and of a stream
+that is cut, she could tell the second half what the first one told her. So the players of all
+threads go in phases: any number of Alices, of Alices that begin again, of Bobs. Who comes while
+another side waits, waits for the next phase, so that no side starves.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
-Side = Literal["Alice", "Bob"]
+Side = Literal["Alice", "Alice again", "Bob"]
 
-_OTHER: dict[Side, Side] = {"Alice": "Bob", "Bob": "Alice"}
+_SIDES: tuple[Side, ...] = get_args(Side)
 
 
 class Gate:
@@ -25,22 +26,22 @@ class Gate:
         self._changed = threading.Condition()
         self._side: Side = "Alice"
         self._inside = 0
-        self._waiting: dict[Side, int] = {"Alice": 0, "Bob": 0}
-        self._phases: dict[Side, int] = {"Alice": 0, "Bob": 0}
+        self._waiting: dict[Side, int] = dict.fromkeys(_SIDES, 0)
+        self._phases: dict[Side, int] = dict.fromkeys(_SIDES, 0)
 
     @contextmanager
     def phase(self, side: Side) -> Iterator[None]:
-        """Be one of that side; waits until nobody of the other is there."""
+        """Be one of that side; waits until nobody of another is there."""
         with self._changed:
-            self._enter(side, _OTHER[side])
+            self._enter(side)
         try:
             yield
         finally:
             with self._changed:
                 self._leave()
 
-    def _enter(self, side: Side, other: Side) -> None:
-        if not self._inside or (self._side == side and not self._waiting[other]):
+    def _enter(self, side: Side) -> None:
+        if not self._inside or (self._side == side and not any(self._waiting.values())):
             self._side = side
             self._inside += 1
             return
@@ -56,10 +57,12 @@ class Gate:
             raise
 
     def _leave(self) -> None:
-        """The last one lets in all who wait on the other side, or if nobody does on this one."""
+        """The last one lets in all who wait on the next side where somebody does."""
         self._inside -= 1
-        side = _OTHER[self._side] if self._waiting[_OTHER[self._side]] else self._side
-        if not self._inside and self._waiting[side]:
+        after = _SIDES.index(self._side) + 1
+        turns = (*_SIDES[after:], *_SIDES[:after])
+        side = next((turn for turn in turns if self._waiting[turn]), None)
+        if not self._inside and side is not None:
             self._side, self._inside, self._waiting[side] = side, self._waiting[side], 0
             self._phases[side] += 1
             self._changed.notify_all()

@@ -38,8 +38,6 @@ class InlineSeat:
         for table in tables:
             try:
                 found.append(self._open(table))
-            except errors.HarnessFault:
-                raise
             except errors.KVBarrierError as error:
                 found.append(error)
         return found
@@ -67,7 +65,7 @@ class InlineSeat:
 
     def begin(self, table: Table, seed: int, role: str) -> int | None:
         """See :meth:`Seat.begin`."""
-        build, self._folder = next(rest for known, *rest in self._opened if known is table)
+        _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._compressor = self._try(lambda: build(seed))
         return self._try(lambda: players.declared_length(self._compressor))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ...compressors.engines.schemes import interpreter_of
-from ...errors import KVBarrierError
+from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
 from .isolation import Limits, warm_kernels
@@ -43,20 +43,31 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
 
 @contextmanager
 def at_the_table(side: Side, seat: Seat, isolation: str) -> Iterator[None]:
-    """A player's time there; none of the other side lives meanwhile, where any live at all."""
+    """A player's time there; none of another side lives meanwhile, where any live at all.
+
+    After her first time Alice may come back: as one who has seen nothing of it.
+    """
     with nullcontext() if isolation == "inline" else _GATE.phase(side):
         try:
             yield
         finally:
-            seat.leave()
+            if side == "Alice":
+                seat.renew()
+            else:
+                seat.leave()
 
 
 def seated_after(
     seat: Seat, tables: Sequence[Table], facts: Sequence[Facts], who: str, first: str
 ) -> list[str]:
-    """Have a player begin after another one; for each table "" or why nothing said there counts."""
+    """Have a player begin after another one; for each table "" or why nothing said there counts.
+
+    By now secrets are drawn: a stranger who says that the harness failed would end the run.
+    """
     troubles = []
     for opened, before in zip(seat.open(tables), facts, strict=True):
+        if isinstance(opened, HarnessFault) and before.builtin:
+            raise opened
         if isinstance(opened, KVBarrierError):
             troubles.append(f"{who[0].upper()}{who[1:]} could not begin: {opened}")
         elif opened != before:

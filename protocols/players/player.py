@@ -59,12 +59,12 @@ def main(argv: list[str]) -> int:
             for fd in (fd for fds in lives[1:] for fd in fds):
                 os.close(fd)
             _become_host(host, role, how, private, int(size), lives[0])
-        down, up, words = lives.pop(0)
-        os.close(up)
-        os.close(words)
+        down, *rest = lives.pop(0)
         _watch(pid, down)
         os.close(down)
         code = _clean(how, private, before)
+        for fd in rest:  # by this the harness knows that all have gone
+            os.close(fd)
         if lives and code == CLEAN:
             os.mkdir(private, 0o700)
             os.chdir(private)

@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import WrongAnswer, given, numbers
-from ...compressors.plugin.blame import is_our_fault, our_fault, their_frame, written
+from ...compressors.plugin.blame import (
+    is_our_fault,
+    our_fault,
+    raised_by_us,
+    their_frame,
+    written,
+)
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...errors import HarnessFault, KVBarrierError
 from .channel import MAX_MESSAGE_BYTES
@@ -262,8 +268,9 @@ def fault_of(
     """The fault that an exception in a round is: the compressor's, unless the failure was ours.
 
     See ``compressors.plugin.blame.is_our_fault`` for which is which, :func:`describe` for the rest.
+    That we failed is for us to say: a HarnessFault that somebody else raised is theirs.
     """
-    if isinstance(exc, HarnessFault):
+    if isinstance(exc, HarnessFault) and (builtin or raised_by_us(exc)):
         return exc
     if is_our_fault(exc, builtin and not isinstance(exc, PlayerFault)):
         return our_fault(exc, f"{role} played")

@@ -49,10 +49,8 @@ class Seat(Protocol):
         """Build the compressor of each table once, before any secret is drawn.
 
         Others may follow: the process stays, and with it what it has imported. Where nobody can
-        play is an error: ours as raised there (BudgetTooSmall, BadInput), else PluginFailure.
-
-        Raises:
-            HarnessFault: our own code failed.
+        play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
+        that our own code failed, else PluginFailure.
         """
 
     def begin(self, table: Table, seed: int, role: str) -> int | None:
@@ -73,7 +71,10 @@ class Seat(Protocol):
         """What the cache of the last ``write`` occupied, where the compressor says it."""
 
     def renew(self) -> None:
-        """End the player and all it started; who sits down next saw nothing of what it saw."""
+        """End the player and all it started, and only then return.
+
+        Who sits down next saw nothing of what it saw.
+        """
 
     def leave(self) -> str | None:
         """End the player and all it started; return what is wrong if that could not be done."""
@@ -195,6 +196,9 @@ class HostSeat:
         if self._channel is None or not self._later:
             self._stop()
             return
+        if not self._channel.hang_up(Deadline(_LEAVE_SECONDS)):
+            self._stop()
+            return
         self._channel.close()
         self._words.close()
         self._channel, self._words = self._later.pop(0)
@@ -257,10 +261,10 @@ class HostSeat:
             except PlayerFault as fault:
                 found.append(errors.PluginFailure(self._last_words(table, str(fault))))
                 break
-            except errors.HarnessFault:
-                raise
             except errors.KVBarrierError as error:
                 found.append(error)
+                if self._channel is None:
+                    break
         return found
 
     def _facts_in(self, table: Table, said: Any) -> Facts:
@@ -270,7 +274,13 @@ class HostSeat:
         """Start a host; return whether it says of the tables known what the last one said."""
         self._start()
         living = self._living()
-        return not living or self._open([t for t, _ in living]) == [facts for _, facts in living]
+        if not living:
+            return True
+        again = self._open([table for table, _ in living])
+        for now, (_, before) in zip(again, living, strict=False):
+            if isinstance(now, errors.HarnessFault) and before.builtin:
+                raise now
+        return again == [before for _, before in living]
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""

@@ -87,11 +87,15 @@ Condition = tuple[int, int, int]
 _NEW_NAMESPACES = 0x7E020000
 _NEW_TIME = 0x80
 _AF_UNIX = 1
-_TIOCSTI, _TIOCSWINSZ = 0x5412, 0x5414
-_TCSETS, _TCSETSF = 0x5402, 0x5404
 # ioctls go by the letter in their second byte: f and v, ext4 and all filesystems; X, XFS and what
-# it gave to all; 0x94, btrfs and what it gave to all.
-_FILE_IOCTLS = (ord("f"), ord("v"), ord("X"), 0x94)
+# it gave to all; 0x94, btrfs and what it gave to all; T, terminals, which keep what they are set to.
+_IOCTLS = (ord("f"), ord("v"), ord("X"), 0x94, ord("T"))
+# Of terminals only asking (TCGETS, TIOCGPGRP, TIOCOUTQ, TIOCGWINSZ, TIOCGSID, TCGETS2); and what is
+# said of any descriptor (FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC, FIOQSIZE).
+_SPARED_IOCTLS = (
+    0x5401, 0x540F, 0x5411, 0x5413, 0x5429, 0x802C542A,
+    0x541B, 0x5421, 0x5450, 0x5451, 0x5452, 0x5460,
+)  # fmt: skip
 
 # Calls that are allowed only where one of these lists of conditions holds.
 _ALLOWED_IF: dict[str, tuple[tuple[Condition, ...], ...]] = {
@@ -116,11 +120,11 @@ _ALLOWED_IF: dict[str, tuple[tuple[Condition, ...], ...]] = {
 _REFUSED_IF: dict[str, tuple[Condition, ...]] = {
     "fcntl": ((2, _ALL, 1036), (2, _ALL, 1038)),  # F_SET_RW_HINT, F_SET_FILE_RW_HINT
     "fadvise64": ((6, _ALL, 4),),  # POSIX_FADV_DONTNEED
-    "ioctl": (
-        *((2, 0xFF00, letter << 8) for letter in _FILE_IOCTLS),
-        *((2, _ALL, command) for command in (_TIOCSTI, _TIOCSWINSZ)),
-        *((2, _ALL, command) for command in range(_TCSETS, _TCSETSF + 1)),
-    ),
+    "ioctl": tuple((2, 0xFF00, letter << 8) for letter in _IOCTLS),
+}
+# And of these, calls that are allowed nevertheless.
+_SPARED_IF: dict[str, tuple[Condition, ...]] = {
+    "ioctl": tuple((2, _ALL, command) for command in _SPARED_IOCTLS),
 }
 
 # Under namespaces these reach nothing that is not private.
@@ -199,8 +203,9 @@ def _verdict(name: str, own_mounts: bool) -> list[Instruction]:
         steps = [s for list_ in _ALLOWED_IF[name] for s in _where(list_, allow)]
         return [*steps, refuse]
     if name in _REFUSED_IF:
+        spared = [s for one in _SPARED_IF.get(name, ()) for s in _where([one], allow)]
         steps = [s for condition in _REFUSED_IF[name] for s in _where([condition], refuse)]
-        return [*steps, allow]
+        return [*spared, *steps, allow]
     if name in _ABSENT:
         return [_refuse(errno.ENOSYS)]
     if name in _WITHOUT_EFFECT:

@@ -54,7 +54,7 @@ def test_a_layout_written_by_hand():
 
 OFF = """
 import sys, warnings, numpy as np
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.quantized import Quantized
 from kvbarrier.compressors.reservoir import Reservoir
 warnings.simplefilter("ignore")  # 0 / 0 in a row without width, which the kernel expects

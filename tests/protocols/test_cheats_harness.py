@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from kvbarrier.protocols.game import coins
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, probe_construction
 from kvbarrier.protocols.game.instances import Index
@@ -39,11 +40,12 @@ apart = pytest.mark.parametrize(
 budgets = pytest.mark.parametrize("budget", BUDGETS, ids=str)
 
 
-def play(thing, where, budget, monkeypatch, messages=5, **params):
+def play(thing, where, budget, monkeypatch, messages=5, key=None, **params):
     if where == "bare process":
         monkeypatch.setattr(seats, "landlock_available", lambda: False)
     kind = where.removeprefix("bare ")
-    key = hashlib.sha256(f"{thing}{where}{budget}{params}{os.getpid()}".encode()).digest()
+    name = f"{thing}{where}{budget}{params}{os.getpid()}"
+    key = key or hashlib.sha256(name.encode()).digest()
     cell = Cell(INSTANCE, f"{CHEATS}/{thing}", tuple(params.items()), budget, batch_size=messages)
     return play_batch(cell, key, 0, kind, LIMITS)
 
@@ -127,6 +129,20 @@ def test_a_wrong_frame_is_a_failed_message(thing, monkeypatch):
         assert record.charged_bits == 64
 
 
+@pytest.mark.parametrize("where", ["inline", "bare process"])
+@pytest.mark.parametrize("way", ["opening", "again", "playing"])
+def test_nobody_ends_a_run_that_goes_badly_by_blaming_the_harness(
+    way, where, monkeypatch, tmp_path
+):
+    if (way, where) == ("again", "inline"):
+        pytest.skip("inline there is no host to start again")
+    flag = str(tmp_path / "flag")
+    batch = play("blamer.py:Blamer", where, BUDGETS[1], monkeypatch, messages=2, flag=flag, way=way)
+    for record in batch.records:
+        assert record.failed is not None
+        assert record.charged_bits == 64
+
+
 # -- batches that conspire ----------------------------------------------------------------------
 
 
@@ -158,12 +174,36 @@ def test_no_bob_answers_while_an_alice_lives(where, budget, monkeypatch):
     assert conspire(where, budget, monkeypatch) > 0.4
 
 
+def relayed(where, budget, monkeypatch):
+    """Wrong bits of a stream that is cut in the middle, where Holder is played at the same time."""
+    keys = (os.urandom(32) for _ in range(1000))
+    key = next(k for k in keys if coins.cut_point(k, INSTANCE.id, 0, 32) in range(12, 20))
+    with ThreadPoolExecutor(2) as threads:
+        holder = threads.submit(play, "relay.py:Holder", where, budget, monkeypatch, 1)
+        batch = play("halves.py:Halves", where, budget, monkeypatch, 1, key, way="locks")
+        assert holder.result().records[0].failed is None
+    assert batch.records[0].failed is None
+    return wrong_of(batch, budget)[0]
+
+
+def test_halves_that_meet_in_another_batch_work_where_nothing_is_closed(monkeypatch):
+    monkeypatch.setattr(pair, "_GATE", Open())
+    assert relayed("bare process", BUDGETS[1], monkeypatch) == 0
+
+
+@apart
+@budgets
+def test_halves_do_not_meet_in_another_batch(where, budget, monkeypatch):
+    # At least 12 rows of 16 bits are lost: 96 wrong, give or take 7.
+    assert relayed(where, budget, monkeypatch) > 50
+
+
 def test_the_gate_lets_in_one_side_at_a_time_and_nobody_starves():
     gate, inside, seen = Gate(), [], []
     guard = threading.Lock()
 
     def turn(number):
-        side = "Alice" if number % 2 else "Bob"
+        side = ("Alice", "Alice again", "Bob")[number % 3]
         for _ in range(40):
             with gate.phase(side):
                 with guard:

@@ -224,6 +224,7 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("write", {"message": b"ab", "payload": 2, "memories": None, "x": 1}, "something else"),
         ("write", {"failed": LONG}, "Alice says: xxx"),
         ("write", {"failed": ["a"]}, "a text in it is none"),
+        ("begin", {"error": np.arange(2), "text": ""}, "an error that nobody knows"),
         ("begin", {"declared": -1}, "out of range"),
         ("begin", {"declared": 1.0}, "out of range"),
         ("begin", {"declared": True}, "out of range"),
@@ -249,6 +250,7 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("sit", {"facts": {**FACTS, "message_bytes": 2**62}}, "out of range"),
         ("sit", {"error": "PluginFailure", "text": LONG, "detail": LONG}, "xxx"),
         ("sit", {"error": "KeyboardInterrupt", "text": ""}, "nobody knows"),
+        ("sit", {"error": np.arange(2), "text": ""}, "nobody knows"),
         ("sit", {"error": "BudgetTooSmall", "text": "", "budget": ["a", "b", 1]}, "out of range"),
     ],
 )  # fmt: skip

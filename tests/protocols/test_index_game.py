@@ -43,7 +43,7 @@ def plugin(tmp_path, text, **cell):
 
 HEAD = '''
 import numpy as np
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 
 class Exact(Compressor):
     """Keeps everything; the definition, one row at a time."""

@@ -76,6 +76,7 @@ def message(seat, seed=1):
 @cache
 def witness(kind):
     """What a player sees, and where it was; ``bare`` is process isolation without Landlock."""
+    isolation.warm_kernels()  # as before every game, or there are none to copy
     with (
         socket.socket() as listening,
         pytest.MonkeyPatch.context() as patch,
@@ -144,7 +145,7 @@ def test_namespaces_work_for_an_unprivileged_user_too():
     # The interpreter may lie where only root can read, so the user changes after the imports.
     code = (
         "import ctypes, os, sys\n"
-        "from kvbarrier.protocols import namespaces\n"
+        "from kvbarrier.protocols.players import namespaces\n"
         "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
         "os.chdir('/')\n"
@@ -160,7 +161,7 @@ def test_namespaces_work_for_an_unprivileged_user_too():
 @needs_namespaces
 def test_namespaces_need_the_filter():
     code = (
-        "from kvbarrier.protocols import namespaces, seccomp\n"
+        "from kvbarrier.protocols.players import namespaces, seccomp\n"
         "seccomp.MACHINES.clear()\n"
         "print(namespaces.probe())\n"
     )
@@ -510,7 +511,7 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
     # In a folder of its own, so that nothing is there yet; the second process finds it done.
     code = (
         "import sys\n"
-        "from kvbarrier.protocols import isolation\n"
+        "from kvbarrier.protocols.players import isolation\n"
         "isolation.warm_kernels()\n"
         "print('numba' in sys.modules)\n"
     )
@@ -530,7 +531,7 @@ def test_a_players_copy_of_the_kernels_is_the_one_that_numba_reads(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from kvbarrier.protocols import namespaces\n"
+        "from kvbarrier.protocols.players import namespaces\n"
         "namespaces.take_kernels(sys.argv[1])\n"
         "def kept():\n"
         "    return {f: f.stat().st_mtime_ns for f in Path(sys.argv[1]).rglob('*.nb*')}\n"

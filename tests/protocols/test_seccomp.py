@@ -130,6 +130,12 @@ NEWUSER, NEWNET, NEWTIME, THREAD = 0x10000000, 0x40000000, 0x80, 0x3D0F00
         ("ioctl", (0, 0x5401), ALLOW),  # TCGETS
         ("ioctl", (0, 0x5402), EPERM),  # TCSETS
         ("ioctl", (0, 0x5414), EPERM),  # TIOCSWINSZ
+        ("ioctl", (0, 0x5406), EPERM),  # TCSETA
+        ("ioctl", (0, 0x402C542B), EPERM),  # TCSETS2
+        ("ioctl", (0, 0x540C), EPERM),  # TIOCEXCL
+        ("ioctl", (0, 0x802C542A), ALLOW),  # TCGETS2
+        ("ioctl", (0, 0x5413), ALLOW),  # TIOCGWINSZ
+        ("ioctl", (0, 0x5451), ALLOW),  # FIOCLEX
         ("ioctl", (0, 0x541B), ALLOW),  # FIONREAD
         ("ioctl", (0, 0x5421), ALLOW),  # FIONBIO
         ("ioctl", (3, 0x40086602), EPERM),  # FS_IOC_SETFLAGS
@@ -165,7 +171,7 @@ def test_where_there_is_no_filter_that_is_said(machine, monkeypatch):
 INNOCENT = """
 import ctypes, multiprocessing, os, shutil, socket, subprocess, sys, tempfile, threading
 from pathlib import Path
-from kvbarrier.protocols import namespaces, seccomp
+from kvbarrier.protocols.players import namespaces, seccomp
 
 def square(x):
     return x * x

@@ -7,6 +7,7 @@ import mmap
 from pathlib import Path
 
 import numpy as np
+import relay
 from kvbarrier.compressors.plugin.contract import Compressor
 
 PAGE = mmap.mmap(-1, 1 << 16)  # shared by all that the importing process forks
@@ -22,12 +23,19 @@ def find_page(seed):
     return PAGE[12 : 12 + size] if PAGE[:8] == seed.to_bytes(8, "big") else b""
 
 
+def hide_in_locks(seed, data):
+    """Until the Alice of another batch has taken them over."""
+    HELD[seed] = relay.Locks()
+    HELD[seed].speak(np.unpackbits(np.frombuffer(data, np.uint8)))
+
+
 def home(seed):
     return Path.home() / f"kvcheat-{seed}"
 
 
 WAYS = {
     "global": (HELD.__setitem__, lambda seed: HELD.pop(seed, b"")),
+    "locks": (hide_in_locks, lambda seed: np.packbits(relay.Locks().hear(512)).tobytes()),
     "page": (hide_page, find_page),
     "home": (
         lambda seed, data: home(seed).write_bytes(data),

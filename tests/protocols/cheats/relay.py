@@ -2,6 +2,7 @@
 
 Locks on a file that all can open for reading. Speaker's Alice sets one for every bit that is 1;
 Holder's Alice, in another batch, takes them over and holds them, until Speaker's Bob has looked.
+Or, of a stream that is cut, her own second half (``halves``).
 """
 
 from __future__ import annotations
@@ -34,6 +35,18 @@ class Locks:
         while not self.see(at) and time.monotonic() < end:
             time.sleep(0.01)
 
+    def speak(self, bits):
+        for at in np.flatnonzero(bits):
+            self.set(int(at))
+        self.set(SPOKEN)
+        self.wait(HELD, 8)
+
+    def hear(self, count):
+        bits = [self.see(at) for at in range(count)]
+        self.set(HEARD)
+        time.sleep(0.1)
+        return bits
+
 
 class Speaker(Compressor):
     streaming = False
@@ -52,10 +65,7 @@ class Speaker(Compressor):
         if not self.seed:
             return
         self.locks = Locks()
-        for at in np.flatnonzero(V > 0.5):
-            self.locks.set(int(at))
-        self.locks.set(SPOKEN)
-        self.locks.wait(HELD, 8)
+        self.locks.speak(V > 0.5)
 
     def save(self):
         return bytes(self.message_bytes)
@@ -66,10 +76,7 @@ class Speaker(Compressor):
     def next_outputs(self, Q, K, V):
         bits = np.zeros((self.shape.tokens, self.shape.d_v), dtype=np.float32)
         if self.seed:
-            locks = Locks()
-            bits.ravel()[:] = [locks.see(at) for at in range(bits.size)]
-            locks.set(HEARD)
-            time.sleep(0.1)
+            bits.ravel()[:] = Locks().hear(bits.size)
         return bits[(Q @ self.public["keys"].T).argmax(axis=1)]
 
 
