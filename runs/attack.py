@@ -261,6 +261,7 @@ def play(
             progress=progress,
             facts=lambda cell: facts[cell.id],
             session=session if here else None,
+            pairs=count,
         )
     soft = {
         outcome.cell.id: soft_of(outcome, plan.limits)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from .batches import Play, PlayAll
 
 GRACE_SECONDS = 4.0
-"""How long a stopped run waits for batches that are being played.
+"""How long a stopped run waits for batches that are being played."""
 
-So long, too, the batches should take that one pair of players plays together: what a pair costs to
-start is then little of it, and a signal loses as much as it did.
-"""
+TOGETHER_SECONDS = 30.0
+"""How long the batches should take at most that a pair of players plays: a signal loses them."""
+
+START_SECONDS = 2.0
+"""How long they should take at least for another pair to be started: that takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def run_cells(
     play: Play | None = None,
     facts: Callable[[Cell], Facts] | None = None,
     session: Session | None = None,
+    pairs: int = 1,
 ) -> list[CellOutcome]:
     """Play cells until ``stopping`` has enough of each; the outcomes are in the order of the cells.
 
@@ -137,8 +140,8 @@ def run_cells(
     default. ``play`` and ``facts`` default to the Index game and the catalog of targets.
 
     Where players have processes of their own, one pair plays batches of several cells of a target,
-    as many as should take ``GRACE_SECONDS``. ``session`` has such a pair that is there already; it
-    plays the first of them.
+    as many as should take ``TOGETHER_SECONDS``, and ``pairs`` pairs share what should take longer
+    than they take to start. ``session`` has a pair that is there already; it plays the first share.
 
     SIGINT and SIGTERM stop new submissions, running batches have ``GRACE_SECONDS`` to end, and
     Interrupted is raised; a batch that ends then with a failed message is dropped, for the signal
@@ -165,7 +168,7 @@ def run_cells(
             progress(Step(done, max(done, sum(line.goal for line in lines)), line.cell, row))
 
     with stop_requests() as stop:
-        _Run(store, stopping, submit, tell, stop).work(_companies(lines))
+        _Run(store, stopping, submit, tell, stop, pairs).work(_companies(lines))
     return [
         CellOutcome(line.cell, line.facts.source, tuple(prefix(line.rows)), line.refused)
         for line in lines
@@ -205,18 +208,14 @@ def _companies(lines: Sequence[_Line]) -> list[list[_Line]]:
     return list(companies.values())
 
 
-def _shares(wanted: Sequence[tuple[_Line, int]]) -> Iterator[list[tuple[_Line, int]]]:
-    """Split batches into as many as should take ``GRACE_SECONDS`` together, one at least."""
-    share: list[tuple[_Line, int]] = []
-    seconds = 0.0
-    for line, batch in wanted:
-        if share and seconds + line.seconds() > GRACE_SECONDS:
-            yield share
-            share, seconds = [], 0.0
-        share.append((line, batch))
-        seconds += line.seconds()
-    if share:
-        yield share
+def _shares(wanted: Sequence[tuple[_Line, int]], pairs: int) -> list[list[tuple[_Line, int]]]:
+    """Split batches among as many pairs as are worth their start, and more if that takes long."""
+    seconds = sum(line.seconds() for line, _ in wanted)
+    count = len(wanted)
+    if seconds < math.inf:
+        worth = min(pairs, int(seconds / START_SECONDS))
+        count = min(count, max(1, worth, math.ceil(seconds / TOGETHER_SECONDS)))
+    return [list(wanted[first::count]) for first in range(count)]
 
 
 def _lines(
@@ -284,7 +283,9 @@ class _Run:
         submit: Callable[[Sequence[_Job]], Future[Outcomes]],
         tell: Callable[[_Line, BatchRow | None], None],
         stop: StopRequest,
+        pairs: int,
     ) -> None:
+        self.pairs = pairs
         self.store = store
         self.stopping = stopping
         self.submit = submit
@@ -331,7 +332,7 @@ class _Run:
                     wanted += [(line, batch) for batch in new]
                     if not new:
                         line.goal = line.goal if line.running else len(line.rows)
-            for share in _shares(wanted):
+            for share in _shares(wanted, self.pairs):
                 share = [(line, batch) for line, batch in share if line.refused is None]
                 if share and not self.stop:
                     self._submit(share)
