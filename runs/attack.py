@@ -10,6 +10,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -21,8 +22,7 @@ from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL, judge_adversaries, judge_family
 from ..protocols.game.cell import Cell
-from ..protocols.game.coins import fresh_key
-from ..protocols.game.index_game import BatchRecord, play_together, probe_construction
+from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation, is_builtin
@@ -233,18 +233,24 @@ def play(
     """
     builtin = is_builtin(plan.target)
     isolation = plan.isolation or default_isolation(builtin)
-    if scheme_of(plan.target) is not None:
-        playable, facts, engine = _probe_engine(plan, isolation)
-        gaps: list[Gap] = []
-    else:
-        playable, facts, gaps = _probe(plan, isolation)
-        engine = []
-        if not builtin:
-            _rehearse(playable[:1], isolation, plan.limits)
+    gaps: list[Gap] = []
+    engine: list[dict[str, Any]] = []
     store = store or Results()
-    _tell_apart(store, facts)
     count = workers or _workers(builtin, isolation)
-    with make_executor(count, isolation, cluster) as executor:
+    # One pair of players probes, rehearses, and plays the first batches.
+    with Session(isolation, plan.limits) as session, ExitStack() as stack:
+        if scheme_of(plan.target) is not None:
+            playable, facts, engine = _probe_engine(plan, session)
+        else:
+            playable, facts, gaps = _probe(plan, session)
+            if not builtin:
+                # The last budget is the largest: what fails or is slow is so there.
+                _rehearse(playable[-1:], session)
+        _tell_apart(store, facts)
+        here = cluster is None and isolation != "inline"
+        if not here:
+            session.close()
+        executor = stack.enter_context(make_executor(count, isolation, cluster))
         outcomes = run_cells(
             playable,
             store,
@@ -254,6 +260,8 @@ def play(
             limits=plan.limits,
             progress=progress,
             facts=lambda cell: facts[cell.id],
+            session=session if here else None,
+            pairs=count,
         )
     soft = {
         outcome.cell.id: soft_of(outcome, plan.limits)
@@ -286,42 +294,41 @@ def _workers(builtin: bool, isolation: str) -> int:
     return 1 if builtin or isolation == "inline" else os.cpu_count() or 1
 
 
-def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
+def _probe(plan: Attack, session: Session) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
     """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
     playable: list[Cell] = []
     facts: dict[str, Facts] = {}
     gaps: dict[tuple[Any, ...], Gap] = {}
     refused: list[BudgetTooSmall] = []
 
-    def probe(cell: Cell) -> None:
-        try:
-            found = probe_construction(cell, isolation, plan.limits)
-        except BudgetTooSmall as error:
-            share = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
-            gap = Gap(dict(cell.params), cell.budget, error.minimum_bits, share, str(error))
-            # What cannot live in a budget cannot for any adversary: one gap for all.
-            gaps.setdefault((cell.params, cell.budget, error.minimum_bits), gap)
-            refused.append(error)
-            return
-        facts[cell.id] = Facts(found.source, found.builtin)
-        playable.append(cell)
+    def probe(cells: Sequence[Cell]) -> None:
+        for cell, found in zip(cells, session.probe(cells), strict=True):
+            if isinstance(found, BudgetTooSmall):
+                share = Fraction(found.minimum_bits, cell.instance.shape.cache_bits_16)
+                gap = Gap(dict(cell.params), cell.budget, found.minimum_bits, share, str(found))
+                # What cannot live in a budget cannot for any adversary: one gap for all.
+                gaps.setdefault((cell.params, cell.budget, found.minimum_bits), gap)
+                refused.append(found)
+            elif isinstance(found, KVBarrierError):
+                raise found
+            else:
+                facts[cell.id] = Facts(found.source, found.builtin)
+                playable.append(cell)
 
     cells = plan.cells()
-    for cell in cells:
-        probe(cell)
+    probe(cells)
     if plan.budgets is None:
         living = {(cell.instance, cell.params) for cell in playable}
         homes = {(cell.instance, cell.params): cell for cell in cells}
-        for home, cell in homes.items():
-            if home not in living:
-                probe(replace(cell, budget=None))
+        homeless = [cell for home, cell in homes.items() if home not in living]
+        probe([replace(cell, budget=None) for cell in homeless])
     if refused and not playable:
         raise refused[-1]
     return playable, facts, list(gaps.values())
 
 
 def _probe_engine(
-    plan: Attack, isolation: str
+    plan: Attack, session: Session
 ) -> tuple[list[Cell], dict[str, Facts], list[dict[str, Any]]]:
     """Rehearse every setting of an engine, which knows no budgets, with one pair of players.
 
@@ -329,36 +336,30 @@ def _probe_engine(
     """
     cells = plan.cells()
     settings = [cell for cell in cells if cell.instance == plan.instance]
-    played = _rehearse(settings, isolation, plan.limits)
+    session.probe(cells)
+    played = _rehearse(settings, session)
     said = [
         {
             "params": dict(cell.params),
-            "memories": record.memories,
-            "versions": dict(record.versions),
+            "memories": rehearsal.memories,
+            "versions": dict(rehearsal.facts.versions),
         }
-        for cell, record in zip(settings, played, strict=True)
+        for cell, rehearsal in zip(settings, played, strict=True)
     ]
-    return cells, {cell.id: Facts(played[0].source, builtin=False) for cell in cells}, said
+    return cells, {cell.id: Facts(played[0].facts.source, builtin=False) for cell in cells}, said
 
 
-def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[BatchRecord]:
-    """Play one message that counts for nothing, so that a broken plug-in is told so at once.
-
-    It is drawn from a key of its own, which is thrown away; the attack's messages all count.
-    """
-    single = [replace(cell, batch_size=1) for cell in cells]
+def _rehearse(cells: Sequence[Cell], session: Session) -> list[Rehearsal]:
+    """Play one message that counts for nothing, so that a broken plug-in is told so at once."""
     # An engine's contract is our adapter's.
     hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to mend."
-    records = []
-    for played in play_together(single, [fresh_key() for _ in cells], 0, isolation, limits):
-        if isinstance(played, KVBarrierError):
-            raise played
-        if played.records[0].failed:
+    rehearsals = [session.rehearse(cell) for cell in cells]
+    for rehearsal in rehearsals:
+        if rehearsal.failed:
             raise PluginFailure(
-                f"{cells[0].target} failed in a rehearsal: {played.records[0].failed}{hint}"
+                f"{cells[0].target} failed in a rehearsal: {rehearsal.failed}{hint}"
             )
-        records.append(played)
-    return records
+    return rehearsals
 
 
 def _report(

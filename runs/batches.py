@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput, BudgetTooSmall
-from ..protocols.game.cell import Cell
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError
+from ..protocols.game.cell import Batch, Cell
 from .host import host_facts, versions
 from .rows import BatchRow, compact
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ..protocols.players.isolation import Limits
 
     Play = Callable[[Cell, bytes, int, str, Limits | None], BatchRecord]
+    PlayAll = Callable[
+        [Sequence[Batch], str, Limits | None], Sequence[BatchRecord | KVBarrierError]
+    ]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,30 @@ def work(
             record = play(cell, key, batch, isolation, limits)
     except BudgetTooSmall as error:
         return Refused(str(error), error.minimum_bits)
+    return _played(record)
+
+
+def work_together(
+    play: PlayAll, batches: Sequence[Batch], isolation: str, limits: Limits | None
+) -> list[Played | Refused | KVBarrierError]:
+    """Play batches with one pair of players; what stops one of them is in its place."""
+    outcomes: list[Played | Refused | KVBarrierError] = []
+    for played in play(batches, isolation, limits):
+        if isinstance(played, BudgetTooSmall):
+            outcomes.append(Refused(str(played), played.minimum_bits))
+        else:
+            outcomes.append(played if isinstance(played, KVBarrierError) else _played(played))
+    return outcomes
+
+
+def work_alone(
+    play: Play, batches: Sequence[Batch], isolation: str, limits: Limits | None
+) -> list[Played | Refused | KVBarrierError]:
+    """Play batches each with players of its own, by :func:`work`."""
+    return [work(play, b.cell, b.key, b.number, isolation, limits) for b in batches]
+
+
+def _played(record: BatchRecord) -> Played:
     return Played(record, compact(versions() | dict(record.versions)), compact(host_facts()))
 
 

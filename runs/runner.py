@@ -7,16 +7,17 @@ already, of the same cell and source, are not played again.
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..errors import BadInput, BudgetTooSmall, PluginFailure, did_you_mean
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure, did_you_mean
 from ..protocols.game import coins
-from ..protocols.game.cell import Cell
-from .batches import Played, Refused, row_of, work
+from ..protocols.game.cell import Batch, Cell
+from .batches import Played, Refused, row_of, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results
@@ -24,11 +25,18 @@ from .rows import BatchRow, prefix
 from .stopping import Stopping
 
 if TYPE_CHECKING:
+    from ..protocols.game.index_game import Session
     from ..protocols.players.isolation import Limits
-    from .batches import Play
+    from .batches import Play, PlayAll
 
 GRACE_SECONDS = 4.0
 """How long a stopped run waits for batches that are being played."""
+
+TOGETHER_SECONDS = 30.0
+"""How long the batches should take at most that a pair of players plays: a signal loses them."""
+
+START_SECONDS = 2.0
+"""How long they should take at least for another pair to be started: that takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ class _Line:
     goal: int
     running: set[int] = field(default_factory=set)
     refused: BudgetTooSmall | None = None
+    alone: bool = True
+    rehearsed: float | None = None
 
     def key(self) -> tuple[bytes, str]:
         """A master key for the next batch, and how a row names it."""
@@ -82,6 +92,29 @@ class _Line:
             return coins.COMMITTED_KEYS[self.committed], self.committed
         fresh = coins.fresh_key()
         return fresh, fresh.hex()
+
+    def seconds(self) -> float:
+        """How long a batch should take, by those that were played or by the rehearsal.
+
+        For ever, if nobody knows, or if it is played alone.
+        """
+        if self.rows and not self.alone:
+            return sum(row.seconds for row in self.rows.values()) / len(self.rows)
+        if self.alone or self.rehearsed is None:
+            return math.inf
+        return self.rehearsed * self.cell.batch_size
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A batch of a cell that is being played, and how its row will name the key."""
+
+    line: _Line
+    batch: Batch
+    named: str
+
+
+Outcomes = list[Played | Refused | KVBarrierError]
 
 
 def run_cells(
@@ -96,6 +129,8 @@ def run_cells(
     progress: Callable[[Step], None] | None = None,
     play: Play | None = None,
     facts: Callable[[Cell], Facts] | None = None,
+    session: Session | None = None,
+    pairs: int = 1,
 ) -> list[CellOutcome]:
     """Play cells until ``stopping`` has enough of each; the outcomes are in the order of the cells.
 
@@ -104,17 +139,28 @@ def run_cells(
     is written with the batch's row, after its last answer. ``isolation`` None takes each target's
     default. ``play`` and ``facts`` default to the Index game and the catalog of targets.
 
+    Where players have processes of their own, one pair plays batches of several cells of a target,
+    as many as should take ``TOGETHER_SECONDS``, and ``pairs`` pairs share what should take longer
+    than they take to start. ``session`` has a pair that is there already; it plays the first share.
+
     SIGINT and SIGTERM stop new submissions, running batches have ``GRACE_SECONDS`` to end, and
     Interrupted is raised; a batch that ends then with a failed message is dropped, for the signal
     may have reached its players. An error of ours or of a plug-in before any secret is drawn stops
     the run likewise and is raised. A cell whose budget is too small is refused and the others go
     on.
     """
-    game, doer = play or _index_game(), executor or SerialExecutor()
+    doer = executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
+    for line in lines:
+        line.alone = play is not None or line.isolation == "inline"
+        line.rehearsed = None if session is None else session.seconds
+    seated = None if session is None else [session]
 
-    def submit(line: _Line, key: bytes, batch: int) -> Future[Played | Refused]:
-        return doer.submit(work, game, line.cell, key, batch, line.isolation, limits)
+    def submit(jobs: Sequence[_Job]) -> Future[Outcomes]:
+        batches, how = [job.batch for job in jobs], jobs[0].line.isolation
+        if jobs[0].line.alone:
+            return doer.submit(work_alone, play or _index_game(), batches, how, limits)
+        return doer.submit(work_together, _one_pair(seated), batches, how, limits)
 
     def tell(line: _Line, row: BatchRow | None) -> None:
         if progress is not None:
@@ -122,7 +168,7 @@ def run_cells(
             progress(Step(done, max(done, sum(line.goal for line in lines)), line.cell, row))
 
     with stop_requests() as stop:
-        _Run(store, stopping, submit, tell, stop).work(lines)
+        _Run(store, stopping, submit, tell, stop, pairs).work(_companies(lines))
     return [
         CellOutcome(line.cell, line.facts.source, tuple(prefix(line.rows)), line.refused)
         for line in lines
@@ -141,6 +187,35 @@ def _index_game() -> Play:
     from ..protocols.game.index_game import play_batch
 
     return play_batch
+
+
+def _one_pair(seated: list[Session] | None) -> PlayAll:
+    """The pair that sits already, the first time; then one that starts for the purpose."""
+    from ..protocols.game.index_game import play_all
+
+    if not seated:
+        return play_all
+    session = seated.pop()
+    return lambda batches, *_: session.play(batches)
+
+
+def _companies(lines: Sequence[_Line]) -> list[list[_Line]]:
+    """The cells that one pair of players may play: of one target, and in processes."""
+    companies: dict[object, list[_Line]] = {}
+    for line in lines:
+        company = line.cell.id if line.alone else (line.cell.target, line.isolation)
+        companies.setdefault(company, []).append(line)
+    return list(companies.values())
+
+
+def _shares(wanted: Sequence[tuple[_Line, int]], pairs: int) -> list[list[tuple[_Line, int]]]:
+    """Split batches among as many pairs as are worth their start, and more if that takes long."""
+    seconds = sum(line.seconds() for line, _ in wanted)
+    count = len(wanted)
+    if seconds < math.inf:
+        worth = min(pairs, int(seconds / START_SECONDS))
+        count = min(count, max(1, worth, math.ceil(seconds / TOGETHER_SECONDS)))
+    return [list(wanted[first::count]) for first in range(count)]
 
 
 def _lines(
@@ -205,23 +280,25 @@ class _Run:
         self,
         store: Results,
         stopping: Stopping,
-        submit: Callable[[_Line, bytes, int], Future[Played | Refused]],
+        submit: Callable[[Sequence[_Job]], Future[Outcomes]],
         tell: Callable[[_Line, BatchRow | None], None],
         stop: StopRequest,
+        pairs: int,
     ) -> None:
+        self.pairs = pairs
         self.store = store
         self.stopping = stopping
         self.submit = submit
         self.tell = tell
         self.stop = stop
-        self.running: dict[Future[Played | Refused], tuple[_Line, int, str]] = {}
+        self.running: dict[Future[Outcomes], list[_Job]] = {}
         self.kept = 0
 
-    def work(self, lines: list[_Line]) -> None:
+    def work(self, companies: list[list[_Line]]) -> None:
         """Play everything wanted, or raise what stopped it."""
         try:
-            for line in lines:
-                self._submit_wanted(line)
+            for lines in companies:
+                self._submit_wanted(lines)
             while self.running and not self.stop:
                 self._collect(timeout=0.2)
             if self.stop:
@@ -232,7 +309,8 @@ class _Run:
         finally:
             self._cancel()
         if self.stop.signum is not None:
-            raise Interrupted(self.stop.signum, self.kept, len(self.running), self.store.where)
+            lost = sum(map(len, self.running.values()))
+            raise Interrupted(self.stop.signum, self.kept, lost, self.store.where)
 
     @staticmethod
     def _is_drawn_anew(line: _Line, result: Played) -> bool:
@@ -243,59 +321,78 @@ class _Run:
         """
         return line.committed is None or any(record.failed for record in result.record.records)
 
-    def _submit_wanted(self, line: _Line) -> None:
-        """Submit what is wanted of a cell and neither there nor being played."""
-        while not self.stop and line.refused is None:
-            wanted = range(self.stopping.wanted(line.cell, prefix(line.rows)))
-            more = False
-            for batch in wanted:
-                if batch not in line.rows and batch not in line.running:
-                    self._submit(line, batch)
-                    more = True
-                if self.stop or line.refused:
-                    break
-            if not more:
-                line.goal = line.goal if line.running else len(line.rows)
+    def _submit_wanted(self, lines: Sequence[_Line]) -> None:
+        """Submit what is wanted of cells and neither there nor being played."""
+        while not self.stop:
+            wanted = []
+            for line in lines:
+                if line.refused is None:
+                    batches = range(self.stopping.wanted(line.cell, prefix(line.rows)))
+                    new = [b for b in batches if b not in line.rows and b not in line.running]
+                    wanted += [(line, batch) for batch in new]
+                    if not new:
+                        line.goal = line.goal if line.running else len(line.rows)
+            for share in _shares(wanted, self.pairs):
+                share = [(line, batch) for line, batch in share if line.refused is None]
+                if share and not self.stop:
+                    self._submit(share)
+            if not wanted:
                 return
 
-    def _submit(self, line: _Line, batch: int) -> None:
-        key, named = line.key()
-        future = self.submit(line, key, batch)
-        self.running[future] = (line, batch, named)
-        line.running.add(batch)
+    def _submit(self, share: Sequence[tuple[_Line, int]]) -> None:
+        jobs = []
+        for line, number in share:
+            key, named = line.key()
+            jobs.append(_Job(line, Batch(line.cell, key, number), named))
+            line.running.add(number)
+        future = self.submit(jobs)
+        self.running[future] = jobs
         if future.done():  # a serial executor: keep each row before the next batch is played
             self._take(future)
 
     def _collect(self, timeout: float) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda f: self.running[f][1]):
+        for future in sorted(done, key=lambda f: self.running[f][0].batch.number):
             self._submit_wanted(self._take(future))
 
-    def _take(self, future: Future[Played | Refused]) -> _Line:
-        """Take one batch's outcome in: a row in the store, or a refusal."""
-        line, batch, named = self.running.pop(future)
-        line.running.discard(batch)
+    def _take(self, future: Future[Outcomes]) -> list[_Line]:
+        """Take what was played together in: rows in the store, or refusals."""
+        jobs = self.running.pop(future)
+        lines = list({id(job.line): job.line for job in jobs}.values())
+        for job in jobs:
+            job.line.running.discard(job.batch.number)
         if self.stop and future.exception() is not None:
-            return line
+            return lines
         try:
-            result = future.result()
+            outcomes = future.result()
         except BrokenExecutor as error:
             raise PluginFailure(
-                f"A worker process died while it played '{line.cell.target}' (out of memory?): use "
-                "fewer workers, or a smaller n or d."
+                f"A worker process died while it played '{lines[0].cell.target}' (out of memory?): "
+                "use fewer workers, or a smaller n or d."
             ) from error
-        if isinstance(result, Refused):
-            line.refused, line.goal = result.error(), 0
+        errors = []
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, KVBarrierError):
+                errors.append(outcome)
+            else:
+                self._take_one(job, outcome)
+        if errors and not self.stop:
+            raise errors[0]
+        return lines
+
+    def _take_one(self, job: _Job, outcome: Played | Refused) -> None:
+        line = job.line
+        if isinstance(outcome, Refused):
+            line.refused, line.goal = outcome.error(), 0
             self.tell(line, None)
-        elif not (self.stop and self._is_drawn_anew(line, result)):
-            row = row_of(line.cell, line.facts.source, batch, named, result)
+        elif not (self.stop and self._is_drawn_anew(line, outcome)):
+            row = row_of(line.cell, line.facts.source, job.batch.number, job.named, outcome)
             self.store.append(row)
             self.kept += 1
-            line.rows[batch] = row
+            line.rows[job.batch.number] = row
             if not line.running and self._enough(line):
                 line.goal = len(line.rows)
             self.tell(line, row)
-        return line
 
     def _enough(self, line: _Line) -> bool:
         return self.stopping.wanted(line.cell, prefix(line.rows)) <= len(line.rows)
@@ -309,5 +406,5 @@ class _Run:
     def _cancel(self) -> None:
         for future in list(self.running):
             if future.cancel():
-                line, batch, _ = self.running.pop(future)
-                line.running.discard(batch)
+                for job in self.running.pop(future):
+                    job.line.running.discard(job.batch.number)

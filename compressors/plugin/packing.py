@@ -11,7 +11,8 @@ from __future__ import annotations
 import struct
 import types
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import msgpack
@@ -42,6 +43,7 @@ __all__ = [
     "sent_attributes",
     "unpack_difference",
     "unpack_plain",
+    "unpacker",
 ]
 
 _OURS = "_construction"
@@ -111,10 +113,27 @@ def unpack_difference(fresh: object, message: bytes) -> None:
     Raises:
         PluginFailure: the bytes are not a message of such an instance; ``fresh`` is as it was.
     """
-    if not message:
-        return
+    _unpack(fresh, message, _read(message), again=False)
+
+
+def unpacker(message: bytes) -> Callable[[object], None]:
+    """Return what does :func:`unpack_difference` any number of times, and reads the message once.
+
+    No two instances share what can be changed. Raises PluginFailure for bytes that cannot be read.
+    """
+    return partial(_unpack, message=message, tree=_read(message), again=True)
+
+
+def _read(message: bytes) -> Any:
     try:
-        changes = _changes(fresh, parse_tree(message))
+        return parse_tree(message) if message else []
+    except Exception as error:
+        raise torn(message) from error
+
+
+def _unpack(fresh: object, message: bytes, tree: Any, again: bool) -> None:
+    try:
+        changes = _changes(fresh, tree, again)
     except Exception as error:
         raise torn(message) from error
     for name, value in changes:
@@ -125,7 +144,7 @@ def unpack_difference(fresh: object, message: bytes) -> None:
             object.__setattr__(fresh, name, value)
 
 
-def _changes(fresh: object, flat: list[Any]) -> list[tuple[str, Any]]:
+def _changes(fresh: object, flat: list[Any], again: bool) -> list[tuple[str, Any]]:
     known = attributes(fresh)
     names = sorted(known)
     changes = []
@@ -138,7 +157,7 @@ def _changes(fresh: object, flat: list[Any]) -> list[tuple[str, Any]]:
             template = known[name]
             value = from_raw(value.data, template.dtype, template.shape)
         elif not (type(value) is Marker and value.code == REMOVED and name in known):
-            value = decode(value)
+            value = decode(value, again)
         changes.append((name, value))
     return changes
 

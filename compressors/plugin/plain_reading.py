@@ -49,9 +49,17 @@ class Marker:
 
 @dataclass(frozen=True)
 class Rows:
-    """A list that is finished: nothing in it is a marker."""
+    """A list in which nothing is a marker: numbers, or the rows of an array."""
 
-    items: list[Any]
+    items: list[Any] | NDArray[Any]
+
+    def listed(self, again: bool) -> list[Any]:
+        """The list; ``again``: one that shares nothing that can be changed with the last one."""
+        if isinstance(self.items, list):
+            return list(self.items)
+        rows = self.items.copy() if again else self.items
+        # Iterating one dimension gives scalars, where arrays of no dimension were packed.
+        return list(rows) if rows.ndim > 1 else [rows[i, ...] for i in range(len(rows))]
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,18 @@ def parse_tree(message: bytes) -> Any:
     return msgpack.unpackb(message, ext_hook=_extension, unicode_errors="surrogatepass")
 
 
-def decode(tree: Any, depth: int = 0) -> Any:
-    """Rebuild containers from a parsed tree; any exception means that it is not one of ours."""
+def decode(tree: Any, again: bool = False, depth: int = 0) -> Any:
+    """Rebuild containers from a parsed tree; any exception means that it is not one of ours.
+
+    ``again``: the tree was decoded before; nothing that can be changed is shared with that.
+    """
     kind = type(tree)
     if kind is Rows:
-        return tree.items
+        return tree.listed(again)
+    if again and kind is np.ndarray:
+        return tree.copy()
+    if again and kind is bytearray:
+        return bytearray(tree)
     if kind is not list:
         if kind in _NO_VALUES:
             raise ValueError("a marker where a value should be")
@@ -89,9 +104,9 @@ def decode(tree: Any, depth: int = 0) -> Any:
     if depth > 2 * MAX_DEPTH + 4:
         raise ValueError("too deep")
     if not (tree and type(tree[0]) is Marker):
-        return [decode(item, depth + 1) for item in tree]
+        return [decode(item, again, depth + 1) for item in tree]
     code = tree[0].code
-    items = [decode(item, depth + 1) for item in tree[1:]]
+    items = [decode(item, again, depth + 1) for item in tree[1:]]
     if code == TUPLE:
         return tuple(items)
     if code == DEQUE:
@@ -118,8 +133,7 @@ def _extension(code: int, data: bytes) -> Any:
         rows = _array(data)
         if rows.size == 0:
             raise ValueError("no rows")
-        # Iterating one dimension gives scalars, where arrays of no dimension were packed.
-        return Rows(list(rows) if rows.ndim > 1 else [rows[i, ...] for i in range(len(rows))])
+        return Rows(rows)
     if code == SCALARS:
         rows = _array(data)
         if rows.ndim != 1:

@@ -93,3 +93,12 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise BadInput(f"A parameter is a number or a word, not a {type(value).__name__}.")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Messages ``number * batch_size`` and on, of a cell, under a master key."""
+
+    cell: Cell
+    key: bytes
+    number: int

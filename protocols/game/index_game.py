@@ -9,60 +9,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import HarnessFault, KVBarrierError
-from ...reductions.key_payload import KeyPayloadReduction
-from ...reductions.linear_bob import LinearBob
-from ...reductions.reduction import questions_per_row
-from ..evidence.row_counts import text_of
-from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
-from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.isolation import Limits, check_isolation
 from ..players.pair import at_the_table, prepared, seated_after
-from ..players.players import Facts, PlayerFault, Table
-from ..players.seats import Seat
+from ..players.players import Facts, Table
+from ..players.seats import Opened, Seat
 from . import coins
-from .cell import Cell
-
-
-@dataclass(frozen=True)
-class MessageRecord:
-    """What became of one message.
-
-    Attributes:
-        wrong_by_age: wrong bits in each of the 16 age buckets, the oldest first.
-        asked_by_age: asked bits in each.
-        charged_bits: what the message costs, in bits (``channel.charged_bits``); of a stream that
-            was cut, the larger of its two messages; 64 if it failed.
-        payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
-        failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
-        soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
-            (``soft_ledger``); no part of a results file, for playing again gives it again.
-        wrong_by_row: wrong bits of each row asked, in order (``row_counts``); None if not counted.
-    """
-
-    wrong_by_age: tuple[int, ...]
-    asked_by_age: tuple[int, ...]
-    charged_bits: int
-    payload_bytes: int
-    failed: str | None
-    soft: tuple[tuple[int, int], ...] = ()
-    wrong_by_row: str | None = None
-
-    @property
-    def wrong(self) -> int:
-        """Wrong bits."""
-        return sum(self.wrong_by_age)
-
-    @property
-    def asked(self) -> int:
-        """Asked bits."""
-        return sum(self.asked_by_age)
+from .cell import Batch, Cell
+from .referee import MessageRecord as MessageRecord
+from .referee import Referee
+from .referee import Sent as Sent
 
 
 @dataclass(frozen=True)
@@ -84,16 +47,12 @@ class BatchRecord:
 
 
 @dataclass(frozen=True)
-class Sent:
-    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+class Rehearsal:
+    """What came of a message that counts for nothing; the sentence if it ``failed``."""
 
-    ``declared`` is the length that her instance declared before it saw anything, or None.
-    """
-
-    message: bytes
-    charged: int
-    payload: int
-    declared: int | None = None
+    facts: Facts
+    failed: str | None
+    memories: Mapping[str, Any] | None
 
 
 def play_batch(
@@ -121,33 +80,17 @@ def play_together(
     isolation: str,
     limits: Limits | None = None,
 ) -> list[BatchRecord | KVBarrierError]:
-    """Play a batch of several cells with one pair of players, who import their packages once.
+    """Play a batch of several cells, the same of each; see :func:`play_all`."""
+    batches = [Batch(cell, key, batch) for cell, key in zip(cells, keys, strict=True)]
+    return play_all(batches, isolation, limits)
 
-    Alice plays all cells and is gone before Bob begins. A cell that cannot be built is an error in
-    its place, and the others are played. All must be played by one interpreter. Each has a key of
-    its own: what Bob held of one message says nothing about another.
 
-    Raises BadInput for a key, an isolation that cannot be had or an engine that is not installed.
-    """
-    limits = limits or Limits()
-    check_isolation(isolation)
-    for key in keys:
-        coins.check_key(key)
-    lines = [_Line(_Game(cell, key), _table(cell)) for cell, key in zip(cells, keys, strict=True)]
-    numbers = [range(batch * c.batch_size, (batch + 1) * c.batch_size) for c in cells]
-    with prepared(lines[0].table, isolation, limits) as (alice, bob):
-        with at_the_table("Alice", alice, isolation):
-            for line, messages in zip(lines, numbers, strict=True):
-                line.write(alice, messages)
-        with at_the_table("Alice again", alice, isolation):
-            for line in lines:
-                line.finish(alice)
-            trouble = alice.leave()
-        with at_the_table("Bob", bob, isolation):
-            for line in lines:
-                line.ask(bob, trouble)
-            trouble = bob.leave()
-    return [line.record(isolation, trouble) for line in lines]
+def play_all(
+    batches: Sequence[Batch], isolation: str, limits: Limits | None = None
+) -> list[BatchRecord | KVBarrierError]:
+    """Play batches with one pair of players; see :meth:`Session.play`."""
+    with Session(isolation, limits) as session:
+        return session.play(batches)
 
 
 def written(
@@ -157,17 +100,8 @@ def written(
 
     Raises what :func:`play_batch` raises.
     """
-    check_isolation(isolation)
-    line = _Line(_Game(cell, key), _table(cell))
-    with prepared(line.table, isolation, limits or Limits()) as (alice, _):
-        with at_the_table("Alice", alice, isolation):
-            line.write(alice, numbers)
-        with at_the_table("Alice again", alice, isolation):
-            line.finish(alice)
-            trouble = alice.leave()
-    if isinstance(line.facts, KVBarrierError):
-        raise line.facts
-    return [trouble for _ in numbers] if trouble else line.sent
+    with Session(isolation, limits) as session:
+        return session.written(cell, key, numbers)
 
 
 def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None) -> Facts:
@@ -178,13 +112,169 @@ def probe_construction(cell: Cell, isolation: str, limits: Limits | None = None)
         BadInput, NoScale: there is no such target or instance.
         PluginFailure: its construction failed.
     """
-    check_isolation(isolation)
-    table = _table(cell)
-    with (
-        prepared(table, isolation, limits or Limits()) as (alice, _),
-        at_the_table("Alice", alice, isolation),
-    ):
-        return alice.sit(table)
+    with Session(isolation, limits) as session:
+        (found,) = session.probe([cell])
+    if isinstance(found, KVBarrierError):
+        raise found
+    return found
+
+
+class Session:
+    """One pair of players, who import their packages once: to probe, to rehearse, to play once.
+
+    All cells must be played by one interpreter. Each batch has a key of its own: what Bob held of
+    one message says nothing about another.
+
+    Raises BadInput for an isolation that cannot be had.
+    """
+
+    def __init__(self, isolation: str, limits: Limits | None = None) -> None:
+        check_isolation(isolation)
+        self._isolation = isolation
+        self._limits = limits or Limits()
+        self._players: tuple[Seat, Seat] | None = None
+        self._pair = ExitStack()
+        self._alices_time = ExitStack()
+        self._playing = False
+        self._opened: dict[Cell, tuple[Table, Opened]] = {}
+        self.seconds: float | None = None
+        """How long the slowest message took that was rehearsed."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Have both players gone; whoever plays meanwhile, in another thread, sees to it alone."""
+        if not self._playing:
+            self._end()
+
+    def _end(self) -> None:
+        self._alices_time.close()
+        self._pair.close()
+
+    def probe(self, cells: Sequence[Cell]) -> list[Opened]:
+        """Construct compressors in a player: what they declare, or why they cannot be built.
+
+        Raises BadInput for an instance that there is not, or an engine that is not installed, and
+        HarnessFault if our own code failed.
+        """
+        names = [replace(cell, batch_size=1) for cell in cells]
+        new = [name for name in dict.fromkeys(names) if name not in self._opened]
+        if new:
+            tables = [_table(cell) for cell in new]
+            opened = self._alice(tables[0]).open(tables)
+            for one in opened:
+                if isinstance(one, HarnessFault):  # before any secret: nobody gains by saying so
+                    raise one
+            pairs = zip(tables, opened, strict=True)
+            self._opened.update(zip(new, pairs, strict=True))
+        return [self._opened[name][1] for name in names]
+
+    def rehearse(self, cell: Cell) -> Rehearsal:
+        """Play one message that counts for nothing, from a key that is thrown away.
+
+        All in Alice's house, before any secret is drawn: who goes on after half of a stream and
+        who answers are children of her host, with nothing but the message.
+
+        Raises KVBarrierError if the cell's compressor cannot be built.
+        """
+        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0))
+        if isinstance(line.facts, KVBarrierError):
+            raise line.facts
+        alice = self._alice(line.table)
+        line.write(alice)
+        line.finish(alice, "")
+        line.ask(alice, "")
+        record = line.record(self._isolation, None)
+        self.seconds = max(record.seconds, self.seconds or 0.0)
+        return Rehearsal(line.facts, record.records[0].failed, record.memories)
+
+    def play(self, batches: Sequence[Batch]) -> list[BatchRecord | KVBarrierError]:
+        """Play batches, and end the session.
+
+        Alice plays all of them and is gone before Bob begins. A cell that cannot be built is an
+        error in its place, and the others are played.
+
+        Raises BadInput for a key, and what :meth:`probe` raises.
+        """
+        for batch in batches:
+            coins.check_key(batch.key)
+        self._playing = True
+        try:
+            self.probe([batch.cell for batch in batches])
+            lines = [self._line(batch) for batch in batches]
+            trouble = self._write([line for line in lines if isinstance(line.facts, Facts)])
+            assert self._players is not None
+            bob = self._players[1]
+            with at_the_table("Bob", bob, self._isolation):
+                asked = [line for line in lines if not trouble and line.is_written()]
+                for line in lines:
+                    line.fail(trouble)
+                for line, why in zip(asked, _seated(bob, asked, "Bob", "Alice"), strict=True):
+                    line.ask(bob, why)
+                trouble = bob.leave()
+            return [
+                line.facts if isinstance(line.facts, KVBarrierError)
+                else line.record(self._isolation, trouble)
+                for line in lines
+            ]  # fmt: skip
+        finally:
+            self._playing = False
+            self._end()
+
+    def written(self, cell: Cell, key: bytes, numbers: range) -> list[Sent | str]:
+        """What Alice alone hands over for these messages, and end the session."""
+        (facts,) = self.probe([cell])
+        if isinstance(facts, KVBarrierError):
+            raise facts
+        line = self._line(Batch(cell, key, 0))
+        line.numbers = numbers
+        line.fail(self._write([line]))
+        return line.sent
+
+    def _write(self, lines: Sequence[_Line]) -> str | None:
+        """Alice's part; of streams that are cut the second half by somebody who saw no first."""
+        if self._players is None:
+            return None
+        alice = self._players[0]
+        with self._alices_time:
+            for line in lines:
+                line.write(alice)
+        with at_the_table("Alice again", alice, self._isolation):
+            cut = [line for line in lines if line.halves()]
+            who = "the second half of a stream"
+            for line, why in zip(cut, _seated(alice, cut, who, "the first"), strict=True):
+                line.finish(alice, why)
+            return alice.leave()
+
+    def _alice(self, table: Table) -> Seat:
+        """Alice, from the first question on; no Bob of ours lives meanwhile."""
+        if self._players is None:
+            pair = self._pair.enter_context(prepared(table, self._isolation, self._limits))
+            self._players = pair
+            self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
+        return self._players[0]
+
+    def _line(self, batch: Batch) -> _Line:
+        self.probe([batch.cell])
+        table, facts = self._opened[replace(batch.cell, batch_size=1)]
+        size = batch.cell.batch_size
+        numbers = range(batch.number * size, (batch.number + 1) * size)
+        return _Line(Referee(batch.cell, batch.key), table, facts, numbers)
+
+
+def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:
+    """Have a player begin after another one, at all tables; for each line "" or what is wrong."""
+    if not lines:
+        return []
+    facts = {id(line.table): line.facts for line in lines if isinstance(line.facts, Facts)}
+    tables = list({id(line.table): line.table for line in lines}.values())
+    troubles = seated_after(seat, tables, list(facts.values()), who, first)
+    of_table = dict(zip(facts, troubles, strict=True))
+    return [of_table[id(line.table)] for line in lines]
 
 
 def _table(cell: Cell) -> Table:
@@ -199,75 +289,82 @@ def _table(cell: Cell) -> Table:
 
 
 class _Line:
-    """One cell of a play: what Alice wrote, what Bob said, and what it took."""
+    """One batch of a play: what Alice wrote, what Bob said, and what it took."""
 
-    def __init__(self, game: _Game, table: Table) -> None:
+    def __init__(self, referee: Referee, table: Table, facts: Opened, numbers: range) -> None:
         self.table = table
-        self._game = game
-        self._numbers = range(0)
-        self._seconds = 0.0
-        self.facts: Facts | KVBarrierError | None = None
-        self._memories: Mapping[str, Any] | None = None
+        self.facts = facts
+        self.numbers = numbers
         self.sent: list[Sent | str] = []
+        self._referee = referee
+        self._seconds = 0.0
+        self._memories: Mapping[str, Any] | None = None
         self._answers: list[NDArray[np.uint8] | str] = []
 
-    def write(self, alice: Seat, numbers: range) -> None:
+    def write(self, alice: Seat) -> None:
         """Alice's part, all messages; of a stream that is cut its first half."""
+        assert isinstance(self.facts, Facts)
         began = time.perf_counter()
-        self._numbers = numbers
-        try:
-            self.facts = alice.sit(self.table)
-        except HarnessFault:
-            raise
-        except KVBarrierError as error:
-            self.facts = error
-            return
-        facts = self.facts
-        self.sent = [self._game.alice(alice, facts, number) for number in numbers]
+        for number in self.numbers:
+            self.sent.append(self._referee.alice(alice, self.table, self.facts, number))
         self._memories = alice.memories()
-        self._seconds = time.perf_counter() - began
+        self._seconds += time.perf_counter() - began
 
-    def finish(self, alice: Seat) -> None:
-        """The second halves, by somebody who never saw the first ones."""
-        facts, sent = self.facts, self.sent
-        if not isinstance(facts, Facts):
-            return
-        cut = [self._game.cut(facts, number) is not None for number in self._numbers]
-        halves = [i for i, half in enumerate(sent) if cut[i] and isinstance(half, Sent)]
-        if not halves:
-            return
+    def halves(self) -> dict[int, Sent]:
+        """The first halves that await their second, by place in the batch."""
+        assert isinstance(self.facts, Facts)
+        return {
+            i: half
+            for i, (number, half) in enumerate(zip(self.numbers, self.sent, strict=True))
+            if isinstance(half, Sent) and self._referee.cut(self.facts, number) is not None
+        }
+
+    def finish(self, alice: Seat, trouble: str) -> None:
+        """The second halves; with trouble none of them counts."""
+        assert isinstance(self.facts, Facts)
         began = time.perf_counter()
-        trouble = seated_after(alice, self.table, facts, "the second half of a stream", "the first")
-        for i in halves:
-            half = sent[i]
-            assert isinstance(half, Sent)
-            sent[i] = trouble or self._game.alice(alice, facts, self._numbers[i], half)
-        if cut[-1]:
+        table, facts = self.table, self.facts
+        halves = self.halves()
+        for i, half in halves.items():
+            self.sent[i] = trouble or self._referee.alice(
+                alice, table, facts, self.numbers[i], half
+            )
+        if len(self.sent) - 1 in halves:
             self._memories = alice.memories()
         self._seconds += time.perf_counter() - began
 
-    def ask(self, bob: Seat, trouble: str | None) -> None:
-        """Bob's part; with trouble nothing that Alice wrote counts."""
-        if not isinstance(self.facts, Facts):
-            return
-        began = time.perf_counter()
+    def fail(self, trouble: str | None) -> None:
+        """With trouble nothing that Alice wrote counts."""
         if trouble:
             self.sent = [trouble for _ in self.sent]
-        self._answers = self._game.bob(bob, self.table, self.facts, self._numbers, self.sent)
+
+    def is_written(self) -> bool:
+        """Whether there is a message for Bob."""
+        return any(isinstance(sent, Sent) for sent in self.sent)
+
+    def ask(self, bob: Seat, trouble: str) -> None:
+        """Bob's part; with trouble nobody asks him."""
+        assert isinstance(self.facts, Facts)
+        began = time.perf_counter()
+        for number, sent in zip(self.numbers, self.sent, strict=True):
+            if isinstance(sent, Sent) and not trouble:
+                said = self._referee.bob(bob, self.table, self.facts, number, sent)
+            else:
+                said = sent if isinstance(sent, str) else trouble
+            self._answers.append(said)
         self._seconds += time.perf_counter() - began
 
-    def record(self, isolation: str, trouble: str | None) -> BatchRecord | KVBarrierError:
+    def record(self, isolation: str, trouble: str | None) -> BatchRecord:
         """Count; with trouble nothing that Bob said counts."""
         facts = self.facts
-        if not isinstance(facts, Facts):
-            assert facts is not None
-            return facts
-        answers = [trouble for _ in self._answers] if trouble else self._answers
-        records = tuple(
-            self._game.record(*one) for one in zip(self._numbers, self.sent, answers, strict=True)
-        )
+        assert isinstance(facts, Facts)
+        # Without a message Bob was not there.
+        answers = self._answers or [sent for sent in self.sent if isinstance(sent, str)]
+        if trouble:
+            answers = [trouble for _ in answers]
+        counted = zip(self.numbers, self.sent, answers, strict=True)
         return BatchRecord(
-            records=records,
+            records=tuple(self._referee.record(*one) for one in counted),
             seconds=self._seconds,
             isolation=isolation,
             streaming=facts.streaming,
@@ -275,140 +372,3 @@ class _Line:
             versions=facts.versions,
             memories=self._memories,
         )
-
-
-class _Game:
-    """The harness: draws secrets, carries messages, asks, and counts."""
-
-    def __init__(self, cell: Cell, key: bytes) -> None:
-        self._instance = cell.instance
-        self._reduction = cell.instance.build()
-        self._id = cell.instance.id
-        self._key = key
-        self._asked: dict[int, NDArray[np.int64]] = {}
-        self._bins: dict[int, NDArray[np.int64]] = {}
-
-    def _secret(self, number: int) -> NDArray[np.uint8]:
-        shape = self._reduction.rows, self._reduction.width
-        bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
-        return bits.reshape(shape)
-
-    def cut(self, facts: Facts, number: int) -> int | None:
-        """After how many tokens a message's stream is cut; None where it is not."""
-        if not facts.streaming:
-            return None
-        return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
-
-    def alice(self, alice: Seat, facts: Facts, number: int, half: Sent | None = None) -> Sent | str:
-        """Have Alice write one message; a str is a fault.
-
-        Of a stream that is cut she writes the first half, or after that ``half`` the second.
-        """
-        at = self.cut(facts, number)
-        part = slice(None, at) if half is None else slice(at, None)
-        try:
-            declared = alice.begin(coins.public_seed(self._key, self._id, number))
-            if half is not None and declared != half.declared:
-                return (
-                    f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
-                    "process: it must not change."
-                )
-            # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._reduction.stream(self._secret(number))
-            triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            message, payload = alice.write(triples, None if half is None else half.message)
-        except PlayerFault as fault:
-            return str(fault)
-        if declared is not None and len(message) != declared:
-            return (
-                f"Alice: save returned {len(message)} bytes, declared were "
-                f"message_bytes = {declared}."
-            )
-        charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
-        return Sent(message, charged, max(0, min(payload, len(message))), declared)
-
-    def bob(
-        self, bob: Seat, table: Table, facts: Facts, numbers: range, sent: list[Sent | str]
-    ) -> list[NDArray[np.uint8] | str]:
-        """Have Bob answer for all messages that Alice got through; a str is a fault."""
-        answers: list[NDArray[np.uint8] | str] = [s if isinstance(s, str) else "" for s in sent]
-        if any(isinstance(s, Sent) for s in sent):
-            trouble = seated_after(bob, table, facts, "Bob", "Alice")
-            for i, (number, s) in enumerate(zip(numbers, sent, strict=True)):
-                if isinstance(s, Sent):
-                    answers[i] = trouble or self._answer(bob, facts, number, s)
-        return answers
-
-    def _answer(self, bob: Seat, facts: Facts, number: int, s: Sent) -> NDArray[np.uint8] | str:
-        """Return Bob's bits for the rows asked, uint8[rows, width]; a str is a fault."""
-        rows = self._rows(number)
-        q, k, v = self._reduction.queries(rows)
-        asked = len(rows) * questions_per_row(self._reduction)
-        block = self._reduction.block
-        # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.coordinates
-        thresholds = self._reduction.thresholds(rows) if plain else None
-        # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
-        # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
-        apart = not facts.builtin and len(rows) < self._reduction.rows
-        size = questions_per_row(self._reduction) if apart else asked
-        answers = []
-        try:
-            for first in range(0, asked, size):
-                # The last block is as long as the others: its last question is asked again.
-                whole = np.arange(first, first + -(-size // block) * block)
-                padded = np.minimum(whole, first + size - 1)
-                bob.begin(coins.public_seed(self._key, self._id, number))
-                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
-                answers.append(some if plain else some[:size])
-        except PlayerFault as fault:
-            return str(fault)
-        said = np.concatenate(answers)
-        if thresholds is None:
-            if isinstance(self._reduction, LinearBob):
-                self._bins[number] = bin_of(self._reduction.scores(said))
-            if isinstance(self._reduction, KeyPayloadReduction):
-                # Of each bit he is told those above it in its number: one answer reads one bit.
-                told = self._secret(number)[rows]
-                said = self._reduction.decode(said, rows, told)
-            else:
-                said = self._reduction.decode(said, rows)
-        return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
-
-    def _rows(self, number: int) -> NDArray[np.int64]:
-        if number not in self._asked:
-            n, asked = self._reduction.rows, self._instance.rows
-            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
-        return self._asked[number]
-
-    def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
-        """Count one message."""
-        rows = self._rows(number)
-        n, d = self._reduction.rows, self._reduction.width
-        bits = a
-        if isinstance(bits, str):
-            guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
-            bits = guesses.reshape(len(rows), d)
-        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
-        ages = coins.bucket_of(rows, n)
-        wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
-        asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
-        played = None if isinstance(a, str) or isinstance(s, str) else s
-        return MessageRecord(
-            wrong_by_age=tuple(int(w) for w in wrong_by_age),
-            asked_by_age=tuple(int(w) for w in asked_by_age),
-            charged_bits=played.charged if played else FAILED_CHARGE,
-            payload_bytes=played.payload if played else 0,
-            failed=a if isinstance(a, str) else None,
-            soft=self._soft(number, played is not None),
-            wrong_by_row=text_of(wrong),
-        )
-
-    def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:
-        if not isinstance(self._reduction, LinearBob):
-            return ()
-        bits = self._secret(number)[self._rows(number)].astype(np.int64).ravel()
-        # Of a message that failed nothing is known: all its bits are in one bin.
-        bins = self._bins[number].ravel() if played else np.zeros_like(bits)
-        counts = counts_by_bin(bins, bits, len(EDGES) + 2)
-        return tuple((int(zeros), int(ones)) for zeros, ones in counts)

@@ -84,12 +84,14 @@ class Child:
         except (ChannelClosed, ChannelTimeout):
             raise self._story() from None
 
-    def hear(self) -> Any:
-        """Return the child's next frame.
+    def hear(self, afresh: bool = False) -> Any:
+        """Return the child's next frame; ``afresh`` gives it all of its time for that one.
 
         Raises:
             PlayerFault: it took too long, died or said no frame; the text tells which.
         """
+        if afresh:
+            self._deadline = Deadline(self._conduct.seconds)
         self._deadline.resume()
         return self._hear()
 

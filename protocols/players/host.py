@@ -1,5 +1,8 @@
 """The host of one player: imports the plug-in once, then forks a fresh child for every message.
 
+It hosts any number of tables, one plug-in at several budgets, say. Orders name theirs by its number
+among those at which somebody can play.
+
 The child gets the secret over a pipe after it has built its instance, answers once, and is killed
 with whatever it started. A crash, a hang or a full memory ends one child; the host goes on.
 """
@@ -13,8 +16,8 @@ import os
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
@@ -46,8 +49,7 @@ _TEXT = 1 << 16
 class Host(ABC):
     """What hosts of every game share: a channel to the harness, and one child at a time."""
 
-    def __init__(self, channel: Channel, table: Table, conduct: Conduct, words: int) -> None:
-        self.table = table
+    def __init__(self, channel: Channel, conduct: Conduct, words: int) -> None:
         self.words = words
         self.channel = channel
         self.conduct = conduct
@@ -56,11 +58,14 @@ class Host(ABC):
         self.builtin = False
 
     @abstractmethod
-    def run(self) -> int:
-        """Answer the harness; return an exit code. Raises ChannelClosed once it has left."""
+    def run(self, tables: Sequence[Table]) -> int:
+        """Answer the harness, first about these tables; return an exit code.
+
+        Raises ChannelClosed once it has left.
+        """
 
     @contextlib.contextmanager
-    def importing(self) -> Iterator[None]:
+    def importing(self, table: Table) -> Iterator[None]:
         """From where relative targets start, for as long as a target is imported.
 
         An import has a limit of time and of memory too. After that time the process ends, and its
@@ -70,7 +75,7 @@ class Host(ABC):
 
         faulthandler.dump_traceback_later(IMPORT_SECONDS, file=self.words, exit=True)
         try:
-            os.chdir(self.table.folder)
+            os.chdir(table.folder)
             with memory_limit(max(self.conduct.memory_bytes, _IMPORT_BYTES)):
                 yield
         finally:
@@ -92,7 +97,7 @@ class Host(ABC):
 
 
 def serve_with(
-    make: Callable[[Channel, Table, Conduct, int], Host],
+    make: Callable[[Channel, Conduct, int], Host],
     role: str,
     down: int,
     up: int,
@@ -123,14 +128,14 @@ def serve_with(
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
-        return make(channel, sent_table(opening["table"]), conduct, words).run()
+        return make(channel, conduct, words).run(sent_tables(opening))
     except (ChannelClosed, BadFrame):
         return 0
 
 
-def sent_table(said: dict[str, Any]) -> Table:
-    """A table as it came over the channel."""
-    return Table(**{**said, "shape": Shape(**said["shape"])})
+def sent_tables(order: dict[str, Any]) -> list[Table]:
+    """The tables as they came over the channel."""
+    return [Table(**{**said, "shape": Shape(**said["shape"])}) for said in order["tables"]]
 
 
 def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
@@ -138,84 +143,80 @@ def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int
     return serve_with(_IndexHost, role, down, up, words, problem)
 
 
-class _IndexHost(Host):
-    def __init__(self, channel: Channel, table: Table, conduct: Conduct, words: int) -> None:
-        super().__init__(channel, table, conduct, words)
-        self.build: Build | None = None
+@dataclass(frozen=True)
+class _Hosted:
+    """A table, its target and how to build the compressor."""
 
-    def run(self) -> int:
-        self.channel.send(self._open())
+    table: Table
+    target: Any
+    build: Build
+    folder: str | None
+
+    @property
+    def builtin(self) -> bool:
+        """Whether it ships with us."""
+        return is_builtin(self.table.target)
+
+
+class _IndexHost(Host):
+    def __init__(self, channel: Channel, conduct: Conduct, words: int) -> None:
+        super().__init__(channel, conduct, words)
+        self.hosted: list[_Hosted] = []
+
+    def run(self, tables: Sequence[Table]) -> int:
+        self._open(tables)
         while True:
             order = self.channel.receive()
-            if order["op"] == "table":
-                self.table, self.build = sent_table(order["table"]), None
-                reply = self._open()
-            elif order["op"] == "begin":
-                reply = self._begin(order["seed"])
-            else:
-                reply = self._turn(order)
+            if order["op"] == "tables":
+                self._open(sent_tables(order))
+                continue
+            reply = self._begin(order) if order["op"] == "begin" else self._turn(order)
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
 
-    def _open(self) -> dict[str, Any]:
+    def _open(self, tables: Sequence[Table]) -> None:
+        """Answer one frame a table: facts, or why nobody can play there."""
+        found = [self._found(table) for table in tables]
+        foreign = [one for one in found if isinstance(one, _Hosted) and not one.builtin]
+        with _Rehearsals(self, foreign) as rehearsals:
+            for one in found:
+                if isinstance(one, _Hosted):
+                    said = self._open_builtin(one) if one.builtin else rehearsals.next()
+                    if "facts" in said:
+                        self.hosted.append(one)
+                    self.channel.send(said)
+                else:
+                    self.channel.send(one)
+        gc.freeze()
+
+    def _found(self, table: Table) -> _Hosted | dict[str, Any]:
         try:
-            with self.importing():
-                target, build = builder(self.table)
+            with self.importing(table):
+                target, build = builder(table)
         except BaseException as exc:
             return refusal(exc, "The compressor")
         self.settle(target.folder)
-        if is_builtin(self.table.target):
-            return self._open_builtin(target, build)
-        child = self.child = Child(
-            lambda channel: _rehearsal(channel, target, build, self), self.conduct
-        )
-        try:
-            said: dict[str, Any] = child.hear()
-            if type(said) is dict and "facts" in said:
-                self.build = build
-                self._warm(child)
-            return said
-        except PlayerFault as fault:
-            # An engine's contract is our adapter's, and check has no word for it.
-            hint = "" if scheme_of(target.name) else " 'kvbarrier check' says what to mend."
-            text = f"{target.name} failed in a rehearsal: {fault}{hint}"
-            return {"error": "PluginFailure", "text": text}
-        finally:
-            self.end()
+        return _Hosted(table, target, build, self.conduct.folder)
 
-    def _open_builtin(self, target: Any, build: Build) -> dict[str, Any]:
+    def _open_builtin(self, one: _Hosted) -> dict[str, Any]:
         """Rehearse here, not in a child: our own code neither crashes nor leaves anything."""
         try:
-            said = facts(target, build(0), builtin=True)
+            said = facts(one.target, one.build(0), builtin=True)
         except Exception as exc:
-            return refusal(exc, "The compressor", self.conduct.folder, builtin=True)
-        self.build = build
-        self.builtin = True
+            return refusal(exc, "The compressor", one.folder, builtin=True)
         with contextlib.suppress(Exception):
-            rehearse(build, self.table)
+            rehearse(one.build, one.table)
         return {"facts": asdict(said)}
-
-    def _warm(self, child: Child) -> None:
-        """Import what the rehearsal needed; repeat it here if numba compiled something in it."""
-        assert self.build is not None
-        try:
-            modules = child.hear()["modules"]
-        except (PlayerFault, TypeError, LookupError):
-            return
-        for name in modules:
-            with contextlib.suppress(Exception):  # a name made at run time: its user makes it
-                importlib.import_module(name)
-        if "numba" in sys.modules:
-            with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
-                rehearse(self.build, self.table)
 
     # -- the rounds ---------------------------------------------------------------------------
 
-    def _begin(self, seed: int) -> dict[str, Any]:
+    def _begin(self, order: dict[str, Any]) -> dict[str, Any]:
         self.end()
-        assert self.build is not None
-        build = self.build
+        one = self.hosted[order["table"]]
+        self.conduct.role, self.conduct.folder = order["role"], one.folder
+        self.builtin = one.builtin
+        build, seed = one.build, order["seed"]
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
@@ -235,6 +236,77 @@ class _IndexHost(Host):
             return said
         except PlayerFault as fault:
             return {"failed": str(fault)}
+
+
+class _Rehearsals:
+    """Foreign compressors built and played once on a public stream, in a child for all of them.
+
+    Who fails after others did well is tried again in a child of its own: what they left in the
+    first one may be why.
+    """
+
+    def __init__(self, host: _IndexHost, hosted: Sequence[_Hosted]) -> None:
+        self._host = host
+        self._left = list(hosted)
+        self._before: list[_Hosted] = []
+        self._child: Child | None = None
+
+    def __enter__(self) -> _Rehearsals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._warm(self._child)
+            self._host.end()
+
+    def next(self) -> dict[str, Any]:
+        """What the next one said in its rehearsal."""
+        one = self._left[0]
+        self._host.conduct.folder = one.folder
+        said, error = self._hear()
+        if self._before and (error or not said.keys() & {"facts", "budget"}):
+            self._end()
+            said, error = self._hear()
+        del self._left[0]
+        if error:
+            self._end()
+            # An engine's contract is our adapter's, and check has no word for it.
+            hint = "" if scheme_of(one.target.name) else " 'kvbarrier check' says what to mend."
+            text = f"{one.target.name} failed in a rehearsal: {error}{hint}"
+            return {"error": "PluginFailure", "text": text}
+        self._before.append(one)
+        return said
+
+    def _hear(self) -> tuple[dict[str, Any], PlayerFault | None]:
+        if self._child is None:
+            left = tuple(self._left)
+            self._child = Child(lambda channel: _rehearse_all(channel, left), self._host.conduct)
+            self._host.child = self._child
+        try:
+            said = self._child.hear(afresh=True)
+        except PlayerFault as fault:
+            return {}, fault
+        if type(said) is not dict:
+            return {}, PlayerFault("it said something else than its facts.")
+        return said, None
+
+    def _end(self) -> None:
+        self._host.end()
+        self._child, self._before = None, []
+
+    def _warm(self, child: Child) -> None:
+        """Import what the rehearsals needed; repeat them here if numba compiled something."""
+        try:
+            modules = child.hear()["modules"]
+        except (PlayerFault, TypeError, LookupError):
+            return
+        for name in modules:
+            with contextlib.suppress(Exception):  # a name made at run time: its user makes it
+                importlib.import_module(name)
+        if "numba" in sys.modules:
+            for one in self._before:
+                with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
+                    rehearse(one.build, one.table)
 
 
 def refusal(
@@ -267,23 +339,26 @@ def failure(exc: BaseException, host: Host) -> dict[str, Any]:
 # -- in the child -----------------------------------------------------------------------------
 
 
-def _rehearsal(channel: Channel, target: Any, build: Build, host: _IndexHost) -> None:
+def _rehearse_all(channel: Channel, hosted: Sequence[_Hosted]) -> None:
     before = set(sys.modules)
+    for one in hosted:
+        channel.send(_rehearsed(one))
+    channel.send({"modules": [name for name in sys.modules if name not in before]})
+
+
+def _rehearsed(one: _Hosted) -> dict[str, Any]:
     said = None
     try:
-        said = facts(target, build(0), builtin=False)
-        rehearse(build, host.table)
+        said = facts(one.target, one.build(0), builtin=False)
+        rehearse(one.build, one.table)
     except BudgetTooSmall as exc:
         # A batch algorithm may learn of its budget only when it compresses.
-        channel.send(refusal(exc, "The compressor", host.conduct.folder))
-        return
+        return refusal(exc, "The compressor", one.folder)
     except BaseException as exc:
         if said is None:
-            channel.send(refusal(exc, "The compressor", host.conduct.folder))
-            return
+            return refusal(exc, "The compressor", one.folder)
         # Whatever else fails in a rehearsal fails in the rounds, where it counts.
-    channel.send({"facts": asdict(said)})
-    channel.send({"modules": [name for name in sys.modules if name not in before]})
+    return {"facts": asdict(said)}
 
 
 def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:

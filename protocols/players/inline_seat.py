@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -24,26 +24,36 @@ T = TypeVar("T")
 class InlineSeat:
     """See above; a :class:`.seats.Seat`."""
 
-    def __init__(self, role: str) -> None:
-        self._role = role
-        self._build: players.Build | None = None
+    def __init__(self) -> None:
+        self._role = ""
+        self._opened: list[tuple[Table, players.Build, str | None]] = []
         self._compressor: Any = None
         self._memories: Mapping[str, Any] | None = None
         self._builtin = False
         self._folder: str | None = None
 
-    def sit(self, table: Table) -> Facts:
-        """See :meth:`Seat.sit`."""
+    def open(self, tables: Sequence[Table]) -> list[Facts | errors.KVBarrierError]:
+        """See :meth:`Seat.open`."""
+        found: list[Facts | errors.KVBarrierError] = []
+        for table in tables:
+            try:
+                found.append(self._open(table))
+            except errors.KVBarrierError as error:
+                found.append(error)
+        return found
+
+    def _open(self, table: Table) -> Facts:
         try:
             self._builtin = is_builtin(table.target)
-            target, self._build = players.builder(table)
+            target, build = players.builder(table)
             self._folder = None if target.folder is None else str(target.folder) + os.sep
-            said = players.facts(target, self._build(0), builtin=self._builtin)
+            self._opened.append((table, build, self._folder))
+            said = players.facts(target, build(0), builtin=self._builtin)
             facts = read_facts(table, {"facts": {**asdict(said), "files": list(said.files)}})
             if not (facts.builtin or facts.streaming):
                 # An answer that is none fails in the rounds, where it counts.
                 with suppress(WrongAnswer):
-                    players.rehearse(self._build, table)
+                    players.rehearse(build, table)
             return facts
         except (errors.KVBarrierError, KeyboardInterrupt):
             raise
@@ -53,10 +63,10 @@ class InlineSeat:
                 raise fault from exc
             raise errors.PluginFailure(str(fault)) from exc
 
-    def begin(self, seed: int) -> int | None:
+    def begin(self, table: Table, seed: int, role: str) -> int | None:
         """See :meth:`Seat.begin`."""
-        build = self._build
-        assert build is not None
+        _, build, self._folder = next(one for one in self._opened if one[0] is table)
+        self._builtin, self._role = is_builtin(table.target), role
         self._compressor = self._try(lambda: build(seed))
         return self._try(lambda: players.declared_length(self._compressor))
 
@@ -80,11 +90,11 @@ class InlineSeat:
 
     def renew(self) -> None:
         """See :meth:`Seat.renew`; in our process nobody can be made to forget."""
-        self._compressor = None
+        self._compressor, self._opened = None, []
 
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
-        self._compressor = None
+        self._compressor, self._opened = None, []
         return None
 
     def _try(self, act: Callable[[], T]) -> T:

@@ -6,7 +6,7 @@ other side does, of this pair or of another that is played in another thread (:m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ...compressors.engines.schemes import interpreter_of
@@ -30,7 +30,7 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
     try:
         for role in ("Alice", "Bob"):
             if isolation == "inline":
-                pair.append(InlineSeat(role))
+                pair.append(InlineSeat())
             else:
                 lives = 2 if role == "Alice" else 1
                 place = Place.prepare(role, isolation, limits, python=python, lives=lives)
@@ -57,15 +57,22 @@ def at_the_table(side: Side, seat: Seat, isolation: str) -> Iterator[None]:
                 seat.leave()
 
 
-def seated_after(seat: Seat, table: Table, facts: Facts, who: str, first: str) -> str:
-    """Have a player begin after another one; return "" or why nothing that he says counts.
+def seated_after(
+    seat: Seat, tables: Sequence[Table], facts: Sequence[Facts], who: str, first: str
+) -> list[str]:
+    """Have a player begin after another one; for each table "" or why nothing said there counts.
 
     By now secrets are drawn: a stranger who says that the harness failed would end the run.
     """
-    try:
-        same = seat.sit(table) == facts
-    except KVBarrierError as exc:
-        if isinstance(exc, HarnessFault) and facts.builtin:
-            raise
-        return f"{who[0].upper()}{who[1:]} could not begin: {exc}"
-    return "" if same else f"The compressor's code was another one for {who} than for {first}."
+    troubles = []
+    for opened, before in zip(seat.open(tables), facts, strict=True):
+        if isinstance(opened, HarnessFault) and before.builtin:
+            raise opened
+        if isinstance(opened, KVBarrierError):
+            troubles.append(f"{who[0].upper()}{who[1:]} could not begin: {opened}")
+        elif opened != before:
+            said = f"The compressor's code was another one for {who} than for {first}."
+            troubles.append(said)
+        else:
+            troubles.append("")
+    return troubles

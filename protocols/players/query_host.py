@@ -6,6 +6,7 @@ lives from its plan to its answer; a crash, a hang or a full memory ends one chi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +18,7 @@ from ...compressors.readers.targets import ReadTarget, resolve_reader
 from .channel import Channel, ChannelClosed
 from .child import Child
 from .host import Host, failure, refusal, serve_with
-from .players import PlayerFault
+from .players import PlayerFault, Table
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
@@ -28,9 +29,12 @@ def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int
 
 
 class _QueryHost(Host):
-    def run(self) -> int:
+    table: Table
+
+    def run(self, tables: Sequence[Table]) -> int:
+        (self.table,) = tables
         try:
-            with self.importing():
+            with self.importing(self.table):
                 target = resolve_reader(self.table.target, self.table.params)
         except BaseException as exc:
             self.channel.send(refusal(exc, ROLE))

@@ -110,12 +110,18 @@ class InlineQuerySeat:
 class HostQuerySeat(HostSeat):
     """In processes of its own; each question for cells comes over the channel."""
 
+    def sit(self, table: Table) -> Facts:
+        """See :meth:`QuerySeat.sit`."""
+        (opened,) = self.open([table])
+        if isinstance(opened, KVBarrierError):
+            raise opened
+        return opened
+
     def plan(self, seed: int) -> Plan:
         """See :meth:`QuerySeat.plan`."""
         if self._channel is None:
             self._sit_again()
-        assert self.table is not None
-        n, d = self.table.shape.tokens, self.table.shape.d_v
+        n, d = self._sizes()
         size = (2 * n * d + 7) // 8
         packed = self._ask(
             {"op": "plan", "seed": seed}, lambda said: frames.blob(said, "plan", size), size
@@ -124,9 +130,8 @@ class HostQuerySeat(HostSeat):
 
     def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
         """See :meth:`QuerySeat.answer`."""
-        assert self.table is not None
         order: dict[str, Any] = {"op": "answer", "q": q}
-        n, d = self.table.shape.tokens, self.table.shape.d_v
+        n, d = self._sizes()
         deadline = self._deadline()
         while True:
             # An index and a coordinate of 8 bytes each, for every cell of K and of V at most twice.
@@ -143,9 +148,12 @@ class HostQuerySeat(HostSeat):
                 raise
             order = {"op": "cells", "cells": handed}
 
-    def _facts_in(self, said: Any) -> Facts:
-        assert self.table is not None
-        return frames.facts(said, builtin=_is_ours(self.table.target), engine=False)
+    def _sizes(self) -> tuple[int, int]:
+        (table,) = self._tables
+        return table.shape.tokens, table.shape.d_v
+
+    def _facts_in(self, table: Table, said: Any) -> Facts:
+        return frames.facts(said, builtin=_is_ours(table.target), engine=False)
 
 
 def _is_ours(target: str) -> bool:

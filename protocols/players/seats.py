@@ -12,9 +12,10 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +34,9 @@ from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
 
+Opened = Facts | errors.KVBarrierError
+"""What came of a table: its facts, or why nobody can play there."""
+
 _OPENING_SECONDS = 300.0
 _GRACE_SECONDS = 10.0
 _LEAVE_SECONDS = 8.0
@@ -41,17 +45,19 @@ _LEAVE_SECONDS = 8.0
 class Seat(Protocol):
     """A player at the table."""
 
-    def sit(self, table: Table) -> Facts:
-        """Build the compressor once, before any secret is drawn.
+    def open(self, tables: Sequence[Table]) -> list[Opened]:
+        """Build the compressor of each table once, before any secret is drawn.
 
-        Another table may follow: the process stays, and with it what it has imported.
-
-        Raises:
-            KVBarrierError: ours as raised there (BudgetTooSmall, BadInput), else PluginFailure.
+        Others may follow: the process stays, and with it what it has imported. Where nobody can
+        play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
+        that our own code failed, else PluginFailure.
         """
 
-    def begin(self, seed: int) -> int | None:
-        """Build a fresh instance for one message; return the message length that it declares."""
+    def begin(self, table: Table, seed: int, role: str) -> int | None:
+        """Build a fresh instance for one message; return the message length that it declares.
+
+        At a table that was opened; ``role`` is for the sentences.
+        """
 
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """Alice's part, after ``begin``: return her message and its payload bytes."""
@@ -127,28 +133,39 @@ class HostSeat:
 
     place: Place
     limits: Limits
-    table: Table | None = None
+    _tables: list[Table] = field(default_factory=list)
+    _opened: list[Opened] = field(default_factory=list)
+    _builtin: bool | None = None
+    _role: str = ""
     _process: subprocess.Popen[bytes] | None = None
     _channel: Channel | None = None
     _words: Any = None
     _later: list[tuple[Channel, Any]] = field(default_factory=list)
-    _facts: Facts | None = None
     _memories: Mapping[str, Any] | None = None
     _trouble: list[str] = field(default_factory=list)
 
-    def sit(self, table: Table) -> Facts:
-        """See :meth:`Seat.sit`."""
-        self.table = table
-        if self._channel is None:
-            self._start()
-        self._facts = self._open()
-        return self._facts
+    def open(self, tables: Sequence[Table]) -> list[Opened]:
+        """See :meth:`Seat.open`."""
+        first = len(self._tables)
+        while left := tables[len(self._tables) - first :]:
+            if self._channel is None and not self._open_again():
+                self._stop()
+            found = self._open(left)
+            self._tables += left[: len(found)]
+            self._opened += found
+        self._builtin = all(isinstance(one, Facts) and one.builtin for one in self._opened)
+        return self._opened[first:]
 
-    def begin(self, seed: int) -> int | None:
+    def begin(self, table: Table, seed: int, role: str) -> int | None:
         """See :meth:`Seat.begin`."""
+        self._role = role
         if self._channel is None:
             self._sit_again()
-        return self._ask({"op": "begin", "seed": seed}, frames.declared)
+        # A host numbers the tables at which somebody can play.
+        number = next(i for i, (known, _) in enumerate(self._living()) if known is table)
+        self._builtin = self._living()[number][1].builtin
+        order = {"op": "begin", "table": number, "seed": seed, "role": role}
+        return self._ask(order, frames.declared)
 
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
@@ -175,6 +192,7 @@ class HostSeat:
 
     def renew(self) -> None:
         """See :meth:`Seat.renew`."""
+        self._tables, self._opened = [], []
         if self._channel is None or not self._later:
             self._stop()
             return
@@ -222,38 +240,60 @@ class HostSeat:
                 os.close(down)
                 os.close(up)
 
-    def _said(self) -> dict[str, Any]:
-        assert self.table is not None
-        return {**asdict(self.table), "public": dict(self.table.public)}
+    def _living(self) -> list[tuple[Table, Facts]]:
+        """The tables at which somebody can play."""
+        pairs = zip(self._tables, self._opened, strict=True)
+        return [(table, facts) for table, facts in pairs if isinstance(facts, Facts)]
 
-    def _open(self) -> Facts:
-        """Hand over a table, and to a host that is new the limits; importing takes a while."""
-        frame = {"op": "table", "table": self._said(), **asdict(self.limits)}
-        try:
-            deadline = Deadline(_OPENING_SECONDS + self.limits.seconds)
-            said = self._exchange(frame, deadline, frames.WORDS)
-            return self._read(self._facts_in, said)
-        except PlayerFault as fault:
-            raise errors.PluginFailure(self._last_words(str(fault))) from None
+    def _open(self, tables: Sequence[Table]) -> list[Opened]:
+        """Hand over tables, and to a host that is new the limits; importing takes a while.
 
-    def _facts_in(self, said: Any) -> Facts:
-        assert self.table is not None
-        return read_facts(self.table, said)
+        If the host is lost over one of them, that is the last one answered.
+        """
+        said = [{**asdict(table), "public": dict(table.public)} for table in tables]
+        frame = {"op": "tables", "tables": said, **asdict(self.limits)}
+        found: list[Opened] = []
+        for table in tables:
+            try:
+                deadline = Deadline(_OPENING_SECONDS + self.limits.seconds)
+                heard = self._exchange(None if found else frame, deadline, frames.WORDS)
+                found.append(self._read(partial(self._facts_in, table), heard))
+            except PlayerFault as fault:
+                found.append(errors.PluginFailure(self._last_words(table, str(fault))))
+                break
+            except errors.KVBarrierError as error:
+                found.append(error)
+                if self._channel is None:
+                    break
+        return found
+
+    def _facts_in(self, table: Table, said: Any) -> Facts:
+        return read_facts(table, said)
+
+    def _open_again(self) -> bool:
+        """Start a host; return whether it says of the tables known what the last one said."""
+        self._start()
+        living = self._living()
+        if not living:
+            return True
+        again = self._open([table for table, _ in living])
+        for now, (_, before) in zip(again, living, strict=False):
+            if isinstance(now, errors.HarnessFault) and before.builtin:
+                raise now
+        return again == [before for _, before in living]
 
     def _sit_again(self) -> None:
         """After the host was lost: start another one, which must be the same compressor."""
-        facts = self._facts
-        try:
-            self._start()
-            if self._open() == facts:
+        with suppress(PlayerFault):
+            if self._open_again():
                 return
-        except errors.HarnessFault:
-            if facts is not None and facts.builtin:
-                raise
-        except (errors.KVBarrierError, PlayerFault):
-            pass
         self._stop()
-        raise PlayerFault(f"{self.place.role} could not be started again.")
+        raise PlayerFault(f"{self.role} could not be started again.")
+
+    @property
+    def role(self) -> str:
+        """Whom it plays at the moment."""
+        return self._role or self.place.role
 
     def _deadline(self) -> Deadline:
         return Deadline(self.limits.seconds + _GRACE_SECONDS)
@@ -271,30 +311,29 @@ class HostSeat:
             PlayerFault: it failed, or the answer is none.
         """
         said = self._exchange(order, deadline or self._deadline(), frames.WORDS + size)
-        builtin = self._facts is not None and self._facts.builtin
-        failed = self._read(
-            lambda said: frames.failure(said, self.place.role, builtin=builtin), said
-        )
+        builtin = bool(self._builtin)
+        failed = self._read(lambda said: frames.failure(said, self.role, builtin=builtin), said)
         if failed is not None:
             raise PlayerFault(failed)
         return self._read(read, said)
 
-    def _exchange(self, frame: dict[str, Any], deadline: Deadline, limit: int) -> Any:
+    def _exchange(self, frame: dict[str, Any] | None, deadline: Deadline, limit: int) -> Any:
         if self._channel is None:
-            raise PlayerFault(f"{self.place.role} was not there any more.")
+            raise PlayerFault(f"{self.role} was not there any more.")
         try:
-            self._channel.send(frame, deadline)
+            if frame is not None:
+                self._channel.send(frame, deadline)
             return self._channel.receive(deadline, limit)
         except ChannelClosed:
             self._stop()
             last = self._written().strip().rpartition("\n")[2]
-            if last.startswith(OURS) and (self._facts is None or self._facts.builtin):
+            if last.startswith(OURS) and (self._builtin is not False):
                 text = players.one_line(last.removeprefix(OURS))
                 raise errors.HarnessFault(text) from None
-            raise PlayerFault(f"{self.place.role} ended its own host process.") from None
+            raise PlayerFault(f"{self.role} ended its own host process.") from None
         except (ChannelTimeout, BadFrame) as exc:
             self._stop()
-            text = f"{self.place.role}'s host process broke off: {exc}"
+            text = f"{self.role}'s host process broke off: {exc}"
             raise PlayerFault(players.one_line(text)) from None
 
     def _read(self, read: Callable[[Any], T], said: Any) -> T:
@@ -303,7 +342,7 @@ class HostSeat:
             return read(said)
         except BadFrame as exc:
             self._stop()
-            text = f"{self.place.role}'s host process broke the channel: {exc}"
+            text = f"{self.role}'s host process broke the channel: {exc}"
             raise PlayerFault(players.one_line(text)) from None
 
     def _stop(self) -> None:
@@ -328,19 +367,18 @@ class HostSeat:
             what = "processes could not all be ended"
             if process.returncode == LITTER:
                 what = "private folder could not be removed"
-            self._trouble.append(f"{self.place.role}'s {what}, so nothing that they said counts.")
+            self._trouble.append(f"{self.role}'s {what}, so nothing that they said counts.")
 
     def _written(self) -> str:
         self._words.seek(0)
         return str(self._words.read(1 << 16).decode(errors="replace"))
 
-    def _last_words(self, fault: str) -> str:
+    def _last_words(self, table: Table, fault: str) -> str:
         """Tell how an import ended, with what its process wrote down at its end."""
-        assert self.table is not None
         text = self._written()
         if text.startswith("Timeout ("):
             frames = FRAME.findall(text)
-            own = [frame for frame in frames if self.table.target.startswith(frame[0])]
+            own = [frame for frame in frames if table.target.startswith(frame[0])]
             where = [f" ({Path(f).name}, line {n}, in {w})" for f, n, w in own or frames]
             story = f"The import of the compressor took longer than {IMPORT_SECONDS:g} s"
             return players.one_line(story + "".join(where[:1]))

@@ -66,16 +66,18 @@ def played(target: str, layers: int = 1) -> str:
     shape = Shape(tokens=8, d_k=4, d_v=4, layers=layers, heads=layers, kv_heads=layers)
     axes = () if layers == 1 else (layers, layers)
     public = {"keys": np.zeros((8, *axes, 4), "f4")}
-    alice, bob = InlineSeat("Alice"), InlineSeat("Bob")
+    alice, bob = InlineSeat(), InlineSeat()
     rng = np.random.default_rng(0)
     triples = tuple(rng.standard_normal((8, *axes, 4), dtype=np.float32) for _ in "qkv")
     table = Table(target, os.getcwd(), {}, shape, None, public)
     try:
-        alice.sit(table)
-        bob.sit(table)
-        alice.begin(1)
+        for seat in (alice, bob):
+            (opened,) = seat.open([table])
+            if isinstance(opened, Exception):
+                raise opened
+        alice.begin(table, 1, "Alice")
         message, _ = alice.write(triples, None)
-        bob.begin(1)
+        bob.begin(table, 1, "Bob")
         bob.answer(message, tuple(part[:2] for part in triples), None, 1)
     except (PluginFailure, players.PlayerFault) as fault:
         return str(fault)
@@ -277,9 +279,9 @@ def test_a_message_with_a_false_length_is_charged_inline(tmp_path: Path) -> None
         + "\n    def save(self):\n        return Padded(b'abc')\n"
         "\n    def restore(self, message):\n        pass\n"
     )  # fmt: skip
-    seat = InlineSeat("Alice")
+    seat = InlineSeat()
     table = Table(f"{file}:Mine", str(tmp_path), {}, Shape(8, 4, 4), None, {})
-    seat.sit(table)
-    seat.begin(0)
+    seat.open([table])
+    seat.begin(table, 0, "Alice")
     message, payload = seat.write(tuple(np.zeros((8, 4), "f4") for _ in "qkv"), None)
     assert (type(message), message, payload) == (bytes, b"abc", 3)

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import inline_seat, isolation, landlock, seats, seccomp
+from kvbarrier.protocols.players import isolation, landlock, seats, seccomp
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import Table
 
@@ -63,12 +64,12 @@ def sit(role, kind, ways, scene):
         public=INSTANCE.build().public(),
     )
     if kind == "inline":
-        seat = inline_seat.InlineSeat(role)
+        seat = InlineSeat()
         table = Table(**{**vars(table), "target": f"{HERE}/cheats/counters.py:Counters"})
     else:
         seat = seats.HostSeat(seats.Place.prepare(role, kind, LIMITS), LIMITS)
-    seat.sit(table)
-    seat.begin(1)
+    seat.open([table])
+    seat.begin(table, 1, role)
     return seat
 
 

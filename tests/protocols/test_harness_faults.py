@@ -19,7 +19,7 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import players, seats
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import Facts, PlayerFault
+from kvbarrier.protocols.players.players import PlayerFault
 
 INSTANCE = Index(16, 8, keys="hypercube")
 KEY = coins.COMMITTED_KEYS["regress"]
@@ -152,7 +152,7 @@ def test_a_frame_that_says_it_is_ours_is_believed_of_our_own_alone(
 ) -> None:
     # Whoever could end the runs that go badly would be judged by the others alone.
     seat = seats.HostSeat(SimpleNamespace(role="Bob"), LIMITS)  # type: ignore[arg-type]
-    seat._facts = Facts("a", "0" * 16, builtin, True, None, False)
+    seat._builtin = builtin
     frame = {"error": "HarnessFault", "text": "kvbarrier itself failed"}
     monkeypatch.setattr(seat, "_exchange", lambda *_: frame)
     with pytest.raises(kind, match="itself failed"):

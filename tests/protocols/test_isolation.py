@@ -61,7 +61,7 @@ def seated(kind, thing="Witness", limits=None, **params):
         public=INSTANCE.build().public(),
     )
     seat = seats.HostSeat(seats.Place.prepare("Alice", kind, limits), limits)
-    seat.sit(table)
+    seat.open([table])
     try:
         yield seat
     finally:
@@ -69,7 +69,7 @@ def seated(kind, thing="Witness", limits=None, **params):
 
 
 def message(seat, seed=1):
-    seat.begin(seed)
+    seat.begin(seat._tables[0], seed, "Alice")
     return seat.write(INSTANCE.build().stream(np.zeros((16, 8), np.uint8)), None)[0]
 
 

@@ -1,0 +1,196 @@
+"""The harness at the Index game: it draws secrets, carries messages, asks, and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...reductions.key_payload import KeyPayloadReduction
+from ...reductions.linear_bob import LinearBob
+from ...reductions.reduction import questions_per_row
+from ..evidence.row_counts import text_of
+from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
+from ..players.channel import FAILED_CHARGE, charged_bits
+from ..players.players import Facts, PlayerFault, Table
+from ..players.seats import Seat
+from . import coins
+from .cell import Cell
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """What became of one message.
+
+    Attributes:
+        wrong_by_age: wrong bits in each of the 16 age buckets, the oldest first.
+        asked_by_age: asked bits in each.
+        charged_bits: what the message costs, in bits (``channel.charged_bits``); of a stream that
+            was cut, the larger of its two messages; 64 if it failed.
+        payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
+        failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
+        soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
+            (``soft_ledger``); no part of a results file, for playing again gives it again.
+        wrong_by_row: wrong bits of each row asked, in order (``row_counts``); None if not counted.
+    """
+
+    wrong_by_age: tuple[int, ...]
+    asked_by_age: tuple[int, ...]
+    charged_bits: int
+    payload_bytes: int
+    failed: str | None
+    soft: tuple[tuple[int, int], ...] = ()
+    wrong_by_row: str | None = None
+
+    @property
+    def wrong(self) -> int:
+        """Wrong bits."""
+        return sum(self.wrong_by_age)
+
+    @property
+    def asked(self) -> int:
+        """Asked bits."""
+        return sum(self.asked_by_age)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+
+    ``declared`` is the length that her instance declared before it saw anything, or None.
+    """
+
+    message: bytes
+    charged: int
+    payload: int
+    declared: int | None = None
+
+
+class Referee:
+    """Of one cell under one master key."""
+
+    def __init__(self, cell: Cell, key: bytes) -> None:
+        self._instance = cell.instance
+        self._reduction = cell.instance.build()
+        self._id = cell.instance.id
+        self._key = key
+        self._asked: dict[int, NDArray[np.int64]] = {}
+        self._bins: dict[int, NDArray[np.int64]] = {}
+
+    def _secret(self, number: int) -> NDArray[np.uint8]:
+        shape = self._reduction.rows, self._reduction.width
+        bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
+        return bits.reshape(shape)
+
+    def cut(self, facts: Facts, number: int) -> int | None:
+        """After how many tokens a message's stream is cut; None where it is not."""
+        if not facts.streaming:
+            return None
+        return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
+
+    def alice(
+        self, alice: Seat, table: Table, facts: Facts, number: int, half: Sent | None = None
+    ) -> Sent | str:
+        """Have Alice write one message; a str is a fault.
+
+        Of a stream that is cut she writes the first half, or after that ``half`` the second.
+        """
+        at = self.cut(facts, number)
+        part = slice(None, at) if half is None else slice(at, None)
+        try:
+            declared = alice.begin(table, coins.public_seed(self._key, self._id, number), "Alice")
+            if half is not None and declared != half.declared:
+                return (
+                    f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
+                    "process: it must not change."
+                )
+            # Drawn only now: the instance stands, and with it the length that it declares.
+            q, k, v = self._reduction.stream(self._secret(number))
+            triples = (q[part].copy(), k[part].copy(), v[part].copy())
+            message, payload = alice.write(triples, None if half is None else half.message)
+        except PlayerFault as fault:
+            return str(fault)
+        if declared is not None and len(message) != declared:
+            return (
+                f"Alice: save returned {len(message)} bytes, declared were "
+                f"message_bytes = {declared}."
+            )
+        charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
+        return Sent(message, charged, max(0, min(payload, len(message))), declared)
+
+    def bob(
+        self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
+    ) -> NDArray[np.uint8] | str:
+        """Bob's bits for the rows asked of a message, uint8[rows, width]; a str is a fault."""
+        rows = self._rows(number)
+        q, k, v = self._reduction.queries(rows)
+        asked = len(rows) * questions_per_row(self._reduction)
+        block = self._reduction.block
+        # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
+        plain = facts.batched and self._instance.coordinates
+        thresholds = self._reduction.thresholds(rows) if plain else None
+        # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
+        # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
+        apart = not facts.builtin and len(rows) < self._reduction.rows
+        size = questions_per_row(self._reduction) if apart else asked
+        answers = []
+        try:
+            for first in range(0, asked, size):
+                # The last block is as long as the others: its last question is asked again.
+                whole = np.arange(first, first + -(-size // block) * block)
+                padded = np.minimum(whole, first + size - 1)
+                bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+                answers.append(some if plain else some[:size])
+        except PlayerFault as fault:
+            return str(fault)
+        said = np.concatenate(answers)
+        if thresholds is None:
+            if isinstance(self._reduction, LinearBob):
+                self._bins[number] = bin_of(self._reduction.scores(said))
+            if isinstance(self._reduction, KeyPayloadReduction):
+                # Of each bit he is told those above it in its number: one answer reads one bit.
+                told = self._secret(number)[rows]
+                said = self._reduction.decode(said, rows, told)
+            else:
+                said = self._reduction.decode(said, rows)
+        return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _rows(self, number: int) -> NDArray[np.int64]:
+        if number not in self._asked:
+            n, asked = self._reduction.rows, self._instance.rows
+            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
+        return self._asked[number]
+
+    def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
+        """Count one message."""
+        rows = self._rows(number)
+        n, d = self._reduction.rows, self._reduction.width
+        bits = a
+        if isinstance(bits, str):
+            guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
+            bits = guesses.reshape(len(rows), d)
+        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
+        ages = coins.bucket_of(rows, n)
+        wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
+        asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
+        played = None if isinstance(a, str) or isinstance(s, str) else s
+        return MessageRecord(
+            wrong_by_age=tuple(int(w) for w in wrong_by_age),
+            asked_by_age=tuple(int(w) for w in asked_by_age),
+            charged_bits=played.charged if played else FAILED_CHARGE,
+            payload_bytes=played.payload if played else 0,
+            failed=a if isinstance(a, str) else None,
+            soft=self._soft(number, played is not None),
+            wrong_by_row=text_of(wrong),
+        )
+
+    def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:
+        if not isinstance(self._reduction, LinearBob):
+            return ()
+        bits = self._secret(number)[self._rows(number)].astype(np.int64).ravel()
+        # Of a message that failed nothing is known: all its bits are in one bin.
+        bins = self._bins[number].ravel() if played else np.zeros_like(bits)
+        counts = counts_by_bin(bins, bits, len(EDGES) + 2)
+        return tuple((int(zeros), int(ones)) for zeros, ones in counts)
