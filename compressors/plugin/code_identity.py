@@ -34,7 +34,8 @@ _TYPES_ONLY = re.compile(
     r"^([ \t]*)if (?:typing\.)?TYPE_CHECKING:[^\n]*\n(?:\1[ \t]+[^\n]*\n|[ \t]*\n)*", re.M
 )
 _IMPORT = re.compile(
-    r"from[ \t]+(\.*)[ \t]*([\w.]*)[ \t]+import\b[ \t]*(\([^)]*\)|[^\n;]*)|import[ \t]+(\w[^\n;]*)"
+    r"from[ \t]++(\.*+)[ \t]*+(?:(?!import\b)([\w.]+)[ \t]+)?import\b[ \t]*(\([^)]*\)|[^\n;]*)"
+    r"|import[ \t]+(\w[^\n;]*)"
 )
 _BY_NAME = ("import_module(", "__import__(")
 

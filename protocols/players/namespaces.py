@@ -37,6 +37,8 @@ _DEVICES = ("null", "zero", "full", "random", "urandom")
 _EMPTY = "/dev/empty"
 # What of /proc is neither a process nor a counter. meminfo counts too, but much is built on it.
 _PROC = {"cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "sys", "uptime", "version"}
+_PROCESSORS = ("kernel_max", "offline", "online", "possible", "present")
+_PROCESSOR = ("cache", "topology")
 _COPY_LIMIT = 256 << 20
 
 
@@ -161,15 +163,24 @@ def _new_dev(private: str, options: str) -> None:
 
 
 def _new_sys(private: str) -> None:
-    """Put a read-only /sys in place with the processors in it, and none of its counters."""
-    processors = "devices/system/cpu"
-    if not os.path.isdir(f"/sys/{processors}"):
+    """Put a read-only /sys in place with the processors in it, and none of its counters.
+
+    Of each processor what never changes: beside that it counts how long it slept, say.
+    """
+    room = Path("/sys/devices/system/cpu")
+    if not room.is_dir():
         return
     stage = f"{private}/sys"
     os.mkdir(stage)
     _mount("tmpfs", stage, "tmpfs", _NOSUID | _NODEV, "mode=0755")
-    os.makedirs(f"{stage}/{processors}")
-    _mount(f"/sys/{processors}", f"{stage}/{processors}", None, _BIND)
+    copy = Path(stage, *room.parts[2:])
+    copy.mkdir(parents=True)
+    for file in filter(Path.is_file, map(room.joinpath, _PROCESSORS)):
+        (copy / file.name).write_text(file.read_text())
+    for part in (p for name in _PROCESSOR for p in room.glob(f"cpu[0-9]*/{name}")):
+        aim = copy / part.relative_to(room)
+        aim.mkdir(parents=True)
+        _mount(str(part), str(aim), None, _BIND)
     _mount(None, stage, None, _REMOUNT | _BIND | _RDONLY | _NOSUID | _NODEV)
     _mount(stage, "/sys", None, _MOVE)
     os.rmdir(stage)

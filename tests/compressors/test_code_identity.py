@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,14 @@ def test_the_imports_are_those_that_python_parses(name: str) -> None:
     assert parsed <= found
     # More may be found in texts: what a template or a docstring shows.
     assert all(repr(module)[1:-1] in text for _, module, _ in found - parsed)
+
+
+def test_a_word_and_many_blanks_are_read_at_once() -> None:
+    """The harness reads a stranger's text: once it took the cube of its length."""
+    began = time.process_time()
+    assert list(imports_in("from" + 20000 * " " + "x")) == []
+    assert list(imports_in("from .import a\nfrom . import b")) == [(1, "", ("a",)), (1, "", ("b",))]
+    assert time.process_time() - began < 1
 
 
 @pytest.fixture(scope="module")

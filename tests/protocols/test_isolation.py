@@ -209,6 +209,9 @@ def test_namespaces_close_the_outer_world():
     for folder in ("/tmp", "/var/tmp", str(HERE / "cheats"), KERNELS):
         assert saw["writes"][folder] == "Read-only file system"
     assert saw["writes"]["/dev/shm"] == "done"
+    # How long it slept, and how often it was too hot, would be counters.
+    assert set(saw["processor"]) <= {"cache", "topology"}
+    assert saw["processors"] == "done"
     assert saw["sysctl"] == "Read-only file system"
     assert saw["signal"] in ("No such process", "Operation not permitted")
     assert saw["memory"] == "No such file or directory"

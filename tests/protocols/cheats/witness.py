@@ -89,6 +89,8 @@ def look(port, harness):
         "fds": fds,
         "writes": {folder: touch(folder) for folder in folders},
         "sysctl": tried(lambda: Path("/proc/sys/kernel/domainname").write_text("x")),
+        "processor": sorted(f.name for f in Path("/sys/devices/system/cpu/cpu0").glob("*")),
+        "processors": tried(lambda: Path("/sys/devices/system/cpu/online").read_text()),
         "tcp": connect(port),
         "device": device(),
         "signal": tried(lambda: os.kill(harness, 0)),
