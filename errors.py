@@ -34,8 +34,8 @@ class BudgetTooSmall(BadInput):
 
     def __init__(self, name: str, budget_bits: int, minimum_bits: int) -> None:
         super().__init__(
-            f"{name} cannot live in {budget_bits} bits: "
-            f"give it a budget of at least {minimum_bits} bits."
+            f"{name} does not fit into {budget_bits} bits: give it a budget of at least "
+            f"{minimum_bits} bits."
         )
         self.name = name
         self.budget_bits = budget_bits

@@ -64,14 +64,14 @@ def refuse_link(path: Path) -> None:
     """Raise BadInput for a symbolic link: what it points to was not named."""
     if path.is_symlink():
         raise BadInput(
-            f"{path} is a symbolic link, to {os.readlink(path)}, which is not written through: "
-            "name the file itself, or remove the link."
+            f"{path} is a symbolic link, to {os.readlink(path)}, and kvbarrier does not write "
+            "through links: name the file itself, or remove the link."
         )
 
 
 def unwritten(path: Path, error: OSError) -> BadInput:
     """The sentence for what the system says of a file that was to be written."""
     return BadInput(
-        f"{path} could not be written ({error.strerror or error}), and is as it was: name another "
-        "path, or make room there."
+        f"{path} could not be written ({error.strerror or error}) and is unchanged: use "
+        "another path, or free some space there."
     )

@@ -20,7 +20,7 @@ from .render import print_json, say
     default=120.0,
     show_default=True,
     callback=options.seconds,
-    help="Seconds for the whole check.",
+    help="Time limit of the whole check, in seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
@@ -31,8 +31,8 @@ def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool)
 
     if scheme_of(target) is not None:
         raise BadInput(
-            f"{target} is an engine, and its contract our adapter's: 'kvbarrier attack {target}' "
-            "says what it does."
+            f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
+            f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     report = check(target, params=parsed, seconds=timeout)

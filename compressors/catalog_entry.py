@@ -62,7 +62,7 @@ class CatalogEntry:
         *others, last = (name for rule in plays for name in REDUCTIONS_OF[rule])
         where = f"{', '.join(others)} or {last}" if others else last
         raise BadInput(
-            f"{self.name} answers {_RULES[self.attention]}, and this game holds answers to "
+            f"{self.name} answers {_RULES[self.attention]}, but this game asks for "
             f"{_RULES.get(asked, asked)}: attack it with --reduction {where}."
         )
 

@@ -106,7 +106,7 @@ def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
 
 def _find(text: str) -> Target:
     if not text:
-        raise BadInput(f"no compressor is named.{did_you_mean('', catalog.names())}")
+        raise BadInput(f"the name of the compressor is empty.{did_you_mean('', catalog.names())}")
     scheme = scheme_of(text)
     if scheme is not None:
         return _scheme(scheme, text)
@@ -154,13 +154,13 @@ def _scheme(scheme: Scheme, text: str) -> Target:
     """An engine's thing: the words behind the scheme go to the engine's class as ``what``."""
     what = text.partition(":")[2]
     if not what:
-        raise BadInput(f"{text} names nothing: write, for example, {scheme.example}.")
+        raise BadInput(f"{text} has no name after the colon: write, for example, {scheme.example}.")
     try:
         engine = scheme.load()
     except ModuleNotFoundError as error:
         raise BadInput(
-            f"{text} needs {error.name}, which is not installed where it is played: run "
-            f"'make engines', or pip install 'kvbarrier[{scheme.name}]'."
+            f"{text} needs {error.name}, which is not installed in the engine's environment: "
+            f"run 'make engines', or pip install 'kvbarrier[{scheme.name}]'."
         ) from None
     place, colon, name = what.rpartition(":")
     if what.endswith(".py") or not colon:
@@ -209,8 +209,8 @@ def _engine(text: str) -> Target:
     if name not in engines:
         known = did_you_mean(name, engines) if engines else " None is installed here."
         raise BadInput(
-            f"there is no engine '{name}': engines come with packages that register them under "
-            f"the entry-point group {ENGINES_GROUP}.{known}"
+            f"there is no engine '{name}': packages register engines under the entry-point "
+            f"group {ENGINES_GROUP}.{known}"
         )
     return _from_entry_point(engines[name], text)
 
@@ -264,7 +264,7 @@ def _only_candidate(module: ModuleType, file: str) -> str:
     if len(names) == 1:
         return names[0]
     if names:
-        raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME, NAME being one of "
+        raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME with one of "
                        f"{', '.join(names)}.")  # fmt: skip
     if any(is_reader(thing) for thing in vars(module).values()):
         raise _no_compressor(file)
@@ -276,8 +276,8 @@ def _only_candidate(module: ModuleType, file: str) -> str:
 
 def _no_compressor(name: str) -> BadInput:
     return BadInput(
-        f"{name} is a non-adaptive algorithm (plan and answer) and no compressor: attack it with "
-        "--reduction indistinguishability."
+        f"{name} is a non-adaptive algorithm (plan and answer), not a compressor: attack it "
+        "with --reduction indistinguishability."
     )
 
 

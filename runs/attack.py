@@ -102,7 +102,7 @@ class Attack:
         twice = set(self.params) & set(self.sweep)
         if twice:
             raise BadInput(
-                f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one."
+                f"{', '.join(sorted(twice))} is given by --param and by --sweep: give it once."
             )
         names = list(self.sweep)
         return [
@@ -273,8 +273,9 @@ def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
         now = ", ".join(sorted({facts[row.cell].source for row in others}))
         then = ", ".join(sorted({row.source for row in others}))
         warnings.warn(
-            f"{store.where} holds {batches} of '{others[0].compressor}' that other code played "
-            f"(source {then}; today's is {now}): they stay there and are not counted with today's.",
+            f"{store.where} holds {batches} of '{others[0].compressor}' from other code "
+            f"(source {then}; the current source is {now}): they stay in the file and are not "
+            "counted.",
             ResultsWarning,
             stacklevel=3,
         )
@@ -348,7 +349,7 @@ def _rehearse(cells: Sequence[Cell], isolation: str, limits: Limits) -> list[Bat
     """
     single = [replace(cell, batch_size=1) for cell in cells]
     # An engine's contract is our adapter's.
-    hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to mend."
+    hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to fix."
     records = []
     for played in play_together(single, [fresh_key() for _ in cells], 0, isolation, limits):
         if isinstance(played, KVBarrierError):

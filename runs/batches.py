@@ -73,7 +73,7 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
     record = played.record
     if record.source != source:
         raise BadInput(
-            f"The code of '{cell.target}' changed while it was played: run the command again."
+            f"The code of '{cell.target}' changed during the attack: run the command again."
         )
     records = record.records
     return BatchRow(

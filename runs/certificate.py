@@ -48,17 +48,17 @@ def attack_certificate(
     """The document of :func:`write_attack_certificate`."""
     played = [outcome for outcome in outcomes if outcome.rows]
     if not played:
-        raise BadInput("There is no complete batch 0 to certify: attack first.")
+        raise BadInput("There is no complete batch 0 to certify: run kvbarrier attack first.")
     most = max(sum(row.size for row in outcome.rows) for outcome in played)
     if len(played) > MOST_CELLS or most > MOST_MESSAGES:
         raise BadInput(
-            f"A certificate holds at most {MOST_CELLS} cells of {MOST_MESSAGES} messages each, not "
-            f"{len(played)} of up to {most}: attack with fewer."
+            f"A certificate holds at most {MOST_CELLS} cells of {MOST_MESSAGES} messages each, "
+            f"not {len(played)} of up to {most}: play fewer."
         )
     if not (1 <= len(results) <= 255 and results.isascii() and results.isprintable()):
         raise BadInput(
-            "A certificate names the results file, in up to 255 printable ASCII characters: "
-            "rename it."
+            "A certificate names the results file in at most 255 printable ASCII characters: "
+            "rename the file."
         )
     cells = [_cell(outcome, limits) for outcome in played]
     return sealed(KIND, f"kvbarrier {__version__}", {"results": results, "cells": cells})
@@ -117,8 +117,8 @@ def _hash(outcome: CellOutcome, message: int, limits: Limits | None) -> str:
         now = sent if isinstance(sent, str) else f"it is charged {sent.charged} bits"
         raise BadInput(
             f"message {message + 1} of cell {row.cell} ({row.compressor}) was charged "
-            f"{row.charged[at]} bits, and played again: {now.rstrip('.')}; what is not "
-            "deterministic is not certified."
+            f"{row.charged[at]} bits, and played again: {now.rstrip('.')}; only deterministic "
+            "results can be certified."
         )
     return hashlib.sha256(sent.message).hexdigest()
 

@@ -109,12 +109,12 @@ class RegressReport:
     def caught(self) -> str:
         """What would have been caught, in one clause."""
         if self.smallest_shift is None:
-            return "no change would have been caught"
+            return "no change could have been caught"
         if self.smallest_shift == 0.0:
             return "one bit in one message would have been caught"
         return (
-            f"{self.smallest_shift:.3g} more or less bit error in every message of a cell would "
-            "have been caught"
+            f"{self.smallest_shift:.3g} more or less bit error in every message of a cell "
+            "would have been caught"
         )
 
     def refuse_blind(self) -> None:
@@ -137,8 +137,8 @@ def refuse_powerless(
     for rows in cells.values():
         if all(message.failed for message in messages_of(rows)):
             raise BadInput(
-                f"Every message of '{rows[0].compressor}' failed in the baseline, so nothing can "
-                "be worse: mend what failed and measure the baseline anew."
+                f"Every message of '{rows[0].compressor}' failed in the baseline, so nothing "
+                "can get worse: fix the failure and measure the baseline again."
             )
         home = rows[0].key not in PAIRED_KEYS and all(_at_home(row, host, versions) for row in rows)
         messages = sum(row.size for row in rows)
@@ -154,10 +154,10 @@ def _at_home(row: BatchRow, host: str, versions: str) -> bool:
 
 def _too_few(name: str, messages: int, level: float, cells: Collection[Any]) -> BadInput:
     return BadInput(
-        f"The baseline has {messages} messages of a cell of '{name}', which cannot be held equal "
-        "one by one (another host, code that differs from run to run, or counts that both rose and "
-        "fell), and so few cannot tell a change from chance: measure it anew with at least "
-        f"{least_messages(_each(level, cells))} messages a cell."
+        f"The baseline has {messages} messages of a cell of '{name}'. They cannot be compared "
+        "one by one (another host, code that is not deterministic, or counts that both rose "
+        "and fell), and they are too few for a statistical test: measure the baseline again "
+        f"with at least {least_messages(_each(level, cells))} messages per cell."
     )
 
 
@@ -211,7 +211,7 @@ def _again(old: BatchRow, played: Mapping[tuple[str, str, int], BatchRow]) -> Ba
     if new is None:
         raise BadInput(
             f"Batch {old.batch} of cell {old.cell} ({old.compressor}) was not played again: "
-            "run regress to its end."
+            "let regress finish."
         )
     return new
 
@@ -317,7 +317,7 @@ def _new_failure(pairs: list[tuple[BatchRow, BatchRow]]) -> str | None:
     for old, new in pairs:
         for index, (before, after) in enumerate(zip(old.failed, new.failed, strict=True)):
             if after is not None and before is None:
-                return f"{_place(old, index)} fails now: {after}"
+                return f"{_place(old, index)} now fails: {after}"
     return None
 
 
@@ -351,13 +351,16 @@ def _moved(
     error: Shift, charged: Shift, constant_changed: bool, directions: tuple[str, ...]
 ) -> str | None:
     if constant_changed:
-        return f"every message had one length, and it changed by {charged.mean:g} bits on average."
+        return (
+            f"all messages had the same length, which changed by {charged.mean:g} bits on average."
+        )
     for shift, what in ((error, "the bit error"), (charged, "the charged bits")):
         if shift.moved in directions:
             count = max(shift.rises, shift.falls)
             return (
-                f"{what} went {shift.moved} by {abs(shift.mean):.4g} on average, and by more than "
-                f"{shift.margin:g} in {count} messages ({shift.needed} reject)."
+                f"{what} went {shift.moved} by {abs(shift.mean):.4g} on average, and by more "
+                f"than {shift.margin:g} in {count} messages (the test rejects from "
+                f"{shift.needed} on)."
             )
     return None
 

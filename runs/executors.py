@@ -48,7 +48,7 @@ def make_executor(
     cluster's business. Raises BadInput without workers, or if dask is wanted and not there.
     """
     if workers < 1:
-        raise BadInput(f"{workers} workers do no work: give 1 or more.")
+        raise BadInput(f"The number of workers must be 1 or more, not {workers}.")
     if cluster is not None:
         with _dask(cluster) as executor:
             yield executor
@@ -116,7 +116,7 @@ def _dask(address: str) -> Iterator[Executor]:
         import distributed
     except ImportError:
         raise BadInput(
-            "A cluster needs dask.distributed, which is not installed: pip install distributed."
+            "--cluster needs dask.distributed, which is not installed: run pip install distributed."
         ) from None
     try:
         client: Any = distributed.Client(address, timeout=10)

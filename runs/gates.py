@@ -67,7 +67,7 @@ class Gate:
         if not self._chosen(settings):
             wanted = ", ".join(f"{name}={value}" for name, value in self.selectors)
             raise BadInput(
-                f"no point matches the gate '{self.text}' ({wanted or 'no points'}): "
+                f"no point matches the gate '{self.text}' ({wanted or 'no points'}): run the "
                 "attack with that budget or parameter."
             )
 
@@ -103,7 +103,7 @@ class Gate:
         if holds(low, threshold) != holds(high, threshold) or low < threshold < high:
             return (
                 f"undecided: measured {measured:.4g}, and the interval from {low:.4g} to "
-                f"{high:.4g} holds {threshold:g}; play more --messages, or gate on "
+                f"{high:.4g} contains {threshold:g}; play more --messages, or use "
                 f"{self.metric}.estimate"
             )
         return None if holds(low, threshold) else f"measured {self.metric} = {measured}"
@@ -121,10 +121,12 @@ def parse_gate(text: str) -> Gate:
     """
     match = _SHAPE.match(text)
     if not match:
-        raise BadInput(f"the gate '{text}' is not METRIC<=NUMBER, optionally with @ budget=0.25.")
+        raise BadInput(
+            f"the gate '{text}' must be METRIC<=NUMBER, optionally followed by @ budget=0.25."
+        )
     metric, relation, value, rest = match.groups()
     if metric not in _METRICS:
-        raise BadInput(f"a gate knows no metric '{metric}'.{did_you_mean(metric, _METRICS)}")
+        raise BadInput(f"there is no metric '{metric}'.{did_you_mean(metric, _METRICS)}")
     selectors = []
     for part in (rest or "").split(",") if rest else []:
         name, equals, wanted = part.partition("=")
@@ -138,7 +140,7 @@ def _threshold(text: str, metric: str, relation: str, value: str) -> float | str
     if metric in _WORDS:
         if value not in _WORDS[metric] or relation not in ("==", "!="):
             raise BadInput(
-                f"the gate '{text}' compares {metric} by == or != with one of {_WORDS[metric]}."
+                f"the gate '{text}' must compare {metric} by == or != with one of {_WORDS[metric]}."
             )
         return value
     try:

@@ -46,10 +46,10 @@ def sentences(path: Path, done: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFailed(
-                f"No space is left for {path}: every batch written before is safe; free some space "
-                "and run the same command again."
+                f"No space is left for {path}: all batches written before are safe; free some "
+                "space and run the same command again."
             ) from error
         raise StorageFailed(
-            f"{path} could not be {done} ({error.strerror or error}): choose another place, or "
-            "mend this one and run the same command again."
+            f"{path} could not be {done} ({error.strerror or error}): choose another path, or "
+            "repair this one, and run the same command again."
         ) from error

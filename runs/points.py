@@ -71,7 +71,7 @@ def guarantee_of(rows: Sequence[BatchRow]) -> Guarantee:
 def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``)."""
     if not rows:
-        raise BadInput("There is no message to judge yet: play at least one batch.")
+        raise BadInput("There are no messages to judge yet: play at least one batch.")
     cell = cell_of(rows[0].spec_dict)
     # Whoever counts by row also asks a stranger row by row.
     apart = all(row.wrong_by_row is not None for row in rows) or is_builtin(cell.target)

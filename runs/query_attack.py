@@ -71,7 +71,7 @@ class QueryAttack:
 
     def __post_init__(self) -> None:
         if self.trials < 1:
-            raise BadInput(f"{self.trials} trials are none: give 1 or more.")
+            raise BadInput(f"The number of trials must be 1 or more, not {self.trials}.")
         both = sorted(set(self.params) & set(self.sweep))
         if both:
             raise BadInput(f"{both[0]} is given by --param and by --sweep: give it once.")

@@ -99,7 +99,8 @@ def replay(
     else:
         if target_name(target) != target_name(cell.target):
             raise BadInput(
-                f"the row is of '{cell.target}', not of '{target}': give where that lies."
+                f"the row is of '{cell.target}', not of '{target}': give the path of "
+                f"'{cell.target}'."
             )
         cell = replace(cell, target=target)
     builtin = is_builtin(cell.target)
@@ -143,8 +144,8 @@ machine, and a row holds a name only: if you trust that file, say where it lies 
     path = target.partition("?")[0]
     if "/" in path or "\\" in path or ".." in path:
         raise BadInput(
-            f"The row is of '{target}', which names a place on this machine, and a row holds a "
-            "name only: if you trust that file, say where it lies with --target."
+            f"The row names '{target}', a path on this machine, but a row may hold only a "
+            "name: if you trust that file, give its path with --target."
         )
 
 

@@ -233,7 +233,7 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
         refuse_conflict(known, row)
     if end < len(data):
         warnings.warn(
-            f"{path}: the last line is torn (the run that wrote it was cut off) and is left out.",
+            f"{path}: the last line is torn (the run that wrote it was cut off) and is ignored.",
             ResultsWarning,
             stacklevel=3,
         )

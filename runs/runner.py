@@ -179,8 +179,8 @@ def _committed(keys: str, cell: Cell, builtin: bool) -> str | None:
         return None
     if not builtin:
         raise BadInput(
-            f"'{cell.target}' is not ours and could have read the committed key '{keys}': leave "
-            "keys at 'auto' or 'fresh'."
+            f"'{cell.target}' is not a built-in and could have read the committed key "
+            f"'{keys}': set keys to 'auto' or 'fresh'."
         )
     return "experiments" if keys == "auto" else keys
 
@@ -189,8 +189,8 @@ def _refuse_other_key(row: BatchRow, committed: str | None, where: str) -> None:
     drawn = row.key if row.key in coins.COMMITTED_KEYS else None
     if drawn != committed:
         raise BadInput(
-            f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, and this "
-            f"run draws from {_key_words(committed)}: use another file."
+            f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, but "
+            f"this run draws from {_key_words(committed)}: use another file."
         )
 
 
@@ -281,8 +281,8 @@ class _Run:
             result = future.result()
         except BrokenExecutor as error:
             raise PluginFailure(
-                f"A worker process died while it played '{line.cell.target}' (out of memory?): use "
-                "fewer workers, or a smaller n or d."
+                f"A worker process died during the attack on '{line.cell.target}' (out of "
+                "memory?): use fewer workers, or a smaller n or d."
             ) from error
         if isinstance(result, Refused):
             line.refused, line.goal = result.error(), 0

@@ -80,5 +80,5 @@ def batch_size_for(messages: int) -> int:
     [1, 10, 10, 16, 10, 16]
     """
     if messages < 1:
-        raise BadInput(f"{messages} messages are none: give 1 or more.")
+        raise BadInput(f"The number of messages must be 1 or more, not {messages}.")
     return max(size for size in range(1, BATCH_SIZE + 1) if messages % size == 0)

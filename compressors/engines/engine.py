@@ -65,8 +65,8 @@ class Engine(Compressor):
         super().__init__(shape, budget_bits, seed, public)
         if budget_bits is not None:
             raise BadInput(
-                f"{what} takes no budget: its memory follows its own parameters. Leave --budget "
-                "out, or say --budget free."
+                f"{what} takes no budget: its parameters determine its memory. Leave --budget "
+                "out, or use --budget free."
             )
         self.what = what
         self.feed = _chosen("feed", feed, self.feeds, what)
@@ -128,7 +128,9 @@ class Engine(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """Refused: an engine answers for a token that is appended, as Theorem 6's Bob does."""
-        raise BadInput(f"{self.what} answers only for an appended token: use next_outputs.")
+        raise BadInput(
+            f"{self.what} can answer only a query that comes with a token: use next_outputs."
+        )
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if token r came next: float32[m, layers, heads, d_v]."""
@@ -164,5 +166,5 @@ def _chosen(option: str, given: str | None, known: tuple[str, ...], what: str) -
         return known[0]
     if given not in known:
         hint = did_you_mean(str(given), known)
-        raise BadInput(f"{what} knows {option}={' or '.join(known)}, not {given}.{hint}")
+        raise BadInput(f"{what} takes {option}={' or '.join(known)}, not {given}.{hint}")
     return given

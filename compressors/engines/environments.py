@@ -32,8 +32,8 @@ def interpreter(scheme: Scheme) -> str:
         if python.exists():
             return str(python)
     raise BadInput(
-        f"{scheme.name} needs {scheme.needs}, not installed here: run 'make engines' in the "
-        f"checkout, or pip install 'kvbarrier[{scheme.name}]'."
+        f"{scheme.name} needs {scheme.needs}, which is not installed: run 'make engines' in "
+        f"the checkout, or pip install 'kvbarrier[{scheme.name}]'."
     )
 
 

@@ -62,7 +62,7 @@ class Factory:
         own = sorted({n for s in self.takes for n in s.names if n not in OFFERED})
         for name in params:
             if name in OFFERED:
-                raise BadInput(f"{name} is given by the game, not as a parameter: leave it out.")
+                raise BadInput(f"the game sets {name}, so it cannot be a parameter: leave it out.")
             if name not in own and not any(s.anything for s in self.takes):
                 hint = did_you_mean(name, own) if own else " It takes none."
                 raise BadInput(f"{self.name} has no parameter '{name}'.{hint}")
@@ -97,12 +97,14 @@ def adapt(
         if attend is not None:
             if len(Signature.leading(attend, 2)) < 2:
                 raise PluginFailure(
-                    f"attend beside {name} is called with (state, q), and takes less: write "
-                    f"def attend(state, q){place_of(attend)}."
+                    f"the attend that belongs to {name} is called with (state, q), but takes "
+                    f"fewer arguments: write def attend(state, q){place_of(attend)}."
                 )
             takes.append(Signature.of(attend, skip=2).without("tail"))
         return Factory(name, _bind(TwoFunctions, thing, attend), tuple(takes), file)
-    raise PluginFailure(f"{name} is neither a class nor a function: name the class to attack.")
+    raise PluginFailure(
+        f"{name} is neither a class nor a function: give the name of the class to attack."
+    )
 
 
 def refuse_incomplete(cls: type, name: str) -> None:
@@ -159,8 +161,8 @@ def _refuse_call(
     except TypeError as error:
         call = f"({', '.join(called_with)})"
         raise PluginFailure(
-            f"{name} is called with {call}, and cannot be ({error}): write "
-            f"{header}({', '.join(arguments)}){place_of(function)}."
+            f"{name} is called with {call}, but does not accept these arguments ({error}): "
+            f"write {header}({', '.join(arguments)}){place_of(function)}."
         ) from None
 
 

@@ -47,7 +47,7 @@ float32[2] (mine.py, line 4).
     try:
         array = np.asarray(answer)
     except Exception as exc:
-        said = f"a {type(answer).__name__}, no array"
+        said = f"a {type(answer).__name__}, not an array"
         raise WrongAnswer(f"{who} returned {said}: {wanted}") from exc
     if array.dtype == object and array.shape == ():
         raise WrongAnswer(f"{who} returned a {type(answer).__name__}: {wanted}")

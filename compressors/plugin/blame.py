@@ -152,8 +152,8 @@ def our_fault(error: BaseException, what: str) -> HarnessFault:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return HarnessFault(
-        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No message "
-        "is charged with that: please report it, with the command."
+        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No "
+        "message is charged for this: please report it, with the command."
     )
 
 

@@ -221,7 +221,7 @@ def plain_bytes(message: Any) -> bytes:
         return bytes(bytearray.__getitem__(message, slice(None)))
     if type(message) is memoryview:
         return message.tobytes()
-    raise TypeError(f"a {type(message).__name__} is no message: it must be bytes")
+    raise TypeError(f"a message must be bytes, not {type(message).__name__}")
 
 
 def charged_bits(length_bytes: int, declared: int | None = None) -> int:

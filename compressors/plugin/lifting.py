@@ -236,8 +236,8 @@ class PerHead(Compressor):
             at += length
         if at != len(message):
             raise PluginFailure(
-                f"A message of {len(message)} bytes is not one of {len(self.inner)} heads, which "
-                f"have {at}: build Alice and Bob from the same public parameters."
+                f"A message of {len(message)} bytes does not fit {len(self.inner)} heads, "
+                f"which need {at}: build Alice and Bob from the same public parameters."
             )
 
 

@@ -37,7 +37,7 @@ def existing(path: Path) -> Path:
         return whole
     looked = "" if path.is_absolute() else f" (looked for {whole})"
     state = "is a folder" if whole.is_dir() else "is not there"
-    raise BadInput(f"{path} {state}{looked}: name a .py file.")
+    raise BadInput(f"{path} {state}{looked}: give the path of a .py file.")
 
 
 def load_file(path: Path) -> ModuleType:
@@ -100,7 +100,7 @@ def load_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise BadInput(
-                f"there is no module '{name}': install its package, or name a file, "
+                f"there is no module '{name}': install its package, or give a file, "
                 f"path/to/{name.rpartition('.')[2]}.py:Class."
             ) from None
         raise blame(error, f"importing {name}") from error

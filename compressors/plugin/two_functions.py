@@ -38,7 +38,7 @@ def _check_order(compress: Callable[..., Any]) -> None:
     misplaced = [n for at, n in enumerate(first) if moved.get(n.lower(), at) != at]
     if others or misplaced or len(first) < 3:
         raise BadInput(
-            f"compress takes ({', '.join(first)}) first, but Q, K, V come by position, all three: "
+            f"compress takes ({', '.join(first)}) first, but it gets Q, K, V by position: "
             "write compress(Q, K, V, budget_bits, seed)."
         )
 
@@ -188,6 +188,6 @@ def keys_values(state: Any) -> tuple[Float32, Float32]:
         if K.ndim == V.ndim == 2 and len(K) == len(V):
             return K, V
     raise PluginFailure(
-        "compress returned something else than rows of keys and values: return (K, V) or "
-        '{"keys": K, "values": V} with equally many rows, or write attend(state, q).'
+        'compress did not return rows of keys and values: return (K, V) or {"keys": K, '
+        '"values": V} with equally many rows, or write attend(state, q).'
     )

@@ -40,7 +40,7 @@ def parse_query(text: str, target: str) -> dict[str, Any]:
     for part in text.split("&"):
         name, equals, value = part.partition("=")
         if not equals or not name:
-            raise BadInput(f"'{part}' in '{target}' is not of the form name=value.")
+            raise BadInput(f"'{part}' in '{target}' must have the form name=value.")
         if name in found:
             raise BadInput(f"'{target}' gives {name} twice: give it once.")
         found[unquote(name)] = parse_value(unquote(value))
@@ -56,5 +56,7 @@ def merge(query: Mapping[str, Any], params: Mapping[str, Any], target: str) -> d
     read = {k: parse_value(v) if isinstance(v, str) else v for k, v in params.items()}
     for name in query.keys() & read.keys():
         if query[name] != read[name]:
-            raise BadInput(f"{name} is given twice, in '{target}' and beside it: give it once.")
+            raise BadInput(
+                f"{name} is given twice, in '{target}' and again as a parameter: give it once."
+            )
     return dict(sorted({**query, **read}.items()))

@@ -66,7 +66,7 @@ class Change:
         """
         (e, later), (rate, rate_later) = self.error, self.rate
         return (
-            f"changed while it was played: error {e:.4f} at M/N = {rate:.3g} in the first "
+            f"changed during the attack: error {e:.4f} at M/N = {rate:.3g} in the first "
             f"{self.after} messages, {later:.4f} at M/N = {rate_later:.3g} after them."
         )
 

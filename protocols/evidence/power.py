@@ -71,12 +71,15 @@ class Power:
         if error is not None:
             # Rounded down: what is said to be caught is.
             wrong = f"{math.floor(1000 * error) / 10:g} %"
-            return f"A cheat with this memory is caught if it errs in at most {wrong} of the bits."
+            return f"A cheat with this memory is caught if its error is at most {wrong}."
         if rate is None:
-            return "No cheat could be caught in so few bits, not even without an error: play more."
+            return (
+                "No cheat could be caught in these few bits, not even one without errors: "
+                "play more messages."
+            )
         return (
-            "No cheat with this memory could be caught, not even without an error; it would have "
-            f"to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
+            "No cheat with this memory could be caught, not even one without errors; it would "
+            f"have to send at most {math.floor(1000 * rate) / 1000:g} bits per secret bit."
         )
 
     def _peak(self, charged: Any, error: float) -> float:

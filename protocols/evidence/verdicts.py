@@ -171,15 +171,15 @@ class PointVerdict:
         """What the point says and what it does not, for people."""
         said = guarantee_sentence(self.guarantee, self.decided_after)
         if self.guarantee != "undecided":
-            said += f" These messages are charged M/N = {self.decided_rate:.3g}."
+            said += f" For these messages M/N = {self.decided_rate:.3g}."
         if self.row_messages == 0:
-            said += " No wrong bits were counted by row, so it is by age buckets alone."
+            said += " Wrong bits were not counted by row, so this verdict uses age buckets only."
         changed = [] if self.change is None else [self.change.sentence()]
         ledger = _ledger_sentence(self.ledger, self.power)
         if self.rows_asked == "together":
             ledger += (
-                " Rows were sampled and asked together, so an answer may depend on which other "
-                "rows are asked: the ledger counts the bits asked and no others."
+                " Rows were sampled and asked together, so an answer may depend on which "
+                "other rows are asked: the ledger counts only the bits asked."
             )
         return [ledger, said, *changed]
 
@@ -187,13 +187,15 @@ class PointVerdict:
 def _ledger_sentence(entry: Ledger, power: Power) -> str:
     if entry.verdict == "impossible":
         return (
-            "impossible: an honest message of this length does this well with probability at most "
-            f"2^-{entry.peak:.0f}; there is a hidden channel, or a bug of ours: replay it."
+            "impossible: an honest message of this length does this well with probability at "
+            f"most 2^-{entry.peak:.0f}; there is a hidden channel, or a bug in kvbarrier: "
+            "replay it."
         )
     said = (
-        "the message is as long as the secret, so the ledger is blind here."
+        "the message is as long as the secret, so the ledger can exclude nothing here."
         if entry.blind
-        else "the charged memory can explain the answers, which is no praise."
+        else "the charged memory can explain the answers, which does not mean that the "
+        "compressor is good."
     )
     return f"not-excluded: {said} {power.sentence()}"
 
@@ -205,13 +207,10 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     True
     """
     if verdict == "undecided":
-        return f"undecided: {messages} messages say neither; play more."
+        return f"undecided: {messages} messages show neither; play more."
     said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
     if verdict == "not-broken":
-        said += (
-            "; a single row may be worse; here, on this reduction, at this scale, for random "
-            "secrets"
-        )
+        said += ", on this reduction, at this scale, for random secrets; a single row may be worse"
     return said + "."
 
 
@@ -255,7 +254,7 @@ def judge_point(
     from ...reductions.bounds import error_floor
 
     if not records:
-        raise BadInput("There is no message to judge yet: play at least one batch.")
+        raise BadInput("There are no messages to judge yet: play at least one batch.")
     wrong = np.array([record.wrong_by_age for record in records], dtype=np.int64)
     asked = np.array([record.asked_by_age for record in records], dtype=np.int64)
     charged = np.array([record.charged_bits for record in records], dtype=np.int64)
@@ -407,7 +406,7 @@ def judge_adversaries(
     1 - (1 - level)/number. Raises BadInput without a point.
     """
     if not points:
-        raise BadInput("There is no point to judge: name at least one adversary.")
+        raise BadInput("There are no points to judge: name at least one adversary.")
     return [
         _judge_one_null(points, null, [i for i, other in enumerate(nulls) if other == null], level)
         for null in dict.fromkeys(nulls)

@@ -64,7 +64,7 @@ def test_parameters(folder: Path) -> None:
     assert resolve("mine.py").factory(SHAPE, width="9").inner.width == 9
     for text, sentence in {
         "mine.py?wide=3": "has no parameter 'wide'. Did you mean 'width'",
-        "mine.py?width": "not of the form name=value",
+        "mine.py?width": "must have the form name=value",
         "mine.py?width=1&width=2": "gives width twice",
     }.items():
         with pytest.raises(BadInput, match=sentence):
@@ -95,7 +95,7 @@ def test_modules_from_the_working_folder(folder: Path) -> None:
         ("mine.py:Mime", "mine.py has no class 'Mime'. Did you mean 'Mine'"),
         ("exat", "there is no compressor 'exat'. Did you mean 'exact'"),
         ("engine:llama", "no engine 'llama': engines come with packages .* None is installed"),
-        ("", "no compressor is named"),
+        ("", "the name of the compressor is empty"),
         (".", "not a Python file"),
     ],
 )
@@ -274,5 +274,5 @@ def test_a_missing_file_is_named_as_it_was_and_where_it_was_looked_for(
     with pytest.raises(BadInput) as error:
         resolve(form.format(path))
     assert str(error.value) == (
-        f"{path} is not there (looked for {tmp_path.resolve() / path}): name a .py file."
+        f"{path} is not there (looked for {tmp_path.resolve() / path}): give the path of a .py file."
     )

@@ -289,7 +289,7 @@ CLASS = "class Mine(Compressor):\n"
             + "    def __init__(self, shape, "
             "budget_bits): raise BudgetTooSmall('mine', budget_bits, 5000)",
             BudgetTooSmall,
-            "mine cannot live in 2048 bits: give it a budget of at least 5000 bits.",
+            "mine does not fit into 2048 bits: give it a budget of at least 5000 bits.",
         ),
         (
             CLASS + "    def __init__(self, shape):\n        raise KeyError('x')",

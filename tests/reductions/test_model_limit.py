@@ -176,7 +176,7 @@ def test_what_a_limit_refuses() -> None:
         ({"context": 1}, "two tokens or more"),
         ({"context": 64, "success": 0.5}, "success must lie"),
         ({"context": 64, "dtype": "int3"}, "no number format"),
-        ({"context": 1 << 20}, "2\\^8 signs are the most"),
+        ({"context": 1 << 20}, "largest has the 2\\^8 sign vectors"),
     ):
         with pytest.raises(BadInput, match=says):
             model_limit(shape, **params)

@@ -194,7 +194,7 @@ def test_a_declared_length_may_not_change_anywhere(row: Row, cell: MakeCell) -> 
     assert compare(old, now).passed
     now[1] = altered(now[1], charged=(800, 800, 808, 800))
     (failure,) = compare(old, now).failures
-    assert "every message had one length" in str(failure.failure)
+    assert "all messages had the same length" in str(failure.failure)
 
 
 def test_a_new_failed_message_fails_anywhere(row: Row, cell: MakeCell) -> None:
@@ -272,7 +272,7 @@ def test_a_report_that_saw_nothing_is_not_passed(row: Row, cell: MakeCell) -> No
     old = rows_of(row, cell(), 2)
     compare(old, old).refuse_blind()
     blind = compare(old, [altered(r, host=ELSEWHERE) for r in old])
-    assert blind.caught == "no change would have been caught"
+    assert blind.caught == "no change could have been caught"
     with pytest.raises(BadInput, match="at least 22 messages"):
         blind.refuse_blind()
 
@@ -387,10 +387,10 @@ def test_regress_refuses_what_is_no_baseline(
 ) -> None:
     path = tmp_path / "r.csv"
     write_results(path, [row(cell(), 0, key="experiments"), row(cell(), 2)])
-    with pytest.raises(BadInput, match="has gaps or doubles"):
+    with pytest.raises(BadInput, match="has missing or repeated batches"):
         regress([path], play=play, facts=ours)
     write_results(path, [altered(row(cell()), key="ab" * 32)])
-    with pytest.raises(BadInput, match="drawn from committed keys"):
+    with pytest.raises(BadInput, match="needs committed keys"):
         regress([path], play=play, facts=ours)
 
 

@@ -64,9 +64,9 @@ class CodecCache(Engine):
     ) -> None:
         super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
         if chunk is not None and not self.streaming:
-            raise BadInput("chunk is for feed=stream: a prefilled codec sees all tokens at once.")
+            raise BadInput("chunk needs feed=stream: a prefilled codec sees all tokens at once.")
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-            raise BadInput(f"chunk={chunk} is no number of tokens: give 1 or more.")
+            raise BadInput(f"chunk={chunk} must be a number of tokens, 1 or more.")
         self.chunk = chunk or CHUNK
         n = self.chunk if self.streaming else shape.tokens
         self.codec = contract.build(what, shape, n, seed, params)
@@ -175,7 +175,8 @@ class CodecCache(Engine):
             )
             if len(K) != len(V):
                 raise PluginFailure(
-                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values."
+                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values: it "
+                    "must return equally many."
                 )
             keys.append(K)
             values.append(V)
@@ -193,8 +194,8 @@ class CodecCache(Engine):
         for pair in decoded:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise PluginFailure(
-                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode takes "
-                    "(K, V), so it must return the two."
+                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode "
+                    "takes (K, V), so it must return a pair (K, V)."
                 )
         return [(pair[0], pair[1]) for pair in decoded]
 

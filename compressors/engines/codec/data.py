@@ -117,8 +117,8 @@ def _to_array(tensor: Any, name: str) -> np.ndarray[Any, Any]:
     plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
     if not plain or tensor.is_quantized or tensor.device.type != "cpu":
         raise PluginFailure(
-            f"{name} returned a {type(tensor).__name__} of {kind} on {tensor.device}, which is no "
-            "plain CPU tensor: return the tensors that it is made of."
+            f"{name} returned a {type(tensor).__name__} of {kind} on {tensor.device}, which is "
+            "not a plain CPU tensor: return the tensors that it consists of."
         )
     whole = tensor.detach().contiguous()
     if kind in _AS_INTEGERS:

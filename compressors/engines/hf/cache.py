@@ -149,7 +149,7 @@ class TransformersCache(Engine):
         **params: Any,
     ) -> None:
         if attention not in ("sdpa", "eager"):
-            raise BadInput(f"The carrier attends with sdpa or eager, not {attention}.")
+            raise BadInput(f"The attention must be sdpa or eager, not {attention}.")
         given = tuple(sorted(params.items()))
         fed = feed or self.feeds[0]
         self._side = _public(shape, what, fed, dtype, attention, 0, given)

@@ -48,7 +48,7 @@ def dtype_named(name: str) -> Any:
         BadInput: it is none of these.
     """
     if name not in DTYPES:
-        raise BadInput(f"A cache is kept in bf16, fp16 or fp32, not '{name}'.")
+        raise BadInput(f"The dtype of a cache must be bf16, fp16 or fp32, not '{name}'.")
     return DTYPES[name]
 
 
@@ -84,7 +84,7 @@ class Carrier:
     ) -> None:
         if family not in FAMILIES:
             hint = did_you_mean(family, FAMILIES)
-            raise BadInput(f"There is no carrier of the family '{family}'.{hint}")
+            raise BadInput(f"There is no model family '{family}'.{hint}")
         self.shape, self.dtype = shape, dtype_named(dtype)
         self.attention = attn_implementation
         self.width = max(shape.d_k, shape.d_v)
@@ -170,7 +170,8 @@ class Carrier:
         table = self.model.model.embed_tokens.weight
         if first + len(K) > len(table):
             raise BadInput(
-                f"Tokens {first} to {first + len(K) - 1} do not fit a vocabulary of {len(table)}."
+                f"Tokens {first} to {first + len(K) - 1} do not fit into a vocabulary of "
+                f"{len(table)}."
             )
         table[first : first + len(K)] = self.embed(Q, K, V)[0]
         return torch.arange(first, first + len(K))[None]

@@ -144,12 +144,12 @@ def _wrapped(name: str) -> str:
     for each in inspect.signature(_class(name)).parameters:
         if each in (*_PRESS, _PRESSES):
             return each
-    raise BadInput(f"{name} wraps no press: write nothing behind it.")
+    raise BadInput(f"{name} wraps no other press: leave out what follows its name.")
 
 
 def _class(name: str) -> Any:
     if name in OUT_OF_REACH:
-        raise BadInput(f"{name} is out of reach here: {OUT_OF_REACH[name]}.")
+        raise BadInput(f"{name} cannot be played here: {OUT_OF_REACH[name]}.")
     cls = getattr(kvpress, name, None)
     if not (inspect.isclass(cls) and issubclass(cls, BasePress)):
         hint = did_you_mean(name, names())
@@ -167,7 +167,7 @@ def _numbers(name: str, value: Any) -> list[float]:
     try:
         return [float(part) for part in str(value).split(",")]
     except ValueError:
-        raise BadInput(f"{name} is a list of numbers, as in 0.25,0.75, not {value}.") from None
+        raise BadInput(f"{name} must be a list of numbers, as in 0.25,0.75, not {value}.") from None
 
 
 def _made(cls: Any, name: str, taken: dict[str, Any]) -> BasePress:
@@ -176,11 +176,11 @@ def _made(cls: Any, name: str, taken: dict[str, Any]) -> BasePress:
     for each in inspect.signature(cls).parameters.values():
         bare = each.default in (None, each.empty) and taken.get(each.name) is None
         if bare and each.name in _PRESS and not enough:
-            raise BadInput(f"{name} wraps a press: say which, as in {each.name}=KnormPress.")
+            raise BadInput(f"{name} wraps another press: give it, as in {each.name}=KnormPress.")
         if bare and (each.default is each.empty or each.name in _NEEDED.get(name, ())):
             raise BadInput(f"{name} needs its parameter {each.name}.")
     try:
         made: BasePress = cls(**taken)
     except (AssertionError, TypeError, ValueError) as error:
-        raise BadInput(f"{name} refuses its parameters: {error}.") from None
+        raise BadInput(f"{name} rejects its parameters: {error}.") from None
     return made

@@ -81,8 +81,8 @@ def unpack(message: bytes, shape: Shape, width: int, dtype: Any) -> PressState:
         fits = False
     if not fits:
         raise BadInput(
-            f"A message of {len(message)} bytes is not one of a press on {shape.layers} layers of "
-            f"{shape.kv_heads} heads: build Alice and Bob from the same public parameters."
+            f"A message of {len(message)} bytes does not fit a press on {shape.layers} layers "
+            f"of {shape.kv_heads} heads: build Alice and Bob from the same public parameters."
         )
     return state
 

@@ -71,8 +71,9 @@ class KVPress(Engine):
         super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
         if self.traits.eager and self.traits.masks:
             raise BadInput(
-                f"{what} masks, which kvpress does not do in eager attention, and the press inside "
-                "it reads attention weights, which only that gives: name another."
+                f"{what} masks, which kvpress cannot do with eager attention, and the press "
+                "inside it needs the attention weights, which only eager attention gives: use "
+                "another press inside it."
             )
         attention = "eager" if self.traits.eager else "sdpa"
         vocabulary = shape.tokens + 1 if self.traits.tokens else 0
@@ -96,7 +97,7 @@ class KVPress(Engine):
         if self.traits.masks and not np.asarray(q).any(axis=-1).all():
             raise BadInput(
                 f"{self.what} masks while it decodes, and kvpress finds no mask for a query of "
-                "zeros: play it on streams with queries, as --queries gaussian has them."
+                "zeros: use --queries gaussian."
             )
         token = self.carrier.embed(q[None], k[None], v[None])
         with self._coins(self.seen), self.press(self.carrier.model), torch.no_grad():
@@ -152,7 +153,7 @@ class KVPress(Engine):
             PluginFailure: the prompt is not whole yet.
         """
         if self._pending:
-            raise PluginFailure(f"{self.what} compresses a whole prompt: there is no half of it.")
+            raise PluginFailure(f"{self.what} compresses a whole prompt at once, not a part of it.")
         return self._state().pack() if self.cache.layers else b""
 
     def restore(self, message: bytes) -> None:

@@ -46,7 +46,7 @@ def prompt(carrier: Carrier, press: BasePress, Q: Float32, K: Float32, V: Float3
         if isinstance(part, kvpress.FinchPress):
             if n <= QUESTION:
                 raise BadInput(
-                    f"FinchPress takes the last {QUESTION} tokens for a question: give more."
+                    f"FinchPress uses the last {QUESTION} tokens as its question: give more tokens."
                 )
             part.delimiter_token_id = _NEUTRAL
             delimiter = torch.tensor([[_NEUTRAL]])

@@ -229,7 +229,7 @@ def binding_named(name: str | None) -> Binding:
         if one.installed:
             return one
     names = " and ".join(one.name for one in wanted)
-    raise BadInput(f"{names} not installed where llama.cpp is played: run 'make engines'.")
+    raise BadInput(f"llama.cpp's environment lacks {names}: run 'make engines'.")
 
 
 _silent: list[Any] = []

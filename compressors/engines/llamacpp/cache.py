@@ -118,7 +118,7 @@ class LlamaCpp(Engine):
         if self._held + new >= self.carrier.positions:
             # A position that the model has not would abort the process.
             most = self.carrier.positions - 1
-            raise PluginFailure(f"{self.what} was opened for {most} tokens, and no more.")
+            raise PluginFailure(f"{self.what} has room for {most} tokens only.")
         hidden = self._hidden(Q, K, V)
         context, tokens = self._feeder(hidden, at_once)
         for begin in range(0, len(K), at_once):
@@ -290,7 +290,11 @@ def _kept(window: Any, sinks: Any) -> tuple[int | None, int]:
     for name, value, least in (("window", window, 1), ("sinks", sinks, 0)):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
-            raise BadInput(f"{name} is a whole number of tokens from {least} on, not {value}.")
+            raise BadInput(
+                f"{name} must be a whole number of tokens, {least} or more, not {value}."
+            )
     if sinks and window is None:
-        raise BadInput("Without a window nothing is evicted, so sinks mean nothing: give both.")
+        raise BadInput(
+            "Without a window nothing is evicted, so sinks have no effect: give both, or neither."
+        )
     return window, sinks

@@ -87,17 +87,17 @@ def cache_type(name: str, d: int) -> CacheType:
     """
     if name.endswith(".gguf"):
         raise BadInput(
-            f"{name} is a model file, and kvbarrier plays on one that it writes itself: name a "
-            "cache type, as in llamacpp:q8_0."
+            f"{name} is a model file, but kvbarrier writes its own model: give a cache type, "
+            "as in llamacpp:q8_0."
         )
     if name not in TYPES:
         hint = did_you_mean(name, TYPES)
-        raise BadInput(f"llama.cpp has no cache type '{name}' that is played here.{hint}")
+        raise BadInput(f"there is no cache type '{name}'.{hint}")
     found = TYPES[name]
     if d % found.block:
         raise BadInput(
-            f"{name} packs {found.block} numbers a block, and heads of {d} numbers are no multiple "
-            f"of that: take --d {found.block * max(1, round(d / found.block))}, or f16."
+            f"{name} packs {found.block} numbers per block, and d = {d} is not a multiple of "
+            f"that: use --d {found.block * max(1, round(d / found.block))}, or f16."
         )
     return found
 
@@ -142,15 +142,17 @@ def read_state(message: bytes, layout: Layout) -> State:
     try:
         return _read(memoryview(message), layout)
     except (struct.error, ValueError) as error:
-        raise PluginFailure(f"This is no llama.cpp state of the game's shape: {error}.") from None
+        raise PluginFailure(
+            f"The message is not a llama.cpp state of the game's shape: {error}."
+        ) from None
 
 
 def _read(message: memoryview, layout: Layout) -> State:
     magic, _, streams, cells = _HEAD.unpack_from(message)
     if (magic, streams) != (_MAGIC, 1):
-        raise ValueError("its head is another")
+        raise ValueError("its header differs")
     if not 0 < cells <= layout.cells:
-        raise ValueError(f"it says {cells} tokens, and 1 to {layout.cells} can be")
+        raise ValueError(f"it has {cells} tokens instead of 1 to {layout.cells}")
     at = _HEAD.size
     held = np.frombuffer(message, dtype=_CELL, count=cells, offset=at)
     at += held.nbytes
@@ -174,7 +176,7 @@ def _read(message: memoryview, layout: Layout) -> State:
             at += cells * row
         parts.append(rows)
     if at != len(message):
-        raise ValueError(f"it has {len(message)} bytes and not {at}")
+        raise ValueError(f"it has {len(message)} bytes instead of {at}")
     return State(*parts)
 
 

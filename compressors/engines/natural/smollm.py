@@ -82,7 +82,7 @@ class SmolLM:
         """
         ids = np.asarray(self.tokenizer(text)["input_ids"], dtype=np.int64)
         if len(ids) < count:
-            raise BadInput(f"A text has {len(ids)} tokens, and {count} are needed.")
+            raise BadInput(f"A text has {len(ids)} tokens, but {count} are needed.")
         return ids[:count]
 
     def stream(self, ids: NDArray[np.int64]) -> Stream:

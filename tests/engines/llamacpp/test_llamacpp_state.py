@@ -76,8 +76,8 @@ def test_cells_may_be_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"head": (0xAF143CD9, 0, 1)}, "its head is another"),
-        ({"head": (0xAF143CD8, 0, 2)}, "its head is another"),
+        ({"head": (0xAF143CD9, 0, 1)}, "its header differs"),
+        ({"head": (0xAF143CD8, 0, 2)}, "its header differs"),
         ({"positions": (0, 1, 3)}, "positions 0 to 2"),
         ({"positions": (0, 1, 1)}, "positions 0 to 2"),
         ({"positions": (-1, 0, 1)}, "positions 0 to 2"),
@@ -102,9 +102,9 @@ def test_a_state_of_more_tokens_than_may_be_is_refused() -> None:
 def test_every_other_length_is_refused() -> None:
     whole = state(*rows())
     for length in range(len(whole)):
-        with pytest.raises(PluginFailure, match=r"no llama\.cpp state"):
+        with pytest.raises(PluginFailure, match=r"not a llama\.cpp state"):
             read_state(whole[:length], layout())
-    with pytest.raises(PluginFailure, match=f"{len(whole) + 1} bytes and not {len(whole)}"):
+    with pytest.raises(PluginFailure, match=f"{len(whole) + 1} bytes instead of {len(whole)}"):
         read_state(whole + b"\0", layout())
 
 
