@@ -1,4 +1,4 @@
-"""``kvbarrier attack``: play the game against one target and say what it means."""
+"""``kvbarrier attack``: play the game against one target and explain the result."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def command(
 def _attack_queries(
     target: str, game: dict[str, Any], out: Path | None, as_json: bool, played: dict[str, Any]
 ) -> int:
-    """The other adversary, for algorithms whose reads are counted and not their memory."""
+    """The other adversary, for algorithms charged by their reads, not by their memory."""
     from .query_attack import attack_queries
 
     heard = {"target", "reduction", "n", "d", "eta", "params", "sweeps", "messages", "isolation",

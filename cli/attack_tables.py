@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_report(report: Report) -> None:
-    """A table for every setting, one for all adversaries together, and what has to be said."""
+    """A table for every setting, one for all adversaries together, and the notes below them."""
     from ..runs.report import budget_text, series_label
 
     columns = [
@@ -46,7 +46,7 @@ def print_report(report: Report) -> None:
 
 
 def _print_together(report: Report) -> None:
-    """The adversaries of each null as one: their selection is accounted for."""
+    """The adversaries of each null as one line: the choice among them is corrected for."""
     from ..runs.report import budget_text, series_label
 
     if not report.together:
@@ -74,7 +74,7 @@ def _print_together(report: Report) -> None:
 
 
 def _print_engine(report: Report) -> None:
-    """The memories of an engine's cache side by side: in real packages they disagree."""
+    """The memories of an engine's cache side by side: in real packages they differ."""
     from ..runs.report import series_label
 
     if not report.engine:
@@ -188,7 +188,7 @@ def _print_notes(report: Report) -> None:
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:
-    """What the ledger could have caught where it excludes nothing; empty where there is no such."""
+    """What the ledger could have caught where it excludes nothing; empty without such points."""
     left = [p["ledger"]["could_catch"] for p in points if p["ledger"]["verdict"] == "not-excluded"]
     seen = [one["error"] for one in left if one["error"] is not None]
     rates = [one["bits_per_secret_bit"] or 0.0 for one in left if one["error"] is None]

@@ -1,4 +1,4 @@
-"""What ``kvbarrier bound`` says of whole models, of a logit range, and of a claimed compression."""
+"""What ``kvbarrier bound`` says about whole models, a logit range, and a claimed compression."""
 
 from __future__ import annotations
 

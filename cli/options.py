@@ -33,7 +33,7 @@ DIMENSION = click.IntRange(max=1 << 16)
 
 
 def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
-    """Refuse, with the most there is sense in, workers that would only wait for one another."""
+    """Refuse more workers than this machine can use; the sentence names the most."""
     most = max(16, 4 * (os.cpu_count() or 1))
     if value is not None and value > most:
         raise BadInput(
@@ -43,7 +43,7 @@ def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> 
 
 
 def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    """Refuse what is no length of time, up to a week."""
+    """Refuse anything but a time of at most a week."""
     if not 0 < value <= LONGEST_SECONDS:
         raise BadInput(
             f"--timeout {value:g} is not a time limit: give seconds, up to "
@@ -55,7 +55,7 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     """Parse budgets, fractions of the 16-bit cache, given as '1/4', '0.25' or '1/4,1/2'.
 
-    'free' is None, as much as it likes. Raises BadInput outside (0, 2].
+    'free' is None, no limit. Raises BadInput outside (0, 2].
 
     >>> budgets(("1/4,0.5", "1", "free"))
     (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)

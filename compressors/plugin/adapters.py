@@ -1,7 +1,7 @@
-"""What a stranger writes, made a ``Compressor``: a subclass, a look-alike, or two functions.
+"""Make a ``Compressor`` of a plug-in: a subclass, a class with its methods, or two functions.
 
-Arguments go by name, and only those that are asked for: a constructor may take ``(shape)`` alone,
-or ``(budget_bits, window=4)``. Our four are ``shape``, ``budget_bits``, ``seed`` and ``public``;
+A constructor gets its arguments by name, and only those that it takes: it may take ``(shape)``
+alone, or ``(budget_bits, window=4)``. Ours are ``shape``, ``budget_bits``, ``seed`` and ``public``;
 the others are the plug-in's own parameters (``--param window=8``).
 """
 
@@ -26,8 +26,8 @@ class Factory:
 
     Raises:
         BudgetTooSmall: as the constructor raised it (BadInput and the like too).
-        PluginFailure: the constructor raised something else; with their line and traceback.
-        HarnessFault: the same, of a compressor that is ``ours``.
+        PluginFailure: the constructor raised something else; with its line and traceback.
+        HarnessFault: the same, for a compressor that is ``ours``.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Factory:
             raise blame(error, what, self.file) from error
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Raise BadInput for a parameter that nobody takes, or one that is needed and not given."""
+        """Raise BadInput for an unknown parameter, or for a missing one."""
         own = sorted({n for s in self.takes for n in s.names if n not in OFFERED})
         for name in params:
             if name in OFFERED:
@@ -80,7 +80,7 @@ def adapt(
     """Return the :class:`Factory` of a class, or of a function ``compress`` (with ``attend``).
 
     Raises:
-        PluginFailure: it is neither; the sentence says what is missing.
+        PluginFailure: it is neither a class nor a function; the sentence says what is missing.
     """
     name = name or str(getattr(thing, "__name__", type(thing).__name__))
     if inspect.isclass(thing):
@@ -182,7 +182,7 @@ def _bind(wrapper: type[Compressor], *first: Any) -> Callable[..., Compressor]:
 
 
 class Adapted(Compressor):
-    """Any class with ``append`` and ``attend``; its attributes are packed, what it has is used."""
+    """Any class with ``append`` and ``attend``; its attributes are packed, its methods are used."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class Adapted(Compressor):
         self.inner.append(q, k, v)
 
     def attend(self, q: Float32) -> Float32:
-        """Pass on; whoever asks checks the answer."""
+        """Pass on; the caller checks the answer."""
         answer: Float32 = self.inner.attend(q)
         return answer
 
@@ -236,7 +236,7 @@ class Adapted(Compressor):
 
 
 class SavesItself(Adapted):
-    """A class that has ``save`` and ``restore`` of its own."""
+    """A class with its own ``save`` and ``restore``."""
 
     def save(self) -> bytes:
         """Their message."""

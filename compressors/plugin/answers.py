@@ -1,7 +1,7 @@
-"""What an answer must be, finite real numbers of one shape, and whose it is when it is not.
+"""Check that an answer is finite real numbers of one shape, and name its author if not.
 
-It is checked where it is given: a door of ours that loops over ``attend`` would else be blamed for
-what the author's ``attend`` returned.
+Answers are checked where they are returned: otherwise our own loop over ``attend`` would get the
+blame for what the author's ``attend`` returned.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Float32 = NDArray[np.float32]
 
 
 class WrongAnswer(PluginFailure):
-    """An answer that is none; ``finite`` is False where only its numbers are wrong."""
+    """A wrong answer; ``finite`` is False if only its numbers are not finite."""
 
     def __init__(self, sentence: str, *, finite: bool = True) -> None:
         super().__init__(sentence)

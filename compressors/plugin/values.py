@@ -28,10 +28,10 @@ def parse_value(text: str) -> int | float | bool | str | None:
 
 
 def parse_query(text: str, target: str) -> dict[str, Any]:
-    """Read ``a=b&c=d``; percent escapes stand for the characters that have a meaning here.
+    """Read ``a=b&c=d``; percent escapes encode special characters.
 
     Raises:
-        BadInput: a part is not of the form name=value, or a name comes twice.
+        BadInput: a part does not have the form name=value, or a name occurs twice.
 
     >>> parse_query("bits=4&mode=a%26b", "quantized")
     {'bits': 4, 'mode': 'a&b'}
@@ -48,7 +48,7 @@ def parse_query(text: str, target: str) -> dict[str, Any]:
 
 
 def merge(query: Mapping[str, Any], params: Mapping[str, Any], target: str) -> dict[str, Any]:
-    """Join the parameters of a target's text and those given beside it, sorted by name.
+    """Join the parameters in a target's text with the other given ones, sorted by name.
 
     Raises:
         BadInput: both give a name, with different values.

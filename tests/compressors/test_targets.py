@@ -274,5 +274,6 @@ def test_a_missing_file_is_named_as_it_was_and_where_it_was_looked_for(
     with pytest.raises(BadInput) as error:
         resolve(form.format(path))
     assert str(error.value) == (
-        f"{path} is not there (looked for {tmp_path.resolve() / path}): give the path of a .py file."
+        f"{path} is not there (looked for {tmp_path.resolve() / path}): "
+        "give the path of a .py file."
     )

@@ -395,7 +395,7 @@ def test_more_refusals() -> None:
         level_condition((0.5, 2.0, 4.0), 0.5, None)
     with pytest.raises(BadInput, match="two or more finite numbers in increasing order"):
         level_condition((0.5, 0.5), 0.1, None)
-    with pytest.raises(BadInput, match="not negative, as -1 is"):
+    with pytest.raises(BadInput, match="not be negative, as -1 is"):
         level_condition((-1.0, 1.0), 0.1, None)
     game = AlphabetReduction.build(keys.make("jl", 16, 8), 4, levels=4)
     with pytest.raises(BadInput, match=r"give bits\[16, 8\]"):

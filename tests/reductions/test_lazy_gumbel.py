@@ -135,7 +135,7 @@ def test_top_set() -> None:
         want = sorted(sorted(range(50), key=lambda i: (-scores[i], i))[:k])
         assert lazy.top_set(scores, k).tolist() == want
     for k in (0, 51):
-        with pytest.raises(BadInput, match=r"from 1 to n = 50 scores, not \d+: choose k"):
+        with pytest.raises(BadInput, match=r"must have 1 to n = 50 scores, not \d+: choose k"):
             lazy.top_set(scores, k)
 
 

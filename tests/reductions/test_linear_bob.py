@@ -292,7 +292,7 @@ def test_hypotheses_are_quoted(options: dict, match: str) -> None:
 
 
 def test_too_many_and_equal_keys_are_refused() -> None:
-    with pytest.raises(BadInput, match="up to 1024, not n = 1025"):
+    with pytest.raises(BadInput, match="at most 1024 equations, not n = 1025"):
         LinearBob.build(make("jl", 1025, 16), 4, gamma=0.1)
     rows = make("jl", 32, 16).rows
     twice = KeySet("jl", 16, 0, np.vstack([rows[:31], rows[:1]]))

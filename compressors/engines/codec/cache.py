@@ -1,8 +1,8 @@
-"""``codec:module:Class``: a published or an own codec of keys and values, attention done by us.
+"""``codec:module:Class``: any codec of keys and values; kvbarrier computes attention.
 
 ``contract`` says what its author writes. Alice gives it K and V, the message is what it
-returned; Bob decodes that and attends over the decoded rows, his own token exact. He holds what is
-in the message and uses all of it, so there is no other Bob who reads.
+returned; Bob decodes that and attends over the decoded rows, his own token exact. He uses
+the whole message, so there is no separate Bob who reads.
 
 * ``feed=prefill``: the whole stream in one piece, as a prompt is.
 * ``feed=stream``: pieces of ``chunk`` tokens, each encoded when it is full; the tokens after the
@@ -42,8 +42,8 @@ class CodecCache(Engine):
         params: parameters of the codec.
 
     Raises:
-        BadInput: there is no such codec or parameter, or it needs what is not here.
-        PluginFailure: it lacks a method, raised, or returned something else than K and V.
+        BadInput: the codec or parameter does not exist, or needs something that is missing here.
+        PluginFailure: it lacks a method, raised, or did not return K and V.
     """
 
     bobs = ("asks",)
@@ -118,7 +118,7 @@ class CodecCache(Engine):
         """Take over a message.
 
         Raises:
-            PluginFailure: it is none of such a codec's.
+            PluginFailure: the bytes are not a message of this codec.
         """
         plain = unpack_plain(message)
         try:

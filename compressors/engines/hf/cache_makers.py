@@ -1,4 +1,4 @@
-"""What stands behind ``hf:``: a cache of transformers itself, or anybody's class of cache.
+"""The caches behind ``hf:``: those of transformers itself, or any class of cache.
 
     dynamic                      DynamicCache
     sliding?window=128           DynamicCache of a model whose layers slide
@@ -8,8 +8,9 @@
     package.module:Class         a class of cache that an installed package has
     path/to/file.py:Class        one in a file
 
-Somebody's class gets its parameters by name. Those that it names and nobody gave are filled in
-where the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU).
+A foreign class gets its parameters by name. Those that it names and the user did not give are
+filled in if the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the
+CPU).
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class Maker(NamedTuple):
 
     Attributes:
         make: builds a fresh one.
-        asks: ways to ask, the default first; a cache that is written in place, or that nobody has
-            compared, is asked one question at a time.
-        readable: whether its rows can be read off ``update``.
-        shared: what both sides have anyway, beside the carrier.
+        asks: ways to ask, the default first; a cache that is written in place, or whose ways
+            nobody has compared, is asked one question at a time.
+        readable: whether its rows can be read from ``update``.
+        shared: what both sides have besides the carrier.
         distributions: packages beside torch and transformers that do the work.
     """
 
@@ -66,8 +67,8 @@ def maker(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> Ma
     """Find what is named and check its parameters; ``config`` is the carrier's.
 
     Raises:
-        BadInput: there is no such thing, or no such parameter, or it cannot be had here.
-        PluginFailure: somebody's file raised.
+        BadInput: the cache or parameter does not exist, or cannot be used here.
+        PluginFailure: a foreign file raised.
     """
     if ":" in what:
         return _theirs(what, params, shape, config)
@@ -259,7 +260,7 @@ def _distributions(module: types.ModuleType) -> tuple[str, ...]:
 
 
 def explained(error: BaseException, what: str) -> KVBarrierError:
-    """Return one sentence for what a class of theirs raised: what it needs, or where it failed."""
+    """Return one sentence for what a foreign class raised: what it needs, or where it failed."""
     if isinstance(error, BadInput):
         return error
     text = f"{type(error).__name__} {error}".lower()

@@ -45,7 +45,7 @@ def dtype_named(name: str) -> Any:
     """Return the torch dtype of ``bf16``, ``fp16`` or ``fp32``.
 
     Raises:
-        BadInput: it is none of these.
+        BadInput: the name is not one of these.
     """
     if name not in DTYPES:
         raise BadInput(f"The dtype of a cache must be bf16, fp16 or fp32, not '{name}'.")
@@ -71,7 +71,7 @@ class Carrier:
         family: see ``FAMILIES``.
 
     Raises:
-        BadInput: there is no such dtype or family.
+        BadInput: the dtype or family does not exist.
     """
 
     def __init__(
@@ -165,7 +165,7 @@ class Carrier:
         """Make the triples rows ``first``.. of the embedding table; return their ids, int64[1, m].
 
         Raises:
-            BadInput: the table has not so many rows.
+            BadInput: the table has too few rows.
         """
         table = self.model.model.embed_tokens.weight
         if first + len(K) > len(table):

@@ -1,7 +1,7 @@
 """Prompts as token ids, for the presses that read ``input_ids``.
 
 Id 0 is a token of zeros, for whatever words a press adds; ids 1..n are the stream's triples, in
-order. FINCH wants a delimiter and a question behind it: the question is the stream's last tokens.
+order. FINCH needs a delimiter and a question after it: the question is the stream's last tokens.
 KVzip and KVgrad have the model repeat its context, and look up a tokenizer by the model's name:
 the name is a folder with a tokenizer in it to which every word is id 0.
 """

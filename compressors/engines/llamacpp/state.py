@@ -5,8 +5,8 @@ the number of streams (1) and of cells; for every cell its position, how many se
 and which; then whether V is transposed (0), the number of layers, and for every layer the type of
 K, the bytes of a row and the rows; then the same for V. All little-endian.
 
-Loading a state that is damaged may abort the process, so everything is compared beforehand with
-what the public parameters say.
+Loading a damaged state may abort the process, so everything is first compared with the public
+parameters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CacheType:
 
     @property
     def readable(self) -> bool:
-        """Whether the numbers can be had without llama.cpp: gguf does not know q1_0."""
+        """Whether the numbers can be read without llama.cpp: gguf does not know q1_0."""
         return self.name != "q1_0"
 
     def row_bytes(self, numbers: int) -> int:
@@ -83,7 +83,8 @@ def cache_type(name: str, d: int) -> CacheType:
     """Return the type of that name, for keys or values of d coordinates.
 
     Raises:
-        BadInput: there is none, or its blocks do not divide d, which would abort llama.cpp.
+        BadInput: the type does not exist, or its blocks do not divide d, which would abort
+            llama.cpp.
     """
     if name.endswith(".gguf"):
         raise BadInput(
@@ -137,7 +138,7 @@ def read_state(message: bytes, layout: Layout) -> State:
     """Take a message apart.
 
     Raises:
-        PluginFailure: it is no state of such a cache; it must not be given to llama.cpp.
+        PluginFailure: it is not a state of such a cache; it must not be given to llama.cpp.
     """
     try:
         return _read(memoryview(message), layout)

@@ -51,7 +51,7 @@ class Stream:
 
 
 class SmolLM:
-    """The model, with its attention answered by whoever is asked to.
+    """The model, with its attention answered by a given function.
 
     Attributes:
         layers, heads, kv_heads, d: of the attention.

@@ -70,7 +70,7 @@ def pieces(kind: str, count: int | None = None) -> list[Text]:
     """Return the first ``count`` texts of a kind, or all, always in the same order.
 
     Raises:
-        BadInput: there is no such kind, or not so many texts; or Django is not installed where
+        BadInput: the kind does not exist, or has too few texts; or Django is not installed where
             this runs, for ``multilingual``.
     """
     if kind not in KINDS:
