@@ -1,6 +1,6 @@
-"""The command line: parse, call, print. No mathematics lives here.
+"""The command line: parse, call, print. It has no mathematics.
 
-Each verb is a module of this room, imported only when it is called, so that ``kvbarrier --help``
+Each verb is a module of this folder, imported only when it is called, so that ``kvbarrier --help``
 loads click and nothing else.
 """
 
@@ -50,7 +50,7 @@ class Verbs(click.Group):
     """A click group that imports a verb's module when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order in which a newcomer meets them."""
+        """The verbs in the order in which a new user needs them."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -100,7 +100,7 @@ def command(
     certificate: Path | None,
     as_json: bool,
 ) -> None:
-    """The smallest memory that any algorithm with this guarantee needs.
+    """Compute the smallest memory that any algorithm with this guarantee needs.
 
     Every answer states its success probability, its logit range and its bits per number.
     """

@@ -1,4 +1,4 @@
-"""``kvbarrier check``: the plug-in contract, each finding with its why and what to do."""
+"""``kvbarrier check``: the plug-in contract; each finding says why and what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .render import print_json, say
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
-    """Check TARGET against the contract of a compressor: 0 findings, or exit code 3."""
+    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
     from ..compressors.engines.schemes import scheme_of
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check

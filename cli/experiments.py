@@ -20,12 +20,12 @@ CLAIMS = "claims.csv"
 
 
 class _OrByName(click.Group):
-    """A group in which the name of an experiment stands for running it."""
+    """A group in which the name of an experiment runs it."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """A word that is no subcommand is an experiment's name: ``run`` judges it."""
+        """A word that is not a subcommand is an experiment's name: ``run`` checks it."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             return "run", self.commands["run"], args
         return super().resolve_command(ctx, args)
@@ -93,7 +93,7 @@ def run(
     cluster: str | None,
     as_json: bool,
 ) -> int:
-    """Run experiments by name, or all of them. What is there already is not run again."""
+    """Run experiments by name, or all of them. Finished parts are not run again."""
     from ..experiments.kit.experiment import Run
     from ..experiments.registry import NAMES, get
     from ..figures.registry import draw

@@ -1,4 +1,4 @@
-"""``kvbarrier report``: a ranking of what results files hold, as one page."""
+"""``kvbarrier report``: a ranking of the points of results files, as one page."""
 
 from __future__ import annotations
 

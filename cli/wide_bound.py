@@ -1,4 +1,4 @@
-"""What ``kvbarrier bound`` says where a token hides more than one bit a number."""
+"""What ``kvbarrier bound`` says if a token hides more than one bit per number."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class FlatSpectrum:
 def flat_spectrum(family: str, n: int, d: int) -> FlatSpectrum:
     """The spectrum of the first n keys in dimension d, as ``keys.make`` knows them.
 
-    BadInput where the family has no such keys, or its first n keys do not all see the same.
+    BadInput if the family does not have these keys, or its first n keys differ in spectrum.
 
     >>> flat_spectrum("kerdock", 256, 16).counts
     ((-16, 1), (-4, 112), (0, 30), (4, 112))

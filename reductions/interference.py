@@ -163,7 +163,7 @@ def closest_pair(keys: KeySet) -> tuple[int, int, float]:
 
 
 def separable_gap(keys: KeySet) -> float:
-    """The smallest |k_i|^2 - <k_l,k_i>, positive; NoScale naming the pair where there is none."""
+    """The smallest |k_i|^2 - <k_l,k_i>, positive; else NoScale, which names the pair."""
     spectrum = keys.spectrum
     if spectrum is not None and spectrum.gaps[-1] < -_RESOLUTION * float(spectrum.norm2):
         return -float(spectrum.gaps[-1])

@@ -20,7 +20,7 @@ _warned = False
 
 
 class UncachedWarning(UserWarning):
-    """Kernels are compiled anew in every process, for their code cannot be kept on disk."""
+    """Every process compiles the kernels again, because their code cannot be stored on disk."""
 
 
 class _Cache(FunctionCache):

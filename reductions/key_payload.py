@@ -245,7 +245,7 @@ class KeyPayloadReduction:
         return Q, K, V
 
     def check_asked(self, rows: int) -> None:
-        """BadInput where the questions for so many rows are over 2^26 numbers."""
+        """BadInput if the questions for this many rows have over 2^26 numbers."""
         if rows * self.questions_per_row * self.d > MOST_NUMBERS:
             raise BadInput(
                 f"{rows} rows of {self.questions_per_row} questions do not fit in memory: ask "

@@ -50,7 +50,7 @@ class Limit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 

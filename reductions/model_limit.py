@@ -118,7 +118,7 @@ def model_limit(
     """The limits of a model's cache after ``context`` tokens, in the stated number format.
 
     Raises:
-        BadInput: the context or the success probability is out of range, there is no such format,
+        BadInput: the context or the success probability is out of range, the format is unknown,
             or no known key set has as many keys as a layer keeps tokens.
 
     >>> from .model_shape import read_config

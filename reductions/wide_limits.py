@@ -63,7 +63,7 @@ class AlphabetLimit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 
@@ -165,7 +165,7 @@ class PayloadLimit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 

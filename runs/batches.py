@@ -1,4 +1,4 @@
-"""One batch: played in whatever process, with the facts of its host, and made a results row."""
+"""One batch: played in any process, with the facts of its host, as a results row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Refused:
-    """BudgetTooSmall on its way home from another process, where it would not survive pickling."""
+    """BudgetTooSmall on its way back from another process; it would not survive pickling."""
 
     sentence: str
     minimum_bits: int
@@ -46,7 +46,7 @@ class Refused:
 def work(
     play: Play, cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None
 ) -> Played | Refused:
-    """Play one batch. Raises what ``play`` raises, but for BudgetTooSmall."""
+    """Play one batch. Raises what ``play`` raises, except BudgetTooSmall."""
     try:
         with one_blas_thread(isolation):
             record = play(cell, key, batch, isolation, limits)
@@ -56,7 +56,7 @@ def work(
 
 
 def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
-    """BLAS threads gain nothing at our sizes. Players of their own see to it by themselves."""
+    """Use one BLAS thread, enough at these sizes. Player processes do this themselves."""
     if isolation != "inline":
         return nullcontext()
     from threadpoolctl import threadpool_limits
@@ -66,7 +66,7 @@ def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
 
 
 def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> BatchRow:
-    """The row of a batch; ``key`` as the row names it.
+    """The row of a batch; ``key`` is the name in the row.
 
     Raises BadInput if the code that played is not the code of ``source``.
     """

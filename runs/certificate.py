@@ -1,9 +1,8 @@
 """From an attack to its certificate: the counts of every cell, and the hash of its peak message.
 
-``protocols.certificates.counts`` says what such a document proves. A message is not kept when a
-batch is played, so the one after which a cell's surprise was largest is written once more by Alice,
-with the key of its batch; a compressor that writes another one then is not deterministic, and what
-it did cannot be certified.
+``protocols.certificates.counts`` says what such a document proves. A batch keeps no messages,
+so Alice writes the one with a cell's largest surprise again, with the key of its batch. If it
+differs, the compressor is not deterministic and its results cannot be certified.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from .runner import CellOutcome
 def write_attack_certificate(
     path: Path, outcomes: Sequence[CellOutcome], results: Path, limits: Limits | None = None
 ) -> Verdict:
-    """Certify what an attack has played, and say what that proves.
+    """Certify the results of an attack, and say what the certificate proves.
 
-    ``results``: the file that the rows are in; its name is written for whoever replays them.
-    Raises BadInput where nothing was played, where a certificate cannot hold it, and for a
+    ``results``: the file with the rows; the certificate names it, so that they can be replayed.
+    Raises BadInput if there are no results, if they are too many for a certificate, and for a
     compressor that is not deterministic.
     """
     return write_certificate(path, attack_certificate(outcomes, results.name, limits))

@@ -1,13 +1,13 @@
 """Two measurements of the same messages, compared one by one: the mathematics of ``regress``.
 
-Where the host facts match (:mod:`.host`) every count and every charged bit must be equal; or, of
-code that is another one on purpose, in no message worse. There the messages are no sample: what
-rose in some and fell in none has got worse, in however few. Elsewhere, for keys in ``PAIRED_KEYS``,
-for code that gives other counts each time, and where counts both rose and fell, a paired comparison
-decides (:mod:`.sign_test`), at a family-wise level over all cells, quantities and directions
-(Bonferroni). What happens in a few messages only it does not see; a message that fails now and did
-not before fails the cell anywhere. Below ``least_messages`` the test can reject nothing: such a
-baseline is refused, never passed.
+If the host facts match (:mod:`.host`), every count and every charged bit must be equal; for code
+that was changed on purpose, none may be worse. These messages are not a sample: counts that rose in
+some messages and fell in none got worse, however few they are. On other hosts, for keys in
+``PAIRED_KEYS``, for code that is not deterministic, and if counts both rose and fell, a paired
+comparison decides (:mod:`.sign_test`), at a family-wise level over all cells, quantities and
+directions (Bonferroni). It does not see changes in only a few messages. A message that fails now
+and did not before fails the cell on every host. Below ``least_messages`` the test can reject
+nothing: such a baseline is refused.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PAIRED_KEYS = frozenset({"regress-2"})
 
 @dataclass(frozen=True)
 class Difference:
-    """A message that is not what it was: its wrong bits, charged bits and failure, then and now."""
+    """A message that changed: its wrong bits, charged bits and failure, before and now."""
 
     message: int
     wrong: tuple[int, int]
@@ -55,8 +55,8 @@ class CellComparison:
     """One cell, before and now. ``failure``: one sentence, or None if it passed.
 
     ``exact``: the messages were compared one by one, so that one bit in one of them is caught.
-    ``error`` (bit error) and ``charged`` (bits) are the paired comparisons, made in either mode so
-    that the shifts can be shown. ``different``: every message that is not what it was.
+    ``error`` (bit error) and ``charged`` (bits) are the paired comparisons, made in both modes so
+    that the shifts can be shown. ``different``: every message that changed.
     """
 
     cell: str
@@ -101,13 +101,13 @@ class RegressReport:
 
     @property
     def smallest_shift(self) -> float | None:
-        """A bit-error shift that would have been caught in whatever cell; None if there is none."""
+        """The smallest bit-error shift that every cell would have caught; None without one."""
         shifts = [c.smallest_shift for c in self.comparisons]
         return None if None in shifts else max((s for s in shifts if s is not None), default=None)
 
     @property
     def caught(self) -> str:
-        """What would have been caught, in one clause."""
+        """What could have been caught, in one clause."""
         if self.smallest_shift is None:
             return "no change could have been caught"
         if self.smallest_shift == 0.0:
@@ -127,11 +127,11 @@ class RegressReport:
 def refuse_powerless(
     baseline: Sequence[BatchRow], host: str, versions: str, level: float = LEVEL
 ) -> None:
-    """Raise BadInput for a baseline that could not fail where it is to be compared.
+    """Raise BadInput for a baseline that could not fail on this host.
 
-    That is known before anything is played: elsewhere than where it was measured (``host`` and
-    ``versions`` are JSON as in a row) a cell of fewer than ``least_messages`` passes whatever the
-    code does, and so does one of which all messages had failed.
+    This is known before anything is played: on another host than the baseline's (``host`` and
+    ``versions`` are JSON as in a row) a cell with fewer than ``least_messages`` always passes, and
+    so does one in which every message failed.
     """
     cells = _groups(baseline)
     for rows in cells.values():
@@ -188,9 +188,9 @@ def compare(
 
     Rows are paired by cell, key and batch; the source may differ, for the code may have changed.
     A cell's batches under one committed key are compared together, and so are all its batches
-    under fresh keys. ``only_worse``: the code is another one on purpose, so nothing needs to be
-    equal and only a rise of errors, charged bits or failures is a failure. ``unsteady``: cells
-    whose code gives other counts when it plays the same messages again.
+    under fresh keys. ``only_worse``: the code was changed on purpose, so only a rise of errors,
+    charged bits or failures is a failure. ``unsteady``: cells whose code gives different counts
+    when it plays the same messages again.
 
     Raises BadInput for an empty baseline, and if a batch was not played again.
     """

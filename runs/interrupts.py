@@ -13,7 +13,7 @@ from ..errors import KVBarrierError
 
 
 class Interrupted(KVBarrierError):
-    """The run was stopped by a signal; what was played is kept.
+    """A signal stopped the run; finished batches are kept.
 
     ``exit_code`` is 128 + the signal's number (130, 143). ``abandoned`` batches were still running:
     if there are any, their threads would hold up the interpreter's end, so the command

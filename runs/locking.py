@@ -1,4 +1,4 @@
-"""A lock beside a file, and the sentences for what a file system may do to us."""
+"""A lock beside a file, and the sentences for errors of the file system."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sentences(path: Path, done: str) -> Iterator[None]:
-    """Turn what the system says of ``path`` into one sentence; ``done`` is a participle."""
+    """Turn a system error about ``path`` into one sentence; ``done`` is a participle."""
     try:
         yield
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Regression against committed baselines: the same messages again, through the public doors."""
+"""Regression against committed baselines: the same messages again, through the public API."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def regress(
     play: Play | None = None,
     facts: Callable[[Cell], Facts] | None = None,
 ) -> RegressReport:
-    """Play the baselines' messages again, through the public doors, and compare.
+    """Play the baselines' messages again, through the public API, and compare.
 
     ``batches`` limits every cell to its first few. Raises BadInput for a baseline that has fresh
     keys, gaps, too few messages to catch anything, or cells of another version, and what

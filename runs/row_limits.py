@@ -1,6 +1,6 @@
-"""What a results row may hold: a file may come from anybody, and what is beyond is refused.
+"""The limits of a results row: a file may come from anybody, so larger values are refused.
 
-The ids of a row are digests that anybody can compute, so its spec is as foreign as its counts.
+Anybody can compute the ids of a row, so neither its spec nor its counts are trusted.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
 
 
 def check_limits(row: BatchRow) -> None:
-    """Raise ValueError, which says what is wrong, for counts or a spec that no run of ours writes.
+    """Raise ValueError, which says what is wrong, for counts or a spec that kvbarrier never writes.
 
-    What a spec means is for ``points.cell_of``: here it is data of the right kinds and sizes.
+    This checks only kinds and sizes; ``points.cell_of`` reads the meaning of a spec.
     """
     if row.batch >= LARGEST_BATCH:
         raise ValueError(f"its batch must be below {LARGEST_BATCH}")

@@ -101,7 +101,7 @@ class BatchRow:
     def master_key(self) -> bytes:
         """The 32 bytes that the row's secrets and coins were drawn from.
 
-        Raises BadInput where the row has no such key.
+        Raises BadInput if the row's key is not valid.
         """
         if self.key in COMMITTED_KEYS:
             return COMMITTED_KEYS[self.key]

@@ -1,8 +1,8 @@
 """Playing cells: every batch is a call submitted to an Executor, every result a row of a store.
 
-What is played is a pure function of the cells, the keys and the stopping rule: resumed equals
-uninterrupted, whoever did the work and in whatever order it ended. Batches that the store has
-already, of the same cell and source, are not played again.
+What is played is a pure function of the cells, the keys and the stopping rule: a resumed run equals
+an uninterrupted one, on any workers and in any order. Batches of the same cell and source that the
+store already has are not played again.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ GRACE_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a target before it is played: the digest of its code, and whose it is."""
+    """What is known about a target before play: the digest of its code, and if it is a built-in."""
 
     source: str
     builtin: bool
@@ -41,7 +41,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """One batch more: for progress. ``most`` is an upper bound while rules still look at data."""
+    """One more batch, for progress. ``most`` is an upper bound while a rule depends on data."""
 
     done: int
     most: int
@@ -51,9 +51,9 @@ class Step:
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """What a run has of one cell: its contiguous rows, or why it could not be played.
+    """The result of one cell: its contiguous rows, or why it could not be played.
 
-    ``refused``: the sentence of a compressor that cannot live in its budget; then there are no
+    ``refused``: the sentence of a compressor that does not fit into its budget; then there are no
     rows.
     """
 
@@ -105,10 +105,10 @@ def run_cells(
     default. ``play`` and ``facts`` default to the Index game and the catalog of targets.
 
     SIGINT and SIGTERM stop new submissions, running batches have ``GRACE_SECONDS`` to end, and
-    Interrupted is raised; a batch that ends then with a failed message is dropped, for the signal
-    may have reached its players. An error of ours or of a plug-in before any secret is drawn stops
-    the run likewise and is raised. A cell whose budget is too small is refused and the others go
-    on.
+    Interrupted is raised; a batch that then ends with a failed message is dropped, because the
+    signal may have reached its players. An error of ours, or of a plug-in before any secret is
+    drawn, stops the run in the same way and is raised. A cell whose budget is too small is refused
+    and the others continue.
     """
     game, doer = play or _index_game(), executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
@@ -130,7 +130,7 @@ def run_cells(
 
 
 def target_facts(cell: Cell) -> Facts:
-    """The facts of a cell's target, from its name or file. Raises BadInput if there is none."""
+    """The facts of a cell's target, from its name or file. Raises BadInput if it does not exist."""
     from ..compressors.targets import resolve
 
     target = resolve(cell.target)
@@ -218,7 +218,7 @@ class _Run:
         self.kept = 0
 
     def work(self, lines: list[_Line]) -> None:
-        """Play everything wanted, or raise what stopped it."""
+        """Play all wanted batches, or raise what stopped the run."""
         try:
             for line in lines:
                 self._submit_wanted(line)
@@ -244,7 +244,7 @@ class _Run:
         return line.committed is None or any(record.failed for record in result.record.records)
 
     def _submit_wanted(self, line: _Line) -> None:
-        """Submit what is wanted of a cell and neither there nor being played."""
+        """Submit the batches of a cell that are wanted, missing and not in progress."""
         while not self.stop and line.refused is None:
             wanted = range(self.stopping.wanted(line.cell, prefix(line.rows)))
             more = False

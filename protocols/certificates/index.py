@@ -1,8 +1,8 @@
 """Certificates of a bound (kind ``index-bound``): what ``bound --certificate`` writes, checked.
 
 The claim and its proof are in ``reductions.certificate_claim``; here are the fields. Every field
-either enters the proof, is compared with what the proof gives, or is said in the sentence to be
-neither needed nor checked. NumPy is not used.
+either enters the proof, or is compared with what the proof gives, or is named in the sentence as
+not needed and not checked. NumPy is not used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_COUNT = 10**40
 def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The sentence that the certificate proves, and the facts in it as plain data.
 
-    Raises BadInput for what cannot be checked, FalseClaim for what is not so.
+    Raises BadInput for what cannot be checked, FalseClaim for a false claim.
     """
     fields = Fields(document, "the certificate", NAMES)
     keys = document["keys"]

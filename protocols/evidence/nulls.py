@@ -21,7 +21,7 @@ a guarantee on *answers*, and not from the same one for every Bob and every basi
   free to let them fail one at a time. One that survives a share a of bad answers still loses the
   messages in which more are bad, with probability up to 1/(10 a) (Markov's inequality, attained).
 
-To break one is not to break another. So adversaries are combined within a null and never across
+Breaking one null does not break another. So adversaries are combined within a null, never across
 (:func:`.verdicts.judge_adversaries`).
 """
 

@@ -59,7 +59,7 @@ EDGES = (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def kt_bits(ones: ArrayLike, zeros: ArrayLike) -> Any:
-    """log2 KT(ones, zeros), at most 0, for any order of so many ones and zeros; arrays broadcast.
+    """log2 KT(ones, zeros), at most 0, for this many ones and zeros in any order; arrays broadcast.
 
     >>> [round(2 ** float(kt_bits(ones, 0)), 9) for ones in (0, 1, 2)]  # 1, 1/2, 3/4 of it
     [1.0, 0.5, 0.375]
@@ -109,7 +109,7 @@ def counts_by_bin(where: Ints, bits: Ints, bins: int) -> Ints:
 
 @dataclass
 class BinnedPredictor:
-    """KT estimators, one a bin, that go on from message to message.
+    """KT estimators, one for each bin, that continue from message to message.
 
     Attributes:
         bins: how many there are.

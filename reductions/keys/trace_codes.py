@@ -120,7 +120,7 @@ def sizes_of(exponents: tuple[int, ...], m: int) -> list[int]:
 
 
 def chain(name: str, d: int) -> tuple[int, ...]:
-    """The exponents of "gold" or "bch" in this dimension; BadInput where there are none."""
+    """The exponents of "gold" or "bch" in this dimension; BadInput if it has none."""
     m = log2_dimension(name, d, 3, 10) if name == "gold" else log2_dimension(name, d, 4, 8)
     return (3,) if name == "gold" else CHAINS[m]
 
