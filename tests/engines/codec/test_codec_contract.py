@@ -302,8 +302,8 @@ BODY = "class A:\n def encode(self, x): return x\n def decode(self, data): "
 CONSTRUCTED = [
     ("class A:\n def encode(self, x): return x", BadInput, "0 classes with encode and decode"),
     (BODY + "return data\nclass B(A): pass", BadInput, "2 classes .*: write .*:NAME, .* A, B"),
-    (BODY + "return data\n layout = 'hd'", BadInput, "A.layout is 'hd': name the axes"),
-    (BODY + "return data\n layout = 'nnd'", BadInput, "A.layout is 'nnd': name the axes"),
+    (BODY + "return data\n layout = 'hd'", BadInput, "A.layout is 'hd': write its axes"),
+    (BODY + "return data\n layout = 'nnd'", BadInput, "A.layout is 'nnd': write its axes"),
     (BODY + "return data\n dtype = 'float23'", BadInput, "A.dtype is 'float23'. Did you mean"),
     (BODY + "return data\n tensors = 'torsh'", BadInput, "A.tensors is 'torsh'. Did you mean"),
     (BODY + "return data\n def __init__(self, bits): pass", BadInput,
@@ -314,7 +314,7 @@ CONSTRUCTED = [
     ("import no_such_package\n", BadInput,
      "coder.py needs the module 'no_such_package', which is not installed in this interpreter"),
     ("import triton\n", BadInput,
-     "coder.py needs triton and with it a CUDA GPU, which is not here"),
+     "coder.py needs triton and with it a CUDA GPU, which this machine does not have"),
     ("1 +\n", PluginFailure, "importing coder.py raised SyntaxError"),
 ]  # fmt: skip
 
