@@ -83,8 +83,8 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             raise dominated(pair) from None
         query = "C k_i (rounded to float32)"
         kept = (
-            "the interference of every key was bounded anew from the float32 rows in the file, and "
-            f"that these are {family} keys of seed {seed} was neither checked nor needed"
+            "the interference of every key was bounded again from the float32 rows in the file; "
+            f"that these are {family} keys of seed {seed} was not checked and is not needed"
         )
     _same("interference", claimed, (found.key, found.at_least, found.at_most), "the keys give")
     _same("logit_range", logit_range, found.logit_range, "the keys and the scale give")
