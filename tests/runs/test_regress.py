@@ -100,7 +100,7 @@ def test_the_same_host_must_be_equal_message_by_message(row: Row, cell: MakeCell
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"charged": (9, 9, 9, 9)}, "charged bits 9"),
-     ({"failed": (None, None, None, "x")}, "fails now: x")],
+     ({"failed": (None, None, None, "x")}, "now fails: x")],
 )  # fmt: skip
 def test_the_same_host_compares_everything(
     row: Row, cell: MakeCell, change: dict[str, Any], words: str
@@ -202,7 +202,7 @@ def test_a_new_failed_message_fails_anywhere(row: Row, cell: MakeCell) -> None:
     now = [altered(r, host=ELSEWHERE) for r in old]
     now[3] = altered(now[3], failed=(None, "Bob hung.", None, None))
     (failure,) = compare(old, now).failures
-    assert failure.failure == "message 13 fails now: Bob hung."
+    assert failure.failure == "message 13 now fails: Bob hung."
 
 
 def test_the_level_is_shared_by_all_cells(row: Row, cell: MakeCell) -> None:
@@ -264,7 +264,7 @@ def test_regress_is_never_silently_powerless(tmp_path: Path, cell: MakeCell, pla
     path = tmp_path / "regress-2.csv"
     baseline(path, [cell("exact")], play, "regress-2")
     assert regress([path], play=play, facts=ours).passed
-    with pytest.raises(BadInput, match=r"has 8 messages of a cell .* measure it anew"):
+    with pytest.raises(BadInput, match=r"has 8 messages of a cell .* measure the baseline again"):
         regress([path], play=play, facts=ours, batches=2)
 
 

@@ -295,7 +295,7 @@ def test_different_counts_name_the_nondeterministic_compressor(row: Row, cell: M
 
 def test_different_fresh_keys_are_two_attacks(row: Row, cell: MakeCell) -> None:
     one, other = row(cell(), key="experiments"), row(cell(), key="regress")
-    with pytest.raises(ResultsConflict, match="two independent attacks; keep them in separate"):
+    with pytest.raises(ResultsConflict, match="two independent attacks: keep them in separate"):
         union([one], [other])
 
 
