@@ -287,7 +287,7 @@ def _workers(builtin: bool, isolation: str) -> int:
 
 
 def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], list[Gap]]:
-    """Construct every setting in a player before any secret is drawn; what cannot live is a gap."""
+    """Construct every setting in a player before any secret is drawn; a misfit is a gap."""
     playable: list[Cell] = []
     facts: dict[str, Facts] = {}
     gaps: dict[tuple[Any, ...], Gap] = {}
@@ -299,7 +299,7 @@ def _probe(plan: Attack, isolation: str) -> tuple[list[Cell], dict[str, Facts], 
         except BudgetTooSmall as error:
             share = Fraction(error.minimum_bits, cell.instance.shape.cache_bits_16)
             gap = Gap(dict(cell.params), cell.budget, error.minimum_bits, share, str(error))
-            # What cannot live in a budget cannot for any adversary: one gap for all.
+            # No adversary changes whether a setting fits: one gap for all.
             gaps.setdefault((cell.params, cell.budget, error.minimum_bits), gap)
             refused.append(error)
             return
