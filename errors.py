@@ -1,6 +1,6 @@
-"""The errors a person can do something about, each with the exit code of the command line.
+"""The errors that a user can fix, each with the exit code of the command line.
 
-Every message is one sentence that names what to do. Anything else that is raised is a bug of ours.
+Every message is one sentence that says what to do. Any other exception is a bug in kvbarrier.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ class NoScale(BadInput):
 
 
 class BudgetTooSmall(BadInput):
-    """A compressor cannot live in its budget.
+    """A compressor does not fit into its budget.
 
-    ``minimum_bits`` is the smallest budget, in bits, in which it can.
+    ``minimum_bits`` is the smallest budget, in bits, into which it fits.
     """
 
     def __init__(self, name: str, budget_bits: int, minimum_bits: int) -> None:
         super().__init__(
-            f"{name} cannot live in {budget_bits} bits: "
-            f"give it a budget of at least {minimum_bits} bits."
+            f"{name} does not fit into {budget_bits} bits: give it a budget of at least "
+            f"{minimum_bits} bits."
         )
         self.name = name
         self.budget_bits = budget_bits
@@ -49,7 +49,7 @@ class BudgetTooSmall(BadInput):
 class PluginFailure(KVBarrierError):
     """The compressor under attack failed: it raised, hung, died, or broke the contract (code 3).
 
-    ``detail`` is what its author wants to see below the sentence: their own traceback, or None.
+    ``detail`` is shown to its author below the sentence: their own traceback, or None.
     """
 
     exit_code = 3
@@ -62,7 +62,7 @@ class PluginFailure(KVBarrierError):
 class HarnessFault(KVBarrierError):
     """Our own code failed while a compressor was played, in a player or not (exit code 70).
 
-    It ends the run: no message is charged with it, and nothing is said about the compressor.
+    It ends the run: no message is charged for it, and it says nothing about the compressor.
     """
 
     exit_code = 70

@@ -45,7 +45,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that is not there yet. Raises FileExistsError if it is, else BadInput."""
+    """Write a new file. Raises FileExistsError if it exists, BadInput if it cannot be written."""
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
@@ -61,17 +61,17 @@ def write_new(path: Path, text: str) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise BadInput for a symbolic link: what it points to was not named."""
+    """Raise BadInput for a symbolic link: the user did not name its target."""
     if path.is_symlink():
         raise BadInput(
-            f"{path} is a symbolic link, to {os.readlink(path)}, which is not written through: "
-            "name the file itself, or remove the link."
+            f"{path} is a symbolic link, to {os.readlink(path)}, and kvbarrier does not write "
+            "through links: name the file itself, or remove the link."
         )
 
 
 def unwritten(path: Path, error: OSError) -> BadInput:
-    """The sentence for what the system says of a file that was to be written."""
+    """The sentence for a system error while writing a file."""
     return BadInput(
-        f"{path} could not be written ({error.strerror or error}), and is as it was: name another "
-        "path, or make room there."
+        f"{path} could not be written ({error.strerror or error}) and is unchanged: use "
+        "another path, or free some space there."
     )

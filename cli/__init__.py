@@ -1,6 +1,6 @@
-"""The command line: parse, call, print. No mathematics lives here.
+"""The command line: parse, call, print. It has no mathematics.
 
-Each verb is a module of this room, imported only when it is called, so that ``kvbarrier --help``
+Each verb is a module of this folder, imported only when it is called, so that ``kvbarrier --help``
 loads click and nothing else.
 """
 
@@ -23,34 +23,34 @@ from .render import readable, say
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
     "check": "Run the plug-in contract on a compressor and explain each finding.",
-    "bound": "The limit at a size: scale, secret bits, bits no algorithm can save.",
+    "bound": "Compute the limit at a size: scale, secret bits, bits that no algorithm can save.",
     "verify": "Check a certificate again, and say in one sentence what it proves.",
-    "experiments": "Regenerate every experiment and figure, end with the table of claims.",
-    "regress": "Re-measure the committed baselines message by message, and the claims.",
+    "experiments": "Run all experiments, draw all figures and print the table of claims.",
+    "regress": "Measure the committed baselines again, message by message, and the claims.",
     "replay": "Play one batch of a results file again and compare it with its row.",
     "plot": "Draw error against memory from results files.",
-    "report": "Rank what results files hold, as one page.",
-    "list": "Names: compressors, reductions, keys, experiments.",
+    "report": "Rank the points of results files on one page.",
+    "list": "List names: compressors, readers, engines, reductions, keys, experiments.",
     "new": "Write a commented plug-in to start from.",
 }
 MODULES = {"list": "listing", "new": "template"}
 
-EXIT_CODES = """\b
+EXIT_CODES = """
 Exit codes:
   0  fine
   1  a gate or a claim failed, or a baseline moved
   2  bad usage or bad input
-  3  the plug-in failed, or changed while it was played
-  4  impossible memory: a hidden channel, or a bug of ours
-  70 a bug of ours (KVBARRIER_DEBUG=1 shows the traceback)
-  130, 143  interrupted; what was played is kept, run again to go on"""
+  3  the plug-in failed, or its behaviour changed during the attack
+  4  impossible memory: a hidden channel, or a bug in kvbarrier
+  70 a bug in kvbarrier (KVBARRIER_DEBUG=1 shows the traceback)
+  130, 143  interrupted; finished batches are kept, run again to continue"""
 
 
 class Verbs(click.Group):
     """A click group that imports a verb's module when the verb is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order in which a newcomer meets them."""
+        """The verbs in the order in which a new user needs them."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -128,7 +128,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
             os._exit(error.exit_code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        _complain("interrupted; what was played is kept, run the same command to go on.", None)
+        _complain("interrupted; finished batches are kept. Run the same command to continue.", None)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of our output has gone; leave without a second error at shutdown.
@@ -137,24 +137,26 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except OSError as error:
         # Our own files are named by whoever writes them.
         name = error.filename or "the output"
-        _complain(f"{name}: {error.strerror or error}; name another path or make room there.", None)
+        _complain(
+            f"{name}: {error.strerror or error}; use another path or free some space there.", None
+        )
         sys.exit(2)
     except MemoryError as error:
-        _complain(f"this size does not fit the memory ({error}): take a smaller --n or --d.", None)
+        _complain(f"this size does not fit into memory ({error}): use a smaller --n or --d.", None)
         sys.exit(2)
     except Exception as error:
         if os.environ.get("KVBARRIER_DEBUG"):
             raise
         if package := _not_imported(error):
             _complain(
-                f"{package} cannot be imported here ({type(error).__name__}: {error}): mend its "
-                "installation, or the environment variable that it reads.",
+                f"{package} cannot be imported here ({type(error).__name__}: {error}): repair "
+                "its installation, or the environment variable that it reads.",
                 None,
             )
             sys.exit(2)
         _complain(
-            f"a bug of ours ({type(error).__name__}: {error}); please report it with the command "
-            "and the traceback that KVBARRIER_DEBUG=1 shows.",
+            f"a bug in kvbarrier ({type(error).__name__}: {error}); please report it, with the "
+            "command and the traceback that KVBARRIER_DEBUG=1 shows.",
             None,
         )
         sys.exit(70)

@@ -1,4 +1,4 @@
-"""``kvbarrier attack``: play the game against one target and say what it means."""
+"""``kvbarrier attack``: play the game against one target and explain the result."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "--budget",
     "budgets",
     multiple=True,
-    help="Memory as a fraction of the 16-bit cache, up to 2, or 'free' for as much as TARGET likes;"
-    " repeat or separate by commas.  [default: 1/64,1/32,...,1; free for what lives in none]",
+    help="Memory as a fraction of the 16-bit cache, up to 2, or 'free' for no limit; repeat "
+    "the option or separate values by commas.  [default: 1/64,1/32,...,1; free for a "
+    "TARGET that takes no budget]",
 )
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
@@ -46,19 +47,19 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "sweeps",
     multiple=True,
     metavar="NAME=V1,V2",
-    help="Several values of a parameter; several sweeps are crossed.",
+    help="Several values of a parameter; with several sweeps, every combination is played.",
 )
 @click.option(
     "--messages",
     type=options.MESSAGES,
-    help="Play exactly so many messages.  [default: until decided, at most 256]",
+    help="Number of messages to play.  [default: until decided, at most 256]",
 )
 @click.option(
     "--isolation",
     type=click.Choice(["auto", "inline", "process", "namespaces"]),
     default="auto",
     show_default=True,
-    help="How Alice and Bob are kept apart.",
+    help="How Alice and Bob are separated.",
 )
 @click.option(
     "--timeout",
@@ -66,46 +67,49 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     default=60.0,
     show_default=True,
     callback=options.seconds,
-    help="Seconds that a player may take for one message.",
+    help="Time limit of a player for one message, in seconds.",
 )
 @click.option(
-    "--memory", type=float, default=4.0, show_default=True, help="GiB that a player may take."
+    "--memory", type=float, default=4.0, show_default=True, help="Memory limit of a player, in GiB."
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     callback=options.workers,
-    help="Batches played at once.  [default: 1 inline, else one a core]",
+    help="Number of batches to play in parallel.  [default: 1 inline, else one per core]",
 )
 @click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
 @click.option(
     "--resume",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Keep the results in this CSV file, and go on from what it holds.",
+    help="Store the results in this CSV file, and continue from the results it already holds.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write results.csv, verdict.json and plot.png into this folder; goes on as --resume does.",
+    help="Write results.csv, verdict.json and plot.png into this folder; continues as "
+    "--resume does.",
 )
 @click.option(
     "--gate",
     "gates",
     multiple=True,
     metavar="EXPR",
-    help='Fail unless this holds, as "bit_error<=0.1 @ budget=0.25". An error whose interval holds'
-    " 0.1 is undecided and fails; bit_error.estimate<=0.1 asks for the estimate alone.",
+    help='Fail unless this holds, for example "bit_error<=0.1 @ budget=0.25". If the interval '
+    "of the error contains 0.1, the gate is undecided and fails; bit_error.estimate<=0.1 "
+    "tests only the estimate.",
 )
 @click.option(
     "--baseline",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Replay the messages of this earlier results file with today's code; fail if it got worse"
-    " in any of them. Refused where nothing could fail.",
+    help="Replay the messages of this earlier results file with today's code; fail if any of "
+    "them got worse. Refused if nothing could fail.",
 )
 @click.option(
     "--certificate",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the counts to this file for verify, with --resume or --out to replay them from.",
+    help="Write the counts to this file for verify; needs --resume or --out, so that they can "
+    "be replayed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
@@ -127,14 +131,14 @@ def command(
     as_json: bool,
     **game: Any,
 ) -> int:
-    """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine's, as
-    hf:dynamic, kvpress:KnormPress or codec:module:Class; each also with ?param=value.
+    """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine such as
+    hf:dynamic, kvpress:KnormPress or codec:module:Class; ?param=value may follow.
 
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
 
-    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which says beforehand
-    what it will read: its reads are counted against its errors, as in Theorem 19.
+    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which declares in
+    advance what it reads: its reads are counted against its errors, as in Theorem 19.
     """
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack, play
@@ -164,7 +168,7 @@ def command(
         refuse_link(path)
     if certificate is not None and kept is None:
         raise BadInput(
-            "a certificate names the file that replays it: give --resume FILE or --out DIR as well."
+            "a certificate names the results file that replays it: add --resume FILE or --out DIR."
         )
     parsed_gates = [parse_gate(text) for text in gates]
     for gate in parsed_gates:
@@ -210,7 +214,7 @@ def command(
 def _attack_queries(
     target: str, game: dict[str, Any], out: Path | None, as_json: bool, played: dict[str, Any]
 ) -> int:
-    """The other adversary, for algorithms whose reads are counted and not their memory."""
+    """The other adversary, for algorithms charged by their reads, not by their memory."""
     from .query_attack import attack_queries
 
     heard = {"target", "reduction", "n", "d", "eta", "params", "sweeps", "messages", "isolation",
@@ -220,7 +224,7 @@ def _attack_queries(
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in heard:
             option = next(p.opts[0] for p in context.command.params if p.name == name)
-            raise BadInput(f"{option} means nothing to --reduction {QUERIES}: leave it out.")
+            raise BadInput(f"{option} has no meaning with --reduction {QUERIES}: leave it out.")
     n = 512 if game["n"] is None else game["n"]
     eta = 0.5 if game["eta"] is None else game["eta"]
     return attack_queries(target, n=n, d=game["d"], eta=eta, out=out, as_json=as_json, **played)
@@ -237,7 +241,9 @@ def _show(report: Report, document: dict[str, Any], out: Path | None, as_json: b
 
 def _memory(gib: float) -> int:
     if not 0 < gib < 1 << 20:
-        raise BadInput(f"--memory {gib:g} GiB is no memory limit: give a positive number of GiB.")
+        raise BadInput(
+            f"--memory {gib:g} GiB is not a memory limit: give a positive number of GiB."
+        )
     return int(gib * (1 << 30))
 
 
@@ -281,8 +287,8 @@ def _against(rows: list[BatchRow], plan: Attack, workers: int | None) -> dict[st
     different = [c for c in report.comparisons if c.different]
     count = sum(len(c.different) for c in different)
     say(
-        f"baseline: {report.messages} messages replayed, {count or 'none'} came out otherwise; "
-        f"{report.caught}."
+        f"baseline: {report.messages} messages replayed, {count or 'none'} with a different "
+        f"result; {report.caught}."
     )
     return {
         "messages": report.messages,

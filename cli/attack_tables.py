@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_report(report: Report) -> None:
-    """A table for every setting, one for all adversaries together, and what has to be said."""
+    """A table for every setting, one for all adversaries together, and the notes below them."""
     from ..runs.report import budget_text, series_label
 
     columns = [
@@ -46,7 +46,7 @@ def print_report(report: Report) -> None:
 
 
 def _print_together(report: Report) -> None:
-    """The adversaries of each null as one: their selection is accounted for."""
+    """The adversaries of each null as one line: the choice among them is corrected for."""
     from ..runs.report import budget_text, series_label
 
     if not report.together:
@@ -64,16 +64,17 @@ def _print_together(report: Report) -> None:
             f"{error['low']:.4f} to {error['high']:.4f} ({error['level']:.2%})",
         ])  # fmt: skip
     print_table(
-        f"all {len(streams)} adversaries together, null by null",
+        f"all {len(streams)} adversaries together, one line per null",
         ["target", "budget", "null", "guarantee", "worst adversary", "bit error", "interval"],
         rows,
-        caption="broken by the average of the e-values of a null's adversaries (so many), "
-        "not-broken by all of them; the worst one's interval holds for all of them at once.",
+        caption="In brackets: the number of adversaries of a null. broken is decided by the "
+        "average of their e-values, not-broken by all of them. The interval of the "
+        "worst one holds for all of them at once.",
     )
 
 
 def _print_engine(report: Report) -> None:
-    """The memories of an engine's cache side by side: in real packages they disagree."""
+    """The memories of an engine's cache side by side: in real packages they differ."""
     from ..runs.report import series_label
 
     if not report.engine:
@@ -140,18 +141,21 @@ def _print_notes(report: Report) -> None:
     for sentence in report.failures()[:5]:
         say(f"failed: {sentence}")
     if any(point["over_budget"] for point in report.points):
-        say("over: the message is larger than the budget; the point stands at its real memory.")
+        say(
+            "over: the message is larger than the budget; the point is shown at its measured "
+            "memory."
+        )
     if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
         say("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
         say(
-            "not-broken means: on average over each age bucket, at most 1/10; a single row may be "
-            "worse, and a single channel or head, which is not looked at by itself; on this "
-            "reduction, at this scale, for random secrets."
+            "not-broken means: the error is at most 1/10 on average over each age bucket, on "
+            "this reduction, at this scale, for random secrets. A single row may be worse, and so "
+            "may a single channel or head: these are not tested separately."
         )
     if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
-        say("rows: these results have no counts by row, so single rows were not looked at.")
+        say("rows: these results have no counts by row, so single rows were not tested.")
     for point in report.points:
         guarantee = point["guarantee"]
         rate = number(guarantee["bits_per_secret_bit"])
@@ -178,26 +182,29 @@ def _print_notes(report: Report) -> None:
     if sentence := _power(report.points):
         say(f"not-excluded: {sentence}")
     if report.impossible:
-        say("impossible: no such message does this well: a hidden channel, or a bug of ours.")
+        say(
+            "impossible: no message of this length does this well: there is a hidden channel, "
+            "or a bug in kvbarrier."
+        )
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:
-    """What the ledger could have caught where it excludes nothing; empty where there is no such."""
+    """What the ledger could have caught where it excludes nothing; empty without such points."""
     left = [p["ledger"]["could_catch"] for p in points if p["ledger"]["verdict"] == "not-excluded"]
     seen = [one["error"] for one in left if one["error"] is not None]
     rates = [one["bits_per_secret_bit"] or 0.0 for one in left if one["error"] is None]
     parts = []
     if rates:
-        needed = f"a message of at most {_down(max(rates), 3)} bits a secret bit"
+        needed = f"a message of at most {_down(max(rates), 3)} bits per secret bit"
         parts.append(
-            f"at {len(rates)} of {len(points)} points no cheat could be caught, not even without "
-            f"an error; that takes {needed if max(rates) else 'more messages'}"
+            f"at {len(rates)} of {len(points)} points no cheat could be caught, not even one "
+            f"without errors; to catch one takes {needed if max(rates) else 'more messages'}"
         )
     if seen:
         ends = dict.fromkeys(f"{_down(100 * error, 1)} %" for error in (min(seen), max(seen)))
         parts.append(
-            f"at {len(seen)} of {len(points)} points a cheat is caught if it errs in at most "
-            f"{' to '.join(ends)} of the bits"
+            f"at {len(seen)} of {len(points)} points a cheat is caught if its error is at most "
+            f"{' to '.join(ends)}"
         )
     return f"{'; '.join(parts)}." if parts else ""
 
@@ -217,8 +224,8 @@ def _gaps(report: Report) -> list[str]:
         label = series_label({"compressor": target_name(report.target), "params": gap.params})
         groups.setdefault((label, gap.minimum_bits), []).append(gap)
     return [
-        f"{label} cannot live at {', '.join(budget_text(gap.budget) for gap in gaps)}: it needs "
-        f"{bits} bits, {as_budget(gaps[0].minimum_budget)}."
+        f"{label} does not fit into {', '.join(budget_text(gap.budget) for gap in gaps)}: it "
+        f"needs {bits} bits, {as_budget(gaps[0].minimum_budget)}."
         for (label, bits), gaps in groups.items()
     ]
 

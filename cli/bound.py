@@ -23,7 +23,7 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     type=click.Choice(["index", "key-payload"]),
     default="index",
     show_default=True,
-    help="Secrets in values, or in keys as well.",
+    help="Where the secrets are: in values, or in keys too.",
 )
 @click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys.")
 @click.option(
@@ -45,8 +45,8 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     "--alphabet",
     type=COUNT,
     metavar="B",
-    help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an even grid in"
-    " [0,1] with --gamma.  [default: the two of --values]",
+    help="Levels of a value, B = 2^b for b bits per number: geometric with --eta, an even "
+    "grid in [0,1] with --gamma.  [default: the two of --values]",
 )
 @click.option(
     "--key-bits",
@@ -58,26 +58,26 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     type=float,
     default=0.9,
     show_default=True,
-    help="Probability with which each bit (with --alphabet: each number) must be answered.",
+    help="Probability that each bit (with --alphabet: each number) is answered correctly.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Draw of random key sets.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random keys.")
 @click.option(
     "--logit-range",
     type=float,
-    help="Instead of a key set: the most that any known one certifies within so many nats.",
+    help="Instead of --keys: the most that any known key set certifies within this many nats.",
 )
-@click.option("--compression", type=float, help="Say whether this compression is excluded.")
+@click.option("--compression", type=float, help="A compression ratio; say whether it is excluded.")
 @click.option(
     "--model",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Instead of one head: a model's config.json, with --context and --dtype.",
+    help="Instead of one head: the config.json of a model, with --context and --dtype.",
 )
 @click.option("--context", type=COUNT, default=131072, show_default=True, help="Tokens of context.")
 @click.option("--dtype", default="bf16", show_default=True, help="Number format of the cache.")
 @click.option(
     "--certificate",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write what the bound rests on to this file, for verify.",
+    help="Write a certificate of the bound to this file, for verify.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
@@ -100,7 +100,7 @@ def command(
     certificate: Path | None,
     as_json: bool,
 ) -> None:
-    """The smallest memory that any algorithm with this guarantee needs.
+    """Compute the smallest memory that any algorithm with this guarantee needs.
 
     Every answer states its success probability, its logit range and its bits per number.
     """
@@ -116,7 +116,7 @@ def command(
     _refuse("--model", ("context", "dtype"))
     if reduction == "key-payload":
         if gamma is not None:
-            raise BadInput("--reduction key-payload speaks of a relative error: give --eta.")
+            raise BadInput("--reduction key-payload needs a relative error: give --eta.")
         beside = ("keys", "seed", "values", "alphabet", "certificate")
         _refuse_given("--reduction key-payload", beside)
         bound_payload(
@@ -184,7 +184,7 @@ def _other_questions(
 ) -> None:  # fmt: skip
     """A whole model, or a logit range, in place of one key set."""
     if gamma is not None:
-        raise BadInput("--model and --logit-range speak of a relative error: give --eta.")
+        raise BadInput("--model and --logit-range need a relative error: give --eta.")
     eta = 0.5 if eta is None else eta
     if model is not None:
         _refuse_given("--model", ("logit_range", "d", *_ONE_HEAD))
@@ -201,12 +201,12 @@ def _other_questions(
 def _refuse(needed: str, names: tuple[str, ...]) -> None:
     """Options that mean something only beside another one."""
     for option in _given(names):
-        raise BadInput(f"{option} means something only with {needed}: give both, or neither.")
+        raise BadInput(f"{option} has a meaning only with {needed}: give both, or neither.")
 
 
 def _refuse_given(beside: str, names: tuple[str, ...]) -> None:
     for option in _given(names):
-        raise BadInput(f"{option} means nothing to {beside}: leave it out.")
+        raise BadInput(f"{option} has no meaning with {beside}: leave it out.")
 
 
 def _given(names: tuple[str, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""``kvbarrier check``: the plug-in contract, each finding with its why and what to do."""
+"""``kvbarrier check``: the plug-in contract; each finding says why and what to do."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .render import print_json, say
     default=120.0,
     show_default=True,
     callback=options.seconds,
-    help="Seconds for the whole check.",
+    help="Time limit of the whole check, in seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
-    """Check TARGET against the contract of a compressor: 0 findings, or exit code 3."""
+    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
     from ..compressors.engines.schemes import scheme_of
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
     if scheme_of(target) is not None:
         raise BadInput(
-            f"{target} is an engine, and its contract our adapter's: 'kvbarrier attack {target}' "
-            "says what it does."
+            f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
+            f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     report = check(target, params=parsed, seconds=timeout)

@@ -20,12 +20,12 @@ CLAIMS = "claims.csv"
 
 
 class _OrByName(click.Group):
-    """A group in which the name of an experiment stands for running it."""
+    """A group in which the name of an experiment runs it."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """A word that is no subcommand is an experiment's name: ``run`` judges it."""
+        """A word that is not a subcommand is an experiment's name: ``run`` checks it."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
             return "run", self.commands["run"], args
         return super().resolve_command(ctx, args)
@@ -34,10 +34,10 @@ class _OrByName(click.Group):
 @click.group(name="experiments", cls=_OrByName, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """Regenerate every experiment and figure, and end with the table of claims.
+    """Run all experiments, draw all figures and print the table of claims.
 
     Without a subcommand: run all, at the quick scale. The name of an experiment runs that one.
-    'engines' and 'natural' need packages of their own ('make engines') and are no part of 'all'.
+    'engines' and 'natural' need extra packages ('make engines') and are not part of 'all'.
     """
     if ctx.invoked_subcommand is None:
         ctx.exit(ctx.invoke(run, names=("all",), scale="quick", out=None, resume=True,
@@ -62,25 +62,25 @@ def list_(as_json: bool) -> None:
     type=click.Choice(["quick", "full"]),
     default="quick",
     show_default=True,
-    help="Sizes: minutes, or the paper's.",
+    help="Sizes: quick takes minutes, full uses the paper's sizes.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of tables and pictures.  [default: results/SCALE]",
+    help="Folder for tables and pictures.  [default: results/SCALE]",
 )
 @click.option(
     "--resume/--fresh",
     "resume",
     default=True,
     show_default=True,
-    help="Go on from what the folder holds, or start anew.",
+    help="Continue from the results in the folder, or start again.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     callback=options.workers,
-    help="Processes.  [default: one a core]",
+    help="Number of processes.  [default: one per core]",
 )
 @click.option("--cluster", help="Address of a dask scheduler to submit the work to.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
@@ -93,7 +93,7 @@ def run(
     cluster: str | None,
     as_json: bool,
 ) -> int:
-    """Run experiments by name, or all of them. What is there already is not run again."""
+    """Run experiments by name, or all of them. Finished parts are not run again."""
     from ..experiments.kit.experiment import Run
     from ..experiments.registry import NAMES, get
     from ..figures.registry import draw
@@ -106,7 +106,7 @@ def run(
     expected = sum(experiment.minutes.get(scale, 0.0) for experiment in chosen)
     say(
         f"{len(chosen)} experiments into {folder}, about {expected:.0f} minutes on two cores; "
-        "stopped, they go on where they were"
+        "if interrupted, the same command continues"
     )
     judged: list[tuple[Claim, Judgement]] = []
     with (

@@ -24,7 +24,7 @@ def command(kind: str, as_json: bool) -> None:
     """List the names of one KIND.
 
     Readers are non-adaptive algorithms, for --reduction indistinguishability. Engines are other
-    people's caches, with what is out of reach and why.
+    people's caches; the list says which cannot be played here, and why.
     """
     rows: list[dict[str, Any]] = globals()[f"_{kind}"]()
     if as_json:

@@ -1,4 +1,4 @@
-"""What ``kvbarrier bound`` says of whole models, of a logit range, and of a claimed compression."""
+"""What ``kvbarrier bound`` says about whole models, a logit range, and a claimed compression."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def bound_model(
 
 def _read(file: Path) -> Any:
     if file.stat().st_size > _MOST_BYTES:
-        raise BadInput(f"{file} is larger than a model's configuration: name its config.json.")
+        raise BadInput(f"{file} is too large for a model's configuration: give its config.json.")
     try:
         return json.loads(file.read_text())
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file} is no JSON ({error}): name the model's config.json.") from None
+        raise BadInput(f"{file} is not JSON ({error}): give the model's config.json.") from None
 
 
 def _print_model(limit: ModelLimit, dtype: str) -> None:
@@ -64,10 +64,11 @@ def _print_model(limit: ModelLimit, dtype: str) -> None:
     print_table(
         f"{limit.model} at {limit.context} tokens", columns, [*rows, total],
         caption=f"Guarantee: every coordinate within (1±{limit.eta:g}), each bit right with "
-        f"probability {limit.success:g}; one bit a number. No algorithm with this guarantee lives "
-        "in less than least, or compresses beyond most, on some stream with logits up to the nats "
-        "stated." + "".join(f" {one.kind}: if {one.hypothesis}." for one in limit.layers
-                              if one.hypothesis),
+                f"probability {limit.success:g}; one bit a number. On some stream with logits "
+                "up to the stated nats, no algorithm with this guarantee uses less memory "
+                "than least, or compresses more than most."
+                + "".join(f" {one.kind}: if {one.hypothesis}." for one in limit.layers
+                          if one.hypothesis),
     )  # fmt: skip
 
 
@@ -79,13 +80,13 @@ def _sentence(claimed: float, by: str | None, values: float, both: float, succes
     guarantee = f"at success {success:g}"
     if by is None:
         return (
-            f"{claimed:g}x is not excluded {guarantee}: up to {both:.2f}x no instance here forbids "
-            "it. A stricter --success may."
+            f"{claimed:g}x is not excluded {guarantee}: no instance here forbids compressions "
+            f"up to {both:.2f}x. A stricter --success may."
         )
     limit = values if by == "values" else both
     return (
         f"{claimed:g}x is excluded {guarantee}, by secrets in the {by}: no algorithm with this "
-        f"guarantee compresses beyond {limit:.2f}x."
+        f"guarantee compresses more than {limit:.2f}x."
     )
 
 
@@ -95,7 +96,7 @@ def bound_compression(claimed: float, limit: Any, secrets: str = "values") -> st
     Raises BadInput for no factor.
     """
     if not claimed > 0:
-        raise BadInput(f"A compression is a positive factor, not {claimed:g}.")
+        raise BadInput(f"A compression must be a positive factor, not {claimed:g}.")
     most = limit.compression_ratio_limit
     return _sentence(claimed, secrets if claimed > most else None, most, most, limit.success)
 
@@ -106,12 +107,12 @@ def bound_range(logit_range: float, d: int, *, success: float, eta: float, as_js
     from ..reductions.key_choice import most_tokens
 
     if not 0 < logit_range < float("inf"):
-        raise BadInput(f"A logit range is a positive number of nats, not {logit_range:g}.")
+        raise BadInput(f"A logit range must be a positive number of nats, not {logit_range:g}.")
     choice = most_tokens(d, logit_range, eta)
     if choice is None:
         raise BadInput(
             f"Within {logit_range:g} nats no two keys in d = {d} can be told apart at eta = "
-            f"{eta:g}: allow more."
+            f"{eta:g}: give a larger --logit-range."
         )
     secret = choice.n * d
     bound = index_bound_bits(secret, success)
@@ -127,7 +128,7 @@ def bound_range(logit_range: float, d: int, *, success: float, eta: float, as_js
     rows = [
         ("logit range R (nats)", f"{logit_range:g}"),
         ("most tokens n (a power of two), dimension d", f"{choice.n}, {d}"),
-        ("by keys", f"{choice.keys}, which need {choice.logit_range:.3f} nats"),
+        ("by keys", f"{choice.keys}, with {choice.logit_range:.3f} nats"),
         ("attention output", f"(1±{eta:g})-approximate"),
         ("success probability per bit", number(success)),
         ("bits per number", "1"),

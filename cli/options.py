@@ -33,20 +33,21 @@ DIMENSION = click.IntRange(max=1 << 16)
 
 
 def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
-    """Refuse, with the most there is sense in, workers that would only wait for one another."""
+    """Refuse more workers than this machine can use; the sentence names the most."""
     most = max(16, 4 * (os.cpu_count() or 1))
     if value is not None and value > most:
         raise BadInput(
-            f"{value} workers would wait for one another: give --workers {most} or less here."
+            f"{value} workers are too many for this machine: give --workers {most} or less."
         )
     return value
 
 
 def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
-    """Refuse what is no length of time, up to a week."""
+    """Refuse anything but a time of at most a week."""
     if not 0 < value <= LONGEST_SECONDS:
         raise BadInput(
-            f"--timeout {value:g} is no time: give seconds, up to {LONGEST_SECONDS:.0f}, a week."
+            f"--timeout {value:g} is not a time limit: give seconds, up to "
+            f"{LONGEST_SECONDS:.0f} (one week)."
         )
     return value
 
@@ -54,7 +55,7 @@ def seconds(_ctx: click.Context, _param: click.Parameter, value: float) -> float
 def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     """Parse budgets, fractions of the 16-bit cache, given as '1/4', '0.25' or '1/4,1/2'.
 
-    'free' is None, as much as it likes. Raises BadInput outside (0, 2].
+    'free' is None, no limit. Raises BadInput outside (0, 2].
 
     >>> budgets(("1/4,0.5", "1", "free"))
     (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)
@@ -76,8 +77,8 @@ def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
             ) from None
         if budget is None or budget > 2:
             raise BadInput(
-                f"the budget {part} lies outside (0, 2]: it is a fraction of the 16-bit cache, "
-                "1 for all of it, 2 for float32; 'free' is as much as the compressor likes."
+                f"the budget {part} must be in (0, 2]: it is a fraction of the 16-bit cache "
+                "(1: all of it, 2: float32). 'free' sets no limit."
             )
         parsed.append(budget)
     return tuple(dict.fromkeys(parsed))
@@ -89,7 +90,7 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise BadInput(f"{option} {text} is not of the form name=value.")
+            raise BadInput(f"{option} {text} must have the form name=value.")
         if name in parsed:
             raise BadInput(f"{option} gives {name} twice: give it once.")
         parsed[name] = value
@@ -117,21 +118,23 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that fix an instance of the Index game."""
     options = [
         click.option("--reduction", default="index", show_default=True,
-                     help="The reduction to play; see list reductions."),
+                     help="Reduction to play; see list reductions."),
         click.option("--n", type=COUNT,
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
         click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension."),
         click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Draw of random keys."),
-        click.option("--eta", type=float, help="Relative error to allow for.  [default: 0.5]"),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random keys."),
+        click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
         click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
         click.option("--scale", default="tight", show_default=True,
                      help="Scale of Bob's query: tight, closed, paper, or a number."),
         click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
                      help="Alphabet of the values: {0,1} or {-1,+1}."),
-        click.option("--rows", type=COUNT, help="Ask only so many random rows.  [default: all]"),
+        click.option("--rows", type=COUNT,
+                     help="Number of random rows to ask for.  [default: all]"),
         click.option("--window", type=COUNT,
-                     help="W of the sliding-window reduction, with Bob's token.  [default: 257]"),
+                     help="Window size W of the sliding-window reduction, including Bob's "
+                          "token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
     ]  # fmt: skip
@@ -144,22 +147,25 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that choose among the streams of the Index game."""
     options = [
         click.option("--layers", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
-                     help="Layers of a token, each with keys and values of its own."),
+                     help="Number of layers; each has its own keys and values."),
         click.option("--heads", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
-                     help="Heads of a layer, likewise."),
+                     help="Heads per layer; each has its own keys and values."),
         click.option("--queries", type=click.Choice([*QUERY_POLICIES, "all"]), default="zero",
                      show_default=True,
                      help="Alice's queries; decoy attends to one set so that another is evicted."),
         click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
                      show_default=True,
-                     help="Keys and values as they are, or each turned by a public rotation."),
+                     help="Keys and values unchanged (literal), or each turned by a public "
+                          "rotation."),
         click.option("--alphabet", type=COUNT, metavar="B",
-                     help="Levels of a value, B = 2^b for b bits a number: geometric with --eta, an"
-                     " even grid in [0,1] with --gamma.  [default: the two of --values]"),
+                     help="Levels of a value, B = 2^b for b bits per number: geometric with "
+                          "--eta, an even grid in [0,1] with --gamma.  [default: the two of "
+                          "--values]"),
         click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
                      show_default=True,
-                     help="How answers are read: each by itself, all together as linear equations,"
-                     " or both, each judged by the guarantee that it needs."),
+                     help="How Bob reads the answers: one at a time (threshold), all together "
+                          "as linear equations (linear), or both (best). Each is judged by "
+                          "the guarantee that it needs."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -175,7 +181,7 @@ def scale(text: str) -> str | float:
     except ValueError:
         value = -1.0
     if not 0 < value < float("inf"):
-        raise BadInput(f"--scale {text} is neither tight, closed, paper nor a positive number.")
+        raise BadInput(f"--scale must be tight, closed, paper or a positive number, not {text}.")
     return value
 
 

@@ -20,21 +20,23 @@ from .render import say
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("plot.png"),
     show_default=True,
-    help="The picture to write (PNG).",
+    help="PNG file to write.",
 )
 @click.option("--title", help="The title.  [default: the instance]")
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
-    """Draw error against memory from results FILES (of attack --resume or --out), merged."""
+    """Draw error against memory from results FILES (made by attack --resume or --out), merged."""
     from ..figures import error_vs_memory
     from ..runs.report import curve_label, points_of
     from ..runs.results import read_results
     from ..runs.rows import union
 
     if out.suffix != ".png":
-        raise BadInput(f"{out} is not a PNG: give --out a name that ends in .png.")
+        raise BadInput(f"{out} is not a PNG file name: give --out a name that ends in .png.")
     refuse_link(out)
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
-        raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
+        raise BadInput(
+            f"{', '.join(map(str, files))} hold no complete batch 0: run kvbarrier attack first."
+        )
     error_vs_memory.draw([p | {"series": curve_label(p)} for p in points], out, title=title)
     say(f"wrote {out}: {len(points)} points")

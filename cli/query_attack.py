@@ -77,10 +77,11 @@ def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
         f"eta = {instance.eta:g}, {report.isolation}",
         columns,
         [_row(point) for point in points],
-        caption="f: share of the n-1 hideable tokens that the committed plan reads. line: (1-f)/2, "
-        "the least error when D_0 has probability 1/2. minimax: (1-f)/(2-f), the least on the "
-        "worst of D_0 and all D_i. rarest D_i: the error on the token (its number) that the fewest "
-        "plans read. guarantee: error at most 1/10 on each of these.",
+        caption="f: share of the n-1 hideable tokens that the committed plan reads. line: "
+        "(1-f)/2, the least error when D_0 has probability 1/2. minimax: (1-f)/(2-f), "
+        "the least error on the worst of D_0 and all D_i. rarest D_i: the error on "
+        "the token (with its number) that the fewest plans read. guarantee: error at "
+        "most 1/10 on each of these.",
     )
     for sentence in [text for played in report.played for text in played.failed][:5]:
         say(f"failed: {sentence}")
@@ -90,11 +91,14 @@ def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
     unseen = [line for line in left if line["could_catch"]["error"] is None]
     if unseen:
         say(
-            f"not-excluded: at {len(unseen)} of {len(points)} points no reader could be caught in "
-            "so few trials, not even one without an error."
+            f"not-excluded: at {len(unseen)} of {len(points)} points the trials are too few to "
+            "catch a cheat, even one without errors."
         )
     if any(point["line"]["verdict"] == "impossible" for point in points):
-        say("impossible: no reader of so few tokens errs so rarely: a hidden channel, or our bug.")
+        say(
+            "impossible: no reader of these few tokens has such a small error: there is a "
+            "hidden channel, or a bug in kvbarrier."
+        )
 
 
 def _row(point: dict[str, Any]) -> list[str]:

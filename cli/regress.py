@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 @click.command(name="regress")
 @click.option(
-    "--quick", is_flag=True, help="The baselines only; the claims need the quick experiments."
+    "--quick", is_flag=True, help="Only the baselines; the claims need the quick experiments."
 )
 @click.option(
-    "--update", is_flag=True, help="Measure the baseline anew and replace the committed one."
+    "--update", is_flag=True, help="Measure the baseline again and replace the committed one."
 )
 @click.option(
     "--workers",
     type=click.IntRange(1),
     callback=options.workers,
-    help="Processes.  [default: 1 if quick, else one a core]",
+    help="Number of processes.  [default: 1 if quick, else one per core]",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> int:
-    """Re-measure the committed baselines message by message, and the claims.
+    """Measure the committed baselines again, message by message, and the claims.
 
-    Where the host's floats match, every count must be equal; elsewhere, and on one further key
-    everywhere, a paired comparison fails only beyond a stated margin.
+    If this host's floats match the baseline's, every count must be equal. On other hosts, and for
+    one more key on all hosts, a paired comparison fails only beyond a stated margin.
     """
     from ..runs import baseline
     from ..runs.executors import make_executor
@@ -48,7 +48,8 @@ def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> in
         if update:
             written = baseline.measure(executor=executor, progress=step)
             say(
-                f"wrote {', '.join(map(str, written))}; commit them with the reason why they moved."
+                f"wrote {', '.join(map(str, written))}; commit them, and say in the commit why "
+                "they moved."
             )
             return 0
         report = regress(baseline.paths(), executor=executor, progress=step)
@@ -131,4 +132,4 @@ def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> 
         f"{report.caught}."
     )
     if quick:
-        say("the claims were not re-measured: run regress without --quick.")
+        say("the claims were not measured: run regress without --quick.")

@@ -69,9 +69,9 @@ def say(sentence: str) -> None:
 
 
 def readable(text: object) -> str:
-    """Text with every character that a terminal would obey, or cannot write, as a question mark.
+    """Replace control characters, and characters that cannot be written, by question marks.
 
-    Names come out of other people's files.
+    Names may come from other people's files.
 
     >>> readable("a\\x1b[2Jb\\ud800"), readable("one\\n\\ttwo é")
     ('a?[2Jb?', 'one\\n\\ttwo é')

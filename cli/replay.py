@@ -14,13 +14,11 @@ from .render import print_json, print_table, prints_to_stderr, say
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("cell")
 @click.argument("batch", type=click.IntRange(0))
-@click.option(
-    "--target", help="Where the plug-in lies, if it is a file; a row holds only its name."
-)
+@click.option("--target", help="Path of the plug-in, if it is a file; a row holds only its name.")
 @click.option(
     "--isolation",
     type=click.Choice(["inline", "process", "namespaces"]),
-    help="Play it in another isolation than the row's.",
+    help="Use a different isolation from the row's.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
@@ -28,8 +26,8 @@ def command(
 ) -> int:
     """Play BATCH of CELL (an id, or the start of one) in FILE again, and compare it with its row.
 
-    The same key gives the same secrets and the same coins: equal counts are a matter of course for
-    a deterministic compressor, and where they differ the message is named.
+    The same key gives the same secrets and the same coins, so a deterministic compressor gives
+    equal counts. If the counts differ, the message is named.
     """
     from ..runs.replay import replay
     from ..runs.results import read_results
@@ -39,11 +37,11 @@ def command(
     if len(ids) != 1:
         known = {row.cell for row in rows}
         hint = f" It fits {', '.join(ids)}." if ids else did_you_mean(cell, known)
-        raise BadInput(f"{file} has no single cell '{cell}'.{hint}")
+        raise BadInput(f"'{cell}' does not name exactly one cell of {file}.{hint}")
     found = [row for row in rows if row.cell == ids[0] and row.batch == batch]
     if not found:
         batches = sorted(row.batch for row in rows if row.cell == ids[0])
-        raise BadInput(f"cell {ids[0]} has no batch {batch}: it has {batches[0]} to {batches[-1]}.")
+        raise BadInput(f"cell {ids[0]} has no batch {batch}: give {batches[0]} to {batches[-1]}.")
     with prints_to_stderr():
         result = replay(found[-1], target=target, isolation=isolation)
     if as_json:

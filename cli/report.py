@@ -1,4 +1,4 @@
-"""``kvbarrier report``: a ranking of what results files hold, as one page."""
+"""``kvbarrier report``: a ranking of the points of results files, as one page."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from .render import print_json, say
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("report.html"),
     show_default=True,
-    help="The page to write (HTML).",
+    help="HTML file to write.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, and no page.")
 def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
-    """Rank what results FILES hold (of attack --resume or --out, or of experiments), merged.
+    """Rank the points of results FILES (made by attack --resume or --out, or experiments), merged.
 
-    By recovered secret bits per charged bit, with the overhead over the limit, the error at fixed
-    budgets, and what each method assumes and which adversary takes that away: one self-contained
-    page.
+    The rank is by recovered secret bits per charged bit. The page also shows the overhead over the
+    limit, the error at fixed budgets, what each method assumes, and which adversary breaks that
+    assumption. It needs no other file.
     """
     from ..figures import error_vs_memory
     from ..runs.report import curve_label, points_of
@@ -38,11 +38,13 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
     from ..runs.rows import union
 
     if out.suffix != ".html":
-        raise BadInput(f"{out} is not a page: give --out a name that ends in .html.")
+        raise BadInput(f"{out} is not an HTML file name: give --out a name that ends in .html.")
     refuse_link(out)
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
-        raise BadInput(f"{', '.join(map(str, files))} hold no complete batch 0: attack first.")
+        raise BadInput(
+            f"{', '.join(map(str, files))} hold no complete batch 0: run kvbarrier attack first."
+        )
     if as_json:
         print_json({"schema": 1, "rows": rank_rows(points)})
         return

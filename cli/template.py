@@ -23,16 +23,16 @@ TRY = {
     type=click.Choice(list(TRY)),
     default="compressor",
     show_default=True,
-    help="A compressor, or a non-adaptive algorithm (Theorem 19).",
+    help="What to write: a compressor, or a non-adaptive algorithm (Theorem 19).",
 )
 def command(file: Path, kind: str) -> None:
-    """Write a commented plug-in to FILE. It plays as it is."""
+    """Write a commented plug-in to FILE. It runs without changes."""
     from ..compressors.plugin.template import template_text
 
     if file.suffix != ".py":
         raise BadInput(f"{file} is not a Python file: give a name that ends in .py.")
     if not file.parent.is_dir():
-        raise BadInput(f"the folder {file.parent} does not exist: make it first.")
+        raise BadInput(f"the folder {file.parent} does not exist: create it first.")
     try:
         write_new(file, template_text(kind))
     except FileExistsError:

@@ -13,10 +13,10 @@ from .render import print_json
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(file: Path, as_json: bool) -> None:
-    """Derive the claim of the certificate FILE anew, and say what it proves in one sentence.
+    """Derive the claim of the certificate FILE again, and say in one sentence what it proves.
 
-    By exact fractions and interval arithmetic, from the file alone, which may come from anybody.
-    Exit code 1: the claim is not so. 2: the file is no certificate, or cannot be checked.
+    Uses exact fractions and interval arithmetic, and nothing but the file, which may come from
+    anybody. Exit code 1: the claim is false. 2: the file is no certificate, or cannot be checked.
     """
     from ..protocols.certificates.verify import verify
 

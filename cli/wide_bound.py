@@ -1,4 +1,4 @@
-"""What ``kvbarrier bound`` says where a token hides more than one bit a number."""
+"""What ``kvbarrier bound`` says if a token hides more than one bit per number."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def bound_alphabet(
         alphabet, law = f"{levels}, an even grid in [0, 1]", "levels that this error leaves apart"
     else:
         alphabet = f"{levels}, geometric, over a factor of {limit.value_range:.4g}"
-        law = "levels that this error leaves apart over that factor"
+        law = "levels that stay distinct under this error, over that factor"
     rows = [
         ("data tokens n, dimension d", f"{limit.n}, {limit.d}"),
         ("levels of a value", alphabet),

@@ -1,6 +1,6 @@
 """What ships with kvbarrier: the baselines, the algorithms attacked, and the controls.
 
-Only names and words here; a compressor's module is imported when it is asked for.
+This module has only names and words; a compressor's module is imported on use.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def entry(name: str) -> CatalogEntry:
     """The entry of a name.
 
     Raises:
-        BadInput: there is none; did you mean.
+        BadInput: the name is unknown; the sentence suggests near ones.
     """
     if name not in _FAMILY:
         raise BadInput(f"there is no compressor '{name}'.{did_you_mean(name, _FAMILY)}")
@@ -65,8 +65,8 @@ def describe() -> list[dict[str, object]]:
     """The catalog for ``kvbarrier list``: plain data, one row a compressor.
 
     ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``docstring``), None
-    for the others; ``own_size`` says at which size the leaderboard plays it, and why, if not at
-    everybody's.
+    for the others; ``own_size`` gives the size at which the leaderboard plays it, and why, if that
+    is not the common size.
     """
     return [
         {

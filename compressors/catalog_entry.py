@@ -1,4 +1,4 @@
-"""What the catalog says of one compressor, and the rule of attention that it answers to."""
+"""The catalog entry of one compressor, and the rule of attention by which it answers."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class CatalogEntry:
         summary: what it keeps, in a line.
         source: who it is by, or what it controls.
         budgets: which budgets make sense for it.
-        attention: the rule that it answers: "softmax", "unmasked-window" or "tensor", or "any" for
-            who knows no tokens but bits.
-        control: its result is known beforehand, so it tests the game and not itself.
+        attention: the rule that it answers: "softmax", "unmasked-window" or "tensor", or "any" if
+            it stores bits and knows no tokens.
+        control: its result is known in advance, so it tests the game, not itself.
         assumes: the structure in a stream that it relies on, in a few words.
-        broken_by: the adversary's choice that takes that structure away, in a few words.
+        broken_by: the adversary's choice that removes this structure, in a few words.
         settings: its knob in the leaderboard where that is not the budget, parameters a setting;
             each is then played without a budget.
         own_size: fields of the leaderboard's instance that it changes (layers and heads, say).
@@ -54,7 +54,7 @@ class CatalogEntry:
         return parameters(self.cls)
 
     def check_rule(self, public: Mapping[str, Any]) -> None:
-        """Raise BadInput if the game that made ``public`` holds answers to another rule."""
+        """Raise BadInput if the game that made ``public`` needs another rule."""
         asked = public.get("attention")
         plays = _PLAYED_BY.get(self.attention)
         if asked is None or plays is None or asked in plays:
@@ -62,7 +62,7 @@ class CatalogEntry:
         *others, last = (name for rule in plays for name in REDUCTIONS_OF[rule])
         where = f"{', '.join(others)} or {last}" if others else last
         raise BadInput(
-            f"{self.name} answers {_RULES[self.attention]}, and this game holds answers to "
+            f"{self.name} answers {_RULES[self.attention]}, but this game asks for "
             f"{_RULES.get(asked, asked)}: attack it with --reduction {where}."
         )
 

@@ -1,4 +1,4 @@
-"""What a class's docstring lists: its parameters, and what of its paper it implements.
+"""Read from a class's docstring its parameters and the mechanisms that it implements.
 
 ``Args:`` has a line a parameter, ``name: meaning (default).`` ``Mechanisms:`` has a line a
 mechanism, ``name: status[, why].``, with the status ``implemented``, ``adapted``, ``not meaningful
@@ -27,7 +27,7 @@ class Mechanism:
 
 
 def mechanisms(cls: type) -> tuple[Mechanism, ...]:
-    """The mechanisms that a class's docstring lists, in order; none where it has no such part.
+    """The mechanisms that a class's docstring lists, in order; empty if it lists none.
 
     Raises:
         ValueError: a line of that part is not of the form ``name: status[, why].``

@@ -1,10 +1,10 @@
-"""What a person names on the command line, made a factory of compressors.
+"""Turn the target on the command line into a factory of compressors.
 
     exact                        a name from the catalog, or one that an installed package registers
                                  under the entry-point group ``kvbarrier.compressors``
     package.module:Class         importable, the working folder included
-    path/to/file.py:Class        a file; the folder it lies in is importable
-    path/to/file.py              the same, when one class or function there can be meant
+    path/to/file.py:Class        a file; its folder is importable
+    path/to/file.py              the same, if only one class or function fits
     hf:dynamic, kvpress:Name     an engine's (``engines.schemes``), played where it is installed
     engine:name                  from the entry-point group ``kvbarrier.engines``
     ...?bits=4&window=8          parameters, on every form
@@ -43,17 +43,17 @@ ENGINES_GROUP = "kvbarrier.engines"
 
 @dataclass(frozen=True)
 class Target:
-    """A compressor that can be built anywhere from public things.
+    """A compressor that can be built in any process from public data.
 
     Attributes:
         name: short, for tables: ``exact``, ``cache.py:Mine``, ``package.module:Class``.
-        text: the whole target less its parameters, with an absolute path: resolves to the same.
+        text: the target without its parameters, with an absolute path: resolves to the same.
         params: the plug-in's own parameters, sorted by name.
         source: 16 hexadecimal digits (:mod:`.code_identity`): the files that define the class or
             function, with what their imports reach of our package if it is ours, of the files
             beside it if not, and its distribution's version if it is installed.
         builtin: shipped by us.
-        folder: where the plug-in's file lies, for a plug-in that has one.
+        folder: the folder of the plug-in's file, if it has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
         files, version: what ``source`` is the digest of (``code_identity.identity``).
     """
@@ -80,8 +80,8 @@ class Target:
         """Build one; ``params`` beside those of the target.
 
         Raises:
-            BudgetTooSmall: it cannot live in the budget.
-            BadInput: it has no such parameter.
+            BudgetTooSmall: the compressor does not fit into the budget.
+            BadInput: it does not have this parameter.
             PluginFailure: its constructor raised.
         """
         joined = merge(self.params, params, self.text)
@@ -92,11 +92,11 @@ class Target:
 def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
     """Find what is named, import it and check the parameters' names.
 
-    ``params`` are joined with those of the text; words in them are read as numbers, true, false or
-    none where they look so.
+    ``params`` are joined with those of the text; their words are read as numbers, true, false or
+    none if possible.
 
     Raises:
-        BadInput: there is no such file, module, class, name or parameter.
+        BadInput: the file, module, class, name or parameter does not exist.
         PluginFailure: the plug-in cannot be imported or lacks a method; ``detail`` has its
             traceback.
     """
@@ -109,7 +109,7 @@ def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
 
 def _find(text: str) -> Target:
     if not text:
-        raise BadInput(f"no compressor is named.{did_you_mean('', catalog.names())}")
+        raise BadInput(f"the name of the compressor is empty.{did_you_mean('', catalog.names())}")
     scheme = scheme_of(text)
     if scheme is not None:
         return _scheme(scheme, text)
@@ -158,13 +158,13 @@ def _scheme(scheme: Scheme, text: str) -> Target:
     """An engine's thing: the words behind the scheme go to the engine's class as ``what``."""
     what = text.partition(":")[2]
     if not what:
-        raise BadInput(f"{text} names nothing: write, for example, {scheme.example}.")
+        raise BadInput(f"{text} has no name after the colon: write, for example, {scheme.example}.")
     try:
         engine = scheme.load()
     except ModuleNotFoundError as error:
         raise BadInput(
-            f"{text} needs {error.name}, which is not installed where it is played: run "
-            f"'make engines', or pip install 'kvbarrier[{scheme.name}]'."
+            f"{text} needs {error.name}, which is not installed in the engine's environment: "
+            f"run 'make engines', or pip install 'kvbarrier[{scheme.name}]'."
         ) from None
     place, colon, name = what.rpartition(":")
     if what.endswith(".py") or not colon:
@@ -214,8 +214,8 @@ def _engine(text: str) -> Target:
     if name not in engines:
         known = did_you_mean(name, engines) if engines else " None is installed here."
         raise BadInput(
-            f"there is no engine '{name}': engines come with packages that register them under "
-            f"the entry-point group {ENGINES_GROUP}.{known}"
+            f"there is no engine '{name}': packages register engines under the entry-point "
+            f"group {ENGINES_GROUP}.{known}"
         )
     return _from_entry_point(engines[name], text)
 
@@ -269,7 +269,7 @@ def _only_candidate(module: ModuleType, file: str) -> str:
     if len(names) == 1:
         return names[0]
     if names:
-        raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME, NAME being one of "
+        raise BadInput(f"{file} has {len(names)} compressors: write {file}:NAME with one of "
                        f"{', '.join(names)}.")  # fmt: skip
     if any(is_reader(thing) for thing in vars(module).values()):
         raise _no_compressor(file)
@@ -281,8 +281,8 @@ def _only_candidate(module: ModuleType, file: str) -> str:
 
 def _no_compressor(name: str) -> BadInput:
     return BadInput(
-        f"{name} is a non-adaptive algorithm (plan and answer) and no compressor: attack it with "
-        "--reduction indistinguishability."
+        f"{name} is a non-adaptive algorithm (plan and answer), not a compressor: attack it "
+        "with --reduction indistinguishability."
     )
 
 

@@ -44,7 +44,8 @@ def bits_per_number(count: int) -> int:
     """
     if not 2 <= count <= MOST_LEVELS or count & (count - 1):
         raise BadInput(
-            f"An alphabet has B = 2^b levels for b bits a number, 2 to {MOST_LEVELS}, not {count}."
+            f"An alphabet must have B = 2^b levels for b bits per number, 2 to {MOST_LEVELS}, "
+            f"not {count}."
         )
     return count.bit_length() - 1
 
@@ -75,7 +76,7 @@ def bits_of(symbols: ArrayLike, count: int) -> Bits:
     b = bits_per_number(count)
     numbers = np.asarray(symbols, dtype=np.int64)
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
-        raise BadInput(f"Levels are numbered from 0 to {count - 1}.")
+        raise BadInput(f"A level must be a number from 0 to {count - 1}.")
     every = np.arange(count)
     gray = (every ^ (every >> 1))[:, None] >> np.arange(b - 1, -1, -1) & 1
     words = gray.astype(np.uint8)[numbers]

@@ -19,7 +19,7 @@ Own = tuple[Float32, Float32] | None
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
-_NOTHING = "Attention over no token has no value: append a token first."
+_NOTHING = "Attention needs at least one token: append a token first."
 
 
 def attention(q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float64:
@@ -57,7 +57,7 @@ def sliding_window_attention(
     [2.0]
     """
     if W < 1:
-        raise BadInput(f"A window holds at least one token, not {W}.")
+        raise BadInput(f"A window must hold at least one token, not {W}.")
     q, K, V = (np.asarray(a, dtype=np.float64) for a in (q, K, V))
     if masked:
         return attention(q, K[-W:], V[-W:])
@@ -164,7 +164,9 @@ def next_bits(
     q, own, k, v = rows = _rows(Q, None if Kq is None or Vq is None else (Kq, Vq), K, V)
     theta = np.asarray(thresholds, dtype=np.float32)
     if theta.shape != (len(q),):
-        raise BadInput(f"There are {len(q)} queries: give as many thresholds, not {theta.shape}.")
+        raise BadInput(
+            f"There are {len(q)} queries: give one threshold for each, not shape {theta.shape}."
+        )
     reach = _reach(rows)
     with attention_tiles.one_thread:
         if not dominance:
@@ -211,6 +213,6 @@ def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
     reach: Float64 = 1.001 * np.sqrt(squares[0].astype(np.float64) * largest)
     if not (reach < 1e37).all():
         raise BadInput(
-            "A score <q, k> is NaN or could overflow float32: keep NaN out, and numbers smaller."
+            "A score <q, k> is NaN or could overflow float32: give smaller numbers, without NaN."
         )
     return reach

@@ -32,7 +32,7 @@ def binary_entropy(p: float) -> float:
     (1.0, 0.468996)
     """
     if not 0 <= p <= 1:
-        raise BadInput(f"A probability lies in [0, 1], not {p:g}.")
+        raise BadInput(f"A probability must lie in [0, 1], not {p:g}.")
     q = min(p, 1 - p)
     return _low_entropy(q) if q < 0.25 else 1 - _deficit(1 - 2 * q)
 
@@ -52,7 +52,7 @@ def fano_rate(error: float) -> float:
     (0.531004, 0.0, 1.0)
     """
     if not 0 <= error <= 1:
-        raise BadInput(f"A bit error lies in [0, 1], not {error:g}.")
+        raise BadInput(f"A bit error must lie in [0, 1], not {error:g}.")
     return _deficit(abs(1 - 2 * error))
 
 
@@ -72,7 +72,7 @@ def error_floor(rate: float) -> float:
     (0.11003, 0.0, 0.5)
     """
     if math.isnan(rate):
-        raise BadInput("A rate is a number of message bits per secret bit, not nan.")
+        raise BadInput("A rate must be a number of message bits per secret bit, not nan.")
     if rate >= 1 or rate <= 0:
         return 0.0 if rate >= 1 else 0.5
     if rate > 0.5:
@@ -153,7 +153,9 @@ def time_sharing_error(rate: float | Fraction) -> float | Fraction:
     Fraction(3, 14)
     """
     if not 0 <= rate <= 1:
-        raise BadInput(f"Time sharing keeps a share of the bits in [0, 1], not {float(rate):g}.")
+        raise BadInput(
+            f"Time sharing keeps a share of the bits: it must lie in [0, 1], not {float(rate):g}."
+        )
     return (1 - rate) / 2
 
 
@@ -193,7 +195,7 @@ def index_bound_bits(secret_bits: float, success: float = 0.9) -> float:
     """
     if not 0.5 <= success <= 1:
         raise BadInput(
-            f"success must lie in [1/2, 1], not {success:g}: at 1/2 a coin does as well."
+            f"success must lie in [1/2, 1], not {success:g}: 1/2 is the success of a random guess."
         )
     return secret_bits * fano_rate(1 - success)
 

@@ -59,7 +59,7 @@ def exact_margin(values: str, eta: Fraction | None, gamma: Fraction | None) -> E
     """
     if eta is not None and gamma is None:
         if not 0 <= eta < 1:
-            raise BadInput(f"eta lies in [0, 1), not {eta}.")
+            raise BadInput(f"eta must lie in [0, 1), not {eta}.")
         return (
             ExactMargin("M01", (1 + eta) / (1 - eta), Fraction(0))
             if values == "01"
@@ -69,7 +69,7 @@ def exact_margin(values: str, eta: Fraction | None, gamma: Fraction | None) -> E
         raise BadInput("Exactly one of eta and gamma is expected.")
     g = 2 * gamma if values == "01" else gamma
     if not 0 <= g < 1:
-        raise BadInput(f"gamma lies in [0, {'1/2' if values == '01' else 1}), not {gamma}.")
+        raise BadInput(f"gamma must lie in [0, {'1/2' if values == '01' else 1}), not {gamma}.")
     return ExactMargin("A01" if values == "01" else "A+-", (1 + g) / (1 - g), g / (1 - g))
 
 
@@ -138,14 +138,16 @@ def dominated(pair: Dominated) -> FalseClaim:
     """The sentence for a key that does not stand out."""
     i, l = pair.args
     return FalseClaim(
-        f"the claim is not shown: key {i} does not stand out, key {l} has as large a score."
+        f"the claim is not shown: key {i} does not stand out: key {l} has an equal or larger score."
     )
 
 
 def certified_bits(secret_bits: int, success: Fraction) -> int:
     """N (1 - h(1 - success)) rounded down; BadInput for a success outside (1/2, 1]."""
     if not Fraction(1, 2) < success <= 1:
-        raise BadInput(f"success lies in (1/2, 1], not {success}: at 1/2 a coin does as well.")
+        raise BadInput(
+            f"success must lie in (1/2, 1], not {success}: 1/2 is the success of a random guess."
+        )
     return fano_bits(secret_bits, success)
 
 
@@ -161,7 +163,9 @@ def sent_scale(scale: float, largest: float) -> Fraction:
 
 def _check_score(own: Fraction) -> None:
     if not 0 < own <= LARGEST_SCORE:
-        raise BadInput(f"The scores C|k|^2 lie in (0, {LARGEST_SCORE}], not at {float(own):.4g}.")
+        raise BadInput(
+            f"The scores C|k|^2 must lie in (0, {LARGEST_SCORE}], not at {float(own):.4g}."
+        )
 
 
 def _is_float32(x: Fraction) -> bool:

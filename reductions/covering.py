@@ -37,14 +37,16 @@ def covering_limit(eps: float, d: int) -> float:
     25.0
     """
     if not 0 < eps <= 1 or d < 1:
-        raise BadInput(f"Lemma 13 is about 0 < eps <= 1 and d >= 1, not eps = {eps:g}, d = {d}.")
+        raise BadInput(f"Lemma 13 needs 0 < eps <= 1 and d >= 1, not eps = {eps:g}, d = {d}.")
     return float((1 + 2 / eps) ** d)
 
 
 def _net_radius(delta: float, reading: Reading) -> float:
     if reading not in ("radius", "diameter"):
         hint = did_you_mean(reading, ("radius", "diameter"))
-        raise BadInput(f"Definition 10 is read by radius or by diameter, not '{reading}'.{hint}")
+        raise BadInput(
+            f"The reading of Definition 10 must be radius or diameter, not '{reading}'.{hint}"
+        )
     return delta if reading == "radius" else delta / 2
 
 

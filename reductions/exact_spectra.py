@@ -89,7 +89,7 @@ class FlatSpectrum:
 def flat_spectrum(family: str, n: int, d: int) -> FlatSpectrum:
     """The spectrum of the first n keys in dimension d, as ``keys.make`` knows them.
 
-    BadInput where the family has no such keys, or its first n keys do not all see the same.
+    BadInput if the family does not have these keys, or its first n keys differ in spectrum.
 
     >>> flat_spectrum("kerdock", 256, 16).counts
     ((-16, 1), (-4, 112), (0, 30), (4, 112))
@@ -98,7 +98,8 @@ def flat_spectrum(family: str, n: int, d: int) -> FlatSpectrum:
     """
     if family not in DERIVED:
         raise BadInput(
-            f"'{family}' keys have no spectrum that is derived here.{did_you_mean(family, DERIVED)}"
+            f"kvbarrier derives no exact spectrum for '{family}' "
+            f"keys.{did_you_mean(family, DERIVED)}"
         )
     if n < 2 or not 1 <= d <= 1 << 16:
         raise BadInput(f"A spectrum needs n >= 2 and d from 1 to 65536, not {n} and {d}.")
@@ -122,7 +123,7 @@ def nearest_inverse_root(norm: int) -> Fraction:
     ]
     below, at, above = floats
     if not (below + at) ** 2 * norm < 4 < (at + above) ** 2 * norm:
-        raise AssertionError(f"1/sqrt({norm}) was rounded wrongly")
+        raise AssertionError(f"1/sqrt({norm}) was not rounded correctly")
     return at
 
 
@@ -237,11 +238,11 @@ def _lattice(d: int) -> tuple[int, Counter[int]]:
 
 def _at_most(family: str, n: int, d: int, most: int) -> None:
     if n > most:
-        raise BadInput(f"{family} keys of dimension {d} number {most}, not {n}.")
+        raise BadInput(f"There are {most} {family} keys of dimension {d}, not {n}.")
 
 
 def _no_spectrum(family: str, n: int, d: int, expected: str) -> BadInput:
     return BadInput(
-        f"The first {n} {family} keys of dimension {d} have no spectrum that is derived here: take "
-        f"n {expected}."
+        f"kvbarrier derives no exact spectrum for the first {n} {family} keys of dimension "
+        f"{d}: use n {expected}."
     )

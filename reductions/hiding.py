@@ -36,7 +36,7 @@ MOST_PLACES = 10
 
 def _share(f: float) -> None:
     if not 0 <= f <= 1:
-        raise BadInput(f"A share of the places lies in [0, 1], not {f:g}.")
+        raise BadInput(f"A share of the places must lie in [0, 1], not {f:g}.")
 
 
 def error_line(f: float) -> float:
@@ -72,10 +72,7 @@ def share_needed(success: float, *, worst_case: bool = False) -> float:
     (0.8, 0.888888888889)
     """
     if not 0.5 <= success <= 1:
-        raise BadInput(
-            f"A success of {success:g} is no question: 1/2 needs no reading, so give one from 1/2 "
-            "to 1."
-        )
+        raise BadInput(f"The success must lie in [1/2, 1], not {success:g}: 1/2 needs no reads.")
     return 2 - 1 / success if worst_case else 2 * success - 1
 
 
@@ -123,7 +120,7 @@ def least_error(places: int, reads: int) -> float:
 def _outcomes(places: int, reads: int) -> NDArray[np.float64]:
     """1 where a pure strategy succeeds: row 0 is D_0, row i is D_i; columns are (Q, answer)."""
     if not 1 <= places <= MOST_PLACES:
-        raise BadInput(f"The program takes 1 to {MOST_PLACES} places, not {places}.")
+        raise BadInput(f"The linear program needs 1 to {MOST_PLACES} places, not {places}.")
     if not 0 <= reads <= places:
         raise BadInput(f"{reads} of {places} places cannot be read: give 0 to {places}.")
     sets = list(combinations(range(places), reads))

@@ -197,13 +197,12 @@ class IndexReduction:
 def _check_sizes(keys: KeySet, d_v: int) -> None:
     if keys.n < MIN_TOKENS:
         raise BadInput(
-            f"The Index reduction needs n >= {MIN_TOKENS} data tokens, one for each age bucket, "
-            f"not {keys.n}: take more keys."
+            f"The Index reduction needs n >= {MIN_TOKENS} data tokens, one for each age "
+            f"bucket, not {keys.n}: use more keys."
         )
     if keys.d < 2:
         raise BadInput(
-            f"The theorem's hypothesis is d >= 2, not d = {keys.d}: on a line at most two keys can "
-            "stand out."
+            f"The theorem needs d >= 2, not d = {keys.d}: on a line at most two keys can stand out."
         )
     if d_v < 1:
         raise BadInput(f"A value needs d_v >= 1 coordinates, not {d_v}.")

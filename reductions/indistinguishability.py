@@ -209,10 +209,13 @@ def acceptable(family: Family, place: int | None, output: Float32) -> bool:
 
 def _check(n: int, d: int, eta: float) -> None:
     if n < 2:
-        raise BadInput(f"n = {n} hides nothing: the newest token is public, so give n >= 2.")
+        raise BadInput(
+            f"With n = {n} there is no token to hide, since the newest token is "
+            "public: give n >= 2."
+        )
     if d < 1:
-        raise BadInput(f"d = {d} is no dimension: give d >= 1.")
+        raise BadInput(f"The dimension must be 1 or more, not {d}: give d >= 1.")
     if not 0 < eta < 1:
         raise BadInput(
-            f"Theorem 19's hypothesis is 0 < eta < 1, not eta = {eta:g}: choose one there."
+            f"Theorem 19 needs 0 < eta < 1, not eta = {eta:g}: choose eta in this range."
         )

@@ -163,7 +163,7 @@ def closest_pair(keys: KeySet) -> tuple[int, int, float]:
 
 
 def separable_gap(keys: KeySet) -> float:
-    """The smallest |k_i|^2 - <k_l,k_i>, positive; NoScale naming the pair where there is none."""
+    """The smallest |k_i|^2 - <k_l,k_i>, positive; else NoScale, which names the pair."""
     spectrum = keys.spectrum
     if spectrum is not None and spectrum.gaps[-1] < -_RESOLUTION * float(spectrum.norm2):
         return -float(spectrum.gaps[-1])
@@ -173,14 +173,14 @@ def separable_gap(keys: KeySet) -> float:
     if np.array_equal(keys.rows[i], keys.rows[l]):
         raise NoScale(
             f"Keys {min(i, l)} and {max(i, l)} of {keys.name} (n = {keys.n}, d = {keys.d}) are "
-            "equal, so no scale tells their bits apart: take fewer keys, a larger d or another "
+            "equal, so no scale separates their bits: use fewer keys, a larger d or another "
             "key seed."
         )
     raise NoScale(
         f"Key {i} of {keys.name} (n = {keys.n}, d = {keys.d}) is dominated by key {l}: "
-        f"<k_{l},k_{i}> - |k_{i}|^2 = {gap:.3g} is not below 0 (to float64 accuracy), so no scale "
-        f"tells its bits from key {l}'s: "
-        "take unit keys (jl), fewer keys or a larger d."
+        f"<k_{l},k_{i}> - |k_{i}|^2 = {gap:.3g} is not below 0 (to float64 accuracy), so no "
+        f"scale separates its bits from those of key {l}: use unit keys (jl), fewer keys or a "
+        "larger d."
     )
 
 
@@ -218,7 +218,9 @@ def tight_scale(keys: KeySet, bound: float, zero_token: float = 0.0) -> float:
     if not 0 < bound <= 1 or not 0 <= zero_token < math.inf:
         raise BadInput(f"tight_scale needs 0 < bound <= 1 and zero_token >= 0, not {bound:g}.")
     if keys.n < 2:
-        raise BadInput("A scale needs at least two keys: with one there is nothing to confuse.")
+        raise BadInput(
+            "A scale needs at least two keys: with one key there is nothing to separate."
+        )
     separable_gap(keys)
     if keys.spectrum is not None:
         gaps = np.append(keys.spectrum.gaps, -float(keys.spectrum.norm2))

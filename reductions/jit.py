@@ -20,7 +20,7 @@ _warned = False
 
 
 class UncachedWarning(UserWarning):
-    """Kernels are compiled anew in every process, for their code cannot be kept on disk."""
+    """Every process compiles the kernels again, because their code cannot be stored on disk."""
 
 
 class _Cache(FunctionCache):
@@ -60,7 +60,7 @@ def njit(**options: Any) -> Callable[[Any], Any]:
             try:
                 kernel._cache = _Cache(kernel.py_func)  # type: ignore[no-untyped-call]
             except RuntimeError:
-                _warn("no folder for its cache can be written")
+                _warn("no cache folder is writable")
         return kernel
 
     return decorate
@@ -82,8 +82,8 @@ def _warn(reason: str) -> None:
         return
     _warned = True
     warnings.warn(
-        f"Numba cannot keep compiled kernels ({reason}), so every process compiles them anew: set "
-        "NUMBA_CACHE_DIR to a folder that can be written.",
+        f"Numba cannot keep compiled kernels ({reason}), so every process compiles them again: "
+        "set NUMBA_CACHE_DIR to a writable folder.",
         UncachedWarning,
         stacklevel=2,
     )

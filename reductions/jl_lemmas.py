@@ -42,8 +42,8 @@ _NODES, _WIDTH = 4000, 40.0
 def _check(eps: float, d: int) -> None:
     if not 0 < eps < 1 or d < 1:
         raise BadInput(
-            f"The lemmas' hypotheses are 0 < eps < 1 and d >= 1, not eps = {eps:g} and d = {d}: "
-            "choose them so."
+            f"The lemmas need 0 < eps < 1 and d >= 1, not eps = {eps:g} and d = {d}: choose "
+            "other values."
         )
 
 
@@ -98,7 +98,7 @@ def product_tail(eps: float, d: int, c: float = 0.0) -> float:
 
     _check(eps, d)
     if not -1 <= c <= 1:
-        raise BadInput(f"The inner product of two unit vectors lies in [-1, 1], not {c:g}.")
+        raise BadInput(f"The inner product of two unit vectors must lie in [-1, 1], not {c:g}.")
     if abs(c) == 1:
         return norm_tail(eps, d)
     s, half = math.sqrt(1 - c * c), _WIDTH * math.sqrt(2 / d)
@@ -150,8 +150,8 @@ def certified_points(d: int, eps: float = 0.5) -> float:
     """
     if d < 1 or not 0 < eps <= 0.5:
         raise BadInput(
-            f"The paper's margin needs eps < 1/2 (eps = 1/2 stands for the limit) and d >= 1, not "
-            f"eps = {eps:g} and d = {d}: choose them so."
+            "The paper's margin needs eps < 1/2 (eps = 1/2 stands for the limit) and d >= 1, "
+            f"not eps = {eps:g} and d = {d}: choose other values."
         )
     return math.exp(d * (eps**2 - eps**3) / 12)
 
@@ -172,6 +172,6 @@ def existing_points(d: int, eps: float = 0.5, *, exact: bool) -> int:
         else (norm_bound(eps, d), product_bound(eps, d))
     )
     if r == 0:
-        raise BadInput(f"At d = {d} the tails are too small for float64: take a smaller d.")
+        raise BadInput(f"At d = {d} the tails are too small for float64: use a smaller d.")
     b = p - r / 2  # the root of r/2 n^2 + b n = 1, written without cancellation
     return math.ceil(2 / (b + math.sqrt(b * b + 2 * r))) - 1

@@ -52,7 +52,7 @@ def smallest_range(n: int, d: int, eta: float = 0.5) -> Choice:
     ('kerdock', 10.04)
     """
     if n < 2:
-        raise BadInput(f"A range is asked for two tokens or more, not {n}.")
+        raise BadInput(f"A logit range needs two tokens or more, not {n}.")
     rule = condition("01", eta, None)
     found = []
     for one in _candidates(n, d):
@@ -64,7 +64,8 @@ def smallest_range(n: int, d: int, eta: float = 0.5) -> Choice:
         found.append(Choice(one.name, one.n, one.d, scale * float(one.spectrum.norm2)))
     if not found:
         raise BadInput(
-            f"No key set known here has {n} keys in {d} dimensions: 2^{d} signs are the most."
+            f"kvbarrier knows no set of {n} keys in {d} dimensions: the largest has the 2^{d} "
+            "sign vectors."
         )
     return min(found, key=lambda choice: choice.logit_range)
 

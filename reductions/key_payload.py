@@ -119,7 +119,7 @@ class KeyPayloadReduction:
         payload_levels(b)
         if scale != "tight":
             raise BadInput(
-                "The key-payload reduction has three scales, and finds them: leave --scale at "
+                "The key-payload reduction computes its three scales itself: leave --scale at "
                 f"'tight', not {scale!r}."
             )
         if n < MIN_TOKENS:
@@ -129,8 +129,9 @@ class KeyPayloadReduction:
             )
         if d <= address_bits(n):
             raise BadInput(
-                f"The addresses of n = {n} tokens take {address_bits(n)} coordinates of a key, so "
-                f"d = {d} leaves none for a payload: take d > {address_bits(n)} or a smaller n."
+                f"The addresses of n = {n} tokens take {address_bits(n)} coordinates of a key, "
+                f"so d = {d} leaves none for a payload: use d > {address_bits(n)} or a smaller "
+                "n."
             )
         addresses = address_keys(n)
         found = choose_scale(addresses, rule, "tight")
@@ -244,11 +245,11 @@ class KeyPayloadReduction:
         return Q, K, V
 
     def check_asked(self, rows: int) -> None:
-        """BadInput where the questions for so many rows are over 2^26 numbers."""
+        """BadInput if the questions for this many rows have over 2^26 numbers."""
         if rows * self.questions_per_row * self.d > MOST_NUMBERS:
             raise BadInput(
                 f"{rows} rows of {self.questions_per_row} questions do not fit in memory: ask "
-                "fewer rows (--rows), or take fewer payload bits."
+                "fewer rows (--rows), or use fewer payload bits."
             )
 
     def ask(self, rows: Ints, coordinates: Ints, cuts: Ints) -> Triples:

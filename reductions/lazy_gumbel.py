@@ -63,7 +63,9 @@ def top_set(scores: Float64, k: int) -> Int64:
     """
     n = len(scores)
     if not 1 <= k <= n:
-        raise BadInput(f"The top set has from 1 to n = {n} scores, not {k}: choose k among these.")
+        raise BadInput(
+            f"The top set must have 1 to n = {n} scores, not {k}: choose k in this range."
+        )
     return np.sort(np.argsort(-np.asarray(scores), kind="stable")[:k])
 
 
@@ -157,7 +159,7 @@ def _check(scores: Float64, top: Int64) -> None:
     n = len(scores)
     if not len(top) or len(np.unique(top)) != len(top) or top.min() < 0 or top.max() >= n:
         raise BadInput(
-            f"The top set must be distinct indices from 0 to {n - 1}, at least one: take top_set."
+            f"The top set must be distinct indices from 0 to {n - 1}, at least one: use top_set."
         )
 
 

@@ -132,13 +132,16 @@ def level_condition(
     sent = tuple(float(level) for level in levels)
     steps = np.diff(np.array(sent))
     if len(sent) < 2 or not np.isfinite(sent).all() or not (steps > 0).all():
-        raise BadInput(f"Levels are two or more finite numbers, rising, not {_few(sent)}.")
+        raise BadInput(
+            f"Levels must be two or more finite numbers in increasing order, not {_few(sent)}."
+        )
     if eta is not None:
         if not 0 <= eta < 1:
-            raise BadInput(f"The hypothesis is a (1 +- eta)-approximation, eta in [0, 1): {eta:g}.")
+            raise BadInput(f"A (1 +- eta)-approximation needs eta in [0, 1), not {eta:g}.")
         if sent[0] < 0:
             raise BadInput(
-                f"Levels under a relative error are not negative, as {sent[0]:g} is: give gamma."
+                f"Levels under a relative error must not be negative, as {sent[0]:g} is: give "
+                "gamma instead of eta."
             )
         apart = [(1 - eta) * high - (1 + eta) * low for low, high in _pairs(sent)]
         across = (1 + eta) * sent[-1] - (1 - eta) * sent[0]
@@ -146,7 +149,7 @@ def level_condition(
     else:
         assert gamma is not None
         if not 0 <= gamma < math.inf:
-            raise BadInput(f"An additive error is a number gamma >= 0, not {gamma:g}.")
+            raise BadInput(f"An additive error must be a number gamma >= 0, not {gamma:g}.")
         apart = [high - low - 2 * gamma for low, high in _pairs(sent)]
         across = sent[-1] - sent[0] + 2 * gamma
         wanted = f"more than 2 gamma = {2 * gamma:.6g}"
@@ -162,8 +165,8 @@ def level_condition(
         wanted += " with room for float32"
     raise BadInput(
         f"Levels {worst} and {worst + 1} of {len(sent)}, {sent[worst]:.6g} and "
-        f"{sent[worst + 1]:.6g}, meet under the error allowed: neighbours must be {wanted} apart; "
-        "take fewer levels or a smaller error."
+        f"{sent[worst + 1]:.6g}, overlap under the allowed error: neighbours must be {wanted} "
+        "apart; use fewer levels or a smaller error."
     )
 
 
@@ -198,9 +201,9 @@ def geometric_levels(count: int, eta: float, ratio: float | None = None) -> Floa
     octaves = (count - 1) * math.log2(beta) if beta > 1 else 0.0
     if octaves > math.log2(MOST_RATIO):
         raise NoScale(
-            f"{count} levels that a factor within 1 +- {eta:g} keeps apart range over 2^"
-            f"{octaves:.0f}, and float32 has room for 2^{math.log2(MOST_RATIO):.0f}: take fewer "
-            "levels, a smaller eta, or an additive error gamma."
+            f"{count} levels that a factor within 1 +- {eta:g} keeps apart span a factor of "
+            f"2^{octaves:.0f}, but float32 only allows 2^{math.log2(MOST_RATIO):.0f}: use "
+            "fewer levels, a smaller eta, or an additive error gamma."
         )
     exponents = math.log(beta) * (np.arange(count) - (count - 1) / 2)
     levels: Float32 = np.exp(exponents).astype(np.float32)
@@ -214,7 +217,7 @@ def grid_levels(count: int) -> Float32:
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     if count < 2:
-        raise BadInput(f"A grid has B >= 2 levels, not {count}.")
+        raise BadInput(f"A grid must have B >= 2 levels, not {count}.")
     levels: Float32 = (np.arange(count) / (count - 1)).astype(np.float32)
     return levels
 
@@ -226,7 +229,10 @@ def most_grid_levels(gamma: float | Fraction) -> int:
     (50, 500, 3)
     """
     if not 0 < gamma < math.inf:
-        raise BadInput(f"The law needs a finite gamma > 0, not {gamma}: exact answers have none.")
+        raise BadInput(
+            f"The precision law needs a finite gamma > 0, not {gamma}: with exact "
+            "answers there is no limit."
+        )
     return math.ceil(1 / (2 * Fraction(gamma)))
 
 
@@ -242,8 +248,8 @@ def most_geometric_levels(ratio: float | Fraction, eta: float | Fraction) -> int
     """
     if not 0 < eta < 1 or not 1 <= ratio < math.inf:
         raise BadInput(
-            f"The law needs eta in (0, 1) and a finite ratio V >= 1, not {eta} and {ratio}: exact "
-            "answers have no limit."
+            f"The precision law needs eta in (0, 1) and a finite ratio V >= 1, not {eta} and "
+            f"{ratio}: with exact answers there is no limit."
         )
     e = Fraction(eta)
     quotient = math.log(ratio) / (2 * math.atanh(float(eta)))

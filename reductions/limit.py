@@ -50,7 +50,7 @@ class Limit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 
@@ -78,7 +78,7 @@ def index_limit(
     """
     if not 0.5 < success <= 1.0:
         raise BadInput(
-            f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well."
+            f"success must lie in (1/2, 1], not {success:g}: 1/2 is the success of a random guess."
         )
     key_set = key_sets.make(keys, n, d, keys_seed)
     reduction = IndexReduction.build(key_set, d, values=values, eta=eta, gamma=gamma)

@@ -115,8 +115,8 @@ def linear_decoder(mixing: Floats, noise: float = 0.0) -> Floats:
     size = np.abs(inverse).sum(axis=1).max() * np.abs(mixing).sum(axis=1).max()
     if not size < _CONDITION:
         raise NoScale(
-            "At this scale the answers are too alike to be told apart in float64 (condition number "
-            f"{size:.1g}): take a larger scale or fewer keys."
+            f"At this scale float64 cannot separate the answers (condition number {size:.1g}): "
+            "use a larger scale or fewer keys."
         )
     return np.asarray(inverse)
 
@@ -196,7 +196,7 @@ def average_case_scale(keys: KeySet, error: float) -> float:
     Above Q(1) the normal approximation would rest on too few terms, and BadInput is raised.
     """
     if not 0 < error <= average_case_error(1.0):
-        raise BadInput(f"An average-case error lies in (0, 0.1586], not {error:g}.")
+        raise BadInput(f"An average-case error must lie in (0, 0.1586], not {error:g}.")
     z = NormalDist().inv_cdf(1 - error)
     return tight_scale(keys, min(1.0, z**-2)) / 2
 
@@ -238,12 +238,12 @@ class LinearBob(IndexReduction):
         _check_sizes(keys, d_v)
         if values == "pm1" and eta is not None:
             raise BadInput(
-                "The linear Bob adds answers up, and an error relative to a signed answer near 0 "
-                "says nothing of the sum: give values 01 with eta, or gamma."
+                "The linear Bob adds answers, and a relative error of a signed answer near 0 "
+                "does not bound the error of the sum: use values 01 with eta, or gamma."
             )
         if keys.n > MOST_TOKENS:
             raise BadInput(
-                f"The linear Bob solves n equations, up to {MOST_TOKENS}, not n = {keys.n}: take "
+                f"The linear Bob solves at most {MOST_TOKENS} equations, not n = {keys.n}: use "
                 "fewer tokens."
             )
         separable_gap(keys)
@@ -254,12 +254,14 @@ class LinearBob(IndexReduction):
         if scale == "tight":
             return at(_least(lambda C: at(C).separated))
         if isinstance(scale, str) or not 0 < scale < math.inf:
-            raise BadInput(f"The linear Bob's scale is 'tight' or a positive number, not {scale}.")
+            raise BadInput(
+                f"The linear Bob's scale must be 'tight' or a positive number, not {scale}."
+            )
         check_float32(keys, scale)
         if not at(scale).separated:
             raise NoScale(
-                f"At scale {scale:.6g} the linear Bob does not read every bit against every "
-                "allowed error: take a larger scale, or scale='tight'."
+                f"At scale {scale:.6g} some allowed error makes the linear Bob read a wrong "
+                "bit: use a larger scale, or scale='tight'."
             )
         return at(scale)
 
@@ -308,8 +310,8 @@ class LinearBob(IndexReduction):
         answers = np.asarray(outputs, dtype=np.float64)
         if answers.shape[:1] != (self.n,):
             raise BadInput(
-                f"The linear Bob solves for all {self.n} rows at once, and has answers of shape "
-                f"{answers.shape}: ask for all rows (leave --rows out)."
+                f"The linear Bob solves for all {self.n} rows at once, but got answers of "
+                f"shape {answers.shape}: ask for all rows (leave --rows out)."
             )
         if self.values == "pm1":
             answers = (answers + self.mixing.sum(axis=1)[:, None]) / 2
@@ -330,7 +332,7 @@ class LinearBob(IndexReduction):
         A nan or infinity is taken for 0 before the system is solved. BadInput for fewer rows.
         """
         if rows is not None and not np.array_equal(self._at(rows), np.arange(self.n)):
-            raise BadInput("The linear Bob asks for all rows, in order: leave --rows out.")
+            raise BadInput("The linear Bob needs all rows, in order: leave --rows out.")
         return (self.scores(outputs) > 0).astype(np.uint8)
 
 
@@ -347,8 +349,8 @@ def _least(holds: Callable[[float], bool]) -> float:
             low = high
             if high > MOST_SCALE:
                 raise NoScale(
-                    "No scale lets the linear Bob read every bit against the allowed error: take "
-                    "fewer keys, a larger d or a smaller error."
+                    "At no scale can the linear Bob read every bit under the allowed error: "
+                    "use fewer keys, a larger d or a smaller error."
                 )
     while high / low > 1 + _STEP:
         middle = math.sqrt(low * high)

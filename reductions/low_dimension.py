@@ -56,7 +56,7 @@ def _rho(eta: float) -> float:
 
 def _check_budget(R: float) -> None:
     if not 0 < R < math.inf:
-        raise BadInput(f"A budget R = |q| max|k| is a positive number of nats, not {R:g}.")
+        raise BadInput(f"A budget R = |q| max|k| must be a positive number of nats, not {R:g}.")
 
 
 def largest_certified(interference: Callable[[int], float], eta: float) -> int:
@@ -179,7 +179,7 @@ def log_mean_weight(d: int, R: float) -> float:
 
     _check_budget(R)
     if d < 1:
-        raise BadInput(f"A sphere lies in one dimension or more, not {d}.")
+        raise BadInput(f"A sphere needs one dimension or more, not {d}.")
     order = d / 2 - 1
     # SciPy's I has no value from 2^30 on; there its first term is right to (4 order^2 - 1)/(8 R).
     bessel = math.log(ive(order, R)) if R < 2**29 else -math.log(2 * math.pi * R) / 2
@@ -213,12 +213,12 @@ def least_range(n: int, d: int, eta: float = 0.5) -> float:
     8.6
     """
     if n < 2:
-        raise BadInput(f"A range is asked for two tokens or more, not {n}.")
+        raise BadInput(f"A budget for |q| max|k| needs two tokens or more, not {n}.")
     low, high = 0.0, 1.0
     while most_certified(d, high, eta) <= n:
         low, high = high, 2 * high
         if high > 1e300:
-            raise BadInput(f"No budget certifies {n} unit keys in dimension {d}: take d >= 2.")
+            raise BadInput(f"No budget certifies {n} unit keys in dimension {d}: use d >= 2.")
     while high - low > 1e-12 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if most_certified(d, middle, eta) <= n else (low, middle)
@@ -241,7 +241,7 @@ def certified_prefix(rows: ArrayLike, R: float, eta: float = 0.5) -> int:
     keys, bound = np.asarray(rows, dtype=np.float64), 1 / _rho(eta)
     norms = np.einsum("ij,ij->i", keys, keys)
     if keys.ndim != 2 or np.abs(norms - 1).max() > 1e-5:
-        raise BadInput("A budget for |q| max|k| is counted on unit keys: normalise the rows.")
+        raise BadInput("A budget for |q| max|k| needs unit keys: normalise the rows.")
     total = np.zeros(len(keys))
     for n in range(1, len(keys)):
         weights = np.exp(R * (keys[:n] @ keys[n] - 1))

@@ -130,8 +130,8 @@ def condition(values: str, eta: float | None, gamma: float | None) -> Condition:
     if eta is not None:
         if not 0 <= eta < 1:
             raise BadInput(
-                f"The theorem's hypothesis is a (1 +- eta)-approximation with eta < 1 (eta = 0: "
-                f"exact), not eta = {eta:g}: choose eta in [0, 1)."
+                "The theorem needs a (1 +- eta)-approximation with eta < 1 (eta = 0: exact), "
+                f"not eta = {eta:g}: choose eta in [0, 1)."
             )
         return (
             Condition("M01", eta, (1 + eta) / (1 - eta), 0.0)
@@ -142,13 +142,15 @@ def condition(values: str, eta: float | None, gamma: float | None) -> Condition:
     limit, constant = (0.5, "1/2") if values == "01" else (1.0, "0")
     if not 0 <= gamma < limit:
         raise BadInput(
-            f"With values {values} the hypothesis is gamma < {limit:g}, because the constant "
-            f"answer {constant} is within {limit:g} of every output: choose gamma in "
-            f"[0, {limit:g}), not {gamma:g}."
+            f"With values {values} the theorem needs gamma < {limit:g}, because the constant "
+            f"answer {constant} is within {limit:g} of every output: choose gamma in [0, "
+            f"{limit:g}), not {gamma:g}."
         )
     g = 2 * gamma if values == "01" else gamma
     if 1 - g < 8 * FLOAT32_SLACK:
-        raise BadInput(f"gamma = {gamma!r} is too near {limit:g} for float32 outputs: lower it.")
+        raise BadInput(
+            f"gamma = {gamma!r} is too close to {limit:g} for float32 outputs: use a smaller gamma."
+        )
     return Condition("A01" if values == "01" else "A+-", gamma, (1 + g) / (1 - g), g / (1 - g))
 
 

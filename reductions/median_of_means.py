@@ -60,22 +60,16 @@ def copies_of_plain_mean(eps: float, delta: float, kappa: float, coordinates: in
 
 def _check(eps: float, kappa: float) -> None:
     if not 0 < eps < 1:
-        raise BadInput(
-            f"Theorem 25 is about a (1 +- eps)-approximation with 0 < eps < 1: give such an eps, "
-            f"not {eps:g}."
-        )
+        raise BadInput(f"Theorem 25 needs 0 < eps < 1, not {eps:g}.")
     if not 1 <= kappa < math.inf:
         raise BadInput(
-            f"Theorem 25's assumption is values in [vmin, vmax] with 0 < vmin: kappa = vmax/vmin "
-            f"is at least 1, not {kappa:g}."
+            "Theorem 25 needs values in [vmin, vmax] with 0 < vmin: kappa = vmax/vmin must be "
+            f"at least 1, not {kappa:g}."
         )
 
 
 def _check_failure(delta: float, coordinates: int) -> None:
     if not 0 < delta < 1:
-        raise BadInput(
-            f"Theorem 25 allows a failure probability 0 < delta < 1: give such a delta, not "
-            f"{delta:g}."
-        )
+        raise BadInput(f"Theorem 25 needs a failure probability 0 < delta < 1, not {delta:g}.")
     if coordinates < 1:
-        raise BadInput(f"An output has at least one coordinate, not {coordinates}.")
+        raise BadInput(f"An output must have at least one coordinate, not {coordinates}.")

@@ -118,7 +118,7 @@ def model_limit(
     """The limits of a model's cache after ``context`` tokens, in the stated number format.
 
     Raises:
-        BadInput: the context or the success probability is out of range, there is no such format,
+        BadInput: the context or the success probability is out of range, the format is unknown,
             or no known key set has as many keys as a layer keeps tokens.
 
     >>> from .model_shape import read_config
@@ -131,13 +131,13 @@ def model_limit(
     """
     if not 0.5 < success <= 1.0:
         raise BadInput(
-            f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well."
+            f"success must lie in (1/2, 1], not {success:g}: 1/2 is the success of a random guess."
         )
     if context < 2:
-        raise BadInput(f"A context has two tokens or more, not {context}.")
+        raise BadInput(f"A context must have two tokens or more, not {context}.")
     if dtype not in DTYPES:
         known = ", ".join(sorted(set(DTYPES)))
-        raise BadInput(f"There is no number format '{dtype}': {known} are known.")
+        raise BadInput(f"There is no number format '{dtype}': use one of {known}.")
     found = tuple(
         _layer(layer, count, context, DTYPES[dtype], success, eta) for layer, count in shape.layers
     )
@@ -215,7 +215,7 @@ def excluded(limit: ModelLimit, compression: float) -> str | None:
     and None if neither does. Raises BadInput for a compression of 0 or less.
     """
     if not compression > 0:
-        raise BadInput(f"A compression is a positive factor, not {compression:g}.")
+        raise BadInput(f"A compression must be a positive factor, not {compression:g}.")
     if compression > limit.compression:
         return "values"
     return "keys and values" if compression > limit.compression_kv else None

@@ -90,7 +90,7 @@ def read_config(config: Mapping[str, Any]) -> ModelShape:
     (16, 4, 40960)
     """
     if not isinstance(config, Mapping):
-        raise BadInput("A model's configuration is a JSON object with its fields by name.")
+        raise BadInput("A model's configuration must be a JSON object of named fields.")
     inner = config.get("text_config")
     if isinstance(inner, Mapping) and "num_hidden_layers" in inner:
         config = {"model_type": config.get("model_type"), **inner}
@@ -133,8 +133,8 @@ def _head_dim(config: Mapping[str, Any], heads: int) -> int:
     hidden = _whole(config, "hidden_size")
     if hidden % heads:
         raise BadInput(
-            f"hidden_size = {hidden} is no multiple of num_attention_heads = {heads}, and head_dim "
-            "is not given: give it."
+            f"hidden_size = {hidden} is not a multiple of num_attention_heads = {heads}, and "
+            "head_dim is missing: add it."
         )
     return hidden // heads
 
@@ -145,13 +145,14 @@ def _layer_kinds(config: Mapping[str, Any], count: int) -> list[str]:
     if named is not None:
         if not isinstance(named, list) or len(named) != count:
             raise BadInput(
-                f"layer_types is a list with a name for each of num_hidden_layers = {count} layers."
+                "layer_types must be a list with a name for each of num_hidden_layers = "
+                f"{count} layers."
             )
         for one in named:
             if one not in _KINDS:
                 raise BadInput(
-                    f"layer_types names '{one}', whose cache is not known here: "
-                    f"{', '.join(sorted(_KINDS))} are."
+                    f"layer_types names '{one}', whose cache kvbarrier does not know: use one "
+                    f"of {', '.join(sorted(_KINDS))}."
                 )
         return [_KINDS[one] for one in named]
     if config.get("sliding_window") is None or config.get("use_sliding_window") is False:
@@ -172,7 +173,7 @@ def _layer_kinds(config: Mapping[str, Any], count: int) -> list[str]:
 
 def _whole(config: Mapping[str, Any], field: str, least: int = 1) -> int:
     if field not in config:
-        raise BadInput(f"The configuration has no field '{field}': a whole number was expected.")
+        raise BadInput(f"The configuration has no field '{field}': add it, as a whole number.")
     value = config[field]
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 1 << 31:
         raise BadInput(f"The field '{field}' must be a whole number from {least}, not {value!r}.")

@@ -96,8 +96,9 @@ def span_counts(m: int, generators: Sequence[Form], offset: Form | None = None) 
     forms = 2 ** len(generators)
     if forms << m > LARGEST:
         raise BadInput(
-            f"A spectrum of {forms} forms on {2**m} points is more than verify counts again: take "
-            f"n <= {2 * LARGEST}, or one of the codes that `kvbarrier list keys` names."
+            f"A spectrum of {forms} forms on {2**m} points is too large for verify to count "
+            f"again: use n <= {2 * LARGEST}, or one of the codes that `kvbarrier list keys` "
+            "names."
         )
     w = [_column([f[x] for f in generators], offset[x] if offset else 0) for x in range(2**m)]
     ones = int.from_bytes(b"\1\0" * forms, "little")

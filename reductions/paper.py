@@ -54,12 +54,12 @@ def paper_scale(n: int, eta: float, eps: float) -> float:
     True
     """
     if n < 1 or not 0 <= eta < 1:
-        raise BadInput(f"Theorem 8's hypotheses are n >= 1 and 0 <= eta < 1, not {n} and {eta:g}.")
+        raise BadInput(f"Theorem 8 needs n >= 1 and 0 <= eta < 1, not {n} and {eta:g}.")
     if not 0 <= eps < 0.5:
         raise BadInput(
-            f"The paper's scale divides by 1 - 2 eps and its hypothesis is eps < 1/2, but the "
-            f"largest |<k_i,k_j> - delta_ij| of these keys is {eps:.3g}: use the tight scale, or "
-            "keys with a smaller deviation (larger d, fewer keys)."
+            "The paper's scale divides by 1 - 2 eps and needs eps < 1/2, but the largest "
+            f"|<k_i,k_j> - delta_ij| of these keys is {eps:.3g}: use the tight scale, or keys "
+            "with a smaller deviation (larger d, fewer keys)."
         )
     return math.log((n + 1) * (1 + eta) / (1 - eta)) / (1 - 2 * eps)
 

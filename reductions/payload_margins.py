@@ -81,7 +81,9 @@ def payload_levels(b: int) -> Float32:
     ([-1.0, 1.0], [-1.5, -0.5, 0.5, 1.5])
     """
     if not 1 <= b <= MOST_PAYLOAD_BITS:
-        raise BadInput(f"A payload has 1 to {MOST_PAYLOAD_BITS} bits a coordinate, not {b}.")
+        raise BadInput(
+            f"A payload must have 1 to {MOST_PAYLOAD_BITS} bits per coordinate, not {b}."
+        )
     levels = (2 * np.arange(2**b) - 2**b + 1) / 2 ** (b - 1)
     return np.asarray(levels, dtype=np.float32)
 
@@ -166,8 +168,8 @@ class KeyQuestion:
                 return cls(scale, beta, V)
             room *= 2
         raise NoScale(
-            f"Float32 scores are too coarse for {b} payload bits a coordinate at eta = {eta:g}: "
-            "take fewer bits or a smaller eta."
+            f"Float32 scores are too coarse for {b} payload bits per coordinate at eta = "
+            f"{eta:g}: use fewer bits or a smaller eta."
         )
 
     def thresholds(self, addresses: KeySet, b: int, eta: float) -> Floats:

@@ -115,12 +115,12 @@ class PlantedReduction:
         n, d, share = operator.index(n), operator.index(d), SHARES[family]
         if n % share or n // share < MIN_TOKENS:
             raise BadInput(
-                f"The {family} family has a row of the secret for {share} tokens, and at least "
-                f"{MIN_TOKENS} rows, one for each age bucket: give n a multiple of {share} from "
-                f"{share * MIN_TOKENS} on, not {n}."
+                f"The {family} family needs one row of the secret for every {share} tokens, "
+                f"and at least {MIN_TOKENS} rows, one for each age bucket: n must be a "
+                f"multiple of {share} and at least {share * MIN_TOKENS}, not {n}."
             )
         if d < 2:
-            raise BadInput(f"The theorem's hypothesis is d >= 2, not d = {d}.")
+            raise BadInput(f"The theorem needs d >= 2, not d = {d}.")
         m = n // share
         made = families.make(keys_name, m if family == "clusters" else n, d, keys_seed)
         if family == "clusters":

@@ -75,8 +75,8 @@ class RowMargins:
         if scale == "paper":
             if self.tokens_a_row > 1:
                 raise BadInput(
-                    "The paper's scale is for keys that are all nearly orthogonal (Theorem 8), and "
-                    "a cluster's are not: use scale='tight'."
+                    "The paper's scale needs nearly orthogonal keys (Theorem 8), and the keys "
+                    "of a cluster are not: use scale='tight'."
                 )
             scale = paper_scale(self.keys.n, self.condition.tolerance, max_deviation(self.keys))
         try:
@@ -84,7 +84,7 @@ class RowMargins:
         except ValueError:
             hint = did_you_mean(str(scale), SCALES)
             raise BadInput(
-                f"The scale is a number or one of {', '.join(SCALES)}, not '{scale}'.{hint}"
+                f"The scale must be a number or one of {', '.join(SCALES)}, not '{scale}'.{hint}"
             ) from None
         if not 0 < found < math.inf:
             raise BadInput(f"The scale must be a positive number, not {found:g}.")
@@ -93,7 +93,7 @@ class RowMargins:
         if not demand.max() < 1:
             raise NoScale(
                 f"At scale {found:.6g} row {demand.argmax()} is not separated (condition M01: "
-                f"{demand.max():.6g} is not below 1): take a larger scale, or scale='tight'."
+                f"{demand.max():.6g} is not below 1): use a larger scale, or scale='tight'."
             )
         return found
 
@@ -109,7 +109,7 @@ class RowMargins:
             if demand.max() <= 1 - rule.slack:
                 return found
             slack *= 2
-        raise NoScale("Rounding the queries to float32 eats the margin: take fewer keys.")
+        raise NoScale("Rounding the queries to float32 uses up the margin: use fewer keys.")
 
     def _closed_scale(self, bound: float) -> float:
         """ln((n-c) / (c bound)) / min_i g_i, in the words of the module docstring."""
@@ -119,8 +119,9 @@ class RowMargins:
             gaps[at] = mean - np.where(own, -np.inf, scores).max(axis=1)
         if not gaps.min() > 1e-13:
             raise NoScale(
-                f"Row {gaps.argmin()} does not stand out: another token's key scores as high as "
-                "its own on average. Take fewer tokens, a larger d or another key seed."
+                f"Row {gaps.argmin()} does not stand out: on average the key of another token "
+                "has the same score or a higher one. Use fewer tokens, a larger d or another "
+                "key seed."
             )
         c = self.tokens_a_row
         return math.log((self.keys.n - c) / (c * bound)) / float(gaps.min())

@@ -49,8 +49,8 @@ LARGEST = {"partitions": 3, "codebooks": 4, "subsets": 4}
 def _check(N: int, method: str) -> None:
     if not 1 <= N <= LARGEST[method]:
         raise BadInput(
-            f"The optimum by {method} tries every protocol, which ends for 1 <= N <= "
-            f"{LARGEST[method]} secret bits, not {N}: take a smaller N, or Fano's bound."
+            f"The optimum by {method} tries every protocol, which is feasible for 1 <= N <= "
+            f"{LARGEST[method]} secret bits, not {N}: use a smaller N, or Fano's bound."
         )
 
 

@@ -37,8 +37,8 @@ def gold_forms(count: int, m: int) -> NDArray[np.int64]:
     """
     if m not in DEGREES or not 1 <= count <= 2**m:
         raise BadInput(
-            f"Gold's forms are tabulated for m in {list(DEGREES)}, 2^m of each: not {count} "
-            f"for m = {m}."
+            f"kvbarrier has 2^m of Gold's forms for each m in {list(DEGREES)}, not {count} for "
+            f"m = {m}."
         )
     u, x = np.arange(count)[:, None], np.arange(2**m)[None, :]
     return trace(product(u, power(x, 3, m), m), m)

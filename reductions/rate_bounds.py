@@ -72,12 +72,12 @@ _BOLD = 1.9
 
 def _check_levels(levels: int) -> None:
     if levels < 2:
-        raise BadInput(f"An alphabet has at least 2 levels, not {levels}.")
+        raise BadInput(f"An alphabet must have at least 2 levels, not {levels}.")
 
 
 def _check_rate(rate: float) -> None:
     if math.isnan(rate):
-        raise BadInput("A rate is a number of message bits per number, not nan.")
+        raise BadInput("A rate must be a number of message bits per number, not nan.")
 
 
 # -- symbol error --------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def symbol_rate(error: float, levels: int) -> float:
     """
     _check_levels(levels)
     if not 0 <= error <= 1:
-        raise BadInput(f"A symbol error lies in [0, 1], not {error:g}.")
+        raise BadInput(f"A symbol error must lie in [0, 1], not {error:g}.")
     right = (1 - error) * math.log2((1 - error) * levels) if error < 1 else 0.0
     wrong = error * math.log2(error * levels / (levels - 1)) if error > 0 else 0.0
     return max(0.0, right + wrong)
@@ -128,7 +128,7 @@ def _share(rate: float, levels: int) -> float:
     _check_levels(levels)
     if not 0 <= rate <= math.log2(levels):
         raise BadInput(
-            f"Time sharing has 0 to log2 B = {math.log2(levels):g} bits a number, not {rate:g}."
+            f"Time sharing needs 0 to log2 B = {math.log2(levels):g} bits per number, not {rate:g}."
         )
     return rate / math.log2(levels)
 
@@ -157,7 +157,7 @@ def dither_mse_floor(rate: float, levels: int) -> float:
 def _check_mse(mse: float, levels: int) -> None:
     _check_levels(levels)
     if not 0 <= mse < math.inf:
-        raise BadInput(f"A mean squared error is a number >= 0, not {mse:g}.")
+        raise BadInput(f"A mean squared error must be a number >= 0, not {mse:g}.")
 
 
 def mse_time_sharing(rate: float, levels: int) -> float:
@@ -205,7 +205,7 @@ def gaussian_mse_rate(mse: float, variance: float = 1.0) -> float:
     """
     _check_mse(mse, 2)
     if not 0 < variance < math.inf:
-        raise BadInput(f"A variance is a positive number, not {variance:g}.")
+        raise BadInput(f"A variance must be a positive number, not {variance:g}.")
     return math.inf if mse == 0 else max(0.0, 0.5 * math.log2(variance / mse))
 
 

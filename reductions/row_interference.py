@@ -65,10 +65,10 @@ def check_sizes(n: int, d: int) -> None:
     """BadInput, naming the limit, for more rows than are computed again."""
     if not 2 <= n <= MOST_KEYS or n * d > MOST_NUMBERS or n * n * d > MOST_PRODUCTS:
         raise BadInput(
-            f"A certificate that carries its keys is for 2 to {MOST_KEYS} of them, n d <= "
-            f"{MOST_NUMBERS} and n n d <= {MOST_PRODUCTS}, not n = {n}, d = {d}: take a smaller n, "
-            "or a family and an n with an exact spectrum, such as kerdock or a power of two "
-            "of hypercube."
+            f"A certificate that contains its keys needs 2 to {MOST_KEYS} keys, n d <= "
+            f"{MOST_NUMBERS} and n n d <= {MOST_PRODUCTS}, not n = {n}, d = {d}: use a smaller "
+            "n, or a family and an n with an exact spectrum, such as kerdock or a power of "
+            "two of hypercube."
         )
 
 
@@ -91,12 +91,14 @@ def sent_queries(rows: Rows, scale: Fraction) -> Rows:
     """
     C = scale.numerator / scale.denominator
     if Fraction(C) != scale:
-        raise BadInput("The scale of a certificate that carries its keys is a float64 number.")
+        raise BadInput(
+            "The scale of a certificate that contains its keys must be a float64 number."
+        )
     numbers = [C * x for row in rows for x in row]
     try:
         sent = struct.unpack(f"<{len(numbers)}f", struct.pack(f"<{len(numbers)}f", *numbers))
     except OverflowError:
-        raise BadInput("The queries C k_i overflow float32: a smaller scale is expected.") from None
+        raise BadInput("The queries C k_i overflow float32: use a smaller scale.") from None
     d = len(rows[0])
     return [sent[i * d : (i + 1) * d] for i in range(len(rows))]
 
@@ -115,7 +117,7 @@ def row_interference(rows: Rows, queries: Rows) -> RowInterference:
     largest_k = max(abs(x) for row in rows for x in row)
     largest_q = max(abs(x) for row in queries for x in row)
     if not 2.0**-20 < largest_k < 2.0**20 or not 2.0**-20 < largest_q < 2.0**30:
-        raise BadInput("The keys or the queries are of a size that no key set has.")
+        raise BadInput("The keys or the queries are too large or too small for a key set.")
     log_k, log_q = math.frexp(largest_k)[1], math.frexp(largest_q)[1]
     bits = 125 - log_k - log_q - d.bit_length()
     key_bits = (bits + log_q - log_k) // 2
@@ -128,7 +130,7 @@ def row_interference(rows: Rows, queries: Rows) -> RowInterference:
     error = d * (two ** (log_q - key_bits) + two ** (log_k - query_bits))
     loss = math.ceil(2 * error * 2**high) + 2
     if high < _UNIT + 1 or loss > 1 << (high - _UNIT):
-        raise BadInput("The scores of these queries are too large to be bounded well.")
+        raise BadInput("The scores of these queries are too large for a useful bound.")
     columns = [_packed([row[j] for row in K]) for j in range(d)]
     bias = _packed([1 << 126] * n)
     above, below, zero, widest = [], [], [], 0

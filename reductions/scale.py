@@ -73,7 +73,7 @@ def choose_scale(keys: KeySet, rule: Condition, scale: str | float) -> float:
     if not demand[worst] < 1:
         raise NoScale(
             f"At scale {found:.6g} key {worst} is not separated (condition {rule.name}: "
-            f"{demand[worst]:.6g} is not below 1): take a larger scale, or scale='tight'."
+            f"{demand[worst]:.6g} is not below 1): use a larger scale, or scale='tight'."
         )
     return found
 
@@ -93,14 +93,14 @@ def check_float32(keys: KeySet, scale: float) -> None:
     at = int(largest.argmax())
     if scale * float(largest[at]) > float(np.finfo(np.float32).max):
         raise NoScale(
-            f"The query {scale:.3g} k_{at} overflows float32: take fewer keys, a larger d or a "
+            f"The query {scale:.3g} k_{at} overflows float32: use fewer keys, a larger d or a "
             "smaller scale."
         )
     error = scale * float(norm2[i]) * (keys.d + 2) * 2.0**-24
     if error >= math.log(2) / 2:
         raise NoScale(
-            f"At scale {scale:.3g} the float32 score of key {i} can be off by {error:.3g} nats, "
-            "which eats the margin: take fewer keys, a larger d or a smaller scale."
+            f"At scale {scale:.3g} the float32 score of key {i} can be wrong by {error:.3g} "
+            "nats, which uses up the margin: use fewer keys, a larger d or a smaller scale."
         )
 
 
@@ -116,7 +116,7 @@ def _with_room(keys: KeySet, rule: Condition, solve: Callable[[float], float]) -
             return scale
         slack *= 2
     raise NoScale(
-        f"Rounding the queries to float32 eats the margin of key {worst}: take fewer keys, a "
+        f"Rounding the queries to float32 uses up the margin of key {worst}: use fewer keys, a "
         "larger d or another key seed."
     )
 
@@ -124,8 +124,8 @@ def _with_room(keys: KeySet, rule: Condition, solve: Callable[[float], float]) -
 def _paper(keys: KeySet, rule: Condition) -> float:
     if rule.name != "M01":
         raise BadInput(
-            "The paper's scale is for values 01 and a relative error eta (Theorem 8): "
-            "use scale='tight'."
+            "The paper's scale needs values 01 and a relative error eta (Theorem 8): use "
+            "scale='tight'."
         )
     return paper_scale(keys.n, rule.tolerance, max_deviation(keys))
 
@@ -135,8 +135,8 @@ def _number(scale: str | float) -> float:
         value = float(scale)
     except ValueError:
         raise BadInput(
-            f"The scale is a number or one of {', '.join(SCALES)}, not '{scale}'."
-            f"{did_you_mean(str(scale), SCALES)}"
+            f"The scale must be a number or one of {', '.join(SCALES)}, not "
+            f"'{scale}'.{did_you_mean(str(scale), SCALES)}"
         ) from None
     if not 0 < value < math.inf:
         raise BadInput(f"The scale must be a positive number, not {value:g}.")

@@ -113,21 +113,21 @@ class SlidingWindowReduction:
         """
         rule = condition("01", eta, None)
         if window is None:
-            raise BadInput("The sliding window has a size: give window, Bob's token counted.")
+            raise BadInput("The sliding window needs a size: give window, including Bob's token.")
         n, window, d = (operator.index(number) for number in (n, window, d))
         if window < MIN_TOKENS + 1:
             raise BadInput(
-                f"A window of {window} holds {window - 1} data tokens beside Bob's, and the game "
+                f"A window of {window} holds {window - 1} data tokens and Bob's, but the game "
                 f"needs {MIN_TOKENS}, one for each age bucket: give a window of at least "
                 f"{MIN_TOKENS + 1}."
             )
         if window > n + 1:
             raise BadInput(
-                f"Theorem 17's hypothesis is a window within the stream: {n} data tokens and Bob's "
-                f"are fewer than W = {window}; give a window of at most n + 1."
+                f"Theorem 17 needs a window within the stream: {n} data tokens and Bob's are "
+                f"fewer than W = {window}. Give a window of at most n + 1."
             )
         if d < 2:
-            raise BadInput(f"The theorem's hypothesis is d >= 2, not d = {d}.")
+            raise BadInput(f"The theorem needs d >= 2, not d = {d}.")
         usable = families.make(keys_name, window - 1, d, keys_seed)
         if scale == "paper":
             scale = window_paper_scale(usable, n, eta)

@@ -110,7 +110,10 @@ class StreamFamily:
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.heads < 1:
-            raise BadInput(f"{self.layers} layers of {self.heads} heads are none: give 1 or more.")
+            raise BadInput(
+                "The numbers of layers and heads must be 1 or more, not "
+                f"{self.layers} and {self.heads}."
+            )
 
     @property
     def scale(self) -> float:

@@ -38,11 +38,11 @@ CONSTANT = 4.0
 def check_hypotheses(eps: float, delta: float, r: float) -> None:
     """BadInput, quoting what fails, unless 0 < eps <= 1, delta >= 0 and r > 0."""
     if not 0 < eps <= 1:
-        raise BadInput(f"Theorem 11 is about an error 0 < eps <= 1, not {eps:g}: choose one.")
+        raise BadInput(f"Theorem 11 needs an error 0 < eps <= 1, not {eps:g}.")
     if not 0 <= delta < math.inf or not 0 < r < math.inf:
         raise BadInput(
-            f"Theorem 11 is about classes of size delta >= 0 and queries of norm at most r > 0, "
-            f"not delta = {delta:g} and r = {r:g}: choose others."
+            "Theorem 11 needs classes of size delta >= 0 and queries of norm at most r > 0, "
+            f"not delta = {delta:g} and r = {r:g}."
         )
 
 

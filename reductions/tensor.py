@@ -88,8 +88,8 @@ def key_caches(n: int, d: int) -> tuple[Float32, Float32]:
     """
     if d not in DIMENSIONS:
         raise BadInput(
-            f"The tensor keys are linear functions and quadratic forms on d = 2^m points, m even: "
-            f"d is {', '.join(map(str, DIMENSIONS))}, not {d}."
+            "The tensor keys are linear functions and quadratic forms on d = 2^m points, m "
+            f"even: d must be one of {', '.join(map(str, DIMENSIONS))}, not {d}."
         )
     if not 1 <= n <= d:
         raise BadInput(
@@ -207,8 +207,8 @@ class TensorReduction:
         condition("01", eta, None)
         if 2 * (n - 1) < MIN_TOKENS:
             raise BadInput(
-                f"Tensor attention hides 2 (n-1) rows, and the game needs {MIN_TOKENS}, one for "
-                f"each age bucket: give n >= {MIN_TOKENS // 2 + 1} data tokens, not {n}."
+                f"Tensor attention hides 2 (n-1) rows, but the game needs {MIN_TOKENS}, one "
+                f"for each age bucket: give n >= {MIN_TOKENS // 2 + 1} data tokens, not {n}."
             )
         bare = cls(*key_caches(n, d), eta, 0.0)
         return cls(bare.K1, bare.K2, eta, bare._choose(scale))
@@ -216,8 +216,8 @@ class TensorReduction:
     def _choose(self, scale: str | float) -> float:
         if scale == "paper":
             raise BadInput(
-                "The paper's scale is for Index under softmax attention (Theorem 8); tensor "
-                "attention has 'tight', 'closed' or a number."
+                "The paper's scale is for Index under softmax attention (Theorem 8); for "
+                "tensor attention use 'tight', 'closed' or a number."
             )
         mu = self.spectra.coherence
         if scale == "tight":
@@ -228,7 +228,9 @@ class TensorReduction:
             try:
                 found = float(scale)
             except ValueError:
-                raise BadInput(f"The scale is tight, closed or a number, not '{scale}'.") from None
+                raise BadInput(
+                    f"The scale must be tight, closed or a number, not '{scale}'."
+                ) from None
             if not 0 < found < math.inf:
                 raise BadInput(f"The scale must be a positive number, not {found:g}.")
         check_float32(KeySet("tensor", self.d, 0, self.K1[:1] * self.K2[:1]), found)
@@ -236,7 +238,7 @@ class TensorReduction:
         if not worst < 1:
             raise NoScale(
                 f"At scale {found:.6g} a row is not separated (condition T: {worst:.6g} is not "
-                "below 1): take a larger scale, or scale='tight'."
+                "below 1): use a larger scale, or scale='tight'."
             )
         return found
 

@@ -92,7 +92,7 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
 def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
     """Every row's tensor attention over the stored tokens alone, t >= 1: float32[m, 2 d_v]."""
     if len(np.asarray(K)) == 0:
-        raise BadInput("Attention over no token has no value: append a token first.")
+        raise BadInput("Attention needs at least one token: append a token first.")
     return _outputs(Q, None, K, V)
 
 

@@ -75,8 +75,9 @@ def cut_pyramid(n: int, sides: Sequence[int] = PYRAMID) -> tuple[int, ...]:
     usable = [total for total in cuts if total >= MIN_TOKENS]
     if n not in usable:
         raise BadInput(
-            f"Alice has the maps before the last one: of the pyramid {', '.join(map(str, sides))} "
-            f"these are n = {', '.join(map(str, usable))} tokens, not {n}."
+            "Alice has the maps before the last one. For the pyramid "
+            f"{', '.join(map(str, sides))} n must be one of {', '.join(map(str, usable))}, not "
+            f"{n}."
         )
     return cuts[n]
 
@@ -125,7 +126,7 @@ class VisualReduction:
         rule = condition("01", eta, None)
         sides = cut_pyramid(n, pyramid)
         if d < 2:
-            raise BadInput(f"The theorem's hypothesis is d >= 2, not d = {d}.")
+            raise BadInput(f"The theorem needs d >= 2, not d = {d}.")
         keys = families.make(keys_name, n, d, keys_seed)
         return cls(keys, sides, eta, choose_scale(keys, rule, scale))
 

@@ -63,7 +63,7 @@ class AlphabetLimit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 
@@ -92,8 +92,8 @@ def alphabet_limit(
     b = bits_per_number(levels)
     if not 1 / levels < success <= 1:
         raise BadInput(
-            f"success must lie in (1/{levels}, 1] for {levels} levels, not {success:g}: at "
-            f"1/{levels} a guess does as well."
+            f"success must lie in (1/{levels}, 1] for {levels} levels, not {success:g}: "
+            f"1/{levels} is the success of a random guess."
         )
     key_set = key_sets.make(keys, n, d, keys_seed)
     hard = AlphabetReduction.build(key_set, d, levels=levels, eta=eta, gamma=gamma)
@@ -165,7 +165,7 @@ class PayloadLimit:
     compression_ratio_limit: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, in the order in which a reader wants it."""
+        """Plain data, in reading order."""
         return asdict(self)
 
 
@@ -184,7 +184,7 @@ def payload_limit(
     """
     if not 0.5 < success <= 1:
         raise BadInput(
-            f"success must lie in (1/2, 1], not {success:g}: at 1/2 a coin does as well."
+            f"success must lie in (1/2, 1], not {success:g}: 1/2 is the success of a random guess."
         )
     hard = KeyPayloadReduction.build(n=n, d=d, b=key_bits, eta=eta)
     bound = index_bound_bits(hard.secret_bits, success)

@@ -1,6 +1,6 @@
 """The attack on one target: every setting at every budget, judged one by one and together.
 
-A setting that cannot live in a budget is a gap with the smallest budget that works, not a point.
+A setting that does not fit into a budget gives no point but a gap, with the smallest budget.
 """
 
 from __future__ import annotations
@@ -40,17 +40,16 @@ BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 
 @dataclass(frozen=True)
 class Attack:
-    """What to play. ``messages`` None draws until the guarantee is decided, at most 256.
+    """What to play. ``messages`` None plays until the guarantee is decided, at most 256.
 
-    ``others`` are further adversaries: the same game on other streams, or read otherwise. With
-    them every cell is drawn until it is decided at a level at which all of its null are decided
-    together.
+    ``others`` are further adversaries: the same game on other streams, or with another Bob. Then
+    every cell is played until it is decided at the level at which all of its null hold together.
 
-    ``budgets`` are fractions of the 16-bit cache, None among them for as much as it likes. None
-    instead of them is :data:`BUDGETS`, and as much as it likes for a setting that lives in none.
+    ``budgets`` are fractions of the 16-bit cache; an entry None is no limit. None instead of a
+    list means :data:`BUDGETS`, and no limit for a setting that fits into none of these.
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
-    namespaces for anything else where the kernel allows them, processes where it does not.
+    else namespaces if the kernel allows them, and processes if not.
     """
 
     target: str
@@ -102,7 +101,7 @@ class Attack:
         twice = set(self.params) & set(self.sweep)
         if twice:
             raise BadInput(
-                f"{', '.join(sorted(twice))} is given by --param and by --sweep: drop one."
+                f"{', '.join(sorted(twice))} is given by --param and by --sweep: give it once."
             )
         names = list(self.sweep)
         return [
@@ -113,9 +112,9 @@ class Attack:
 
 @dataclass(frozen=True)
 class Gap:
-    """A setting that cannot live in a budget.
+    """A setting that does not fit into a budget.
 
-    ``minimum_bits`` is the smallest in which it can, ``minimum_budget`` the same as a fraction of
+    ``minimum_bits`` is the smallest budget that works, ``minimum_budget`` the same as a fraction of
     the 16-bit cache.
     """
 
@@ -141,14 +140,14 @@ class Gap:
 class Report:
     """The result: points in the form of ``attack --json``, gaps, the family's ledger.
 
-    ``together``: with several adversaries one verdict a setting and null
-    (``protocols.evidence.nulls``), their selection accounted for: ``broken`` by the average of the
-    null's e-values, ``not-broken`` by all of them, and the worst one's error with an interval at
-    1 - (1 - level)/number.
+    ``together``: with several adversaries one verdict for each setting and null
+    (``protocols.evidence.nulls``), corrected for the choice among them: ``broken`` by the average
+    of the null's e-values, ``not-broken`` by all of them, and the worst one's error with an
+    interval at 1 - (1 - level)/number.
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
     (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
-    ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a family of their own.
+    ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a separate family.
     """
 
     target: str
@@ -167,13 +166,13 @@ class Report:
 
     @property
     def impossible(self) -> bool:
-        """The charged memory cannot explain the answers: a hidden channel, or a bug of ours."""
+        """The charged memory cannot explain the answers (a hidden channel, or our bug)."""
         soft = self.soft and family_ledger(self.soft).verdict
         return "impossible" in (self.family["verdict"], soft)
 
     @property
     def changed(self) -> bool:
-        """Some point's compressor was not one algorithm: it changed while it was played."""
+        """Some point's compressor changed during the attack: it was not one algorithm."""
         return any(point["changed"] is not None for point in self.points)
 
     def failures(self) -> list[str]:
@@ -226,9 +225,9 @@ def play(
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
 ) -> Report:
-    """Play a plan, going on from what the store holds.
+    """Play a plan; continue from what the store holds.
 
-    Raises BudgetTooSmall when no setting can live in any budget, PluginFailure when the target
+    Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
     """
     builtin = is_builtin(plan.target)
@@ -281,8 +280,9 @@ def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
         now = ", ".join(sorted({facts[row.cell].source for row in others}))
         then = ", ".join(sorted({row.source for row in others}))
         warnings.warn(
-            f"{store.where} holds {batches} of '{others[0].compressor}' that other code played "
-            f"(source {then}; today's is {now}): they stay there and are not counted with today's.",
+            f"{store.where} holds {batches} of '{others[0].compressor}' from other code "
+            f"(source {then}; the current source is {now}): they stay in the file and are not "
+            "counted.",
             ResultsWarning,
             stacklevel=3,
         )

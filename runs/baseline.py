@@ -47,7 +47,7 @@ LINEAR = LinearIndex(n=64, d=32, eta=None, gamma=0.01)
 
 
 def path(key: str) -> Path:
-    """Where the committed baseline of a key lies: inside the package, so that the wheel has it."""
+    """The path of a key's committed baseline: inside the package, so that the wheel has it."""
     return Path(str(resources.files(__package__) / "baselines" / f"{key}.csv"))
 
 
@@ -57,7 +57,7 @@ def paths() -> list[Path]:
 
 
 def cells() -> list[Cell]:
-    """Every compressor of the catalog at a setting where it errs, if it can."""
+    """Every compressor of the catalog at a setting where it makes errors, if it has one."""
     first, second, third = INSTANCES
     cells = [Cell(first, "exact", (("dtype", dtype),)) for dtype in ("fp32", "fp16", "bf16", "fp8")]
     cells += [
@@ -126,7 +126,7 @@ def _other_secrets() -> list[Cell]:
 def measure(
     *, executor: Executor | None = None, progress: Callable[[Step], None] | None = None
 ) -> list[Path]:
-    """Play the baselines anew and replace the committed files: a deliberate step."""
+    """Play the baselines again and replace the committed files."""
     for key in KEYS:
         store = Results()
         run_cells(

@@ -1,4 +1,4 @@
-"""One batch: played in whatever process, with the facts of its host, and made a results row."""
+"""One batch: played in any process, with the facts of its host, as a results row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Played:
 
 @dataclass(frozen=True)
 class Refused:
-    """BudgetTooSmall on its way home from another process, where it would not survive pickling."""
+    """BudgetTooSmall on its way back from another process; it would not survive pickling."""
 
     sentence: str
     minimum_bits: int
@@ -49,7 +49,7 @@ class Refused:
 def work(
     play: Play, cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None
 ) -> Played | Refused:
-    """Play one batch. Raises what ``play`` raises, but for BudgetTooSmall."""
+    """Play one batch. Raises what ``play`` raises, except BudgetTooSmall."""
     try:
         with one_blas_thread(isolation):
             record = play(cell, key, batch, isolation, limits)
@@ -83,7 +83,7 @@ def _played(record: BatchRecord) -> Played:
 
 
 def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
-    """BLAS threads gain nothing at our sizes. Players of their own see to it by themselves."""
+    """Use one BLAS thread, enough at these sizes. Player processes do this themselves."""
     if isolation != "inline":
         return nullcontext()
     from threadpoolctl import threadpool_limits
@@ -93,14 +93,14 @@ def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
 
 
 def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> BatchRow:
-    """The row of a batch; ``key`` as the row names it.
+    """The row of a batch; ``key`` is the name in the row.
 
     Raises BadInput if the code that played is not the code of ``source``.
     """
     record = played.record
     if record.source != source:
         raise BadInput(
-            f"The code of '{cell.target}' changed while it was played: run the command again."
+            f"The code of '{cell.target}' changed during the attack: run the command again."
         )
     records = record.records
     return BatchRow(

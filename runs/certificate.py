@@ -1,9 +1,8 @@
 """From an attack to its certificate: the counts of every cell, and the hash of its peak message.
 
-``protocols.certificates.counts`` says what such a document proves. A message is not kept when a
-batch is played, so the one after which a cell's surprise was largest is written once more by Alice,
-with the key of its batch; a compressor that writes another one then is not deterministic, and what
-it did cannot be certified.
+``protocols.certificates.counts`` says what such a document proves. A batch keeps no messages,
+so Alice writes the one with a cell's largest surprise again, with the key of its batch. If it
+differs, the compressor is not deterministic and its results cannot be certified.
 """
 
 from __future__ import annotations
@@ -33,10 +32,10 @@ from .runner import CellOutcome
 def write_attack_certificate(
     path: Path, outcomes: Sequence[CellOutcome], results: Path, limits: Limits | None = None
 ) -> Verdict:
-    """Certify what an attack has played, and say what that proves.
+    """Certify the results of an attack, and say what the certificate proves.
 
-    ``results``: the file that the rows are in; its name is written for whoever replays them.
-    Raises BadInput where nothing was played, where a certificate cannot hold it, and for a
+    ``results``: the file with the rows; the certificate names it, so that they can be replayed.
+    Raises BadInput if there are no results, if they are too many for a certificate, and for a
     compressor that is not deterministic.
     """
     return write_certificate(path, attack_certificate(outcomes, results.name, limits))
@@ -48,17 +47,17 @@ def attack_certificate(
     """The document of :func:`write_attack_certificate`."""
     played = [outcome for outcome in outcomes if outcome.rows]
     if not played:
-        raise BadInput("There is no complete batch 0 to certify: attack first.")
+        raise BadInput("There is no complete batch 0 to certify: run kvbarrier attack first.")
     most = max(sum(row.size for row in outcome.rows) for outcome in played)
     if len(played) > MOST_CELLS or most > MOST_MESSAGES:
         raise BadInput(
-            f"A certificate holds at most {MOST_CELLS} cells of {MOST_MESSAGES} messages each, not "
-            f"{len(played)} of up to {most}: attack with fewer."
+            f"A certificate holds at most {MOST_CELLS} cells of {MOST_MESSAGES} messages each, "
+            f"not {len(played)} of up to {most}: play fewer."
         )
     if not (1 <= len(results) <= 255 and results.isascii() and results.isprintable()):
         raise BadInput(
-            "A certificate names the results file, in up to 255 printable ASCII characters: "
-            "rename it."
+            "A certificate names the results file in at most 255 printable ASCII characters: "
+            "rename the file."
         )
     cells = [_cell(outcome, limits) for outcome in played]
     return sealed(KIND, f"kvbarrier {__version__}", {"results": results, "cells": cells})
@@ -117,8 +116,8 @@ def _hash(outcome: CellOutcome, message: int, limits: Limits | None) -> str:
         now = sent if isinstance(sent, str) else f"it is charged {sent.charged} bits"
         raise BadInput(
             f"message {message + 1} of cell {row.cell} ({row.compressor}) was charged "
-            f"{row.charged[at]} bits, and played again: {now.rstrip('.')}; what is not "
-            "deterministic is not certified."
+            f"{row.charged[at]} bits, and played again: {now.rstrip('.')}; only deterministic "
+            "results can be certified."
         )
     return hashlib.sha256(sent.message).hexdigest()
 

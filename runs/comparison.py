@@ -1,14 +1,14 @@
 """Two measurements of the same messages, compared one by one: the mathematics of ``regress``.
 
-Where the host facts match (:mod:`.host`) every count and every charged bit must be equal; or, of
-code that is another one on purpose, in no message worse. There the messages are no sample: what
-rose in some and fell in none has got worse, in however few; and so has what breaks the guarantee
-in them now and did not then, whatever fell. Elsewhere, for keys in ``PAIRED_KEYS``, for code that
-gives other counts each time, and where counts both rose and fell, a paired comparison decides
-(:mod:`.sign_test`), at a family-wise level over all cells, quantities and directions (Bonferroni).
-What happens in a few messages only it does not see; a message that fails now and did not before
-fails the cell anywhere. Below ``least_messages`` the test can reject nothing: such a baseline is
-refused, never passed.
+If the host facts match (:mod:`.host`), every count and every charged bit must be equal; for code
+that was changed on purpose, none may be worse. These messages are not a sample: counts that rose in
+some messages and fell in none got worse, however few they are; so did code that breaks the
+guarantee now and did not then, whatever fell. On other hosts, for keys in
+``PAIRED_KEYS``, for code that is not deterministic, and if counts both rose and fell, a paired
+comparison decides (:mod:`.sign_test`), at a family-wise level over all cells, quantities and
+directions (Bonferroni). It does not see changes in only a few messages. A message that fails now
+and did not before fails the cell on every host. Below ``least_messages`` the test can reject
+nothing: such a baseline is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAIRED_KEYS = frozenset({"regress-2"})
 
 @dataclass(frozen=True)
 class Difference:
-    """A message that is not what it was: its wrong bits, charged bits and failure, then and now."""
+    """A message that changed: its wrong bits, charged bits and failure, before and now."""
 
     message: int
     wrong: tuple[int, int]
@@ -56,8 +56,8 @@ class CellComparison:
     """One cell, before and now. ``failure``: one sentence, or None if it passed.
 
     ``exact``: the messages were compared one by one, so that one bit in one of them is caught.
-    ``error`` (bit error) and ``charged`` (bits) are the paired comparisons, made in either mode so
-    that the shifts can be shown. ``different``: every message that is not what it was.
+    ``error`` (bit error) and ``charged`` (bits) are the paired comparisons, made in both modes so
+    that the shifts can be shown. ``different``: every message that changed.
     """
 
     cell: str
@@ -102,20 +102,20 @@ class RegressReport:
 
     @property
     def smallest_shift(self) -> float | None:
-        """A bit-error shift that would have been caught in whatever cell; None if there is none."""
+        """The smallest bit-error shift that every cell would have caught; None without one."""
         shifts = [c.smallest_shift for c in self.comparisons]
         return None if None in shifts else max((s for s in shifts if s is not None), default=None)
 
     @property
     def caught(self) -> str:
-        """What would have been caught, in one clause."""
+        """What could have been caught, in one clause."""
         if self.smallest_shift is None:
-            return "no change would have been caught"
+            return "no change could have been caught"
         if self.smallest_shift == 0.0:
             return "one bit in one message would have been caught"
         return (
-            f"{self.smallest_shift:.3g} more or less bit error in every message of a cell would "
-            "have been caught"
+            f"{self.smallest_shift:.3g} more or less bit error in every message of a cell "
+            "would have been caught"
         )
 
     def refuse_blind(self) -> None:
@@ -128,18 +128,18 @@ class RegressReport:
 def refuse_powerless(
     baseline: Sequence[BatchRow], host: str, versions: str, level: float = LEVEL
 ) -> None:
-    """Raise BadInput for a baseline that could not fail where it is to be compared.
+    """Raise BadInput for a baseline that could not fail on this host.
 
-    That is known before anything is played: elsewhere than where it was measured (``host`` and
-    ``versions`` are JSON as in a row) a cell of fewer than ``least_messages`` passes whatever the
-    code does, and so does one of which all messages had failed.
+    This is known before anything is played: on another host than the baseline's (``host`` and
+    ``versions`` are JSON as in a row) a cell with fewer than ``least_messages`` always passes, and
+    so does one in which every message failed.
     """
     cells = _groups(baseline)
     for rows in cells.values():
         if all(message.failed for message in messages_of(rows)):
             raise BadInput(
-                f"Every message of '{rows[0].compressor}' failed in the baseline, so nothing can "
-                "be worse: mend what failed and measure the baseline anew."
+                f"Every message of '{rows[0].compressor}' failed in the baseline, so nothing "
+                "can get worse: fix the failure and measure the baseline again."
             )
         home = rows[0].key not in PAIRED_KEYS and all(_at_home(row, host, versions) for row in rows)
         messages = sum(row.size for row in rows)
@@ -155,10 +155,10 @@ def _at_home(row: BatchRow, host: str, versions: str) -> bool:
 
 def _too_few(name: str, messages: int, level: float, cells: Collection[Any]) -> BadInput:
     return BadInput(
-        f"The baseline has {messages} messages of a cell of '{name}', which cannot be held equal "
-        "one by one (another host, code that differs from run to run, or counts that both rose and "
-        "fell), and so few cannot tell a change from chance: measure it anew with at least "
-        f"{least_messages(_each(level, cells))} messages a cell."
+        f"The baseline has {messages} messages of a cell of '{name}'. They cannot be compared "
+        "one by one (another host, code that is not deterministic, or counts that both rose "
+        "and fell), and they are too few for a statistical test: measure the baseline again "
+        f"with at least {least_messages(_each(level, cells))} messages per cell."
     )
 
 
@@ -189,9 +189,9 @@ def compare(
 
     Rows are paired by cell, key and batch; the source may differ, for the code may have changed.
     A cell's batches under one committed key are compared together, and so are all its batches
-    under fresh keys. ``only_worse``: the code is another one on purpose, so nothing needs to be
-    equal and only a rise of errors, charged bits or failures is a failure. ``unsteady``: cells
-    whose code gives other counts when it plays the same messages again.
+    under fresh keys. ``only_worse``: the code was changed on purpose, so only a rise of errors,
+    charged bits or failures is a failure. ``unsteady``: cells whose code gives different counts
+    when it plays the same messages again.
 
     Raises BadInput for an empty baseline, and if a batch was not played again.
     """
@@ -212,7 +212,7 @@ def _again(old: BatchRow, played: Mapping[tuple[str, str, int], BatchRow]) -> Ba
     if new is None:
         raise BadInput(
             f"Batch {old.batch} of cell {old.cell} ({old.compressor}) was not played again: "
-            "run regress to its end."
+            "let regress finish."
         )
     return new
 
@@ -331,7 +331,7 @@ def _new_failure(pairs: list[tuple[BatchRow, BatchRow]]) -> str | None:
     for old, new in pairs:
         for index, (before, after) in enumerate(zip(old.failed, new.failed, strict=True)):
             if after is not None and before is None:
-                return f"{_place(old, index)} fails now: {after}"
+                return f"{_place(old, index)} now fails: {after}"
     return None
 
 
@@ -365,13 +365,16 @@ def _moved(
     error: Shift, charged: Shift, constant_changed: bool, directions: tuple[str, ...]
 ) -> str | None:
     if constant_changed:
-        return f"every message had one length, and it changed by {charged.mean:g} bits on average."
+        return (
+            f"all messages had the same length, which changed by {charged.mean:g} bits on average."
+        )
     for shift, what in ((error, "the bit error"), (charged, "the charged bits")):
         if shift.moved in directions:
             count = max(shift.rises, shift.falls)
             return (
-                f"{what} went {shift.moved} by {abs(shift.mean):.4g} on average, and by more than "
-                f"{shift.margin:g} in {count} messages ({shift.needed} reject)."
+                f"{what} went {shift.moved} by {abs(shift.mean):.4g} on average, and by more "
+                f"than {shift.margin:g} in {count} messages (the test rejects from "
+                f"{shift.needed} on)."
             )
     return None
 

@@ -1,8 +1,8 @@
-"""Who does the work: one ``concurrent.futures.Executor`` or another, and nothing else.
+"""The ``concurrent.futures.Executor`` that does the work.
 
-Players of ``process`` and ``namespaces`` isolation are processes already, so threads suffice to
-wait for them; ``inline`` play wants processes of ours (loky); a cluster is dask's. No scheduler of
-our own.
+Players in ``process`` and ``namespaces`` isolation are processes already, so threads are enough to
+wait for them; ``inline`` play needs our own processes (loky); a cluster is dask's. There is no
+scheduler of our own.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def make_executor(
 ) -> Iterator[Executor]:
     """Yield an executor, shut down at the end; after an exception it is not waited for.
 
-    ``cluster`` is the address of a dask scheduler (``tcp://host:8786``); then the rest is the
-    cluster's business. Raises BadInput without workers, or if dask is wanted and not there.
+    ``cluster`` is the address of a dask scheduler (``tcp://host:8786``); then the
+    cluster manages the rest. Raises BadInput without workers, or if dask is needed and missing.
     """
     if workers < 1:
-        raise BadInput(f"{workers} workers do no work: give 1 or more.")
+        raise BadInput(f"The number of workers must be 1 or more, not {workers}.")
     if cluster is not None:
         with _dask(cluster) as executor:
             yield executor
@@ -116,7 +116,7 @@ def _dask(address: str) -> Iterator[Executor]:
         import distributed
     except ImportError:
         raise BadInput(
-            "A cluster needs dask.distributed, which is not installed: pip install distributed."
+            "--cluster needs dask.distributed, which is not installed: run pip install distributed."
         ) from None
     try:
         client: Any = distributed.Client(address, timeout=10)

@@ -53,7 +53,8 @@ def _from_environment() -> Fault | None:
     at, _, action = text.partition(":")
     if not at.isdigit() or action not in ACTIONS:
         raise BadInput(
-            f"{VARIABLE} is '{text}': give a number and one of {', '.join(ACTIONS)}, as 3:full."
+            f"{VARIABLE} is '{text}': give a number and one of {', '.join(ACTIONS)}, such as "
+            "3:full."
         )
     return Fault(int(at), action)
 

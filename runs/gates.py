@@ -1,16 +1,16 @@
-"""Gates: one line that turns an attack into a check in a user's own CI.
+"""Gates: one line that turns an attack into a check in a user's CI.
 
     bit_error<=0.1 @ budget=0.25          the point at a quarter of the 16-bit cache
     bit_error.estimate<=0.1               every point, by its estimate alone
     guarantee!=broken @ window=128        by verdict, at a parameter of the compressor
 
-``bit_error`` is known to an interval, and such a gate speaks of the error and not of the estimate:
-it holds when the whole interval is on its side, is broken when none of it is, and is undecided
-between, which fails too, for the messages cannot tell. More messages narrow the interval; who wants
-the estimate alone (or an end of the interval, ``.low``, ``.high``) says so.
+``bit_error`` is known up to an interval, and such a gate is about the error, not the estimate: it
+holds if the whole interval satisfies it, is broken if none of it does, and otherwise is undecided,
+which fails too. More messages narrow the interval; ``.estimate``, ``.low`` and ``.high`` test the
+estimate or one end of the interval.
 
-A gate with several matching points holds when all of them do. A point whose message is larger than
-its budget does not stand at that budget: it fails every gate that selects by budget.
+A gate with several matching points holds if all of them satisfy it. A point whose message is larger
+than its budget does not count for that budget: it fails every gate that selects by budget.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _SHAPE = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*([^@\s]+)\s*(?:@\s*(.+?
 
 @dataclass(frozen=True)
 class Gate:
-    """A parsed gate; ``judge`` says whether it holds, with one sentence a failing point."""
+    """A parsed gate; ``judge`` says whether it holds, with one sentence for each failing point."""
 
     text: str
     metric: str
@@ -67,14 +67,14 @@ class Gate:
         if not self._chosen(settings):
             wanted = ", ".join(f"{name}={value}" for name, value in self.selectors)
             raise BadInput(
-                f"no point matches the gate '{self.text}' ({wanted or 'no points'}): "
+                f"no point matches the gate '{self.text}' ({wanted or 'no points'}): run the "
                 "attack with that budget or parameter."
             )
 
     def judge(self, points: Sequence[Point], gaps: Sequence[Point] = ()) -> list[str]:
         """The failures, one sentence each; empty when the gate holds.
 
-        A setting that could not live in its budget (a gap, with its ``sentence``) fails the gates
+        A setting that does not fit into its budget (a gap, with its ``sentence``) fails the gates
         that select it. Raises BadInput when no point and no gap matches.
         """
         chosen, refused = self._chosen(points), self._chosen(gaps) if self.selectors else []
@@ -103,7 +103,7 @@ class Gate:
         if holds(low, threshold) != holds(high, threshold) or low < threshold < high:
             return (
                 f"undecided: measured {measured:.4g}, and the interval from {low:.4g} to "
-                f"{high:.4g} holds {threshold:g}; play more --messages, or gate on "
+                f"{high:.4g} contains {threshold:g}; play more --messages, or use "
                 f"{self.metric}.estimate"
             )
         return None if holds(low, threshold) else f"measured {self.metric} = {measured}"
@@ -121,10 +121,12 @@ def parse_gate(text: str) -> Gate:
     """
     match = _SHAPE.match(text)
     if not match:
-        raise BadInput(f"the gate '{text}' is not METRIC<=NUMBER, optionally with @ budget=0.25.")
+        raise BadInput(
+            f"the gate '{text}' must be METRIC<=NUMBER, optionally followed by @ budget=0.25."
+        )
     metric, relation, value, rest = match.groups()
     if metric not in _METRICS:
-        raise BadInput(f"a gate knows no metric '{metric}'.{did_you_mean(metric, _METRICS)}")
+        raise BadInput(f"there is no metric '{metric}'.{did_you_mean(metric, _METRICS)}")
     selectors = []
     for part in (rest or "").split(",") if rest else []:
         name, equals, wanted = part.partition("=")
@@ -138,7 +140,7 @@ def _threshold(text: str, metric: str, relation: str, value: str) -> float | str
     if metric in _WORDS:
         if value not in _WORDS[metric] or relation not in ("==", "!="):
             raise BadInput(
-                f"the gate '{text}' compares {metric} by == or != with one of {_WORDS[metric]}."
+                f"the gate '{text}' must compare {metric} by == or != with one of {_WORDS[metric]}."
             )
         return value
     try:

@@ -13,7 +13,7 @@ from ..errors import KVBarrierError
 
 
 class Interrupted(KVBarrierError):
-    """The run was stopped by a signal; what was played is kept.
+    """A signal stopped the run; finished batches are kept.
 
     ``exit_code`` is 128 + the signal's number (130, 143). ``abandoned`` batches were still running:
     if there are any, their threads would hold up the interpreter's end, so the command
@@ -22,8 +22,12 @@ class Interrupted(KVBarrierError):
 
     def __init__(self, signum: int, kept: int, abandoned: int, where: str) -> None:
         name, batches = signal.Signals(signum).name, "1 batch" if kept == 1 else f"{kept} batches"
-        what = f"{batches} of this run went to {where}" if where else "nothing of this run is kept"
-        super().__init__(f"Stopped by {name}; {what}: run the same command again to go on.")
+        what = (
+            f"{batches} of this run are in {where}"
+            if where
+            else ("no results of this run are kept")
+        )
+        super().__init__(f"Stopped by {name}; {what}: run the same command again to continue.")
         self.exit_code = 128 + signum
         self.kept = kept
         self.abandoned = abandoned

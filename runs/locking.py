@@ -1,4 +1,4 @@
-"""A lock beside a file, and the sentences for what a file system may do to us."""
+"""A lock beside a file, and the sentences for errors of the file system."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def sentences(path: Path, done: str) -> Iterator[None]:
-    """Turn what the system says of ``path`` into one sentence; ``done`` is a participle."""
+    """Turn a system error about ``path`` into one sentence; ``done`` is a participle."""
     try:
         yield
     except FileNotFoundError:
@@ -46,10 +46,10 @@ def sentences(path: Path, done: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageFailed(
-                f"No space is left for {path}: every batch written before is safe; free some space "
-                "and run the same command again."
+                f"No space is left for {path}: all batches written before are safe; free some "
+                "space and run the same command again."
             ) from error
         raise StorageFailed(
-            f"{path} could not be {done} ({error.strerror or error}): choose another place, or "
-            "mend this one and run the same command again."
+            f"{path} could not be {done} ({error.strerror or error}): choose another path, or "
+            "repair this one, and run the same command again."
         ) from error

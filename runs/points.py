@@ -21,9 +21,9 @@ from .rows import BatchRow, Message, prefixes
 
 
 def cell_of(spec: Mapping[str, Any]) -> Cell:
-    """The cell of a spec (``Cell.spec``, ``BatchRow.spec_dict``). Raises BadInput if it is none.
+    """The cell of a spec (``Cell.spec``, ``BatchRow.spec_dict``). Raises BadInput for another dict.
 
-    A target in a file is named without its folder in a spec, so its path must be given again.
+    A spec names a target's file without its folder, so the path must be given again.
 
     >>> from kvbarrier.protocols.game.instances import Index
     >>> cell = Cell(Index(n=32, d=8), "exact", budget=Fraction(1, 4))
@@ -75,7 +75,7 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     Raises BadInput without any, and for counts that contradict each other or the instance.
     """
     if not rows:
-        raise BadInput("There is no message to judge yet: play at least one batch.")
+        raise BadInput("There are no messages to judge yet: play at least one batch.")
     cell = cell_of(rows[0].spec_dict)
     # Whoever counts by row also asks a stranger row by row.
     apart = all(row.wrong_by_row is not None for row in rows) or is_builtin(cell.target)
@@ -133,6 +133,6 @@ def _sizes(rows: Sequence[BatchRow]) -> dict[str, int]:
 def judge_all(
     rows: Iterable[BatchRow], level: float = LEVEL
 ) -> dict[tuple[str, str], PointVerdict]:
-    """Judge every (cell, source) of a file from its longest contiguous prefix; none, no entry."""
+    """Judge every (cell, source) of a file from its longest contiguous prefix."""
     runs = prefixes(list(rows))
     return {id_: judge_rows(run, level) for id_, run in runs.items() if run}

@@ -6,7 +6,7 @@ prior 1/2, its error on D_0 and on the place that its plans read least often, an
 *The line.* Theorem 19 at prior 1/2: the error of trial t has mean at least (1-f_t)/2, f_t known
 from the committed plan before the stream is drawn. The bets of ``protocols.betting`` against that,
 one factor a trial, are a test supermartingale, so ``impossible`` (2^40 or more) is a hidden channel
-or a bug of ours; anything else is ``not-excluded``, which is no praise.
+or a bug in kvbarrier; anything else is ``not-excluded``, which is not a good result in itself.
 
 *The guarantee*, success 9/10 on every stream of the family: ``broken`` (the average of three
 e-processes, on D_0, on random D_i and on the rarest place, reaches 20), ``not-broken`` (all three
@@ -57,7 +57,7 @@ class QueryAttack:
         instance: the family of streams.
         params: the algorithm's parameters. sweep: several values of some, crossed.
         trials: at prior 1/2; a quarter as many more are played on the rarest place.
-        isolation: None takes inline for what ships with us, else the best there is here.
+        isolation: None means inline for built-ins, else the strictest that this system allows.
         limits: for one trial.
     """
 
@@ -71,13 +71,13 @@ class QueryAttack:
 
     def __post_init__(self) -> None:
         if self.trials < 1:
-            raise BadInput(f"{self.trials} trials are none: give 1 or more.")
+            raise BadInput(f"The number of trials must be 1 or more, not {self.trials}.")
         both = sorted(set(self.params) & set(self.sweep))
         if both:
             raise BadInput(f"{both[0]} is given by --param and by --sweep: give it once.")
 
     def settings(self) -> list[dict[str, Any]]:
-        """The parameters of each point; ours are swept over shares if nobody says which."""
+        """The parameters of each point; built-ins are swept over shares by default."""
         sweep = dict(self.sweep)
         if not sweep and "share" not in self.params and is_ours(self.target):
             sweep = {"share": SHARES}
@@ -125,8 +125,8 @@ def play_attack(
 ) -> QueryReport:
     """Play every setting.
 
-    Committed keys for what ships with us; a foreign plug-in could have read them, so it gets one
-    from the operating system.
+    Built-ins get committed keys; a foreign plug-in could have read them, so it gets one from the
+    operating system.
 
     Raises:
         BadInput, PluginFailure: see :mod:`..protocols.query_game`.
@@ -157,7 +157,7 @@ def play_attack(
 
 
 def point(played: Played) -> dict[str, Any]:
-    """What one setting showed, as plain data."""
+    """The result of one setting, as plain data."""
     prior, shares = errors(played.prior), [t.share for t in played.prior]
     f, most = mean_share(played.prior), max(shares)
     instance = played.instance
@@ -246,7 +246,7 @@ COLUMNS = (
 
 
 def write_trials(path: Path, report: QueryReport) -> None:
-    """Every trial as a row of a CSV file, the plan's commitment and the drawn place with it."""
+    """Every trial as a row of a CSV file, with the plan's commitment and the drawn place."""
     with replaced(path) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=COLUMNS)
         writer.writeheader()

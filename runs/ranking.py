@@ -26,7 +26,7 @@ def recovered(point: Point) -> float:
 
 
 def error_at(found: Sequence[Point], budget: Fraction) -> Point | None:
-    """The point of least error among those whose memory is within a budget; None: there is none."""
+    """The point of least error whose memory is within a budget, or None."""
     within = [p for p in found if 1 / (p["compression_ratio"] or np.inf) <= float(budget) * 1.0001]
     return min(within, key=lambda p: float(p["bit_error"]["estimate"]), default=None)
 

@@ -1,4 +1,4 @@
-"""Regression against committed baselines: the same messages again, through the public doors."""
+"""Regression against committed baselines: the same messages again, through the public API."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def regress(
     play: Play | None = None,
     facts: Callable[[Cell], Facts] | None = None,
 ) -> RegressReport:
-    """Play the baselines' messages again, through the public doors, and compare.
+    """Play the baselines' messages again, through the public API, and compare.
 
     ``batches`` limits every cell to its first few. Raises BadInput for a baseline that has fresh
     keys, gaps, too few messages to catch anything, or cells of another version, and what
@@ -73,7 +73,10 @@ def regress(
 
 def _plan(rows: Sequence[BatchRow], key: str) -> tuple[list[Cell], dict[str, int]]:
     if key not in coins.COMMITTED_KEYS:
-        raise BadInput("A baseline is drawn from committed keys: this file is an attack's own.")
+        raise BadInput(
+            "A baseline needs committed keys, and this file has fresh ones: "
+            "measure the baseline with regress --update."
+        )
     cells: dict[str, Cell] = {}
     seen: dict[str, list[int]] = {}
     for row in rows:
@@ -82,9 +85,12 @@ def _plan(rows: Sequence[BatchRow], key: str) -> tuple[list[Cell], dict[str, int
         seen.setdefault(cell.id, []).append(row.batch)
         if cell.id != row.cell:
             raise BadInput(
-                f"Cell {row.cell} was made by another version: measure the baseline anew."
+                f"Cell {row.cell} was made by another version: measure the baseline again."
             )
     for id_, found in seen.items():
         if sorted(found) != list(range(len(found))):
-            raise BadInput(f"Cell {id_} of the baseline has gaps or doubles: measure it anew.")
+            raise BadInput(
+                f"Cell {id_} of the baseline has missing or repeated batches: "
+                "measure the baseline again."
+            )
     return list(cells.values()), {id_: len(found) for id_, found in seen.items()}

@@ -26,14 +26,14 @@ BASELINE_LEVEL = 1e-3
 
 @dataclass(frozen=True)
 class Replay:
-    """A row as it was and as it is played now."""
+    """A row as it was, and the same batch played now."""
 
     then: BatchRow
     now: BatchRow
 
     @property
     def isolation(self) -> str:
-        """What it was played in now."""
+        """The isolation of the new play."""
         return self.now.isolation
 
     @property
@@ -51,7 +51,7 @@ class Replay:
 
     @property
     def equal(self) -> bool:
-        """Whether every message came out as before."""
+        """Whether every message has the same result as before."""
         return not self.different
 
     def table(self) -> list[list[Any]]:
@@ -87,11 +87,11 @@ def replay(
 ) -> Replay:
     """Play a row's batch again.
 
-    ``target`` says where a plug-in's file lies: a row holds its name only. A results file may come
-    from anybody, so what it names is played as if it were met for the first time: what we ship in
-    the row's isolation, anything else in the target's default, whatever the row says, unless
-    ``isolation`` is given. Raises BadInput when the row is of another target, or names a place and
-    ``target`` is not given, and what ``play_batch`` raises.
+    ``target`` gives the path of a plug-in's file, because a row holds only its name. A results file
+    may come from anybody, so its targets are not trusted: built-ins are played in the row's
+    isolation, all others in the target's default, whatever the row says, unless ``isolation`` is
+    given. Raises BadInput if the row is of another target, or names a path and ``target`` is not
+    given, and what ``play_batch`` raises.
     """
     cell = cell_of(row.spec_dict)
     if target is None:
@@ -99,7 +99,8 @@ def replay(
     else:
         if target_name(target) != target_name(cell.target):
             raise BadInput(
-                f"the row is of '{cell.target}', not of '{target}': give where that lies."
+                f"the row is of '{cell.target}', not of '{target}': give the path of "
+                f"'{cell.target}'."
             )
         cell = replace(cell, target=target)
     builtin = is_builtin(cell.target)
@@ -112,10 +113,10 @@ def replay(
 
 
 def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
-    """Read what a baseline holds of ``target``, of the newest code that played it.
+    """Read a baseline's rows of ``target``, from the newest code that played it.
 
     Raises BadInput, before anything is played, for a file without such rows and for one that could
-    not fail here (``comparison.refuse_powerless``). A torn last line is told as everywhere.
+    not fail here (``comparison.refuse_powerless``). Warns of a torn last line, as all readers do.
     """
     everything = read_results(path)
     if not everything:
@@ -132,19 +133,19 @@ def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
 
 
 def refuse_place(target: str) -> None:
-    """Raise BadInput for a row's target that names a place: no run of ours writes one.
+    """Raise BadInput for a row's target that names a path: kvbarrier never writes one.
 
     >>> refuse_place("mine.py:Mine?keep=4")
     >>> refuse_place("../mine.py:Mine")
     Traceback (most recent call last):
-    kvbarrier.errors.BadInput: The row is of '../mine.py:Mine', which names a place on this \
-machine, and a row holds a name only: if you trust that file, say where it lies with --target.
+    kvbarrier.errors.BadInput: The row names '../mine.py:Mine', a path on this machine, but a \
+row may hold only a name: if you trust that file, give its path with --target.
     """
     path = target.partition("?")[0]
     if "/" in path or "\\" in path or ".." in path:
         raise BadInput(
-            f"The row is of '{target}', which names a place on this machine, and a row holds a "
-            "name only: if you trust that file, say where it lies with --target."
+            f"The row names '{target}', a path on this machine, but a row may hold only a "
+            "name: if you trust that file, give its path with --target."
         )
 
 
@@ -159,13 +160,13 @@ def compare_with_baseline(
 ) -> RegressReport:
     """Replay a baseline's rows of ``target`` with today's code, and compare message by message.
 
-    A baseline is an earlier attack's results file. Its rows hold the keys they were drawn from,
-    fresh ones too, so today's code meets the very messages of then, secrets and public coins. The
-    keys are known by now, which is fine for watching one's own code and for nothing else. Only what
-    got worse is a failure; every difference is in the report. A batch that differs is played once
-    more: code that differs from itself is compared by the paired test.
+    A baseline is an earlier attack's results file. Its rows hold their keys, fresh ones too, so
+    today's code gets the same secrets and public coins. These keys are now known, so use this only
+    to watch your own code. Only a worse result is a failure; the report has every difference. A
+    batch that differs is played once more: code that is not deterministic is compared by the paired
+    test.
 
-    Raises BadInput when nothing failed and some cell could not have.
+    Raises BadInput if nothing failed and some cell could not fail.
     """
 
     def again(chosen: Sequence[BatchRow]) -> list[Replay]:

@@ -1,4 +1,4 @@
-"""A point as people and programs read it, ``attack --json``'s form, from results rows alone."""
+"""A point in the form of ``attack --json``, from results rows alone."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def point_of(rows: Sequence[BatchRow], level: float = LEVEL) -> dict[str, Any]:
     """One cell's contiguous batches as a point: plain data, no NaN.
 
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
-    is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is what is
-    left of the charged bits without framing; ``over_budget`` says that some message was charged
-    more than its budget; ``changed`` is not None if the compressor changed while it was played.
+    is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
+    charged bits without framing; ``over_budget`` says that some message was charged more than its
+    budget; ``changed`` is not None if the compressor changed during the attack.
     """
     return _point(rows, judge_rows(rows, level))
 
@@ -78,7 +78,7 @@ def _point(rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
 
 
 def error_text(point: dict[str, Any]) -> str:
-    """The error in four decimals, or as a count where these would round it away.
+    """The error in four decimals, or as a count if these would round it to zero.
 
     >>> error_text({"bit_error": {"estimate": 0.0625}, "wrong_bits": 4096, "asked_bits": 65536})
     '0.0625'
@@ -91,7 +91,7 @@ def error_text(point: dict[str, Any]) -> str:
 
 
 def guarantee_text(point: dict[str, Any]) -> str:
-    """The verdict on the guarantee, by its null if that is not the theorem's; if broken, where.
+    """The verdict on the guarantee, with its null if not the theorem's; if broken, where.
 
     >>> guarantee_text({
     ...     "guarantee": {"verdict": "broken", "worst_bucket": None, "worst_row": 8,
@@ -120,7 +120,7 @@ def series_label(point: dict[str, Any]) -> str:
 
 
 def curve_label(point: dict[str, Any]) -> str:
-    """The same with the stream, where that is not the reduction's own.
+    """The same with the stream, if that is not the reduction's default.
 
     >>> curve_label({"compressor": "h2o", "params": {}, "queries": "decoy", "basis": "rotated"})
     'h2o, decoy queries, rotated'

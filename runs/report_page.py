@@ -1,4 +1,4 @@
-"""One self-contained HTML page that ranks what results files hold; no script, nothing loaded."""
+"""One HTML page that ranks the points of results files; it has no scripts and loads nothing."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ p.note { color: #555; max-width: 60rem; }
 def rank_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
     """The ranking as plain data, best first: one row a compressor on each family of streams.
 
-    ``recovered`` is N (1 - h(e)) / M at the best setting, ``overhead`` its inverse (None where
+    ``recovered`` is N (1 - h(e)) / M at the best setting, ``overhead`` its inverse (None if
     nothing is recovered), ``error_at`` the least error within each fixed budget (None: no setting
-    is so small).
+    fits).
     """
     rows = []
     for game in dict.fromkeys(map(_game, points)):

@@ -1,12 +1,12 @@
 """The results store: an append-only CSV, one row a batch, safe against crashes and second writers.
 
-* A row is appended by one write and one fsync: what was appended stays, whatever happens next.
-* A torn last line (no line end) is cut with one warning; everything before it stands.
-* A lock beside the file keeps a second writer out, at once and with a sentence.
-* A failed append (a full disk) is rolled back and told in one sentence.
+* A row is appended by one write and one fsync: an appended row is never lost.
+* A torn last line (no line end) is cut with one warning; all lines before it are kept.
+* A lock beside the file refuses a second writer, at once and with a sentence.
+* A failed append (a full disk) is rolled back and reported in one sentence.
 * Files merge by union over (cell, source, batch): see :func:`.rows.union`.
-* A file of an older schema is read, and goes on in this one below a header of its own, as if two
-  files had been joined with ``cat``.
+* A file of an older schema is read; new rows follow below a second header, as if two files had been
+  joined with ``cat``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = [
 
 
 class ResultsWarning(UserWarning):
-    """A results file was mended: a torn last line was cut."""
+    """A results file was repaired: a torn last line was cut."""
 
 
 def read_results(path: Path | str) -> list[BatchRow]:
@@ -62,7 +62,7 @@ def read_results(path: Path | str) -> list[BatchRow]:
 
 
 def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
-    """Write rows to a new file, or in place of one, in a single step: no half is ever seen."""
+    """Write rows to a new file, or replace one, in a single step: never a partial file."""
     path = Path(path)
     with locked(path), sentences(path, "written"):
         with replaced(path, _move) as partial, sentences(path, "written"):
@@ -102,7 +102,7 @@ class Results:
             Results.append(self, row)
 
     def append(self, row: BatchRow) -> None:
-        """Take a row. Raises ResultsConflict if its batch is there with different counts."""
+        """Add a row. Raises ResultsConflict if its batch exists with different counts."""
         if self._is_new(row):
             self._remember(row)
 
@@ -124,8 +124,8 @@ class Results:
 class ResultsFile(Results):
     """A results file open for appending; a context manager that holds the file's lock.
 
-    Opening makes the file and its folder if need be, and cuts a torn last line. ``rows`` are its
-    rows in file order. Raises BadInput at once if another process has it open.
+    Opening creates the file and its folder if necessary, and cuts a torn last line. ``rows`` are
+    its rows in file order. Raises BadInput at once if another process has it open.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -172,9 +172,9 @@ class ResultsFile(Results):
             faults.fsync_folder(self.path.parent)
 
     def append(self, row: BatchRow) -> None:
-        """Append one row, durably. A batch that is already there must have equal counts.
+        """Append one row, durably. A batch that exists already must have equal counts.
 
-        Raises ResultsConflict if it has not, StorageFailed (a full disk) with nothing written.
+        Raises ResultsConflict if it does not, StorageFailed (a full disk) with nothing written.
         """
         if self._is_new(row):
             with sentences(self.path, "written"):
@@ -233,7 +233,7 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
         refuse_conflict(known, row)
     if end < len(data):
         warnings.warn(
-            f"{path}: the last line is torn (the run that wrote it was cut off) and is left out.",
+            f"{path}: the last line is torn (the run that wrote it was cut off) and is ignored.",
             ResultsWarning,
             stacklevel=3,
         )

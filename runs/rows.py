@@ -101,7 +101,7 @@ class BatchRow:
     def master_key(self) -> bytes:
         """The 32 bytes that the row's secrets and coins were drawn from.
 
-        Raises BadInput where the row has no such key.
+        Raises BadInput if the row's key is not valid.
         """
         if self.key in COMMITTED_KEYS:
             return COMMITTED_KEYS[self.key]
@@ -220,21 +220,21 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
         row.size if row.wrong_by_row is None else len(row.wrong_by_row),
     }
     if len(lengths) != 1 or row.size == 0:
-        raise ValueError("its lists are not of one length")
+        raise ValueError("its lists differ in length")
     if wrong != row.wrong or asked != row.asked:
         raise ValueError("its totals are not the sums over age buckets")
     for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
         if len(w) != 16 or len(a) != 16 or any(x > y for x, y in zip(w, a, strict=True)):
             raise ValueError("a message does not have 16 age buckets with wrong <= asked")
     if not all(0 < total <= row.secret for total in asked):
-        raise ValueError("a message was asked for no bit, or for more than the secret has")
+        raise ValueError("a message was asked for no bits, or for more than the secret has")
     if row.wrong_by_row is not None:
         by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
         if by_row != wrong:
             raise ValueError("its totals are not the sums over rows")
     spec = row.spec_dict
     if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
-        raise ValueError("its ids are not those of its spec")
+        raise ValueError("its ids do not match its spec")
     check_limits(row)
 
 
@@ -300,13 +300,13 @@ def refuse_conflict(known: BatchRow, row: BatchRow) -> None:
     where = f"batch {row.batch} of cell {row.cell} ({row.compressor})"
     if known.key != row.key:
         raise ResultsConflict(
-            f"{where} was drawn twice, from two different keys: these are two independent attacks; "
-            "keep them in separate files."
+            f"{where} was drawn twice, from two different keys. These are two independent "
+            "attacks: keep them in separate files."
         )
     raise ResultsConflict(
         f"{where} was played twice on the same secrets with different counts: "
-        f"'{row.compressor}' is not deterministic; let it draw its randomness from its seed alone "
-        "(self.rng(t)), and start a new file."
+        f"'{row.compressor}' is not deterministic. Let it draw all its random numbers from "
+        "self.rng(t), and start a new file."
     )
 
 

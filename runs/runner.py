@@ -1,8 +1,8 @@
 """Playing cells: every batch is a call submitted to an Executor, every result a row of a store.
 
-What is played is a pure function of the cells, the keys and the stopping rule: resumed equals
-uninterrupted, whoever did the work and in whatever order it ended. Batches that the store has
-already, of the same cell and source, are not played again.
+What is played is a pure function of the cells, the keys and the stopping rule: a resumed run equals
+an uninterrupted one, on any workers and in any order. Batches of the same cell and source that the
+store already has are not played again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ START_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a target before it is played: the digest of its code, and whose it is."""
+    """What is known about a target before play: the digest of its code, and if it is a built-in."""
 
     source: str
     builtin: bool
@@ -49,7 +49,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Step:
-    """One batch more: for progress. ``most`` is an upper bound while rules still look at data."""
+    """One more batch, for progress. ``most`` is an upper bound while a rule depends on data."""
 
     done: int
     most: int
@@ -59,9 +59,9 @@ class Step:
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """What a run has of one cell: its contiguous rows, or why it could not be played.
+    """The result of one cell: its contiguous rows, or why it could not be played.
 
-    ``refused``: the sentence of a compressor that cannot live in its budget; then there are no
+    ``refused``: the sentence of a compressor that does not fit into its budget; then there are no
     rows.
     """
 
@@ -144,10 +144,10 @@ def run_cells(
     than they take to start. ``session`` has a pair that is there already; it plays the first share.
 
     SIGINT and SIGTERM stop new submissions, running batches have ``GRACE_SECONDS`` to end, and
-    Interrupted is raised; a batch that ends then with a failed message is dropped, for the signal
-    may have reached its players. An error of ours or of a plug-in before any secret is drawn stops
-    the run likewise and is raised. A cell whose budget is too small is refused and the others go
-    on.
+    Interrupted is raised; a batch that then ends with a failed message is dropped, because the
+    signal may have reached its players. An error of ours, or of a plug-in before any secret is
+    drawn, stops the run in the same way and is raised. A cell whose budget is too small is refused
+    and the others continue.
     """
     doer = executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
@@ -176,7 +176,7 @@ def run_cells(
 
 
 def target_facts(cell: Cell) -> Facts:
-    """The facts of a cell's target, from its name or file. Raises BadInput if there is none."""
+    """The facts of a cell's target, from its name or file. Raises BadInput if it does not exist."""
     from ..compressors.targets import resolve
     from ..protocols.players.isolation import is_builtin
 
@@ -254,8 +254,8 @@ def _committed(keys: str, cell: Cell, builtin: bool) -> str | None:
         return None
     if not builtin:
         raise BadInput(
-            f"'{cell.target}' is not ours and could have read the committed key '{keys}': leave "
-            "keys at 'auto' or 'fresh'."
+            f"'{cell.target}' is not a built-in and could have read the committed key "
+            f"'{keys}': set keys to 'auto' or 'fresh'."
         )
     return "experiments" if keys == "auto" else keys
 
@@ -264,8 +264,8 @@ def _refuse_other_key(row: BatchRow, committed: str | None, where: str) -> None:
     drawn = row.key if row.key in coins.COMMITTED_KEYS else None
     if drawn != committed:
         raise BadInput(
-            f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, and this "
-            f"run draws from {_key_words(committed)}: use another file."
+            f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, but "
+            f"this run draws from {_key_words(committed)}: use another file."
         )
 
 

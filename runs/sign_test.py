@@ -1,9 +1,9 @@
-"""The exact sign test on changes of the same messages, and what it can see.
+"""The exact sign test on changes of the same messages, and what it can detect.
 
 Message t has the same secret in both measurements; d_t is its change of bit error (of charged
 bits). Null: the change exceeds the margin in at most half of the messages, that is, its median is
 at most the margin. Messages are independent, so the number that exceed it is below Bin(T, 1/2) in
-law, and the test rejects at k = min{k: Pr[Bin(T, 1/2) >= k] <= level}; likewise downwards.
+law, and the test rejects at k = min{k: Pr[Bin(T, 1/2) >= k] <= level}; the same downwards.
 
 A shift of *every* message by more than ``Shift.smallest`` is certain to be caught, given the
 changes that were measured.
@@ -64,7 +64,7 @@ def paired_shift(changes: Sequence[float], margin: float, level: float) -> Shift
 
 
 def messages_needed(messages: int, level: float) -> int | None:
-    """The smallest k with Pr[Bin(messages, 1/2) >= k] <= level, exactly; None if there is none.
+    """The smallest k with Pr[Bin(messages, 1/2) >= k] <= level, exactly, or None.
 
     >>> messages_needed(20, 1e-6), messages_needed(19, 1e-6), messages_needed(64, 1e-9)
     (20, None, 56)

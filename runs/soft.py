@@ -1,8 +1,8 @@
-"""The soft certificate of a Bob who says how sure he is: ``soft_ledger`` on an attack.
+"""The soft certificate of a Bob who states his certainty: ``soft_ledger`` on an attack.
 
-How sure he was is no part of a results file. Every batch is a pure function of its key, so the
-batches are played once more and their messages scored in order; what a compressor that is not
-deterministic does then is scored as it is then, which is as good an experiment.
+A results file does not hold his certainty. Every batch is a pure function of its key, so the
+batches are played once more and their messages scored in order. A compressor that is not
+deterministic is scored on this second play, which is an equally valid experiment.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""When a cell has been played enough: pure functions of its contiguous batches.
+"""When to stop a cell: pure functions of its contiguous batches.
 
-A rule says how many batches it wants, given those that are there. A rule that looks at the data
+A rule says how many batches it wants, given the finished ones. A rule that depends on the data
 wants at most one more at a time, so that what is played never depends on which batch finished
 first.
 """
@@ -23,7 +23,7 @@ class Stopping(Protocol):
     """How many batches of a cell are wanted."""
 
     def wanted(self, cell: Cell, rows: Sequence[BatchRow]) -> int:
-        """Batches wanted in all, given the contiguous ``rows`` 0, 1, 2, ... that are there."""
+        """The total number of wanted batches, given the contiguous ``rows`` 0, 1, 2, ... so far."""
 
     def most(self, cell: Cell) -> int:
         """An upper bound of ``wanted``, for progress."""
@@ -31,7 +31,7 @@ class Stopping(Protocol):
 
 @dataclass(frozen=True)
 class FixedMessages:
-    """Exactly so many messages, whatever they say; all their batches may be played at once."""
+    """A fixed number of messages; all their batches may be played in parallel."""
 
     messages: int
 
@@ -58,7 +58,7 @@ class UntilDecided:
     maximum: int = 256
 
     def wanted(self, cell: Cell, rows: Sequence[BatchRow]) -> int:
-        """Those that are there once they decide, else one more. The tests are anytime-valid."""
+        """The present ones if they decide, else one more. The tests are anytime-valid."""
         if len(rows) >= self.most(cell):
             return self.most(cell)
         if rows and guarantee_of(rows).decide(self.level)[0] != "undecided":
@@ -71,14 +71,14 @@ class UntilDecided:
 
 
 def batch_size_for(messages: int) -> int:
-    """The batch size with which exactly ``messages`` are played: the largest divisor up to 16.
+    """The batch size for exactly ``messages`` messages: their largest divisor up to 16.
 
-    A cell's identity holds its batch size, and nothing is played beyond what was asked for. To be
-    able to extend a file later, ask for multiples of 16.
+    A cell's identity includes its batch size, and no extra messages are played. To extend a file
+    later, ask for multiples of 16.
 
     >>> [batch_size_for(m) for m in (1, 10, 20, 32, 50, 256)]
     [1, 10, 10, 16, 10, 16]
     """
     if messages < 1:
-        raise BadInput(f"{messages} messages are none: give 1 or more.")
+        raise BadInput(f"The number of messages must be 1 or more, not {messages}.")
     return max(size for size in range(1, BATCH_SIZE + 1) if messages % size == 0)

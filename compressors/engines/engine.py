@@ -1,16 +1,15 @@
-"""What all engines share: how they are fed, how they are asked, and the Bob that only reads.
+"""What all engines share: how they get tokens and questions, and the Bob who only reads.
 
-An engine is somebody else's cache. Its memory follows its own parameters, so it takes no budget;
-it gets whole tokens, all layers and KV heads at once. Two ways to feed it:
+An engine is another project's cache. Its parameters determine its memory, so it takes no budget;
+it gets whole tokens, all layers and KV heads at once. There are two ways to feed it:
 
 * ``feed=prefill``: all tokens in one forward pass, as a prompt is;
 * ``feed=stream``: token by token, as the theorem's model has it.
 
-Two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with ``ask=mask``
-all questions in one pass, each seeing the cache and itself only; with ``ask=serial`` each on its
-own copy of the cache, which is the reference. ``bob=reads`` ignores what the engine would attend
-to, finds the rows in the message that he holds and attends to those himself: what a method masks
-and does not free, he recovers.
+There are two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with
+``ask=mask`` all questions in one pass, each seeing the cache and itself only; with ``ask=serial``
+each on its own copy of the cache, which is the reference. ``bob=reads`` finds all rows in the
+message and attends to them himself: he recovers what a method masks without freeing it.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ class Engine(Compressor):
     """An engine behind the contract; arrays are [tokens, layers, KV heads, d].
 
     Subclasses give the hooks below, ``save`` and ``restore``; the message is the compacted cache
-    and nothing else. A subclass that cannot do one of the ways leaves it out of ``feeds``, ``bobs``
-    or ``asks``; the first of each is its default.
+    and nothing else. A subclass lists the ways that it supports in ``feeds``, ``bobs`` and
+    ``asks``; the first of each is its default.
 
     Args:
         what: the engine's thing, the words behind ``scheme:``.
         feed, bob, ask: see the module.
 
     Raises:
-        BadInput: a budget is given, or a way that the engine does not know.
+        BadInput: a budget is given, or a way that the engine does not support.
     """
 
     layout = "heads"
@@ -65,8 +64,8 @@ class Engine(Compressor):
         super().__init__(shape, budget_bits, seed, public)
         if budget_bits is not None:
             raise BadInput(
-                f"{what} takes no budget: its memory follows its own parameters. Leave --budget "
-                "out, or say --budget free."
+                f"{what} takes no budget: its parameters determine its memory. Leave --budget "
+                "out, or use --budget free."
             )
         self.what = what
         self.feed = _chosen("feed", feed, self.feeds, what)
@@ -127,8 +126,10 @@ class Engine(Compressor):
             self._prefill(*whole)
 
     def attend(self, q: Float32) -> Float32:
-        """Refused: an engine answers for a token that is appended, as Theorem 6's Bob does."""
-        raise BadInput(f"{self.what} answers only for an appended token: use next_outputs.")
+        """Refused: an engine can only answer with an appended token, as Theorem 6's Bob does."""
+        raise BadInput(
+            f"{self.what} can answer only a query that comes with a token: use next_outputs."
+        )
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if token r came next: float32[m, layers, heads, d_v]."""
@@ -164,5 +165,5 @@ def _chosen(option: str, given: str | None, known: tuple[str, ...], what: str) -
         return known[0]
     if given not in known:
         hint = did_you_mean(str(given), known)
-        raise BadInput(f"{what} knows {option}={' or '.join(known)}, not {given}.{hint}")
+        raise BadInput(f"{what} takes {option}={' or '.join(known)}, not {given}.{hint}")
     return given

@@ -1,4 +1,4 @@
-"""Where the engines live: environments of their own, for their versions exclude one another.
+"""Where the engines are: in separate environments, because their versions conflict.
 
 An environment is looked for in three places: the interpreter that runs, if the package is there
 (``pip install 'kvbarrier[hf]'``); the folder that ``KVBARRIER_ENGINES`` names; ``.engines`` in the
@@ -23,7 +23,7 @@ def interpreter(scheme: Scheme) -> str:
     """Return the path of the Python that has an engine's packages.
 
     Raises:
-        BadInput: it is not installed; the sentence says how to install it.
+        BadInput: the engine is not installed; the sentence says how to install it.
     """
     if any(importlib.util.find_spec(probe) is not None for probe in scheme.probes):
         return sys.executable
@@ -32,8 +32,8 @@ def interpreter(scheme: Scheme) -> str:
         if python.exists():
             return str(python)
     raise BadInput(
-        f"{scheme.name} needs {scheme.needs}, not installed here: run 'make engines' in the "
-        f"checkout, or pip install 'kvbarrier[{scheme.name}]'."
+        f"{scheme.name} needs {scheme.needs}, which is not installed: run 'make engines' in "
+        f"the checkout, or pip install 'kvbarrier[{scheme.name}]'."
     )
 
 

@@ -16,11 +16,11 @@ class EngineRow:
         params: its parameters.
         note: what a reader has to know, one short sentence; may be empty.
         distribution: the package whose work is judged (its name on PyPI).
-        declared: the share of the 16-bit cache that its author's setting promises; None if none.
-        keeps: the share of the tokens that an eviction keeps whole; None for what evicts none.
+        declared: the share of the 16-bit cache that its author's setting promises; None if unknown.
+        keeps: the share of the tokens that an eviction keeps whole; None without eviction.
         reads: whether the Bob who only reads the message is played as well.
         streams: whether the row is also played token by token.
-        layers, heads: what the setting needs at least.
+        layers, heads: the least numbers that the setting needs.
         shown: in the picture; the table has all rows.
     """
 

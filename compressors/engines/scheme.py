@@ -1,4 +1,4 @@
-"""What an engine says of itself: its targets' prefix, its adapter, the packages that it needs."""
+"""The description of an engine: its targets' prefix, its adapter, the packages that it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class Scheme:
     """One engine, ``engines/NAME/``: its ``__init__`` has one as ``SCHEME``.
 
-    Beside it stand ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH``, which any interpreter can
+    Beside it are ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH``, which any interpreter can
     import, and ``pins.txt``, what ``make engines`` installs in ``.engines/NAME``.
 
     Attributes:
@@ -19,7 +19,7 @@ class Scheme:
         title: for people.
         module, cls: the adapter's class; only an interpreter with the engine's packages can import
             it.
-        probes: modules of which one in the interpreter that runs says that it is installed there.
+        probes: modules; if the running interpreter has one of them, the engine is installed there.
         needs: the packages, for people.
         example: a target, for sentences.
     """

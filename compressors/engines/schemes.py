@@ -20,7 +20,7 @@ _OUR_CODECS = f"codec:{__package__}.codec.packages."
 
 
 def scheme_of(target: str) -> Scheme | None:
-    """Return the scheme of a target, or None for what is no engine's.
+    """Return the scheme of a target, or None if it is not an engine's.
 
     >>> scheme_of("hf:dynamic?dtype=fp32").title, scheme_of("exact"), scheme_of("a.b:C")
     ('transformers', None, None)
@@ -42,7 +42,7 @@ def interpreter_of(target: str) -> str | None:
 
 
 def describe() -> list[dict[str, Any]]:
-    """Every declared setting and everything out of reach, as plain data for ``list engines``."""
+    """All declared settings and all that cannot be played, as plain data for ``list engines``."""
     found = []
     for scheme in SCHEMES.values():
         try:

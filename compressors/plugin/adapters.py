@@ -1,7 +1,7 @@
-"""What a stranger writes, made a ``Compressor``: a subclass, a look-alike, or two functions.
+"""Make a ``Compressor`` of a plug-in: a subclass, a class with its methods, or two functions.
 
-Arguments go by name, and only those that are asked for: a constructor may take ``(shape)`` alone,
-or ``(budget_bits, window=4)``. Our four are ``shape``, ``budget_bits``, ``seed`` and ``public``;
+A constructor gets its arguments by name, and only those that it takes: it may take ``(shape)``
+alone, or ``(budget_bits, window=4)``. Ours are ``shape``, ``budget_bits``, ``seed`` and ``public``;
 the others are the plug-in's own parameters (``--param window=8``).
 """
 
@@ -26,8 +26,8 @@ class Factory:
 
     Raises:
         BudgetTooSmall: as the constructor raised it (BadInput and the like too).
-        PluginFailure: the constructor raised something else; with their line and traceback.
-        HarnessFault: the same, of a compressor that is ``ours``.
+        PluginFailure: the constructor raised something else; with its line and traceback.
+        HarnessFault: the same, for a compressor that is ``ours``.
     """
 
     name: str
@@ -58,11 +58,11 @@ class Factory:
             raise blame(error, what, self.file) from error
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Raise BadInput for a parameter that nobody takes, or one that is needed and not given."""
+        """Raise BadInput for an unknown parameter, or for a missing one."""
         own = sorted({n for s in self.takes for n in s.names if n not in OFFERED})
         for name in params:
             if name in OFFERED:
-                raise BadInput(f"{name} is given by the game, not as a parameter: leave it out.")
+                raise BadInput(f"the game sets {name}, so it cannot be a parameter: leave it out.")
             if name not in own and not any(s.anything for s in self.takes):
                 hint = did_you_mean(name, own) if own else " It takes none."
                 raise BadInput(f"{self.name} has no parameter '{name}'.{hint}")
@@ -80,7 +80,7 @@ def adapt(
     """Return the :class:`Factory` of a class, or of a function ``compress`` (with ``attend``).
 
     Raises:
-        PluginFailure: it is neither; the sentence says what is missing.
+        PluginFailure: it is neither a class nor a function; the sentence says what is missing.
     """
     name = name or str(getattr(thing, "__name__", type(thing).__name__))
     if inspect.isclass(thing):
@@ -97,12 +97,14 @@ def adapt(
         if attend is not None:
             if len(Signature.leading(attend, 2)) < 2:
                 raise PluginFailure(
-                    f"attend beside {name} is called with (state, q), and takes less: write "
-                    f"def attend(state, q){place_of(attend)}."
+                    f"the attend that belongs to {name} is called with (state, q), but takes "
+                    f"fewer arguments: write def attend(state, q){place_of(attend)}."
                 )
             takes.append(Signature.of(attend, skip=2).without("tail"))
         return Factory(name, _bind(TwoFunctions, thing, attend), tuple(takes), file)
-    raise PluginFailure(f"{name} is neither a class nor a function: name the class to attack.")
+    raise PluginFailure(
+        f"{name} is neither a class nor a function: give the name of the class to attack."
+    )
 
 
 def refuse_incomplete(cls: type, name: str) -> None:
@@ -159,8 +161,8 @@ def _refuse_call(
     except TypeError as error:
         call = f"({', '.join(called_with)})"
         raise PluginFailure(
-            f"{name} is called with {call}, and cannot be ({error}): write "
-            f"{header}({', '.join(arguments)}){place_of(function)}."
+            f"{name} is called with {call}, but does not accept these arguments ({error}): "
+            f"write {header}({', '.join(arguments)}){place_of(function)}."
         ) from None
 
 
@@ -180,7 +182,7 @@ def _bind(wrapper: type[Compressor], *first: Any) -> Callable[..., Compressor]:
 
 
 class Adapted(Compressor):
-    """Any class with ``append`` and ``attend``; its attributes are packed, what it has is used."""
+    """Any class with ``append`` and ``attend``; its attributes are packed, its methods are used."""
 
     def __init__(
         self,
@@ -207,7 +209,7 @@ class Adapted(Compressor):
         self.inner.append(q, k, v)
 
     def attend(self, q: Float32) -> Float32:
-        """Pass on; whoever asks checks the answer."""
+        """Pass on; the caller checks the answer."""
         answer: Float32 = self.inner.attend(q)
         return answer
 
@@ -234,7 +236,7 @@ class Adapted(Compressor):
 
 
 class SavesItself(Adapted):
-    """A class that has ``save`` and ``restore`` of its own."""
+    """A class with its own ``save`` and ``restore``."""
 
     def save(self) -> bytes:
         """Their message."""

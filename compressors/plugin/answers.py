@@ -1,7 +1,7 @@
-"""What an answer must be, finite real numbers of one shape, and whose it is when it is not.
+"""Check that an answer is finite real numbers of one shape, and name its author if not.
 
-It is checked where it is given: a door of ours that loops over ``attend`` would else be blamed for
-what the author's ``attend`` returned.
+Answers are checked where they are returned: otherwise our own loop over ``attend`` would get the
+blame for what the author's ``attend`` returned.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Float32 = NDArray[np.float32]
 
 
 class WrongAnswer(PluginFailure):
-    """An answer that is none; ``finite`` is False where only its numbers are wrong."""
+    """A wrong answer; ``finite`` is False if only its numbers are not finite."""
 
     def __init__(self, sentence: str, *, finite: bool = True) -> None:
         super().__init__(sentence)
@@ -48,7 +48,7 @@ float32[2] (mine.py, line 4).
     try:
         array = np.asarray(answer)
     except Exception as exc:
-        said = f"a {type(answer).__name__}, no array"
+        said = f"a {type(answer).__name__}, not an array"
         raise WrongAnswer(f"{who} returned {said}: {wanted}") from exc
     if array.dtype == object and array.shape == ():
         raise WrongAnswer(f"{who} returned a {type(answer).__name__}: {wanted}")

@@ -1,6 +1,6 @@
-"""Whose fault it was: an exception in somebody's plug-in, told with their line and their frames.
+"""Assign an exception to a plug-in or to kvbarrier; report the plug-in's line and frames.
 
-Our own frames help nobody there; a message of one sentence and their part of the traceback do.
+The author needs one sentence and their own part of the traceback, not our frames.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def their_frames(error: BaseException) -> traceback.StackSummary:
 
 
 def is_our_fault(error: BaseException, builtin: bool = False) -> bool:
-    """Whether no compressor of anybody else can have caused an exception.
+    """Whether no foreign compressor can have caused an exception.
 
-    Of a built-in everything is ours that is neither said on purpose (:class:`..errors`) nor a want
-    of memory. While somebody else's code is played, it is ours where a module of ours cannot be
-    imported; what fails in a function of ours they may have called, or answered, wrongly.
+    For a built-in every exception is ours, except our own error classes (:class:`..errors`) and a
+    lack of memory. While foreign code plays, it is ours only if a module of ours cannot be
+    imported; if one of our functions fails, they may have called or answered it wrongly.
     """
     if isinstance(error, KVBarrierError | MemoryError) or not isinstance(error, Exception):
         return False
@@ -79,8 +79,8 @@ def their_frame(
 ) -> traceback.FrameSummary | None:
     """The deepest frame in ``home``, their file or folder, else the deepest that is theirs.
 
-    An installed package that they call is theirs only where nothing else is, even if its virtual
-    environment lies in their folder.
+    A frame of an installed package that they call counts only if no other frame is theirs, even if
+    its virtual environment is in their folder.
     """
     theirs = [frame for frame in frames if not is_ours(frame.filename)]
     own = [frame for frame in theirs if not _is_installed(frame.filename)]
@@ -98,7 +98,7 @@ def _is_installed(filename: str) -> bool:
 
 
 def author(compressor: Any) -> Any:
-    """The instance that an author wrote the class of, inside the wrappers of ours."""
+    """The instance of the author's class, inside our wrappers."""
     house = __name__.partition(".")[0]
     while type(compressor).__module__.partition(".")[0] == house and hasattr(compressor, "inner"):
         inside = compressor.inner
@@ -107,9 +107,9 @@ def author(compressor: Any) -> Any:
 
 
 def written(compressor: Any, method: str) -> tuple[str, str]:
-    """``("Mine.attend", " (mine.py, line 12)")``: what a method is called, and where it is written.
+    """``("Mine.attend", " (mine.py, line 12)")``: the name of a method, and where it is written.
 
-    Of a method that the author did not write, its name alone.
+    For a method that the author did not write, only its name.
     """
     made = author(compressor)
     function = getattr(made, method, None)
@@ -124,7 +124,7 @@ def written(compressor: Any, method: str) -> tuple[str, str]:
 
 
 def place_of(function: Any) -> str:
-    """`` (mine.py, line 12)``, where a function of theirs is written; nothing for one of ours."""
+    """`` (mine.py, line 12)``, where their function is written; an empty text for one of ours."""
     try:
         code = getattr(inspect.unwrap(function), "__code__", None)
     except (ValueError, AttributeError):
@@ -137,10 +137,10 @@ def place_of(function: Any) -> str:
 def blame(error: BaseException, what: str, file: str | None = None) -> PluginFailure:
     """Return the PluginFailure for an exception of theirs; ``what`` was being done meanwhile.
 
-    ``detail`` is their traceback. A failure that is told already is passed on as it is.
+    ``detail`` is their traceback. A failure that is reported already is passed on unchanged.
 
     Raises:
-        HarnessFault: it was no exception of theirs.
+        HarnessFault: the exception is ours.
     """
     if isinstance(error, PluginFailure):
         return error
@@ -159,8 +159,8 @@ def our_fault(error: BaseException, what: str) -> HarnessFault:
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     return HarnessFault(
-        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No message "
-        "is charged with that: please report it, with the command."
+        f"kvbarrier itself failed while {what}: {type(error).__name__}: {text}{where}. No "
+        "message is charged for this: please report it, with the command."
     )
 
 

@@ -1,17 +1,17 @@
 """Which code made a result: one digest over a module and everything that its imports reach.
 
-Two results may only be merged, and a table may only be left standing, where the same code made
-them. The closure of a file's imports is read off the texts, and nothing is imported for it:
+Results may be merged, and a table may be kept, only if the same code made them. The closure of a
+file's imports is read from the texts; nothing is imported for it:
 
 * an import anywhere counts, inside a function too, but not below ``if TYPE_CHECKING``;
-* of a package on the way its ``__init__.py`` counts as well, the root's excepted;
+* the ``__init__.py`` of every package on the way counts too, except the root's;
 * a module that imports by a computed name (``import_module``) may reach all of its own folder;
-* from our files only our own are reached, from a plug-in's only those that lie beside it: in its
-  folder, or in the packages there. What is installed has a version, and Python has one.
+* our files reach only our own files; a plug-in's reach only its folder and the packages there.
+  Installed packages and Python are identified by their versions.
 
 The digest is SHA-256 over the files' names, relative to the folder where absolute imports begin,
 and their texts with ``\\n`` as line end. So it depends on no machine, no place and no time; it
-changes with any edit, a comment's too, and when a file is renamed.
+changes with any edit, even of a comment, and when a file is renamed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def identity_of_modules(names: Iterable[str]) -> str:
 
 
 def closure(files: Iterable[Path]) -> dict[str, Path]:
-    """The files that these reach, themselves included, by the name that the digest takes them at.
+    """The files that these reach, themselves included, by the name that the digest uses.
 
     >>> sorted(closure([HOUSE / "reductions" / "keys" / "hypercube.py"]))[:2]
     ['errors.py', 'reductions/__init__.py']

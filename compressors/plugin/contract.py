@@ -1,4 +1,4 @@
-"""What is attacked: a one-pass streaming algorithm over (q, k, v), built from public things only.
+"""The contract: a one-pass streaming algorithm over (q, k, v), built from public data only.
 
 A subclass of :class:`Compressor` gives ``append`` and ``attend``; everything else has a default.
 The subclass is a convenience: any class with these methods is accepted (see ``adapters``), and a
@@ -43,16 +43,16 @@ class Shape:
 class Compressor(ABC):
     """A one-pass streaming algorithm for attention (design contract; the paper's Section 2 model).
 
-    Constructed from public things only: ``shape``; ``budget_bits``, the memory it is asked to live
-    in (None: as much as it likes); ``seed``, its public coins; ``public``, whatever else both
-    players know (the reduction's keys, scale, value alphabet, ``softmax_scale``); and its own
-    keyword parameters, which go to :meth:`set_up`. All mutable state must end up in :meth:`save`.
+    Constructed from public data only: ``shape``; ``budget_bits``, the memory limit (None: no
+    limit); ``seed``, its public coins; ``public``, what else both players know (the reduction's
+    keys, scale, value alphabet, ``softmax_scale``); and its own keyword parameters,
+    which go to :meth:`set_up`. :meth:`save` must return all mutable state.
 
     Class attributes:
         streaming: the append loop equals ``extend``, so the stream may be cut, saved and restored
-            anywhere. Prefill and batch algorithms say ``False``.
+            anywhere. ``False`` for prefill and batch algorithms.
         message_bytes: a constant message length in bytes, known before the secret is drawn (may be
-            set on the instance in ``set_up``). Then exactly 8 bits a byte are charged and every
+            set on the instance in ``set_up``). Then exactly 8 bits per byte are charged and every
             message is checked. ``None``: the length is charged as well (Elias gamma).
         layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
         knows_keys: it reads ``public["keys"]`` and works only on that game's streams; ``check``
@@ -201,15 +201,15 @@ def tokens_within(
     at_least: int = 1,
     framing_bytes: int = FRAMING_BYTES,
 ) -> int:
-    """Return how many tokens of ``bits_per_token`` bits fit the budget once all is charged.
+    """Return how many tokens of ``bits_per_token`` bits fit into the budget, all costs included.
 
     A message of L bytes is charged 8 L + 2 floor(log2(L+1)) + 1 bits, and the default ``save``
     spends some bytes on framing: this is the largest t with
 
         charged(framing_bytes + ceil(t bits_per_token / 8)) <= budget_bits.
 
-    No budget, no limit (``sys.maxsize``, which ``collections.deque(maxlen=...)`` accepts). A key
-    and a value in float32 are ``32 * (shape.d_k + shape.d_v)`` bits.
+    Without a budget there is no limit (``sys.maxsize``, which ``collections.deque(maxlen=...)``
+    accepts). A key and a value in float32 are ``32 * (shape.d_k + shape.d_v)`` bits.
 
     Raises:
         BudgetTooSmall: fewer than ``at_least`` tokens fit; it names the least budget.
@@ -232,13 +232,12 @@ def tokens_within(
 
 
 def plain_bytes(message: Any) -> bytes:
-    """Return bytes, a bytearray or a memoryview as bytes of exactly the type: what is charged.
+    """Return bytes, a bytearray or a memoryview as exactly ``bytes``, which is what is charged.
 
-    ``bytes(x)`` keeps an instance of a subclass, with a length of its author's choice and anything
-    else on it.
+    ``bytes(x)`` keeps an instance of a subclass, which can report any length and carry other data.
 
     Raises:
-        TypeError: it is none of these.
+        TypeError: the message has another type.
 
     >>> class Short(bytes):
     ...     __bytes__ = lambda self: self
@@ -253,14 +252,14 @@ def plain_bytes(message: Any) -> bytes:
         return bytes(bytearray.__getitem__(message, slice(None)))
     if type(message) is memoryview:
         return message.tobytes()
-    raise TypeError(f"a {type(message).__name__} is no message: it must be bytes")
+    raise TypeError(f"a message must be bytes, not {type(message).__name__}")
 
 
 def charged_bits(length_bytes: int, declared: int | None = None) -> int:
-    """Return what a message of L bytes is charged: 8 L + 2 floor(log2(L+1)) + 1 bits.
+    """Return the charge of a message of L bytes: 8 L + 2 floor(log2(L+1)) + 1 bits.
 
     The length is made self-delimiting by Elias's gamma code of L + 1 (Elias 1975), so that all
-    messages together satisfy Kraft's inequality; 8 L when the length was declared beforehand.
+    messages together satisfy Kraft's inequality; 8 L if the length was declared in advance.
 
     >>> charged_bits(0), charged_bits(2), charged_bits(2, declared=2)
     (1, 19, 16)

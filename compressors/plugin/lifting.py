@@ -1,4 +1,4 @@
-"""One algorithm, one head: how it meets a stream of several, and how a whole-token one meets one.
+"""Run a one-head algorithm on a stream of several heads, and a whole-token one on one head.
 
 A game of one layer and one head sends tokens as ``[m, d]``, any other as ``[m, layers, heads, d]``.
 A class with ``layout = "head"`` knows one head; where there are more, :class:`PerHead` runs one
@@ -37,10 +37,10 @@ def fit_layout(
     public: Mapping[str, Any],
     **params: Any,
 ) -> Compressor:
-    """Build with ``make``, wrapped where the layout of the class is not that of the stream.
+    """Build with ``make``, wrapped if the layout of the class differs from that of the stream.
 
     Raises:
-        BudgetTooSmall: a head cannot live in its share; it names the budget of all heads.
+        BudgetTooSmall: a head does not fit into its share; it names the budget of all heads.
     """
     heads = shape.layers * shape.kv_heads
     if layout == "heads" and heads == 1:
@@ -236,8 +236,8 @@ class PerHead(Compressor):
             at += length
         if at != len(message):
             raise PluginFailure(
-                f"A message of {len(message)} bytes is not one of {len(self.inner)} heads, which "
-                f"have {at}: build Alice and Bob from the same public parameters."
+                f"A message of {len(message)} bytes does not fit {len(self.inner)} heads, "
+                f"which need {at}: build Alice and Bob from the same public parameters."
             )
 
 

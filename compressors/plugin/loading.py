@@ -1,4 +1,4 @@
-"""Import a stranger's code: what they see when it fails is their exception, file and line."""
+"""Import a plug-in's code: if it fails, its author sees their exception, file and line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .blame import blame
 def make_importable(folder: Path) -> None:
     """Put a folder on ``sys.path``: behind the standard library, before installed packages.
 
-    Behind, so that a file called ``random.py`` beside the plug-in does not take our own imports.
+    Behind, so that a file ``random.py`` beside the plug-in does not replace Python's.
     """
     if str(folder) in sys.path:
         return
@@ -30,21 +30,21 @@ def make_importable(folder: Path) -> None:
 def existing(path: Path) -> Path:
     """A file's absolute path.
 
-    Raises BadInput unless it is there, with the path as it was given and where it was looked for.
+    Raises BadInput if it does not exist; the sentence has the given path and the full one.
     """
     whole = path.resolve()
     if whole.is_file():
         return whole
     looked = "" if path.is_absolute() else f" (looked for {whole})"
     state = "is a folder" if whole.is_dir() else "is not there"
-    raise BadInput(f"{path} {state}{looked}: name a .py file.")
+    raise BadInput(f"{path} {state}{looked}: give the path of a .py file.")
 
 
 def load_file(path: Path) -> ModuleType:
     """Import a file under its own name if nothing else has it; an unchanged file only once.
 
     Raises:
-        BadInput: there is no such file.
+        BadInput: the file does not exist.
         PluginFailure: it raised, or is not Python.
     """
     path = existing(path)
@@ -90,8 +90,8 @@ def load_module(name: str) -> ModuleType:
     """Import a module by its dotted name, the working folder included.
 
     Raises:
-        BadInput: there is no such module.
-        PluginFailure: it is there and raised, or something that it imports is missing.
+        BadInput: the module does not exist.
+        PluginFailure: it raised, or something that it imports is missing.
     """
     make_importable(Path.cwd())
     try:
@@ -100,7 +100,7 @@ def load_module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise BadInput(
-                f"there is no module '{name}': install its package, or name a file, "
+                f"there is no module '{name}': install its package, or give a file, "
                 f"path/to/{name.rpartition('.')[2]}.py:Class."
             ) from None
         raise blame(error, f"importing {name}") from error

@@ -1,9 +1,9 @@
 """The default ``save`` and ``restore``: what differs from a freshly constructed instance.
 
 Attributes bit-equal to a fresh instance's are public, because the other side can construct one too;
-they are not sent. What is sent carries no more header than a fresh instance cannot know: an
-attribute goes by its index among the fresh instance's sorted names, and an array of the fresh one's
-dtype and shape goes as its elements alone. An unchanged instance is the empty message.
+they are not sent. Headers hold only what a fresh instance does not show: an attribute is sent by
+its index in the fresh instance's sorted names, and an array of the fresh one's dtype and shape as
+its elements alone. An unchanged instance is the empty message.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _OURS = "_construction"
 
 
 def attributes(obj: object) -> dict[str, Any]:
-    """The instance's own attributes, slots included, less the one that is ours."""
+    """The instance's own attributes, slots included, without the one that is ours."""
     found = dict(getattr(obj, "__dict__", {}))
     for name in _slots(type(obj)):
         if hasattr(obj, name):
@@ -80,7 +80,7 @@ def sent_attributes(obj: object, fresh: object) -> dict[str, Any]:
 
 
 def pack_difference(obj: object, fresh: object) -> bytes:
-    """Return what ``obj`` has and ``fresh``, an instance just constructed alike, has not.
+    """Return what ``obj`` has and ``fresh``, a new instance of the same arguments, does not.
 
     Two names of one array are sent twice and are two arrays afterwards.
 
@@ -111,7 +111,7 @@ def unpack_difference(fresh: object, message: bytes) -> None:
     """Turn ``fresh``, an instance just constructed, into the one whose difference was packed.
 
     Raises:
-        PluginFailure: the bytes are not a message of such an instance; ``fresh`` is as it was.
+        PluginFailure: the bytes are not a message of such an instance; ``fresh`` is unchanged.
     """
     _unpack(fresh, message, _read(message), again=False)
 

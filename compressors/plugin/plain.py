@@ -1,10 +1,10 @@
 """Plain data as bytes and back, exactly: numbers, text, NumPy arrays, and containers of them.
 
-msgpack carries the structure, extension types what msgpack lacks. No pickle: bytes from a stranger
+msgpack carries the structure; extension types carry what msgpack lacks. No pickle: foreign bytes
 can only become plain data, in memory at most a fixed multiple of their length, or one clear error.
 The bytes are deterministic: equal data in equal order are equal bytes.
 
-Rows are not paid for one by one: a list of equal-shaped arrays is sent as one stacked array, a
+Rows need no header each: a list of equal-shaped arrays is sent as one stacked array, a
 list of equal tuples (the natural ``cache.append((k, v))``) column by column, and booleans as bits.
 """
 
@@ -166,7 +166,7 @@ def _alike_tuples(values: list[Any]) -> bool:
 
 
 def _stack(values: list[Any], path: str) -> Any:
-    """One extension for a list of alike arrays, NumPy scalars or floats; None: it is no such."""
+    """One extension for a list of alike arrays, NumPy scalars or floats; else None."""
     first = values[0]
     kind = type(first)
     if kind is float:

@@ -75,8 +75,8 @@ _NO_VALUES = (Marker, Same, dict, msgpack.Timestamp)
 def torn(message: bytes) -> PluginFailure:
     """The one error for bytes that are not ours."""
     return PluginFailure(
-        f"a message of {len(message)} bytes is not one that save() made: "
-        "return from save() what restore() reads, unchanged."
+        f"a message of {len(message)} bytes was not made by the inherited save(): write save() "
+        "and restore() as a pair, or neither."
     )
 
 

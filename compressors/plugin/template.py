@@ -1,13 +1,13 @@
-"""What ``kvbarrier new FILE`` writes: a small plug-in that works, to be changed into another."""
+"""What ``kvbarrier new FILE`` writes: a small working plug-in to start from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 _TEMPLATE = '''\
-"""A KV-cache compressor to start from. It works as it is:
+"""A KV-cache compressor to start from. It works without changes:
 
-    kvbarrier check FILE        does it keep the contract?
+        kvbarrier check FILE        does it keep the contract?
     kvbarrier attack FILE       how many bits does it lose, at which memory?
 
 It keeps the first few tokens and the last ones that fit the budget (attention sinks; Xiao et al.
@@ -29,7 +29,7 @@ class MyCache(Compressor):
     def __init__(self, shape, budget_bits=None, seed=0, public=None, sinks=4):
         """Take what is public; `sinks` is a parameter of our own: --param sinks=8.
 
-        shape: tokens, d_k, d_v.  budget_bits: the memory to live in, None for no limit.
+        shape: tokens, d_k, d_v.  budget_bits: the memory limit, None for no limit.
         What is made here is made on both sides, so it is never part of the message.
         """
         super().__init__(shape, budget_bits, seed, public)
@@ -42,8 +42,8 @@ class MyCache(Compressor):
     def append(self, q, k, v):
         """Take one token: float32 arrays of shapes [d_k], [d_k], [d_v].
 
-        Random numbers: self.rng(t) is a generator for step t that both sides have for nothing.
-        Keep no generator of your own: it would have to be sent.
+        Random numbers: self.rng(t) is a generator for step t that both sides have for free.
+        Do not store your own generator: it would have to be sent.
         """
         kept = self.first if len(self.first) < self.sinks else self.recent
         kept.append((k, v))
@@ -80,12 +80,12 @@ class MyCache(Compressor):
 
 
 _READER = '''\
-"""A non-adaptive algorithm to start from. It works as it is:
+"""A non-adaptive algorithm to start from. It works without changes:
 
     kvbarrier attack FILE --reduction indistinguishability
 
-It says beforehand what it will read, and answers from that (Theorem 19). It reads a random part of
-the tokens and takes the others to be like the typical one that it read. Replace that by your idea.
+It says in advance what it will read, and answers from that (Theorem 19). It reads a random part of
+the tokens and assumes that the others are like the typical one it read. Replace that by your idea.
 """
 
 import numpy as np
@@ -118,7 +118,7 @@ class MyReader(NonAdaptive):
         _, K, V = reader.tokens()
         unread = reader.n - len(K)
         K, V = (np.vstack([rows, np.median(rows, axis=0)]) for rows in (K, V))
-        # Scores are <q, k>, not divided by sqrt(d). The last row stands for all that is unread.
+        # Scores are <q, k>, not divided by sqrt(d). The last row represents all unread tokens.
         scores = K @ q
         weights = np.exp(scores - scores.max())
         weights[-1] *= unread

@@ -4,13 +4,13 @@ For batch algorithms (quantisers, coresets, prefill eviction). What ``compress``
 state and the message. Tokens that come later, Bob's, are the *tail*: kept exactly, as an engine
 keeps the tokens it decodes after a prefill.
 
-Without ``attend`` the state is rows of keys and values, and the answer is the softmax over them and
-the tail, exactly. With ``attend(state, q)`` the tail is left out, which is close when its weight is
+Without ``attend`` the state is rows of keys and values, and the answer is the exact softmax over
+them and the tail. With ``attend(state, q)`` the tail is left out, a small error if its weight is
 small: over data with Z = sum_l exp<q, k_l> the true output is (Z o + T) / (Z + z), z the weight and
 T the weighted values of the tail. For the game's one zero token z = 1 and T = 0, so the answer is
 too large by the factor 1 + 1/Z, and Z >= exp<q, k_i> = exp(C |k_i|^2): at C >= 7 less than 0.1 %.
-Who wants it exact takes it: ``attend(state, q, tail)`` gets ``tail = (K, V)``, float32[t, d_k] and
-float32[t, d_v].
+For an exact answer use ``attend(state, q, tail)``, which gets ``tail = (K, V)``, float32[t, d_k]
+and float32[t, d_v].
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _check_order(compress: Callable[..., Any]) -> None:
     misplaced = [n for at, n in enumerate(first) if moved.get(n.lower(), at) != at]
     if others or misplaced or len(first) < 3:
         raise BadInput(
-            f"compress takes ({', '.join(first)}) first, but Q, K, V come by position, all three: "
+            f"compress takes ({', '.join(first)}) first, but it gets Q, K, V by position: "
             "write compress(Q, K, V, budget_bits, seed)."
         )
 
@@ -50,9 +50,9 @@ class TwoFunctions(Compressor):
 
     Args:
         compress: called as ``compress(Q, K, V, ...)`` with float32[n, d_k], [n, d_k], [n, d_v] and,
-            by name, whatever it takes of ``budget_bits``, ``seed``, ``shape``, ``public`` and its
-            own parameters. Returns plain data.
-        attend: None, or called as ``attend(state, q, ...)``, likewise, ``tail`` included.
+            by name, those of ``budget_bits``, ``seed``, ``shape``, ``public`` and its own
+            parameters that it takes. Returns plain data.
+        attend: None, or called as ``attend(state, q, ...)`` with the same names and ``tail``.
     """
 
     streaming = False
@@ -179,7 +179,7 @@ def keys_values(state: Any) -> tuple[Float32, Float32]:
     """The rows of a state ``(K, V)`` or ``{"keys": K, "values": V}``, as float32.
 
     Raises:
-        PluginFailure: it is neither.
+        PluginFailure: the state has neither form.
     """
     if isinstance(state, dict) and state.keys() >= {"keys", "values"}:
         state = (state["keys"], state["values"])
@@ -188,6 +188,6 @@ def keys_values(state: Any) -> tuple[Float32, Float32]:
         if K.ndim == V.ndim == 2 and len(K) == len(V):
             return K, V
     raise PluginFailure(
-        "compress returned something else than rows of keys and values: return (K, V) or "
-        '{"keys": K, "values": V} with equally many rows, or write attend(state, q).'
+        'compress did not return rows of keys and values: return (K, V) or {"keys": K, '
+        '"values": V} with equally many rows, or write attend(state, q).'
     )

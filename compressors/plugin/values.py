@@ -28,10 +28,10 @@ def parse_value(text: str) -> int | float | bool | str | None:
 
 
 def parse_query(text: str, target: str) -> dict[str, Any]:
-    """Read ``a=b&c=d``; percent escapes stand for the characters that have a meaning here.
+    """Read ``a=b&c=d``; percent escapes encode special characters.
 
     Raises:
-        BadInput: a part is not of the form name=value, or a name comes twice.
+        BadInput: a part does not have the form name=value, or a name occurs twice.
 
     >>> parse_query("bits=4&mode=a%26b", "quantized")
     {'bits': 4, 'mode': 'a&b'}
@@ -40,7 +40,7 @@ def parse_query(text: str, target: str) -> dict[str, Any]:
     for part in text.split("&"):
         name, equals, value = part.partition("=")
         if not equals or not name:
-            raise BadInput(f"'{part}' in '{target}' is not of the form name=value.")
+            raise BadInput(f"'{part}' in '{target}' must have the form name=value.")
         if name in found:
             raise BadInput(f"'{target}' gives {name} twice: give it once.")
         found[unquote(name)] = parse_value(unquote(value))
@@ -48,7 +48,7 @@ def parse_query(text: str, target: str) -> dict[str, Any]:
 
 
 def merge(query: Mapping[str, Any], params: Mapping[str, Any], target: str) -> dict[str, Any]:
-    """Join the parameters of a target's text and those given beside it, sorted by name.
+    """Join the parameters in a target's text with the other given ones, sorted by name.
 
     Raises:
         BadInput: both give a name, with different values.
@@ -56,5 +56,7 @@ def merge(query: Mapping[str, Any], params: Mapping[str, Any], target: str) -> d
     read = {k: parse_value(v) if isinstance(v, str) else v for k, v in params.items()}
     for name in query.keys() & read.keys():
         if query[name] != read[name]:
-            raise BadInput(f"{name} is given twice, in '{target}' and beside it: give it once.")
+            raise BadInput(
+                f"{name} is given twice, in '{target}' and again as a parameter: give it once."
+            )
     return dict(sorted({**query, **read}.items()))

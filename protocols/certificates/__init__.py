@@ -1,1 +1,1 @@
-"""Small files that a sceptic re-derives."""
+"""Small files whose claims anybody can derive again."""

@@ -8,11 +8,11 @@ exceeds b bits at any t with probability at most 2^-b (``ledger``, where the pro
 (1 + 2^-64)^{2T} for messages that fail, which is below 1 + 2^-50 for T <= 4096; for the largest of
 c cells, c times that. ``surprise_bits`` is an integer at most s (``reductions.intervals``).
 
-**What is not.** The counts are the word of whoever played. They are played again, with the keys in
-the certificate, by ``kvbarrier replay FILE CELL BATCH``; the message at the peak has its SHA-256
-here, which whoever certifies the same results again must find again (``experiments.
-attack_certificate``). And the surprise speaks against the charged memory only if the secrets were
-drawn after the compressor's code and coins were fixed.
+**What is not proved.** The counts are a statement of the person who played. ``kvbarrier replay FILE
+CELL BATCH`` plays them again with the keys in the certificate. The message at the peak has its
+SHA-256 here; certifying the same results again must give the same hash (``runs.certificate``). The
+surprise is evidence against the charged memory only if the secrets were drawn after the
+compressor's code and coins were fixed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ LINE_BITS = 40
 def check_counts(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The sentence that the certificate proves, and the facts in it as plain data.
 
-    Raises BadInput for what cannot be checked, FalseClaim for what is not so.
+    Raises BadInput for what cannot be checked, FalseClaim for a false claim.
     """
     fields = Fields(document, "the certificate", NAMES)
     results = fields.text("results", "[ -~]{1,255}", "the name of a results file")

@@ -1,13 +1,13 @@
 """Certificates as files: read with suspicion, field by field, and written in one canonical way.
 
 A certificate may come from anybody. So a file is read up to a limit, and only if it is a plain
-file; JSON is parsed with names that occur twice, fractions of a number (``0.5``, ``1e9``), NaN and
-very long integers refused; every object must have exactly the names expected; every number has a
-stated range and every text a stated form, in printable ASCII. Whatever is wrong is a BadInput of
-one sentence. Numbers that are not integers are texts, ``"p/q"`` in lowest terms.
+file. JSON with repeated names, fractional numbers (``0.5``, ``1e9``), NaN or very long integers is
+refused. Every object must have exactly the expected names, every number a stated range and every
+text a stated form, in printable ASCII. Any error is a BadInput of one sentence. Numbers that are
+not integers are texts, ``"p/q"`` in lowest terms.
 
-``sha256`` is that of the document without it, as canonical JSON: it tells a damaged file from a
-false one, and proves nothing.
+``sha256`` is that of the document without it, as canonical JSON: it separates a damaged file from
+a false one, and proves nothing.
 """
 
 from __future__ import annotations

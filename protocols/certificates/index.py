@@ -1,8 +1,8 @@
 """Certificates of a bound (kind ``index-bound``): what ``bound --certificate`` writes, checked.
 
 The claim and its proof are in ``reductions.certificate_claim``; here are the fields. Every field
-either enters the proof, is compared with what the proof gives, or is said in the sentence to be
-neither needed nor checked. NumPy is not used.
+either enters the proof, or is compared with what the proof gives, or is named in the sentence as
+not needed and not checked. NumPy is not used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _MOST_COUNT = 10**40
 def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The sentence that the certificate proves, and the facts in it as plain data.
 
-    Raises BadInput for what cannot be checked, FalseClaim for what is not so.
+    Raises BadInput for what cannot be checked, FalseClaim for a false claim.
     """
     fields = Fields(document, "the certificate", NAMES)
     keys = document["keys"]
@@ -83,8 +83,8 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             raise dominated(pair) from None
         query = "C k_i (rounded to float32)"
         kept = (
-            "the interference of every key was bounded anew from the float32 rows in the file, and "
-            f"that these are {family} keys of seed {seed} was neither checked nor needed"
+            "the interference of every key was bounded again from the float32 rows in the file; "
+            f"that these are {family} keys of seed {seed} was not checked and is not needed"
         )
     _same("interference", claimed, (found.key, found.at_least, found.at_most), "the keys give")
     _same("logit_range", logit_range, found.logit_range, "the keys and the scale give")

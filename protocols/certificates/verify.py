@@ -1,8 +1,8 @@
-"""Certificates: the small files that a sceptic can check again.
+"""Certificates: small files that anybody can check again.
 
-``bound --certificate`` writes what a bound rests on, ``attack --certificate`` the counts of an
-attack. ``verify`` derives the claim anew, with exact fractions and interval arithmetic, and says it
-in one sentence. It believes no float, imports neither NumPy nor Numba, and may be given any file.
+``bound --certificate`` writes the data that a bound needs, ``attack --certificate`` the counts of
+an attack. ``verify`` derives the claim again, with exact fractions and interval arithmetic, and
+says it in one sentence. It trusts no float, imports neither NumPy nor Numba, and accepts any file.
 docs/certificates.md says what is proved and what is not; docs/certificate.schema.json is the form.
 """
 
@@ -51,8 +51,8 @@ class Verdict:
 def verify(path: Path | str) -> Verdict:
     """Check the certificate in a file.
 
-    Raises BadInput (exit code 2) for what is no certificate, or cannot be checked, and FalseClaim
-    (exit code 1) for one whose claim is not so.
+    Raises BadInput (exit code 2) if it is not a certificate, or cannot be checked, and FalseClaim
+    (exit code 1) if its claim is false.
     """
     return verify_document(read_document(path))
 

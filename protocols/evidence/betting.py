@@ -91,7 +91,7 @@ def interval(errors: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     [0.244, 0.266]
     """
     if not 0.0 < level < 1.0:
-        raise ValueError(f"a level lies strictly between 0 and 1, not {level!r}")
+        raise ValueError(f"the level must lie strictly between 0 and 1, not {level!r}")
     e = np.asarray(errors, dtype=np.float64)
     if len(e) == 0:
         return 0.0, 1.0

@@ -1,4 +1,4 @@
-"""Did the compressor change while it was played? Messages of one algorithm are exchangeable.
+"""Did the compressor change during the attack? Messages of one algorithm are exchangeable.
 
 Secrets and public coins are drawn afresh for every message, so what becomes of messages 1, 2, ...
 of one algorithm, x_1, x_2, ..., is one sequence in random order: every order is equally likely.
@@ -35,7 +35,7 @@ from ..game.coins import CUT_EVERY
 from .betting import SHARES, Float64
 
 CHANGE_LEVEL = 1.0 - 1e-6
-"""One algorithm is said to have changed with probability at most 10^-6, however often one looks."""
+"""The probability that an unchanged algorithm is ever reported as changed: at most 10^-6."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Change:
     def sentence(self) -> str:
         """What happened, for people.
 
-        >>> print(Change(31, (0.0, 0.25), (0.5, 0.25)).sentence()[:76])
-        changed while it was played: error 0.0000 at M/N = 0.5 in the first 31 messa
+        >>> print(Change(31, (0.0, 0.25), (0.5, 0.25)).sentence()[:75])
+        changed during the attack: error 0.0000 at M/N = 0.5 in the first 31 messag
         """
         (e, later), (rate, rate_later) = self.error, self.rate
         return (
-            f"changed while it was played: error {e:.4f} at M/N = {rate:.3g} in the first "
+            f"changed during the attack: error {e:.4f} at M/N = {rate:.3g} in the first "
             f"{self.after} messages, {later:.4f} at M/N = {rate_later:.3g} after them."
         )
 

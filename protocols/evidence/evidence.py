@@ -1,12 +1,12 @@
-"""What the counts of a run mean: three questions, three tools, never mixed.
+"""What the counts of a run mean: three questions, each with its own tool.
 
 1. *Is the charged memory possible?* ``ledger``: surprise in bits, a test supermartingale.
 2. *Is the guarantee broken?* ``Guarantee``: betting e-processes over messages, by age and by row.
 3. *Where is it on the curve?* ``interval``: anytime-valid, over messages.
 
 Everything is a pure function of per-message counts. The tools themselves, with their proofs, are
-in :mod:`.ledger` and :mod:`.betting`; this module puts the second question together and gives all
-three one door.
+in :mod:`.ledger` and :mod:`.betting`; this module combines the second question and exports all
+three.
 """
 
 from __future__ import annotations
@@ -62,18 +62,18 @@ class Guarantee:
       fine, and with the rows every bucket. The average of the buckets' wealths is an e-process
       for it, whatever the dependence between buckets, so is the average of the rows', and so is
       the average of the two, which reaches 1/alpha with probability at most alpha if the
-      guarantee holds. The buckets see an error that is spread over many rows, the rows one row
-      that is lost, which no bucket's average shows: a row that is a coin gains a factor 5 a
+      guarantee holds. The buckets detect an error that is spread over many rows; the rows
+      detect one lost row, which no bucket's average shows: a random row gains a factor 5 a
       message, and the average over n rows costs it log2 n bits.
     * ``not-broken``: "on average over each age bucket the error is at most 1/10". Its null is
       "some bucket's mean exceeds 1/10", a union; if bucket b's does, then its wealth below ever
-      reaches 1/alpha with probability at most alpha, so asking it of *every* bucket needs no
-      correction (intersection-union), each at its own time.
+      reaches 1/alpha with probability at most alpha, so requiring this of *every* bucket needs
+      no correction (intersection-union), each at its own time.
 
-    *At most one of the two can be false*, so a false one is given with probability at most alpha:
+    *At most one of the two can be false*, so a false verdict has probability at most alpha:
     ``broken`` is false only if all rows, hence all buckets, are at most 1/10, ``not-broken`` only
-    if some bucket is above. At 1/10 exactly ``not-broken`` is true. Both can be true, of a lost
-    row in a bucket that is fine: then ``broken`` says more, and is the verdict.
+    if some bucket is above. At 1/10 exactly ``not-broken`` is true. Both can be true, for a
+    lost row in a good bucket: then ``broken`` is the verdict, because it says more.
     """
 
     above: Float64
@@ -88,7 +88,7 @@ class Guarantee:
         asked_by_age: ArrayLike,
         row_errors: Float64 | None = None,
     ) -> Guarantee:
-        """From int[T, 16] wrong and asked bits; a bucket that is never asked is never decided.
+        """From int[T, 16] wrong and asked bits; a bucket that is never asked stays undecided.
 
         ``row_errors`` float64[T, rows]: fractions of wrong bits, NaN where a row was not asked or
         its bits not counted.
@@ -122,14 +122,14 @@ class Guarantee:
         return np.asarray(np.maximum.accumulate(self.below, axis=0).min(axis=1))
 
     def decide(self, level: float = 0.95) -> tuple[GuaranteeVerdict, int]:
-        """The verdict at ``level``, and after how many messages it fell (all, if undecided)."""
+        """The verdict at ``level``, and how many messages it needed (all, if undecided)."""
         return _verdict(self.broken_process(), self.not_broken_process(), level)
 
     def contradicted_after(self, level: float = 0.95) -> int | None:
         """After how many messages the first of these fell, if both do: some bucket's average is
         above 1/10, every bucket's is at most 1/10.
 
-        Of one algorithm both are found with probability at most 1 - ``level``.
+        For one algorithm both occur with probability at most 1 - ``level``.
         """
         needed = -math.log(1.0 - level)
         pair = self.bucket_process(), self.not_broken_process()
@@ -151,7 +151,7 @@ def _average_of_rows(errors: Float64) -> tuple[Float64, Float64]:
 def combine_broken(parts: Sequence[Guarantee]) -> Float64:
     """ln of the average over adversaries of their processes against "every row is fine".
 
-    The average of e-processes is one, so the best of several adversaries is accounted for. It is
+    The average of e-processes is one, so it corrects for the choice of the best adversary. It is
     taken message by message; an adversary that has stopped keeps its value. float64[longest T].
     """
     processes = _together([part.broken_process() for part in parts])
@@ -170,7 +170,7 @@ def combine_not_broken(parts: Sequence[Guarantee]) -> Float64:
 def combine_guarantees(
     parts: Sequence[Guarantee], level: float = 0.95
 ) -> tuple[GuaranteeVerdict, int]:
-    """One verdict from several adversaries, and after how many messages it fell."""
+    """One verdict from several adversaries, and the number of messages that it needed."""
     if not parts:
         return "undecided", 0
     return _verdict(combine_broken(parts), combine_not_broken(parts), level)

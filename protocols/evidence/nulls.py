@@ -21,7 +21,7 @@ a guarantee on *answers*, and not from the same one for every Bob and every basi
   free to let them fail one at a time. One that survives a share a of bad answers still loses the
   messages in which more are bad, with probability up to 1/(10 a) (Markov's inequality, attained).
 
-To break one is not to break another. So adversaries are combined within a null and never across
+Breaking one null does not break another. So adversaries are combined within a null, never across
 (:func:`.verdicts.judge_adversaries`).
 """
 
@@ -49,7 +49,7 @@ def null_of(instance: Instance) -> Null:
 
     >>> from kvbarrier.protocols.game.instances import Index, LinearIndex
     >>> null_of(Index(n=64, d=16, eta=None, gamma=0.01)).sentence
-    'with probability at least 9/10 each, every coordinate of every answer is within 0.01 of exact'
+    'with probability at least 9/10 for each coordinate of each answer, it is within 0.01 of exact'
     >>> null_of(LinearIndex(n=64, d=16, eta=None, gamma=0.01)).name
     'all-at-once'
     """
@@ -64,6 +64,7 @@ def null_of(instance: Instance) -> Null:
         least = "times its smallest coordinate in size, before rotation"
         most = f"{gamma:g}" if eta is None else f"{eta:g} {least}"
         return Null(
-            "euclidean", f"{often} each, the Euclidean norm of an answer's error is at most {most}"
+            "euclidean",
+            f"{often} for each answer, the Euclidean norm of its error is at most {most}",
         )
-    return Null("coordinate", f"{often} each, every coordinate of every answer is {near}")
+    return Null("coordinate", f"{often} for each coordinate of each answer, it is {near}")

@@ -1,9 +1,8 @@
 """What a verdict could have caught: the power of the ledger and of an interval, from counts alone.
 
-That nothing is ``impossible``, or that no interval lies below Fano's curve, is worth the cheats
-that would have been: a *planted cheat* is charged what the messages were charged, is asked what
-they were asked, and errs in a share e of it, whenever it likes, because it reads the secret
-elsewhere.
+That nothing is ``impossible``, or that no interval lies below Fano's curve, only has a meaning if a
+cheat would have been caught. A *planted cheat* has the charges and the questions of the measured
+messages and errs in a share e of the bits, at any time, because it reads the secret elsewhere.
 
 *Ledger.* Where all bits are asked, s = N - m - log2(N+1) - log2 C(N, k) falls with the wrong bits k
 up to N/2, and without any it is N - m - log2(N+1). So a cheat without an error is convicted at a
@@ -54,11 +53,11 @@ class Power:
         return self._peak(self.charged, error) >= line
 
     def error(self, line: float = LINE_BITS) -> float | None:
-        """The largest error at which this memory is convicted; None: not even without an error."""
+        """The largest error at which this memory is convicted; None: not even with no errors."""
         return largest(lambda e: self.catches(e, line), 0.5)
 
     def rate(self, line: float = LINE_BITS) -> float | None:
-        """The most memory M/N at which no error is convicted; None: at none, with these bits."""
+        """The largest memory M/N at which zero errors are convicted, None without one."""
         bits = np.full(len(self.asked), float(self.secret_bits))
         return largest(lambda rate: self._peak(rate * bits, 0.0) >= line, 1.0)
 
@@ -67,17 +66,20 @@ class Power:
         return {"error": self.error(), "bits_per_secret_bit": self.rate()}
 
     def sentence(self) -> str:
-        """What could not have been caught, for people."""
+        """What could have been caught, for people."""
         error, rate = self.error(), self.rate()
         if error is not None:
             # Rounded down: what is said to be caught is.
             wrong = f"{math.floor(1000 * error) / 10:g} %"
-            return f"A cheat with this memory is caught if it errs in at most {wrong} of the bits."
+            return f"A cheat with this memory is caught if its error is at most {wrong}."
         if rate is None:
-            return "No cheat could be caught in so few bits, not even without an error: play more."
+            return (
+                "No cheat could be caught in these few bits, not even one without errors: "
+                "play more messages."
+            )
         return (
-            "No cheat with this memory could be caught, not even without an error; it would have "
-            f"to send at most {math.floor(1000 * rate) / 1000:g} bits a secret bit."
+            "No cheat with this memory could be caught, not even one without errors; it would "
+            f"have to send at most {math.floor(1000 * rate) / 1000:g} bits per secret bit."
         )
 
     def _peak(self, charged: Any, error: float) -> float:
@@ -94,7 +96,7 @@ class Power:
 def largest(caught: Callable[[float], bool], end: float) -> float | None:
     """The largest point of [0, end] that is caught, to 2^-20 of it; None: not even 0 is.
 
-    What is below a caught point has to be caught too.
+    All points below a caught point must be caught too.
 
     >>> round(largest(lambda e: e <= 0.3, 0.5), 6), largest(lambda e: False, 0.5)
     (0.3, None)
@@ -109,7 +111,7 @@ def largest(caught: Callable[[float], bool], end: float) -> float | None:
 
 
 def interval_catches(messages: int, rate: float, level: float = 0.95, error: float = 0.0) -> bool:
-    """Whether so many messages, each with this error, have an interval below Fano's curve at M/N.
+    """Whether this many messages with this error have an interval below Fano's curve at M/N.
 
     >>> interval_catches(64, 0.5), interval_catches(24, 0.5), interval_catches(24, 0.25)
     (True, False, True)

@@ -2,7 +2,7 @@
 
 One message has one text, its rows in the order in which they were asked (public coins say which):
 
-* ``0`` to ``9``, ``A`` to ``Z``, ``a`` to ``z``: a row with so many wrong bits, 0 to 61;
+* ``0`` to ``9``, ``A`` to ``Z``, ``a`` to ``z``: a row with this many wrong bits, 0 to 61;
 * ``(k)``: a row with k wrong bits, 62 or more;
 * ``[k]``: k rows in sequence without a wrong bit, 4 or more.
 
@@ -52,7 +52,7 @@ def text_of(counts: ArrayLike) -> str:
 
 
 def counts_of(text: str) -> Int64:
-    """The counts of a text, int64[rows]. Raises ValueError if it is none.
+    """The counts of a text, int64[rows]. Raises ValueError if it is malformed.
 
     >>> counts_of('[4]V0(64)7').tolist()
     [0, 0, 0, 0, 31, 0, 64, 7]

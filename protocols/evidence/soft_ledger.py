@@ -59,7 +59,7 @@ EDGES = (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 def kt_bits(ones: ArrayLike, zeros: ArrayLike) -> Any:
-    """log2 KT(ones, zeros), at most 0, for any order of so many ones and zeros; arrays broadcast.
+    """log2 KT(ones, zeros), at most 0, for this many ones and zeros in any order; arrays broadcast.
 
     >>> [round(2 ** float(kt_bits(ones, 0)), 9) for ones in (0, 1, 2)]  # 1, 1/2, 3/4 of it
     [1.0, 0.5, 0.375]
@@ -80,7 +80,7 @@ def soft_surprise_bits(predicted: ArrayLike, charged: ArrayLike) -> float:
     """
     Q = np.asarray(predicted, dtype=np.float64)
     if Q.size and not (Q.min() >= 0 and Q.max() <= 1):
-        raise BadInput("A prediction is a probability of the bit that came, in [0, 1].")
+        raise BadInput("A prediction must be the probability of the observed bit, in [0, 1].")
     with np.errstate(divide="ignore"):
         return float(Q.size + np.log2(Q).sum() - np.sum(np.asarray(charged, dtype=np.float64)))
 
@@ -93,7 +93,7 @@ def bin_of(scores: ArrayLike, edges: ArrayLike = EDGES) -> Ints:
     """
     values, cuts = np.asarray(scores, dtype=np.float64), np.asarray(edges, dtype=np.float64)
     if cuts.ndim != 1 or (np.diff(cuts) <= 0).any():
-        raise BadInput("The edges of bins must rise.")
+        raise BadInput("The edges of the bins must increase.")
     found = np.searchsorted(cuts, values, side="right")
     return np.where(np.isnan(values), len(cuts) + 1, found).astype(np.int64)
 
@@ -109,7 +109,7 @@ def counts_by_bin(where: Ints, bits: Ints, bins: int) -> Ints:
 
 @dataclass
 class BinnedPredictor:
-    """KT estimators, one a bin, that go on from message to message.
+    """KT estimators, one for each bin, that continue from message to message.
 
     Attributes:
         bins: how many there are.
@@ -130,9 +130,9 @@ class BinnedPredictor:
         """
         at, x = np.asarray(where, dtype=np.int64).ravel(), np.asarray(bits).astype(np.int64).ravel()
         if at.shape != x.shape:
-            raise BadInput(f"Each bit has a bin: {len(x)} bits, {len(at)} bins.")
+            raise BadInput(f"Each bit needs a bin: got {len(x)} bits and {len(at)} bins.")
         if at.size and not 0 <= at.min() <= at.max() < self.bins:
-            raise BadInput(f"Bins are numbered from 0 to {self.bins - 1}.")
+            raise BadInput(f"The bins must be numbers from 0 to {self.bins - 1}.")
         return self.learn(counts_by_bin(at, x, self.bins))
 
     def learn(self, new: Ints) -> float:
@@ -159,8 +159,8 @@ def soft_ledger(
     m = np.asarray(charged, dtype=np.float64)
     if not len(scores) == len(bits) == len(m):
         raise BadInput(
-            f"{len(scores)} messages with scores, {len(bits)} with bits and {len(m)} charges: give "
-            "one of each a message."
+            f"Each message needs scores, bits and a charge: got {len(scores)}, {len(bits)} and "
+            f"{len(m)} of them."
         )
     predictor = BinnedPredictor(len(np.atleast_1d(np.asarray(edges))) + 2)
     gains = [

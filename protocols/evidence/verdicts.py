@@ -70,7 +70,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PointVerdict:
-    """What T messages of one cell say. Sums are over messages, in bits.
+    """The result of T messages of one cell. Sums are over messages, in bits.
 
     ``secret_bits`` and ``cache_bits`` count T messages as well, ``cache_bits`` being the 16-bit K
     and V cache that ``compression_ratio`` compares with.
@@ -78,10 +78,10 @@ class PointVerdict:
     The guarantee's verdict rests on the first ``decided_after`` messages, which are charged
     ``decided_charged_bits``. ``worst_bucket`` is the age bucket (0 the oldest) with the highest
     error and ``worst_row`` the row with the most evidence, None where they do not differ from the
-    others (:mod:`.worst`); if ``broken``, a bucket is named only where its own error is above
-    1/10. ``rows_asked``: all of them, or a sample, each row apart from the others or together
-    with them: then the two-term bound was not read. ``row_messages``: how many messages have
-    their bits counted by row. ``change``: the compressor changed while it was played, or None.
+    others (:mod:`.worst`); if ``broken``, a bucket is named only if its own error is above
+    1/10. ``rows_asked``: all rows, or a sample, asked apart or together; if together, the
+    two-term bound is not used. ``row_messages``: how many messages have
+    their bits counted by row. ``change``: how the compressor changed during the attack, or None.
     ``power``: what the ledger could have caught.
     """
 
@@ -168,18 +168,18 @@ class PointVerdict:
         }
 
     def sentences(self) -> list[str]:
-        """What the point says and what it does not, for people."""
+        """What the point shows and what it does not, for people."""
         said = guarantee_sentence(self.guarantee, self.decided_after)
         if self.guarantee != "undecided":
-            said += f" These messages are charged M/N = {self.decided_rate:.3g}."
+            said += f" For these messages M/N = {self.decided_rate:.3g}."
         if self.row_messages == 0:
-            said += " No wrong bits were counted by row, so it is by age buckets alone."
+            said += " Wrong bits were not counted by row, so this verdict uses age buckets only."
         changed = [] if self.change is None else [self.change.sentence()]
         ledger = _ledger_sentence(self.ledger, self.power)
         if self.rows_asked == "together":
             ledger += (
-                " Rows were sampled and asked together, so an answer may depend on which other "
-                "rows are asked: the ledger counts the bits asked and no others."
+                " Rows were sampled and asked together, so an answer may depend on which "
+                "other rows are asked: the ledger counts only the bits asked."
             )
         return [ledger, said, *changed]
 
@@ -187,13 +187,15 @@ class PointVerdict:
 def _ledger_sentence(entry: Ledger, power: Power) -> str:
     if entry.verdict == "impossible":
         return (
-            "impossible: an honest message of this length does this well with probability at most "
-            f"2^-{entry.peak:.0f}; there is a hidden channel, or a bug of ours: replay it."
+            "impossible: an honest message of this length does this well with probability at "
+            f"most 2^-{entry.peak:.0f}; there is a hidden channel, or a bug in kvbarrier: "
+            "replay it."
         )
     said = (
-        "the message is as long as the secret, so the ledger is blind here."
+        "the message is as long as the secret, so the ledger can exclude nothing here."
         if entry.blind
-        else "the charged memory can explain the answers, which is no praise."
+        else "the charged memory can explain the answers, which does not mean that the "
+        "compressor is good."
     )
     return f"not-excluded: {said} {power.sentence()}"
 
@@ -201,16 +203,16 @@ def _ledger_sentence(entry: Ledger, power: Power) -> str:
 def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     """The guarantee's verdict in words.
 
-    >>> guarantee_sentence("not-broken", 32).endswith("at this scale, for random secrets.")
+    >>> guarantee_sentence("not-broken", 32).endswith("a single row may be worse.")
     True
     """
     if verdict == "undecided":
-        return f"undecided: {messages} messages say neither; play more."
+        return f"undecided: {messages} messages show neither; play more."
     said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
     if verdict == "not-broken":
         said += (
-            "; a single row may be worse, and a single channel or head, which is not looked at by "
-            "itself; here, on this reduction, at this scale, for random secrets"
+            ", on this reduction, at this scale, for random secrets; a single row may be worse, and "
+            "so may a single channel or head: these are not tested separately"
         )
     return said + "."
 
@@ -249,13 +251,13 @@ def judge_point(
 
     ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
     ``rows``: the rows each message was asked for, None if all n. ``rows_apart``: an answer cannot
-    depend on which other rows are asked; where that is not known, the two-term bound for sampled
-    rows, which needs it, convicts nobody. Raises BadInput without any message.
+    depend on which other rows are asked; if that is not known, the two-term bound for sampled rows
+    is not used, because it needs this. Raises BadInput without messages.
     """
     from ...reductions.bounds import error_floor
 
     if not records:
-        raise BadInput("There is no message to judge yet: play at least one batch.")
+        raise BadInput("There are no messages to judge yet: play at least one batch.")
     wrong = np.array([record.wrong_by_age for record in records], dtype=np.int64)
     asked = np.array([record.asked_by_age for record in records], dtype=np.int64)
     charged = np.array([record.charged_bits for record in records], dtype=np.int64)
@@ -336,7 +338,7 @@ def _change(after: int | None, errors: Float64, rates: Float64) -> Change | None
 
 @dataclass(frozen=True)
 class FamilyVerdict:
-    """All points of one command together: the ledger of the family, and who is named by it.
+    """All points of one command together: the ledger of the family, and the points that it names.
 
     ``could_name``: the points at which a cheat without an error would have been named.
     """
@@ -366,7 +368,7 @@ def judge_family(points: Sequence[PointVerdict]) -> FamilyVerdict:
 
 @dataclass(frozen=True)
 class AdversariesVerdict:
-    """The adversaries of one null against one compressor, their selection accounted for.
+    """The adversaries of one null against one compressor, corrected for the choice among them.
 
     ``members`` are indices into the points as given; ``worst`` is the one with the highest error,
     ``bit_error`` its interval at the level at which all of the null's intervals hold together.
@@ -398,7 +400,7 @@ class AdversariesVerdict:
 def judge_adversaries(
     points: Sequence[PointVerdict], nulls: Sequence[Null], level: float = LEVEL
 ) -> list[AdversariesVerdict]:
-    """One verdict a null from several adversaries' points against the same compressor.
+    """One verdict for each null, from several adversaries' points against one compressor.
 
     ``nulls``: which each point tests (``nulls.null_of``). The average of e-values is one for a null
     that *all* of them test, so points of different nulls are never pooled; verdicts come in the
@@ -407,7 +409,7 @@ def judge_adversaries(
     1 - (1 - level)/number. Raises BadInput without a point.
     """
     if not points:
-        raise BadInput("There is no point to judge: name at least one adversary.")
+        raise BadInput("There are no points to judge: name at least one adversary.")
     return [
         _judge_one_null(points, null, [i for i, other in enumerate(nulls) if other == null], level)
         for null in dict.fromkeys(nulls)

@@ -1,6 +1,6 @@
-"""Which bucket or row is the worst, where they differ at all: a name is not for the noisiest.
+"""The worst bucket or row, if they differ by more than noise.
 
-Descriptive, beside the verdict and no part of it: the paired t test of one column against the mean
+This is descriptive and not part of the verdict: the paired t test of one column against the mean
 of the others over messages, which are independent, at Bonferroni's level for all columns.
 """
 

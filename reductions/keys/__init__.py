@@ -126,7 +126,7 @@ def _check(name: str, d: int) -> None:
 
 
 def default_n(name: str, d: int) -> int:
-    """How many keys a family gives when nobody says: all of a code and of kissing, else up to 512.
+    """The default number of keys of a family: all of a code and of kissing, else up to 512.
 
     devore: the polynomials of degree at most 2.
 

@@ -139,9 +139,9 @@ class LazyKeySet(KeySet):
         """Float32[n, d], read-only."""
         if self.n * self.d > MOST_NUMBERS:
             raise BadInput(
-                f"{self.n} {self.name} keys of dimension {self.d} do not fit in memory, and what "
-                "is asked needs them one by one: take a smaller n, or for a bound an n at which "
-                "the family has an exact spectrum (reductions.keys says which)."
+                f"{self.n} {self.name} keys of dimension {self.d} do not fit in memory, and "
+                "this computation needs each of them: use a smaller n, or for a bound an n at "
+                "which the family has an exact spectrum (see reductions.keys)."
             )
         rows = np.empty((self.n, self.d), dtype=np.float32)
         step = max(1, _BLOCK // self.d)
@@ -160,7 +160,9 @@ class LazyKeySet(KeySet):
         """Float32[k, d]: the keys of these numbers, and no others."""
         at = np.asarray(indices, dtype=np.int64)
         if at.size and not 0 <= at.min() <= at.max() < self.n:
-            raise BadInput(f"Keys are numbered from 0 to {self.n - 1}, not {at.min()}..{at.max()}.")
+            raise BadInput(
+                f"A key number must be from 0 to {self.n - 1}; got {at.min()} to {at.max()}."
+            )
         if "rows" in self.__dict__:
             return self.rows[at]
         return np.asarray(self.__dict__["_block"](at))

@@ -43,7 +43,7 @@ def spread_keys(name: str, n: int, d: int) -> NDArray[np.float32]:
     points = circle_points(n) if name == "circle" else sphere_points(n)
     own = points.shape[1]
     if d < own:
-        raise BadInput(f"{name} keys live in {own} coordinates, not {d}: take d >= {own}.")
+        raise BadInput(f"{name} keys need {own} coordinates, not {d}: use d >= {own}.")
     rows = np.zeros((n, d), dtype=np.float32)
     rows[:, :own] = points
     return rows

@@ -44,8 +44,8 @@ def log2_dimension(name: str, d: int, least: int, most: int) -> int:
     m = d.bit_length() - 1
     if d != 2**m or not least <= m <= most:
         raise BadInput(
-            f"{name} keys exist here where d is a power of two from {2**least} to {2**most}, "
-            f"not {d}: take one."
+            f"{name} keys need d to be a power of two from {2**least} to {2**most}, not "
+            f"{d}: use one of these."
         )
     return m
 
@@ -53,7 +53,9 @@ def log2_dimension(name: str, d: int, least: int, most: int) -> int:
 def check_count(name: str, n: int, d: int, most: int) -> None:
     """BadInput when more keys are asked for than there are."""
     if n > most:
-        raise BadInput(f"{name} keys of dimension {d} number {most}, not {n}: take n <= {most}.")
+        raise BadInput(
+            f"There are only {most} {name} keys of dimension {d}, not {n}: use n <= {most}."
+        )
 
 
 @functools.cache

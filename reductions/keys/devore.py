@@ -42,7 +42,7 @@ def field_size(d: int) -> int:
     for q in range(math.isqrt(d), 1, -1):
         if (q & (q - 1) == 0 and q <= 1024) or all(q % p for p in range(2, math.isqrt(q) + 1)):
             return q
-    raise BadInput(f"devore keys need d >= 4, not {d}: take a larger d.")
+    raise BadInput(f"devore keys need d >= 4, not {d}: use a larger d.")
 
 
 def size(d: int) -> int:

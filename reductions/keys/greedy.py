@@ -39,6 +39,6 @@ def farthest_first(pool: NDArray[np.float32], n: int) -> NDArray[np.int64]:
 def greedy_keys(n: int, d: int, seed: int) -> NDArray[np.float32]:
     """Float32[n, d] unit keys; BadInput for n > 4096."""
     if n > LARGEST:
-        raise BadInput(f"greedy keys number at most {LARGEST}, not {n}: take n <= {LARGEST}.")
+        raise BadInput(f"There are at most {LARGEST} greedy keys, not {n}: use n <= {LARGEST}.")
     pool = gaussian_keys(POOL, d, seed, normalise=True)
     return pool[farthest_first(pool, n)]

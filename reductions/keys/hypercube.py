@@ -63,8 +63,8 @@ def hypercube_keys(n: int, d: int) -> tuple[AddressKeys, GapSpectrum | None]:
     d_a = address_bits(n)
     if d_a > d:
         raise BadInput(
-            f"hypercube keys of dimension {d} number at most 2^{d} = {2**d}, not {n}: "
-            f"take a smaller n or d >= {d_a}."
+            f"There are at most 2^{d} = {2**d} hypercube keys of dimension {d}, not {n}: use "
+            f"a smaller n or d >= {d_a}."
         )
     keys = AddressKeys(d_a, d)
     if n != 2**d_a:

@@ -87,7 +87,7 @@ def kerdock_keys(n: int, d: int) -> tuple[CosetKeys, GapSpectrum | None]:
     [('-1', 1), ('-1/2', 4), ('0', 6), ('1/2', 4)]
     """
     if d not in DIMENSIONS:
-        raise BadInput(f"kerdock keys exist here for d = 4, 16, 64 and 256, not {d}: take one.")
+        raise BadInput(f"kerdock keys need d = 4, 16, 64 or 256, not {d}: use one of these.")
     check_count("kerdock", n, d, d * d)
     m = DIMENSIONS[d]
     table = quadratic_forms(-(-n // (2 * d)), m).astype(np.uint8)

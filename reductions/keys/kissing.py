@@ -125,7 +125,7 @@ def _on(words: Ints, weight: int, entry: int, *, even: bool = False) -> Ints:
 def check_dimension(d: int) -> None:
     """BadInput unless there are kissing keys of this dimension here."""
     if d not in SIZES:
-        raise BadInput(f"kissing keys exist here for d = 2, 3, 4, 8, 16 and 24, not {d}: take one.")
+        raise BadInput(f"kissing keys need d = 2, 3, 4, 8, 16 or 24, not {d}: use one of these.")
 
 
 def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
@@ -140,7 +140,8 @@ def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | Non
     check_dimension(d)
     if n > SIZES[d]:
         raise BadInput(
-            f"kissing keys of dimension {d} number {SIZES[d]}, not {n}: take n <= {SIZES[d]}."
+            f"There are only {SIZES[d]} kissing keys of dimension {d}, not {n}: use n <= "
+            f"{SIZES[d]}."
         )
     if d == 2:
         angle = np.arange(n) * (np.pi / 3)

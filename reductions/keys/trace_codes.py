@@ -120,7 +120,7 @@ def sizes_of(exponents: tuple[int, ...], m: int) -> list[int]:
 
 
 def chain(name: str, d: int) -> tuple[int, ...]:
-    """The exponents of "gold" or "bch" in this dimension; BadInput where there are none."""
+    """The exponents of "gold" or "bch" in this dimension; BadInput if it has none."""
     m = log2_dimension(name, d, 3, 10) if name == "gold" else log2_dimension(name, d, 4, 8)
     return (3,) if name == "gold" else CHAINS[m]
 
@@ -129,7 +129,7 @@ def size(name: str, d: int) -> int:
     """How many keys "gold", "bch" or "delsarte-goethals" has; BadInput for another d."""
     if name == "delsarte-goethals":
         if d.bit_length() - 1 not in EVEN or d & (d - 1):
-            raise BadInput(f"{name} keys exist here for d = 16, 64 and 256, not {d}: take one.")
+            raise BadInput(f"{name} keys need d = 16, 64 or 256, not {d}: use one of these.")
         return d**3 // 2
     return sizes_of(chain(name, d), d.bit_length() - 1)[-1]
 

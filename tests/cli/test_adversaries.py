@@ -77,7 +77,9 @@ def test_people_see_which_stream_each_row_is(kvbarrier) -> None:
     )
     assert "zero queries, rotated basis" in said.out + said.err
     text = " ".join((said.out + said.err).split())
-    assert "guarantee judged, euclidean: with probability at least 9/10 each, the Euclidean" in text
+    assert (
+        "guarantee judged, euclidean: with probability at least 9/10 for each answer, the" in text
+    )
     assert "undecided (euclidean)" in text or "broken (euclidean" in text
 
 
@@ -88,7 +90,7 @@ def test_two_bobs_are_two_lines_of_two_guarantees(kvbarrier) -> None:
     )  # fmt: skip
     said = kvbarrier(*play)
     text = " ".join((said.out + said.err).split())
-    assert "all 2 adversaries together, null by null" in text
+    assert "all 2 adversaries together, one line per null" in text
     assert "coordinate (1)" in text
     assert "all-at-once (1)" in text
     assert "all n = 32 answers to a message are at once within 0.01 of exact" in text

@@ -119,7 +119,7 @@ def test_a_foreign_cache_plays_and_results_come_back(kvbarrier, tmp_path) -> Non
         (("--alphabet", "3"), "B = 2^b levels"),
         (("--alphabet", "0"), "not 0"),
         (("--alphabet", "16", "--gamma", "0.05"), "more than 2 gamma = 0.1"),
-        (("--alphabet", "256"), "take fewer levels, a smaller eta, or an additive error gamma"),
+        (("--alphabet", "256"), "use fewer levels, a smaller eta, or an additive error gamma"),
         (("--alphabet", "16", "--values", "pm1"), "leave --values"),
         (("--alphabet", "16", "--layers", "2"), "--layers"),
         (("--alphabet", "16", "--queries", "decoy"), "--queries"),
@@ -140,7 +140,7 @@ def test_a_game_that_counts_reads_has_no_alphabet(kvbarrier) -> None:
     said = kvbarrier("attack", "fixed-reads", "--reduction", "indistinguishability",
                      "--alphabet", "16")  # fmt: skip
     assert said.code == 2
-    assert "--alphabet means nothing to --reduction indistinguishability" in said.err
+    assert "--alphabet has no meaning with --reduction indistinguishability" in said.err
 
 
 def test_ids_without_an_alphabet_are_what_they_were() -> None:

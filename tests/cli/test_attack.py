@@ -67,9 +67,9 @@ def test_not_excluded_says_what_could_have_been(kvbarrier) -> None:
     # 512 secret bits a message, 4 messages: at 1/32 of the cache as many are charged, at 1/64 half.
     play = ("attack", "time-sharing", *SMALL, "--budget", "1/64,1/32", "--messages", "4")
     said = kvbarrier(*play)
-    assert "at 1 of 2 points no cheat could be caught, not even without an error" in said.err
+    assert "at 1 of 2 points no cheat could be caught, not even one without errors" in said.err
     # 1 - (log2(2049) + 40)/2048 = .9750995
-    assert "that takes a message of at most 0.975 bits a secret bit" in said.err
+    assert "to catch one takes a message of at most 0.975 bits per secret bit" in said.err
     half, whole = json.loads(kvbarrier(*play, "--json").out)["points"]
     assert whole["ledger"]["could_catch"]["error"] is None
     error = half["ledger"]["could_catch"]["error"]
@@ -78,7 +78,7 @@ def test_not_excluded_says_what_could_have_been(kvbarrier) -> None:
         k += 1
     assert k <= error * N + 0.01 < k + 1
     down = math.floor(1000 * error) / 10
-    assert f"at 1 of 2 points a cheat is caught if it errs in at most {down:g} % of the" in said.err
+    assert f"at 1 of 2 points a cheat is caught if its error is at most {down:g} %" in said.err
 
 
 def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
@@ -167,11 +167,11 @@ def test_what_other_code_played_is_told_apart_in_one_sentence(kvbarrier, tmp_pat
     (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN))
     assert kvbarrier(*play).code == 0
     (tmp_path / "mine.py").write_text(textwrap.dedent(PLUG_IN) + "# edited\n")
-    with pytest.warns(ResultsWarning, match="that other code played .source ") as said:
+    with pytest.warns(ResultsWarning, match="from other code .source ") as said:
         assert kvbarrier(*play).code == 0
     assert len(said) == 1
     assert "r.csv holds 2 batches of 'mine.py:Mine'" in str(said[0].message)
-    assert "they stay there and are not counted with today's" in str(said[0].message)
+    assert "they stay in the file and are not counted" in str(said[0].message)
 
 
 def test_a_baseline_notices_a_plug_in_that_got_worse(kvbarrier, tmp_path) -> None:
@@ -231,7 +231,7 @@ def test_eight_messages_catch_a_lost_token_and_name_every_message(kvbarrier, tmp
     assert same.code == 0
     said = json.loads(same.out)["baseline"]
     assert (said["messages"], said["smallest_shift_caught"], said["different"]) == (8, 0.0, [])
-    assert "8 messages replayed, none came out otherwise; one bit in one message" in same.err
+    assert "8 messages replayed, none with a different result; one bit in one message" in same.err
     # The same bytes, one token of them overwritten: the memory is as before, its bits are lost.
     lost = PLUG_IN.replace("kv = np.stack(self.kept)", "kv = np.stack(self.kept); kv[3] = kv[4]")
     (tmp_path / "mine.py").write_text(textwrap.dedent(lost))
@@ -251,8 +251,8 @@ def test_code_that_differs_from_itself_needs_more_messages(kvbarrier, tmp_path) 
     assert kvbarrier(*BASELINE, "--resume", "base.csv").code == 0
     said = kvbarrier(*BASELINE, "--baseline", "base.csv")
     assert said.code == 2
-    assert "code that differs from run to run" in said.err
-    assert "at least 12 messages a cell" in said.err
+    assert "code that is not deterministic" in said.err
+    assert "at least 12 messages per cell" in said.err
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_code_that_differs_from_itself_needs_more_messages(kvbarrier, tmp_path) 
      (lambda text: text.splitlines(keepends=True)[0], "base.csv is empty"),
      (lambda text: text.replace("mine.py:Mine", "mine.py:Other"), "is not a results row"),
      (lambda text: re.sub(r'""cpu"":""[^"]*""', '""cpu"":""another""', text),
-      "at least 12 messages a cell")],
+      "at least 12 messages per cell")],
 )  # fmt: skip
 def test_a_baseline_that_cannot_fail_is_told_before_the_attack(
     kvbarrier, tmp_path, monkeypatch: pytest.MonkeyPatch, change, sentence: str
@@ -322,12 +322,12 @@ BAD = [
     (("attack", "no_such_module:Mine"), 2, "no_such_module"),
     (("attack", "exact", "--n", "8"), 2, "16"),
     (("attack", "exact", "--d", "1"), 2, "2"),
-    (("attack", "exact", "--budget", "3"), 2, "outside (0, 2]"),
-    (("attack", "exact", "--budget", "-1"), 2, "outside (0, 2]"),
+    (("attack", "exact", "--budget", "3"), 2, "must be in (0, 2]"),
+    (("attack", "exact", "--budget", "-1"), 2, "must be in (0, 2]"),
     (("attack", "exact", "--budget", "x"), 2, "not a number"),
     (("attack", "exact", "--eta", "1"), 2, "eta"),
     (("attack", "exact", "--eta", "0.5", "--gamma", "0.1"), 2, "not both"),
-    (("attack", "exact", "--scale", "tigt"), 2, "neither tight"),
+    (("attack", "exact", "--scale", "tigt"), 2, "must be tight, closed, paper"),
     (("attack", "exact", "--keys", "kerdok"), 2, "Did you mean 'kerdock'"),
     (("attack", "exact", "--keys", "kerdock", "--d", "60"), 2, "64"),
     (("attack", "exact", "--reduction", "indx"), 2, "Did you mean 'index'"),
@@ -366,7 +366,7 @@ def test_what_changes_while_it_is_played_is_told_and_exits_with_3(kvbarrier) -> 
     )  # fmt: skip
     assert said.code == 3
     assert "changed" in said.err
-    assert "changed while it was played: error 0.0000 at M/N = " in said.err
+    assert "changed during the attack: error 0.0000 at M/N = " in said.err
     # The table's M/N is of all 128 messages; the verdict's is of those that it rests on.
     assert re.search(r"broken rests on the first \d+ messages, at M/N = ", said.err)
 

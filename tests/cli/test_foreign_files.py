@@ -49,23 +49,23 @@ DEEP = "[" * 100_000 + "]" * 100_000
     [
         ({"versions": DEEP}, "nested too deeply"),
         ({"versions": "not json"}, "line 2, is not a results row"),
-        ({"spec": {"target": 5}}, "its target is a text"),
-        ({"spec": {"target": "x" * 5000}}, "its target is a text"),
-        ({"spec": {"budget": "1e999999999"}}, "its budget is null or a fraction"),
+        ({"spec": {"target": 5}}, "its target must be a text"),
+        ({"spec": {"target": "x" * 5000}}, "its target must be a text"),
+        ({"spec": {"budget": "1e999999999"}}, "its budget must be null or a fraction"),
         ({"spec": {"budget": "1/0"}}, "cannot be read"),
         ({"spec": {"params": {"a": [1]}}}, "its a is neither a number nor a text"),
-        ({"spec": {"batch_size": 10**9}}, "not as many messages as its spec says"),
+        ({"spec": {"batch_size": 10**9}}, "does not have as many messages as its spec says"),
         ({"instance": {"n": 10**12}}, "give at most 1073741824"),
         ({"instance": {"n": 1}}, "another secret than the 16 bits of their instance"),
         ({"instance": {"n": 64}}, "another secret than the 1024 bits of their instance"),
         ({"instance": {"d": -16}}, "another secret|at least|positive"),
-        ({"instance": {"keys": 5}}, "its keys is a text"),
+        ({"instance": {"keys": 5}}, "its keys must be a text"),
         ({"charged": "[1,2,3,1" + "0" * 400 + "]"}, "at most 1073741824 bytes"),
         ({"charged": "[1,2,3,-4]"}, "'-4' is not a count"),
         ({"payload": f"[1,2,3,{2**40}]"}, "at most 1073741824 bytes"),
         ({"secret": "9" * 30}, "not a whole number below"),
-        ({"batch": str(2**40)}, "a batch has a number below"),
-        ({"seconds": "nan"}, "seconds are no time"),
+        ({"batch": str(2**40)}, "its batch must be below"),
+        ({"seconds": "nan"}, "seconds are not a length of time"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
@@ -114,7 +114,7 @@ def test_a_row_that_names_a_place_is_not_played(
     try:
         said = kvbarrier("replay", "r.csv", cell, "0")
         assert said.code == 2
-        assert "names a place on this machine" in said.err
+        assert "a path on this machine" in said.err
         assert "--target" in said.err
         assert not ran.exists()
     finally:
@@ -267,11 +267,11 @@ def test_the_limit_of_the_test_is_one() -> None:
         (("attack", "zero", "--layers", "100000"), "give at most 1073741824"),
         (("bound", "--n", "9" * 20), "x<=1099511627776"),
         (("bound", "--d", "9" * 11), "x<=65536"),
-        (("bound", "--d", "65536", "--n", "1099511627776"), "take a smaller --n or --d"),
-        (("attack", "zero", "--timeout", "inf"), "--timeout inf is no time"),
-        (("attack", "zero", "--timeout", "nan"), "--timeout nan is no time"),
-        (("check", "zero", "--timeout", "-1"), "--timeout -1 is no time"),
-        (("attack", "zero", "--memory", "nan"), "--memory nan GiB is no memory limit"),
+        (("bound", "--d", "65536", "--n", "1099511627776"), "use a smaller --n or --d"),
+        (("attack", "zero", "--timeout", "inf"), "--timeout inf is not a time limit"),
+        (("attack", "zero", "--timeout", "nan"), "--timeout nan is not a time limit"),
+        (("check", "zero", "--timeout", "-1"), "--timeout -1 is not a time limit"),
+        (("attack", "zero", "--memory", "nan"), "--memory nan GiB is not a memory limit"),
     ],
 )
 def test_absurd_values_are_refused_with_the_largest_sensible_one(

@@ -126,8 +126,8 @@ def test_reading_outside_the_plan_is_a_plug_in_failure() -> None:
         ("sampling", {"params": {"shar": 1}}, "Did you mean 'share'"),
         ("sampling", {"params": {"share": 1}, "sweep": {"share": (0, 1)}}, "give it once"),
         ("sampling", {"n": 1}, "give n >= 2"),
-        ("sampling", {"eta": 1.0}, "hypothesis is 0 < eta < 1"),
-        ("sampling", {"messages": 0}, "give 1 or more"),
+        ("sampling", {"eta": 1.0}, "needs 0 < eta < 1"),
+        ("sampling", {"messages": 0}, "must be 1 or more, not 0"),
         ("sampling", {"isolation": "proces"}, "Did you mean 'process'"),
     ],
 )

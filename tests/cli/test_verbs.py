@@ -89,7 +89,7 @@ def test_replay_of_a_row_is_equal(kvbarrier) -> None:
     replayed = json.loads(said.out)
     assert (said.code, replayed["equal"], replayed["different_messages"]) == (0, True, [])
     assert kvbarrier("replay", "r.csv", cell, "7").code == 2
-    assert "no single cell" in kvbarrier("replay", "r.csv", "zzzz", "0").err
+    assert "does not name exactly one cell" in kvbarrier("replay", "r.csv", "zzzz", "0").err
 
 
 def test_plot_draws_merged_files(kvbarrier, tmp_path) -> None:

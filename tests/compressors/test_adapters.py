@@ -146,7 +146,7 @@ def test_what_it_has_is_used() -> None:
         (Shapely, {"wide": 1}, "Shapely has no parameter 'wide'. It takes none."),
         (SubOfItsOwn, {"dept": 1}, "no parameter 'dept'. Did you mean 'depth'"),
         (Sub, {"x": 1}, "Sub has no parameter 'x'. It takes none."),
-        (SubOfItsOwn, {"seed": 1}, "seed is given by the game"),
+        (SubOfItsOwn, {"seed": 1}, "the game sets seed"),
     ],
 )
 def test_unknown_parameters(cls: type, params: dict[str, Any], sentence: str) -> None:
@@ -302,5 +302,5 @@ def test_compress_takes_q_k_v_by_position(compress):
     from kvbarrier.compressors.plugin.two_functions import TwoFunctions
     from kvbarrier.errors import BadInput
 
-    with pytest.raises(BadInput, match="Q, K, V come by position"):
+    with pytest.raises(BadInput, match="gets Q, K, V by position"):
         TwoFunctions(compress, None, Shape(16, 4, 4))

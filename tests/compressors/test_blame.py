@@ -108,7 +108,7 @@ WHOLE = "layout = 'heads'\n\n    def __init__"
         ("pass", "None"),
         ("return {}", "a dict"),
         ("return (x for x in q)", "a generator"),
-        ("return [[1.0], [1.0, 2.0]]", "a list, no array"),
+        ("return [[1.0], [1.0, 2.0]]", "a list, not an array"),
         ("return np.zeros(3)", "float64[3]"),
         ("return np.zeros((1, 4, 1), 'f4')", "float32[1, 4, 1]"),
         ("return np.zeros_like(self.rows[0][1]).astype(complex)", "complex128 numbers"),

@@ -91,7 +91,7 @@ def test_messages_of_unequal_length_are_told_apart() -> None:
     bob.restore(message)
     assert bob.save() == message
     assert np.all(bob.attend(stream()[0][0]) == 20)
-    with pytest.raises(PluginFailure, match="is not one of 6 heads"):
+    with pytest.raises(PluginFailure, match="does not fit 6 heads"):
         factory(SHAPE, budget).restore(message + b"x")
 
 

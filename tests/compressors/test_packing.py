@@ -136,7 +136,7 @@ def test_hostile_bytes_are_data_or_one_error(message: bytes, data: st.DataObject
     ids=["scalars", "rows", "doubles", "object", "long", "deep", "pickle"],
 )
 def test_bombs_are_refused(message: bytes) -> None:
-    with pytest.raises(PluginFailure, match="not one that save"):
+    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
         unpack_plain(message)
 
 

@@ -71,9 +71,9 @@ def test_budgets_are_kept_and_named() -> None:
     exactly = 8 * TwoCache(SHAPE, dtype="fp8").message_bytes
     assert TwoCache(SHAPE, exactly).dtype == "fp8"
     assert TwoCache(SHAPE, 4 * exactly).dtype == "fp32"
-    with pytest.raises(BudgetTooSmall, match=f"two-cache cannot live in .* at least {exactly}"):
+    with pytest.raises(BudgetTooSmall, match=f"two-cache does not fit into .* at least {exactly}"):
         TwoCache(SHAPE, exactly - 1)
-    with pytest.raises(BudgetTooSmall, match="four-cache cannot live in 100 bits"):
+    with pytest.raises(BudgetTooSmall, match="four-cache does not fit into 100 bits"):
         FourCache(SHAPE, 100)
 
 

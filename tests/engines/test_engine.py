@@ -94,9 +94,9 @@ def test_the_bob_who_reads_sees_what_is_masked() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"feed": "steam"}, "masks knows feed=prefill or stream, not steam. Did you mean 'stream'"),
-        ({"ask": "mask"}, "masks knows ask=serial, not mask."),
-        ({"bob": "dreams"}, "masks knows bob=asks or reads, not dreams."),
+        ({"feed": "steam"}, "masks takes feed=prefill or stream, not steam. Did you mean 'stream'"),
+        ({"ask": "mask"}, "masks takes ask=serial, not mask."),
+        ({"bob": "dreams"}, "masks takes bob=asks or reads, not dreams."),
     ],
 )
 def test_unknown_ways_are_told(options: dict[str, str], sentence: str) -> None:
@@ -106,7 +106,9 @@ def test_unknown_ways_are_told(options: dict[str, str], sentence: str) -> None:
 
 
 def test_a_budget_is_refused() -> None:
-    with pytest.raises(BadInput, match="masks takes no budget: its memory follows"):
+    with pytest.raises(
+        BadInput, match="masks takes no budget: its parameters determine its memory"
+    ):
         Masks(SHAPE, 4096, what="masks")
 
 
@@ -117,8 +119,8 @@ def test_an_engine_that_is_not_installed_says_how(monkeypatch: Any, tmp_path: An
     with pytest.raises(BadInput) as caught:
         schemes.interpreter_of("kvpress:KnormPress")
     assert str(caught.value) == (
-        "kvpress needs kvpress and the transformers that it is pinned to, not installed here: run "
-        "'make engines' in the checkout, or pip install 'kvbarrier[kvpress]'."
+        "kvpress needs kvpress and the transformers that it is pinned to, which is not installed: "
+        "run 'make engines' in the checkout, or pip install 'kvbarrier[kvpress]'."
     )
     python = tmp_path / "elsewhere" / "kvpress" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -133,7 +135,9 @@ def test_an_authors_own_codec_is_played_where_kvbarrier_is() -> None:
 
 
 def test_a_scheme_that_names_nothing_is_told() -> None:
-    with pytest.raises(BadInput, match="hf: names nothing: write, for example, hf:dynamic"):
+    with pytest.raises(
+        BadInput, match="hf: has no name after the colon: write, for example, hf:dynamic"
+    ):
         resolve("hf:")
 
 

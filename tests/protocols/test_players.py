@@ -53,7 +53,7 @@ NAN = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]])
         (np.zeros((3, 2), dtype=bool), "bool numbers"),
         (np.zeros((3, 2), dtype=complex), "complex128 numbers"),
         (np.zeros((3, 2), dtype=object), "object numbers"),
-        ([[0.0], [1.0, 2.0], [3.0]], "a list, no array"),
+        ([[0.0], [1.0, 2.0], [3.0]], "a list, not an array"),
         (None, r"next_outputs returned None: it must be float32\[3, 2\]"),
         (NAN, "NaN or infinity, first in row 1"),
         (NAN[[0, 0, 2]], "NaN or infinity, first in row 2"),
@@ -212,7 +212,7 @@ BAD = {
     "bob-ints": r"Bob: Misbehave.next_outputs returned int64 numbers: it must be float32\[32, 16\]"
     + WHERE,
     "bob-objects": r"Bob: Misbehave.next_outputs returned object numbers: .*",
-    "bob-ragged": r"Bob: Misbehave.next_outputs returned a list, no array: .*",
+    "bob-ragged": r"Bob: Misbehave.next_outputs returned a list, not an array: .*",
     "bob-hang": r"Bob did not answer within 1 s \(misbehave.py, line \d+, in do\)\.",
 }
 
@@ -288,7 +288,7 @@ CLASS = "class Mine(Compressor):\n"
             + "    def __init__(self, shape, "
             "budget_bits): raise BudgetTooSmall('mine', budget_bits, 5000)",
             BudgetTooSmall,
-            "mine cannot live in 2048 bits: give it a budget of at least 5000 bits.",
+            "mine does not fit into 2048 bits: give it a budget of at least 5000 bits.",
         ),
         (
             CLASS + "    def __init__(self, shape):\n        raise KeyError('x')",

@@ -77,7 +77,7 @@ def test_too_few_bits_catch_nothing() -> None:
     # 44 - log2(45) = 38.5
     few = Power(np.array([44]), np.array([0]), 44, 1, np.ones(1))
     assert (few.error(), few.rate()) == (None, None)
-    assert few.sentence().endswith("not even without an error: play more.")
+    assert few.sentence().endswith("not even one without errors: play more messages.")
 
 
 def test_the_line_of_a_family_is_higher() -> None:
@@ -127,8 +127,8 @@ def test_a_point_says_what_it_could_have_caught() -> None:
     assert blind.as_dict()["ledger"]["could_catch"]["error"] is None
     # 1 - (log2(8193) + 40)/8192 = .99353
     assert blind.sentences()[0].endswith(
-        "so the ledger is blind here. No cheat with this memory could be caught, not even "
-        "without an error; it would have to send at most 0.993 bits a secret bit."
+        "so the ledger can exclude nothing here. No cheat with this memory could be caught, not "
+        "even one without errors; it would have to send at most 0.993 bits per secret bit."
     )
     caught = honest.as_dict()["ledger"]["could_catch"]
     assert caught["bits_per_secret_bit"] == pytest.approx(0.99353, abs=1e-5)

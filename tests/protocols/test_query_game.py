@@ -236,7 +236,7 @@ def test_a_seat_leaves_nothing_behind() -> None:
     [
         (lambda: QueryInstance(16, 4, family="tokn"), "Did you mean 'token'"),
         (lambda: QueryInstance(1, 4), "give n >= 2"),
-        (lambda: QueryInstance(16, 4, eta=0.0), "hypothesis is 0 < eta < 1"),
+        (lambda: QueryInstance(16, 4, eta=0.0), "needs 0 < eta < 1"),
     ],
 )
 def test_bad_instances_are_refused(call, part: str) -> None:

@@ -84,9 +84,9 @@ def test_hypotheses_are_quoted() -> None:
         Index(n=64, d=16, window=8)
     with pytest.raises(BadInput, match="and no other, has a window"):
         SlidingWindow(n=64, d=16)
-    with pytest.raises(BadInput, match="hypothesis is a"):
+    with pytest.raises(BadInput, match="The theorem needs a"):
         Tensor(n=20, d=64, eta=None, gamma=0.1).build()
-    with pytest.raises(BadInput, match="hypothesis is a"):
+    with pytest.raises(BadInput, match="The theorem needs a"):
         Visual(n=30, d=16, values="pm1").build()
 
 

@@ -154,11 +154,14 @@ def test_bins() -> None:
 @pytest.mark.parametrize(
     ("act", "match"),
     [
-        (lambda: soft_surprise_bits([1.5], 0), "a probability of the bit that came"),
-        (lambda: bin_of([0.0], (1.0, 0.0)), "must rise"),
+        (lambda: soft_surprise_bits([1.5], 0), "the probability of the observed bit"),
+        (lambda: bin_of([0.0], (1.0, 0.0)), "must increase"),
         (lambda: BinnedPredictor(2).see([2], [1]), "from 0 to 1"),
-        (lambda: BinnedPredictor(2).see([0, 1], [1]), "1 bits, 2 bins"),
-        (lambda: soft_ledger([[0.0]], [[1]], [1, 2], secret_bits=1), "one of each a message"),
+        (lambda: BinnedPredictor(2).see([0, 1], [1]), "1 bits and 2 bins"),
+        (
+            lambda: soft_ledger([[0.0]], [[1]], [1, 2], secret_bits=1),
+            "needs scores, bits and a charge",
+        ),
     ],
 )
 def test_bad_input_is_told(act, match) -> None:

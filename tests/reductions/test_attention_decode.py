@@ -75,7 +75,7 @@ def test_a_bad_batch_is_refused():
     Q, Kq, Vq, K, V = batch(4, 5, 3, 2)
     with pytest.raises(BadInput, match="Vq has shape"):
         doors.next_outputs(Q, Kq, Vq[:, :1], K, V)
-    with pytest.raises(BadInput, match="thresholds"):
+    with pytest.raises(BadInput, match="one threshold for each"):
         doors.next_bits(Q, Kq, Vq, K, V, np.zeros(3))
     with pytest.raises(BadInput, match="overflow"):
         doors.next_outputs(Q * np.float32(1e25), Kq * np.float32(1e25), Vq, K, V)

@@ -337,7 +337,7 @@ def test_keys_on_demand_are_the_rows(name: str) -> None:
     np.testing.assert_array_equal(made.rows_at(at), early)
     assert made.rows is made.rows
     for wrong in (30, -1):
-        with pytest.raises(BadInput, match="numbered from 0 to 29"):
+        with pytest.raises(BadInput, match="must be from 0 to 29"):
             made.rows_at([0, wrong])
     assert repr(made) == f"LazyKeySet({name!r}, d=16, n=30)"
     if name != "hypercube":
@@ -393,13 +393,13 @@ def test_bounds_need_no_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     ("call", "words"),
     [
         (("rm2", 16, 48), "power of two from 4 to 1024, not 48"),
-        (("rm1", 65, 32), "number 64, not 65"),
+        (("rm1", 65, 32), "only 64 rm1 keys of dimension 32, not 65"),
         (("gold", 16, 4), "from 8 to 1024, not 4"),
         (("bch", 16, 512), "from 16 to 256, not 512"),
-        (("bch", 2**25, 64), "number 16777216"),
-        (("delsarte-goethals", 16, 32), "d = 16, 64 and 256, not 32"),
+        (("bch", 2**25, 64), "only 16777216 bch"),
+        (("delsarte-goethals", 16, 32), "d = 16, 64 or 256, not 32"),
         (("devore", 2, 3), "need d >= 4"),
-        (("devore", 257, 20), "number 256, not 257"),
+        (("devore", 257, 20), "only 256 devore keys of dimension 20, not 257"),
         (("greedy", 5000, 16), "at most 4096"),
         (("golds", 16, 16), "Did you mean 'gold'"),
     ],

@@ -288,7 +288,7 @@ JL = ("jl", 32, 16)
     ("made", "how", "words"),
     [
         (("jl", 15, 16), {}, "needs n >= 16"),
-        (("jl-raw", 16, 1), {}, "hypothesis is d >= 2"),
+        (("jl-raw", 16, 1), {}, "needs d >= 2"),
         (JL, {"d_v": 0}, "d_v >= 1"),
         (JL, {"eta": 1.0}, r"eta in \[0, 1\)"),
         (JL, {"eta": -0.1}, r"eta in \[0, 1\)"),
@@ -297,12 +297,12 @@ JL = ("jl", 32, 16)
         (JL, {"gamma": 0.1}, "exactly one of eta"),
         (JL, {"eta": None, "gamma": 0.5}, "constant answer 1/2 is within 0.5"),
         (JL, {"eta": None, "gamma": 1.0, "values": "pm1"}, "constant answer 0 is within 1 of"),
-        (JL, {"eta": None, "gamma": 0.4999999}, "too near 0.5 for float32"),
+        (JL, {"eta": None, "gamma": 0.4999999}, "too close to 0.5 for float32"),
         (JL, {"values": "pm"}, "Did you mean 'pm1'"),
         (JL, {"scale": "tigth"}, "Did you mean 'tight'"),
         (JL, {"scale": 0.0}, "positive number"),
-        (JL, {"scale": "paper"}, "hypothesis is eps < 1/2"),
-        (JL, {"scale": "paper", "values": "pm1"}, "for values 01"),
+        (JL, {"scale": "paper"}, "needs eps < 1/2"),
+        (JL, {"scale": "paper", "values": "pm1"}, "needs values 01"),
     ],
 )
 def test_bad_input_quotes_the_hypothesis(made: tuple, how: dict, words: str) -> None:
@@ -329,7 +329,7 @@ def test_no_scale_names_the_key() -> None:
     plain = keys.make("jl", 16, 8)
     with pytest.raises(NoScale, match=r"k_\d+ overflows float32"):
         IndexReduction.build(plain, 4, scale=1e39)
-    with pytest.raises(NoScale, match=r"score of key \d+ can be off by .* eats the margin"):
+    with pytest.raises(NoScale, match=r"score of key \d+ can be wrong by .* uses up the margin"):
         IndexReduction.build(plain, 4, scale=1e6)
     # lengths do not matter as such: C grows as 1/|k|^2, the scores stay
     tiny = KeySet("tiny", 8, 0, plain.rows * np.float32(2.0**-60))
@@ -337,11 +337,11 @@ def test_no_scale_names_the_key() -> None:
     assert IndexReduction.build(tiny, 4).scale == pytest.approx(expected, rel=1e-12)
     # C (d+2) 2^-24 >= ln(2)/2 first at C = 1453634 for d = 2: N = 4000 on the circle
     assert IndexReduction.build(circle(1024), 2).scale == pytest.approx(9.567e4, rel=1e-3)
-    with pytest.raises(NoScale, match="eats the margin"):
+    with pytest.raises(NoScale, match="uses up the margin"):
         IndexReduction.build(circle(4100), 2)
     limit = 0.5 * math.log(2) * 2**24 / 4
     assert IndexReduction.build(circle(16), 2, scale=limit * 0.9999).scale > 1.4e6
-    with pytest.raises(NoScale, match="eats the margin"):
+    with pytest.raises(NoScale, match="uses up the margin"):
         IndexReduction.build(circle(16), 2, scale=limit * 1.0001)
 
 

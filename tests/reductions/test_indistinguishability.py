@@ -132,10 +132,10 @@ def test_what_success_costs() -> None:
     [
         (lambda: TokenFamily(1, 4), "give n >= 2"),
         (lambda: CellFamily(4, 0), "give d >= 1"),
-        (lambda: TokenFamily(8, 4, 1.0), r"hypothesis is 0 < eta < 1"),
+        (lambda: TokenFamily(8, 4, 1.0), r"needs 0 < eta < 1"),
         (lambda: CellFamily(8, 4, 0.5, 1.0), "< w < 1"),
         (lambda: hiding.error_line(1.5), "share of the places"),
-        (lambda: hiding.share_needed(0.4), "from 1/2 to 1"),
+        (lambda: hiding.share_needed(0.4), r"in \[1/2, 1\], not 0.4"),
         (lambda: hiding.minimax_program(11, 1), "1 to 10"),
         (lambda: hiding.minimax_program(4, 5), "0 to 4"),
         (lambda: hiding.least_error(4, -1), "0 to 4"),

@@ -154,9 +154,9 @@ def test_existing_points_are_the_most(d: int, exact: bool) -> None:
 def test_hypotheses_are_quoted() -> None:
     for eps, d in ((0.0, 8), (1.0, 8), (0.5, 0)):
         for function in (jl.norm_bound, jl.norm_tail, jl.product_bound, jl.product_tail):
-            with pytest.raises(BadInput, match="hypotheses are 0 < eps < 1 and d >= 1"):
+            with pytest.raises(BadInput, match="need 0 < eps < 1 and d >= 1"):
                 function(eps, d)
-    with pytest.raises(BadInput, match=r"lies in \[-1, 1\], not 1.5"):
+    with pytest.raises(BadInput, match=r"must lie in \[-1, 1\], not 1.5"):
         jl.product_tail(0.5, 8, 1.5)
     with pytest.raises(BadInput, match="Lemma 3 needs n >= 1 and 0 < eps < 1"):
         jl.dimension(0, 0.5)

@@ -368,10 +368,10 @@ def test_public_things_do_not_have_the_keys() -> None:
     [
         ({"n": 15}, "n >= 16 data tokens, one for each age bucket, not 15"),
         ({"d": 5}, "take 5 coordinates of a key, so d = 5 leaves none"),
-        ({"b": 0}, "1 to 8 bits a coordinate, not 0"),
-        ({"b": 9}, "1 to 8 bits a coordinate, not 9"),
+        ({"b": 0}, "1 to 8 bits per coordinate, not 0"),
+        ({"b": 9}, "1 to 8 bits per coordinate, not 9"),
         ({"eta": 1.0}, r"choose eta in \[0, 1\)"),
-        ({"scale": 3.0}, "has three scales, and finds them"),
+        ({"scale": 3.0}, "computes its three scales itself"),
     ],
 )
 def test_hypotheses_are_quoted(bad: dict, match: str) -> None:
@@ -481,7 +481,7 @@ def test_sampled_rows_and_what_is_refused() -> None:
         instance_of(payload | {"keys": "hypercube"})
     with pytest.raises(BadInput, match="has no --key-bits 1, which is for --reduction key-payload"):
         instance_of({"n": 48, "d": 12, "key_bits": 1})
-    with pytest.raises(BadInput, match="1 to 8 bits a coordinate, not 0"):
+    with pytest.raises(BadInput, match="1 to 8 bits per coordinate, not 0"):
         KeyPayload(n=48, d=12, key_bits=0).build()
     with pytest.raises(BadInput, match=r"The key-payload reduction has no --gamma 0\.1"):
         instance_of(payload | {"eta": None, "gamma": 0.1})

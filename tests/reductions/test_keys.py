@@ -170,9 +170,9 @@ def test_default_sizes() -> None:
     ("call", "words"),
     [
         (("kerdok", 16, 16), "Did you mean 'kerdock'"),
-        (("kerdock", 16, 32), "d = 4, 16, 64 and 256, not 32"),
-        (("kerdock", 257, 16), "number 256, not 257"),
-        (("hypercube", 17, 4), "at most 2^4 = 16, not 17"),
+        (("kerdock", 16, 32), "d = 4, 16, 64 or 256, not 32"),
+        (("kerdock", 257, 16), "only 256 kerdock keys of dimension 16, not 257"),
+        (("hypercube", 17, 4), "at most 2^4 = 16 hypercube keys of dimension 4, not 17"),
         (("jl", 0, 4), "n must be a positive integer"),
         (("jl", 16, 0), "d must be a positive integer"),
         (("jl", 16.5, 4), "n must be a positive integer"),

@@ -135,7 +135,7 @@ def test_top_set() -> None:
         want = sorted(sorted(range(50), key=lambda i: (-scores[i], i))[:k])
         assert lazy.top_set(scores, k).tolist() == want
     for k in (0, 51):
-        with pytest.raises(BadInput, match=r"from 1 to n = 50 scores, not \d+: choose k"):
+        with pytest.raises(BadInput, match=r"must have 1 to n = 50 scores, not \d+: choose k"):
             lazy.top_set(scores, k)
 
 
@@ -151,7 +151,7 @@ def test_a_growing_buffer() -> None:
 def test_bad_input() -> None:
     scores = np.zeros(4)
     for top in ([], [0, 0], [4], [-1]):
-        with pytest.raises(BadInput, match="distinct indices from 0 to 3, at least one: take top"):
+        with pytest.raises(BadInput, match="distinct indices from 0 to 3, at least one: use top"):
             lazy.lazy_draws(scores, np.array(top, dtype=np.int64), 0, 1)
     with pytest.raises(BadInput, match="needs finite scores"):
         lazy.lazy_draws(np.array([0.0, np.nan]), np.array([0]), 0, 1)

@@ -148,7 +148,7 @@ def test_layer_types_and_other_spellings() -> None:
         ({"num_hidden_layers": 0}, "from 1, not 0"),
         ({"num_attention_heads": "8"}, "'num_attention_heads' must be a whole number"),
         ({"num_key_value_heads": 3}, "num_key_value_heads = 3 does not divide"),
-        ({"hidden_size": 65}, "hidden_size = 65 is no multiple"),
+        ({"hidden_size": 65}, "hidden_size = 65 is not a multiple"),
         ({"layer_types": ["full_attention"]}, "a name for each of num_hidden_layers = 2"),
         ({"layer_types": ["mamba", "mamba"]}, "names 'mamba'"),
         ({"layer_types": ["sliding_attention"] * 2}, "no field 'sliding_window'"),
@@ -176,7 +176,7 @@ def test_what_a_limit_refuses() -> None:
         ({"context": 1}, "two tokens or more"),
         ({"context": 64, "success": 0.5}, "success must lie"),
         ({"context": 64, "dtype": "int3"}, "no number format"),
-        ({"context": 1 << 20}, "2\\^8 signs are the most"),
+        ({"context": 1 << 20}, "largest has the 2\\^8 sign vectors"),
     ):
         with pytest.raises(BadInput, match=says):
             model_limit(shape, **params)

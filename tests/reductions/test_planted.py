@@ -196,8 +196,8 @@ def test_other_scales_and_keys(family):
     ("changes", "words"),
     [
         ({"family": "heavy-hiters"}, "Did you mean 'heavy-hitters'"),
-        ({"family": "clusters", "n": 240}, "multiple of 16 from 256 on, not 240"),
-        ({"family": "recency", "n": 132}, "multiple of 8 from 128 on, not 132"),
+        ({"family": "clusters", "n": 240}, "multiple of 16 and at least 256, not 240"),
+        ({"family": "recency", "n": 132}, "multiple of 8 and at least 128, not 132"),
         ({"family": "recency", "d": 1}, "d >= 2"),
         ({"family": "clusters", "eta": 1.0}, "eta < 1"),
         ({"family": "clusters", "scale": "paper"}, "nearly orthogonal"),

@@ -153,5 +153,5 @@ def test_a_message_with_room_and_what_is_no_protocol() -> None:
 @pytest.mark.parametrize("function", [by_partitions, by_codebooks, by_subsets])
 def test_sizes_that_do_not_end(function) -> None:
     for N in (0, 5):
-        with pytest.raises(BadInput, match="take a smaller N, or Fano's bound"):
+        with pytest.raises(BadInput, match="use a smaller N, or Fano's bound"):
             function(N)

@@ -247,8 +247,8 @@ def test_continuous_laws() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: symbol_rate(1.1, 4), r"lies in \[0, 1\]"),
-        (lambda: symbol_rate(math.nan, 4), r"lies in \[0, 1\]"),
+        (lambda: symbol_rate(1.1, 4), r"must lie in \[0, 1\]"),
+        (lambda: symbol_rate(math.nan, 4), r"must lie in \[0, 1\]"),
         (lambda: symbol_rate(0.1, 1), "at least 2 levels"),
         (lambda: symbol_error_floor(math.nan, 4), "not nan"),
         (lambda: symbol_time_sharing(2.5, 4), "0 to log2 B = 2"),

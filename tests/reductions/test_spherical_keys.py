@@ -106,11 +106,11 @@ def test_kissing_prefixes_and_refusals() -> None:
     assert (part.rows == whole.rows[:100]).all()
     hexagon = keys.make("kissing", None, 2).rows.astype(np.float64)
     assert coherence(hexagon) == pytest.approx(0.5, abs=1e-6)
-    with pytest.raises(BadInput, match="d = 2, 3, 4, 8, 16 and 24, not 5"):
+    with pytest.raises(BadInput, match="d = 2, 3, 4, 8, 16 or 24, not 5"):
         keys.make("kissing", None, 5)
-    with pytest.raises(BadInput, match="d = 2, 3, 4, 8, 16 and 24, not 64"):
+    with pytest.raises(BadInput, match="d = 2, 3, 4, 8, 16 or 24, not 64"):
         keys.default_n("kissing", 64)
-    with pytest.raises(BadInput, match="number 24, not 25"):
+    with pytest.raises(BadInput, match="only 24 kissing keys of dimension 4, not 25"):
         keys.make("kissing", 25, 4)
 
 
@@ -127,7 +127,7 @@ def test_circle_and_sphere_are_unit_even_and_padded() -> None:
         made = keys.make(name, 32, 8)
         assert made.rows.shape == (32, 8)
         assert not made.rows[:, own:].any()
-        with pytest.raises(BadInput, match=f"live in {own} coordinates, not {own - 1}"):
+        with pytest.raises(BadInput, match=f"need {own} coordinates, not {own - 1}"):
             keys.make(name, 32, own - 1)
 
 

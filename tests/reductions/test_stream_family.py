@@ -119,7 +119,7 @@ def test_decoys_are_all_but_the_victims_and_never_in_the_future() -> None:
 
 
 def test_a_shape_that_is_none_is_refused() -> None:
-    with pytest.raises(BadInput, match="0 layers of 2 heads are none"):
+    with pytest.raises(BadInput, match="must be 1 or more, not 0 and 2"):
         family(0, 2)
     with pytest.raises(BadInput, match=r"give bits\[48, 32\]"):
         family(heads=2).stream(np.zeros((N, D), np.uint8))

@@ -21,7 +21,7 @@ def test_executors(cell: MakeCell) -> None:
         assert isinstance(executor.submit(divmod, 7, 0).exception(), ZeroDivisionError)
     with make_executor(2, "namespaces") as executor:
         assert isinstance(executor, ThreadPoolExecutor)
-    with pytest.raises(BadInput, match="give 1 or more"), make_executor(0):
+    with pytest.raises(BadInput, match="must be 1 or more, not 0"), make_executor(0):
         pass
     with make_executor(2, "inline") as executor:
         pids = {executor.submit(os.getpid).result() for _ in range(4)}

@@ -90,7 +90,7 @@ def test_a_message_over_its_budget_does_not_stand_at_that_budget() -> None:
     ("text", "sentence"),
     [
         ("bit_eror<=0.1", "Did you mean 'bit_error'"),
-        ("bit_error", "is not METRIC<=NUMBER"),
+        ("bit_error", "must be METRIC<=NUMBER"),
         ("bit_error<=low", "not a number"),
         ("bit_error<=1/0", "not a number"),
         ("bit_error<=1e400", "not a number"),

@@ -86,7 +86,7 @@ def test_messages_that_fail_under_a_signal_are_not_held_against_the_plug_in(
             os.kill(os.getpid(), signal.SIGTERM)
         return play(*args)
 
-    with pytest.raises(Interrupted, match=r"nothing of this run is kept"):
+    with pytest.raises(Interrupted, match=r"no results of this run are kept"):
         run_cells([cell("fails")], store, stopping=FixedMessages(20), play=struck, facts=ours)
     assert [r.batch for r in store.rows] == [0]
 

@@ -100,7 +100,7 @@ def test_the_same_host_must_be_equal_message_by_message(row: Row, cell: MakeCell
 @pytest.mark.parametrize(
     ("change", "words"),
     [({"charged": (9, 9, 9, 9)}, "charged bits 9"),
-     ({"failed": (None, None, None, "x")}, "fails now: x")],
+     ({"failed": (None, None, None, "x")}, "now fails: x")],
 )  # fmt: skip
 def test_the_same_host_compares_everything(
     row: Row, cell: MakeCell, change: dict[str, Any], words: str
@@ -194,7 +194,7 @@ def test_a_declared_length_may_not_change_anywhere(row: Row, cell: MakeCell) -> 
     assert compare(old, now).passed
     now[1] = altered(now[1], charged=(800, 800, 808, 800))
     (failure,) = compare(old, now).failures
-    assert "every message had one length" in str(failure.failure)
+    assert "all messages had the same length" in str(failure.failure)
 
 
 def test_a_new_failed_message_fails_anywhere(row: Row, cell: MakeCell) -> None:
@@ -202,7 +202,7 @@ def test_a_new_failed_message_fails_anywhere(row: Row, cell: MakeCell) -> None:
     now = [altered(r, host=ELSEWHERE) for r in old]
     now[3] = altered(now[3], failed=(None, "Bob hung.", None, None))
     (failure,) = compare(old, now).failures
-    assert failure.failure == "message 13 fails now: Bob hung."
+    assert failure.failure == "message 13 now fails: Bob hung."
 
 
 def test_the_level_is_shared_by_all_cells(row: Row, cell: MakeCell) -> None:
@@ -264,7 +264,7 @@ def test_regress_is_never_silently_powerless(tmp_path: Path, cell: MakeCell, pla
     path = tmp_path / "regress-2.csv"
     baseline(path, [cell("exact")], play, "regress-2")
     assert regress([path], play=play, facts=ours).passed
-    with pytest.raises(BadInput, match=r"has 8 messages of a cell .* measure it anew"):
+    with pytest.raises(BadInput, match=r"has 8 messages of a cell .* measure the baseline again"):
         regress([path], play=play, facts=ours, batches=2)
 
 
@@ -272,7 +272,7 @@ def test_a_report_that_saw_nothing_is_not_passed(row: Row, cell: MakeCell) -> No
     old = rows_of(row, cell(), 2)
     compare(old, old).refuse_blind()
     blind = compare(old, [altered(r, host=ELSEWHERE) for r in old])
-    assert blind.caught == "no change would have been caught"
+    assert blind.caught == "no change could have been caught"
     with pytest.raises(BadInput, match="at least 22 messages"):
         blind.refuse_blind()
 
@@ -403,10 +403,10 @@ def test_regress_refuses_what_is_no_baseline(
 ) -> None:
     path = tmp_path / "r.csv"
     write_results(path, [row(cell(), 0, key="experiments"), row(cell(), 2)])
-    with pytest.raises(BadInput, match="has gaps or doubles"):
+    with pytest.raises(BadInput, match="has missing or repeated batches"):
         regress([path], play=play, facts=ours)
     write_results(path, [altered(row(cell()), key="ab" * 32)])
-    with pytest.raises(BadInput, match="drawn from committed keys"):
+    with pytest.raises(BadInput, match="needs committed keys"):
         regress([path], play=play, facts=ours)
 
 

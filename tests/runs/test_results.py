@@ -179,7 +179,7 @@ def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
     assert {one.wrong_by_row for one in rows} == {None}
     point = judge_rows([one for one in rows if one.cell == rows[0].cell])
     assert point.row_messages == 0
-    assert "by age buckets alone" in point.sentences()[1]
+    assert "uses age buckets only" in point.sentences()[1]
 
 
 def test_a_torn_line_below_the_second_header(tmp_path: Path, row: Row, cell: MakeCell) -> None:
@@ -214,16 +214,16 @@ def test_counts_by_row_say_how_many_rows_were_asked(row: Row, cell: MakeCell) ->
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [(lambda f: f.__setitem__("wrong", "[1,1,1,1]"), "totals are not the sums"),
-     (lambda f: f.__setitem__("charged", "[1,2]"), "not of one length"),
+     (lambda f: f.__setitem__("charged", "[1,2]"), "lists differ in length"),
      (lambda f: f.__setitem__("charged", "[1,2,3,-4]"), "not a count"),
      (lambda f: f.__setitem__("charged", "{}"), "not a list"),
      (lambda f: f.__setitem__("batch", "-1"), "not a whole number"),
      (lambda f: f.__setitem__("secret", "7"), "more than the secret has"),
-     (lambda f: f.__setitem__("cell", "0123456789abcdef"), "ids are not those of its spec"),
+     (lambda f: f.__setitem__("cell", "0123456789abcdef"), "ids do not match its spec"),
      (lambda f: f.__setitem__("streaming", "maybe"), "maybe"),
      (lambda f: f.__setitem__("failed", "[1,null,null,null]"), "not a sentence"),
      (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]","[32]"]'), "sums over rows"),
-     (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]"]'), "not of one length"),
+     (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]"]'), "lists differ in length"),
      (lambda f: f.__setitem__("wrong_by_row", '["-","-","-","-"]'), "how many bits of each row"),
      (lambda f: f.pop("host"), "20 fields instead of 21")],
 )  # fmt: skip
@@ -295,7 +295,7 @@ def test_different_counts_name_the_nondeterministic_compressor(row: Row, cell: M
 
 def test_different_fresh_keys_are_two_attacks(row: Row, cell: MakeCell) -> None:
     one, other = row(cell(), key="experiments"), row(cell(), key="regress")
-    with pytest.raises(ResultsConflict, match="two independent attacks; keep them in separate"):
+    with pytest.raises(ResultsConflict, match="two independent attacks: keep them in separate"):
         union([one], [other])
 
 

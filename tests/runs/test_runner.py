@@ -81,7 +81,7 @@ def test_batch_sizes_divide(messages: int) -> None:
 
 
 def test_no_messages_are_refused() -> None:
-    with pytest.raises(BadInput, match="give 1 or more"):
+    with pytest.raises(BadInput, match="must be 1 or more, not 0"):
         batch_size_for(0)
 
 
@@ -187,7 +187,7 @@ def test_another_version_of_the_code_is_another_source(cell: MakeCell, play: Pla
 
 
 def test_code_that_changes_under_play_is_refused(cell: MakeCell, play: Play) -> None:
-    with pytest.raises(BadInput, match="changed while it was played: run the command again"):
+    with pytest.raises(BadInput, match="changed during the attack: run the command again"):
         run_cells([cell()], Results(), stopping=FixedMessages(4), play=play,
                   facts=lambda c: Facts("older", True))  # fmt: skip
 

@@ -20,7 +20,7 @@ _OURS = "nlhd"
 def split(array: Float32, codec: Codec) -> list[Any]:
     """Cut float32[n, layers, heads, d] into what each call is given, layer by layer, then heads.
 
-    Each is a copy of its own in the codec's axes, dtype and kind of tensor.
+    Each is a separate copy in the codec's axes, dtype and kind of tensor.
     """
     layout = codec.layout
     places = ((range(size) if axis not in layout else (None,))
@@ -41,7 +41,7 @@ def join(answers: list[Any], codec: Codec, shape: Shape, d: int) -> Float32:
     """Put the decoded tensors of all calls together: float32[n, layers, heads, d].
 
     Raises:
-        PluginFailure: one is no array of numbers, has another shape, or is not finite.
+        PluginFailure: one is not an array of numbers, has another shape, or is not finite.
     """
     layout, sizes = codec.layout, {"l": shape.layers, "h": shape.kv_heads, "d": d, "b": 1}
     arrays = []

@@ -1,8 +1,8 @@
-"""``codec:module:Class``: a published or an own codec of keys and values, attention done by us.
+"""``codec:module:Class``: any codec of keys and values; kvbarrier computes attention.
 
 ``contract`` says what its author writes. Alice gives it K and V, the message is what it
-returned; Bob decodes that and attends over the decoded rows, his own token exact. He holds what is
-in the message and uses all of it, so there is no other Bob who reads.
+returned; Bob decodes that and attends over the decoded rows, his own token exact. He uses
+the whole message, so there is no separate Bob who reads.
 
 * ``feed=prefill``: the whole stream in one piece, as a prompt is.
 * ``feed=stream``: pieces of ``chunk`` tokens, each encoded when it is full; the tokens after the
@@ -42,8 +42,8 @@ class CodecCache(Engine):
         params: parameters of the codec.
 
     Raises:
-        BadInput: there is no such codec or parameter, or it needs what is not here.
-        PluginFailure: it lacks a method, raised, or returned something else than K and V.
+        BadInput: the codec or parameter does not exist, or needs something that is missing here.
+        PluginFailure: it lacks a method, raised, or did not return K and V.
     """
 
     bobs = ("asks",)
@@ -64,9 +64,9 @@ class CodecCache(Engine):
     ) -> None:
         super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
         if chunk is not None and not self.streaming:
-            raise BadInput("chunk is for feed=stream: a prefilled codec sees all tokens at once.")
+            raise BadInput("chunk needs feed=stream: a prefilled codec sees all tokens at once.")
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
-            raise BadInput(f"chunk={chunk} is no number of tokens: give 1 or more.")
+            raise BadInput(f"chunk={chunk} must be a number of tokens, 1 or more.")
         self.chunk = chunk or CHUNK
         n = self.chunk if self.streaming else shape.tokens
         self.codec = contract.build(what, shape, n, seed, params)
@@ -118,7 +118,7 @@ class CodecCache(Engine):
         """Take over a message.
 
         Raises:
-            PluginFailure: it is none of such a codec's.
+            PluginFailure: the bytes are not a message of this codec.
         """
         plain = unpack_plain(message)
         try:
@@ -175,7 +175,8 @@ class CodecCache(Engine):
             )
             if len(K) != len(V):
                 raise PluginFailure(
-                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values."
+                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values: it "
+                    "must return equally many."
                 )
             keys.append(K)
             values.append(V)
@@ -193,8 +194,8 @@ class CodecCache(Engine):
         for pair in decoded:
             if not isinstance(pair, tuple | list) or len(pair) != 2:
                 raise PluginFailure(
-                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode takes "
-                    "(K, V), so it must return the two."
+                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode "
+                    "takes (K, V), so it must return a pair (K, V)."
                 )
         return [(pair[0], pair[1]) for pair in decoded]
 

@@ -117,7 +117,7 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     """
     thing = find(what)
     if not inspect.isclass(thing) and not isinstance(thing, ModuleType):
-        raise BadInput(f"{what} is a {type(thing).__name__}: name a class, or a module.")
+        raise BadInput(f"{what} is a {type(thing).__name__}: give the name of a class or a module.")
     name = Path(str(thing.__file__)).stem if isinstance(thing, ModuleType) else thing.__name__
     offered = {"n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed,
                "d_k": shape.d_k, "d_v": shape.d_v}  # fmt: skip
@@ -193,13 +193,15 @@ def tell(
     for word, need in _NEEDS.items():
         if word in text.lower():
             first = " ".join(text.split())[:160].rstrip(".")
-            raise BadInput(f"{name} needs {need}, which is not here ({first}).") from error
+            raise BadInput(
+                f"{name} needs {need}, which this machine does not have ({first})."
+            ) from error
     raise (failure or blame(error, doing)) from error
 
 
 def _no_pair(name: str) -> NoReturn:
     halves = " or ".join(f"{one} and {two}" for one, two in PAIRS)
-    raise PluginFailure(f"{name} is no codec: it needs two methods, {halves}.")
+    raise PluginFailure(f"{name} is not a codec: it needs two methods, {halves}.")
 
 
 def _only_named(signature: Signature, offered: Mapping[str, Any]) -> dict[str, Any]:
@@ -217,7 +219,10 @@ def _check(
             raise BadInput(f"{name} has no parameter '{given}'.{hint}")
     for needed in signature.required:
         if needed == "d" and "d" not in offered and "d" not in params:
-            raise BadInput(f"{name} takes one d, and keys and values here differ: name d_k, d_v.")
+            raise BadInput(
+                f"{name} takes one d, but keys and values have different dimensions "
+                "here: use the parameters d_k and d_v."
+            )
         if needed not in params and needed not in offered:
             raise BadInput(f"{name} needs the parameter '{needed}': give ?{needed}=VALUE.")
 
@@ -265,8 +270,8 @@ def _described(name: str, made: Any, encode: Any, decode: Any) -> Codec:
             raise BadInput(f"{name}.{word} is '{given}'.{did_you_mean(given, known)}")
     if not (set("nd") <= set(layout) <= set("blhnd")) or len(set(layout)) != len(layout):
         raise BadInput(
-            f"{name}.layout is '{layout}': name the axes in order, n tokens and d, and of b (a "
-            "batch of one), l (layers) and h (heads) those that it takes, as in 'bhnd'."
+            f"{name}.layout is '{layout}': write its axes in order, as in 'bhnd': n (tokens) "
+            "and d, and of b (a batch of one), l (layers) and h (heads) those that it takes."
         )
     said = getattr(made, "ratio", None)
     ratio = said if callable(said) or said is None else _constant(float(said))

@@ -33,7 +33,7 @@ def as_plain(data: Any, objects: tuple[type, ...], name: str) -> Any:
     """Return what a codec returned as plain data; tensors become arrays of their elements alone.
 
     Raises:
-        PluginFailure: a tensor is no plain CPU tensor; a deque.
+        PluginFailure: a tensor is not a plain CPU tensor, or the data has a deque.
     """
     if isinstance(data, _torch_tensor()):
         return deque([_to_array(data, name)])
@@ -55,7 +55,7 @@ def from_plain(data: Any, objects: tuple[type, ...]) -> Any:
     """Return what :func:`as_plain` was given.
 
     Raises:
-        ValueError, TypeError, IndexError: the data are not such.
+        ValueError, TypeError, IndexError: :func:`as_plain` did not make the data.
     """
     if type(data) is deque:
         if len(data) == 1 and isinstance(data[0], np.ndarray):
@@ -105,7 +105,7 @@ def to_numpy(data: Any) -> np.ndarray[Any, Any] | None:
 
 
 def _torch_tensor() -> Any:
-    """The class of tensors, or none: nobody has a tensor who did not import torch."""
+    """The class of tensors, or none: without an import of torch there are no tensors."""
     torch = sys.modules.get("torch")
     return torch.Tensor if torch is not None else ()
 
@@ -117,8 +117,8 @@ def _to_array(tensor: Any, name: str) -> np.ndarray[Any, Any]:
     plain = type(tensor) in (torch.Tensor, torch.nn.Parameter) and tensor.layout == torch.strided
     if not plain or tensor.is_quantized or tensor.device.type != "cpu":
         raise PluginFailure(
-            f"{name} returned a {type(tensor).__name__} of {kind} on {tensor.device}, which is no "
-            "plain CPU tensor: return the tensors that it is made of."
+            f"{name} returned a {type(tensor).__name__} of {kind} on {tensor.device}, which is "
+            "not a plain CPU tensor: return the tensors that it consists of."
         )
     whole = tensor.detach().contiguous()
     if kind in _AS_INTEGERS:

@@ -1,6 +1,6 @@
 """A cache of transformers, attacked inside a genuine model (``carrier``).
 
-The message is what the cache object holds and a public one has not (``torch_state``).
+The message is what the cache object holds and a public one does not (``torch_state``).
 """
 
 from __future__ import annotations
@@ -122,15 +122,15 @@ class TransformersCache(Engine):
 
     Args:
         what: see ``cache_makers``.
-        feed, bob, ask: see ``engine``. Anybody's class is asked one question at a time unless
-            ``ask=mask`` is said, and is not read.
+        feed, bob, ask: see ``engine``. A foreign class is asked one question at a time unless
+            ``ask=mask`` is given, and ``bob=reads`` cannot read it.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
         attention: sdpa or eager.
         params: the cache's own.
 
     Raises:
-        BadInput: there is no such cache or parameter, or it cannot be had here.
-        PluginFailure: somebody's class raised.
+        BadInput: the cache or parameter does not exist, or cannot be used here.
+        PluginFailure: a foreign class raised.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class TransformersCache(Engine):
         **params: Any,
     ) -> None:
         if attention not in ("sdpa", "eager"):
-            raise BadInput(f"The carrier attends with sdpa or eager, not {attention}.")
+            raise BadInput(f"The attention must be sdpa or eager, not {attention}.")
         given = tuple(sorted(params.items()))
         fed = feed or self.feeds[0]
         self._side = _public(shape, what, fed, dtype, attention, 0, given)
@@ -171,7 +171,7 @@ class TransformersCache(Engine):
         self._side.play(self.cache, q[None], k[None], v[None])
 
     def save(self) -> bytes:
-        """What the cache holds and a public one has not."""
+        """What the cache holds and a public one does not."""
         self._settle()
         return pack_state(self.cache, self._side.skeleton)
 

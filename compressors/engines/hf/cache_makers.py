@@ -1,4 +1,4 @@
-"""What stands behind ``hf:``: a cache of transformers itself, or anybody's class of cache.
+"""The caches behind ``hf:``: those of transformers itself, or any class of cache.
 
     dynamic                      DynamicCache
     sliding?window=128           DynamicCache of a model whose layers slide
@@ -8,8 +8,9 @@
     package.module:Class         a class of cache that an installed package has
     path/to/file.py:Class        one in a file
 
-Somebody's class gets its parameters by name. Those that it names and nobody gave are filled in
-where the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU).
+A foreign class gets its parameters by name. Those that it names and the user did not give are
+filled in if the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the
+CPU).
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ class Maker(NamedTuple):
 
     Attributes:
         make: builds a fresh one.
-        asks: ways to ask, the default first; a cache that is written in place, or that nobody has
-            compared, is asked one question at a time.
-        readable: whether its rows can be read off ``update``.
-        shared: what both sides have anyway, beside the carrier.
+        asks: ways to ask, the default first; a cache that is written in place, or whose ways
+            nobody has compared, is asked one question at a time.
+        readable: whether its rows can be read from ``update``.
+        shared: what both sides have besides the carrier.
         distributions: packages beside torch and transformers that do the work.
     """
 
@@ -66,14 +67,16 @@ def maker(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> Ma
     """Find what is named and check its parameters; ``config`` is the carrier's.
 
     Raises:
-        BadInput: there is no such thing, or no such parameter, or it cannot be had here.
-        PluginFailure: somebody's file raised.
+        BadInput: the cache or parameter does not exist, or cannot be used here.
+        PluginFailure: a foreign file raised.
     """
     if ":" in what:
         return _theirs(what, params, shape, config)
     if what not in _OWN:
         hint = did_you_mean(what, _OWN)
-        raise BadInput(f"hf:{what} is no cache.{hint} Anybody's is named module:Class.")
+        raise BadInput(
+            f"there is no cache hf:{what}.{hint} For a class of your own write hf:module:Class."
+        )
     for name in params:
         if name not in _OWN[what]:
             hint = did_you_mean(name, _OWN[what]) if _OWN[what] else " It has none."
@@ -105,7 +108,7 @@ def _static(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
     least = shape.tokens + shape.extra
     length = _whole("max_cache_len", params.get("max_cache_len", least), 1)
     if length < least:
-        raise BadInput(f"max_cache_len={length} is too short: the stream and one question are "
+        raise BadInput(f"max_cache_len={length} is too short: the stream and one question need "
                        f"{least} tokens.")  # fmt: skip
 
     def make() -> Any:
@@ -121,7 +124,7 @@ def _quantized(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
         raise BadInput(f"hf:quantized has no backend '{backend}'.{hint}")
     if "axis" in params:
         if "axis_key" in params or "axis_value" in params:
-            raise BadInput("axis stands for axis_key and axis_value: give it, or those.")
+            raise BadInput("axis sets both axis_key and axis_value: give axis, or the other two.")
         params["axis_key"] = params["axis_value"] = params.pop("axis")
 
     if backend == "quanto":
@@ -165,7 +168,7 @@ def _sliding_config(config: Any, window: Any) -> Any:
 
 def _whole(name: str, value: Any, least: int) -> int:
     if type(value) is not int or value < least:
-        raise BadInput(f"{name} is a whole number from {least} on, not {value}.")
+        raise BadInput(f"{name} must be a whole number, {least} or more, not {value}.")
     return value
 
 
@@ -201,9 +204,11 @@ def _theirs(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> 
 
 def _check(made: Any, what: str) -> None:
     if isinstance(made, CacheLayerMixin):
-        raise BadInput(f"{what} is one layer of a cache: name a cache that is made of it.")
+        raise BadInput(f"{what} is one layer of a cache: give the name of a whole cache.")
     if not all(hasattr(made, name) for name in ("update", "get_seq_length")):
-        raise BadInput(f"{what} is no cache of transformers: it has no update, or no length.")
+        raise BadInput(
+            f"{what} is not a cache of transformers: it has no update method, or no length."
+        )
 
 
 def _arguments(
@@ -255,14 +260,16 @@ def _distributions(module: types.ModuleType) -> tuple[str, ...]:
 
 
 def explained(error: BaseException, what: str) -> KVBarrierError:
-    """Return one sentence for what a class of theirs raised: what it needs, or where it failed."""
+    """Return one sentence for what a foreign class raised: what it needs, or where it failed."""
     if isinstance(error, BadInput):
         return error
     text = f"{type(error).__name__} {error}".lower()
     if any(word in text for word in ("cuda", "nvidia", "hip gpu", "triton", "accelerator")):
-        return BadInput(f"{what} needs a GPU, and is played on the CPU here: {_sentence(error)}")
+        return BadInput(
+            f"{what} needs a GPU, but kvbarrier plays it on the CPU: {_sentence(error)}"
+        )
     if any(word in text for word in ("localentrynotfound", "hf_hub_offline", "offlinemode")):
-        return BadInput(f"{what} wants to download, and nothing is downloaded here.")
+        return BadInput(f"{what} needs a download, and kvbarrier downloads nothing.")
     if isinstance(error, ImportError):
         return BadInput(f"{what} needs another package: {_sentence(error)}")
     return blame(error, what)

@@ -45,10 +45,10 @@ def dtype_named(name: str) -> Any:
     """Return the torch dtype of ``bf16``, ``fp16`` or ``fp32``.
 
     Raises:
-        BadInput: it is none of these.
+        BadInput: the name is not one of these.
     """
     if name not in DTYPES:
-        raise BadInput(f"A cache is kept in bf16, fp16 or fp32, not '{name}'.")
+        raise BadInput(f"The dtype of a cache must be bf16, fp16 or fp32, not '{name}'.")
     return DTYPES[name]
 
 
@@ -71,7 +71,7 @@ class Carrier:
         family: see ``FAMILIES``.
 
     Raises:
-        BadInput: there is no such dtype or family.
+        BadInput: the dtype or family does not exist.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Carrier:
     ) -> None:
         if family not in FAMILIES:
             hint = did_you_mean(family, FAMILIES)
-            raise BadInput(f"There is no carrier of the family '{family}'.{hint}")
+            raise BadInput(f"There is no model family '{family}'.{hint}")
         self.shape, self.dtype = shape, dtype_named(dtype)
         self.attention = attn_implementation
         self.width = max(shape.d_k, shape.d_v)
@@ -165,12 +165,13 @@ class Carrier:
         """Make the triples rows ``first``.. of the embedding table; return their ids, int64[1, m].
 
         Raises:
-            BadInput: the table has not so many rows.
+            BadInput: the table has too few rows.
         """
         table = self.model.model.embed_tokens.weight
         if first + len(K) > len(table):
             raise BadInput(
-                f"Tokens {first} to {first + len(K) - 1} do not fit a vocabulary of {len(table)}."
+                f"Tokens {first} to {first + len(K) - 1} do not fit into a vocabulary of "
+                f"{len(table)}."
             )
         table[first : first + len(K)] = self.embed(Q, K, V)[0]
         return torch.arange(first, first + len(K))[None]

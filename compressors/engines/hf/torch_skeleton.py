@@ -55,6 +55,6 @@ class Skeleton:
             elif type(one) is type(x) and (kind != METHOD or one.__func__ is x.__func__):
                 return k
         raise PluginFailure(
-            f"{path} holds a {type(x).__module__}.{type(x).__qualname__}, which a cache of a "
-            "public stream of this shape does not hold: it cannot be sent."
+            f"{path} holds a {type(x).__module__}.{type(x).__qualname__}, but the cache of a "
+            "public stream of this shape does not: it cannot be sent."
         )

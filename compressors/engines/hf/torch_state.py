@@ -145,8 +145,8 @@ class Packing:
     def _tensor(self, x: Any, s: Any, path: str) -> Any:
         if x.device.type != "cpu" or x.layout is not torch.strided or x.dtype not in DTYPES:
             raise PluginFailure(
-                f"{path} is a tensor of {x.dtype} on {x.device}, {x.layout}: only dense tensors on "
-                "the CPU are sent."
+                f"{path} is a tensor of {x.dtype} on {x.device}, {x.layout}: only dense CPU "
+                "tensors can be sent."
             )
         self.sent.append(x)
         if self._world.kind(s) == TENSOR and label(x, TENSOR) == label(s, TENSOR):
@@ -211,6 +211,6 @@ def unpack_state(message: bytes, skeleton: Skeleton) -> Any:
         return cache
     except Exception as error:
         raise BadInput(
-            f"A message of {len(message)} bytes is not one of this cache: Alice and Bob must be "
-            "built from the same public parameters, by the same versions."
+            f"A message of {len(message)} bytes does not fit this cache: build Alice and Bob "
+            "from the same public parameters and package versions."
         ) from error

@@ -1,8 +1,8 @@
-"""Presses of kvpress by name and plain parameters, and what each of them asks of its player.
+"""Presses of kvpress by name and plain parameters, and what each of them needs from its player.
 
-A wrapper takes the press inside it by name and hands it the parameters that are not its own:
-``AdaKVPress?press=KnormPress&compression_ratio=0.5``. A list is separated by commas, and what the
-inner one wraps follows a slash: ``press=CriticalKVPress/SnapKVPress``.
+A wrapper gets the press inside it by name and passes on the parameters that are not its own:
+``AdaKVPress?press=KnormPress&compression_ratio=0.5``. Commas separate a list, and a slash
+precedes what the inner one wraps: ``press=CriticalKVPress/SnapKVPress``.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _NEEDED = {"DMSPress": ("threshold",)}
 
 @dataclass(frozen=True)
 class Traits:
-    """What a press asks of its player.
+    """What a press needs from its player.
 
     Attributes:
-        masks: it frees nothing and blinds attention to rows by indices parked on the modules: a
-            question rewrites the cache, so each needs a copy of its own.
-        uneven: its layers may keep different numbers of tokens, for which there is no one mask.
+        masks: it frees nothing and hides rows from attention by indices stored on the modules: a
+            question rewrites the cache, so each needs its own copy.
+        uneven: its layers may keep different numbers of tokens, so no single mask fits.
         decodes: it works on tokens that come one by one.
         prefills: it works on a prompt.
         eager: it reads the attention weights.
@@ -52,8 +52,8 @@ def build(name: str, params: Mapping[str, Any]) -> BasePress:
     """Return the press that is named, with its parameters.
 
     Raises:
-        BadInput: there is no such press or parameter, a wrapper lacks the press inside it, the
-            press is out of reach here, or it refuses a value.
+        BadInput: the press or parameter does not exist, a wrapper lacks the press inside it, the
+            press cannot be played here, or it rejects a value.
     """
     left = dict(params)
     known: list[str] = []
@@ -67,7 +67,7 @@ def build(name: str, params: Mapping[str, Any]) -> BasePress:
 
 
 def traits(press: BasePress) -> Traits:
-    """Return what a press, with those inside it, asks of its player."""
+    """Return what a press, with those inside it, needs from its player."""
     parts = list(members(press))
 
     def some(*names: str) -> bool:
@@ -98,9 +98,9 @@ def members(press: BasePress) -> Iterator[BasePress]:
 
 
 def promised(press: BasePress, tokens: int) -> tuple[float | None, str]:
-    """Return the share of the 16-bit cache that a press says it keeps, and in which words.
+    """Return the share of the 16-bit cache that a press declares, and its words.
 
-    None where it says nothing, or only while it compresses.
+    None if it declares nothing, or only while it compresses.
     """
     decoding = getattr(press, "decoding_press", None) or press
     if isinstance(decoding, kvpress.CompressionRatioDecodingPress):
@@ -144,12 +144,12 @@ def _wrapped(name: str) -> str:
     for each in inspect.signature(_class(name)).parameters:
         if each in (*_PRESS, _PRESSES):
             return each
-    raise BadInput(f"{name} wraps no press: write nothing behind it.")
+    raise BadInput(f"{name} wraps no other press: leave out what follows its name.")
 
 
 def _class(name: str) -> Any:
     if name in OUT_OF_REACH:
-        raise BadInput(f"{name} is out of reach here: {OUT_OF_REACH[name]}.")
+        raise BadInput(f"{name} cannot be played here: {OUT_OF_REACH[name]}.")
     cls = getattr(kvpress, name, None)
     if not (inspect.isclass(cls) and issubclass(cls, BasePress)):
         hint = did_you_mean(name, names())
@@ -167,7 +167,7 @@ def _numbers(name: str, value: Any) -> list[float]:
     try:
         return [float(part) for part in str(value).split(",")]
     except ValueError:
-        raise BadInput(f"{name} is a list of numbers, as in 0.25,0.75, not {value}.") from None
+        raise BadInput(f"{name} must be a list of numbers, as in 0.25,0.75, not {value}.") from None
 
 
 def _made(cls: Any, name: str, taken: dict[str, Any]) -> BasePress:
@@ -176,11 +176,11 @@ def _made(cls: Any, name: str, taken: dict[str, Any]) -> BasePress:
     for each in inspect.signature(cls).parameters.values():
         bare = each.default in (None, each.empty) and taken.get(each.name) is None
         if bare and each.name in _PRESS and not enough:
-            raise BadInput(f"{name} wraps a press: say which, as in {each.name}=KnormPress.")
+            raise BadInput(f"{name} wraps another press: give it, as in {each.name}=KnormPress.")
         if bare and (each.default is each.empty or each.name in _NEEDED.get(name, ())):
             raise BadInput(f"{name} needs its parameter {each.name}.")
     try:
         made: BasePress = cls(**taken)
     except (AssertionError, TypeError, ValueError) as error:
-        raise BadInput(f"{name} refuses its parameters: {error}.") from None
+        raise BadInput(f"{name} rejects its parameters: {error}.") from None
     return made

@@ -31,7 +31,7 @@ class PressState:
 
     Attributes:
         keys, values: of every layer, [KV heads, tokens kept, width].
-        masked: what attention is blinded to in each layer, bool[KV heads, tokens]; or None.
+        masked: the rows hidden from attention in each layer, bool[KV heads, tokens]; or None.
         seen: tokens taken one by one.
         waiting: of each press, what it keeps by layer: {attribute: {layer: value}}.
     """
@@ -61,7 +61,7 @@ def unpack(message: bytes, shape: Shape, width: int, dtype: Any) -> PressState:
     """Read a message.
 
     Raises:
-        BadInput: it is none of a press on such a stream.
+        BadInput: the bytes are not a message of a press on such a stream.
     """
     state: PressState = unpack_state(message, _EMPTY)
     try:
@@ -81,8 +81,8 @@ def unpack(message: bytes, shape: Shape, width: int, dtype: Any) -> PressState:
         fits = False
     if not fits:
         raise BadInput(
-            f"A message of {len(message)} bytes is not one of a press on {shape.layers} layers of "
-            f"{shape.kv_heads} heads: build Alice and Bob from the same public parameters."
+            f"A message of {len(message)} bytes does not fit a press on {shape.layers} layers "
+            f"of {shape.kv_heads} heads: build Alice and Bob from the same public parameters."
         )
     return state
 

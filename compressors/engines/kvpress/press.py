@@ -1,9 +1,9 @@
 """NVIDIA's kvpress: any of its presses on a genuine model, ``kvpress:KnormPress?...``.
 
 A prefill press compresses the cache of a prompt, inside ``with press(model)``; a decoding press
-works on tokens that come one by one. What is left is asked outside of it: decoding needs the press
-no more. What a press parks on the attention modules to mask with belongs to the message, for
-decoding needs that, and so does what a decoding press keeps between two tokens.
+works on tokens that come one by one. Questions are asked outside of it: decoding no longer needs
+the press. The indices that a press stores on the attention modules for masking are part of the
+message, because decoding needs them; so is what a decoding press keeps between two tokens.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class KVPress(Engine):
         params: the press's own, and those of the presses inside it (see ``press_factory``).
 
     Raises:
-        BadInput: kvpress has no such press or parameter, it is out of reach without downloads, it
-            refuses a value, or a way to feed or to ask does not fit it.
+        BadInput: kvpress does not have this press or parameter, it needs downloads, it rejects a
+            value, or it does not support a way to feed or to ask.
     """
 
     def __init__(
@@ -71,8 +71,9 @@ class KVPress(Engine):
         super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
         if self.traits.eager and self.traits.masks:
             raise BadInput(
-                f"{what} masks, which kvpress does not do in eager attention, and the press inside "
-                "it reads attention weights, which only that gives: name another."
+                f"{what} masks, which kvpress cannot do with eager attention, and the press "
+                "inside it needs the attention weights, which only eager attention gives: use "
+                "another press inside it."
             )
         attention = "eager" if self.traits.eager else "sdpa"
         vocabulary = shape.tokens + 1 if self.traits.tokens else 0
@@ -96,7 +97,7 @@ class KVPress(Engine):
         if self.traits.masks and not np.asarray(q).any(axis=-1).all():
             raise BadInput(
                 f"{self.what} masks while it decodes, and kvpress finds no mask for a query of "
-                "zeros: play it on streams with queries, as --queries gaussian has them."
+                "zeros: use --queries gaussian."
             )
         token = self.carrier.embed(q[None], k[None], v[None])
         with self._coins(self.seen), self.press(self.carrier.model), torch.no_grad():
@@ -146,20 +147,20 @@ class KVPress(Engine):
     # -- the message ---------------------------------------------------------------------------
 
     def save(self) -> bytes:
-        """Everything that decoding needs (see ``press_message``); nothing is no bytes.
+        """Everything that decoding needs (see ``press_message``); empty if that is nothing.
 
         Raises:
             PluginFailure: the prompt is not whole yet.
         """
         if self._pending:
-            raise PluginFailure(f"{self.what} compresses a whole prompt: there is no half of it.")
+            raise PluginFailure(f"{self.what} compresses a whole prompt at once, not a part of it.")
         return self._state().pack() if self.cache.layers else b""
 
     def restore(self, message: bytes) -> None:
         """Take over a message.
 
         Raises:
-            BadInput: it is none of such a press.
+            BadInput: the bytes are not a message of this press.
         """
         if not message:
             return
@@ -198,7 +199,7 @@ class KVPress(Engine):
         return keys, values
 
     def memories(self) -> Memories:
-        """The cache, the indices on the modules, and the press's own word."""
+        """The cache, the indices on the modules, and what the press itself claims."""
         held = [t for layer in self.cache.layers for t in (layer.keys, layer.values)]
         side = tensors_in([part for part in self._masks() if part is not None])
         share, basis = promised(self.press, self.shape.tokens)

@@ -1,7 +1,7 @@
 """Prompts as token ids, for the presses that read ``input_ids``.
 
 Id 0 is a token of zeros, for whatever words a press adds; ids 1..n are the stream's triples, in
-order. FINCH wants a delimiter and a question behind it: the question is the stream's last tokens.
+order. FINCH needs a delimiter and a question after it: the question is the stream's last tokens.
 KVzip and KVgrad have the model repeat its context, and look up a tokenizer by the model's name:
 the name is a folder with a tokenizer in it to which every word is id 0.
 """
@@ -46,7 +46,7 @@ def prompt(carrier: Carrier, press: BasePress, Q: Float32, K: Float32, V: Float3
         if isinstance(part, kvpress.FinchPress):
             if n <= QUESTION:
                 raise BadInput(
-                    f"FinchPress takes the last {QUESTION} tokens for a question: give more."
+                    f"FinchPress uses the last {QUESTION} tokens as its question: give more tokens."
                 )
             part.delimiter_token_id = _NEUTRAL
             delimiter = torch.tensor([[_NEUTRAL]])

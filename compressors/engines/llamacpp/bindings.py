@@ -220,7 +220,7 @@ def binding_named(name: str | None) -> Binding:
     """Return the binding of that name; None is the best that is installed.
 
     Raises:
-        BadInput: there is no such binding, or it is not installed.
+        BadInput: the binding does not exist, or is not installed.
     """
     if name is not None and name not in BINDINGS:
         raise BadInput(f"There is no binding '{name}'.{did_you_mean(name, BINDINGS)}")
@@ -229,7 +229,7 @@ def binding_named(name: str | None) -> Binding:
         if one.installed:
             return one
     names = " and ".join(one.name for one in wanted)
-    raise BadInput(f"{names} not installed where llama.cpp is played: run 'make engines'.")
+    raise BadInput(f"llama.cpp's environment lacks {names}: run 'make engines'.")
 
 
 _silent: list[Any] = []

@@ -1,11 +1,11 @@
-"""llama.cpp as it is, ``llamacpp:q8_0``: its KV cache in any of its types, and its evictions.
+"""Unmodified llama.cpp, ``llamacpp:q8_0``: its KV cache in any of its types, and its evictions.
 
 The model is a synthetic GPT-2 (see ``carrier``) that is written for the shape of the stream,
-opened and deleted. The message is what ``llama_state_seq_get_data`` gives, and nothing beside it:
+opened and deleted. The message is what ``llama_state_seq_get_data`` gives, and nothing else:
 K and V of the cells in use, 12 bytes a cell for its position and its sequence, 24 bytes a layer and
-24 more. Bob loads it into a context of his own.
+24 more. Bob loads it into his own context.
 
-Hidden states go in as ``llama_batch.embd`` where the binding has that. cyllama takes numbers of
+Hidden states are passed as ``llama_batch.embd`` if the binding has it. cyllama takes numbers of
 tokens only: there Alice's embedding table holds her stream and Bob's his questions. The table is
 how a player feeds its own input, as ``embd`` is; it stays in the player's process, and the states
 are equal bit by bit (tests compare them).
@@ -40,22 +40,22 @@ _Ask = Callable[[Context, bytes, Any], Float32]
 class LlamaCpp(Engine):
     """A cache of llama.cpp behind the contract.
 
-    A question comes next on the cache as it is: nothing is evicted to make room for it. With
+    A question is appended to the unchanged cache: nothing is evicted to make room for it. With
     ``ask=mask`` questions are appended together, each to a copy of the sequence that shares its
     cells. For f16 and f32 V that is another kernel than for one question, which adds V up in
     float16 and loses small weights (0.064 of 1 at 512 tokens); otherwise the answers are equal.
 
     Args:
-        what: the type of K, and of V where ``v`` does not name another.
+        what: the type of K, and of V if ``v`` does not name another.
         v: the type of V.
-        window: keep only that many newest tokens beside the sinks, evicting as llama.cpp's context
+        window: keep only this many newest tokens besides the sinks, evicting as llama.cpp's context
             shift does (``llama_memory_seq_rm``, then ``llama_memory_seq_add``): after every token
             with feed=stream, once after the prompt with feed=prefill.
-        sinks: how many first tokens are kept as well.
-        binding: ``llama-cpp-python`` or ``cyllama``; by default the first of them that is there.
+        sinks: how many first tokens are kept too.
+        binding: ``llama-cpp-python`` or ``cyllama``; by default the first that is installed.
 
     Raises:
-        BadInput: no such type, parameter or binding, or it does not fit the shape.
+        BadInput: the type, parameter or binding does not exist, or does not fit the shape.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class LlamaCpp(Engine):
         if self._held + new >= self.carrier.positions:
             # A position that the model has not would abort the process.
             most = self.carrier.positions - 1
-            raise PluginFailure(f"{self.what} was opened for {most} tokens, and no more.")
+            raise PluginFailure(f"{self.what} has room for {most} tokens only.")
         hidden = self._hidden(Q, K, V)
         context, tokens = self._feeder(hidden, at_once)
         for begin in range(0, len(K), at_once):
@@ -201,12 +201,12 @@ class LlamaCpp(Engine):
     # -- the message ---------------------------------------------------------------------------
 
     def save(self) -> bytes:
-        """The state of the sequence; nothing is no bytes."""
+        """The state of the sequence; empty if there is none."""
         self._flush()
         return self._current()
 
     def restore(self, message: bytes) -> None:
-        """Take over a message. Raises PluginFailure: it is no state of such a cache."""
+        """Take over a message. Raises PluginFailure if it is not a state of such a cache."""
         if message:
             read_state(message, self.form)
         self._state, self._held = message, held_cells(message) if message else 0
@@ -235,7 +235,7 @@ class LlamaCpp(Engine):
         )
 
     def memories(self) -> Memories:
-        """The cells in use, the cells that llama.cpp has memory for, and its word on the state."""
+        """The cells in use, those that llama.cpp has memory for, and its own size of the state."""
         none = np.empty((0, self.carrier.width), dtype=np.float32)
         context = self._feeding or self._feeder(none, _BATCH)[0]
         return Memories(
@@ -290,7 +290,11 @@ def _kept(window: Any, sinks: Any) -> tuple[int | None, int]:
     for name, value, least in (("window", window, 1), ("sinks", sinks, 0)):
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value is not None and not (whole and value >= least):
-            raise BadInput(f"{name} is a whole number of tokens from {least} on, not {value}.")
+            raise BadInput(
+                f"{name} must be a whole number of tokens, {least} or more, not {value}."
+            )
     if sinks and window is None:
-        raise BadInput("Without a window nothing is evicted, so sinks mean nothing: give both.")
+        raise BadInput(
+            "Without a window nothing is evicted, so sinks have no effect: give both, or neither."
+        )
     return window, sinks

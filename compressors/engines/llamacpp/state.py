@@ -5,8 +5,8 @@ the number of streams (1) and of cells; for every cell its position, how many se
 and which; then whether V is transposed (0), the number of layers, and for every layer the type of
 K, the bytes of a row and the rows; then the same for V. All little-endian.
 
-Loading a state that is damaged may abort the process, so everything is compared beforehand with
-what the public parameters say.
+Loading a damaged state may abort the process, so everything is first compared with the public
+parameters.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class CacheType:
 
     @property
     def readable(self) -> bool:
-        """Whether the numbers can be had without llama.cpp: gguf does not know q1_0."""
+        """Whether the numbers can be read without llama.cpp: gguf does not know q1_0."""
         return self.name != "q1_0"
 
     def row_bytes(self, numbers: int) -> int:
@@ -83,21 +83,22 @@ def cache_type(name: str, d: int) -> CacheType:
     """Return the type of that name, for keys or values of d coordinates.
 
     Raises:
-        BadInput: there is none, or its blocks do not divide d, which would abort llama.cpp.
+        BadInput: the type does not exist, or its blocks do not divide d, which would abort
+            llama.cpp.
     """
     if name.endswith(".gguf"):
         raise BadInput(
-            f"{name} is a model file, and kvbarrier plays on one that it writes itself: name a "
-            "cache type, as in llamacpp:q8_0."
+            f"{name} is a model file, but kvbarrier writes its own model: give a cache type, "
+            "as in llamacpp:q8_0."
         )
     if name not in TYPES:
         hint = did_you_mean(name, TYPES)
-        raise BadInput(f"llama.cpp has no cache type '{name}' that is played here.{hint}")
+        raise BadInput(f"there is no cache type '{name}'.{hint}")
     found = TYPES[name]
     if d % found.block:
         raise BadInput(
-            f"{name} packs {found.block} numbers a block, and heads of {d} numbers are no multiple "
-            f"of that: take --d {found.block * max(1, round(d / found.block))}, or f16."
+            f"{name} packs {found.block} numbers per block, and d = {d} is not a multiple of "
+            f"that: use --d {found.block * max(1, round(d / found.block))}, or f16."
         )
     return found
 
@@ -137,20 +138,22 @@ def read_state(message: bytes, layout: Layout) -> State:
     """Take a message apart.
 
     Raises:
-        PluginFailure: it is no state of such a cache; it must not be given to llama.cpp.
+        PluginFailure: it is not a state of such a cache; it must not be given to llama.cpp.
     """
     try:
         return _read(memoryview(message), layout)
     except (struct.error, ValueError) as error:
-        raise PluginFailure(f"This is no llama.cpp state of the game's shape: {error}.") from None
+        raise PluginFailure(
+            f"The message is not a llama.cpp state of the game's shape: {error}."
+        ) from None
 
 
 def _read(message: memoryview, layout: Layout) -> State:
     magic, _, streams, cells = _HEAD.unpack_from(message)
     if (magic, streams) != (_MAGIC, 1):
-        raise ValueError("its head is another")
+        raise ValueError("its header differs")
     if not 0 < cells <= layout.cells:
-        raise ValueError(f"it says {cells} tokens, and 1 to {layout.cells} can be")
+        raise ValueError(f"it has {cells} tokens instead of 1 to {layout.cells}")
     at = _HEAD.size
     held = np.frombuffer(message, dtype=_CELL, count=cells, offset=at)
     at += held.nbytes
@@ -174,7 +177,7 @@ def _read(message: memoryview, layout: Layout) -> State:
             at += cells * row
         parts.append(rows)
     if at != len(message):
-        raise ValueError(f"it has {len(message)} bytes and not {at}")
+        raise ValueError(f"it has {len(message)} bytes instead of {at}")
     return State(*parts)
 
 

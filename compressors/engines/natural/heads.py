@@ -32,7 +32,7 @@ class NaturalHeads:
         extra: tokens that come later, at most.
 
     Raises:
-        BudgetTooSmall: it cannot live in the budget.
+        BudgetTooSmall: it does not fit into the budget.
     """
 
     def __init__(

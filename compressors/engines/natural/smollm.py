@@ -51,7 +51,7 @@ class Stream:
 
 
 class SmolLM:
-    """The model, with its attention answered by whoever is asked to.
+    """The model, with its attention answered by a given function.
 
     Attributes:
         layers, heads, kv_heads, d: of the attention.
@@ -82,7 +82,7 @@ class SmolLM:
         """
         ids = np.asarray(self.tokenizer(text)["input_ids"], dtype=np.int64)
         if len(ids) < count:
-            raise BadInput(f"A text has {len(ids)} tokens, and {count} are needed.")
+            raise BadInput(f"A text has {len(ids)} tokens, but {count} are needed.")
         return ids[:count]
 
     def stream(self, ids: NDArray[np.int64]) -> Stream:

@@ -70,14 +70,16 @@ def pieces(kind: str, count: int | None = None) -> list[Text]:
     """Return the first ``count`` texts of a kind, or all, always in the same order.
 
     Raises:
-        BadInput: there is no such kind, or not so many texts; or Django is not installed where
+        BadInput: the kind does not exist, or has too few texts; or Django is not installed where
             this runs, for ``multilingual``.
     """
     if kind not in KINDS:
         raise BadInput(f"There is no kind of text '{kind}'.{did_you_mean(kind, KINDS)}")
     names, read = KINDS[kind]
     if count is not None and not 1 <= count <= len(names):
-        raise BadInput(f"There are 1 to {len(names)} texts of {kind}, not {count}.")
+        raise BadInput(
+            f"There are only {len(names)} texts of {kind}: give 1 to {len(names)}, not {count}."
+        )
     return [Text(kind, name, read(name)[:LENGTH]) for name in names[:count]]
 
 
@@ -98,8 +100,7 @@ def _messages(language: str) -> str:
     spec = importlib.util.find_spec("django")
     if spec is None or spec.origin is None:
         raise BadInput(
-            "The multilingual texts are translations that come with Django, which is not installed "
-            "beside the model: run 'make engines'."
+            "The multilingual texts come with Django, which is not installed: run 'make engines'."
         )
     sentences: dict[str, None] = {}
     for part in ("conf", "contrib/admin", "contrib/auth"):

@@ -239,9 +239,9 @@ def test_the_tail_is_kept_in_the_dtype_of_the_codec(codec: Any) -> None:
 
 
 def test_chunk_is_for_streams(codec: Any) -> None:
-    with pytest.raises(BadInput, match="chunk is for feed=stream"):
+    with pytest.raises(BadInput, match="chunk needs feed=stream"):
         codec(HALVES, chunk=4)
-    with pytest.raises(BadInput, match="chunk=0 is no number of tokens"):
+    with pytest.raises(BadInput, match="chunk=0 must be a number of tokens"):
         codec(HALVES, feed="stream", chunk=0)
 
 
@@ -302,19 +302,19 @@ BODY = "class A:\n def encode(self, x): return x\n def decode(self, data): "
 CONSTRUCTED = [
     ("class A:\n def encode(self, x): return x", BadInput, "0 classes with encode and decode"),
     (BODY + "return data\nclass B(A): pass", BadInput, "2 classes .*: write .*:NAME, .* A, B"),
-    (BODY + "return data\n layout = 'hd'", BadInput, "A.layout is 'hd': name the axes"),
-    (BODY + "return data\n layout = 'nnd'", BadInput, "A.layout is 'nnd': name the axes"),
+    (BODY + "return data\n layout = 'hd'", BadInput, "A.layout is 'hd': write its axes"),
+    (BODY + "return data\n layout = 'nnd'", BadInput, "A.layout is 'nnd': write its axes"),
     (BODY + "return data\n dtype = 'float23'", BadInput, "A.dtype is 'float23'. Did you mean"),
     (BODY + "return data\n tensors = 'torsh'", BadInput, "A.tensors is 'torsh'. Did you mean"),
     (BODY + "return data\n def __init__(self, bits): pass", BadInput,
      "A needs the parameter 'bits': give [?]bits=VALUE"),
-    (BODY + "return data\n def __init__(self, d): pass", BadInput, "A takes one d, .* d_k, d_v"),
+    (BODY + "return data\n def __init__(self, d): pass", BadInput, "A takes one d, .* d_k and d_v"),
     (BODY + "return data\n def __init__(self): 1 / 0", PluginFailure,
      r"constructing A raised ZeroDivisionError: division by zero \(coder.py, line 5\)"),
     ("import no_such_package\n", BadInput,
      "coder.py needs the module 'no_such_package', which is not installed in this interpreter"),
     ("import triton\n", BadInput,
-     "coder.py needs triton and with it a CUDA GPU, which is not here"),
+     "coder.py needs triton and with it a CUDA GPU, which this machine does not have"),
     ("1 +\n", PluginFailure, "importing coder.py raised SyntaxError"),
 ]  # fmt: skip
 
@@ -333,7 +333,7 @@ ANSWERED = [
     (BODY + "return data.astype('U4')", "A.decode returned a ndarray: it must return arrays"),
     (BODY + "return data[: 3 + data.shape[1]]", "A.decode returned 7 keys and 6 values"),
     ("class A:\n def encode(self, K, V): return K\n def decode(self, data): return data",
-     r"A.decode returned a ndarray: its encode takes \(K, V\), so it must return the two"),
+     r"A.decode returned a ndarray: its encode takes \(K, V\), so it must return a pair"),
 ]  # fmt: skip
 
 
@@ -369,7 +369,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     cases = {
         f"{path}:Halfs": "has no class 'Halfs'. Did you mean 'Halves'",
         f"{tmp_path}/none.py:A": "none.py is not there",
-        f"{path}:made": "made is a Halves: name a class, or a module",
+        f"{path}:made": "made is a Halves: give the name of a class or a module",
         "no_such_module:A": "there is no module 'no_such_module'",
     }
     for what, sentence in cases.items():
@@ -379,7 +379,7 @@ def test_unknown_names(tmp_path: Path) -> None:
         CodecCache(SHAPE, what=f"{path}:Halves", bits=3)
     with pytest.raises(BadInput, match="takes no budget"):
         CodecCache(SHAPE, 1000, what=f"{path}:Halves")
-    with pytest.raises(BadInput, match="knows bob=asks, not reads"):
+    with pytest.raises(BadInput, match="takes bob=asks, not reads"):
         CodecCache(SHAPE, what=f"{path}:Halves", bob="reads")
 
 
@@ -397,7 +397,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     ],
 )
 def test_strange_messages_are_refused(codec: Any, message: bytes) -> None:
-    with pytest.raises(PluginFailure, match="is not one that save"):
+    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
         codec(HALVES).restore(message)
 
 
@@ -408,7 +408,7 @@ def test_a_message_cannot_set_methods(codec: Any) -> None:
     alice.extend(*triples())
     honest = unpack_plain(alice.save())
     alice.fresh().restore(pack_plain([deque([0, {"scale": 1}])] * len(honest)))
-    with pytest.raises(PluginFailure, match="is not one that save"):
+    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
         alice.fresh().restore(pack_plain([deque([0, {"scaled": 1}])] * len(honest)))
 
 

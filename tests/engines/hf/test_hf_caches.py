@@ -240,5 +240,5 @@ def test_a_message_of_another_cache_is_refused():
     message, _ = written("hf:dynamic", inst, secret(inst))
     for target, given in (("hf:static", message), ("hf:dynamic", b"hello"), ("hf:dynamic", b"")):
         bob, _ = build(target, inst)
-        with pytest.raises(KVBarrierError, match="is not one of this cache"):
+        with pytest.raises(KVBarrierError, match="does not fit this cache"):
             bob.restore(given)

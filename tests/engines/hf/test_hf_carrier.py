@@ -130,5 +130,5 @@ def test_what_it_refuses():
         Carrier(SHAPE, "int4")
     with pytest.raises(BadInput, match=r"family 'Lama'.* 'Llama'"):
         Carrier(SHAPE, family="Lama")
-    with pytest.raises(BadInput, match="do not fit a vocabulary of 96"):
+    with pytest.raises(BadInput, match="do not fit into a vocabulary of 96"):
         Carrier(SHAPE).write_table(90, *stream())

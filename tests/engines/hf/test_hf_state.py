@@ -184,7 +184,7 @@ def test_bytes_from_strangers():
     cache, public = Cache().fill(200), skeleton()
     message = pack_state(cache, public)
     for cut in range(len(message)):
-        with pytest.raises(BadInput, match="is not one of this cache"):
+        with pytest.raises(BadInput, match="does not fit this cache"):
             unpack_state(message[:cut], public)
     coins = np.random.default_rng(0)
     refused = 0

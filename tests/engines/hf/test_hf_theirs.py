@@ -72,7 +72,7 @@ def test_a_class_in_a_file(tmp_path):
         ("Halves", "needs share: give them as parameters"),
         ("Halves?shard=1", "has no parameter 'shard'. Did you mean 'share'?"),
         ("Halve", "has no class 'Halve'. Did you mean 'Halves'?"),
-        ("OnTheGPU", "needs a GPU, and is played on the CPU here"),
+        ("OnTheGPU", "needs a GPU, but kvbarrier plays it on the CPU"),
     ):
         with pytest.raises(BadInput, match=sentence.replace("?", r"\?")):
             build(f"hf:{file}:{query}")
@@ -99,15 +99,15 @@ def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
         ("hf:dynamic?bits=2", "hf:dynamic has no parameter 'bits'"),
         ("hf:sliding?size=2", "hf:sliding has no parameter 'size'"),
         ("hf:sliding?window=1", "window is a whole number from 2 on, not 1"),
-        ("hf:static?max_cache_len=100", "the stream and one question are 129 tokens"),
-        ("hf:static?ask=mask", "hf:static knows ask=serial, not mask"),
+        ("hf:static?max_cache_len=100", "the stream and one question need 129 tokens"),
+        ("hf:static?ask=mask", "hf:static takes ask=serial, not mask"),
         ("hf:quantized?backend=kivi", "hf:quantized has no backend 'kivi'"),
-        ("hf:quantized?axis=0&axis_key=0", "axis stands for axis_key and axis_value"),
+        ("hf:quantized?axis=0&axis_key=0", "axis sets both axis_key and axis_value"),
         ("hf:quantized?backend=fp8&nbits=2", "does not support"),
         ("hf:dynamic?dtype=int4", "bf16, fp16 or fp32, not 'int4'"),
         ("hf:dynamic?attention=flash", "sdpa or eager, not flash"),
         ("hf:no_such_module:Cache", "there is no module 'no_such_module'"),
-        ("hf:transformers:LlamaConfig", "no cache of transformers"),
+        ("hf:transformers:LlamaConfig", "not a cache of transformers"),
         ("hf:transformers.cache_utils:DynamicLayer", "one layer of a cache"),
         ("hf:transformers:DynamicCache?offloading=true", "needs a GPU"),
     ],

@@ -83,5 +83,5 @@ def test_missing_translations_are_a_sentence() -> None:
 def test_unknown_kinds_and_counts_are_refused() -> None:
     with pytest.raises(BadInput, match="no kind of text 'poems'"):
         texts.pieces("poems")
-    with pytest.raises(BadInput, match="1 to 12 texts of prose, not 13"):
+    with pytest.raises(BadInput, match="only 12 texts of prose: give 1 to 12, not 13"):
         texts.pieces("prose", 13)

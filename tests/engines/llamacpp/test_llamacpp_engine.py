@@ -265,11 +265,11 @@ def test_a_message_of_another_type_is_refused(literal: Game) -> None:
         ({"what": "q4_k"}, "Did you mean 'q4_K'"),
         ({"what": "q4_0", "v": "q9"}, "no cache type 'q9'"),
         ({"what": "f16", "windwo": 3}, "no parameter 'windwo'. Did you mean 'window'"),
-        ({"what": "f16", "window": 0}, "window is a whole number of tokens from 1 on, not 0"),
-        ({"what": "f16", "window": "x"}, "window is a whole number"),
+        ({"what": "f16", "window": 0}, "window must be a whole number of tokens, 1 or more, not 0"),
+        ({"what": "f16", "window": "x"}, "window must be a whole number"),
         ({"what": "f16", "sinks": 4}, "Without a window nothing is evicted"),
         ({"what": "f16", "binding": "cylama"}, "Did you mean 'cyllama'"),
-        ({"what": "f16", "ask": "rows"}, "knows ask=mask or serial"),
+        ({"what": "f16", "ask": "rows"}, "takes ask=mask or serial"),
         ({"what": "model.gguf"}, "is a model file"),
     ],
 )
@@ -280,7 +280,7 @@ def test_bad_input_is_told(params: dict[str, Any], said: str) -> None:
 
 def test_q1_0_cannot_be_read_without_the_engine() -> None:
     shape = Shape(tokens=8, d_k=128, d_v=128)
-    with pytest.raises(BadInput, match="knows bob=asks, not reads"):
+    with pytest.raises(BadInput, match="takes bob=asks, not reads"):
         LlamaCpp(shape, what="q1_0", bob="reads")
 
 

@@ -76,8 +76,8 @@ def test_cells_may_be_in_any_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"head": (0xAF143CD9, 0, 1)}, "its head is another"),
-        ({"head": (0xAF143CD8, 0, 2)}, "its head is another"),
+        ({"head": (0xAF143CD9, 0, 1)}, "its header differs"),
+        ({"head": (0xAF143CD8, 0, 2)}, "its header differs"),
         ({"positions": (0, 1, 3)}, "positions 0 to 2"),
         ({"positions": (0, 1, 1)}, "positions 0 to 2"),
         ({"positions": (-1, 0, 1)}, "positions 0 to 2"),
@@ -95,22 +95,22 @@ def test_another_state_is_refused(changes: dict[str, object], said: str) -> None
 
 
 def test_a_state_of_more_tokens_than_may_be_is_refused() -> None:
-    with pytest.raises(PluginFailure, match="it says 3 tokens, and 1 to 2 can be"):
+    with pytest.raises(PluginFailure, match="it has 3 tokens instead of 1 to 2"):
         read_state(state(*rows()), layout(cells=2))
 
 
 def test_every_other_length_is_refused() -> None:
     whole = state(*rows())
     for length in range(len(whole)):
-        with pytest.raises(PluginFailure, match=r"no llama\.cpp state"):
+        with pytest.raises(PluginFailure, match=r"not a llama\.cpp state"):
             read_state(whole[:length], layout())
-    with pytest.raises(PluginFailure, match=f"{len(whole) + 1} bytes and not {len(whole)}"):
+    with pytest.raises(PluginFailure, match=f"{len(whole) + 1} bytes instead of {len(whole)}"):
         read_state(whole + b"\0", layout())
 
 
 def test_a_huge_number_of_cells_costs_nothing() -> None:
     message = struct.pack("<IiII", 0xAF143CD8, 0, 1, 2**32 - 1)
-    with pytest.raises(PluginFailure, match="it says 4294967295 tokens"):
+    with pytest.raises(PluginFailure, match="it has 4294967295 tokens"):
         read_state(message, layout())
 
 
@@ -139,9 +139,9 @@ def test_quantised_rows_are_dequantised_and_turned_back() -> None:
 @pytest.mark.parametrize(
     ("name", "d", "said"),
     [
-        ("q8_O", 64, "no cache type 'q8_O' that is played here. Did you mean 'q8_0'"),
-        ("q4_0", 40, "q4_0 packs 32 numbers a block, .* take --d 32, or f16"),
-        ("q2_K", 64, "q2_K packs 256 numbers a block, .* take --d 256, or f16"),
+        ("q8_O", 64, "no cache type 'q8_O'. Did you mean 'q8_0'"),
+        ("q4_0", 40, "q4_0 packs 32 numbers per block, .* use --d 32, or f16"),
+        ("q2_K", 64, "q2_K packs 256 numbers per block, .* use --d 256, or f16"),
         ("models/llama.gguf", 64, "models/llama.gguf is a model file"),
     ],
 )
