@@ -211,8 +211,8 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
     if verdict == "not-broken":
         said += (
-            ", on this reduction, at this scale, for random secrets; a single row may be worse, and "
-            "so may a single channel or head: these are not tested separately"
+            ", on this reduction, at this scale, for random secrets; a single row may be worse, "
+            "and so may a single channel or head: these are not tested separately"
         )
     return said + "."
 
