@@ -16,7 +16,7 @@ import time, numpy as np
 import numba, scipy.linalg.blas
 started = time.process_time()
 from kvbarrier.reductions import attention
-from kvbarrier.compressors.ingest_kernels import quantise, restore
+from kvbarrier.compressors.kit.min_max import quantise, restore
 x = np.eye(4, dtype=np.float32)
 attention.next_bits(x, x, x, x, x, np.zeros(4))
 restore(*quantise(x[None], 4), 4, 4)

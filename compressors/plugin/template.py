@@ -73,7 +73,7 @@ the tokens and takes the others to be like the typical one that it read. Replace
 """
 
 import numpy as np
-from kvbarrier.compressors.non_adaptive import NonAdaptive, coins
+from kvbarrier.compressors.readers.contract import NonAdaptive, coins
 
 
 class MyReader(NonAdaptive):

@@ -14,8 +14,8 @@ from kvbarrier.compressors.plugin.contract import Shape, plain_bytes
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import PluginFailure
 from kvbarrier.protocols.players import players
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.players import Table
-from kvbarrier.protocols.players.seats import InlineSeat
 
 GOOD = """\
 import numpy as np

@@ -54,9 +54,9 @@ def test_a_layout_written_by_hand():
 
 OFF = """
 import sys, warnings, numpy as np
-from kvbarrier.compressors.contract import Shape
-from kvbarrier.compressors.quantized import Quantized
-from kvbarrier.compressors.reservoir import Reservoir
+from kvbarrier.compressors.plugin.contract import Shape
+from kvbarrier.compressors.zoo.baseline.quantized import Quantized
+from kvbarrier.compressors.zoo.baseline.reservoir import Reservoir
 warnings.simplefilter("ignore")  # 0 / 0 in a row without width, which the kernel expects
 rng = np.random.default_rng(0)
 K, V = rng.standard_normal((2, 21, 6)).astype(np.float32)

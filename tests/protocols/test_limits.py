@@ -24,7 +24,7 @@ INSTANCE = Index(32, 16, keys="hypercube")
 PLUGIN = """
 {first}
 import numpy as np
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 class Mine(Compressor):
     def append(self, q, k, v): {append}
     def attend(self, q): return np.zeros(16, dtype=np.float32)
@@ -55,7 +55,7 @@ def test_a_terminal_hears_no_control_characters_of_an_import(kind, tmp_path):
 
 HANGS = """
 import sys
-from kvbarrier.protocols import child, host, player
+from kvbarrier.protocols.players import child, host, player
 host.IMPORT_SECONDS = 1.0
 sys.exit(player.main(sys.argv[1:]))
 """
@@ -105,12 +105,13 @@ def test_time_between_two_looks_counts_for_a_quarter_of_a_second_at_most(monkeyp
 STOPPED = """
 import sys, hashlib
 from fractions import Fraction
-from kvbarrier.protocols import seats
-from kvbarrier.protocols.index_game import play_batch
-from kvbarrier.protocols.instance import Cell, Instance
-from kvbarrier.protocols.isolation import Limits
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instances import Index
+from kvbarrier.protocols.players import seats
+from kvbarrier.protocols.players.isolation import Limits
 seats._GRACE_SECONDS = 0.5
-cell = Cell(Instance(32, 16, keys="hypercube"), sys.argv[1], (), Fraction(1, 2), batch_size=1)
+cell = Cell(Index(n=32, d=16, keys="hypercube"), sys.argv[1], (), Fraction(1, 2), batch_size=1)
 print("playing", flush=True)
 batch = play_batch(cell, bytes(32), 1, "process", Limits(3, 512 << 20))
 print(batch.records[0].failed)
@@ -143,7 +144,7 @@ def test_a_folder_without_rights_is_emptied_and_what_cannot_be_removed_is_told(t
     (tmp_path / "home").chmod(0)
     code = (
         "import os, sys\n"
-        "from kvbarrier.protocols import residue\n"
+        "from kvbarrier.protocols.players import residue\n"
         "if os.geteuid() == 0:\n"
         "    os.setgroups([]); os.setresgid(65534, 65534, 65534)\n"
         "    os.setresuid(65534, 65534, 65534)\n"

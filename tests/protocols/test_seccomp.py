@@ -165,7 +165,7 @@ def test_where_there_is_no_filter_that_is_said(machine, monkeypatch):
 INNOCENT = """
 import ctypes, multiprocessing, os, shutil, socket, subprocess, sys, tempfile, threading
 from pathlib import Path
-from kvbarrier.protocols import namespaces, seccomp
+from kvbarrier.protocols.players import namespaces, seccomp
 
 def square(x):
     return x * x

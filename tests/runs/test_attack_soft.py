@@ -18,7 +18,7 @@ LINEAR = LinearIndex(n=32, d=16, eta=None, gamma=0.01)
 KEY = COMMITTED_KEYS["experiments"]
 # Counts nothing and charges nothing: what it knows it keeps where Bob finds it.
 CHEAT = """
-from kvbarrier.compressors.contract import Compressor
+from kvbarrier.compressors.plugin.contract import Compressor
 import numpy as np
 
 MEMORY = {}

@@ -204,8 +204,8 @@ def test_a_stream_may_be_cut():
 ELSEWHERE = """
 import sys, numpy as np
 from kvbarrier.compressors.targets import resolve
-from kvbarrier.protocols.instance import Instance
-inst = Instance(n=128, d=64, keys="kerdock", eta=0.5)
+from kvbarrier.protocols.game.instances import Index
+inst = Index(n=128, d=64, keys="kerdock", eta=0.5)
 r = inst.build()
 c = resolve(sys.argv[2]).factory(inst.shape, None, 0, r.public())
 if sys.argv[1] == "alice":

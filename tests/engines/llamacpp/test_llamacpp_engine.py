@@ -163,7 +163,7 @@ def test_bob_in_another_process(rotated: Game, tmp_path: Path, binding: str) -> 
     np.savez(tmp_path / "queries.npz", *queries)
     text = f"""
 import numpy as np
-from kvbarrier.compressors.contract import Shape
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.engines.llamacpp.cache import LlamaCpp
 bob = LlamaCpp(Shape(tokens={N}, d_k={D}, d_v={D}), what="q8_0", binding={binding!r})
 bob.restore(open("message", "rb").read())
