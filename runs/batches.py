@@ -13,19 +13,11 @@ from .host import host_facts, versions
 from .rows import BatchRow, compact
 
 if TYPE_CHECKING:
-    from ..protocols.game.index_game import BatchRecord, MessageRecord
+    from ..protocols.evidence.record import MessageRecord
+    from ..protocols.game.index_game import BatchRecord
     from ..protocols.players.isolation import Limits
 
     Play = Callable[[Cell, bytes, int, str, Limits | None], BatchRecord]
-
-
-@dataclass(frozen=True)
-class Played:
-    """A batch's record, and JSON of the versions and the host that made it."""
-
-    record: BatchRecord
-    versions: str
-    host: str
 
 
 @dataclass(frozen=True)
@@ -44,15 +36,25 @@ class Refused:
 
 
 def work(
-    play: Play, cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None
-) -> Played | Refused:
-    """Play one batch. Raises what ``play`` raises, but for BudgetTooSmall."""
+    play: Play,
+    cell: Cell,
+    source: str,
+    batch: int,
+    key: bytes,
+    named: str,
+    isolation: str,
+    limits: Limits | None,
+) -> BatchRow | Refused:
+    """Play one batch; ``source`` and ``named`` as in :func:`row_of`.
+
+    Raises what ``play`` raises, but for BudgetTooSmall, and what ``row_of`` raises.
+    """
     try:
         with one_blas_thread(isolation):
             record = play(cell, key, batch, isolation, limits)
     except BudgetTooSmall as error:
         return Refused(str(error), error.minimum_bits)
-    return Played(record, compact(versions() | dict(record.versions)), compact(host_facts()))
+    return row_of(cell, source, batch, named, record)
 
 
 def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
@@ -65,12 +67,11 @@ def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
     return limits
 
 
-def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> BatchRow:
-    """The row of a batch; ``key`` as the row names it.
+def row_of(cell: Cell, source: str, batch: int, key: str, record: BatchRecord) -> BatchRow:
+    """The row of a batch, made where it was played; ``key`` as the row names it.
 
     Raises BadInput if the code that played is not the code of ``source``.
     """
-    record = played.record
     if record.source != source:
         raise BadInput(
             f"The code of '{cell.target}' changed while it was played: run the command again."
@@ -92,8 +93,8 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
         payload=tuple(int(r.payload_bytes) for r in records),
         failed=tuple(r.failed for r in records),
         seconds=record.seconds,
-        versions=played.versions,
-        host=played.host,
+        versions=compact(versions() | dict(record.versions)),
+        host=compact(host_facts()),
         wrong_by_row=_by_row(records),
     )
 

@@ -4,7 +4,7 @@ For every setting of a target: the share f of the hideable places that its plans
 prior 1/2, its error on D_0 and on the place that its plans read least often, and two verdicts.
 
 *The line.* Theorem 19 at prior 1/2: the error of trial t has mean at least (1-f_t)/2, f_t known
-from the committed plan before the stream is drawn. The bets of ``protocols.betting`` against that,
+from the committed plan before the stream is drawn. The bets of ``evidence.betting`` against that,
 one factor a trial, are a test supermartingale, so ``impossible`` (2^40 or more) is a hidden channel
 or a bug of ours; anything else is ``not-excluded``, which is no praise.
 
@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput
 from ..files import replaced
 from ..protocols.evidence import evidence
@@ -79,7 +80,8 @@ class QueryAttack:
     def settings(self) -> list[dict[str, Any]]:
         """The parameters of each point; ours are swept over shares if nobody says which."""
         sweep = dict(self.sweep)
-        if not sweep and "share" not in self.params and is_ours(self.target):
+        plain = is_builtin(self.target) and "?" not in self.target
+        if plain and not sweep and "share" not in self.params:
             sweep = {"share": SHARES}
         names = list(sweep)
         return [
@@ -113,13 +115,6 @@ class QueryReport:
         }
 
 
-def is_ours(target: str) -> bool:
-    """Whether a target is a name of our readers, with no parameters in it."""
-    from ..compressors.readers.catalog import READERS
-
-    return target in READERS
-
-
 def play_attack(
     attack: QueryAttack, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> QueryReport:
@@ -131,7 +126,7 @@ def play_attack(
     Raises:
         BadInput, PluginFailure: see :mod:`..protocols.query_game`.
     """
-    ours = is_ours(attack.target.partition("?")[0])
+    ours = is_builtin(attack.target)
     isolation = attack.isolation or default_isolation(ours)
     check_isolation(isolation)
     key = coins.COMMITTED_KEYS["experiments"] if ours else coins.fresh_key()

@@ -22,6 +22,7 @@ from ..errors import BadInput
 from ..files import replaced
 from . import faults
 from .locking import StorageFailed, locked, sentences
+from .row_reading import bad_line, parse_line
 from .rows import (
     COLUMNS,
     HEADER,
@@ -29,9 +30,6 @@ from .rows import (
     SCHEMA,
     BatchRow,
     Key,
-    Message,
-    bad_line,
-    parse_line,
     prefix,
     prefixes,
     refuse_conflict,
@@ -39,7 +37,7 @@ from .rows import (
 )
 
 __all__ = [
-    "COLUMNS", "SCHEMA", "BatchRow", "Message", "Results", "ResultsFile", "ResultsWarning",
+    "COLUMNS", "SCHEMA", "BatchRow", "Results", "ResultsFile", "ResultsWarning",
     "StorageFailed", "merge_files", "prefix", "prefixes", "read_results", "union", "write_results",
 ]  # fmt: skip
 

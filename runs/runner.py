@@ -13,10 +13,11 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput, BudgetTooSmall, PluginFailure, did_you_mean
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell
-from .batches import Played, Refused, row_of, work
+from .batches import Refused, work
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results
@@ -113,8 +114,9 @@ def run_cells(
     game, doer = play or _index_game(), executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
 
-    def submit(line: _Line, key: bytes, batch: int) -> Future[Played | Refused]:
-        return doer.submit(work, game, line.cell, key, batch, line.isolation, limits)
+    def submit(line: _Line, batch: int, key: bytes, named: str) -> Future[BatchRow | Refused]:
+        source = line.facts.source
+        return doer.submit(work, game, line.cell, source, batch, key, named, line.isolation, limits)
 
     def tell(line: _Line, row: BatchRow | None) -> None:
         if progress is not None:
@@ -132,7 +134,6 @@ def run_cells(
 def target_facts(cell: Cell) -> Facts:
     """The facts of a cell's target, from its name or file. Raises BadInput if there is none."""
     from ..compressors.targets import resolve
-    from ..protocols.players.isolation import is_builtin
 
     return Facts(resolve(cell.target).source, is_builtin(cell.target))
 
@@ -205,7 +206,7 @@ class _Run:
         self,
         store: Results,
         stopping: Stopping,
-        submit: Callable[[_Line, bytes, int], Future[Played | Refused]],
+        submit: Callable[[_Line, int, bytes, str], Future[BatchRow | Refused]],
         tell: Callable[[_Line, BatchRow | None], None],
         stop: StopRequest,
     ) -> None:
@@ -214,7 +215,7 @@ class _Run:
         self.submit = submit
         self.tell = tell
         self.stop = stop
-        self.running: dict[Future[Played | Refused], tuple[_Line, int, str]] = {}
+        self.running: dict[Future[BatchRow | Refused], tuple[_Line, int]] = {}
         self.kept = 0
 
     def work(self, lines: list[_Line]) -> None:
@@ -235,13 +236,13 @@ class _Run:
             raise Interrupted(self.stop.signum, self.kept, len(self.running), self.store.where)
 
     @staticmethod
-    def _is_drawn_anew(line: _Line, result: Played) -> bool:
+    def _is_drawn_anew(line: _Line, row: BatchRow) -> bool:
         """Whether a batch that ends after a signal is dropped.
 
         With fresh keys every one is, whatever came of it: keeping the good ones would be selection.
         With a committed key the same messages come back, and a failure may be the signal's.
         """
-        return line.committed is None or any(record.failed for record in result.record.records)
+        return line.committed is None or any(row.failed)
 
     def _submit_wanted(self, line: _Line) -> None:
         """Submit what is wanted of a cell and neither there nor being played."""
@@ -259,9 +260,8 @@ class _Run:
                 return
 
     def _submit(self, line: _Line, batch: int) -> None:
-        key, named = line.key()
-        future = self.submit(line, key, batch)
-        self.running[future] = (line, batch, named)
+        future = self.submit(line, batch, *line.key())
+        self.running[future] = (line, batch)
         line.running.add(batch)
         if future.done():  # a serial executor: keep each row before the next batch is played
             self._take(future)
@@ -271,9 +271,9 @@ class _Run:
         for future in sorted(done, key=lambda f: self.running[f][1]):
             self._submit_wanted(self._take(future))
 
-    def _take(self, future: Future[Played | Refused]) -> _Line:
+    def _take(self, future: Future[BatchRow | Refused]) -> _Line:
         """Take one batch's outcome in: a row in the store, or a refusal."""
-        line, batch, named = self.running.pop(future)
+        line, batch = self.running.pop(future)
         line.running.discard(batch)
         if self.stop and future.exception() is not None:
             return line
@@ -288,13 +288,12 @@ class _Run:
             line.refused, line.goal = result.error(), 0
             self.tell(line, None)
         elif not (self.stop and self._is_drawn_anew(line, result)):
-            row = row_of(line.cell, line.facts.source, batch, named, result)
-            self.store.append(row)
+            self.store.append(result)
             self.kept += 1
-            line.rows[batch] = row
+            line.rows[batch] = result
             if not line.running and self._enough(line):
                 line.goal = len(line.rows)
-            self.tell(line, row)
+            self.tell(line, result)
         return line
 
     def _enough(self, line: _Line) -> bool:
@@ -309,5 +308,5 @@ class _Run:
     def _cancel(self) -> None:
         for future in list(self.running):
             if future.cancel():
-                line, batch, _ = self.running.pop(future)
+                line, batch = self.running.pop(future)
                 line.running.discard(batch)

@@ -61,7 +61,7 @@ class UntilDecided:
         """Those that are there once they decide, else one more. The tests are anytime-valid."""
         if len(rows) >= self.most(cell):
             return self.most(cell)
-        if rows and guarantee_of(rows).decide(self.level)[0] != "undecided":
+        if rows and guarantee_of(cell, rows).decide(self.level)[0] != "undecided":
             return len(rows)
         return len(rows) + 1
 

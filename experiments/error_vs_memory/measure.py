@@ -14,7 +14,7 @@ from typing import Any
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Index
 from ...reductions.bounds import CODES
-from ...runs.report import points_of, series_label
+from ...runs.points import points_of, series_label
 from ...runs.results import read_results
 from ...runs.rows import newest
 from ..kit.experiment import Claim, Experiment, Judgement, Run, judge

@@ -33,9 +33,8 @@ from ...errors import BudgetTooSmall
 from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index, instance_of
-from ...runs.points import judge_rows
+from ...runs.points import judge_rows, points_of, series_label
 from ...runs.ranking import Point, error_at, recovered
-from ...runs.report import points_of, series_label
 from ...runs.results import read_results
 from ...runs.rows import newest, prefixes
 from ...runs.stopping import batch_size_for

@@ -17,8 +17,7 @@ import numpy as np
 
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Tensor
-from ...runs.points import judge_rows
-from ...runs.report import points_of
+from ...runs.points import judge_rows, points_of
 from ...runs.results import read_results
 from ...runs.rows import newest, prefixes
 from ..kit.direct_play import KEY, build, play, secret

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...runs.report import points_of
+from ...runs.points import points_of
 from ...runs.results import read_results
 from ...runs.rows import newest
 from ..kit.experiment import Claim, Experiment, Judgement, Run, judge

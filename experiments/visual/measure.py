@@ -17,7 +17,7 @@ import numpy as np
 from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Visual
-from ...runs.report import points_of
+from ...runs.points import points_of
 from ...runs.results import read_results
 from ...runs.rows import newest, prefixes
 from ..kit.direct_play import play

@@ -18,13 +18,13 @@ from dataclasses import asdict
 from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
-from ...compressors.engines.schemes import scheme_of
+from ...compressors.catalog import is_builtin
+from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
-from .isolation import is_builtin
 from .players import (
     Build,
     PlayerFault,
@@ -178,7 +178,7 @@ class _IndexHost(Host):
             return said
         except PlayerFault as fault:
             # An engine's contract is our adapter's, and check has no word for it.
-            hint = "" if scheme_of(target.name) else " 'kvbarrier check' says what to mend."
+            hint = "" if is_engine(target.name) else " 'kvbarrier check' says what to mend."
             text = f"{target.name} failed in a rehearsal: {fault}{hint}"
             return {"error": "PluginFailure", "text": text}
         finally:

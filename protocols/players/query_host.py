@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
@@ -36,7 +37,7 @@ class _QueryHost(Host):
             self.channel.send(refusal(exc, ROLE))
             return 1
         self.settle(target.folder)
-        self.builtin = target.builtin
+        self.builtin = is_builtin(target.text)
         self.channel.send(self._rehearse(target))
         while True:
             order = self.channel.receive()
@@ -79,7 +80,7 @@ class _QueryHost(Host):
 def _first_plan(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
     try:
         make_plan(target.build(), host.table, 0)
-        channel.send({"facts": asdict(facts_of(target, builtin=target.builtin))})
+        channel.send({"facts": asdict(facts_of(target, builtin=is_builtin(target.text)))})
     except BaseException as exc:
         channel.send(refusal(exc, ROLE, host.conduct.folder))
 

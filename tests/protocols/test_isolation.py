@@ -22,6 +22,7 @@ from pathlib import Path
 import kvbarrier
 import numpy as np
 import pytest
+from kvbarrier.compressors.catalog import is_builtin
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
@@ -109,10 +110,11 @@ def test_isolation_is_by_default_what_can_be_had(monkeypatch):
 
 
 def test_builtins_are_known_without_importing_anything():
-    assert isolation.is_builtin("zero")
-    assert isolation.is_builtin("time-sharing?keep=3")
-    assert not isolation.is_builtin("zero.py:Zero")
-    assert not isolation.is_builtin("module:exact")
+    assert is_builtin("zero")
+    assert is_builtin("time-sharing?keep=3")
+    assert is_builtin("window?share=0.25")
+    assert not is_builtin("zero.py:Zero")
+    assert not is_builtin("module:exact")
 
 
 @pytest.mark.parametrize("bad", [{"seconds": 0}, {"seconds": float("nan")}, {"memory_bytes": 5}])
@@ -144,7 +146,7 @@ def test_namespaces_work_for_an_unprivileged_user_too():
     # The interpreter may lie where only root can read, so the user changes after the imports.
     code = (
         "import ctypes, os, sys\n"
-        "from kvbarrier.protocols import namespaces\n"
+        "from kvbarrier.protocols.players import namespaces\n"
         "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)\n"
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)\n"
         "os.chdir('/')\n"
@@ -160,7 +162,7 @@ def test_namespaces_work_for_an_unprivileged_user_too():
 @needs_namespaces
 def test_namespaces_need_the_filter():
     code = (
-        "from kvbarrier.protocols import namespaces, seccomp\n"
+        "from kvbarrier.protocols.players import namespaces, seccomp\n"
         "seccomp.MACHINES.clear()\n"
         "print(namespaces.probe())\n"
     )
@@ -510,7 +512,7 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
     # In a folder of its own, so that nothing is there yet; the second process finds it done.
     code = (
         "import sys\n"
-        "from kvbarrier.protocols import isolation\n"
+        "from kvbarrier.protocols.players import isolation\n"
         "isolation.warm_kernels()\n"
         "print('numba' in sys.modules)\n"
     )
@@ -530,7 +532,7 @@ def test_a_players_copy_of_the_kernels_is_the_one_that_numba_reads(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from kvbarrier.protocols import namespaces\n"
+        "from kvbarrier.protocols.players import namespaces\n"
         "namespaces.take_kernels(sys.argv[1])\n"
         "def kept():\n"
         "    return {f: f.stat().st_mtime_ns for f in Path(sys.argv[1]).rglob('*.nb*')}\n"

@@ -22,7 +22,6 @@ from kvbarrier.protocols.evidence.verdicts import PointVerdict
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.frames import frame
 from kvbarrier.runs.points import cell_of, judge_all, judge_rows
 from kvbarrier.runs.results import (
     ResultsFile,
@@ -33,7 +32,8 @@ from kvbarrier.runs.results import (
     union,
     write_results,
 )
-from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
+from kvbarrier.runs.row_reading import parse_line
+from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest
 
 Row = Callable[..., BatchRow]
 MakeCell = Callable[..., Cell]
@@ -441,17 +441,6 @@ def test_rows_of_numbers_in_keys_that_were_read_otherwise_are_refused() -> None:
     one = Cell(KeyPayload(n=16, d=6), "exact")
     assert "bits_above" not in one.spec()["instance"]
     assert cell_of(one.spec()) == one
-
-
-def test_frame_has_a_line_a_message(row: Row, cell: MakeCell) -> None:
-    table = frame([row(cell("fails"), 0), row(cell("fails"), 1)])
-    assert len(table) == 8
-    assert list(table["message"]) == list(range(8))
-    assert set(table["n"]) == {32}
-    assert set(table["target"]) == {"fails"}
-    assert table["failed"].notna().sum() == 3
-    assert table["asked"].sum() == 8 * 512
-    assert table["seconds"].sum() == pytest.approx(0.5)
 
 
 def test_write_results_makes_what_the_store_makes(tmp_path: Path, row: Row, cell: MakeCell) -> None:
