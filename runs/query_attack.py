@@ -30,12 +30,13 @@ from ..errors import BadInput
 from ..files import replaced
 from ..protocols.evidence import evidence
 from ..protocols.evidence.power import largest
+from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game import coins
 from ..protocols.game.query_game import (
     Algorithm,
-    Played,
     QueryInstance,
     Trial,
+    Trials,
     errors,
     mean_share,
     play,
@@ -44,9 +45,7 @@ from ..protocols.players.isolation import Limits, check_isolation, default_isola
 from ..reductions.hiding import error_line, minimax_error
 
 TRIALS = 512
-LEVEL = 0.95
 SHARES = (0.25, 0.5, 0.75, 1.0)
-LINE_BITS = 40.0
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class QueryReport:
     attack: QueryAttack
     isolation: str
     key: str
-    played: tuple[Played, ...]
+    played: tuple[Trials, ...]
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -151,7 +150,7 @@ def play_attack(
     return QueryReport(attack, isolation, name, tuple(played))
 
 
-def point(played: Played) -> dict[str, Any]:
+def point(played: Trials) -> dict[str, Any]:
     """What one setting showed, as plain data."""
     prior, shares = errors(played.prior), [t.share for t in played.prior]
     f, most = mean_share(played.prior), max(shares)
@@ -191,7 +190,7 @@ def estimate(wrong: Any, level: float = LEVEL) -> dict[str, Any]:
     return {"estimate": mean, "low": low, "high": high, "level": level, "trials": len(wrong)}
 
 
-def worst_case(played: Played) -> float:
+def worst_case(played: Trials) -> float:
     """The larger of the errors on D_0 and on a D_i, random or the rarest."""
     groups = (played.on(plain=True), played.on(plain=False), played.worst)
     return max((float(errors(g).mean()) for g in groups if g), default=0.0)
@@ -210,17 +209,17 @@ def line_verdict(wrong: Any, shares: Sequence[float]) -> dict[str, Any]:
         return float(np.max(wealth, initial=0.0)) / math.log(2)
 
     def caught(error: float) -> bool:
-        return bits(np.diff(np.floor(error * np.arange(len(line) + 1)))) >= LINE_BITS
+        return bits(np.diff(np.floor(error * np.arange(len(line) + 1)))) >= evidence.LINE_BITS
 
     found = bits(wrong)
     return {
-        "verdict": "impossible" if found >= LINE_BITS else "not-excluded",
+        "verdict": "impossible" if found >= evidence.LINE_BITS else "not-excluded",
         "bits": found,
         "could_catch": {"error": largest(caught, 0.5)},
     }
 
 
-def guarantee(played: Played, level: float = LEVEL) -> str:
+def guarantee(played: Trials, level: float = LEVEL) -> str:
     """Whether success 9/10 on every stream of the family is broken, not broken, or undecided."""
     groups = [played.on(plain=True), played.on(plain=False), played.worst]
     needed = -math.log(1 - level)
@@ -250,7 +249,7 @@ def write_trials(path: Path, report: QueryReport) -> None:
                 writer.writerows(_row(report, played, draw, trial) for trial in trials)
 
 
-def _row(report: QueryReport, played: Played, draw: str, trial: Trial) -> dict[str, Any]:
+def _row(report: QueryReport, played: Trials, draw: str, trial: Trial) -> dict[str, Any]:
     params = "&".join(f"{name}={value}" for name, value in played.algorithm.params)
     return {
         "algorithm": played.facts.name, "params": params, "source": played.facts.source,

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of
+from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
 from .rows import SCHEMAS, BatchRow, Counts16, compact
@@ -75,7 +76,7 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
     if wrong != row.wrong or asked != row.asked:
         raise ValueError("its totals are not the sums over age buckets")
     for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
-        if len(w) != 16 or len(a) != 16 or any(x > y for x, y in zip(w, a, strict=True)):
+        if {len(w), len(a)} != {AGE_BUCKETS} or any(x > y for x, y in zip(w, a, strict=True)):
             raise ValueError("a message does not have 16 age buckets with wrong <= asked")
     if not all(0 < total <= row.secret for total in asked):
         raise ValueError("a message was asked for no bit, or for more than the secret has")

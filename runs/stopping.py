@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import BadInput
+from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game.cell import Cell
 from .points import guarantee_of
 from .rows import BatchRow
@@ -54,7 +55,7 @@ class FixedMessages:
 class UntilDecided:
     """Until the guarantee is decided at ``level``, at most ``maximum`` messages (256)."""
 
-    level: float = 0.95
+    level: float = LEVEL
     maximum: int = 256
 
     def wanted(self, cell: Cell, rows: Sequence[BatchRow]) -> int:
