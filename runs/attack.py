@@ -9,7 +9,7 @@ import itertools
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -20,7 +20,7 @@ from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
 from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
-from ..protocols.evidence.verdicts import LEVEL, PointVerdict, judge_adversaries, judge_family
+from ..protocols.evidence.verdicts import LEVEL, judge_family
 from ..protocols.game.cell import Cell
 from ..protocols.game.coins import fresh_key
 from ..protocols.game.index_game import BatchRecord, play_together, probe_construction
@@ -28,7 +28,7 @@ from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation
 from .executors import make_executor
-from .points import judge_cell, point_of
+from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
 from .soft import as_dict, soft_of
@@ -381,28 +381,7 @@ def _report(
         gaps=tuple(gaps),
         family=judge_family(verdicts).as_dict(),
         outcomes=tuple(outcomes),
-        together=tuple(_together(played, verdicts)),
+        together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
         engine=tuple(engine),
         soft=tuple(soft.values()),
     )
-
-
-def _together(
-    played: Sequence[CellOutcome], verdicts: Sequence[PointVerdict]
-) -> Iterator[dict[str, Any]]:
-    """For every setting that several adversaries played one verdict a null."""
-    settings: dict[tuple[Any, ...], list[tuple[Instance, PointVerdict]]] = {}
-    for outcome, point in zip(played, verdicts, strict=True):
-        cell = outcome.cell
-        settings.setdefault((cell.params, cell.budget), []).append((cell.instance, point))
-    for (params, budget), judged in settings.items():
-        if len(judged) > 1:
-            instances, points = zip(*judged, strict=True)
-            for verdict in judge_adversaries(points, [null_of(one) for one in instances]):
-                worst = instances[verdict.worst]
-                yield {
-                    "params": dict(params),
-                    "budget": None if budget is None else float(budget),
-                    **verdict.as_dict(),
-                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
-                }

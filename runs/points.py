@@ -18,9 +18,16 @@ from ..errors import BadInput
 from ..protocols.evidence.evidence import Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
-from ..protocols.evidence.verdicts import LEVEL, PointVerdict, judge_guarantee, judge_point
+from ..protocols.evidence.verdicts import (
+    LEVEL,
+    PointVerdict,
+    judge_adversaries,
+    judge_guarantee,
+    judge_point,
+)
 from ..protocols.game.cell import Cell, target_name
 from ..protocols.game.coins import sampled_rows
+from ..protocols.game.instance import Instance
 from ..protocols.game.instances import of_spec
 from .rows import BatchRow, prefixes
 
@@ -180,6 +187,26 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
         "changed": evidence["changed"],
     }
+
+
+def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list[dict[str, Any]]:
+    """For every setting that several adversaries played one verdict a null, as plain data."""
+    settings: dict[tuple[Any, ...], list[tuple[Instance, PointVerdict]]] = {}
+    for cell, point in zip(cells, verdicts, strict=True):
+        settings.setdefault((cell.params, cell.budget), []).append((cell.instance, point))
+    found = []
+    for (params, budget), judged in settings.items():
+        if len(judged) > 1:
+            instances, points = zip(*judged, strict=True)
+            for verdict in judge_adversaries(points, [null_of(one) for one in instances]):
+                worst = instances[verdict.worst]
+                found.append({
+                    "params": dict(params),
+                    "budget": None if budget is None else float(budget),
+                    **verdict.as_dict(),
+                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
+                })  # fmt: skip
+    return found
 
 
 def error_text(point: dict[str, Any]) -> str:
