@@ -306,7 +306,7 @@ def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     import json
 
     from ..figures import error_vs_memory
-    from ..runs.report import curve_label
+    from ..runs.points import curve_label
 
     text = json.dumps(document, indent=2, allow_nan=False)
     write_whole(out / "verdict.json", text + "\n")

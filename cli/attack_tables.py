@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def print_report(report: Report) -> None:
     """A table for every setting, one for all adversaries together, and the notes below them."""
-    from ..runs.report import budget_text, series_label
+    from ..runs.points import budget_text, series_label
 
     columns = [
         "budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
@@ -47,7 +47,7 @@ def print_report(report: Report) -> None:
 
 def _print_together(report: Report) -> None:
     """The adversaries of each null as one line: the choice among them is corrected for."""
-    from ..runs.report import budget_text, series_label
+    from ..runs.points import budget_text, series_label
 
     if not report.together:
         return
@@ -75,7 +75,7 @@ def _print_together(report: Report) -> None:
 
 def _print_engine(report: Report) -> None:
     """The memories of an engine's cache side by side: in real packages they differ."""
-    from ..runs.report import series_label
+    from ..runs.points import series_label
 
     if not report.engine:
         return
@@ -117,7 +117,7 @@ def _stream(point: dict[str, Any]) -> str:
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
-    from ..runs.report import error_text, guarantee_text
+    from ..runs.points import error_text, guarantee_text
 
     error, ratio = point["bit_error"], point["compression_ratio"]
     return [
@@ -134,7 +134,7 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
 
 
 def _print_notes(report: Report) -> None:
-    from ..runs.report import budget_text
+    from ..runs.points import budget_text
 
     for sentence in _gaps(report):
         say(f"gap: {sentence}")
@@ -217,7 +217,7 @@ def _down(value: float, digits: int) -> str:
 def _gaps(report: Report) -> list[str]:
     """One sentence for all budgets that are too small for a setting, for the same reason."""
     from ..protocols.game.cell import target_name
-    from ..runs.report import budget_text, series_label
+    from ..runs.points import budget_text, series_label
 
     groups: dict[tuple[str, int], list[Gap]] = {}
     for gap in report.gaps:

@@ -25,11 +25,11 @@ from .render import print_json, say
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
     """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
-    from ..compressors.engines.schemes import scheme_of
+    from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
-    if scheme_of(target) is not None:
+    if is_engine(target):
         raise BadInput(
             f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."

@@ -26,7 +26,7 @@ from .render import say
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Draw error against memory from results FILES (made by attack --resume or --out), merged."""
     from ..figures import error_vs_memory
-    from ..runs.report import curve_label, points_of
+    from ..runs.points import curve_label, points_of
     from ..runs.results import read_results
     from ..runs.rows import union
 

@@ -32,8 +32,8 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
     assumption. It needs no other file.
     """
     from ..figures import error_vs_memory
-    from ..runs.report import curve_label, points_of
-    from ..runs.report_page import page, rank_rows
+    from ..runs.points import curve_label, points_of
+    from ..runs.ranking import page, rank_rows
     from ..runs.results import read_results
     from ..runs.rows import union
 

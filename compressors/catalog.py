@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from ..errors import BadInput, did_you_mean
 from .catalog_entry import REDUCTIONS_OF, CatalogEntry
 from .docstring import fidelity
+from .readers.catalog import READERS
 from .zoo import FAMILIES
 
-__all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family", "names"]
+__all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family",
+           "is_builtin", "names"]  # fmt: skip
 
 _FAMILY = {name: family for family, members in FAMILIES.items() for name in members}
 
@@ -43,6 +45,16 @@ CATALOG: Mapping[str, CatalogEntry] = _Catalog()
 def names() -> list[str]:
     """All names, in the order of the catalog."""
     return list(_FAMILY)
+
+
+def is_builtin(target: str) -> bool:
+    """Whether a target is a name of ours, a compressor's or a reader's; nothing is imported.
+
+    >>> is_builtin("exact?dtype=fp8"), is_builtin("window"), is_builtin("mine.py:Mine")
+    (True, True, False)
+    """
+    name = target.partition("?")[0]
+    return name in _FAMILY or name in READERS
 
 
 def entry(name: str) -> CatalogEntry:

@@ -27,7 +27,7 @@ from typing import Any
 from ..errors import BadInput, PluginFailure, did_you_mean
 from . import catalog
 from .engines.scheme import Scheme
-from .engines.schemes import scheme_of
+from .engines.schemes import REGISTERED, scheme_of
 from .plugin.adapters import Factory, adapt
 from .plugin.blame import blame, is_ours
 from .plugin.code_identity import identity
@@ -52,7 +52,6 @@ class Target:
         source: 16 hexadecimal digits (:mod:`.code_identity`): the files that define the class or
             function, with what their imports reach of our package if it is ours, of the files
             beside it if not, and its distribution's version if it is installed.
-        builtin: shipped by us.
         folder: the folder of the plug-in's file, if it has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
         files, version: what ``source`` is the digest of (``code_identity.identity``).
@@ -62,7 +61,6 @@ class Target:
     text: str
     params: Mapping[str, Any]
     source: str
-    builtin: bool
     folder: Path | None
     knows_keys: bool
     _factory: Factory = field(repr=False)
@@ -113,7 +111,7 @@ def _find(text: str) -> Target:
     scheme = scheme_of(text)
     if scheme is not None:
         return _scheme(scheme, text)
-    if text.startswith("engine:"):
+    if text.startswith(REGISTERED):
         return _engine(text)
     path, colon, name = text.rpartition(":")
     if colon and path.endswith(".py"):
@@ -132,7 +130,7 @@ def _named(name: str) -> Target:
         factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
         files = tuple(_our_files(thing))
         source = identity(files)
-        return Target(name, name, {}, source, True, None, thing.knows_keys, factory, files)
+        return Target(name, name, {}, source, None, thing.knows_keys, factory, files)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
@@ -186,7 +184,6 @@ def _scheme(scheme: Scheme, text: str) -> Target:
         text=text,
         params={},
         source=identity(files),
-        builtin=False,
         folder=authors.parent if authors and not is_ours(str(authors)) else None,
         knows_keys=False,
         _factory=factory,
@@ -209,7 +206,7 @@ def _authors_file(place: str) -> Path | None:
 
 
 def _engine(text: str) -> Target:
-    name = text.removeprefix("engine:")
+    name = text.removeprefix(REGISTERED)
     engines = _entry_points(ENGINES_GROUP)
     if name not in engines:
         known = did_you_mean(name, engines) if engines else " None is installed here."
@@ -301,7 +298,6 @@ def _target(thing: Any, name: str, text: str, version: str, module: ModuleType |
         text=text,
         params={},
         source=identity(parts, version),
-        builtin=not files,
         folder=files[0].parent if files else None,
         knows_keys=bool(getattr(thing, "knows_keys", False)),
         _factory=factory,

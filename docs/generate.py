@@ -20,8 +20,8 @@ from kvbarrier.compressors.docstring import fidelity
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
 from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
+from kvbarrier.runs.points import budget_text
 from kvbarrier.runs.ranking import Point, ranking
-from kvbarrier.runs.report import budget_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = ROOT / "figures" / "gallery" / "claims.csv"

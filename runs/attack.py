@@ -9,26 +9,26 @@ import itertools
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from ..compressors.engines.schemes import scheme_of
+from ..compressors.catalog import is_builtin
+from ..compressors.engines.schemes import is_engine
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
 from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
-from ..protocols.evidence.verdicts import LEVEL, judge_adversaries, judge_family
+from ..protocols.evidence.verdicts import LEVEL, judge_family
 from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
-from ..protocols.players.isolation import Limits, default_isolation, is_builtin
+from ..protocols.players.isolation import Limits, default_isolation
 from .executors import make_executor
-from .points import judge_rows
-from .report import point_of
+from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
 from .soft import as_dict, soft_of
@@ -95,7 +95,7 @@ class Attack:
         if self.budgets is not None:
             return self.budgets
         # The memory of an engine follows its own parameters.
-        return BUDGETS if scheme_of(self.target) is None else (None,)
+        return (None,) if is_engine(self.target) else BUDGETS
 
     def _settings(self) -> list[dict[str, Any]]:
         twice = set(self.params) & set(self.sweep)
@@ -238,7 +238,7 @@ def play(
     count = workers or _workers(builtin, isolation)
     # One pair of players probes, rehearses, and plays the first batches.
     with Session(isolation, plan.limits) as session, ExitStack() as stack:
-        if scheme_of(plan.target) is not None:
+        if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
         else:
             playable, facts, gaps = _probe(plan, session)
@@ -352,7 +352,7 @@ def _probe_engine(
 def _rehearse(cells: Sequence[Cell], session: Session) -> list[Rehearsal]:
     """Play one message that counts for nothing, so that a broken plug-in is told so at once."""
     # An engine's contract is our adapter's.
-    hint = "" if scheme_of(cells[0].target) else " 'kvbarrier check' says what to mend."
+    hint = "" if is_engine(cells[0].target) else " 'kvbarrier check' says what to mend."
     rehearsals = [session.rehearse(cell) for cell in cells]
     for rehearsal in rehearsals:
         if rehearsal.failed:
@@ -370,38 +370,19 @@ def _report(
     soft: Mapping[str, Ledger],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
-    family = judge_family([judge_rows(outcome.rows) for outcome in played])
+    verdicts = [judge_cell(outcome.cell, outcome.rows) for outcome in played]
     return Report(
         target=target,
         points=tuple(
-            point_of(outcome.rows)
+            point_of(outcome.cell, outcome.rows, verdict)
             | {"scale": outcome.cell.instance.build().scale}
             | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
-            for outcome in played
+            for outcome, verdict in zip(played, verdicts, strict=True)
         ),
         gaps=tuple(gaps),
-        family=family.as_dict(),
+        family=judge_family(verdicts).as_dict(),
         outcomes=tuple(outcomes),
-        together=tuple(_together(played)),
+        together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
         engine=tuple(engine),
         soft=tuple(soft.values()),
     )
-
-
-def _together(played: Sequence[CellOutcome]) -> Iterator[dict[str, Any]]:
-    """For every setting that several adversaries played one verdict a null."""
-    settings: dict[tuple[Any, ...], list[CellOutcome]] = {}
-    for outcome in played:
-        settings.setdefault((outcome.cell.params, outcome.cell.budget), []).append(outcome)
-    for (params, budget), outcomes in settings.items():
-        if len(outcomes) > 1:
-            points = [judge_rows(outcome.rows) for outcome in outcomes]
-            nulls = [null_of(outcome.cell.instance) for outcome in outcomes]
-            for verdict in judge_adversaries(points, nulls):
-                worst = outcomes[verdict.worst].cell.instance
-                yield {
-                    "params": dict(params),
-                    "budget": None if budget is None else float(budget),
-                    **verdict.as_dict(),
-                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
-                }

@@ -8,27 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
-from ..protocols.game.cell import Batch, Cell
 from .host import host_facts, versions
 from .rows import BatchRow, compact
 
 if TYPE_CHECKING:
-    from ..protocols.game.index_game import BatchRecord, MessageRecord
+    from ..protocols.evidence.record import MessageRecord
+    from ..protocols.game.cell import Batch, Cell
+    from ..protocols.game.index_game import BatchRecord
     from ..protocols.players.isolation import Limits
 
     Play = Callable[[Cell, bytes, int, str, Limits | None], BatchRecord]
     PlayAll = Callable[
         [Sequence[Batch], str, Limits | None], Sequence[BatchRecord | KVBarrierError]
     ]
-
-
-@dataclass(frozen=True)
-class Played:
-    """A batch's record, and JSON of the versions and the host that made it."""
-
-    record: BatchRecord
-    versions: str
-    host: str
 
 
 @dataclass(frozen=True)
@@ -46,40 +38,57 @@ class Refused:
         return error
 
 
-def work(
-    play: Play, cell: Cell, key: bytes, batch: int, isolation: str, limits: Limits | None
-) -> Played | Refused:
-    """Play one batch. Raises what ``play`` raises, except BudgetTooSmall."""
+@dataclass(frozen=True)
+class Task:
+    """A batch to play, and what its row says beside what was played.
+
+    ``source``: the digest of the code that has to play it. ``named``: how the row names the key.
+    """
+
+    batch: Batch
+    source: str
+    named: str
+
+
+Outcome = BatchRow | Refused | KVBarrierError
+"""What becomes of a task that is played with others."""
+
+
+def work(play: Play, task: Task, isolation: str, limits: Limits | None) -> BatchRow | Refused:
+    """Play one batch. Raises what ``play`` raises, except BudgetTooSmall, and as :func:`row_of`."""
+    batch = task.batch
     try:
         with one_blas_thread(isolation):
-            record = play(cell, key, batch, isolation, limits)
+            record = play(batch.cell, batch.key, batch.number, isolation, limits)
     except BudgetTooSmall as error:
         return Refused(str(error), error.minimum_bits)
-    return _played(record)
+    return row_of(task, record)
 
 
 def work_together(
-    play: PlayAll, batches: Sequence[Batch], isolation: str, limits: Limits | None
-) -> list[Played | Refused | KVBarrierError]:
+    play: PlayAll, tasks: Sequence[Task], isolation: str, limits: Limits | None
+) -> list[Outcome]:
     """Play batches with one pair of players; what stops one of them is in its place."""
-    outcomes: list[Played | Refused | KVBarrierError] = []
-    for played in play(batches, isolation, limits):
-        if isinstance(played, BudgetTooSmall):
-            outcomes.append(Refused(str(played), played.minimum_bits))
-        else:
-            outcomes.append(played if isinstance(played, KVBarrierError) else _played(played))
-    return outcomes
+    played = play([task.batch for task in tasks], isolation, limits)
+    return [_outcome(task, record) for task, record in zip(tasks, played, strict=True)]
 
 
 def work_alone(
-    play: Play, batches: Sequence[Batch], isolation: str, limits: Limits | None
-) -> list[Played | Refused | KVBarrierError]:
+    play: Play, tasks: Sequence[Task], isolation: str, limits: Limits | None
+) -> list[Outcome]:
     """Play batches each with players of its own, by :func:`work`."""
-    return [work(play, b.cell, b.key, b.number, isolation, limits) for b in batches]
+    return [work(play, task, isolation, limits) for task in tasks]
 
 
-def _played(record: BatchRecord) -> Played:
-    return Played(record, compact(versions() | dict(record.versions)), compact(host_facts()))
+def _outcome(task: Task, played: BatchRecord | KVBarrierError) -> Outcome:
+    if isinstance(played, BudgetTooSmall):
+        return Refused(str(played), played.minimum_bits)
+    if isinstance(played, KVBarrierError):
+        return played
+    try:
+        return row_of(task, played)
+    except BadInput as error:
+        return error
 
 
 def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
@@ -92,13 +101,13 @@ def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
     return limits
 
 
-def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> BatchRow:
-    """The row of a batch; ``key`` is the name in the row.
+def row_of(task: Task, record: BatchRecord) -> BatchRow:
+    """The row of a batch, made where it was played.
 
-    Raises BadInput if the code that played is not the code of ``source``.
+    Raises BadInput if the code that played is not the code of ``task.source``.
     """
-    record = played.record
-    if record.source != source:
+    cell = task.batch.cell
+    if record.source != task.source:
         raise BadInput(
             f"The code of '{cell.target}' changed during the attack: run the command again."
         )
@@ -106,10 +115,10 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
     return BatchRow(
         instance=cell.instance.id,
         cell=cell.id,
-        source=source,
-        batch=batch,
+        source=task.source,
+        batch=task.batch.number,
         spec=compact(cell.spec()),
-        key=key,
+        key=task.named,
         isolation=record.isolation,
         streaming=record.streaming,
         wrong_by_age=tuple(tuple(map(int, r.wrong_by_age)) for r in records),
@@ -119,8 +128,8 @@ def row_of(cell: Cell, source: str, batch: int, key: str, played: Played) -> Bat
         payload=tuple(int(r.payload_bytes) for r in records),
         failed=tuple(r.failed for r in records),
         seconds=record.seconds,
-        versions=played.versions,
-        host=played.host,
+        versions=compact(versions() | dict(record.versions)),
+        host=compact(host_facts()),
         wrong_by_row=_by_row(records),
     )
 

@@ -232,10 +232,7 @@ def _compare_cell(
     exact = home and not (only_worse and _both_ways(different))
     before = messages_of([old for old, _ in pairs])
     after = messages_of([new for _, new in pairs])
-    changes = [
-        (sum(b.wrong_by_age) - sum(a.wrong_by_age)) / sum(a.asked_by_age)
-        for a, b in zip(before, after, strict=True)
-    ]
+    changes = [(b.wrong - a.wrong) / a.asked for a, b in zip(before, after, strict=True)]
     error = paired_shift(changes, margin, level)
     bits = [float(b.charged_bits - a.charged_bits) for a, b in zip(before, after, strict=True)]
     charged = paired_shift(bits, 0.0, level)
@@ -271,7 +268,7 @@ def _differences(pairs: list[tuple[BatchRow, BatchRow]]) -> tuple[Difference, ..
                 found.append(
                     Difference(
                         old.batch * old.size + index,
-                        (sum(a.wrong_by_age), sum(b.wrong_by_age)),
+                        (a.wrong, b.wrong),
                         (a.charged_bits, b.charged_bits),
                         (a.failed, b.failed),
                     )
@@ -339,8 +336,8 @@ def _unequal(pairs: list[tuple[BatchRow, BatchRow]]) -> str | None:
     for old, new in pairs:
         for index, (a, b) in enumerate(zip(old.messages(), new.messages(), strict=True)):
             facts: tuple[tuple[str, Any, Any], ...] = (
-                ("wrong bits", sum(a.wrong_by_age), sum(b.wrong_by_age)),
-                ("asked bits", sum(a.asked_by_age), sum(b.asked_by_age)),
+                ("wrong bits", a.wrong, b.wrong),
+                ("asked bits", a.asked, b.asked),
                 ("charged bits", a.charged_bits, b.charged_bits),
                 ("wrong bits by age", a.wrong_by_age, b.wrong_by_age),
                 *_by_row(a.wrong_by_row, b.wrong_by_row),

@@ -1,4 +1,8 @@
-"""From results rows to verdicts, and back from a row's spec to the cell that it played."""
+"""From results rows to points: each judged once, then told as ``attack --json`` and in words.
+
+A point is what a cell's contiguous batches say: a :class:`PointVerdict`, and as plain data one dict
+of the cell, how it was played and its verdict.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
+from ..protocols.evidence.nulls import null_of
+from ..protocols.evidence.record import MessageRecord
 from ..protocols.evidence.row_counts import counts_of
-from ..protocols.evidence.verdicts import LEVEL, PointVerdict, judge_guarantee, judge_point
-from ..protocols.game.cell import Cell
+from ..protocols.evidence.verdicts import (
+    LEVEL,
+    PointVerdict,
+    judge_adversaries,
+    judge_guarantee,
+    judge_point,
+)
+from ..protocols.game.cell import Cell, target_name
 from ..protocols.game.coins import bucket_of, sampled_rows
+from ..protocols.game.instance import Instance
 from ..protocols.game.instances import of_spec
-from ..protocols.players.isolation import is_builtin
-from .rows import BatchRow, Message, prefixes
+from .rows import BatchRow, prefixes
+
+SMALL_ERROR = 1e-3
+"""Below it an error is told as a count, k of N bits."""
 
 
 def cell_of(spec: Mapping[str, Any]) -> Cell:
@@ -47,14 +63,14 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
         ) from None
 
 
-def messages_of(rows: Sequence[BatchRow]) -> list[Message]:
+def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
     """The messages of consecutive batches in index order."""
     return [message for row in rows for message in row.messages()]
 
 
-def rows_asked(rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
+def rows_asked(cell: Cell, rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
     """The rows that each message was asked for, from its public coins; None if all of them."""
-    instance = cell_of(rows[0].spec_dict).instance
+    instance = cell.instance
     if instance.rows is None:
         return None
     return [
@@ -64,37 +80,52 @@ def rows_asked(rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
     ]
 
 
-def guarantee_of(rows: Sequence[BatchRow]) -> Guarantee:
+def guarantee_of(cell: Cell, rows: Sequence[BatchRow]) -> Guarantee:
     """The evidence on the guarantee from a cell's contiguous batches."""
-    return judge_guarantee(messages_of(rows), rows=rows_asked(rows), **_sizes(rows))
+    instance = cell.instance
+    return judge_guarantee(
+        messages_of(rows),
+        n=instance.secret_rows,
+        row_bits=instance.row_bits,
+        rows=rows_asked(cell, rows),
+    )
 
 
-def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
+def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     """Judge one cell from its contiguous batches 0, 1, 2, ... in order (``rows.prefix``).
 
-    Raises BadInput without any, and for counts that contradict each other or the instance.
+    Raises BadInput for counts that contradict each other or the instance.
     """
-    if not rows:
-        raise BadInput("There are no messages to judge yet: play at least one batch.")
-    cell = cell_of(rows[0].spec_dict)
+    instance = cell.instance
     # Whoever counts by row also asks a stranger row by row.
     apart = all(row.wrong_by_row is not None for row in rows) or is_builtin(cell.target)
-    secret = cell.instance.secret_rows * cell.instance.row_bits
+    secret = instance.secret_rows * instance.row_bits
     if any(row.secret != secret for row in rows):
         raise BadInput(
             f"Rows of cell {rows[0].cell} have another secret than the {secret} bits of their "
             "instance: restore the file or use a new one."
         )
-    asked = rows_asked(rows)
-    _refuse_contradictions(rows, asked, cell.instance.secret_rows, cell.instance.row_bits)
+    asked = rows_asked(cell, rows)
+    _refuse_contradictions(rows, asked, instance.secret_rows, instance.row_bits)
     return judge_point(
         messages_of(rows),
-        cache_bits=cell.instance.shape.cache_bits_16,
+        n=instance.secret_rows,
+        row_bits=instance.row_bits,
+        cache_bits=instance.shape.cache_bits_16,
         level=level,
         rows=asked,
         rows_apart=apart,
-        **_sizes(rows),
     )
+
+
+def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
+    """The same from rows alone, of a cell that is read from their spec.
+
+    Raises BadInput also without any row.
+    """
+    if not rows:
+        raise BadInput("There are no messages to judge yet: play at least one batch.")
+    return judge_cell(cell_of(rows[0].spec_dict), rows, level)
 
 
 def _refuse_contradictions(
@@ -125,14 +156,158 @@ def _refuse_contradictions(
             )
 
 
-def _sizes(rows: Sequence[BatchRow]) -> dict[str, int]:
-    n = cell_of(rows[0].spec_dict).instance.secret_rows
-    return {"n": n, "row_bits": rows[0].secret // n}
-
-
 def judge_all(
     rows: Iterable[BatchRow], level: float = LEVEL
 ) -> dict[tuple[str, str], PointVerdict]:
     """Judge every (cell, source) of a file from its longest contiguous prefix."""
     runs = prefixes(list(rows))
     return {id_: judge_rows(run, level) for id_, run in runs.items() if run}
+
+
+def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, Any]]:
+    """Every cell of some rows as a point, in the order in which the cells first appear."""
+    found = []
+    for run in prefixes(list(rows)).values():
+        if run:
+            cell = cell_of(run[0].spec_dict)
+            found.append(point_of(cell, run, judge_cell(cell, run, level)))
+    return found
+
+
+def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
+    """One cell's contiguous batches and their verdict as a point: plain data, no NaN.
+
+    ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
+    is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
+    charged bits without framing; ``over_budget`` says that some message was charged more than its
+    budget; ``changed`` is not None if the compressor changed during the attack.
+    """
+    instance = cell.instance
+    budget_bits = cell.budget_bits
+    largest = max(max(row.charged) for row in rows)
+    isolations = sorted({row.isolation for row in rows})
+    evidence = verdict.as_dict()
+    return {
+        "compressor": target_name(cell.target),
+        "params": dict(cell.params),
+        "source": rows[0].source,
+        "reduction": instance.reduction,
+        "keys": instance.keys_played,
+        "n": instance.n,
+        "d": instance.d,
+        "window": instance.window,
+        "layers": instance.layers,
+        "heads": instance.heads,
+        "queries": instance.queries,
+        "basis": instance.basis,
+        "bob": instance.bob,
+        "values": instance.values,
+        "eta": instance.eta,
+        "gamma": instance.gamma,
+        "seed": instance.keys_seed,
+        "budget": None if cell.budget is None else float(cell.budget),
+        "over_budget": budget_bits is not None and largest > budget_bits,
+        "isolation": "+".join(isolations),
+        "streaming": rows[0].streaming,
+        "messages": evidence["messages"],
+        "failed": evidence["failed"],
+        "asked_bits": evidence["asked_bits"],
+        "secret_bits": evidence["secret_bits"],
+        "charged_bits": evidence["charged_bits"],
+        "payload_bits": 8 * sum(sum(row.payload) for row in rows),
+        "bits_per_secret_bit": evidence["bits_per_secret_bit"],
+        "compression_ratio": evidence["compression_ratio"],
+        "wrong_bits": evidence["wrong_bits"],
+        "bit_error": evidence["bit_error"],
+        "error_floor": evidence["error_floor"],
+        "ledger": evidence["ledger"],
+        "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
+        "changed": evidence["changed"],
+    }
+
+
+def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list[dict[str, Any]]:
+    """For every setting that several adversaries played one verdict a null, as plain data."""
+    settings: dict[tuple[Any, ...], list[tuple[Instance, PointVerdict]]] = {}
+    for cell, point in zip(cells, verdicts, strict=True):
+        settings.setdefault((cell.params, cell.budget), []).append((cell.instance, point))
+    found = []
+    for (params, budget), judged in settings.items():
+        if len(judged) > 1:
+            instances, points = zip(*judged, strict=True)
+            for verdict in judge_adversaries(points, [null_of(one) for one in instances]):
+                worst = instances[verdict.worst]
+                found.append({
+                    "params": dict(params),
+                    "budget": None if budget is None else float(budget),
+                    **verdict.as_dict(),
+                    "worst": {"queries": worst.queries, "basis": worst.basis, "bob": worst.bob},
+                })  # fmt: skip
+    return found
+
+
+def error_text(point: dict[str, Any]) -> str:
+    """The error in four decimals, or as a count if these would round it to zero.
+
+    >>> error_text({"bit_error": {"estimate": 0.0625}, "wrong_bits": 4096, "asked_bits": 65536})
+    '0.0625'
+    >>> error_text({"bit_error": {"estimate": 4.6e-05}, "wrong_bits": 3, "asked_bits": 65536})
+    '3 of 65,536'
+    """
+    if 0 < point["bit_error"]["estimate"] < SMALL_ERROR:
+        return f"{point['wrong_bits']:,} of {point['asked_bits']:,}"
+    return f"{point['bit_error']['estimate']:.4f}"
+
+
+def guarantee_text(point: dict[str, Any]) -> str:
+    """The verdict on the guarantee, with its null if not the theorem's; if broken, where.
+
+    >>> guarantee_text({
+    ...     "guarantee": {"verdict": "broken", "worst_bucket": None, "worst_row": 8,
+    ...                   "null": {"name": "euclidean"}},
+    ...     "changed": None,
+    ... })
+    'broken (euclidean, row 8)'
+    """
+    guarantee = point["guarantee"]
+    said, age, row = str(guarantee["verdict"]), guarantee["worst_bucket"], guarantee["worst_row"]
+    null = guarantee["null"]["name"]
+    marks = [] if null == "coordinate" else [null]
+    if said == "broken" and (age, row) != (None, None):
+        marks.append(f"age {age}" if age is not None else f"row {row}")
+    said += f" ({', '.join(marks)})" if marks else ""
+    return said + ("" if point["changed"] is None else ", changed")
+
+
+def series_label(point: dict[str, Any]) -> str:
+    """The name of the curve a point belongs to: compressor and parameters, without the budget.
+
+    >>> series_label({"compressor": "quantized", "params": {"bits": 4}})
+    'quantized bits=4'
+    """
+    return " ".join([point["compressor"], *(f"{k}={v}" for k, v in point["params"].items())])
+
+
+def curve_label(point: dict[str, Any]) -> str:
+    """The same with the stream, if that is not the reduction's default.
+
+    >>> curve_label({"compressor": "h2o", "params": {}, "queries": "decoy", "basis": "rotated"})
+    'h2o, decoy queries, rotated'
+    """
+    parts = [series_label(point)]
+    if point["queries"] != "zero":
+        parts.append(f"{point['queries']} queries")
+    if point["basis"] != "literal":
+        parts.append(point["basis"])
+    if point.get("bob", "threshold") != "threshold":
+        parts.append(f"{point['bob']} Bob")
+    return ", ".join(parts)
+
+
+def budget_text(budget: float | Fraction | None) -> str:
+    """A budget as people write it.
+
+    >>> budget_text(0.015625), budget_text(0.3), budget_text(None)
+    ('1/64', '3/10', 'free')
+    """
+    return "free" if budget is None else str(Fraction(budget).limit_denominator(4096))

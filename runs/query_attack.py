@@ -4,7 +4,7 @@ For every setting of a target: the share f of the hideable places that its plans
 prior 1/2, its error on D_0 and on the place that its plans read least often, and two verdicts.
 
 *The line.* Theorem 19 at prior 1/2: the error of trial t has mean at least (1-f_t)/2, f_t known
-from the committed plan before the stream is drawn. The bets of ``protocols.betting`` against that,
+from the committed plan before the stream is drawn. The bets of ``evidence.betting`` against that,
 one factor a trial, are a test supermartingale, so ``impossible`` (2^40 or more) is a hidden channel
 or a bug in kvbarrier; anything else is ``not-excluded``, which is not a good result in itself.
 
@@ -25,16 +25,18 @@ from typing import Any
 
 import numpy as np
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput
 from ..files import replaced
 from ..protocols.evidence import evidence
 from ..protocols.evidence.power import largest
+from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game import coins
 from ..protocols.game.query_game import (
     Algorithm,
-    Played,
     QueryInstance,
     Trial,
+    Trials,
     errors,
     mean_share,
     play,
@@ -43,9 +45,7 @@ from ..protocols.players.isolation import Limits, check_isolation, default_isola
 from ..reductions.hiding import error_line, minimax_error
 
 TRIALS = 512
-LEVEL = 0.95
 SHARES = (0.25, 0.5, 0.75, 1.0)
-LINE_BITS = 40.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ class QueryAttack:
     def settings(self) -> list[dict[str, Any]]:
         """The parameters of each point; built-ins are swept over shares by default."""
         sweep = dict(self.sweep)
-        if not sweep and "share" not in self.params and is_ours(self.target):
+        plain = is_builtin(self.target) and "?" not in self.target
+        if plain and not sweep and "share" not in self.params:
             sweep = {"share": SHARES}
         names = list(sweep)
         return [
@@ -95,7 +96,7 @@ class QueryReport:
     attack: QueryAttack
     isolation: str
     key: str
-    played: tuple[Played, ...]
+    played: tuple[Trials, ...]
 
     @property
     def points(self) -> list[dict[str, Any]]:
@@ -113,13 +114,6 @@ class QueryReport:
         }
 
 
-def is_ours(target: str) -> bool:
-    """Whether a target is a name of our readers, with no parameters in it."""
-    from ..compressors.readers.catalog import READERS
-
-    return target in READERS
-
-
 def play_attack(
     attack: QueryAttack, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> QueryReport:
@@ -131,7 +125,7 @@ def play_attack(
     Raises:
         BadInput, PluginFailure: see :mod:`..protocols.query_game`.
     """
-    ours = is_ours(attack.target.partition("?")[0])
+    ours = is_builtin(attack.target)
     isolation = attack.isolation or default_isolation(ours)
     check_isolation(isolation)
     key = coins.COMMITTED_KEYS["experiments"] if ours else coins.fresh_key()
@@ -156,7 +150,7 @@ def play_attack(
     return QueryReport(attack, isolation, name, tuple(played))
 
 
-def point(played: Played) -> dict[str, Any]:
+def point(played: Trials) -> dict[str, Any]:
     """The result of one setting, as plain data."""
     prior, shares = errors(played.prior), [t.share for t in played.prior]
     f, most = mean_share(played.prior), max(shares)
@@ -196,7 +190,7 @@ def estimate(wrong: Any, level: float = LEVEL) -> dict[str, Any]:
     return {"estimate": mean, "low": low, "high": high, "level": level, "trials": len(wrong)}
 
 
-def worst_case(played: Played) -> float:
+def worst_case(played: Trials) -> float:
     """The larger of the errors on D_0 and on a D_i, random or the rarest."""
     groups = (played.on(plain=True), played.on(plain=False), played.worst)
     return max((float(errors(g).mean()) for g in groups if g), default=0.0)
@@ -215,17 +209,17 @@ def line_verdict(wrong: Any, shares: Sequence[float]) -> dict[str, Any]:
         return float(np.max(wealth, initial=0.0)) / math.log(2)
 
     def caught(error: float) -> bool:
-        return bits(np.diff(np.floor(error * np.arange(len(line) + 1)))) >= LINE_BITS
+        return bits(np.diff(np.floor(error * np.arange(len(line) + 1)))) >= evidence.LINE_BITS
 
     found = bits(wrong)
     return {
-        "verdict": "impossible" if found >= LINE_BITS else "not-excluded",
+        "verdict": "impossible" if found >= evidence.LINE_BITS else "not-excluded",
         "bits": found,
         "could_catch": {"error": largest(caught, 0.5)},
     }
 
 
-def guarantee(played: Played, level: float = LEVEL) -> str:
+def guarantee(played: Trials, level: float = LEVEL) -> str:
     """Whether success 9/10 on every stream of the family is broken, not broken, or undecided."""
     groups = [played.on(plain=True), played.on(plain=False), played.worst]
     needed = -math.log(1 - level)
@@ -255,7 +249,7 @@ def write_trials(path: Path, report: QueryReport) -> None:
                 writer.writerows(_row(report, played, draw, trial) for trial in trials)
 
 
-def _row(report: QueryReport, played: Played, draw: str, trial: Trial) -> dict[str, Any]:
+def _row(report: QueryReport, played: Trials, draw: str, trial: Trial) -> dict[str, Any]:
     params = "&".join(f"{name}={value}" for name, value in played.algorithm.params)
     return {
         "algorithm": played.facts.name, "params": params, "source": played.facts.source,

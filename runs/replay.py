@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput
-from ..protocols.game.cell import target_name
+from ..protocols.game.cell import Batch, target_name
 from ..protocols.game.index_game import play_batch, probe_construction
-from ..protocols.players.isolation import Limits, default_isolation, is_builtin
-from .batches import Played, Refused, row_of, work
+from ..protocols.players.isolation import Limits, default_isolation
+from .batches import Refused, Task, work
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
 from .points import cell_of
@@ -106,10 +107,11 @@ def replay(
     builtin = is_builtin(cell.target)
     chosen = isolation or (row.isolation if builtin else default_isolation(builtin))
     source = probe_construction(cell, chosen, limits).source
-    played: Played | Refused = work(play_batch, cell, row.master_key, row.batch, chosen, limits)
-    if isinstance(played, Refused):
-        raise played.error()
-    return Replay(row, row_of(cell, source, row.batch, row.key, played))
+    task = Task(Batch(cell, row.master_key, row.batch), source, row.key)
+    now = work(play_batch, task, chosen, limits)
+    if isinstance(now, Refused):
+        raise now.error()
+    return Replay(row, now)
 
 
 def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:

@@ -14,34 +14,16 @@ from __future__ import annotations
 import csv
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 from ..errors import BadInput
 from ..files import replaced
 from . import faults
-from .locking import StorageFailed, locked, sentences
-from .rows import (
-    COLUMNS,
-    HEADER,
-    HEADERS,
-    SCHEMA,
-    BatchRow,
-    Key,
-    Message,
-    bad_line,
-    parse_line,
-    prefix,
-    prefixes,
-    refuse_conflict,
-    union,
-)
-
-__all__ = [
-    "COLUMNS", "SCHEMA", "BatchRow", "Message", "Results", "ResultsFile", "ResultsWarning",
-    "StorageFailed", "merge_files", "prefix", "prefixes", "read_results", "union", "write_results",
-]  # fmt: skip
+from .locking import locked, sentences
+from .row_reading import bad_line, parse_line
+from .rows import COLUMNS, HEADER, HEADERS, SCHEMA, BatchRow, Key, refuse_conflict
 
 
 class ResultsWarning(UserWarning):
@@ -78,13 +60,6 @@ def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
 def _move(partial: Path, path: Path) -> None:
     with sentences(path, "written"):
         faults.replace(partial, path)
-
-
-def merge_files(target: Path | str, sources: Sequence[Path | str]) -> list[BatchRow]:
-    """Write the union of ``sources`` to ``target`` (it may be one of them); return its rows."""
-    rows = union(*(read_results(source) for source in sources))
-    write_results(target, rows)
-    return rows
 
 
 class Results:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput, ResultsConflict
-from ..protocols.evidence.row_counts import counts_of
+from ..protocols.evidence.record import MessageRecord
 from ..protocols.game.coins import COMMITTED_KEYS
-from ..protocols.game.instance import digest
-from .row_limits import check_limits
 
 SCHEMA = 2
 COLUMNS = (
@@ -30,18 +28,6 @@ SCHEMAS = {1: COLUMNS[:-1], 2: COLUMNS}
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class Message:
-    """The counts of one message, as the evidence reads them (``verdicts.Counts``)."""
-
-    wrong_by_age: tuple[int, ...]
-    asked_by_age: tuple[int, ...]
-    charged_bits: int
-    payload_bytes: int
-    failed: str | None
-    wrong_by_row: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,13 +111,16 @@ class BatchRow:
         """The target's name, for sentences."""
         return str(self.spec_dict.get("target", self.cell))
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[MessageRecord]:
         """The messages in order."""
-        by_row = self.wrong_by_row or (None,) * self.size
-        columns = (
-            self.wrong_by_age, self.asked_by_age, self.charged, self.payload, self.failed, by_row,
+        columns = zip(
+            self.wrong_by_age, self.asked_by_age, self.charged, self.payload, self.failed,
+            self.wrong_by_row or (None,) * self.size, strict=True,
         )  # fmt: skip
-        return [Message(*values) for values in zip(*columns, strict=True)]
+        return [
+            MessageRecord(wrong, asked, charged, payload, failed, wrong_by_row=by_row)
+            for wrong, asked, charged, payload, failed, by_row in columns
+        ]
 
     def counts(self) -> tuple[Any, ...]:
         """What must be equal when the same batch is played again: not times, hosts or sentences."""
@@ -174,105 +163,6 @@ def csv_line(values: Sequence[Any]) -> str:
 
 HEADERS = [csv_line(columns) for columns in SCHEMAS.values()]
 HEADER = HEADERS[-1]
-_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
-
-
-def parse_line(line: str) -> BatchRow:
-    """Read one line back, of any schema. Raises ValueError that says what is wrong with it."""
-    values = next(csv.reader([line], strict=True))
-    columns = SCHEMAS.get(_whole(values[0]) if values else 0)
-    if columns is None:
-        raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
-    if len(values) != len(columns):
-        raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
-    row = BatchRow(
-        instance=field["instance"],
-        cell=field["cell"],
-        source=field["source"],
-        batch=_whole(field["batch"]),
-        spec=compact(json.loads(field["spec"])),
-        key=field["key"],
-        isolation=field["isolation"],
-        streaming={"yes": True, "no": False}[field["streaming"]],
-        wrong_by_age=_table(field["wrong_by_age"]),
-        asked_by_age=_table(field["asked_by_age"]),
-        secret=_whole(field["secret"]),
-        charged=_list(field["charged"], _count),
-        payload=_list(field["payload"], _count),
-        failed=_list(field["failed"], _sentence),
-        seconds=float(field["seconds"]),
-        versions=compact(json.loads(field["versions"])),
-        host=compact(json.loads(field["host"])),
-        wrong_by_row=_by_row(field["wrong_by_row"]),
-    )
-    _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
-    return row
-
-
-def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> None:
-    lengths = {
-        len(row.wrong_by_age),
-        len(row.asked_by_age),
-        row.size,
-        len(row.payload),
-        len(row.failed),
-        row.size if row.wrong_by_row is None else len(row.wrong_by_row),
-    }
-    if len(lengths) != 1 or row.size == 0:
-        raise ValueError("its lists differ in length")
-    if wrong != row.wrong or asked != row.asked:
-        raise ValueError("its totals are not the sums over age buckets")
-    for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
-        if len(w) != 16 or len(a) != 16 or any(x > y for x, y in zip(w, a, strict=True)):
-            raise ValueError("a message does not have 16 age buckets with wrong <= asked")
-    if not all(0 < total <= row.secret for total in asked):
-        raise ValueError("a message was asked for no bits, or for more than the secret has")
-    if row.wrong_by_row is not None:
-        by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
-        if by_row != wrong:
-            raise ValueError("its totals are not the sums over rows")
-    spec = row.spec_dict
-    if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
-        raise ValueError("its ids do not match its spec")
-    check_limits(row)
-
-
-def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValueError(f"'{text[:40]}' is not a whole number below 10^18")
-    return int(text)
-
-
-def _list(text: str, item: Callable[[Any], Any]) -> tuple[Any, ...]:
-    return _items(json.loads(text), item)
-
-
-def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
-    if not isinstance(values, list):
-        raise ValueError(f"{str(values)[:40]!r} is not a list")
-    return tuple(item(value) for value in values)
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{str(value)[:40]!r} is not a count")
-    return value
-
-
-def _sentence(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{str(value)[:40]!r} is not a sentence")
-    return value
-
-
-def _by_row(text: str) -> tuple[str, ...] | None:
-    found = json.loads(text)
-    return None if found is None else _items(found, str)
-
-
-def _table(text: str) -> Counts16:
-    return _list(text, lambda row: _items(row, _count))
 
 
 def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
@@ -333,10 +223,3 @@ def prefix(batches: Mapping[int, BatchRow]) -> list[BatchRow]:
     while len(run) in batches:
         run.append(batches[len(run)])
     return run
-
-
-def bad_line(name: str, number: int, why: object) -> BadInput:
-    """The sentence for a line that cannot be read."""
-    return BadInput(
-        f"{name}, line {number}, is not a results row ({why}): restore the file or use a new one."
-    )

@@ -14,10 +14,11 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..compressors.catalog import is_builtin
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure, did_you_mean
 from ..protocols.game import coins
 from ..protocols.game.cell import Batch, Cell
-from .batches import Played, Refused, row_of, work_alone, work_together
+from .batches import Outcome, Refused, Task, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results
@@ -107,14 +108,15 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Job:
-    """A batch of a cell that is being played, and how its row will name the key."""
+    """A batch of a cell that is being played."""
 
     line: _Line
-    batch: Batch
-    named: str
+    task: Task
 
-
-Outcomes = list[Played | Refused | KVBarrierError]
+    @property
+    def number(self) -> int:
+        """The batch's index in its cell."""
+        return self.task.batch.number
 
 
 def run_cells(
@@ -156,11 +158,11 @@ def run_cells(
         line.rehearsed = None if session is None else session.seconds
     seated = None if session is None else [session]
 
-    def submit(jobs: Sequence[_Job]) -> Future[Outcomes]:
-        batches, how = [job.batch for job in jobs], jobs[0].line.isolation
+    def submit(jobs: Sequence[_Job]) -> Future[list[Outcome]]:
+        tasks, how = [job.task for job in jobs], jobs[0].line.isolation
         if jobs[0].line.alone:
-            return doer.submit(work_alone, play or _index_game(), batches, how, limits)
-        return doer.submit(work_together, _one_pair(seated), batches, how, limits)
+            return doer.submit(work_alone, play or _index_game(), tasks, how, limits)
+        return doer.submit(work_together, _one_pair(seated), tasks, how, limits)
 
     def tell(line: _Line, row: BatchRow | None) -> None:
         if progress is not None:
@@ -178,7 +180,6 @@ def run_cells(
 def target_facts(cell: Cell) -> Facts:
     """The facts of a cell's target, from its name or file. Raises BadInput if it does not exist."""
     from ..compressors.targets import resolve
-    from ..protocols.players.isolation import is_builtin
 
     return Facts(resolve(cell.target).source, is_builtin(cell.target))
 
@@ -280,7 +281,7 @@ class _Run:
         self,
         store: Results,
         stopping: Stopping,
-        submit: Callable[[Sequence[_Job]], Future[Outcomes]],
+        submit: Callable[[Sequence[_Job]], Future[list[Outcome]]],
         tell: Callable[[_Line, BatchRow | None], None],
         stop: StopRequest,
         pairs: int,
@@ -291,7 +292,7 @@ class _Run:
         self.submit = submit
         self.tell = tell
         self.stop = stop
-        self.running: dict[Future[Outcomes], list[_Job]] = {}
+        self.running: dict[Future[list[Outcome]], list[_Job]] = {}
         self.kept = 0
 
     def work(self, companies: list[list[_Line]]) -> None:
@@ -313,13 +314,13 @@ class _Run:
             raise Interrupted(self.stop.signum, self.kept, lost, self.store.where)
 
     @staticmethod
-    def _is_drawn_anew(line: _Line, result: Played) -> bool:
+    def _is_drawn_anew(line: _Line, row: BatchRow) -> bool:
         """Whether a batch that ends after a signal is dropped.
 
         With fresh keys every one is, whatever came of it: keeping the good ones would be selection.
         With a committed key the same messages come back, and a failure may be the signal's.
         """
-        return line.committed is None or any(record.failed for record in result.record.records)
+        return line.committed is None or any(row.failed)
 
     def _submit_wanted(self, lines: Sequence[_Line]) -> None:
         """Submit what is wanted of cells and neither there nor being played."""
@@ -343,7 +344,8 @@ class _Run:
         jobs = []
         for line, number in share:
             key, named = line.key()
-            jobs.append(_Job(line, Batch(line.cell, key, number), named))
+            task = Task(Batch(line.cell, key, number), line.facts.source, named)
+            jobs.append(_Job(line, task))
             line.running.add(number)
         future = self.submit(jobs)
         self.running[future] = jobs
@@ -352,15 +354,15 @@ class _Run:
 
     def _collect(self, timeout: float) -> None:
         done, _ = wait(self.running, timeout=timeout, return_when=FIRST_COMPLETED)
-        for future in sorted(done, key=lambda f: self.running[f][0].batch.number):
+        for future in sorted(done, key=lambda f: self.running[f][0].number):
             self._submit_wanted(self._take(future))
 
-    def _take(self, future: Future[Outcomes]) -> list[_Line]:
+    def _take(self, future: Future[list[Outcome]]) -> list[_Line]:
         """Take what was played together in: rows in the store, or refusals."""
         jobs = self.running.pop(future)
         lines = list({id(job.line): job.line for job in jobs}.values())
         for job in jobs:
-            job.line.running.discard(job.batch.number)
+            job.line.running.discard(job.number)
         if self.stop and future.exception() is not None:
             return lines
         try:
@@ -380,19 +382,18 @@ class _Run:
             raise errors[0]
         return lines
 
-    def _take_one(self, job: _Job, outcome: Played | Refused) -> None:
+    def _take_one(self, job: _Job, outcome: BatchRow | Refused) -> None:
         line = job.line
         if isinstance(outcome, Refused):
             line.refused, line.goal = outcome.error(), 0
             self.tell(line, None)
         elif not (self.stop and self._is_drawn_anew(line, outcome)):
-            row = row_of(line.cell, line.facts.source, job.batch.number, job.named, outcome)
-            self.store.append(row)
+            self.store.append(outcome)
             self.kept += 1
-            line.rows[job.batch.number] = row
+            line.rows[job.number] = outcome
             if not line.running and self._enough(line):
                 line.goal = len(line.rows)
-            self.tell(line, row)
+            self.tell(line, outcome)
 
     def _enough(self, line: _Line) -> bool:
         return self.stopping.wanted(line.cell, prefix(line.rows)) <= len(line.rows)
@@ -407,4 +408,4 @@ class _Run:
         for future in list(self.running):
             if future.cancel():
                 for job in self.running.pop(future):
-                    job.line.running.discard(job.batch.number)
+                    job.line.running.discard(job.number)

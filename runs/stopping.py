@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..errors import BadInput
+from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game.cell import Cell
 from .points import guarantee_of
 from .rows import BatchRow
@@ -54,14 +55,14 @@ class FixedMessages:
 class UntilDecided:
     """Until the guarantee is decided at ``level``, at most ``maximum`` messages (256)."""
 
-    level: float = 0.95
+    level: float = LEVEL
     maximum: int = 256
 
     def wanted(self, cell: Cell, rows: Sequence[BatchRow]) -> int:
         """The present ones if they decide, else one more. The tests are anytime-valid."""
         if len(rows) >= self.most(cell):
             return self.most(cell)
-        if rows and guarantee_of(rows).decide(self.level)[0] != "undecided":
+        if rows and guarantee_of(cell, rows).decide(self.level)[0] != "undecided":
             return len(rows)
         return len(rows) + 1
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import doctest
+import graphlib
 import importlib
+import importlib.util
 import inspect
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import textwrap
@@ -23,7 +26,7 @@ ROOMS = ["reductions", "compressors", "protocols", "runs", "experiments", "figur
 
 
 def modules() -> list[str]:
-    names = ["kvbarrier"]
+    names = ["kvbarrier", "kvbarrier.errors", "kvbarrier.files"]
     for room in ROOMS:
         package = importlib.import_module(f"kvbarrier.{room}")
         names.append(package.__name__)
@@ -142,6 +145,47 @@ def test_dependencies_point_one_way(room: str) -> None:
                 assert not node.module.startswith("kvbarrier"), (
                     f"{path}:{node.lineno}: use a relative import"
                 )
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    files = {name: _file(name) for name in modules()}
+    graph = {name: _imported(name, path, set(files)) - {name} for name, path in files.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the files
+
+
+def _file(module: str) -> Path:
+    place = ROOT.joinpath(*module.split(".")[1:])
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _imported(module: str, path: Path, known: set[str]) -> set[str]:
+    """The modules of ours that a file imports anywhere in it, for its types alone too."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+            for name in (f"{base}.{alias.name}" for alias in node.names):
+                found.add(name if name in known else base)
+    return found
+
+
+def test_what_texts_import_from_us_is_there() -> None:
+    """Also in templates, and in the scripts and plug-ins that tests and benchmarks write."""
+    line = re.compile(r"^\W*from (kvbarrier(?:\.\w+)*) import ([\w, ]+)", re.MULTILINE)
+    known = set(modules())
+    missing = []
+    for name in _tracked():
+        text = (ROOT / name).read_text() if name.endswith((".py", ".md")) else ""
+        for module, names in line.findall(text):
+            if module not in known:
+                missing.append(f"{name}: {module}")
+            elif ".engines." not in module:  # which may want packages that are not here
+                for one in (part.split(" as ")[0].strip() for part in names.split(",")):
+                    if one and f"{module}.{one}" not in known:
+                        where = importlib.import_module(module)
+                        missing += [] if hasattr(where, one) else [f"{name}: {module}.{one}"]
+    assert not missing
 
 
 def test_no_module_passes_500_lines() -> None:

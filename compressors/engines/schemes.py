@@ -16,6 +16,9 @@ SCHEMES: dict[str, Scheme] = {
     name: importlib.import_module(f".{name}", __package__).SCHEME for name in NAMES
 }
 
+REGISTERED = "engine:"
+"""Before the name of an engine that somebody's package registers: played as a plug-in is."""
+
 _OUR_CODECS = f"codec:{__package__}.codec.packages."
 
 
@@ -27,6 +30,15 @@ def scheme_of(target: str) -> Scheme | None:
     """
     name, colon, _ = target.partition("?")[0].partition(":")
     return SCHEMES.get(name) if colon else None
+
+
+def is_engine(target: str) -> bool:
+    """Whether a target is one of these engines'; nothing is imported to find out.
+
+    >>> is_engine("hf:dynamic?dtype=fp32"), is_engine("exact"), is_engine("a.b:C")
+    (True, False, False)
+    """
+    return scheme_of(target) is not None
 
 
 def interpreter_of(target: str) -> str | None:

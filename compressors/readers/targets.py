@@ -34,7 +34,6 @@ class ReadTarget:
         text: the target less its parameters, with an absolute path.
         params: the algorithm's own parameters, sorted by name.
         source: 16 hexadecimal digits: the digest of its code (:mod:`.code_identity`).
-        builtin: shipped by us.
         folder: where a plug-in's file lies.
     """
 
@@ -42,7 +41,6 @@ class ReadTarget:
     text: str
     params: Mapping[str, Any]
     source: str
-    builtin: bool
     folder: Path | None
     _class: type = field(repr=False)
 
@@ -58,7 +56,7 @@ class ReadTarget:
         except KVBarrierError:
             raise
         except Exception as error:
-            if self.builtin:
+            if catalog.is_builtin(self.text):
                 raise
             raise blame(error, f"constructing {self.name}") from error
 
@@ -83,7 +81,7 @@ def resolve_reader(target: str, params: Mapping[str, Any] | None = None) -> Read
 def _find(text: str) -> ReadTarget:
     if text in READERS:
         cls = READERS[text].cls
-        return ReadTarget(text, text, {}, identity(_files(cls, ours=True)), True, None, cls)
+        return ReadTarget(text, text, {}, identity(_files(cls, ours=True)), None, cls)
     path, colon, name = text.rpartition(":")
     if colon and path.endswith(".py"):
         return _loaded(load_file(Path(path)), name, Path(path))
@@ -117,7 +115,7 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
     files = _files(thing, ours=False)
     text = f"{file.resolve() if file else where}:{name}"
     folder = files[0].parent if files else None
-    return ReadTarget(f"{where}:{name}", text, {}, identity(files), False, folder, thing)
+    return ReadTarget(f"{where}:{name}", text, {}, identity(files), folder, thing)
 
 
 def _compressor(name: str) -> BadInput:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...protocols.evidence.verdicts import LEVEL
 from ...reductions.bounds import CODES
-from ...runs.report import series_label
+from ...runs.points import series_label
 from ...runs.rows import BatchRow
 from ..kit.experiment import Judgement, claim, judge
 from ..kit.planted import none_below_fano, none_impossible

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Index
-from ...runs.report import points_of
+from ...runs.points import points_of
 from ...runs.rows import BatchRow
 from ..kit.experiment import Run
 from ..kit.played import Played, play_table

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...protocols.game.cell import Cell
-from ...runs.report import points_of
+from ...runs.points import points_of
 from ...runs.results import Results, ResultsFile, read_results, write_results
 from ...runs.rows import BatchRow, newest
 from ...runs.runner import CellOutcome, run_cells

@@ -32,8 +32,8 @@ from ...errors import BudgetTooSmall
 from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index, instance_of
+from ...runs.points import points_of
 from ...runs.ranking import Point, recovered
-from ...runs.report import points_of
 from ...runs.rows import BatchRow
 from ...runs.stopping import batch_size_for
 from ..kit.experiment import Run

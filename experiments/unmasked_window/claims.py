@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...runs.report import points_of
+from ...runs.points import points_of
 from ..kit.experiment import Judgement, claim, judge
 from ..kit.played import Played
 from .measure import ATTACK, BELOW, CUT, DECADES, MEMORY, SCALE

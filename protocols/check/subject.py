@@ -121,4 +121,4 @@ def apart(a: Any, b: Any) -> str:
 
 def facts(target: Target) -> Mapping[str, Any]:
     """What goes from the child to whoever asked."""
-    return {"name": target.name, "builtin": target.builtin, "knows_keys": target.knows_keys}
+    return {"name": target.name, "knows_keys": target.knows_keys}

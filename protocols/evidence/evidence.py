@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..game.coins import AGE_BUCKETS
 from .betting import Float64, adjusted_level, interval, log_wealth_above, log_wealth_below
 from .ledger import (
     LINE_BITS,
@@ -39,7 +40,6 @@ __all__ = [
     "log_wealth_below", "look_bits", "sampled_surprise_bits", "surprise_bits",
 ]  # fmt: skip
 
-AGE_BUCKETS = 16
 GUARANTEE = 0.1
 """The theorem's guarantee: each index is answered wrongly with probability at most 1/10."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .change import Change, changed_after
 from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
 from .nulls import Null
 from .power import Power
+from .record import MessageRecord
 from .row_counts import Int64, row_errors
 from .worst import distinct_worst
 
@@ -32,26 +33,6 @@ ABOUT: dict[GuaranteeVerdict, str] = {
     "undecided": "neither is shown",
 }
 """What each verdict on the guarantee claims."""
-
-
-class Counts(Protocol):
-    """What the evidence needs of a message: ``index_game.MessageRecord`` has it.
-
-    ``wrong_by_age`` and ``asked_by_age``: 16 integers, bits by age bucket, the oldest first.
-    ``wrong_by_row``: wrong bits of each row asked (:mod:`.row_counts`), None if not counted.
-    ``charged_bits``: what the message costs. ``failed``: one sentence, or None.
-    """
-
-    @property
-    def wrong_by_age(self) -> tuple[int, ...]: ...
-    @property
-    def asked_by_age(self) -> tuple[int, ...]: ...
-    @property
-    def wrong_by_row(self) -> str | None: ...
-    @property
-    def charged_bits(self) -> int: ...
-    @property
-    def failed(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -121,11 +102,6 @@ class PointVerdict:
     def compression_ratio(self) -> float | None:
         """16-bit cache over charged bits; None when nothing was charged."""
         return self.cache_bits / self.charged_bits if self.charged_bits else None
-
-    @property
-    def mean_charged_bits(self) -> float:
-        """Charged bits a message."""
-        return self.charged_bits / self.messages
 
     def interval(self, level: float) -> Interval:
         """The interval of this point at another level."""
@@ -227,7 +203,7 @@ def bucket_rows(n: int) -> Int64:
 
 
 def judge_guarantee(
-    records: Sequence[Counts], *, n: int, row_bits: int, rows: Sequence[Int64] | None = None
+    records: Sequence[MessageRecord], *, n: int, row_bits: int, rows: Sequence[Int64] | None = None
 ) -> Guarantee:
     """The evidence on the guarantee from a cell's messages; as in :func:`judge_point`."""
     return Guarantee.of(
@@ -238,7 +214,7 @@ def judge_guarantee(
 
 
 def judge_point(
-    records: Sequence[Counts],
+    records: Sequence[MessageRecord],
     *,
     n: int,
     row_bits: int,
@@ -305,7 +281,7 @@ def judge_point(
 
 
 def _by_row(
-    records: Sequence[Counts], n: int, row_bits: int, rows: Sequence[Int64] | None
+    records: Sequence[MessageRecord], n: int, row_bits: int, rows: Sequence[Int64] | None
 ) -> Float64 | None:
     texts = [record.wrong_by_row for record in records]
     return None if all(text is None for text in texts) else row_errors(texts, n, row_bits, rows)

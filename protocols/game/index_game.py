@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import HarnessFault, KVBarrierError
+from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, check_isolation
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.players import Facts, Table
 from ..players.seats import Opened, Seat
 from . import coins
 from .cell import Batch, Cell
-from .referee import MessageRecord as MessageRecord
 from .referee import Referee
 from .referee import Sent as Sent
 

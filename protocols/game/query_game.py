@@ -202,7 +202,7 @@ def seated(
 
 
 @dataclass
-class Played:
+class Trials:
     """The trials of one algorithm: as many of the prior, and as many on one worst place.
 
     Attributes:
@@ -238,7 +238,7 @@ def play(
     isolation: str = "inline",
     limits: Limits | None = None,
     tick: Callable[[int], None] = lambda done: None,
-) -> Played:
+) -> Trials:
     """Play ``trials`` of the prior and ``worst`` on the place that plans read least often.
 
     Trials are numbered from ``first`` on; two algorithms meet equal streams in equal trials. The
@@ -246,7 +246,7 @@ def play(
     trials that are played on it.
     """
     with seated(algorithm, instance, isolation, limits or Limits()) as (seat, facts):
-        played = Played(instance, algorithm, facts)
+        played = Trials(instance, algorithm, facts)
         for number in range(first, first + trials):
             played.prior.append(play_trial(seat, instance, key, number))
             tick(len(played.prior))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
 from ...reductions.reduction import questions_per_row
+from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
 from ..players.channel import FAILED_CHARGE, charged_bits
@@ -17,41 +18,6 @@ from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
-
-
-@dataclass(frozen=True)
-class MessageRecord:
-    """What became of one message.
-
-    Attributes:
-        wrong_by_age: wrong bits in each of the 16 age buckets, the oldest first.
-        asked_by_age: asked bits in each.
-        charged_bits: what the message costs, in bits (``channel.charged_bits``); of a stream that
-            was cut, the larger of its two messages; 64 if it failed.
-        payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
-        failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
-        soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
-            (``soft_ledger``); no part of a results file, for playing again gives it again.
-        wrong_by_row: wrong bits of each row asked, in order (``row_counts``); None if not counted.
-    """
-
-    wrong_by_age: tuple[int, ...]
-    asked_by_age: tuple[int, ...]
-    charged_bits: int
-    payload_bytes: int
-    failed: str | None
-    soft: tuple[tuple[int, int], ...] = ()
-    wrong_by_row: str | None = None
-
-    @property
-    def wrong(self) -> int:
-        """Wrong bits."""
-        return sum(self.wrong_by_age)
-
-    @property
-    def asked(self) -> int:
-        """Asked bits."""
-        return sum(self.asked_by_age)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.engines.memories import Memories
-from ...compressors.engines.schemes import scheme_of
+from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.code_identity import identity
 from .channel import MAX_MESSAGE_BYTES, BadFrame
 from .players import Facts, one_line
@@ -204,7 +204,7 @@ def check_source(facts: Facts, target: str, folder: str) -> None:
     Raises:
         BadFrame: it is not.
     """
-    named = target.partition(":")[2] if scheme_of(target) else target
+    named = target.partition(":")[2] if is_engine(target) else target
     place = named.partition("?")[0]
     place = place if place.endswith(".py") else place.rpartition(":")[0]
     if place.endswith(".py") and str((Path(folder) / place).resolve()) not in facts.files:

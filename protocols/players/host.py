@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
-from ...compressors.engines.schemes import scheme_of
+from ...compressors.catalog import is_builtin
+from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
-from .isolation import is_builtin
 from .players import (
     Build,
     PlayerFault,
@@ -271,7 +271,7 @@ class _Rehearsals:
         if error:
             self._end()
             # An engine's contract is our adapter's, and check has no word for it.
-            hint = "" if scheme_of(one.target.name) else " 'kvbarrier check' says what to mend."
+            hint = "" if is_engine(one.target.name) else " 'kvbarrier check' says what to mend."
             text = f"{one.target.name} failed in a rehearsal: {error}{hint}"
             return {"error": "PluginFailure", "text": text}
         self._before.append(one)

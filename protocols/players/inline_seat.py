@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from ... import errors
-from ...compressors.engines.schemes import scheme_of
+from ...compressors.catalog import is_builtin
+from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
 from . import frames, players
-from .isolation import is_builtin
 from .players import Facts, Table, Triples
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ class InlineSeat:
 
 def read_facts(table: Table, said: Any) -> Facts:
     """Return the facts in the opening frame of whoever plays a table; see :func:`.frames.facts`."""
-    engine = scheme_of(table.target) is not None or table.target.startswith("engine:")
+    engine = is_engine(table.target) or table.target.startswith(REGISTERED)
     facts = frames.facts(said, builtin=is_builtin(table.target), engine=engine)
     frames.check_source(facts, table.target, table.folder)
     return facts

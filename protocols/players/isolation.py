@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ...compressors import catalog
 from ...errors import BadInput, did_you_mean
 from . import landlock, namespaces
 
@@ -81,11 +80,6 @@ def namespaces_available() -> bool:
 def landlock_available() -> bool:
     """Return whether ``process`` isolation can be hardened by Landlock here."""
     return landlock.version() > 0
-
-
-def is_builtin(target: str) -> bool:
-    """Return whether a target is a name of our catalog; nothing is imported to find out."""
-    return target.partition("?")[0] in catalog.names()
 
 
 def default_isolation(builtin: bool) -> str:

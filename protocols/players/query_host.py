@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
@@ -40,7 +41,7 @@ class _QueryHost(Host):
             self.channel.send(refusal(exc, ROLE))
             return 1
         self.settle(target.folder)
-        self.builtin = target.builtin
+        self.builtin = is_builtin(target.text)
         self.channel.send(self._rehearse(target))
         while True:
             order = self.channel.receive()
@@ -83,7 +84,7 @@ class _QueryHost(Host):
 def _first_plan(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
     try:
         make_plan(target.build(), host.table, 0)
-        channel.send({"facts": asdict(facts_of(target, builtin=target.builtin))})
+        channel.send({"facts": asdict(facts_of(target, builtin=is_builtin(target.text)))})
     except BaseException as exc:
         channel.send(refusal(exc, ROLE, host.conduct.folder))
 

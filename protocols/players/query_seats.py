@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from ...compressors.catalog import is_builtin
 from ...compressors.plugin.answers import WrongAnswer, numbers
 from ...compressors.plugin.contract import Float32, Shape
-from ...compressors.readers.catalog import READERS
 from ...compressors.readers.contract import Plan
 from ...compressors.readers.targets import resolve_reader
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
@@ -74,7 +74,7 @@ class InlineQuerySeat:
         self._table = table
         self._target = resolve_reader(self._table.target, self._table.params)
         make_plan(self._target.build(), self._table, 0)
-        return facts_of(self._target, builtin=_is_ours(self._table.target))
+        return facts_of(self._target, builtin=is_builtin(self._table.target))
 
     def plan(self, seed: int) -> Plan:
         """See :meth:`QuerySeat.plan`."""
@@ -82,7 +82,7 @@ class InlineQuerySeat:
         try:
             plan = make_plan(algorithm, self._table, seed)
         except (Exception, SystemExit) as exc:
-            raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
+            raise fault_of(exc, ROLE, builtin=is_builtin(self._table.target)) from exc
         self._playing = (algorithm, plan, seed)
         return plan
 
@@ -96,7 +96,7 @@ class InlineQuerySeat:
             raise
         except (Exception, SystemExit) as exc:
             if cells.outside is None:
-                raise fault_of(exc, ROLE, builtin=self._target.builtin) from exc
+                raise fault_of(exc, ROLE, builtin=is_builtin(self._table.target)) from exc
         if cells.outside is not None:  # also if it swallowed the refusal
             raise OutsidePlan(cells.outside)
         return check_output(said, self._table.shape.d_v)
@@ -153,11 +153,7 @@ class HostQuerySeat(HostSeat):
         return table.shape.tokens, table.shape.d_v
 
     def _facts_in(self, table: Table, said: Any) -> Facts:
-        return frames.facts(said, builtin=_is_ours(table.target), engine=False)
-
-
-def _is_ours(target: str) -> bool:
-    return target.partition("?")[0] in READERS
+        return frames.facts(said, builtin=is_builtin(table.target), engine=False)
 
 
 # -- in whatever process the algorithm runs ---------------------------------------------------

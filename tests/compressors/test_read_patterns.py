@@ -231,7 +231,7 @@ def test_a_reader_has_convenient_doors() -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_every_name_can_be_built(name: str) -> None:
     target = resolve_reader(name)
-    assert target.builtin
+    assert target.folder is None
     assert len(target.source) == 16
     assert isinstance(target.build(), NonAdaptive)
 

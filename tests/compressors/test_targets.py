@@ -50,7 +50,7 @@ def test_files(folder: Path) -> None:
     for text in ("mine.py", "mine.py:Mine", f"{folder}/mine.py", f"../{folder.name}/mine.py:Mine"):
         target = resolve(text)
         assert (target.name, target.text) == ("mine.py:Mine", f"{folder.resolve()}/mine.py:Mine")
-        assert (target.builtin, target.folder) == (False, folder.resolve())
+        assert target.folder == folder.resolve()
         assert target.factory(SHAPE, 10, 1, {}).inner.width == 7
     # Importing again is the same class: module globals are not doubled.
     assert type(resolve("mine.py").factory(SHAPE).inner) is sys.modules["mine"].Mine
@@ -196,8 +196,7 @@ def test_the_source_is_the_code(folder: Path) -> None:
 
 def test_a_built_in_by_another_path_is_a_built_in() -> None:
     by_name, by_module = resolve("zero"), resolve("kvbarrier.compressors.zoo.control.zero:Zero")
-    assert by_module.builtin
-    assert by_module.source == by_name.source
+    assert (by_module.source, by_module.folder) == (by_name.source, None)
 
 
 def test_entry_points(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +216,7 @@ def test_entry_points(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda group: [metadata.EntryPoint(name, value, group) for name, value in points[group]],
     )
     assert resolve("theirs?width=3").factory(SHAPE).inner.width == 3
-    assert resolve("zero").builtin  # our names are ours
+    assert resolve("zero").folder is None  # our names are ours
     assert resolve("engine:box").name == "engine:box"
     with pytest.raises(BadInput, match="Did you mean 'theirs'"):
         resolve("their")

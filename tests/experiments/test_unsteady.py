@@ -9,7 +9,7 @@ import pytest
 from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.attack import Report
-from kvbarrier.runs.report import guarantee_text
+from kvbarrier.runs.points import guarantee_text
 from kvbarrier.runs.results import Results
 
 PLUGINS = Path(__file__).with_name("unsteady.py")

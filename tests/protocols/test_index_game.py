@@ -7,9 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.game import coins
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord, play_batch
+from kvbarrier.protocols.game.index_game import BatchRecord, play_batch
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits

@@ -22,6 +22,7 @@ from pathlib import Path
 import kvbarrier
 import numpy as np
 import pytest
+from kvbarrier.compressors.catalog import is_builtin
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
@@ -110,10 +111,11 @@ def test_isolation_is_by_default_what_can_be_had(monkeypatch):
 
 
 def test_builtins_are_known_without_importing_anything():
-    assert isolation.is_builtin("zero")
-    assert isolation.is_builtin("time-sharing?keep=3")
-    assert not isolation.is_builtin("zero.py:Zero")
-    assert not isolation.is_builtin("module:exact")
+    assert is_builtin("zero")
+    assert is_builtin("time-sharing?keep=3")
+    assert is_builtin("window?share=0.25")
+    assert not is_builtin("zero.py:Zero")
+    assert not is_builtin("module:exact")
 
 
 @pytest.mark.parametrize("bad", [{"seconds": 0}, {"seconds": float("nan")}, {"memory_bytes": 5}])

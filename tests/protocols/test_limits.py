@@ -105,13 +105,13 @@ def test_time_between_two_looks_counts_for_a_quarter_of_a_second_at_most(monkeyp
 STOPPED = """
 import sys, hashlib
 from fractions import Fraction
-from kvbarrier.protocols.players import seats
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instances import Index
+from kvbarrier.protocols.players import seats
 from kvbarrier.protocols.players.isolation import Limits
 seats._GRACE_SECONDS = 0.5
-cell = Cell(Index(32, 16, keys="hypercube"), sys.argv[1], (), Fraction(1, 2), batch_size=1)
+cell = Cell(Index(n=32, d=16, keys="hypercube"), sys.argv[1], (), Fraction(1, 2), batch_size=1)
 print("playing", flush=True)
 batch = play_batch(cell, bytes(32), 1, "process", Limits(3, 512 << 20))
 print(batch.records[0].failed)

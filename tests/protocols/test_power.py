@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from kvbarrier.protocols.evidence.ledger import ledger
 from kvbarrier.protocols.evidence.power import Power, interval_catches
+from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.evidence.verdicts import PointVerdict, judge_family, judge_point
 
 ROWS, ROW_BITS = 32, 64  # 2048 secret bits a message, 128 in each age bucket
 
 
-@dataclass(frozen=True)
-class Record:
-    wrong_by_age: tuple[int, ...]
-    asked_by_age: tuple[int, ...]
-    charged_bits: int
-    failed: str | None = None
-    wrong_by_row: str | None = None
+def record(
+    wrong: tuple[int, ...], asked: tuple[int, ...], charged: int, failed: str | None = None,
+    by_row: str | None = None,
+) -> MessageRecord:  # fmt: skip
+    return MessageRecord(wrong, asked, charged, 0, failed, wrong_by_row=by_row)
 
 
 def point(messages: int, charged: int, wrong: int = 0, asked: int = 2048) -> PointVerdict:
@@ -30,7 +28,7 @@ def point(messages: int, charged: int, wrong: int = 0, asked: int = 2048) -> Poi
         here = min(wrong, asked // 2)
         wrong -= here
         ages = [here // 16 + (b < here % 16) for b in range(16)]
-        records.append(Record(tuple(ages), (asked // 16,) * 16, charged))
+        records.append(record(tuple(ages), (asked // 16,) * 16, charged))
     return judge_point(records, n=ROWS, row_bits=ROW_BITS, cache_bits=1)
 
 

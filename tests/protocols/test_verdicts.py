@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.evidence.nulls import Null
+from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.evidence.row_counts import text_of
 from kvbarrier.protocols.evidence.verdicts import (
     PointVerdict,
@@ -22,13 +22,11 @@ from kvbarrier.protocols.evidence.verdicts import (
 ONE, OTHER = Null("one", "each answer is near"), Null("other", "all answers are near at once")
 
 
-@dataclass(frozen=True)
-class Record:
-    wrong_by_age: tuple[int, ...]
-    asked_by_age: tuple[int, ...]
-    charged_bits: int
-    failed: str | None = None
-    wrong_by_row: str | None = None
+def record(
+    wrong: tuple[int, ...], asked: tuple[int, ...], charged: int, failed: str | None = None,
+    by_row: str | None = None,
+) -> MessageRecord:  # fmt: skip
+    return MessageRecord(wrong, asked, charged, 0, failed, wrong_by_row=by_row)
 
 
 def point(
@@ -37,7 +35,7 @@ def point(
 ) -> PointVerdict:  # fmt: skip
     asked = tuple(int(rows) * row_bits for rows in bucket_rows(n))
     records = [
-        Record(tuple(wrong), asked, charged, "Alice raised." if t < failed else None)
+        record(tuple(wrong), asked, charged, "Alice raised." if t < failed else None)
         for t in range(messages)
     ]
     return judge_point(records, n=n, row_bits=row_bits, cache_bits=32 * n * row_bits, level=level)
@@ -100,7 +98,7 @@ def test_no_bucket_is_named_where_buckets_do_not_differ() -> None:
 def point_of_coins(seed: int) -> PointVerdict:
     rng = np.random.default_rng(seed)
     records = [
-        Record(tuple(rng.binomial(128, 0.5, size=16).tolist()), (128,) * 16, 1000)
+        record(tuple(rng.binomial(128, 0.5, size=16).tolist()), (128,) * 16, 1000)
         for _ in range(12)
     ]
     return judge_point(records, n=32, row_bits=64, cache_bits=1)
@@ -114,18 +112,18 @@ def test_a_lost_row_is_named_and_not_its_bucket_which_is_fine() -> None:
         counts = np.zeros(128, dtype=int)
         counts[77] = rng.binomial(64, 0.5)
         by_age = tuple(counts.reshape(16, 8).sum(axis=1).tolist())
-        records.append(Record(by_age, (512,) * 16, 9000, wrong_by_row=text_of(counts)))
+        records.append(record(by_age, (512,) * 16, 9000, by_row=text_of(counts)))
     judged = judge_point(records, n=128, row_bits=64, cache_bits=1)
     assert (judged.guarantee, judged.worst_row, judged.worst_bucket) == ("broken", 77, None)
     # .5 (5^t)/128/2 >= 20 from t = 6 on (30.5): 5 are too few (6.1), give or take the coins.
     assert judged.decided_after in (6, 7)
-    blind = [Record(r.wrong_by_age, r.asked_by_age, r.charged_bits) for r in records]
+    blind = [record(r.wrong_by_age, r.asked_by_age, r.charged_bits) for r in records]
     assert judge_point(blind, n=128, row_bits=64, cache_bits=1).guarantee == "undecided"
 
 
 def test_a_verdict_quotes_the_memory_of_its_messages() -> None:
     asked = (128,) * 16
-    records = [Record((0,) * 16, asked, 2048)] * 31 + [Record((0,) * 16, asked, 1024)] * 33
+    records = [record((0,) * 16, asked, 2048)] * 31 + [record((0,) * 16, asked, 1024)] * 33
     document = judge_point(records, n=32, row_bits=64, cache_bits=1).as_dict()
     assert document["guarantee"]["messages"] == 31
     assert document["guarantee"]["charged_bits"] == 31 * 2048
@@ -139,7 +137,7 @@ def test_a_verdict_quotes_the_memory_of_its_messages() -> None:
 def test_what_kept_everything_and_then_a_half_is_not_called_not_broken() -> None:
     # 31 messages without an error would do for not-broken; 225 more err 1/4 at half the memory.
     asked = (128,) * 16
-    records = [Record((0,) * 16, asked, 2048)] * 31 + [Record((32,) * 16, asked, 1024)] * 225
+    records = [record((0,) * 16, asked, 2048)] * 31 + [record((32,) * 16, asked, 1024)] * 225
     judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
     assert judged.guarantee == "broken"
     assert judged.change is not None
@@ -153,7 +151,7 @@ def test_what_kept_everything_and_then_a_half_is_not_called_not_broken() -> None
 def test_a_contradiction_is_a_change_before_the_ranks_show_it() -> None:
     # 24 messages whose bits are coins, then 40 without an error: each side is shown at 5 %.
     asked = (128,) * 16
-    records = [Record((64,) * 16, asked, 900)] * 6 + [Record((0,) * 16, asked, 900)] * 64
+    records = [record((64,) * 16, asked, 900)] * 6 + [record((0,) * 16, asked, 900)] * 64
     judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
     assert judged.guarantee == "broken"
     assert judged.change is not None
@@ -162,7 +160,7 @@ def test_a_contradiction_is_a_change_before_the_ranks_show_it() -> None:
 
 def test_rows_that_were_asked_together_convict_nobody_by_the_sample() -> None:
     asked = tuple([64] * 16)
-    records = [Record((0,) * 16, asked, 1100)] * 64
+    records = [record((0,) * 16, asked, 1100)] * 64
     sizes = {"n": 32, "row_bits": 64, "cache_bits": 1}
     assert judge_point(records, **sizes).ledger.verdict == "impossible"
     judged = judge_point(records, rows_apart=False, **sizes)
@@ -170,7 +168,7 @@ def test_rows_that_were_asked_together_convict_nobody_by_the_sample() -> None:
     assert judged.as_dict()["ledger"]["rows"] == "together"
     assert "asked together" in judged.sentences()[0]
     # What was asked still counts: 1024 bits from 500 are impossible without any sample.
-    cheat = [Record((0,) * 16, asked, 500)] * 4
+    cheat = [record((0,) * 16, asked, 500)] * 4
     assert judge_point(cheat, rows_apart=False, **sizes).ledger.verdict == "impossible"
 
 
@@ -210,7 +208,7 @@ def test_sampled_rows_reach_the_ledger() -> None:
     # One row of each bucket's two is asked. 1024 asked bits against 1100 charged say nothing, but
     # 16 rows a message, none wrong, in 64 messages at .54 bits a secret bit do.
     asked = tuple([64] * 16)
-    records = [Record((0,) * 16, asked, 1100)] * 64
+    records = [record((0,) * 16, asked, 1100)] * 64
     judged = judge_point(records, n=32, row_bits=64, cache_bits=1)
     assert judged.ledger.surprise < 0
     assert judged.ledger.verdict == "impossible"

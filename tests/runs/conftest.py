@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.evidence.row_counts import text_of
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Batch, Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
-from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord
+from kvbarrier.protocols.game.index_game import BatchRecord
 from kvbarrier.protocols.game.instances import instance_of
-from kvbarrier.runs.batches import Played, row_of
+from kvbarrier.runs.batches import Task, row_of
 from kvbarrier.runs.rows import BatchRow
 
 SOURCE = "feedc0de"
@@ -48,13 +50,10 @@ def make_cell(target: str = "exact", budget: str | None = "1/4", **change: Any) 
 
 
 def make_row(cell: Cell, batch: int = 0, key: str = "experiments", **change: Any) -> BatchRow:
-    played = Played(
-        fake_play(cell, COMMITTED_KEYS[key], batch, "inline", None),
-        '{"numpy":"2.0"}',
-        '{"cpu":"a, \\"quoted\\" one"}',
-    )
-    row = row_of(cell, SOURCE, batch, key, played)
-    return BatchRow(**({name: getattr(row, name) for name in row.__dataclass_fields__} | change))
+    record = fake_play(cell, COMMITTED_KEYS[key], batch, "inline", None)
+    row = row_of(Task(Batch(cell, COMMITTED_KEYS[key], batch), SOURCE, key), record)
+    where = {"versions": '{"numpy":"2.0"}', "host": '{"cpu":"a, \\"quoted\\" one"}'}
+    return replace(row, **(where | change))
 
 
 @pytest.fixture(name="play")

@@ -17,8 +17,8 @@ from kvbarrier.protocols.game.index_game import BatchRecord
 from kvbarrier.runs import runner
 from kvbarrier.runs.executors import make_executor
 from kvbarrier.runs.interrupts import Interrupted, stop_requests
-from kvbarrier.runs.results import Results, ResultsFile, read_results, union
-from kvbarrier.runs.rows import BatchRow
+from kvbarrier.runs.results import Results, ResultsFile, read_results
+from kvbarrier.runs.rows import BatchRow, union
 from kvbarrier.runs.runner import Facts, Step, run_cells
 from kvbarrier.runs.stopping import FixedMessages
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kvbarrier.runs.results import ResultsWarning, read_results, union
+from kvbarrier.runs.results import ResultsWarning, read_results
+from kvbarrier.runs.rows import union
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
 

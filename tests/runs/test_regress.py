@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput
+from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import BatchRecord, MessageRecord
+from kvbarrier.protocols.game.index_game import BatchRecord
 from kvbarrier.runs.comparison import compare, refuse_powerless
 from kvbarrier.runs.host import cpu_name, host_facts, hosts_match, versions
 from kvbarrier.runs.regress import regress

@@ -22,18 +22,10 @@ from kvbarrier.protocols.evidence.verdicts import PointVerdict
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.frames import frame
 from kvbarrier.runs.points import cell_of, judge_all, judge_rows
-from kvbarrier.runs.results import (
-    ResultsFile,
-    ResultsWarning,
-    merge_files,
-    prefixes,
-    read_results,
-    union,
-    write_results,
-)
-from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, parse_line
+from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
+from kvbarrier.runs.row_reading import parse_line
+from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, prefixes, union
 
 Row = Callable[..., BatchRow]
 MakeCell = Callable[..., Cell]
@@ -381,13 +373,14 @@ def test_any_row_survives_its_line(
     assert back.seconds == pytest.approx(seconds, abs=1e-6)
 
 
-def test_merge_files_may_write_onto_one_of_them(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+def test_a_union_may_replace_one_of_its_files(tmp_path: Path, row: Row, cell: MakeCell) -> None:
     fill(tmp_path / "a.csv", [row(cell(), 2), row(cell(), 0)])
     fill(tmp_path / "b.csv", [row(cell(), 1)])
-    merged = merge_files(tmp_path / "a.csv", [tmp_path / "a.csv", tmp_path / "b.csv"])
-    assert [r.batch for r in merged] == [0, 1, 2]
+    both = [read_results(tmp_path / name) for name in ("a.csv", "b.csv")]
+    assert [r.batch for r in union(*both)] == [0, 1, 2]
+    write_results(tmp_path / "a.csv", union(*both))
     once = (tmp_path / "a.csv").read_bytes()
-    merge_files(tmp_path / "a.csv", [tmp_path / "b.csv", tmp_path / "a.csv"])
+    write_results(tmp_path / "a.csv", union(both[1], read_results(tmp_path / "a.csv")))
     assert (tmp_path / "a.csv").read_bytes() == once
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix == ".partial") == []
 
@@ -456,17 +449,6 @@ def test_rows_of_numbers_in_keys_that_were_read_otherwise_are_refused() -> None:
     one = Cell(KeyPayload(n=16, d=6), "exact")
     assert "bits_above" not in one.spec()["instance"]
     assert cell_of(one.spec()) == one
-
-
-def test_frame_has_a_line_a_message(row: Row, cell: MakeCell) -> None:
-    table = frame([row(cell("fails"), 0), row(cell("fails"), 1)])
-    assert len(table) == 8
-    assert list(table["message"]) == list(range(8))
-    assert set(table["n"]) == {32}
-    assert set(table["target"]) == {"fails"}
-    assert table["failed"].notna().sum() == 3
-    assert table["asked"].sum() == 8 * 512
-    assert table["seconds"].sum() == pytest.approx(0.5)
 
 
 def test_write_results_makes_what_the_store_makes(tmp_path: Path, row: Row, cell: MakeCell) -> None:

@@ -14,8 +14,8 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import BatchRecord
 from kvbarrier.runs.executors import make_executor
-from kvbarrier.runs.results import Results, ResultsFile, read_results, union
-from kvbarrier.runs.rows import BatchRow
+from kvbarrier.runs.results import Results, ResultsFile, read_results
+from kvbarrier.runs.rows import BatchRow, union
 from kvbarrier.runs.runner import Facts, Step, run_cells
 from kvbarrier.runs.stopping import FixedMessages, UntilDecided, batch_size_for
 

@@ -1,0 +1,41 @@
+"""The counts of one message: the one form they have from the game to the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """What became of one message; a results row keeps it column by column.
+
+    Attributes:
+        wrong_by_age: wrong bits in each of the 16 age buckets, the oldest first.
+        asked_by_age: asked bits in each.
+        charged_bits: what the message costs, in bits (``channel.charged_bits``); of a stream that
+            was cut, the larger of its two messages; 64 if it failed.
+        payload_bytes: the message without the framing of the default ``save``; 0 if it failed.
+        failed: None, or one sentence. Then all asked bits were guessed with the harness's coins.
+        soft: of a Bob who says how sure he is, the zeros and ones asked for in each bin of that
+            (:mod:`.soft_ledger`); no part of a results file, for playing again gives it again.
+        wrong_by_row: wrong bits of each row asked, in order (:mod:`.row_counts`); None if not
+            counted.
+    """
+
+    wrong_by_age: tuple[int, ...]
+    asked_by_age: tuple[int, ...]
+    charged_bits: int
+    payload_bytes: int
+    failed: str | None
+    soft: tuple[tuple[int, int], ...] = ()
+    wrong_by_row: str | None = None
+
+    @property
+    def wrong(self) -> int:
+        """Wrong bits."""
+        return sum(self.wrong_by_age)
+
+    @property
+    def asked(self) -> int:
+        """Asked bits."""
+        return sum(self.asked_by_age)

@@ -1,0 +1,167 @@
+"""A line of a results file read back, within limits: a file may come from anybody.
+
+Anybody can compute the ids of a row, so neither its spec nor its counts are trusted.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import BadInput
+from ..protocols.evidence.row_counts import counts_of
+from ..protocols.game.coins import AGE_BUCKETS
+from ..protocols.game.instance import digest
+from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
+from .rows import SCHEMAS, BatchRow, Counts16, compact
+
+MOST_SECRET_BITS = 1 << 40
+MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
+LARGEST_BATCH = 1 << 31
+LONGEST_TEXT = 4096
+
+_BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
+_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
+
+
+def parse_line(line: str) -> BatchRow:
+    """Read one line back, of any schema. Raises ValueError that says what is wrong with it."""
+    values = next(csv.reader([line], strict=True))
+    columns = SCHEMAS.get(_whole(values[0]) if values else 0)
+    if columns is None:
+        raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
+    if len(values) != len(columns):
+        raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
+    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
+    row = BatchRow(
+        instance=field["instance"],
+        cell=field["cell"],
+        source=field["source"],
+        batch=_whole(field["batch"]),
+        spec=compact(json.loads(field["spec"])),
+        key=field["key"],
+        isolation=field["isolation"],
+        streaming={"yes": True, "no": False}[field["streaming"]],
+        wrong_by_age=_table(field["wrong_by_age"]),
+        asked_by_age=_table(field["asked_by_age"]),
+        secret=_whole(field["secret"]),
+        charged=_list(field["charged"], _count),
+        payload=_list(field["payload"], _count),
+        failed=_list(field["failed"], _sentence),
+        seconds=float(field["seconds"]),
+        versions=compact(json.loads(field["versions"])),
+        host=compact(json.loads(field["host"])),
+        wrong_by_row=_by_row(field["wrong_by_row"]),
+    )
+    _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
+    return row
+
+
+def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> None:
+    lengths = {
+        len(row.wrong_by_age),
+        len(row.asked_by_age),
+        row.size,
+        len(row.payload),
+        len(row.failed),
+        row.size if row.wrong_by_row is None else len(row.wrong_by_row),
+    }
+    if len(lengths) != 1 or row.size == 0:
+        raise ValueError("its lists differ in length")
+    if wrong != row.wrong or asked != row.asked:
+        raise ValueError("its totals are not the sums over age buckets")
+    for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
+        if {len(w), len(a)} != {AGE_BUCKETS} or any(x > y for x, y in zip(w, a, strict=True)):
+            raise ValueError("a message does not have 16 age buckets with wrong <= asked")
+    if not all(0 < total <= row.secret for total in asked):
+        raise ValueError("a message was asked for no bits, or for more than the secret has")
+    if row.wrong_by_row is not None:
+        by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
+        if by_row != wrong:
+            raise ValueError("its totals are not the sums over rows")
+    spec = row.spec_dict
+    if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
+        raise ValueError("its ids do not match its spec")
+    _check_limits(row)
+
+
+def _check_limits(row: BatchRow) -> None:
+    # This checks only kinds and sizes; points.cell_of reads the meaning of a spec.
+    if row.batch >= LARGEST_BATCH:
+        raise ValueError(f"its batch must be below {LARGEST_BATCH}")
+    if row.secret > MOST_SECRET_BITS:
+        raise ValueError(f"its secret must have at most {MOST_SECRET_BITS} bits")
+    if max(row.charged) > MOST_CHARGED_BITS or max(row.payload) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"its messages must have at most {MAX_MESSAGE_BYTES} bytes")
+    if not (math.isfinite(row.seconds) and row.seconds >= 0):
+        raise ValueError("its seconds are not a length of time")
+    _check_spec(row.spec_dict, row.size)
+
+
+def _check_spec(spec: Mapping[str, Any], size: int) -> None:
+    if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
+        raise ValueError(f"its target must be a text of 1 to {LONGEST_TEXT} characters")
+    if spec["batch_size"] != size:
+        raise ValueError("it does not have as many messages as its spec says")
+    budget = spec["budget"]
+    # A fraction of a huge power of ten would be computed first and refused then.
+    if budget is not None and not (isinstance(budget, str) and _BUDGET.fullmatch(budget)):
+        raise ValueError('its budget must be null or a fraction, such as "1/4"')
+    instance = spec["instance"]
+    for name, value in (*spec["params"].items(), *instance.items()):
+        if value is not None and not isinstance(value, bool | int | float | str):
+            raise ValueError(f"its {name[:40]} is neither a number nor a text")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise ValueError(f"its {name[:40]} is longer than {LONGEST_TEXT} characters")
+    for name in _TEXTS:
+        if name in instance and not isinstance(instance[name], str):
+            raise ValueError(f"its {name} must be a text")
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValueError(f"'{text[:40]}' is not a whole number below 10^18")
+    return int(text)
+
+
+def _list(text: str, item: Callable[[Any], Any]) -> tuple[Any, ...]:
+    return _items(json.loads(text), item)
+
+
+def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{str(values)[:40]!r} is not a list")
+    return tuple(item(value) for value in values)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
+    return value
+
+
+def _sentence(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{str(value)[:40]!r} is not a sentence")
+    return value
+
+
+def _by_row(text: str) -> tuple[str, ...] | None:
+    found = json.loads(text)
+    return None if found is None else _items(found, str)
+
+
+def _table(text: str) -> Counts16:
+    return _list(text, lambda row: _items(row, _count))
+
+
+def bad_line(name: str, number: int, why: object) -> BadInput:
+    """The sentence for a line that cannot be read."""
+    return BadInput(
+        f"{name}, line {number}, is not a results row ({why}): restore the file or use a new one."
+    )

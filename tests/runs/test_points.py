@@ -1,0 +1,36 @@
+"""Points: judged once, with the cell that was played, and the same from rows alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from kvbarrier.protocols.game.instances import Index
+from kvbarrier.runs import points
+from kvbarrier.runs.attack import attack
+
+ONE = Index(n=32, d=16, keys="hypercube")
+
+
+def test_every_point_of_an_attack_is_judged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, judged = points.judge_point, []
+
+    def counted(records: Any, **sizes: Any) -> Any:
+        judged.append(records)
+        return judge(records, **sizes)
+
+    monkeypatch.setattr(points, "judge_point", counted)
+    report = attack(
+        "quantized", instance=ONE, others=[replace(ONE, basis="rotated")], budgets=[None],
+        params={"bits": 2}, messages=4,
+    )  # fmt: skip
+    assert len(report.together) == 2  # one a null
+    assert len(report.points) == len(judged) == 2
+
+
+def test_a_file_alone_says_of_a_point_what_the_attack_said() -> None:
+    report = attack("zero", instance=ONE, budgets=[None], messages=4)
+    rows = [row for outcome in report.outcomes for row in outcome.rows]
+    (said,) = report.points
+    assert [said] == [point | {"scale": said["scale"]} for point in points.points_of(rows)]
