@@ -1,5 +1,9 @@
 """What an experiment is: a run that fills a folder with tables, and claims that the tables decide.
 
+An experiment is a folder. Its ``measure`` has the grid, the tables and the run; its ``claims`` are
+checks, each below the claim that it decides (``@claim(...)``), and a check is a function of the
+tables named there.
+
 One claim a check. A claim says what it is about (a numbered statement of the paper, or an
 observation of ours), which tables decide it, and where its statement comes from: ``paper``,
 ``reconstructed`` (the paper's formula rebuilt from its prose) or ``ours``.
@@ -10,8 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal, Protocol
+
+from .tables import read_table
 
 Verdict = Literal["holds", "fails", "undecided"]
 Scale = Literal["quick", "full"]
@@ -61,6 +69,59 @@ class Claim:
         'At most .121 (threshold set after the first data)'
         """
         return self.statement + ("" if self.preregistered else AFTER)
+
+
+class Data(Protocol):
+    """A file of an experiment's folder, and what a check is given of it."""
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+
+    def read(self, folder: Path) -> Any:
+        """What the check is given; BadInput where the file is missing."""
+
+
+def claim(
+    name: str,
+    about: str,
+    statement: str,
+    source: Source,
+    *data: str | Data,
+    preregistered: bool = True,
+) -> Callable[[Callable[..., Judgement]], Claim]:
+    """The claim that the function below decides; it takes the data as arguments, in their order.
+
+    A name is a CSV table's, and the check is given its DataFrame.
+
+    >>> @claim("a.b", "observation", "Nothing is wrong", "ours")
+    ... def nothing_wrong() -> Judgement:
+    ...     return judge(True, "0 errors")
+    >>> nothing_wrong.name, nothing_wrong.check(Path()).verdict
+    ('a.b', 'holds')
+    """
+    files = tuple(dict.fromkeys(one if isinstance(one, str) else one.name for one in data))
+
+    def decided_by(check: Callable[..., Judgement]) -> Claim:
+        decide = partial(_decide, check, data)
+        return Claim(name, about, statement, source, files, decide, preregistered)
+
+    return decided_by
+
+
+def _decide(
+    check: Callable[..., Judgement], data: tuple[str | Data, ...], folder: Path
+) -> Judgement:
+    return check(
+        *(read_table(folder, one) if isinstance(one, str) else one.read(folder) for one in data)
+    )
+
+
+def claims_of(*modules: ModuleType) -> tuple[Claim, ...]:
+    """The claims of these modules, in the order in which they are written there."""
+    return tuple(
+        one for module in modules for one in vars(module).values() if isinstance(one, Claim)
+    )
 
 
 @dataclass(frozen=True)

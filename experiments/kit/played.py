@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from ...protocols.game.cell import Cell
-from ...runs.results import Results, ResultsFile, write_results
+from ...runs.report import points_of
+from ...runs.results import Results, ResultsFile, read_results, write_results
+from ...runs.rows import BatchRow, newest
 from ...runs.runner import CellOutcome, run_cells
 from ...runs.stopping import FixedMessages
 from .experiment import Run
+
+
+@dataclass(frozen=True)
+class Played:
+    """A played table, and what is made of its rows, of the newest code each: points by default.
+
+    ``Played(name, list)`` hands over the rows themselves.
+    """
+
+    name: str
+    of: Callable[[list[BatchRow]], Any] = points_of
+
+    def read(self, folder: Path) -> Any:
+        """What the table of this folder holds; BadInput where it is missing."""
+        return self.of(newest(read_results(folder / self.name)))
 
 
 def play_table(job: Run, table: str, cells: Sequence[Cell], messages: int) -> None:

@@ -13,18 +13,15 @@ exactly (ours: the worst x is all ones, resp. all zeros, elsewhere), and the pap
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..kit.experiment import Claim, Experiment, Judgement, Run, judge
-from ..kit.tables import fill, read_table
+from ..kit.experiment import Run
+from ..kit.tables import fill
 
 TABLE = "spike.csv"
 MESSAGES = 32
-# Float32 attention errs by about C (d + 2) 2^-24 in a score, so by 2e-4 in an output at C = 26.
-ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -134,96 +131,3 @@ def _bounds(anchor: Any, scale: float) -> dict[str, float]:
         "closed_scale": index.closed_scale(keys.n, coherence(keys), 0.5),
         "paper_scale": paper_scale,
     }
-
-
-def _within_exact_bounds(folder: Path) -> Judgement:
-    table = read_table(folder, TABLE)
-    excess = max(
-        float((table["max_0"] - table["exact_bound_0"]).max()),
-        float((table["exact_bound_1"] - table["min_1"]).max()),
-    )
-    asked = int((table["messages"] * table["n"] * table["d"]).sum())
-    return judge(
-        excess <= ROUNDING,
-        f"{asked:,} outputs at {len(table)} scales; largest excess over the bound {excess:.1e} "
-        f"(float32 rounding allowed: {ROUNDING:g})",
-    )
-
-
-def _no_error_above_tight(folder: Path) -> Judgement:
-    table = read_table(folder, TABLE)
-    above = table[table["scale"] >= table["tight_scale"]]
-    worst = float(above["bit_error"].max())
-    messages = int(above["messages"].sum())
-    return judge(worst == 0.0, f"largest bit error {worst:g} in {messages} messages at C >= tight")
-
-
-def _transition(folder: Path) -> Judgement:
-    table = read_table(folder, TABLE)
-    parts, holds = [], True
-    for name, rows in table.groupby("d", sort=False):
-        cold = rows[rows["error_low"] > 0.1]["scale"].max()
-        last = rows[rows["bit_error"] >= 0.01]["scale"].max()
-        sure = rows[rows["scale"] > last]["scale"].min()
-        tight = float(rows["tight_scale"].iloc[0])
-        holds &= bool(0 < cold < sure <= tight)
-        parts.append(
-            f"d = {name}: error > .1 up to C = {cold:.2f}, measured < .01 from {sure:.2f} on, "
-            f"tight {tight:.2f}"
-        )
-    return judge(holds, "; ".join(parts))
-
-
-def _order_of_scales(folder: Path) -> Judgement:
-    table = read_table(folder, TABLE)
-    parts, holds = [], True
-    for name, rows in table.groupby("d", sort=False):
-        first = rows.iloc[0]
-        tight, closed, paper = first["tight_scale"], first["closed_scale"], first["paper_scale"]
-        holds &= bool(tight <= closed and not paper < closed)
-        says = f"{paper:.2f}" if np.isfinite(paper) else f"none (eps = {first['eps']:.2f} >= 1/2)"
-        parts.append(f"d = {name}: tight {tight:.2f}, closed form {closed:.2f}, paper's {says}")
-    return judge(holds, "; ".join(parts))
-
-
-EXPERIMENT = Experiment(
-    name="spike",
-    title="Bob's output for bits 0 and 1 against the scale C",
-    run=run,
-    claims=(
-        Claim(
-            "spike.bounds",
-            "Theorem 6",
-            "Every output lies within the exact bounds from S_i(C)",
-            "ours",
-            (TABLE,),
-            _within_exact_bounds,
-        ),
-        Claim(
-            "spike.decodes",
-            "Theorem 8",
-            "At the tight scale and above Bob makes no error on exact attention",
-            "ours",
-            (TABLE,),
-            _no_error_above_tight,
-        ),
-        Claim(
-            "spike.transition",
-            "observation",
-            "With the threshold for eta = 1/2 the measured error falls from "
-            "above 1/10 to below 1/100, and stays there, before the tight scale",
-            "ours",
-            (TABLE,),
-            _transition,
-        ),
-        Claim(
-            "spike.order",
-            "observation",
-            "tight scale <= closed form <= the paper's scale, where that exists",
-            "ours",
-            (TABLE,),
-            _order_of_scales,
-        ),
-    ),
-    minutes={"quick": 0.2, "full": 5},
-)

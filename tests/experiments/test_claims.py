@@ -65,7 +65,7 @@ def test_a_threshold_set_after_the_first_data_is_marked_wherever_the_claim_is_sh
     one = get("error-vs-memory")
     late = replace(one.claims[0], preregistered=False)
     changed = replace(one, claims=(late, *one.claims[1:]))
-    monkeypatch.setattr("kvbarrier.experiments.error_vs_memory.measure.EXPERIMENT", changed)
+    monkeypatch.setattr("kvbarrier.experiments.error_vs_memory.EXPERIMENT", changed)
     listed = {row["claim"]: row["statement"] for row in _experiments()}
     assert listed[late.name] == f"{late.statement} (threshold set after the first data)"
     assert listed[one.claims[1].name] == one.claims[1].statement
