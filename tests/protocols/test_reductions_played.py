@@ -84,7 +84,7 @@ def test_hypotheses_are_quoted() -> None:
         instance_of({"n": 64, "d": 16, "window": 8})
     with pytest.raises(BadInput, match="a window within the stream"):
         SlidingWindow(n=64, d=16).build()
-    with pytest.raises(BadInput, match="--gamma 0.1, which is for --reduction index"):
+    with pytest.raises(BadInput, match=r"--gamma 0\.1, which is for --reduction index"):
         instance_of({"n": 20, "d": 64, "reduction": "tensor", "gamma": 0.1})
     with pytest.raises(BadInput, match="--values pm1, which is for --reduction index"):
         instance_of({"n": 30, "d": 16, "reduction": "visual", "values": "pm1"})

@@ -105,7 +105,7 @@ def test_the_game_builds_it():
     assert instance.shape.tokens == 100
     with pytest.raises(BadInput, match="a window within the stream"):
         SlidingWindow(n=100, d=16).build()
-    with pytest.raises(BadInput, match="--gamma 0.1, which is for --reduction index"):
+    with pytest.raises(BadInput, match=r"--gamma 0\.1, which is for --reduction index"):
         instance_of({"n": 100, "d": 16, "reduction": "sliding-window", "window": 33, "gamma": 0.1})
 
 
