@@ -201,7 +201,7 @@ class Channel:
                 return unpack(body)
 
     def hang_up(self, deadline: Deadline) -> bool:
-        """Say no more, and wait until nobody can say anything here; False if the deadline passes."""
+        """Say no more, and wait until nobody can speak here; False if that takes too long."""
         os.close(self.fd_out)
         self.fd_out = -1
         with contextlib.suppress(ChannelTimeout):

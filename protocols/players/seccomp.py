@@ -88,7 +88,7 @@ _NEW_NAMESPACES = 0x7E020000
 _NEW_TIME = 0x80
 _AF_UNIX = 1
 # ioctls go by the letter in their second byte: f and v, ext4 and all filesystems; X, XFS and what
-# it gave to all; 0x94, btrfs and what it gave to all; T, terminals, which keep what they are set to.
+# it gave to all; 0x94, btrfs and what it gave to all; T, terminals, which keep all of it.
 _IOCTLS = (ord("f"), ord("v"), ord("X"), 0x94, ord("T"))
 # Of terminals only asking (TCGETS, TIOCGPGRP, TIOCOUTQ, TIOCGWINSZ, TIOCGSID, TCGETS2); and what is
 # said of any descriptor (FIONREAD, FIONBIO, FIONCLEX, FIOCLEX, FIOASYNC, FIOQSIZE).
