@@ -22,6 +22,7 @@ from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results
 from .rows import BatchRow, prefix
+from .shares import shares
 from .stopping import Stopping
 
 if TYPE_CHECKING:
@@ -31,12 +32,6 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 4.0
 """How long a stopped run waits for batches that are being played."""
-
-TOGETHER_SECONDS = 30.0
-"""How long the batches should take at most that a pair of players plays: a signal loses them."""
-
-START_SECONDS = 2.0
-"""How long they should take at least for another pair to be started: that takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -208,16 +203,6 @@ def _companies(lines: Sequence[_Line]) -> list[list[_Line]]:
     return list(companies.values())
 
 
-def _shares(wanted: Sequence[tuple[_Line, int]], pairs: int) -> list[list[tuple[_Line, int]]]:
-    """Split batches among as many pairs as are worth their start, and more if that takes long."""
-    seconds = sum(line.seconds() for line, _ in wanted)
-    count = len(wanted)
-    if seconds < math.inf:
-        worth = min(pairs, int(seconds / START_SECONDS))
-        count = min(count, max(1, worth, math.ceil(seconds / TOGETHER_SECONDS)))
-    return [list(wanted[first::count]) for first in range(count)]
-
-
 def _lines(
     cells: Iterable[Cell],
     store: Results,
@@ -332,7 +317,7 @@ class _Run:
                     wanted += [(line, batch) for batch in new]
                     if not new:
                         line.goal = line.goal if line.running else len(line.rows)
-            for share in _shares(wanted, self.pairs):
+            for share in shares(wanted, [line.seconds() for line, _ in wanted], self.pairs):
                 share = [(line, batch) for line, batch in share if line.refused is None]
                 if share and not self.stop:
                     self._submit(share)
