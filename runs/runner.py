@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure, did_you_mean
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from ..protocols.game.index_game import Session
     from ..protocols.players.isolation import Limits
     from .batches import Play, PlayAll
+
+IN_FLIGHT = 4096
+"""How many batches of a target wait at most for one of them to end: a rule may want 10^12."""
 
 GRACE_SECONDS = 4.0
 """How long a stopped run waits for batches that are being played."""
@@ -310,12 +314,14 @@ class _Run:
         """Submit what is wanted of cells and neither there nor being played."""
         while not self.stop:
             wanted = []
+            room = IN_FLIGHT - sum(len(line.running) for line in lines)
             for line in lines:
-                if line.refused is None:
+                if line.refused is None and room > len(wanted):
                     batches = range(self.stopping.wanted(line.cell, prefix(line.rows)))
-                    new = [b for b in batches if b not in line.rows and b not in line.running]
-                    wanted += [(line, batch) for batch in new]
-                    if not new:
+                    new = (b for b in batches if b not in line.rows and b not in line.running)
+                    before = len(wanted)
+                    wanted += [(line, batch) for batch in islice(new, room - before)]
+                    if len(wanted) == before:
                         line.goal = line.goal if line.running else len(line.rows)
             for share in shares(wanted, [line.seconds() for line, _ in wanted], self.pairs):
                 share = [(line, batch) for line, batch in share if line.refused is None]
