@@ -313,7 +313,7 @@ class _Run:
     def _submit_wanted(self, lines: Sequence[_Line]) -> None:
         """Submit what is wanted of cells and neither there nor being played."""
         while not self.stop:
-            wanted = []
+            wanted: list[tuple[_Line, int]] = []
             room = IN_FLIGHT - sum(len(line.running) for line in lines)
             for line in lines:
                 if line.refused is None and room > len(wanted):
