@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..compressors.catalog import is_builtin
@@ -23,6 +24,7 @@ from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results
 from .rows import BatchRow, prefix
+from .shares import shares
 from .stopping import Stopping
 
 if TYPE_CHECKING:
@@ -30,14 +32,11 @@ if TYPE_CHECKING:
     from ..protocols.players.isolation import Limits
     from .batches import Play, PlayAll
 
+IN_FLIGHT = 4096
+"""How many batches of a target wait at most for one of them to end: a rule may want 10^12."""
+
 GRACE_SECONDS = 4.0
 """How long a stopped run waits for batches that are being played."""
-
-TOGETHER_SECONDS = 30.0
-"""How long the batches should take at most that a pair of players plays: a signal loses them."""
-
-START_SECONDS = 2.0
-"""How long they should take at least for another pair to be started: that takes about a second."""
 
 
 @dataclass(frozen=True)
@@ -209,16 +208,6 @@ def _companies(lines: Sequence[_Line]) -> list[list[_Line]]:
     return list(companies.values())
 
 
-def _shares(wanted: Sequence[tuple[_Line, int]], pairs: int) -> list[list[tuple[_Line, int]]]:
-    """Split batches among as many pairs as are worth their start, and more if that takes long."""
-    seconds = sum(line.seconds() for line, _ in wanted)
-    count = len(wanted)
-    if seconds < math.inf:
-        worth = min(pairs, int(seconds / START_SECONDS))
-        count = min(count, max(1, worth, math.ceil(seconds / TOGETHER_SECONDS)))
-    return [list(wanted[first::count]) for first in range(count)]
-
-
 def _lines(
     cells: Iterable[Cell],
     store: Results,
@@ -325,15 +314,17 @@ class _Run:
     def _submit_wanted(self, lines: Sequence[_Line]) -> None:
         """Submit what is wanted of cells and neither there nor being played."""
         while not self.stop:
-            wanted = []
+            wanted: list[tuple[_Line, int]] = []
+            room = IN_FLIGHT - sum(len(line.running) for line in lines)
             for line in lines:
-                if line.refused is None:
+                if line.refused is None and room > len(wanted):
                     batches = range(self.stopping.wanted(line.cell, prefix(line.rows)))
-                    new = [b for b in batches if b not in line.rows and b not in line.running]
-                    wanted += [(line, batch) for batch in new]
-                    if not new:
+                    new = (b for b in batches if b not in line.rows and b not in line.running)
+                    before = len(wanted)
+                    wanted += [(line, batch) for batch in islice(new, room - before)]
+                    if len(wanted) == before:
                         line.goal = line.goal if line.running else len(line.rows)
-            for share in _shares(wanted, self.pairs):
+            for share in shares(wanted, [line.seconds() for line, _ in wanted], self.pairs):
                 share = [(line, batch) for line, batch in share if line.refused is None]
                 if share and not self.stop:
                     self._submit(share)

@@ -113,8 +113,15 @@ def minimax(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
     )
 
 
-def _needed(rows: Any) -> tuple[bool, str]:
-    """Is the share of places needed the theory's, at every size? At CONFIDENCE, together."""
+#: How far apart the two criteria's shares are: what a share must be known to, to be one of them.
+APART = 8 / 9 - 4 / 5
+
+
+def _needed(rows: Any) -> tuple[bool, bool, str]:
+    """Is the share of places needed the theory's, at every size, and is it known well enough?
+
+    At ``CONFIDENCE``, all sizes together.
+    """
     from scipy.stats import norm
 
     z = float(norm.ppf(1 - (1 - CONFIDENCE) / 2 / len(rows)))
@@ -126,7 +133,7 @@ def _needed(rows: Any) -> tuple[bool, str]:
             f"{int(r.places)}: {r.share:.3f} ± {half[r.Index]:.3f}" for r in some.itertuples()
         )
         parts.append(f"{criterion} (theory {some['exact'].iloc[0]:.3f}) {listed}")
-    return bool((off <= half).all()), "; ".join(parts)
+    return bool((off <= half).all()), bool((half < APART).all()), "; ".join(parts)
 
 
 @claim(
@@ -139,11 +146,12 @@ def _needed(rows: Any) -> tuple[bool, str]:
 )
 def time(table: pd.DataFrame) -> Judgement:
     rows = table[table["family"] == "token"]
-    holds, listed = _needed(rows)
+    holds, known, listed = _needed(rows)
     return judge(
         holds and len(rows) >= 2,
         f"share of the n-1 tokens needed, by n-1: {listed}; {CONFIDENCE:.0%} together, "
         f"{int(rows['trials'].sum())} independent trials",
+        decided=known or not holds,
     )
 
 
@@ -177,6 +185,8 @@ def patterns(table: pd.DataFrame) -> Judgement:
         f"{int(rows['plain'].sum()):,} on D_0; below the line: {', '.join(below) or 'none'} (exact "
         f"binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
         f"seen); {len(blind)} points err in every trial on the index they read least",
+        # At f = 1 the line is 0: nothing can be below it.
+        decided=min(short) < 1 or bool(below) or right + plain > 0,
     )
 
 
@@ -214,12 +224,13 @@ def cells(cells: pd.DataFrame, time: pd.DataFrame) -> Judgement:
     single = cells[(cells["reader"] == "key-cells") & (cells["coordinates"] == 1)].iloc[0]
     low = clopper_pearson(single["wrong"], single["trials"], CONFIDENCE)[0]
     rows = time[time["family"] == "cell"]
-    holds, listed = _needed(rows)
+    holds, known, listed = _needed(rows)
     return judge(
         holds and low > 0.1 and rows["criterion"].nunique() == 2,
         f"share of the (n-1) d cells needed, by their number: {listed}; {CONFIDENCE:.0%} together, "
         f"{int(rows['trials'].sum())} independent trials; one coordinate of every key, n-1 reads: "
         f"error {single['error']:.3f}, above {low:.3f}",
+        decided=known or not holds,
     )
 
 

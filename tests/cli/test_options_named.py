@@ -14,7 +14,7 @@ from kvbarrier.cli import cli
 from kvbarrier.protocols.check.findings import KINDS
 
 HOUSE = Path(kvbarrier.__file__).resolve().parent
-ROOMS = ("cli", "compressors", "experiments", "figures", "protocols", "reductions")
+ROOMS = ("cli", "compressors", "experiments", "figures", "protocols", "reductions", "runs")
 #: of other people's programs
 THEIRS = {"--user", "--no-deps", "--find-links"}
 

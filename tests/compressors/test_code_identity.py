@@ -80,7 +80,7 @@ class Copy:
         code_identity._house_imports.cache_clear()
 
     def files(self, name: str) -> list[Path]:
-        own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+        own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
         return [self.house / file.relative_to(HOUSE) for file in own]
 
     def digests(self) -> dict[str, str]:
@@ -95,19 +95,18 @@ def copied(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
 
 
 KERNELS = {
-    "h2o": ["eviction/h2o.py", "eviction/scored_cache.py", "eviction/scored_kernels.py"],
-    "tova": ["eviction/tova.py", "eviction/scored_cache.py", "eviction/scored_kernels.py"],
-    "skvq": ["quantisation/skvq.py", "quantisation/skvq_kernels.py"],
-    "cachegen": ["quantisation/cachegen.py", "prefill.py"],
-    "balance-kv": ["sketches/balance_kv.py", "sketches/balance_kv_kernels.py"],
-    "algorithm-2": ["sketches/algorithm_2.py", "sketches/algorithm_2_kernels.py"],
-    "big-bird": ["patterns/big_bird.py", "softmax_cache.py"],
+    "h2o": ["zoo/eviction/h2o.py", "zoo/eviction/scored_cache.py"],
+    "tova": ["zoo/eviction/tova.py", "zoo/eviction/scored_cache.py"],
+    "skvq": ["zoo/quantisation/skvq.py", "kit/token_cache.py"],
+    "cachegen": ["zoo/quantisation/cachegen.py", "kit/prefill.py"],
+    "subgen": ["zoo/paper/subgen.py", "kit/state.py"],
+    "big-bird": ["zoo/pattern/big_bird.py", "kit/softmax_cache.py"],
 }
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_the_kernels_of_the_zoo_belong_to_its_classes(name: str) -> None:
-    own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+    own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
     reached = closure(own)
     assert {f"compressors/{module}" for module in KERNELS[name]} <= set(reached)
 
@@ -120,7 +119,7 @@ def test_what_a_class_really_imports_is_in_its_closure() -> None:
         "before = set(sys.modules)\n"
         "sys.modules_of = lambda: [m.__file__ for n, m in sys.modules.items()"
         " if n not in before and n.startswith('kvbarrier.')]\n"
-        "catalog.entry({name!r}).load()\n"
+        "catalog.entry({name!r}).cls\n"
         "print(json.dumps(sys.modules_of()))\n"
     )
     for name in KERNELS:
@@ -129,7 +128,7 @@ def test_what_a_class_really_imports_is_in_its_closure() -> None:
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         loaded = {Path(file).relative_to(HOUSE).as_posix() for file in json.loads(done.stdout)}
-        own = [file for file in source_files(catalog.entry(name).load()) if is_ours(str(file))]
+        own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
         assert loaded, name
         assert loaded <= set(closure(own)), name
 
@@ -154,7 +153,7 @@ def test_each_edit_moves_the_digests_that_reach_it_and_no_other(copied: Copy) ->
 
 
 def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> None:
-    own = [file for file in source_files(catalog.entry("h2o").load()) if is_ours(str(file))]
+    own = [file for file in source_files(catalog.entry("h2o").cls) if is_ours(str(file))]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code_identity, "HOUSE", HOUSE)
         patch.setattr(code_identity, "is_ours", is_ours)
@@ -163,7 +162,7 @@ def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> N
         assert at_home == resolve("h2o").source
     code_identity._house_imports.cache_clear()
     assert identity(copied.files("h2o")) == at_home
-    file = copied.house / "compressors" / "eviction" / "h2o.py"
+    file = copied.house / "compressors/zoo/eviction/h2o.py"
     text = file.read_bytes()
     file.write_bytes(text.replace(b"\n", b"\r\n"))
     assert identity(copied.files("h2o")) == at_home

@@ -36,8 +36,7 @@ def test_an_interval_across_one_tenth(folder: Path) -> None:
     assert CLAIMS["tensor.rejects"].check(folder).verdict == "undecided"
 
 
-@pytest.mark.parametrize("power", [1.0, 1.03])
-def test_a_slope_that_is_known_too_badly(folder: Path, power: float) -> None:
+def test_a_share_that_is_known_too_badly(folder: Path) -> None:
+    """Half an interval is past 8/9 - 4/5: it does not tell one criterion from the other."""
     column(TIME, "relative_error", lambda c: 4 * c)(folder)
-    column(TIME, "reads", lambda c: c**power)(folder)
     assert CLAIMS["nonadaptive.time"].check(folder).verdict == "undecided"

@@ -12,7 +12,7 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instance import Instance, digest
-from kvbarrier.protocols.game.instances import Index, SlidingWindow, Tensor, Visual
+from kvbarrier.protocols.game.instances import Index, SlidingWindow, Tensor, Visual, instance_of
 
 KEY = COMMITTED_KEYS["regress"]
 INSTANCES = {
@@ -80,14 +80,14 @@ def test_sampled_rows_of_a_reduction_need_equal_buckets() -> None:
 
 
 def test_hypotheses_are_quoted() -> None:
-    with pytest.raises(BadInput, match="and no other, has a window"):
-        Index(n=64, d=16, window=8)
-    with pytest.raises(BadInput, match="and no other, has a window"):
-        SlidingWindow(n=64, d=16)
-    with pytest.raises(BadInput, match="The theorem needs a"):
-        Tensor(n=20, d=64, eta=None, gamma=0.1).build()
-    with pytest.raises(BadInput, match="The theorem needs a"):
-        Visual(n=30, d=16, values="pm1").build()
+    with pytest.raises(BadInput, match="--window 8, which is for --reduction sliding-window"):
+        instance_of({"n": 64, "d": 16, "window": 8})
+    with pytest.raises(BadInput, match="a window within the stream"):
+        SlidingWindow(n=64, d=16).build()
+    with pytest.raises(BadInput, match=r"--gamma 0\.1, which is for --reduction index"):
+        instance_of({"n": 20, "d": 64, "reduction": "tensor", "gamma": 0.1})
+    with pytest.raises(BadInput, match="--values pm1, which is for --reduction index"):
+        instance_of({"n": 30, "d": 16, "reduction": "visual", "values": "pm1"})
 
 
 def test_the_shape_is_the_reductions() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.game.instances import SlidingWindow
+from kvbarrier.protocols.game.instances import SlidingWindow, instance_of
 from kvbarrier.reductions.attention import attention, sliding_window_attention
 from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import make
@@ -103,10 +103,10 @@ def test_the_game_builds_it():
     assert instance.secret_rows == 32
     assert instance.row_bits == 16
     assert instance.shape.tokens == 100
-    with pytest.raises(BadInput, match="window"):
-        SlidingWindow(n=100, d=16)
-    with pytest.raises(BadInput, match="eta"):
-        SlidingWindow(n=100, d=16, window=33, eta=None, gamma=0.1).build()
+    with pytest.raises(BadInput, match="a window within the stream"):
+        SlidingWindow(n=100, d=16).build()
+    with pytest.raises(BadInput, match=r"--gamma 0\.1, which is for --reduction index"):
+        instance_of({"n": 100, "d": 16, "reduction": "sliding-window", "window": 33, "gamma": 0.1})
 
 
 @pytest.mark.parametrize(

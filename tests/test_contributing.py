@@ -1,0 +1,128 @@
+"""CONTRIBUTING.md's recipes are true: a toy of each kind, added by its steps in a copy of the tree.
+
+``tests/contributing/KIND/`` has the toy's own files; ``EDITS`` are the lines that its steps add to
+files that are there, so their number is what a contributor edits by hand outside the toy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOYS = ROOT / "tests" / "contributing"
+ROOMS = ("reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli")
+
+Edit = tuple[str, str, str]
+
+#: kind -> (file, text in it, what takes its place)
+EDITS: dict[str, tuple[Edit, ...]] = {
+    "compressor": (("compressors/zoo/__init__.py", '"baseline": (', '"baseline": ("toy-cache", '),),
+    "experiment": (("experiments/registry.py", "NAMES = (", 'NAMES = (\n    "toy-sum",'),),
+    "engine": (
+        ("compressors/engines/schemes.py", 'NAMES = ("hf", ', 'NAMES = ("toy", "hf", '),
+        ("pyproject.toml", "hf = [", 'toy = ["numpy>=2"]\nhf = ['),
+    ),
+    "reduction": (
+        (
+            "reductions/__init__.py",
+            "REDUCTIONS = {",
+            'REDUCTIONS = {\n    "toy-index": ("softmax", "a toy"),',
+        ),
+        (
+            "protocols/game/instances.py",
+            "CLASSES: dict",
+            """@dataclass(frozen=True)
+class ToyIndex(Instance):
+    \"\"\"Index on hypercube keys.\"\"\"
+
+    reduction: ClassVar[str] = "toy-index"
+
+    def _build(self) -> Reduction:
+        from ...reductions.toy_index import toy_index
+
+        assert self.eta is not None
+        return toy_index(self.n, self.d, self.eta, self.scale)
+
+
+CLASSES: dict""",
+        ),
+        ("protocols/game/instances.py", "Index, HeavyHitters", "Index, ToyIndex, HeavyHitters"),
+    ),
+}
+MOST_FILES = {"compressor": 2, "experiment": 3, "engine": 2, "reduction": 3}
+SMALL = ("--n", "32", "--d", "16", "--messages", "4", "--json")
+RUNS: dict[str, tuple[str, ...]] = {
+    "compressor": ("attack", "toy-cache", "--budget", "1", *SMALL),
+    "experiment": ("experiments", "run", "toy-sum", "--out", "results", "--json"),
+    "engine": ("attack", "toy:plain", *SMALL),
+    "reduction": ("attack", "exact", "--reduction", "toy-index", "--budget", "1", *SMALL),
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of the package with the toy added."""
+    tree = tmp_path / "kvbarrier"
+    tree.mkdir()
+    for name in ROOMS:
+        shutil.copytree(
+            ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "gallery")
+        )
+    for file in [*ROOT.glob("*.py"), ROOT / "pyproject.toml"]:
+        shutil.copy(file, tree)
+    kind = request.param
+    shutil.copytree(TOYS / kind, tree, dirs_exist_ok=True)
+    for name, old, new in EDITS[kind]:
+        text = (tree / name).read_text()
+        assert text.count(old) == 1, f"{name} has {text.count(old)} times {old!r}"
+        (tree / name).write_text(text.replace(old, new))
+    return tree
+
+
+def ran(tree: Path, *command: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, "-m", "kvbarrier", *command],
+        cwd=tree.parent,
+        env=os.environ | {"PYTHONPATH": str(tree.parent), "KVBARRIER_ENGINES": str(tree.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("copy", "kind"), [(kind, kind) for kind in EDITS], indirect=["copy"], ids=list(EDITS)
+)
+def test_a_toy_added_by_its_steps_runs(copy: Path, kind: str) -> None:
+    said = ran(copy, *RUNS[kind])
+    if kind == "experiment":
+        assert {claim["claim"]: claim["verdict"] for claim in said["claims"]} == {
+            "toy-sum.four": "holds"
+        }
+        assert (copy.parent / "results" / "toy-sum.png").stat().st_size > 0
+        return
+    [point] = said["points"]
+    assert point["wrong_bits"] == 0
+    assert point["messages"] == 4
+    if kind == "reduction":
+        assert point["reduction"] == "toy-index"
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_few_files_are_edited(kind: str) -> None:
+    """Of a compressor and an experiment its own files count, of an engine those outside."""
+    own = [file for file in (TOYS / kind).rglob("*") if file.is_file()]
+    inside = {"compressor": 1, "experiment": 1, "engine": 0, "reduction": 1}[kind]
+    folders = {file.relative_to(TOYS / kind).parts[0] for file in own}
+    assert len({name for name, _, _ in EDITS[kind]}) + max(inside, 0) <= MOST_FILES[kind]
+    assert folders <= set(ROOMS)
