@@ -94,7 +94,7 @@ def run(
     as_json: bool,
 ) -> int:
     """Run experiments by name, or all of them. Finished parts are not run again."""
-    from ..experiments.kit.experiment import Run
+    from ..experiments.kit.run import Run
     from ..experiments.registry import NAMES, get
     from ..figures.registry import draw
     from ..runs.executors import make_executor

@@ -65,7 +65,7 @@ def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> in
 
 def _claims(executor: Executor, tick: Any) -> list[dict[str, str]]:
     """Run the quick experiments in a folder of their own and judge their claims."""
-    from ..experiments.kit.experiment import Run
+    from ..experiments.kit.run import Run
     from ..experiments.registry import NAMES, get
 
     rows = []

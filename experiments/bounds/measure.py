@@ -36,7 +36,7 @@ from ...reductions.low_dimension import least_range
 from ...reductions.margins import condition
 from ...reductions.model_limit import model_limit
 from ...reductions.model_shape import read_config
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 from .precision import tables as precision_tables
 

@@ -36,7 +36,7 @@ from ...reductions.rate_bounds import (
 )
 from ...reductions.reduction import Reduction
 from ..kit.direct_play import ask, build, secret
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables
 
 Floats = NDArray[np.float64]

@@ -29,7 +29,7 @@ from ...protocols.game.index_game import BatchRecord, play_together
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Index
 from ...protocols.players.isolation import Limits, default_isolation
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
 TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"

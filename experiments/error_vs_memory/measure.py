@@ -13,8 +13,8 @@ from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Index
 from ...runs.points import points_of
 from ...runs.rows import BatchRow
-from ..kit.experiment import Run
 from ..kit.played import Played, play_table
+from ..kit.run import Run
 
 TABLE = "error-vs-memory.csv"
 MESSAGES = {"quick": 64, "full": 256}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 from .stream import ETA, accepted_keys, played
 

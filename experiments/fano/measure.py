@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 OPTIMUM = "fano-optimum.csv"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 CELLS, SAMPLES = "gumbel-cells.csv", "gumbel-samples.csv"

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 TAILS = "jl-tails.csv"

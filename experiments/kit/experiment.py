@@ -12,19 +12,17 @@ observation of ours), which tables decide it, and where its statement comes from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol
 
+from .run import Run, Scale
 from .tables import read_table
 
 Verdict = Literal["holds", "fails", "undecided"]
-Scale = Literal["quick", "full"]
 Source = Literal["paper", "reconstructed", "ours"]
-Progress = Callable[[str, int, int], None]
 
 AFTER = " (threshold set after the first data)"
 
@@ -122,16 +120,6 @@ def claims_of(*modules: ModuleType) -> tuple[Claim, ...]:
     return tuple(
         one for module in modules for one in vars(module).values() if isinstance(one, Claim)
     )
-
-
-@dataclass(frozen=True)
-class Run:
-    """Where and how large: the folder to fill, the scale, who does the work, who hears of it."""
-
-    folder: Path
-    scale: Scale
-    executor: Executor
-    progress: Progress = field(default=lambda stage, done, total: None)
 
 
 @dataclass(frozen=True)

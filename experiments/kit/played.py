@@ -13,7 +13,7 @@ from ...runs.results import Results, ResultsFile, read_results, write_results
 from ...runs.rows import BatchRow, newest
 from ...runs.runner import CellOutcome, run_cells
 from ...runs.stopping import FixedMessages
-from .experiment import Run
+from .run import Run
 
 
 @dataclass(frozen=True)

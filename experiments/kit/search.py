@@ -15,8 +15,8 @@ from ...protocols.game.instances import Index
 from ...reductions.bounds import fano_rate
 from ...runs.points import judge_rows
 from ...runs.results import ResultsFile
-from .experiment import Run
 from .played import play
+from .run import Run
 
 GUARANTEE = 0.1
 ROWS = 512

@@ -29,7 +29,7 @@ from ...runs.locking import locked, sentences
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .experiment import Run
+    from .run import Run
 
 Row = dict[str, Any]
 Task = tuple[Callable[..., Any], tuple[Any, ...]]

@@ -36,8 +36,8 @@ from ...runs.points import points_of
 from ...runs.ranking import Point, recovered
 from ...runs.rows import BatchRow
 from ...runs.stopping import batch_size_for
-from ..kit.experiment import Run
 from ..kit.played import Played, play_table
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 from .twins import twins
 

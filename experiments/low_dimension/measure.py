@@ -15,7 +15,7 @@ import numpy as np
 
 from ..kit.ball import ball
 from ..kit.direct_play import KEY, ask, build, secret
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 BUDGET = "low-dimension-budget.csv"

@@ -40,7 +40,7 @@ from ...protocols.game.instance import Instance
 from ...protocols.game.instances import BASES, Index
 from ...reductions.key_choice import smallest_range
 from ..kit.direct_play import play
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
 TEXTS, LOSS = "natural-texts.csv", "natural-loss.csv"

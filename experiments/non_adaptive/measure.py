@@ -28,7 +28,7 @@ from ...reductions.hiding import (
     minimax_program,
     share_needed,
 )
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 from .plans import HONEST, LATE, Modest, honest_row, late_row
 

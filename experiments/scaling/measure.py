@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.search import Search, Team, find
 from ..kit.tables import make
 

@@ -48,7 +48,7 @@ from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Index
 from ...reductions import keys
 from ...reductions.index import IndexReduction
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.search import Search, Team, find
 from ..kit.tables import Tables, fill, make
 from ..scaling.measure import FIXED_D

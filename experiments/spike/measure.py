@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..kit.direct_play import ask, build, secret
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import fill
 
 TABLE = "spike.csv"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..kit.ball import ball
 from ..kit.binomial import clopper_pearson
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 if TYPE_CHECKING:

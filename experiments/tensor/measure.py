@@ -18,8 +18,8 @@ import numpy as np
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import Tensor
 from ..kit.direct_play import KEY, build, play, secret, told
-from ..kit.experiment import Run
 from ..kit.played import play_table
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 PLAYED, MARGINS, LAYOUTS = "tensor-game.csv", "tensor-margins.csv", "tensor-layouts.csv"

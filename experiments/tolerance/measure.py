@@ -28,7 +28,7 @@ from ...reductions.interference import max_deviation
 from ...reductions.keys import KeySet
 from ...reductions.margins import Condition, condition
 from ..kit.direct_play import ask, build
-from ..kit.experiment import Run
+from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
 Floats = NDArray[np.float64]

@@ -16,8 +16,8 @@ import numpy as np
 from ...protocols.game.cell import Cell
 from ...protocols.game.instances import SlidingWindow
 from ..kit.direct_play import play
-from ..kit.experiment import Run
 from ..kit.played import play_table
+from ..kit.run import Run
 from ..kit.search import Search, Team, find
 from ..kit.tables import Tables, fill, make
 from . import ordinary_streams

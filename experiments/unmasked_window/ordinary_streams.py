@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...protocols.game import coins
 from ...reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from ..kit.binomial import clopper_pearson
-from ..kit.experiment import Scale
+from ..kit.run import Scale
 from ..kit.tables import Row, Task
 
 UNBIASED = "unmasked-window-unbiased.csv"

@@ -15,8 +15,8 @@ from ...protocols.game.cell import Cell
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import Visual
 from ..kit.direct_play import play
-from ..kit.experiment import Run
 from ..kit.played import play_table
+from ..kit.run import Run
 from ..kit.tables import Tables, fill
 
 PLAYED, SIDES = "visual-game.csv", "visual-sides.csv"

@@ -11,7 +11,7 @@ from kvbarrier.experiments.fano import measure as fano
 from kvbarrier.experiments.jl import measure as jl
 from kvbarrier.experiments.jl.claims import reached
 from kvbarrier.experiments.kit import binomial
-from kvbarrier.experiments.kit.experiment import Run
+from kvbarrier.experiments.kit.run import Run
 from kvbarrier.experiments.registry import get
 from kvbarrier.figures import fano as fano_figure
 from kvbarrier.figures import jl as jl_figure

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kvbarrier.experiments.kit.experiment import Run
 from kvbarrier.experiments.kit.played import Played, play_table
+from kvbarrier.experiments.kit.run import Run
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.results import read_results, write_results

@@ -11,7 +11,7 @@ import pytest
 from kvbarrier.compressors.plugin.code_identity import closure, identity
 from kvbarrier.errors import BadInput
 from kvbarrier.experiments.kit import tables
-from kvbarrier.experiments.kit.experiment import Run
+from kvbarrier.experiments.kit.run import Run
 from kvbarrier.experiments.kit.tables import fill, make, read_table, write_table
 from kvbarrier.experiments.registry import NAMES, get
 
