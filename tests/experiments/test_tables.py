@@ -191,7 +191,7 @@ def test_the_code_of_an_experiment_is_reached_from_its_own_module(name: str) -> 
     assert "errors.py" in reached
     # Who plays compressors by their names plays all of them; the others none but those they import.
     plays = "compressors/targets.py" in reached
-    assert plays == ("compressors/zoo/eviction/scored_kernels.py" in reached)
+    assert plays == ("compressors/zoo/eviction/h2o.py" in reached)
 
 
 def test_a_finish_makes_the_rows(tmp_path: Path) -> None:
