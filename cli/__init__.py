@@ -35,7 +35,7 @@ VERBS = {
 }
 MODULES = {"list": "listing", "new": "template"}
 
-EXIT_CODES = """
+EXIT_CODES = """\b
 Exit codes:
   0  fine
   1  a gate or a claim failed, or a baseline moved

@@ -172,7 +172,8 @@ def _results(points: list[Point]) -> list[str]:
         "the first stream.", "",
         "| setting | M/N | " + " | ".join(streams) + " |", "|---|---|" + "---|" * len(streams),
     ]  # fmt: skip
-    for setting in dict.fromkeys((str(p["params"]), p["budget"]) for p in points):
+    by_memory = sorted(points, key=lambda p: p["bits_per_secret_bit"])
+    for setting in dict.fromkeys((str(p["params"]), p["budget"]) for p in by_memory):
         row = [p for p in points if (str(p["params"]), p["budget"]) == setting]
         label = ", ".join(f"{k} = {v}" for k, v in row[0]["params"].items())
         label = label or f"budget {budget_text(setting[1])}"

@@ -108,3 +108,9 @@ def test_regress_holds_the_committed_baselines(kvbarrier) -> None:
     assert report["passed"]
     assert report["moved"] == []
     assert report["smallest_shift_caught"] <= 0.02
+
+
+def test_every_exit_code_has_a_line_of_its_own(kvbarrier) -> None:
+    lines = [line.strip() for line in kvbarrier("--help").out.splitlines()]
+    for code in ("0 ", "1 ", "2 ", "3 ", "4 ", "70 ", "130, 143 "):
+        assert any(line.startswith(code) for line in lines), code
