@@ -132,7 +132,7 @@ def test_a_point_says_what_it_could_have_caught() -> None:
     assert caught["bits_per_secret_bit"] == pytest.approx(0.99353, abs=1e-5)
     # h(.11) = .4999: 40 bits of 8192 and the 13 of log2 cost .002 of the error.
     assert caught["error"] == pytest.approx(0.108, abs=1e-3)
-    assert honest.sentences()[0].endswith("it errs in at most 10.8 % of the bits.")
+    assert honest.sentences()[0].endswith("is caught if its error is at most 10.8 %.")
 
 
 def test_what_is_said_to_be_caught_is_whenever_the_cheat_errs() -> None:

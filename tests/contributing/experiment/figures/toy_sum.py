@@ -1,0 +1,20 @@
+"""A toy's picture: one bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..experiments.kit.tables import read_table
+from ..experiments.toy_sum.measure import TABLE
+from .style import house_style, save
+
+
+def picture(folder: Path, path: Path) -> None:
+    """Draw the table in ``folder`` as a PNG."""
+    from matplotlib import pyplot
+
+    table = read_table(folder, TABLE)
+    with house_style():
+        figure, axes = pyplot.subplots()
+        axes.bar(table["a"], table["total"])
+        save(figure, path)
