@@ -251,15 +251,15 @@ def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> Non
 
 
 def one_line(text: str, limit: int = _SENTENCE) -> str:
-    """Return text as one line of at most ``limit`` characters, ending with a full stop.
+    """Return text as one line of at most ``limit`` characters, ending as a sentence does.
 
-    >>> one_line("two  lines\\nof it")
-    'two lines of it.'
+    >>> one_line("two  lines\\nof it"), one_line("Did you mean 'h2o'?")
+    ('two lines of it.', "Did you mean 'h2o'?")
     """
     flat = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
     if len(flat) > limit:
         flat = flat[: limit - 1] + "…"
-    return flat if flat.endswith((".", "…")) else flat + "."
+    return flat if flat.endswith((".", "?", "…")) else flat + "."
 
 
 def fault_of(
