@@ -42,7 +42,8 @@ def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: fl
     A point beyond the left edge (M = 0: it sends nothing) is drawn there with an arrow.
     """
     colour = COLOURS[index % len(COLOURS)]
-    marker = MARKERS[index % len(MARKERS)]
+    # The next round of colours meets other markers.
+    marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
     members = sorted(members, key=lambda p: float(p["bits_per_secret_bit"]))
     rates = np.array([max(float(p["bits_per_secret_bit"]), left * 1.12) for p in members])
     errors = np.array([float(p["bit_error"]["estimate"]) for p in members])
@@ -58,6 +59,13 @@ def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: fl
         if float(point["bits_per_secret_bit"]) < left:
             axes.annotate("", (left, error), (rate, error),
                           arrowprops={"arrowstyle": "->", "color": colour})  # fmt: skip
+
+
+def cloud(axes: Axes, points: Sequence[Point], left: float) -> None:
+    """All points as dots without names, where they are more than a legend can tell apart."""
+    rates = [max(float(p["bits_per_secret_bit"]), left * 1.12) for p in points]
+    errors = [float(p["bit_error"]["estimate"]) for p in points]
+    axes.plot(rates, errors, "o", color=COLOURS[0], ms=4, mew=0, alpha=0.45, label="one setting")
 
 
 def error_panel(axes: Axes, points: Sequence[Point], order: Sequence[str]) -> None:

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..reductions.bounds import CODES
-from .error_panel import LIMIT, Point, curve, fano_limit, time_sharing_line
+from .error_panel import LIMIT, Point, cloud, curve, fano_limit, time_sharing_line
 from .style import FAINT, INK, house_style, legend_below, plain, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEFT_EDGE = 0.04
+NAMED = 40
+"""How many series a legend names; the points of more are dots."""
 
 
 def picture(folder: Path, path: Path) -> None:
@@ -35,6 +37,7 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
     """Draw points in the form of ``attack --json`` into a PNG at ``path``.
 
     A point of a compressor that sends nothing (M = 0) is drawn at the left edge with an arrow.
+    Past ``NAMED`` series the points are dots without names and intervals, and the caption says so.
     """
     from matplotlib import pyplot
 
@@ -42,12 +45,15 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
         figure, axes = pyplot.subplots(figsize=(8.6, 5.2), layout="constrained")
         _limits(axes)
         series = _series(points)
-        for index, (label, members) in enumerate(series.items()):
-            curve(axes, index, label, members, LEFT_EDGE)
+        if len(series) > NAMED:
+            cloud(axes, points, LEFT_EDGE)
+        else:
+            for index, (label, members) in enumerate(series.items()):
+                curve(axes, index, label, members, LEFT_EDGE)
         _frame(axes, points)
         axes.set_title(plain(title or _title(points)))
         handles, labels = axes.get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=4, caption=_caption(points))
+        legend_below(figure, handles, labels, columns=4, caption=_caption(points, len(series)))
         save(figure, path)
 
 
@@ -120,11 +126,16 @@ def _title(points: Sequence[Point]) -> str:
     return f"Bit error against memory: {reduction} game, {keys} keys, n = {n}, d = {d}"
 
 
-def _caption(points: Sequence[Point]) -> str:
+def _caption(points: Sequence[Point], series: int) -> str:
     messages = [int(p["messages"]) for p in points]
     levels = {float(p["bit_error"]["level"]) for p in points}
     span = f"{min(messages)}" if len(set(messages)) == 1 else f"{min(messages)} to {max(messages)}"
     level = ", ".join(f"{100 * value:g} %" for value in sorted(levels))
+    if series > NAMED:
+        return (
+            f"{series} series, more than a legend can name: each dot is a setting, of {span} "
+            "independent messages; 'kvbarrier report' lists names and intervals."
+        )
     return (
         f"Bars: anytime-valid {level} intervals over {span} independent messages a point. "
         "Memory: charged bits of the serialised message."

@@ -352,7 +352,7 @@ def _probe_engine(
 def _rehearse(cells: Sequence[Cell], session: Session) -> list[Rehearsal]:
     """Play one message that counts for nothing, so that a broken plug-in is told so at once."""
     # An engine's contract is our adapter's.
-    hint = "" if is_engine(cells[0].target) else " 'kvbarrier check' says what to mend."
+    hint = "" if is_engine(cells[0].target) else " 'kvbarrier check' explains the fault."
     rehearsals = [session.rehearse(cell) for cell in cells]
     for rehearsal in rehearsals:
         if rehearsal.failed:

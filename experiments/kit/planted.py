@@ -25,7 +25,10 @@ Batches = list[BatchRow]
 def without_errors(batches: Batches) -> Batches:
     """The same messages of the same lengths, every asked bit right: what a side memory is for."""
     none = tuple(0 for _ in batches[0].wrong_by_age[0])
-    return [replace(row, wrong_by_age=tuple(none for _ in row.wrong_by_age)) for row in batches]
+    return [
+        replace(row, wrong_by_age=tuple(none for _ in row.wrong_by_age), wrong_by_row=None)
+        for row in batches
+    ]
 
 
 def points_played(rows: Sequence[BatchRow]) -> list[Batches]:

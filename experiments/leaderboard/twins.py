@@ -44,7 +44,7 @@ def twins(entries: tuple[CatalogEntry, ...]) -> list[Row]:
 
 
 def _play(entry: CatalogEntry) -> tuple[object, Float32] | None:
-    """What an algorithm holds after the stream and what it answers; None: no budget is so small."""
+    """What an algorithm holds after the stream, and its answers; None: the budget is too small."""
     params = dict(entry.settings[len(entry.settings) // 2]) if entry.settings else {}
     budget = None if entry.settings else int(BUDGET * SHAPE.cache_bits_16)
     try:

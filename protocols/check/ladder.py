@@ -1,4 +1,4 @@
-"""Conformance of a plug-in: run it in processes of its own, compare, and say what to mend.
+"""Conformance of a plug-in: run it in processes of its own, compare, and explain each fault.
 
 Two processes see the target. The first plays small streams in every way the contract allows and
 leaves a message; the second, with another HOME and TMPDIR, has nothing but that message. A crash

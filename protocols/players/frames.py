@@ -125,7 +125,7 @@ def blob(said: Any, name: str, size: int) -> bytes:
     """Return the bytes of a frame that has one field.
 
     Raises:
-        BadFrame: they are none, or not that many.
+        BadFrame: the frame does not hold them, or not that many.
     """
     (value,) = fields(said, name)
     if type(value) is not bytes or len(value) != size:
@@ -171,7 +171,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     may be asked for bits at once. Versions are an ``engine``'s.
 
     Raises:
-        BadFrame: they are none.
+        BadFrame: the frame does not hold them.
         KVBarrierError: the host tells that it could not begin, and why.
     """
     if type(said) is dict and "error" in said:

@@ -271,7 +271,7 @@ class _Rehearsals:
         if error:
             self._end()
             # An engine's contract is our adapter's, and check has no word for it.
-            hint = "" if is_engine(one.target.name) else " 'kvbarrier check' says what to mend."
+            hint = "" if is_engine(one.target.name) else " 'kvbarrier check' explains the fault."
             text = f"{one.target.name} failed in a rehearsal: {error}{hint}"
             return {"error": "PluginFailure", "text": text}
         self._before.append(one)

@@ -47,7 +47,10 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not 0 < self.seconds < math.inf:
-            raise BadInput(f"A player needs time, and an end: {self.seconds} seconds are none.")
+            raise BadInput(
+                "A player's time limit must be a positive and finite number of seconds, not "
+                f"{self.seconds}."
+            )
         if self.memory_bytes < 1 << 20:
             raise BadInput(f"A player needs memory: {self.memory_bytes} bytes are under 1 MiB.")
 

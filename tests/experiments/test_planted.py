@@ -18,8 +18,13 @@ from kvbarrier.experiments.non_adaptive import claims as non_adaptive_claims
 from kvbarrier.experiments.registry import get
 from kvbarrier.experiments.scaling import measure as scaling
 from kvbarrier.protocols.evidence.ledger import FamilyLedger
-from kvbarrier.runs.results import read_results, write_results
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.instances import Index
+from kvbarrier.runs.points import judge_rows
+from kvbarrier.runs.results import Results, read_results, write_results
 from kvbarrier.runs.rows import BatchRow
+from kvbarrier.runs.runner import run_cells
+from kvbarrier.runs.stopping import FixedMessages
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
 CHECKS = (planted.none_impossible, planted.none_below_fano)
@@ -121,3 +126,13 @@ def test_a_limit_that_nothing_comes_near_is_not_shown_to_be_one(tmp_path: Path) 
     judged = claim.check(tmp_path)
     assert judged.verdict == "fails"
     assert "stands at 1.5" in judged.evidence
+
+
+def test_a_cheat_is_planted_in_rows_that_carry_counts_by_row() -> None:
+    """Rows as they are played: the gallery's have lost theirs."""
+    cell = Cell(Index(n=32, d=16, keys="hypercube"), "zero", batch_size=2)
+    [outcome] = run_cells([cell], Results(), stopping=FixedMessages(2), isolation="inline")
+    rows = list(outcome.rows)
+    assert all(row.wrong_by_row for row in rows)
+    assert judge_rows(rows).wrong_bits > 0
+    assert judge_rows(planted.without_errors(rows)).wrong_bits == 0
