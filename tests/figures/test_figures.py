@@ -103,3 +103,16 @@ def test_the_fano_line_is_one_minus_entropy(points: list, monkeypatch: pytest.Mo
     # 1 - h(.11) = 0.50008..., the textbook half-rate point of the binary symmetric source.
     assert np.interp(0.11, errors, rates) == pytest.approx(0.5001, abs=1e-4)
     assert (rates[0], rates[-1]) == (1.0, 0.0)
+
+
+def test_more_series_than_a_legend_names_are_dots_that_the_caption_explains(
+    points: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """267 series of a whole leaderboard once filled the page with their names."""
+    many = [points[0] | {"series": f"setting {number}"} for number in range(267)]
+    figure = drawn(many, monkeypatch)
+    [legend] = figure.legends
+    assert len(legend.get_texts()) == 4  # the limit, time sharing, the codes, a dot
+    assert "267 series" in legend.get_title().get_text()
+    [dots] = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 267]
+    assert dots.get_linestyle() == "None"
