@@ -25,7 +25,8 @@ class Reading:
             only bits came back.
         n: how many tokens the stream has.
 
-    >>> one = Reading(np.arange(2), np.zeros((2, 1, 1, 3), np.uint8), np.eye(2, 3)[:, None, None], 2)
+    >>> zeros, ones = np.zeros((2, 1, 1, 3), np.uint8), np.eye(2, 3, dtype=np.uint8)[:, None, None]
+    >>> one = Reading(np.arange(2), zeros, ones, n=2)
     >>> one.wrong.sum(axis=(1, 2, 3)).tolist()
     [1, 1]
     """
