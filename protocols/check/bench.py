@@ -16,14 +16,17 @@ import inspect
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
 from ...compressors.plugin.contract import Compressor, Float32, Shape
+from ...errors import BudgetTooSmall
 from ...reductions import keys as key_sets
 from .subject import Subject
 
@@ -138,8 +141,11 @@ class Bench:
 
     def build(self, shape: Shape, budget_bits: int | None = None) -> Compressor:
         """A fresh instance; without a budget with room for twice the float32 cache."""
-        roomy = 4 * shape.cache_bits_16 + (1 << 16)
-        return self.subject.build(shape, roomy if budget_bits is None else budget_bits)
+        if budget_bits is not None:
+            return self.subject.build(shape, budget_bits)
+        with suppress(BudgetTooSmall):
+            return self.subject.build(shape, 4 * shape.cache_bits_16 + (1 << 16))
+        return self.subject.build(shape)
 
     @cached_property
     def streaming(self) -> bool:
@@ -240,6 +246,12 @@ class Bench:
             answers = self.answers(compressor, queries, channels)
             found[:, begin : begin + here] = answers[:, :here] - answers[:, -1:]
         return found
+
+
+def attended(weights: Float32) -> NDArray[np.int64]:
+    """The tokens that have weight: a quarter of the largest or more."""
+    most = float(weights.max(initial=0.0))
+    return np.flatnonzero(weights > max(most / 4, 1e-6))
 
 
 def _is_size(value: Any) -> bool:

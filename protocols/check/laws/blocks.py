@@ -2,7 +2,7 @@
 
 For a block of numbers x (some channels of a token) and what was read, y, let y = r x + b + e be the
 least-squares fit. A rounding error, however coarse, is centred: it gives r near 1, b near 0, and e of
-the size of the step. A block with e small (x and y correlate by more than 9/10) and r outside
+the size of the step. A block with e small (x and y correlate by more than 19/20) and r outside
 [2/3, 3/2], or |b| over the spread of x, was multiplied by another scale or moved by another offset than
 its own: no rounding does that.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ....compressors.plugin.contract import Float32
 from ..fault import spans
 
-SHAPED = 0.9
+SHAPED = 0.95
 LEAST, MOST = 2 / 3, 3 / 2
 MATCHES = 0.7
 Blocks = NDArray[np.float64]

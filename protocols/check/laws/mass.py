@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..bench import Bench
+from ..bench import Bench, attended
 from ..fault import Fault, named, whole
 from .growth import SMALL, Growth, grown
 from .returns import came_back
@@ -39,18 +39,17 @@ def lacking(growth: Growth, n: int) -> float:
 def law(bench: Bench) -> Iterator[Fault]:
     """The lengths at which the constant channel is not constant."""
     growth = grown(bench)
-    known = {n for n in growth.lengths if came_back(growth, n)}
-    found = [n for n in growth.lengths if n not in known and lacking(growth, n)]
-    if not found:
+    found = [n for n in growth.lengths if lacking(growth, n)]
+    if not found or any(came_back(growth, n) for n in growth.lengths):
         return
     n = max(found, key=lambda m: (m >= FEW, round(lacking(growth, m), 3), m))
     worst = growth.ones[n]
     one = growth.stream.first(n)
     shape = bench.shape(len(growth.stream) if bench.streaming else n)
     (weights,) = bench.weights(one, np.zeros((1, one.keys.shape[1]), np.float32), shape)
-    attended = np.flatnonzero(weights > 0.25 / n)
+    rows = attended(weights)
     total = float(weights.sum())
-    each = float(np.median(weights[attended])) if len(attended) else 0.0
+    each = float(np.median(weights[rows])) if len(rows) else 0.0
     text = (
         f"after {n} tokens, a channel that is 1 in every value comes out as {worst[0]:.3f} at q = 0, "
         f"and {worst[1]:.3f} and {worst[2]:.3f} at queries of length {SMALL[1]:g} and {SMALL[2]:g} "
@@ -58,12 +57,13 @@ def law(bench: Bench) -> Iterator[Fault]:
     )
     tokens = None
     if each > 0 and worst[0] < 1:
-        rows, foreign = 1 / each, (1 - worst[0]) / each
+        foreign = (1 - worst[0]) / each
         text += (
-            f": of {rows:.4g} rows that are attended to, {foreign:.3g} hold nothing that was appended"
+            f": of {1 / each:.4g} rows that are attended to, {foreign:.3g} hold nothing that was appended"
         )
-        first = int(attended.min())
-        gone = [t for t in range(n) if t not in set(attended.tolist())]
+        first = int(rows.min())
+        right = set(growth.held(n))
+        gone = [t for t in range(n) if t not in right and t not in set(rows.tolist())]
         near = [t for t in gone if first - round(foreign) <= t < first or t > first]
         if near and foreign < n / 2 and len(near) <= foreign + 1:
             text += f"; they stand where {named('token', near)} should be"

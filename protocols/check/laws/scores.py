@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bench import D, Bench, Stream
+from ..bench import D, Bench, Stream, attended
 from ..fault import Fault, named, whole
 from .growth import Growth, grown
 
@@ -60,12 +60,11 @@ def _look(bench: Bench, growth: Growth, n: int) -> Fault | None:
     one = growth.stream.first(n)
     shape = bench.shape(len(growth.stream) if bench.streaming else n)
     (level,) = bench.weights(one, np.zeros((1, D), np.float32), shape)
-    attended = np.flatnonzero(level > 0.25 / n)
-    mute, others = _mute(bench, one, shape, attended)
+    rows = attended(level)
+    mute, others = _mute(bench, one, shape, rows)
     if not mute:
         return None
-    bits, rows = _bits(bench, one, shape), len(attended)
-    each = bits / max(1, rows * 2 * D)
+    each = _bits(bench, one, shape) / max(1, len(rows) * 2 * D)
     text = f"after {n} tokens, {named('token', mute)} are attended to (weight 1/{1 / level[mute[0]]:.0f} "
     text += "at q = 0) but do not answer to their own keys"
     if len(mute) == 1:
@@ -80,7 +79,7 @@ def _look(bench: Bench, growth: Growth, n: int) -> Fault | None:
     if before == n - 1 and before > 0 and bench.streaming:
         earlier = one.first(n - 1)
         (old_level,) = bench.weights(earlier, np.zeros((1, D), np.float32), shape)
-        old = np.flatnonzero(old_level > 0.25 / n)
+        old = attended(old_level)
         old_mute, _ = _mute(bench, earlier, shape, np.array(sorted(set(mute) & set(old.tolist()))))
         old_each = _bits(bench, earlier, shape) / max(1, len(old) * 2 * D)
         fine = [t for t in mute if t in old and t not in old_mute]
@@ -98,17 +97,17 @@ def _look(bench: Bench, growth: Growth, n: int) -> Fault | None:
 
 
 def _mute(
-    bench: Bench, one: Stream, shape: object, attended: NDArray[np.int64]
+    bench: Bench, one: Stream, shape: object, rows: NDArray[np.int64]
 ) -> tuple[list[int], set[int]]:
     """Which of these tokens have less than half of the weight at their own keys; who has it."""
-    if not len(attended):
+    if not len(rows):
         return [], set()
-    queries = one.questions(attended)
+    queries = one.questions(rows)
     weights = bench.weights(one, queries, shape)  # type: ignore[arg-type]
-    own = weights[np.arange(len(attended)), attended]
+    own = weights[np.arange(len(rows)), rows]
     silent = np.flatnonzero(own < 0.5)
     heard = {int(weights[i].argmax()) for i in silent if weights[i].max() > 0.9}
-    return [int(attended[i]) for i in silent], heard
+    return [int(rows[i]) for i in silent], heard
 
 
 def _bits(bench: Bench, one: Stream, shape: object) -> int:
