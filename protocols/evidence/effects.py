@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from .reading import Reading
 
 Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
+Floats = NDArray[Any]
 
 AGREE = 0.9
 
@@ -28,8 +29,8 @@ AGREE = 0.9
 class Effect:
     """``name``: "absent", "stuck", "flipped", "copied", "displaced", "exchanged", "misread".
 
-    ``words`` continue "Lost: tokens 3-5" or "Tokens 3-5 ...". ``source`` is plain data: the head,
-    layer, token, sequence, displacement, or the channel read in the place of each.
+    ``words`` follow "tokens 3-5": of a copy or displacement as their verb. ``source`` is plain
+    data: the head, layer, token, sequence, displacement, or the channel read in the place of each.
     """
 
     name: str
@@ -48,9 +49,9 @@ class Part:
     channels: Bools
 
     def of(self, bits: NDArray[np.uint8]) -> Floats:
-        """The bits of the place as -1 and 1, float64[rows, layers, heads, channels]."""
+        """The bits of the place as -1 and 1, float32[rows, layers, heads, channels]."""
         some = bits[self.rows][:, self.layers][:, :, self.heads][..., self.channels]
-        return 2.0 * some - 1.0
+        return np.asarray(2.0 * some - 1.0, dtype=np.float32)
 
 
 def effect_of(parts: Sequence[Part], spare: float) -> Effect:
@@ -64,19 +65,19 @@ def effect_of(parts: Sequence[Part], spare: float) -> Effect:
         wrong_zeros += int(((secret < 0) & (said > 0)).sum())
     of_ones, of_zeros = wrong_ones / max(ones, 1), wrong_zeros / max(zeros, 1)
     if of_ones > AGREE and of_zeros > AGREE:
-        return Effect("flipped", "is read as its opposite")
+        return Effect("flipped", "every bit is read as its opposite")
     for value, hit, other in ((0, of_ones, of_zeros), (1, of_zeros, of_ones)):
         if hit > AGREE and other < 1.0 - AGREE:
-            return Effect("stuck", f"always reads {value}", {"value": value})
+            return Effect("stuck", f"every bit is read as {value}", {"value": value})
     if of_ones + of_zeros > 0.2:
         for find in (_other_head, _other_layer, _other_row, _other_channel):
             found = find(parts, spare / 4)
             if found is not None:
                 return found
     if 0.3 < of_ones < 0.7 and 0.3 < of_zeros < 0.7:
-        return Effect("absent", "is lost: half of its bits are wrong")
+        return Effect("absent", "half of the bits are wrong")
     share = (wrong_ones + wrong_zeros) / max(ones + zeros, 1)
-    return Effect("misread", f"has {100 * share:.2g} % of its bits wrong")
+    return Effect("misread", f"{100 * share:.2g} % of the bits are wrong")
 
 
 def _sure(agreement: Floats, number: Floats, tried: float, spare: float) -> Bools:
@@ -123,22 +124,16 @@ def _labels(parts: Sequence[Part], axis: int, name: str, spare: float) -> Effect
         return None
     here, there = found
     if len(set(there)) == 1:
-        source: int | list[int] = there[0]
-        return Effect("copied", f"answers with {name} {there[0]}'s values", {name: source})
+        return Effect("copied", f"answer with {name} {there[0]}'s values", {name: there[0]})
     steps = {b - a for a, b in zip(here, there, strict=True)}
     if len(steps) == 1:
         step = steps.pop()
-        words = f"answers with the values of the {name} {_away(step)}"
+        side = "after" if step > 0 else "before"
+        words = f"answer with the values of the {name} {abs(step)} {side} their own"
     else:
-        pairs = ", ".join(f"{a} with {b}" for a, b in list(zip(here, there, strict=True))[:4])
-        more = ", ..." if len(here) > 4 else ""
-        words = f"answers with another {name}'s values ({pairs}{more})"
+        pairs = ", ".join(f"{a} with {b}'s" for a, b in list(zip(here, there, strict=True))[:4])
+        words = f"answer with other {name}s' values: {pairs}{', ...' if len(here) > 4 else ''}"
     return Effect("exchanged", words, {name: there})
-
-
-def _away(step: int) -> str:
-    places = "place" if abs(step) == 1 else "places"
-    return f"{abs(step)} {places} {'later' if step > 0 else 'earlier'}"
 
 
 def _other_head(parts: Sequence[Part], spare: float) -> Effect | None:
@@ -156,44 +151,37 @@ def _other_channel(parts: Sequence[Part], spare: float) -> Effect | None:
 def _other_row(parts: Sequence[Part], spare: float) -> Effect | None:
     """Another token's row: one for all, one some places away, or the same token's elsewhere."""
     n = max(part.reading.n for part in parts)
-    near, near_n = np.zeros(2 * n + 1), np.zeros(2 * n + 1)
-    one, one_n = np.zeros(n), np.zeros(n)
     most = 1 + max(int(_sequences(part.reading).max(initial=0)) for part in parts)
-    of, of_n = np.zeros(most), np.zeros(most)
-    for part in parts:
-        reading, sequences = part.reading, _sequences(part.reading)
-        all_rows = Part(
-            reading, np.ones(len(reading.tokens), dtype=bool), part.layers, part.heads,
-            part.channels,
-        )  # fmt: skip
-        said = part.of(reading.said).reshape(int(part.rows.sum()), -1)
-        secret = all_rows.of(reading.secret).reshape(len(reading.tokens), -1)
-        width = secret.shape[1]
-        if width == 0 or len(said) == 0:
-            continue
-        share = 0.5 + (said @ secret.T) / (2.0 * width)
-        own, there = reading.tokens[part.rows], reading.tokens
-        step = there[None, :] - own[:, None]
-        same = sequences[part.rows][:, None] == sequences[None, :]
-        other = same & (step != 0)
-        near += np.bincount((step[same] + n).ravel(), share[same].ravel(), 2 * n + 1)
-        near_n += np.bincount((step[same] + n).ravel(), minlength=2 * n + 1)
-        column = np.broadcast_to(there, share.shape)
-        one += np.bincount(column[other], share[other], n)
-        one_n += np.bincount(column[other], minlength=n)
-        across = ~same & (step == 0)
-        number = np.broadcast_to(sequences, share.shape)
-        of += np.bincount(number[across], share[across], most)
-        of_n += np.bincount(number[across], minlength=most)
-    width = int(parts[0].layers.sum() * parts[0].heads.sum() * parts[0].channels.sum())
-    near_n[n] = 0
+    first = parts[0]
+    width = int(first.layers.sum() * first.heads.sum() * first.channels.sum())
     rows = sum(int(part.rows.sum()) for part in parts)
-    tried = len(near) + len(one) + len(of)
+    if width == 0 or rows == 0:
+        return None
+    # Sums of agreement and numbers of pairs (row asked, source), by kind of source.
+    step, token, sequence = np.zeros((2, 2 * n + 1)), np.zeros((2, n)), np.zeros((2, most))
+    for part in parts:
+        reading, of = part.reading, _sequences(part.reading)
+        whole = replace(part, rows=np.ones(len(reading.tokens), dtype=bool))
+        asked = part.of(reading.said).reshape(-1, width)
+        share = 0.5 + asked @ whole.of(reading.secret).reshape(-1, width).T / (2.0 * width)
+        away = reading.tokens[None, :] - reading.tokens[part.rows][:, None]
+        same = of[None, :] == of[part.rows][:, None]
+        other, across = same & (away != 0), ~same & (away == 0)
+        for weight, total in ((share, 0), (None, 1)):
+            near = same if weight is None else np.where(same, weight, 0.0)
+            step[total] += np.bincount((away + n).ravel(), near.ravel(), 2 * n + 1)
+            one = (other if weight is None else np.where(other, weight, 0.0)).sum(axis=0)
+            token[total] += np.bincount(reading.tokens, one, n)
+            if most > 1:
+                far = (across if weight is None else np.where(across, weight, 0.0)).sum(axis=0)
+                sequence[total] += np.bincount(of, far, most)
+    step[:, n] = 0
+    tried = 2 * n + 1 + n + most
     # How many bits of the secret each source has: a row that answers for many is still one row.
-    for kind, total, number, bits in (
-        ("step", near, near_n, near_n * width),
-        ("token", one, one_n, np.full(n, float(len(parts) * width))),
-        ("sequence", of, of_n, of_n * width / max(1, most - 1)),
+    for kind, (total, number), bits in (
+        ("step", step, step[1] * width),
+        ("token", token, np.full(n, float(len(parts) * width))),
+        ("sequence", sequence, sequence[1] * width / max(1, most - 1)),
     ):
         share = np.where(number > 0, total / np.maximum(number, 1), 0.0)
         # A few rows that chance has beside one another are no displacement of all.
@@ -201,9 +189,15 @@ def _other_row(parts: Sequence[Part], spare: float) -> Effect | None:
         if sure.any():
             at = int(np.argmax(np.where(sure, share, 0.0)))
             if kind == "step":
-                words = f"answers with the row {_away(at - n)}"
+                places = "place" if abs(at - n) == 1 else "places"
+                side = "later" if at > n else "earlier"
+                words = f"answer with the row {abs(at - n)} {places} {side}"
                 return Effect("displaced", words, {"step": at - n})
-            return Effect("copied", f"answers with {kind} {at}'s row", {kind: at})
+            return Effect(
+                "copied",
+                f"answer with {kind} {at}'s {'row' if kind == 'token' else 'rows'}",
+                {kind: at},
+            )
     return None
 
 

@@ -23,8 +23,9 @@ Bools = NDArray[np.bool_]
 MODULI = tuple(range(2, 65))
 PERIODS = 4
 """A residue is met at least so often."""
-MOST_ENDS = 513
-"""Ends of ranges that are tried, all of them up to 512 tokens."""
+MOST_ENDS = 128
+"""Ends of ranges that are tried of a longer axis; around the best of them, all."""
+NEAR = 12
 FEW = 16
 """A set without a pattern has at most so many members, or lacks so many."""
 
@@ -101,12 +102,16 @@ def likelihood(k: Any, a: Any, wrong: float, asked: float) -> Floats:
 
 
 def choices(
-    values: Ints, wrong: Floats, asked: Floats, parameters: Sequence[int] = ()
+    values: Ints,
+    wrong: Floats,
+    asked: Floats,
+    parameters: Sequence[int] = (),
+    beyond: tuple[float, float] = (0.0, 0.0),
 ) -> list[Choice]:
     """The best place of each family along an axis, those that gain something, the best first.
 
     ``values`` int64[V]: the axis's numbers in increasing order; ``wrong`` and ``asked`` float64[V]:
-    their bits. ``parameters``: further moduli.
+    their bits; ``beyond``: those that have no such number. ``parameters``: further moduli.
 
     >>> wrong = np.zeros(64)
     >>> wrong[9:16] = 30
@@ -114,7 +119,7 @@ def choices(
     >>> np.flatnonzero(best.inside).tolist()
     [9, 10, 11, 12, 13, 14, 15]
     """
-    K, A = float(wrong.sum()), float(asked.sum())
+    K, A = float(wrong.sum()) + beyond[0], float(asked.sum()) + beyond[1]
     if len(values) < 2 or K == 0 or K == A:
         return []
     found: list[Choice] = []
@@ -151,48 +156,65 @@ def _end_bits(values: Ints) -> Floats:
 
 
 def _runs(values: Ints, wrong: Floats, asked: Floats, K: float, A: float) -> Iterator[Found]:
-    """A range; two ranges; a range with a hole."""
+    """A range; two ranges; a range with a hole; all but a range."""
     V = len(values)
-    ends = _ends(wrong / np.maximum(asked, 1.0))
-    cost = _end_bits(values)
-    ck, ca = np.append(0.0, np.cumsum(wrong)), np.append(0.0, np.cumsum(asked))
-    i, j = np.triu_indices(len(ends), 1)
-    lo, hi = ends[i], ends[j]
-    k, a, bits = ck[hi] - ck[lo], ca[hi] - ca[lo], 3.0 + cost[lo] + cost[hi]
-    score = likelihood(k, a, K, A) - math.log(2) * bits
-    best = int(np.argmax(score))
-    place = np.arange(V)
-    whole = np.ones(V, dtype=bool)
-    bases = [(whole, 0.0, K, A)]
-    if np.isfinite(score[best]):
-        one = (place >= lo[best]) & (place < hi[best])
-        yield one, float(bits[best]), None
-        bases.append((one, float(bits[best]), float(k[best]), float(a[best])))
-    for base, base_bits, base_k, base_a in bases:
-        for sign in (-1, 1):
-            inside = base if sign < 0 else ~base
-            ik = np.append(0.0, np.cumsum(np.where(inside, wrong, 0.0)))
-            ia = np.append(0.0, np.cumsum(np.where(inside, asked, 0.0)))
-            more_k, more_a = ik[hi] - ik[lo], ia[hi] - ia[lo]
-            both = likelihood(base_k + sign * more_k, base_a + sign * more_a, K, A)
-            both = np.where(more_a > 0, both, -np.inf) - math.log(2) * bits
-            best = int(np.argmax(both))
-            if np.isfinite(both[best]):
-                second = (place >= lo[best]) & (place < hi[best])
-                mask = base & ~second if sign < 0 else base | second
-                yield mask, base_bits + float(bits[best]) + 1.0, None
+    place, cost = np.arange(V), _end_bits(values)
+    ends = _ends(wrong / np.maximum(asked, 1.0), values)
+
+    def best(base: Bools, sign: int) -> tuple[Bools, float] | None:
+        """The best range to join to a base (sign 1), or to take out of it (-1)."""
+        within = ~base if sign > 0 else base
+        ck = np.append(0.0, np.cumsum(np.where(within, wrong, 0.0)))
+        ca = np.append(0.0, np.cumsum(np.where(within, asked, 0.0)))
+        k0, a0 = float(wrong[base].sum()), float(asked[base].sum())
+
+        def scored(lo: Ints, hi: Ints) -> tuple[int, int, float]:
+            a = np.where(lo < hi, ca[hi] - ca[lo], 0.0)
+            score = likelihood(k0 + sign * (ck[hi] - ck[lo]), a0 + sign * a, K, A)
+            score = np.where(a > 0, score - math.log(2) * (cost[lo] + cost[hi]), -np.inf)
+            at = int(np.argmax(score))
+            return int(lo[at]), int(hi[at]), float(score[at])
+
+        i, j = np.triu_indices(len(ends), 1)
+        low, high, score = scored(ends[i], ends[j])
+        if not math.isfinite(score):
+            return None
+        if len(ends) <= V:
+            near = np.arange(-NEAR, NEAR + 1)
+            lo, hi = np.clip(low + near, 0, V), np.clip(high + near, 0, V)
+            low, high, score = scored(np.repeat(lo, len(hi)), np.tile(hi, len(lo)))
+        return (place >= low) & (place < high), 3.0 + float(cost[low] + cost[high])
+
+    none, whole = np.zeros(V, dtype=bool), np.ones(V, dtype=bool)
+    hole = best(whole, -1)
+    if hole is not None:
+        yield ~hole[0], hole[1] + 1.0, None
+    one = best(none, 1)
+    if one is None:
+        return
+    yield one[0], one[1], None
+    for sign in (1, -1):
+        more = best(one[0], sign)
+        if more is not None:
+            both = one[0] | more[0] if sign > 0 else one[0] & ~more[0]
+            yield both, one[1] + more[1] + 1.0, None
 
 
-def _ends(rate: Floats) -> Ints:
+def _ends(rate: Floats, values: Ints) -> Ints:
     """Where ranges may begin and end: everywhere, or of a long axis where the rate jumps."""
     V = len(rate)
     if V < MOST_ENDS:
         return np.arange(V + 1)
     jumps = np.abs(np.diff(rate))
-    wide = np.convolve(rate, np.ones(8) / 8, "same")
-    jumps = jumps + np.abs(np.roll(wide, -4) - np.roll(wide, 4))[:-1]
-    ends = 1 + np.argsort(-jumps, kind="stable")[: MOST_ENDS - 2]
-    return np.unique(np.concatenate([[0, V], ends]))
+    sums = np.append(0.0, np.cumsum(rate))
+    at = np.arange(1, V)
+    before, after = np.maximum(at - 8, 0), np.minimum(at + 8, V)
+    smooth = np.abs(
+        (sums[after] - sums[at]) / (after - at) - (sums[at] - sums[before]) / (at - before)
+    )
+    ends = [1 + np.argsort(-x, kind="stable")[: MOST_ENDS // 3] for x in (jumps, smooth)]
+    step = max(16, V // 16)
+    return np.unique(np.concatenate([[0, V], *ends, np.flatnonzero(values % step == 0)]))
 
 
 def _residues(
