@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -195,13 +195,13 @@ class Declaration:
         sizes = (self.first, self.last, self.first + self.last)
         return tuple(sorted({size for size in sizes if size}))
 
-    @property
-    def strict(self) -> bool:
+    def strict(self, shape: Shape) -> bool:
         """Whether one wrong bit of a held token is a counterexample: rounding does not explain it.
 
-        ``bytes`` has no say in it: what it means for a number depends on the shape.
+        Raises BadInput as :meth:`bits_per_number`.
         """
-        return self.exact or self.bits is None or self.bits >= STRICT_BITS
+        bits = self.bits_per_number(shape)
+        return self.exact or bits is None or bits >= STRICT_BITS
 
     def held(self, n: int, after: int = 0) -> NDArray[np.bool_] | None:
         """bool[n]: which of n tokens are declared held once ``after`` more came, Bob's included.
@@ -290,6 +290,22 @@ def declared_by(compressor_or_class: Any) -> Declaration | None:
     return None if isinstance(said, property) else Declaration.of(said)
 
 
+def of_heads(heads: Sequence[Any]) -> Declaration | None:
+    """What single-head instances say of the whole token: what all of them say.
+
+    ``bytes`` are added up. Heads that declare different things declare nothing together.
+
+    >>> class Head: declares = {"keeps": "all", "bytes": 32}
+    >>> of_heads([Head(), Head()]).words()
+    ('keeps=all', 'bytes=64')
+    """
+    said = {declared_by(head) for head in heads}
+    one = said.pop() if len(said) == 1 else None
+    if one is None or one.bytes is None:
+        return one
+    return replace(one, bytes=one.bytes * len(heads))
+
+
 def _canonical(keeps: Any) -> str:
     """One spelling of every ``keeps``; BadInput for another form."""
     if not isinstance(keeps, str):
@@ -306,7 +322,9 @@ def _canonical(keeps: Any) -> str:
     if names not in (["last"], ["first", "last"], ["last", "first"]):
         hint = " Only one of them may be given." if len(parts) > 1 else ""
         raise BadInput(f"keeps={keeps} is not understood: write {_FORMS}.{hint}")
-    sizes = {name: _whole(keeps, part.partition(":")[2]) for name, part in zip(names, parts)}
+    sizes = {
+        name: _whole(keeps, part.partition(":")[2]) for name, part in zip(names, parts, strict=True)
+    }
     return ",".join(f"{name}:{sizes[name]}" for name in ("first", "last") if name in sizes)
 
 
