@@ -117,6 +117,13 @@ class Declared:
         over = [part for part in (self.share, self.memory) if part is not None and part.over]
         return "not-as-declared" if self.places or over else "as-declared"
 
+    @property
+    def refuting(self) -> int | None:
+        """The first message that refutes it by its bits; None if none does."""
+        if self.places:
+            return self.places[0].message
+        return self.share.message if self.share is not None and self.share.over else None
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data, as in ``attack --json``."""
         return {

@@ -6,9 +6,9 @@ It is the slope of charged bits: of two streams of n > n' tokens the slope,
 
 which leaves out whatever is held once (headers, codebooks, a window in full precision) and takes
 n - n' a power of two, so that partly filled blocks of any such size drop out as well. The constant
-part is shown apart. Only what exceeds the declaration both as a slope and as a whole is
-above it, by more than :data:`TOLERANCE`. Where the length changes nothing (a window shorter than n'), the whole
-less the framing of the default ``save`` is compared.
+part is shown apart. Only what exceeds the declaration both as a slope and as a whole is above it,
+by more than :data:`TOLERANCE`. Where the length changes nothing (a window shorter than n'), the
+whole less the framing of the default ``save`` is compared.
 """
 
 from __future__ import annotations

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.plugin.contract import Float32
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
 from ...reductions.reduction import questions_per_row
-from ...compressors.plugin.contract import Float32
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
