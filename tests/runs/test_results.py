@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, ResultsConflict
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.evidence.verdicts import PointVerdict
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.points import cell_of, judge_all, judge_rows
+from kvbarrier.runs.points import judge_all, judge_rows
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
 from kvbarrier.runs.row_reading import parse_line
 from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, prefixes, union
