@@ -15,6 +15,12 @@ from .render import print_json, say
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
 @click.option(
+    "--expect",
+    multiple=True,
+    metavar="WORD",
+    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
+)
+@click.option(
     "--timeout",
     type=float,
     default=120.0,
@@ -23,8 +29,14 @@ from .render import print_json, say
     help="Time limit of the whole check, in seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
-    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
+def command(
+    target: str, params: tuple[str, ...], expect: tuple[str, ...], timeout: float, as_json: bool
+) -> int:
+    """Examine TARGET: does it keep the contract, and hold what it is given?
+
+    A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
+    mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
+    """
     from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
@@ -35,9 +47,19 @@ def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool)
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    report = check(target, params=parsed, seconds=timeout)
+    words = _declared(target, expect)
+    report = check(target, params=parsed, expect=words, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
     else:
         say(report.text())
     return 3 if report.errors else 0
+
+
+def _declared(target: str, expect: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of --expect, or else those of the target's project."""
+    from ..compressors.plugin.declaration import Declaration
+    from ..compressors.plugin.project import project_declaration
+
+    said = Declaration.of_words(expect) if expect else project_declaration(target)
+    return () if said is None else said.words()

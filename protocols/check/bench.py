@@ -112,15 +112,22 @@ def stream(n: int, values: Float32, d_k: int = D, seed: int = 1) -> Stream:
     return Stream(keys, values[:n], tight_scale(keys))
 
 
+class OutOfTime(BaseException):
+    """A rung has had its time. No ``Exception``: whoever catches a plug-in's must not catch it."""
+
+
 @dataclass
 class Bench:
     """A subject, the clock, and what one law leaves for the next.
 
     Attributes:
         deadline: ``time.monotonic()`` at which no further rung begins.
+        rung_ends, work_ends: the same for the rung that is tried, on the clock of the wall and on that
+            of the process: then :class:`OutOfTime` is raised.
         holds: what it holds, in words, once that is known.
         untried: what was not tried, and why, in words.
         capacity: the most tokens that it takes, where it has said so by raising.
+        expect: the words of a declaration that stand for the cache's own.
         kept: what one law leaves for the next.
     """
 
@@ -128,8 +135,16 @@ class Bench:
     deadline: float
     holds: str | None = None
     untried: list[str] = field(default_factory=list)
+    rung_ends: float = float("inf")
+    work_ends: float = float("inf")
     capacity: int | None = None
+    expect: tuple[str, ...] = ()
     kept: dict[str, object] = field(default_factory=dict)
+
+    def go_on(self) -> None:
+        """Raise OutOfTime if the rung has had its time."""
+        if time.process_time() > self.work_ends or time.monotonic() > self.rung_ends:
+            raise OutOfTime
 
     def left(self) -> float:
         """Seconds until the deadline."""
@@ -204,6 +219,7 @@ class Bench:
     def append(self, compressor: Compressor, one: Stream, begin: int, end: int) -> None:
         """Append the tokens ``begin`` .. ``end - 1`` one by one."""
         for triple in zip(*one.part(begin, end), strict=True):
+            self.go_on()
             compressor.append(*triple)
 
     def answers(self, compressor: Compressor, queries: Float32, d_v: int) -> Float32:
@@ -211,6 +227,7 @@ class Bench:
         shape = (*np.shape(queries)[1:-1], d_v)
         rows = []
         for q in queries:
+            self.go_on()
             twin = compressor if self.asking_is_free else self.copy(compressor)
             rows.append(np.array(given(twin, "attend", twin.attend(q), shape)))
         return np.stack(rows) if rows else np.empty((0, *shape), dtype=np.float32)

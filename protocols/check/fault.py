@@ -63,7 +63,7 @@ def spans(numbers: Iterable[int], most: int = 6) -> str:
 
 
 def named(what: str, numbers: Sequence[int]) -> str:
-    """"token 3" or "tokens 3-7".
+    """ "token 3" or "tokens 3-7".
 
     >>> named("token", [3]), named("token", [3, 4])
     ('token 3', 'tokens 3-4')

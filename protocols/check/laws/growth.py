@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Compressor
-from ..bench import D, LONGEST, Bench, Stream, stream, two_valued
+from ..bench import LONGEST, Bench, D, Stream, stream, two_valued
 
 LOST = 0.25
 """From this share of wrong bits on a token is called lost: guessing has one half."""
@@ -103,11 +103,11 @@ def _grow(bench: Bench) -> Growth:
     lengths = lengths_for(bench)
     longest = lengths[-1]
     growth = Growth(stream(longest, two_valued(longest)))
-    began = time.monotonic()
+    began = time.process_time()
     compressor = bench.build(bench.shape(longest))
     at = 0
     for n in lengths:
-        if time.monotonic() - began > SECONDS:
+        if time.process_time() - began > SECONDS:
             bench.untried.append(f"lengths over {at} (each question takes long)")
             break
         if bench.streaming:
@@ -116,7 +116,7 @@ def _grow(bench: Bench) -> Growth:
             compressor = bench.fed(growth.stream.first(n))
         at = n
         look(bench, growth, compressor, n, sample(n, bench.sizes))
-    took = time.monotonic() - began
+    took = time.process_time() - began
     asked = sum(len(one) for one in growth.wrong.values())
     if took / max(1, asked) * at < 1.0:
         look(bench, growth, compressor, at, range(at))

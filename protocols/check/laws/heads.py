@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ....compressors.plugin.answers import given
 from ....compressors.plugin.contract import Float32, Shape
-from ..bench import D, EXTRA, Bench, tight_scale, two_valued, unit_keys
+from ..bench import EXTRA, Bench, D, tight_scale, two_valued, unit_keys
 from ..fault import Fault, named, spans, whole
 
 TITLE = "each head against its own truth"

@@ -93,7 +93,9 @@ def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
         last = later[-1] if later else None
         if last is None:
             continue
-        end = [t for t in growth.lost(last) if len(growth.lost(last)) <= 0.1 * len(growth.wrong[last])]
+        end = [
+            t for t in growth.lost(last) if len(growth.lost(last)) <= 0.1 * len(growth.wrong[last])
+        ]
         all_lost = end or inside
         yield Fault(
             "hole",

@@ -41,7 +41,9 @@ def law(bench: Bench) -> Iterator[Fault]:
             return
     yield from _changed(bench, one)
     if bench.streaming:
-        away = np.flatnonzero(differing(straight, bench.read(_reused(bench, one), one, range(TOKENS))))
+        away = np.flatnonzero(
+            differing(straight, bench.read(_reused(bench, one), one, range(TOKENS)))
+        )
         if len(away):
             yield Fault(
                 "keeps-arrays",
@@ -72,7 +74,11 @@ def _changed(bench: Bench, one: Stream) -> Iterator[Fault]:
     queries = mine.questions(range(4))
     before = queries.copy()
     bench.answers(compressor, queries, values.shape[-1])
-    for name, was, now in (("k", one.keys, keys), ("v", one.values, values), ("q", before, queries)):
+    for name, was, now in (
+        ("k", one.keys, keys),
+        ("v", one.values, values),
+        ("q", before, queries),
+    ):
         rows = np.flatnonzero((was != now).any(axis=1))
         if len(rows):
             door = "attend" if name == "q" else "append"

@@ -58,9 +58,7 @@ def law(bench: Bench) -> Iterator[Fault]:
     tokens = None
     if each > 0 and worst[0] < 1:
         foreign = (1 - worst[0]) / each
-        text += (
-            f": of {1 / each:.4g} rows that are attended to, {foreign:.3g} hold nothing that was appended"
-        )
+        text += f": of {1 / each:.4g} rows that are attended to, {foreign:.3g} hold nothing that was appended"
         first = int(rows.min())
         right = set(growth.held(n))
         gone = [t for t in range(n) if t not in right and t not in set(rows.tolist())]

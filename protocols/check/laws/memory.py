@@ -20,7 +20,7 @@ import numpy as np
 
 from ....compressors.plugin.contract import charged_bits
 from ....errors import BudgetTooSmall
-from ..bench import D, Bench, stream, two_valued
+from ..bench import Bench, D, stream, two_valued
 from ..fault import Fault, named, whole
 
 TITLE = "memory against the budget"

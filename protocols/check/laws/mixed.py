@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
-from ..bench import D, Bench, Stream, real_valued, stream
+from ..bench import Bench, D, Stream, real_valued, stream
 from ..fault import Fault, named, whole
 
 TITLE = "right numbers in right places"
@@ -85,9 +85,7 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
     if not dead or np.median(own) < SAME or len(dead) > D // 2:
         return
     n = TOKENS // 2
-    short, long = (
-        8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, TOKENS)
-    )
+    short, long = (8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, TOKENS))
     each = (long - short) / (n * 2 * D)
     if each >= PAID:
         yield Fault(

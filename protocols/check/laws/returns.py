@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..bench import D, Bench
+from ..bench import Bench, D
 from ..fault import Fault, named, spans, whole
 from .growth import EVERY_LENGTH, Growth, grown
 
@@ -40,7 +40,9 @@ def law(bench: Bench) -> Iterator[Fault]:
         return
     n = max(faulty, key=lambda m: (m <= EVERY_LENGTH, len(back[m]), -m))
     tokens = back[n]
-    later = next(m for m in growth.lengths if m > n and not growth.wrong[m].get(tokens[0], _NO).any())
+    later = next(
+        m for m in growth.lengths if m > n and not growth.wrong[m].get(tokens[0], _NO).any()
+    )
     wrong = np.any([growth.wrong[n][t] for t in tokens], axis=0)
     channels = None if wrong.mean() > 0.4 else whole(np.flatnonzero(wrong))
     of = "" if channels is None else f", {named('channel', channels)},"

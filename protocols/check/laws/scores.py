@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bench import D, Bench, Stream, attended
+from ..bench import Bench, D, Stream, attended
 from ..fault import Fault, named, whole
 from .growth import Growth, grown
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
-from ..bench import D, Bench, Stream, real_valued, tight_scale, unit_keys
+from ..bench import Bench, D, Stream, real_valued, tight_scale, unit_keys
 from ..fault import Fault, whole
 from .blocks import fitted, where, whose_scale
 
