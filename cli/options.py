@@ -172,6 +172,16 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def defaults() -> dict[str, Any]:
+    """The words of the game with their defaults, as the command line has them.
+
+    >>> defaults()["keys"], defaults()["n"]
+    ('jl', None)
+    """
+    words = click.command()(game_options(stream_options(lambda **_: None)))
+    return dict(words.make_context("game", []).params)
+
+
 def scale(text: str) -> str | float:
     """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
     if text in ("tight", "closed", "paper"):
