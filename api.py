@@ -194,7 +194,7 @@ def load(*results: str | Path) -> AttackReport:
     points = tuple(points_of(union(*[read_results(file) for file in files])))
     if not points:
         said = ", ".join(map(str, files)) or "no file"
-        raise BadInput(f"{said} hold no complete batch 0: run kvbarrier attack first.")
+        raise BadInput(f"no complete batch 0 is in {said}: run kvbarrier attack first.")
     names = dict.fromkeys(str(point["compressor"]) for point in points)
     return AttackReport(", ".join(names), points, {"schema": 1, "points": list(points)})
 

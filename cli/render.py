@@ -18,6 +18,18 @@ import click
 def print_json(document: Any) -> None:
     """Write one JSON document, and nothing else, to stdout. NaN and infinities are refused."""
     click.echo(json.dumps(document, indent=2, allow_nan=False, default=_plain))
+    _DOCUMENTS.append(True)
+
+
+_DOCUMENTS: list[bool] = []
+
+
+def printed(forget: bool = False) -> bool:
+    """Whether a document was printed since the last call that asked to ``forget``."""
+    found = bool(_DOCUMENTS)
+    if forget:
+        _DOCUMENTS.clear()
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from kvbarrier.cli.attack_tables import summary
 from kvbarrier.cli.render import print_table
@@ -67,3 +69,40 @@ def test_a_terminal_without_unicode_gets_plain_rules(monkeypatch, capsys) -> Non
     monkeypatch.undo()
     print_table("title", ["a", "b"], [["x", 1.0]], caption="word " * 40)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+CACHE = "class Mine:\n    append = attend = lambda self, *_: None\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("attack", "H2O"), "Did you mean 'h2o'?"),
+        (("attack", "my_cach.py"), "Did you mean my_cache.py?"),
+        (("attack", "my_cache"), "Did you mean the file my_cache.py?"),
+        (("attack", "my_cache.py:json"), "has no class 'json'"),
+        (("attack", "my_cache.py:"), "nothing on one side of the colon"),
+        (("attack", ":"), "nothing on one side of the colon"),
+        (("attack", ""), "the name of the compressor is empty"),
+        (("attack", "qqqqqqqq"), "'kvbarrier list compressors' shows all"),
+        (("attack", "h2o", "--verbos"), "--verbose"),
+        (("attack", "h2o", "--baseline", "empty.csv"), "is empty"),
+        (("report", "empty.csv"), "no complete batch 0 is in empty.csv"),
+        (("atack", "h2o"), "Did you mean 'attack'?"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(kvbarrier, tmp_path, words, says) -> None:
+    (tmp_path / "my_cache.py").write_text(f"import json\n{CACHE}")
+    (tmp_path / "empty.csv").touch()
+    said = kvbarrier(*words)
+    assert (said.code, said.out) == (2, "")
+    assert says in said.err
+    assert len(said.err) < 400
+    if words[0] == "attack":
+        told = kvbarrier(*words, "--json")
+        assert says in json.loads(told.out)["error"]
+        assert json.loads(told.out)["exit_code"] == told.code == 2
+
+
+def test_a_name_with_a_space_is_quoted_for_the_next_command(kvbarrier, tmp_path) -> None:
+    assert "kvbarrier check 'a b.py'" in kvbarrier("new", "a b.py").err
