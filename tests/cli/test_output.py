@@ -106,3 +106,20 @@ def test_a_slip_is_answered_with_what_was_meant(kvbarrier, tmp_path, words, says
 
 def test_a_name_with_a_space_is_quoted_for_the_next_command(kvbarrier, tmp_path) -> None:
     assert "kvbarrier check 'a b.py'" in kvbarrier("new", "a b.py").err
+
+
+def test_a_pipe_gets_progress_as_lines_ever_more_rarely(monkeypatch, capsys) -> None:
+    from kvbarrier.cli import options
+
+    seconds = iter([0.0, 1.0, 10.0, 12.0, 40.0])
+    monkeypatch.setattr(options.time, "monotonic", lambda: next(seconds))
+    with options.progress("attack") as tick:
+        for done in (1, 10, 12, 40):
+            tick("mine.py", done, 80)
+    said = capsys.readouterr()
+    assert said.out == ""
+    # 10 of 80 in 10 s: 70 s are left; the next line not before 15 s.
+    assert said.err.splitlines() == [
+        "attack mine.py: 10 of at most 80, at most 70 s left",
+        "attack mine.py: 40 of at most 80, at most 40 s left",
+    ]
