@@ -262,16 +262,16 @@ def play(
     with Session(isolation, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
-            facts = declaring(plan.target, plan.declaration, facts)
         else:
             playable, facts, gaps = _probe(plan, session)
-            facts = declaring(plan.target, plan.declaration, facts)
             if not builtin:
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        own = {id_: fact.declares for id_, fact in facts.items()}
+        facts = declaring(plan.target, plan.declaration, facts)
         declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
-        less = on_shorter_streams(playable, declarations, session)
+        less = on_shorter_streams(playable, declarations, own, session)
         here = cluster is None and isolation != "inline"
         if not here:
             session.close()

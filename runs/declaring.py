@@ -12,12 +12,11 @@ from dataclasses import replace
 
 from ..compressors.catalog import is_builtin
 from ..compressors.engines.schemes import is_engine
-from ..compressors.plugin.contract import Shape
 from ..compressors.plugin.declaration import Declaration
 from ..compressors.plugin.project import project_declaration
 from ..errors import KVBarrierError
 from ..protocols.check.cases import Case, find_case
-from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared import Declared, Shorter
 from ..protocols.game.cell import Cell
 from ..protocols.game.declarations import shorter
 from ..protocols.game.index_game import Session
@@ -44,13 +43,18 @@ def declaring(
 
 
 def on_shorter_streams(
-    cells: Sequence[Cell], declarations: Mapping[str, Declaration | None], session: Session
-) -> dict[str, tuple[Shape, float]]:
-    """The shape and charge of a shorter stream, of every cell that declares memory.
+    cells: Sequence[Cell],
+    declarations: Mapping[str, Declaration | None],
+    own: Mapping[str, tuple[str, ...] | None],
+    session: Session,
+) -> dict[str, Shorter | None]:
+    """The tokens and the charge of a shorter stream, of every cell that declares memory.
 
-    Raises BadInput for a declaration that contradicts its cell's shape.
+    ``own``: the target's words for each cell. None where it declares other bits for a number of the
+    shorter stream: who chooses bits by the budget has no slope. Raises BadInput for a declaration
+    that contradicts its cell's shape.
     """
-    found = {}
+    found: dict[str, Shorter | None] = {}
     for cell in cells:
         declaration = declarations[cell.id]
         if declaration is None or declaration.bits_per_number(cell.instance.shape) is None:
@@ -64,18 +68,22 @@ def on_shorter_streams(
             # Then there is no slope, and the whole is compared.
             continue
         if played.failed is None:
-            found[cell.id] = fewer.instance.shape, float(played.charged_bits)
+            theirs = Declaration.of(played.facts.declares) if own[cell.id] else None
+            there, shape = theirs or declaration, fewer.instance.shape
+            alike = there.bits_per_number(shape) == declaration.bits_per_number(cell.instance.shape)
+            less = there.tokens_at_most(shape.tokens), float(played.charged_bits)
+            found[cell.id] = less if alike or theirs is None else None
     return found
 
 
 def held_against(
     outcomes: Sequence[CellOutcome],
     declarations: Mapping[str, Declaration | None],
-    less: Mapping[str, tuple[Shape, float]],
+    less: Mapping[str, Shorter | None],
 ) -> list[Declared | None]:
     """Every cell's declaration, held against its messages; None where nothing is declared."""
     return [
-        declared_of(one.cell, one.rows, declarations[one.cell.id], less.get(one.cell.id))
+        declared_of(one.cell, one.rows, declarations[one.cell.id], less.get(one.cell.id, ()))
         for one in outcomes
     ]
 

@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Shape
 from ...compressors.plugin.declaration import STRICT_BITS, Declaration
-from .declared_memory import Memory
+from .declared_memory import Memory, Shorter
 from .record import MessageRecord
 from .row_counts import counts_of
 
@@ -97,7 +97,8 @@ class Declared:
         held_bits, held_wrong: asked bits of held tokens and the wrong ones of them; of a
             declaration that names its tokens.
         share: of a share, the message that lost most.
-        memory: None if no memory is declared.
+        memory: None if none is declared, or if it is not judged (who chooses bits by the budget
+            declares others of a shorter stream, and has no slope).
         strict: whether single bits were judged, and not lost tokens.
     """
 
@@ -152,6 +153,8 @@ class Declared:
             parts.append(self._bits())
         if self.memory is not None:
             parts.append(self.memory.sentence)
+        elif self.declaration.bits is not None or self.declaration.bytes is not None:
+            parts.append("memory is not judged here")
         return [f"{said}; {'; '.join(parts)}." if parts else f"{said}."]
 
     def _bits(self) -> str:
@@ -172,7 +175,7 @@ def judge_declared(
     after: int = 1,
     bits_a_number: int = 1,
     rows: Sequence[Int64] | None = None,
-    shorter: tuple[Shape, float] | None = None,
+    shorter: Shorter | tuple[()] | None = (),
 ) -> Declared:
     """Hold a declaration against messages whose row i is token i.
 
@@ -184,7 +187,8 @@ def judge_declared(
         after: tokens appended before a question is answered.
         bits_a_number: secret bits of one number of a value.
         rows: the tokens that each message was asked for; None: all of them.
-        shorter: a shorter stream and its mean charge in bits, for the slope of memory.
+        shorter: tokens that a shorter stream may hold and its charge in bits, for the
+            slope of memory; (): there is none; None: memory is not judged.
 
     Raises:
         BadInput: ``bits`` and ``bytes`` contradict each other at this shape.
@@ -222,8 +226,8 @@ def judge_declared(
         ]
     charged = [record.charged_bits for record in records if record.failed is None]
     memory = None
-    if charged:
-        memory = Memory.of(declaration, shape, float(np.mean(charged)), shorter)
+    if charged and shorter is not None:
+        memory = Memory.of(declaration, shape, float(np.mean(charged)), shorter or None)
     return Declared(
         declaration, unjudged, tuple(places), number, held_bits, held_wrong, share, memory, strict
     )

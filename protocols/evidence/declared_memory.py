@@ -22,6 +22,9 @@ from ...compressors.plugin.declaration import EXACT_BITS, Declaration, numbers_o
 TOLERANCE = 0.02
 """How much more than declared is still as declared: a part of the declared bits."""
 
+Shorter = tuple[int, float]
+"""Tokens that may be held of a shorter stream, and its charge in bits."""
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -50,15 +53,15 @@ class Memory:
         declaration: Declaration,
         shape: Shape,
         charged: float,
-        shorter: tuple[Shape, float] | None = None,
+        shorter: Shorter | None = None,
     ) -> Memory | None:
         """The memory of ``charged`` bits a message; None if none is declared.
 
-        ``shorter``: the same for a shorter stream. Raises BadInput for words that contradict the
-        shape.
+        ``shorter``: the tokens that may be held of a shorter stream, and its charge. Raises
+        BadInput for words that contradict the shape.
 
-        >>> shape, half = Shape(100, 8, 8), Shape(50, 8, 8)
-        >>> memory = Memory.of(Declaration(bits=3), shape, 3 * 1600 + 512, (half, 3 * 800 + 512))
+        >>> shape = Shape(tokens=100, d_k=8, d_v=8)
+        >>> memory = Memory.of(Declaration(bits=3), shape, 3 * 1600 + 512, (50, 3 * 800 + 512))
         >>> memory.slope, memory.constant, memory.over
         (3.0, 512.0, False)
         """
@@ -67,14 +70,13 @@ class Memory:
             return None
         a_token = numbers_of_a_token(shape)
         tokens = declaration.tokens_at_most(shape.tokens)
-        fewer = tokens if shorter is None else declaration.tokens_at_most(shorter[0].tokens)
         whole = charged / (a_token * tokens)
         uncompressed = charged >= shape.cache_bits_16
-        if shorter is None or fewer == tokens:
+        if shorter is None or shorter[0] == tokens:
             framing = 8 * FRAMING_BYTES * shape.layers * shape.kv_heads
             measured = max(0.0, charged - framing) / (a_token * tokens)
             return cls(declared, measured, whole, None, 0.0, uncompressed)
-        slope = (charged - shorter[1]) / (a_token * (tokens - fewer))
+        slope = (charged - shorter[1]) / (a_token * (tokens - shorter[0]))
         constant = charged - slope * a_token * tokens
         return cls(declared, min(whole, slope), whole, slope, constant, uncompressed)
 
