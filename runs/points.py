@@ -148,7 +148,7 @@ def declared_of(
     """A declaration held against a cell's contiguous batches; None if there is none.
 
     ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
-    None: memory is not judged. Raises BadInput for words that contradict the shape.
+    None: it has no slope. Raises BadInput for words that contradict the shape.
     """
     if declaration is None:
         return None

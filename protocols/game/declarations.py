@@ -65,7 +65,7 @@ def hold_against(
     """Judge a declaration by messages of an instance.
 
     ``rows``: which rows each message was asked for, None if all. ``less``: a shorter stream's
-    tokens and its charge in bits (:func:`shorter`); (): there is none; None: memory is not judged.
+    tokens and its charge in bits (:func:`shorter`); (): there is none; None: it has no slope.
     Raises BadInput for words that contradict the shape.
     """
     return judge_declared(
