@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 
@@ -114,11 +116,18 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def declaration(texts: tuple[str, ...]) -> Any:
-    """The declaration of --expect words, or None without one; BadInput for contradictions."""
+def declared(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
+
+    Words of the command line go before a target's own, those of a project's file after them.
+    """
     from ..compressors.plugin.declaration import Declaration
 
-    return Declaration.of_words(texts) if texts else None
+    if not texts:
+        return {}
+    source = click.get_current_context().get_parameter_source("expected")
+    project = source is ParameterSource.DEFAULT_MAP
+    return {"undeclared" if project else "declaration": Declaration.of_words(texts)}
 
 
 expect_option = click.option(
@@ -190,6 +199,16 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def defaults() -> dict[str, Any]:
+    """The words of the game with their defaults, as the command line has them.
+
+    >>> defaults()["keys"], defaults()["n"]
+    ('jl', None)
+    """
+    words = click.command()(game_options(stream_options(lambda **_: None)))
+    return dict(words.make_context("game", []).params)
+
+
 def scale(text: str) -> str | float:
     """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
     if text in ("tight", "closed", "paper"):
@@ -237,11 +256,33 @@ def instances(game: dict[str, Any]) -> list[Any]:
 _FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")
 
 
+class _Lines:
+    """Progress as plain lines on stderr: the first after some seconds, then ever more rarely."""
+
+    FIRST = 10.0
+    """Seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._began = time.monotonic()
+        self._next = self.FIRST
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from .render import say
+
+        passed = time.monotonic() - self._began
+        if passed < self._next or not 0 < done < total:
+            return
+        self._next = 1.5 * passed
+        left = passed * (total - done) / done
+        say(f"{self._title} {stage}: {done} of at most {total}, at most {left:.0f} s left")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar with ETA on stderr; silent when stderr is not a terminal."""
+    """A progress bar with ETA on stderr; where that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield _Lines(title)
         return
     from rich.console import Console
     from rich.progress import (
