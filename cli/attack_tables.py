@@ -253,7 +253,7 @@ def _print_notes(report: Report, verbose: bool) -> None:
             )
         if point["changed"] is not None:
             tell(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
-    _print_declared(report)
+    _print_declared(report, verbose)
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
@@ -278,14 +278,26 @@ def _print_notes(report: Report, verbose: bool) -> None:
         )
 
 
-def _print_declared(report: Report) -> None:
-    """What was declared and whether it holds, a line of its own for each point."""
+def _print_declared(report: Report, verbose: bool) -> None:
+    """What was declared and whether it holds, apart from the theorem's verdict."""
     from ..protocols.check.cases import Case
     from ..runs.points import budget_text
 
-    for point, declared in zip(report.points, report.declared, strict=False):
-        for sentence in [] if declared is None else declared.sentences():
-            tell(f"budget {budget_text(point['budget'])}: {sentence}")
+    holds = []
+    for point, one in zip(report.points, report.declared, strict=False):
+        if one is None:
+            continue
+        if verbose or one.verdict == "not-as-declared" or one.unjudged:
+            tell(f"budget {budget_text(point['budget'])}: {one.sentence}")
+        else:
+            holds.append((budget_text(point["budget"]), one))
+    if len(holds) == 1:
+        tell(f"budget {holds[0][0]}: {holds[0][1].sentence}")
+    elif holds:
+        where = ", ".join(budget for budget, _ in holds)
+        words = dict.fromkeys(str(one.declaration) for _, one in holds)
+        said = next(iter(words)) if len(words) == 1 else f"{next(iter(words))}, and so on"
+        tell(f"as-declared at {where}: {said}.")
     case = report.counterexample
     if isinstance(case, Case):
         tell(f"counterexample, played again in fresh processes: {case.found}")

@@ -25,7 +25,7 @@ from .runner import CellOutcome, Facts
 def declaring(
     declaration: Declaration | None, otherwise: Declaration | None, facts: Mapping[str, Facts]
 ) -> dict[str, Facts]:
-    """Facts with the words that hold: those given, else the target's, else those for ``otherwise``."""
+    """Facts with the words that hold: those given, else the target's, else ``otherwise``."""
     found = {}
     for id_, fact in facts.items():
         holds = declaration or Declaration.of(fact.declares) or otherwise

@@ -139,7 +139,8 @@ class Declared:
             "memory": None if self.memory is None else self.memory.as_dict(),
         }
 
-    def sentences(self) -> list[str]:
+    @property
+    def sentence(self) -> str:
         """The verdict in words, and what it rests on."""
         said = f"{self.verdict}: {self.declaration}"
         parts = []
@@ -154,7 +155,7 @@ class Declared:
             parts.append(self.memory.sentence)
         elif self.declaration.bits is not None or self.declaration.bytes is not None:
             parts.append("memory is not judged here")
-        return [f"{said}; {'; '.join(parts)}." if parts else f"{said}."]
+        return f"{'; '.join([said, *parts])}."
 
     def _bits(self) -> str:
         counts = f"{self.held_wrong:,} of {self.held_bits:,} held bits wrong"

@@ -53,7 +53,7 @@ def judged(name, **options):
 )
 def test_honest_caches_are_as_declared_in_fifty_messages(name, options):
     declared = judged(name, messages=50, **options)
-    assert declared.verdict == "as-declared", declared.sentences()
+    assert declared.verdict == "as-declared", declared.sentence
 
 
 def test_a_window_short_by_one_loses_exactly_the_oldest_that_it_declares():
@@ -100,8 +100,8 @@ def test_three_bits_declared_and_32_sent():
     (declared,) = report.declared
     assert declared.verdict == "not-as-declared"
     assert declared.memory.slope == pytest.approx(32, abs=0.1)
-    assert "32.0 bits a number measured, 3 declared" in declared.sentences()[0]
-    assert "compression never engaged" in declared.sentences()[0]
+    assert "32.0 bits a number measured, 3 declared" in declared.sentence
+    assert "compression never engaged" in declared.sentence
     assert declared.held_wrong == 0
 
 
@@ -142,9 +142,9 @@ def test_where_bits_are_not_judged_it_says_so():
     ]:
         declared = judged("Window", instance=instance, messages=2)
         assert declared.verdict == "as-declared"
-        assert why in declared.sentences()[0]
+        assert why in declared.sentence
     short = judged("Quantised", d=16, params={"bits": 2, "lost": 3})
-    assert "a token of 16 bits is too short" in short.sentences()[0]
+    assert "a token of 16 bits is too short" in short.sentence
 
 
 def test_a_contradiction_with_the_shape_ends_the_attack_before_it_begins():
