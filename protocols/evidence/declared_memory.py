@@ -1,15 +1,15 @@
 """Memory against a declaration: what one number costs, in bits.
 
-It is the slope of charged bits: of two streams of n > n' tokens the slope,
+It is the slope of charged bits: of two streams of n > n' tokens,
 
     (charged(n) - charged(n')) / (numbers(n) - numbers(n')),
 
 which leaves out whatever is held once (headers, codebooks, a window in full precision) and takes
 n - n' a power of two, so that partly filled blocks of any such size drop out as well. The constant
 part is shown apart. Only what exceeds the declaration both as a slope and as a whole is above it,
-by more than :data:`TOLERANCE` and the framing of the default ``save`` (it may differ between the
-two messages, by at most 64 bytes a head: .016 bits a number at n = 512, d = 64). Where the length changes nothing (a window shorter than n'), the
-whole less the framing of the default ``save`` is compared.
+by more than :data:`TOLERANCE` and the framing of the default ``save``, which may differ between the
+two messages by 64 bytes a head (.016 bits a number at n = 512, d = 64). Where the length changes
+nothing (a window shorter than n'), the whole less that framing is compared.
 """
 
 from __future__ import annotations
