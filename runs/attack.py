@@ -54,7 +54,7 @@ class Attack:
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
     else namespaces if the kernel allows them, and processes if not. ``declaration`` None is
-    what the target declares of itself, or its project for it.
+    what the target declares of itself, and ``undeclared`` where it declares nothing.
     """
 
     target: str
@@ -67,6 +67,7 @@ class Attack:
     limits: Limits = field(default_factory=Limits)
     others: Sequence[Instance] = ()
     declaration: Declaration | None = None
+    undeclared: Declaration | None = None
 
     @property
     def adversaries(self) -> tuple[Instance, ...]:
@@ -262,16 +263,16 @@ def play(
     with Session(isolation, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
-            facts = declaring(plan.target, plan.declaration, facts)
         else:
             playable, facts, gaps = _probe(plan, session)
-            facts = declaring(plan.target, plan.declaration, facts)
             if not builtin:
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        own = {id_: fact.declares for id_, fact in facts.items()}
+        facts = declaring(plan.declaration, plan.undeclared, facts)
         declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
-        less = on_shorter_streams(playable, declarations, session)
+        less = on_shorter_streams(playable, declarations, own, session)
         here = cluster is None and isolation != "inline"
         if not here:
             session.close()

@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compressors.catalog import is_builtin
-from ..compressors.plugin.contract import Shape
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared import Declared, Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
@@ -144,12 +143,12 @@ def declared_of(
     cell: Cell,
     rows: Sequence[BatchRow],
     declaration: Declaration | None,
-    less: tuple[Shape, float] | None = None,
+    less: Shorter | tuple[()] | None = (),
 ) -> Declared | None:
     """A declaration held against a cell's contiguous batches; None if there is none.
 
-    ``less``: a shorter stream's shape and charge, for the slope of memory. Raises BadInput for
-    words that contradict the shape.
+    ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
+    None: it has no slope. Raises BadInput for words that contradict the shape.
     """
     if declaration is None:
         return None

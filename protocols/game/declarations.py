@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ...compressors.plugin.contract import Shape
 from ...compressors.plugin.declaration import Declaration
 from ...errors import BadInput
-from ..evidence.declared import Declared, judge_declared
+from ..evidence.declared import Declared, Shorter, judge_declared
 from ..evidence.record import MessageRecord
 from .cell import Cell
 from .instance import Instance
@@ -61,12 +60,13 @@ def hold_against(
     records: Sequence[MessageRecord],
     *,
     rows: Sequence[NDArray[np.int64]] | None = None,
-    less: tuple[Shape, float] | None = None,
+    less: Shorter | tuple[()] | None = (),
 ) -> Declared:
     """Judge a declaration by messages of an instance.
 
-    ``rows``: which rows each message was asked for, None if all. ``less``: a shorter stream's shape
-    and its charge in bits (:func:`shorter`). Raises BadInput for words that contradict the shape.
+    ``rows``: which rows each message was asked for, None if all. ``less``: a shorter stream's
+    tokens and its charge in bits (:func:`shorter`); (): there is none; None: it has no slope.
+    Raises BadInput for words that contradict the shape.
     """
     return judge_declared(
         declaration,
