@@ -13,6 +13,7 @@ At q = 0 every token held has the same weight.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ from .subject import Subject
 D = 64
 EXTRA = 96
 INTERFERENCE = 1 / 64
+WINDOW = re.compile("window|size|context|capacity|recent|last|length|keep")
 LONGEST = 700
 """The longest stream of an examination, in tokens."""
 
@@ -239,6 +241,14 @@ class Bench:
         one = _inmost(self.build(self.shape(LONGEST)))
         said = {**_defaults(type(one)), **self.subject.target.params}
         return {k: int(v) for k, v in said.items() if _is_size(v)}
+
+    @cached_property
+    def window_sizes(self) -> dict[str, int]:
+        """The same, and attributes and constants that are named like a window."""
+        one = _inmost(self.build(self.shape(LONGEST)))
+        others = {**_constants(type(one)), **_attributes(one)}
+        alike = {k: int(v) for k, v in others.items() if _is_size(v) and WINDOW.search(k.lower())}
+        return {**alike, **self.named_sizes}
 
     def fed(
         self, one: Stream, shape: Shape | None = None, budget_bits: int | None = None

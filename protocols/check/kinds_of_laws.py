@@ -143,6 +143,13 @@ LAWS = (
         "Compare the share that is kept with the share that the budget allows.",
     ),
     Kind(
+        "never-engaged", "error", "Compression never engages",
+        "A parameter named like bits says 8 or fewer, and the oldest tokens are answered exactly "
+        "while each token costs 16 bits a number or more.",
+        "It is an uncompressed cache under another name.",
+        "Look at the condition under which tokens are compressed.",
+    ),
+    Kind(
         "over-declared", "error", "A token costs more than is declared",
         "The message grows by more bits for each token than its declaration allows.",
         "Compression does not engage, or not as stated.",

@@ -348,7 +348,9 @@ class KeyScales:
         parts = np.array_split(np.array(k), max(1, len(k) // 16))
         scales = [max(float(np.abs(p).max()), 1e-8) / 127 for p in parts]
         self.codes.append(
-            np.concatenate([np.round(p / s) for p, s in zip(parts, scales, strict=True)]).astype(np.int8)
+            np.concatenate([np.round(p / s) for p, s in zip(parts, scales, strict=True)]).astype(
+                np.int8
+            )
         )
         self.scales.append(np.array(scales, np.float32))
         self.V.append(np.array(v))
@@ -427,3 +429,54 @@ class HalfBudget:
 
     def attend(self, q):
         return soft(self.K, self.V, q)
+
+
+class NeverEngages:
+    """`bits` for all but the newest 16; faulty: the condition compares with the whole capacity."""
+
+    def __init__(self, shape, bits=4, fault=False):
+        self.levels = 2**bits - 1
+        self.limit = shape.tokens + shape.extra if fault else 16
+        self.codes, self.ranges, self.K, self.V = [], [], [], []
+
+    def append(self, q, k, v):
+        self.K.append(np.array(k))
+        self.V.append(np.array(v))
+        if len(self.K) > self.limit:
+            for rows in (self.K, self.V):
+                row = rows.pop(0)
+                low, step = row.min(), max(float(np.ptp(row)), 1e-8) / self.levels
+                self.codes.append(np.round((row - low) / step).astype(np.uint8))
+                self.ranges.append(np.array([step, low], np.float32))
+
+    def attend(self, q):
+        old = [c * r[0] + r[1] for c, r in zip(self.codes, self.ranges, strict=True)]
+        return soft([*old[::2], *self.K], [*old[1::2], *self.V], q)
+
+
+class EveryFourth(Rows):
+    """Faulty: while it packs two words of four tokens, the last of each four is not written."""
+
+    def append(self, q, k, v):
+        super().append(q, k, v)
+        if self.fault and len(self.K) % 4 == 0:
+            self.V[-1] = np.zeros_like(v)
+
+
+class SaysExact(Rows):
+    """Declares exact; faulty: values go through float16."""
+
+    declares = {"exact": True}
+
+    def append(self, q, k, v):
+        super().append(q, k, v.astype(np.float16) if self.fault else v)
+
+
+class SaysWindow(Rows):
+    """Declares the last 32; faulty: it keeps 30."""
+
+    declares = {"keeps": "last:32", "bits": 32}
+
+    def append(self, q, k, v):
+        super().append(q, k, v)
+        del self.K[: -30 if self.fault else -32], self.V[: -30 if self.fault else -32]

@@ -61,6 +61,10 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ZeroRange": ("constant-lost", {}),
     "Unsigned": ("sign-lost", {}),
     "HalfBudget": ("budget-unused", {}),
+    "NeverEngages": ("never-engaged", {}),
+    "EveryFourth": ("hole", {"tokens": tuple(range(3, 131, 4))}),
+    "SaysExact": ("counterexample", {"operation": "attend"}),
+    "SaysWindow": ("counterexample", {"tokens": (0,), "operation": "append 31"}),
 }
 
 
@@ -83,4 +87,7 @@ def test_a_buffer_that_is_kept_is_a_note() -> None:
 
 
 def test_the_scales_of_keys_are_named_by_their_rule() -> None:
-    assert "Group g has the scale of group 3 - g" in errors("KeyScales", fault=True)["wrong-scale"].detail
+    assert (
+        "Group g has the scale of group 3 - g"
+        in errors("KeyScales", fault=True)["wrong-scale"].detail
+    )

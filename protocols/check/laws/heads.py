@@ -155,9 +155,7 @@ def _reads(what: str, source: tuple[int, int], places: list[tuple[int, int]], kv
     )
 
 
-def _fault(
-    code: str, text: str, hit: list[tuple[int, int]], layers: int, heads: int
-) -> Fault:
+def _fault(code: str, text: str, hit: list[tuple[int, int]], layers: int, heads: int) -> Fault:
     return Fault(
         code, text,
         heads=whole(h for _, h in hit),
@@ -166,4 +164,3 @@ def _fault(
         reproduction=(f"append {TOKENS} tokens of {layers} layers and {heads} heads",
                       f"ask layer {hit[0][0]}, head {hit[0][1]} for token 0"),
     )  # fmt: skip
-
