@@ -36,6 +36,7 @@ EXTRA = 96
 INTERFERENCE = 1 / 64
 WINDOW = re.compile("window|size|context|capacity|recent|last|length|keep")
 LONGEST = 700
+LENGTHS = (LONGEST, 520, 264, 131, 97)
 """The longest stream of an examination, in tokens."""
 
 
@@ -137,7 +138,6 @@ class Bench:
             of the process: then :class:`OutOfTime` is raised.
         holds: what it holds, in words, once that is known.
         untried: what was not tried, and why, in words.
-        capacity: the most tokens that it takes, where it has said so by raising.
         expect: the words of a declaration that stand for the cache's own.
         found: the codes of what was found so far.
         kept: what one law leaves for the next.
@@ -149,7 +149,6 @@ class Bench:
     untried: list[str] = field(default_factory=list)
     rung_ends: float = float("inf")
     work_ends: float = float("inf")
-    capacity: int | None = None
     expect: tuple[str, ...] = ()
     found: set[str] = field(default_factory=set)
     kept: dict[str, object] = field(default_factory=dict)
@@ -220,13 +219,47 @@ class Bench:
         return not len(rows) or float(np.abs(level[rows] / level[rows].mean() - 1).max()) < 0.05
 
     @cached_property
+    def longest(self) -> int:
+        """The longest stream of at most 700 tokens for which it can be built."""
+        *longer, least = LENGTHS
+        for n in longer:
+            try:
+                self.build(self.shape(n))
+            except Exception as error:
+                self.untried.append(f"{n} tokens and more ({str(error).splitlines()[0][:80]})")
+            else:
+                return n
+        return least
+
+    @cached_property
+    def most(self) -> int:
+        """The most tokens that it can be given: it may be full at one of its sizes.
+
+        A batch algorithm is given its tokens at once, so it takes what its constructor takes.
+        """
+        if not self.streaming:
+            return self.longest
+        top = min(self.longest, max(LENGTHS[-2], 4 * max(self.sizes, default=1)))
+        one = stream(top, two_valued(top))
+        compressor = self.build(self.shape(top))
+        for t in range(top):
+            try:
+                self.append(compressor, one, t, t + 1)
+            except Exception as error:
+                if t not in self.sizes:
+                    return self.longest  # whoever feeds it says so
+                self.kept["full"] = f"append {t + 1} raises {type(error).__name__}"
+                return t
+        return self.longest
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """The whole numbers that it is made with: parameters, attributes, constants of its module.
 
         From 2 to :data:`LONGEST`, without those of the shape.
         """
         params = set(_numbers(self.subject.target.params.values()))
-        shape = self.shape(LONGEST)
+        shape = self.shape(self.longest)
         one = _inmost(self.build(shape))
         found = params | set(_numbers(_attributes(one).values()))
         found |= set(_numbers(_defaults(type(one)).values()))
@@ -238,14 +271,14 @@ class Bench:
     @cached_property
     def named_sizes(self) -> dict[str, int]:
         """The constructor's whole-number parameters by name, as they are set here."""
-        one = _inmost(self.build(self.shape(LONGEST)))
+        one = _inmost(self.build(self.shape(self.longest)))
         said = {**_defaults(type(one)), **self.subject.target.params}
         return {k: int(v) for k, v in said.items() if _is_size(v)}
 
     @cached_property
     def window_sizes(self) -> dict[str, int]:
         """The same, and attributes and constants that are named like a window."""
-        one = _inmost(self.build(self.shape(LONGEST)))
+        one = _inmost(self.build(self.shape(self.longest)))
         others = {**_constants(type(one)), **_attributes(one)}
         alike = {k: int(v) for k, v in others.items() if _is_size(v) and WINDOW.search(k.lower())}
         return {**alike, **self.named_sizes}

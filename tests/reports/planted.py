@@ -480,3 +480,34 @@ class SaysWindow(Rows):
     def append(self, q, k, v):
         super().append(q, k, v)
         del self.K[: -30 if self.fault else -32], self.V[: -30 if self.fault else -32]
+
+
+class Slots(Rows):
+    """Room for `slots` tokens, and no more; faulty: the last slot is never read."""
+
+    def __init__(self, shape, slots=50, fault=False):
+        self.fault, self.n = fault, 0
+        self.K = np.zeros((slots, shape.d_k), np.float32)
+        self.V = np.zeros((slots, shape.d_v), np.float32)
+
+    def append(self, q, k, v):
+        self.K[self.n], self.V[self.n] = k, v
+        self.n += 1
+
+    def attend(self, q):
+        m = min(self.n, len(self.K) - self.fault)
+        return soft(self.K[:m], self.V[:m], q)
+
+
+class Refuses(Rows):
+    """Its constructor wants at most 128 tokens; faulty: it forgets every tenth."""
+
+    def __init__(self, shape, fault=False):
+        if shape.tokens > 128:
+            raise ValueError("at most 128 tokens")
+        super().__init__(shape, fault)
+
+    def append(self, q, k, v):
+        if self.fault and len(self.K) % 10 == 9:
+            k, v = 0 * k, 0 * v
+        super().append(q, k, v)

@@ -61,6 +61,8 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ZeroRange": ("constant-lost", {}),
     "Unsigned": ("sign-lost", {}),
     "HalfBudget": ("budget-unused", {}),
+    "Slots": ("hole", {"tokens": (49,), "operation": "append 50"}),
+    "Refuses": ("hole", {"tokens": tuple(range(9, 97, 10))}),
     "NeverEngages": ("never-engaged", {}),
     "EveryFourth": ("hole", {"tokens": tuple(range(3, 131, 4))}),
     "SaysExact": ("counterexample", {"operation": "attend"}),

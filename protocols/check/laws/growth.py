@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Compressor
-from ..bench import LONGEST, Bench, D, Stream, stream, two_valued
+from ..bench import Bench, D, Stream, stream, two_valued
 
 LOST = 0.25
 """From this share of wrong bits on a token is called lost: guessing has one half."""
@@ -78,8 +78,7 @@ def lengths_for(bench: Bench) -> list[int]:
     lengths = set(range(1, small + 1)) | {97, 131}
     for size in bench.sizes:
         lengths |= around(size)
-    limit = LONGEST if bench.capacity is None else bench.capacity
-    return sorted(n for n in lengths if n <= limit)
+    return sorted(n for n in lengths if n <= bench.most)
 
 
 def around(size: int) -> set[int]:

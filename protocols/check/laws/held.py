@@ -9,6 +9,8 @@ as soon as it came, though most newest tokens are not; and later the cache holds
 evicts for lack of room holds no more afterwards than before.) Held tokens must be clean (at most 1
 bit in 50 wrong besides the lost tokens), so that coarse rounding does not pass for a hole.
 
+So is the first token that is lost, if it is the newest: who lacks room lets an older one go.
+
 *One beside a parameter.* At the last three lengths at which it holds fewer tokens than came, it holds
 W - 1 or W + 1, where a parameter of its constructor, or a number named like a window, is W >= 8.
 
@@ -79,6 +81,7 @@ def described(growth: Growth, n: int) -> str:
 
 
 def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
+    newest = list(_newest(growth))
     lengths = growth.lengths
     most = {n: _count(growth, n) for n in lengths}
     born = _lost_at_birth(growth)
@@ -107,6 +110,21 @@ def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
             reproduction=(f"append {n} tokens", f"ask for token {inside[0]}"),
         )
         return
+    yield from newest
+
+
+def _newest(growth: Growth) -> Iterator[Fault]:
+    """Whether the first token that is lost is the newest, while all others are held."""
+    n = next((n for n in growth.lengths if growth.lost(n)), None)
+    if n is None or growth.lost(n) != [n - 1] or len(growth.held(n)) < n - 1 or n < 3:
+        return
+    yield Fault(
+        "hole",
+        f"token {n - 1} is lost as soon as it came, after {n} tokens, while all before it are held.",
+        tokens=(n - 1,),
+        operation=f"append {n}",
+        reproduction=(f"append {n} tokens", f"ask for token {n - 1}"),
+    )
 
 
 def _lost_at_birth(growth: Growth) -> set[int]:

@@ -34,9 +34,10 @@ PAID = 8.0
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Channels, then tokens, then counts, for d = 64 and for widths that are no power of 2."""
-    one = stream(TOKENS, real_valued(TOKENS))
+    tokens = min(TOKENS, bench.most)
+    one = stream(tokens, real_valued(tokens))
     compressor = bench.fed(one)
-    read = bench.read(compressor, one, range(TOKENS))
+    read = bench.read(compressor, one, range(tokens))
     found = list(_places(one.values, read)) or list(_lost_channels(bench, one, read))
     yield from found
     if not found:
@@ -84,8 +85,8 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
     dead = [int(c) for c in np.flatnonzero(own < 0.3)]
     if not dead or np.median(own) < SAME or len(dead) > D // 2:
         return
-    n = TOKENS // 2
-    short, long = (8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, TOKENS))
+    n = len(one) // 2
+    short, long = (8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, 2 * n))
     each = (long - short) / (n * 2 * D)
     if each >= PAID:
         yield Fault(
@@ -94,7 +95,7 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
             f"token costs {each:.3g} bits a number.",
             channels=whole(dead),
             operation="attend",
-            reproduction=(f"append {TOKENS}", f"ask for token 0: channel {dead[0]}"),
+            reproduction=(f"append {len(one)}", f"ask for token 0: channel {dead[0]}"),
         )
 
 

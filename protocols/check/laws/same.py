@@ -59,7 +59,7 @@ def ways_in(bench: Bench) -> Iterator[Fault]:
     usual: dict[int, tuple[Stream, Compressor]] = {}
     said: set[str] = set()
     for way in ways:
-        if way.code in said or way.n > (bench.capacity or LONGEST):
+        if way.code in said or way.n > bench.most:
             continue
         if way.n not in usual:
             one = stream(way.n, real_valued(way.n))
@@ -187,9 +187,12 @@ def _cuts(bench: Bench) -> Iterator[Way]:
             at = cut
         return Way("cut-differs", words, (*steps, f"append {n - at}"), n, restored(cuts))
 
+    short = min(SHORT, bench.most)
     for cut in (1, 16, 33, 64, 96):
-        yield way((cut,), SHORT)
-    yield way((21, 50, 90), SHORT)
+        if cut < short:
+            yield way((cut,), short)
+    if short == SHORT:
+        yield way((21, 50, 90), SHORT)
     for size in reversed(bench.sizes[-6:]):
         if 4 * size <= LONGEST:
             yield way((3 * size + size // 2 + 2,), 4 * size)
@@ -202,7 +205,7 @@ def _cuts(bench: Bench) -> Iterator[Way]:
 
 def after_restore(bench: Bench) -> Iterator[Fault]:
     """A batch algorithm: the whole, save, restore, and a few tokens of Bob's."""
-    n, more = ROWS, 5
+    n, more = min(ROWS, bench.most), 5
     one = stream(n + more, real_valued(n + more))
     shape = bench.shape(n)
     straight = bench.fed(one.first(n), shape)
@@ -218,7 +221,7 @@ def after_restore(bench: Bench) -> Iterator[Fault]:
 
 def rows(bench: Bench) -> Iterator[Fault]:
     """The author's next_outputs and block_outputs, row by row, against the loops over copies."""
-    n = ROWS
+    n = min(ROWS, bench.most)
     compressor = bench.fed(stream(n, real_valued(n)), bench.shape(n))
     one = stream(n, real_valued(n))
     if has_own(compressor, "next_outputs"):

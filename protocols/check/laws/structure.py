@@ -50,7 +50,7 @@ def _is_estimate(bench: Bench) -> bool:
 
     An average over samples or clusters multiplies a token by chance.
     """
-    base = _normal(TOKENS)
+    base = _normal(min(TOKENS, bench.most))
     alike = fitted(base, _read(bench, base), 16).rescaled.mean()
     return bool(alike > FEW / 5) and not bench.is_softmax
 
@@ -74,11 +74,11 @@ def _read(bench: Bench, values: Float32, interference: float = FINE) -> Float32:
 
 
 def _values(bench: Bench) -> Iterator[Fault]:
-    base = _normal(TOKENS)
+    base = _normal(min(TOKENS, bench.most))
     tries = [
-        (f"gains for each token and {g} channels", base * gains(TOKENS, g), g) for g in (16, 32, 8)
+        (f"gains for each token and {g} channels", base * gains(len(base), g), g) for g in (16, 32, 8)
     ]
-    tries.append(("a gain for each token", base * gains(TOKENS, D), D))
+    tries.append(("a gain for each token", base * gains(len(base), D), D))
     tries.append(("values of one magnitude", base, 16))
     tries.append(("values all negative", -np.abs(base), 16))
     for words, values, group in tries:
@@ -131,11 +131,11 @@ def _error(truth: Float32, read: Float32) -> NDArray[np.float64]:
 
 
 def _equivariance(bench: Bench) -> Iterator[Fault]:
-    base = real_valued(TOKENS)
+    base = real_valued(min(TOKENS, bench.most))
     magnitudes = np.abs(base)
     usual = _error(base, _read(bench, base))
     positive = _error(magnitudes, _read(bench, magnitudes))
-    run = np.repeat(base[::8], 8, axis=0)
+    run = np.repeat(base[::8], 8, axis=0)[: len(base)]
     flat = np.ones_like(base) * np.float32(0.7)
     tries: tuple[tuple[str, str, Float32, NDArray[np.float64]], ...] = (
         ("sign-lost", "values that are all negative", -magnitudes, positive),
@@ -152,17 +152,17 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
         error = _error(values, _read(bench, values))
         # Of a token that is lost anyway nothing is said.
         hit = np.flatnonzero((error > LOST) & (error > WORSE * against) & (against < LOST))
-        if len(hit) < TOKENS / 8:
+        if len(hit) < len(base) / 8:
             continue
         if code == "magnitude-lost" and np.median(error[hit]) > WIPED and not coarse:
             code = "wiped-out"
         yield Fault(
             code,
-            f"{words}: {len(hit)} of {TOKENS} tokens come back with a relative error of "
+            f"{words}: {len(hit)} of {len(base)} tokens come back with a relative error of "
             f"{np.median(error[hit]):.2g}, for {np.median(against):.2g} otherwise.",
             tokens=whole(hit),
             operation="attend",
-            reproduction=(f"append {TOKENS} tokens, {words}", f"ask for token {hit[0]}"),
+            reproduction=(f"append {len(base)} tokens, {words}", f"ask for token {hit[0]}"),
         )
         return
     zero = _read(bench, np.zeros_like(base))
