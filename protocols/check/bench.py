@@ -4,9 +4,9 @@ A token t has a unit key k_t and a value v_t. For the query C k_t exact attentio
 
     sum_s exp(C(<k_s,k_t> - 1)) v_s / sum_s exp(C(<k_s,k_t> - 1)),
 
-which is v_t up to S = sum_{s != t} exp(C(<k_s,k_t> - 1)) times the spread of the values. The scale C
-is the least at which S <= 1/64 for every token (*tight*): whoever holds the token then answers
-within 1/64 of the spread of its value, and a number of {0, 1} is read on its side of 1/2.
+which is v_t up to S = sum_{s != t} exp(C(<k_s,k_t> - 1)) times the spread of the values. The
+scale C is the least at which S <= 1/64 for every token (*tight*): whoever holds the token then
+answers within 1/64 of the spread of its value, and a number of {0, 1} is read on its side of 1/2.
 At q = 0 every token held has the same weight.
 """
 
@@ -133,8 +133,8 @@ class Bench:
     """A subject, the clock, and what one law leaves for the next.
 
     Attributes:
-        deadline: ``time.monotonic()`` at which no further rung begins.
-        rung_ends, work_ends: the same for the rung that is tried, on the clock of the wall and on that
+        deadline: ``time.monotonic()`` at which no further rung begins. rung_ends, work_ends: the
+        same for the rung that is tried, on the clock of the wall and on that
             of the process: then :class:`OutOfTime` is raised.
         holds: what it holds, in words, once that is known.
         untried: what was not tried, and why, in words.
@@ -197,8 +197,9 @@ class Bench:
     def is_softmax(self) -> bool:
         """Whether its weights are those of a softmax over rows, whatever their keys.
 
-        Then log(w_t/w_s) is linear in q, and 0 at q = 0. Estimates of attention by features, samples or
-        clusters are not; nor is it known of a cache whose values are too coarse to read weights.
+        Then log(w_t/w_s) is linear in q, and 0 at q = 0. Estimates of attention by features,
+        samples or clusters are not; nor is it known of a cache whose values are too coarse to
+        read weights.
         """
         n = 12
         one = stream(n, real_valued(n))
@@ -324,11 +325,11 @@ class Bench:
     def weights(self, one: Stream, queries: Float32, shape: Shape | None = None) -> Float32:
         """The weight of each token of the stream for each query: float32[m, n].
 
-        The values are rows 1, 2, .. of a Hadamard matrix H, for 63 tokens at a time, and 0 else: the
-        answer a = sum_t w_t h_t has w_t = <h_t, a>/64. All their numbers are +-1, which every scale and
-        step of a quantiser's own has exactly; row 0, all ones, is left out, so that what rows
-        that nobody appended have alike in all channels is no token's. (What a cache keeps may
-        depend on values, of course: then this is what it does with these.)
+        The values are rows 1, 2, .. of a Hadamard matrix H, for 63 tokens at a time, and 0 else:
+        the answer a = sum_t w_t h_t has w_t = <h_t, a>/64. All their numbers are +-1, which every
+        scale and step of a quantiser's own has exactly; row 0, all ones, is left out, so that
+        what rows that nobody appended have alike in all channels is no token's. (What a cache
+        keeps may depend on values, of course: then this is what it does with these.)
         """
         n = len(one)
         found = np.zeros((len(queries), n), dtype=np.float32)

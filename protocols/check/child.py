@@ -119,7 +119,8 @@ BLOCKING = {"raises", "wrong-output", "not-finite", "scaled-scores", "not-plain"
 
 
 def _again(subject: Any, request: dict[str, Any], say: Say) -> None:
-    """The rungs that found something, in a fresh process; where chance may play, with other coins."""
+    """The rungs that found something, in a fresh process; where chance may play, with other
+    coins."""
     from .examination import climb, rung
     from .subject import SEED
 

@@ -1,7 +1,7 @@
 """Faults of the kinds that public reports tell of, planted in small caches: healthy, or fault=True.
 
-Each class is a whole cache. The docstring says what is planted; tests/reports/test_planted.py says what
-an examination must name.
+Each class is a whole cache. The docstring says what is planted; test_planted.py says what an
+examination must name.
 """
 
 from __future__ import annotations
@@ -466,7 +466,7 @@ class EveryFourth(Rows):
 class SaysExact(Rows):
     """Declares exact; faulty: values go through float16."""
 
-    declares = {"exact": True}
+    declares = ("exact",)
 
     def append(self, q, k, v):
         super().append(q, k, v.astype(np.float16) if self.fault else v)
@@ -475,7 +475,7 @@ class SaysExact(Rows):
 class SaysWindow(Rows):
     """Declares the last 32; faulty: it keeps 30."""
 
-    declares = {"keeps": "last:32", "bits": 32}
+    declares = ("keeps=last:32", "bits=32")
 
     def append(self, q, k, v):
         super().append(q, k, v)

@@ -1,4 +1,4 @@
-"""Faults of other kinds, planted in small caches: the laws name them, and say nothing of the healthy.
+"""Faults of other kinds, planted: the laws name them, and say nothing of the healthy.
 
 The laws run in this process; tests/reports/test_reports.py has the processes.
 """
@@ -90,6 +90,6 @@ def test_a_buffer_that_is_kept_is_a_note() -> None:
 
 def test_the_scales_of_keys_are_named_by_their_rule() -> None:
     assert (
-        "Group g has the scale of group 3 - g"
+        "group g has the scale of group 3 - g"
         in errors("KeyScales", fault=True)["wrong-scale"].detail
     )

@@ -1,4 +1,4 @@
-"""Ten public reports of faults, planted in small caches: check passes the healthy and names the faulty.
+"""Ten public reports of faults, planted: check passes the healthy and names the faulty.
 
 The places are those of the reports, computed without kvbarrier (own keys, own scale, own decoding).
 """

@@ -33,8 +33,8 @@ class Growth:
         stream: of the longest length.
         wrong: wrong[n][t], bool[d_v]: the wrong bits of token t when n tokens had come.
         ones: ones[n], float[len(SMALL)]: the answer in the channel that is 1 in every token, at
-            short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the tokens read right, if
-            these are half of those asked or more than 16.
+            short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the
+            tokens read right, if these are half of those asked or more than 16.
         bits: bits[n]: of the message.
         full: the length at which it raised, if that is one of its own sizes.
     """

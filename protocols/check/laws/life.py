@@ -19,7 +19,8 @@ SECONDS = 4.0
 
 
 def law(bench: Bench) -> Iterator[Fault]:
-    """The operations that the class has, in schedules that are drawn, and shrunk where they fail."""
+    """The operations that the class has, in schedules that are drawn, and shrunk where they
+    fail."""
 
     def build(shape: Shape) -> Compressor:
         return bench.build(shape)

@@ -1,10 +1,10 @@
 """Right numbers in wrong places, numbers counted twice, and numbers that are paid for and lost.
 
-Values are random with both signs, so two rows of d numbers, or two channels over n tokens, correlate by
-about 1/sqrt(d) by chance; more than 9/10 says that one was read for the other.
+Values are random with both signs, so two rows of d numbers, or two channels over n tokens,
+correlate by about 1/sqrt(d) by chance; more than 9/10 says that one was read for the other.
 
-*Places.* Channel c answers with channel c'; or token t with token t', where t' does not answer itself
-(what an evicted token's query finds instead is a token that does).
+*Places.* Channel c answers with channel c'; or token t with token t', where t' does not answer
+itself (what an evicted token's query finds instead is a token that does).
 
 *Counts.* At q = 0 all held rows weigh the same. A token with exactly k >= 2 times the weight of the
 others, while all tokens are held, was stored k times. (A cache that merges tokens has one row for
@@ -70,7 +70,8 @@ def _places(truth: Float32, read: Float32) -> Iterator[Fault]:
         shift = f" ({what} i with {what} i {steps.pop():+d})" if len(steps) == 1 else ""
         yield Fault(
             "wrong-place",
-            f"{named(what, moved)} of {len(x)} answer with another {what}'s numbers: {pairs}{shift}.",
+            f"{named(what, moved)} of {len(x)} answer with another {what}'s numbers: "
+            f"{pairs}{shift}.",
             tokens=whole(moved) if what == "token" else None,
             channels=whole(moved) if what == "channel" else None,
             operation="attend",
@@ -91,7 +92,8 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
     if each >= PAID:
         yield Fault(
             "channel-lost",
-            f"{named('channel', dead)} of every token read as nothing that was appended, while each "
+            f"{named('channel', dead)} of every token read as nothing that was appended, while "
+            "each "
             f"token costs {each:.3g} bits a number.",
             channels=whole(dead),
             operation="attend",
@@ -110,7 +112,8 @@ def _counts(bench: Bench, one: Stream) -> Iterator[Fault]:
     if twice and len(twice) < len(one) / 3 and np.abs(rest - 1).max() < 0.02:
         yield Fault(
             "counted-twice",
-            f"{named('token', twice)} weigh{'s' * (len(twice) == 1)} {times[twice[0]]:.0f} times as "
+            f"{named('token', twice)} weigh{'s' * (len(twice) == 1)} {times[twice[0]]:.0f} times "
+            "as "
             f"much as the others at q = 0, after {len(one)} tokens: stored that often.",
             tokens=whole(twice),
             operation=f"append {len(one)}",

@@ -56,7 +56,8 @@ def law(bench: Bench) -> Iterator[Fault]:
     softly = bench.weighs_alike(growth.stream.first(n), shape)
     yield Fault(
         "comes-back" if softly else "reads-in-part",
-        f"after {n} tokens, {named('token', tokens)}{of} read wrong ({share:.0%} of the bits); after "
+        f"after {n} tokens, {named('token', tokens)}{of} read wrong ({share:.0%} of the bits); "
+        "after "
         f"{later} tokens, token {tokens[0]} reads right again. {_when(growth, faulty)}",
         tokens=whole(tokens),
         channels=channels,

@@ -1,12 +1,12 @@
 """One stream, many doors: whatever way it comes in and is asked, the answers are the same.
 
 *Law.* A streaming algorithm is a map from the state and the next triple to the next state. So the
-append loop, ``extend`` on all, on pieces and on pieces after appends, and save, restore and going on
-at any cut, are the same composition of maps, and must answer alike: with equal public coins bit for
-bit but for the order of float additions. Row r of ``next_outputs`` and ``block_outputs`` are
-defined by the loops. Nothing is said of what is lost: an honest loss is the same through each door.
-A batch algorithm (``streaming = False``) has only one way in, so of it only the ways of asking and a
-restore after the whole are tried.
+append loop, ``extend`` on all, on pieces and on pieces after appends, and save, restore and going
+on at any cut, are the same composition of maps, and must answer alike: with equal public coins
+bit for bit but for the order of float additions. Row r of ``next_outputs`` and ``block_outputs``
+are defined by the loops. Nothing is said of what is lost: an honest loss is the same through each
+door. A batch algorithm (``streaming = False``) has only one way in, so of it only the ways of
+asking and a restore after the whole are tried.
 
 Values are of both signs and lie on no quantiser's grid, keys are distinct: two states that differ
 in a token answer differently to its key. Tokens are named by that.
@@ -268,7 +268,8 @@ def _one_by_one(compressor: Compressor, one: Stream) -> Iterator[Fault]:
     missed = sorted(set(range(n)) - {int(t) for r, t in enumerate(np.arange(n)) if r in found})
     yield Fault(
         "batch-differs",
-        f"next_outputs with {n} rows: {named('row', list(found))} do not answer as append and attend "
+        f"next_outputs with {n} rows: {named('row', list(found))} do not answer as append and "
+        "attend "
         f"do; {which}. Asked in order, all tokens are hit but {named('token', missed)}."
         if missed
         else f"next_outputs with {n} rows: {which}: not as append and attend answer.",

@@ -1,8 +1,9 @@
 """Numbers as models have them: gains, outliers, signs, constants, large and small.
 
-Random bits have one magnitude, so a scale that belongs to another block is the right one. Here every
-token and every group of channels has a gain of its own, from 1/10 to 10, public as all is, and what
-is read is compared in shape and in scale (``blocks``: proof that rounding cannot be mistaken for it).
+Random bits have one magnitude, so a scale that belongs to another block is the right one. Here
+every token and every group of channels has a gain of its own, from 1/10 to 10, public as all is,
+and what is read is compared in shape and in scale (``blocks``: proof that rounding cannot be
+mistaken for it).
 
 *Equivariance.* What a cache loses of x and of -x, of x and of 300 x, is the same in proportion,
 for every quantiser whose scale follows the data. So the error on values that are all negative is
@@ -30,7 +31,8 @@ TOKENS = 64
 FINE = 1e-5
 """The interference allowed among values whose gains differ by a factor of 100."""
 FEW = 0.05
-"""Of fewer blocks nothing is said: a coarse rounding of 8 numbers passes for a scale now and then."""
+"""Of fewer blocks nothing is said: a coarse rounding of 8 numbers passes for a scale now and
+then."""
 WORSE, LOST, WIPED, FADES = 3.0, 0.1, 0.5, 0.02
 KEYS = 8
 
@@ -76,7 +78,8 @@ def _read(bench: Bench, values: Float32, interference: float = FINE) -> Float32:
 def _values(bench: Bench) -> Iterator[Fault]:
     base = _normal(min(TOKENS, bench.most))
     tries = [
-        (f"gains for each token and {g} channels", base * gains(len(base), g), g) for g in (16, 32, 8)
+        (f"gains for each token and {g} channels", base * gains(len(base), g), g)
+        for g in (16, 32, 8)
     ]
     tries.append(("a gain for each token", base * gains(len(base), D), D))
     tries.append(("values of one magnitude", base, 16))
@@ -98,7 +101,8 @@ def _misfit(words: str, truth: Float32, read: Float32, group: int, what: str) ->
             continue
         if flags.sum() < max(3, FEW * flags.size):
             continue
-        rule = whose_scale(truth, fit, group) if code == "wrong-scale" else None
+        whose = whose_scale(truth, fit, group) if code == "wrong-scale" else None
+        rule = "" if whose is None else f"; {whose}"
         t, g = np.argwhere(flags)[0]
         how = (
             f"token {t} channels {g * group}-{g * group + group - 1} are multiplied by "
@@ -113,7 +117,7 @@ def _misfit(words: str, truth: Float32, read: Float32, group: int, what: str) ->
         return Fault(
             code,
             f"{what} with {words}: {blocks}{flags.sum()} of {flags.size} blocks are {said} "
-            f"({how}): {where(flags, group)}" + (f". {rule[0].upper()}{rule[1:]}." if rule else "."),
+            f"({how}): {where(flags, group)}{rule}.",
             tokens=whole(np.flatnonzero(flags.any(axis=1))),
             channels=None if len(channels) == D else whole(channels),
             operation="attend",
