@@ -16,12 +16,7 @@ from .render import print_json, tell
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
-@click.option(
-    "--expect",
-    multiple=True,
-    metavar="WORD",
-    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
-)
+@options.expect_option
 @click.option(
     "--timeout",
     type=float,
@@ -40,7 +35,7 @@ from .render import print_json, tell
 def command(
     target: str | None,
     params: tuple[str, ...],
-    expect: tuple[str, ...],
+    expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
     as_json: bool,
@@ -64,22 +59,19 @@ def command(
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    words = _declared(target, expect)
-    report = check(target, params=parsed, expect=words, seconds=timeout)
+    said = {name: one.words() for name, one in options.declared(expected).items()}
+    report = check(
+        target,
+        params=parsed,
+        expect=said.get("declaration", ()),
+        otherwise=said.get("undeclared", ()),
+        seconds=timeout,
+    )
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
     return 3 if report.errors else 0
-
-
-def _declared(target: str, expect: tuple[str, ...]) -> tuple[str, ...]:
-    """The words of --expect, or else those of the target's project."""
-    from ..compressors.plugin.declaration import Declaration
-    from ..compressors.plugin.project import project_declaration
-
-    said = Declaration.of_words(expect) if expect else project_declaration(target)
-    return () if said is None else said.words()
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

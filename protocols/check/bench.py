@@ -80,7 +80,8 @@ def unit_keys(n: int, d: int = D, seed: int = 1) -> Float32:
         keys: Float32 = key_sets.make("kerdock", rows, D).rows_at(chosen)
         return keys
     keys = rng.standard_normal((n, d)).astype(np.float32)
-    return keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    unit: Float32 = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    return unit
 
 
 @lru_cache(maxsize=1)
@@ -138,7 +139,8 @@ class Bench:
             of the process: then :class:`OutOfTime` is raised.
         holds: what it holds, in words, once that is known.
         untried: what was not tried, and why, in words.
-        expect: the words of a declaration that stand for the cache's own.
+        words: of a declaration: those that come before the cache's own, and those that come after.
+        skipped: why the rung that is tried has nothing to try, in two words.
         found: the codes of what was found so far.
         kept: what one law leaves for the next.
     """
@@ -149,7 +151,8 @@ class Bench:
     untried: list[str] = field(default_factory=list)
     rung_ends: float = float("inf")
     work_ends: float = float("inf")
-    expect: tuple[str, ...] = ()
+    words: tuple[Sequence[str], Sequence[str]] = ((), ())
+    skipped: str = ""
     found: set[str] = field(default_factory=set)
     kept: dict[str, object] = field(default_factory=dict)
 
@@ -347,9 +350,10 @@ class Bench:
 def _inmost(compressor: Compressor) -> object:
     """What the author wrote, inside our adapters."""
     one: object = compressor._stateful()
-    while isinstance(one, Compressor) and isinstance(getattr(one, "inner", None), Compressor):
-        one = one.inner
-        one = one._stateful() if isinstance(one, Compressor) else one
+    while isinstance(one, Compressor) and isinstance(
+        inner := getattr(one, "inner", None), Compressor
+    ):
+        one = inner._stateful()
     return one
 
 
@@ -376,7 +380,7 @@ def _attributes(thing: object) -> dict[str, Any]:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for method in ("__init__", "set_up"):
         try:
             parameters = inspect.signature(getattr(cls, method)).parameters.values()

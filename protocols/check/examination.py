@@ -75,12 +75,12 @@ def climb(
     subject: Subject,
     say: Say,
     seconds: float,
-    expect: Sequence[str],
+    words: tuple[Sequence[str], Sequence[str]] = ((), ()),
     only: Sequence[str] = (),
     work_seconds: float = SECONDS,
 ) -> None:
     """Try the rungs in order; say what each found, in the end what is held and was not tried."""
-    bench = Bench(subject, time.monotonic() + seconds, expect=tuple(expect))
+    bench = Bench(subject, time.monotonic() + seconds, words=words)
     for one in LADDER:
         if only and one.name not in only:
             continue
@@ -97,6 +97,7 @@ def _try(one: Rung, bench: Bench, say: Say, seconds: float) -> None:
     bench.rung_ends = min(bench.deadline, began + WAIT * seconds)
     bench.work_ends = time.process_time() + seconds
     found: list[str] = []
+    bench.skipped = ""
     late = False
 
     def tell(fault: Fault) -> None:
@@ -116,6 +117,8 @@ def _try(one: Rung, bench: Bench, say: Say, seconds: float) -> None:
         if is_our_fault(error):
             raise
         tell(Fault("raises", f"{one.title}: {told(error)}"))
-    outcome = ", ".join(dict.fromkeys(found)) or ("no time" if late else "nothing found")
+    outcome = ", ".join(dict.fromkeys(found)) or (
+        "no time" if late else bench.skipped or "nothing found"
+    )
     tried: dict[str, Any] = {"name": one.name, "title": one.title, "outcome": outcome}
     say(tried={**tried, "seconds": time.monotonic() - began})

@@ -28,15 +28,18 @@ FEW, MORE = 24, 48
 
 def declaration_of(bench: Bench) -> Declaration | None:
     """The declaration in force: the words of the command line, or the cache's own."""
-    if bench.expect:
-        return Declaration.of_words(bench.expect)
-    return declared_by(bench.build(bench.shape(MORE)))
+    before, after = bench.words
+    if before:
+        return Declaration.of_words(before)
+    own = declared_by(bench.build(bench.shape(MORE)))
+    return Declaration.of_words(after) if own is None and after else own
 
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Every length against the declaration, then memory."""
     declaration = declaration_of(bench)
     if declaration is None:
+        bench.skipped = "nothing declared"
         return
     growth = grown(bench)
     for n in growth.lengths:

@@ -27,7 +27,7 @@ def law(bench: Bench) -> Iterator[Fault]:
 
     can = operations_of(bench.build(bench.shape(8)))
     if not can or not bench.streaming:
-        bench.untried.append("operations (it has none of crop, drop, select, fork, reset, shift)")
+        bench.skipped = "it has none"
         return
     life = examine(build, seconds=SECONDS)
     lacks = f"; {', '.join(life.lacks)} (it has none)" if life.lacks else ""

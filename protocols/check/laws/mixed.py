@@ -50,7 +50,8 @@ def correlations(read: Float32, truth: Float32) -> NDArray[np.float64]:
     a, b = (np.asarray(x, np.float64) for x in (read, truth))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     a, b = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12) for x in (a, b))
-    return a @ b.T
+    product: NDArray[np.float64] = a @ b.T
+    return product
 
 
 def _places(truth: Float32, read: Float32) -> Iterator[Fault]:

@@ -17,6 +17,7 @@ read: log(w_t/w_0) = b (k_t[j] - k_0[j]), with b so small that all weights are l
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +70,9 @@ def _normal(n: int) -> Float32:
     return np.random.default_rng(4).standard_normal((n, D)).astype(np.float32)
 
 
-def _read(bench: Bench, values: Float32, interference: float = FINE) -> Float32:
+def _read(bench: Bench, values: NDArray[Any], interference: float = FINE) -> Float32:
     keys = unit_keys(len(values))
-    one = Stream(keys, values, tight_scale(keys, interference))
+    one = Stream(keys, values.astype(np.float32), tight_scale(keys, interference))
     return bench.read(bench.fed(one), one, range(len(values)))
 
 
@@ -127,7 +128,7 @@ def _misfit(words: str, truth: Float32, read: Float32, group: int, what: str) ->
     return None
 
 
-def _error(truth: Float32, read: Float32) -> NDArray[np.float64]:
+def _error(truth: NDArray[Any], read: NDArray[Any]) -> NDArray[np.float64]:
     """|y - x| / |x| for every token."""
     size = np.linalg.norm(truth, axis=1) + 1e-12
     away: NDArray[np.float64] = np.linalg.norm(read - truth, axis=1) / size
@@ -141,7 +142,7 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
     positive = _error(magnitudes, _read(bench, magnitudes))
     run = np.repeat(base[::8], 8, axis=0)[: len(base)]
     flat = np.ones_like(base) * np.float32(0.7)
-    tries: tuple[tuple[str, str, Float32, NDArray[np.float64]], ...] = (
+    tries: tuple[tuple[str, str, NDArray[Any], NDArray[np.float64]], ...] = (
         ("sign-lost", "values that are all negative", -magnitudes, positive),
         ("constant-lost", "tokens that are equal in runs of 8", run, usual),
         ("constant-lost", "values that are all .7", flat, usual),
