@@ -253,6 +253,7 @@ def _print_notes(report: Report, verbose: bool) -> None:
             )
         if point["changed"] is not None:
             tell(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
+    _print_declared(report, verbose)
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
@@ -275,6 +276,33 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _print_declared(report: Report, verbose: bool) -> None:
+    """What was declared and whether it holds, apart from the theorem's verdict."""
+    from ..protocols.check.cases import Case
+    from ..runs.points import budget_text
+
+    holds = []
+    for point, one in zip(report.points, report.declared, strict=False):
+        if one is None:
+            continue
+        if verbose or one.verdict == "not-as-declared" or one.unjudged:
+            tell(f"budget {budget_text(point['budget'])}: {one.sentence}")
+        else:
+            holds.append((budget_text(point["budget"]), one))
+    if len(holds) == 1:
+        tell(f"budget {holds[0][0]}: {holds[0][1].sentence}")
+    elif holds:
+        where = ", ".join(budget for budget, _ in holds)
+        words = dict.fromkeys(str(one.declaration) for _, one in holds)
+        said = next(iter(words)) if len(words) == 1 else f"{next(iter(words))}, and so on"
+        tell(f"as-declared at {where}: {said}.")
+    case = report.counterexample
+    if isinstance(case, Case):
+        tell(f"counterexample, played again in fresh processes: {case.found}")
+    elif case is not None:
+        tell(f"counterexample: {case}")
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

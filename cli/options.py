@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 
@@ -113,6 +114,31 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
         name: tuple(parse_value(value) for value in values.split(","))
         for name, values in pairs(texts, "--sweep").items()
     }
+
+
+def declared(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
+
+    Words of the command line go before a target's own, those of a project's file after them.
+    """
+    from ..compressors.plugin.declaration import Declaration
+
+    if not texts:
+        return {}
+    source = click.get_current_context().get_parameter_source("expected")
+    project = source is ParameterSource.DEFAULT_MAP
+    return {"undeclared" if project else "declaration": Declaration.of_words(texts)}
+
+
+expect_option = click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="WORD",
+    help="What should hold: keeps=all, keeps=last:W, keeps=first:S,last:W or keeps=share:f; "
+    "bits=b for each number of K and V, or bytes=b for each token; exact. Repeat the option. "
+    "[default: what TARGET declares of itself]",
+)
 
 
 def game_options(command: Callable[..., Any]) -> Callable[..., Any]:

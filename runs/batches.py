@@ -43,11 +43,13 @@ class Task:
     """A batch to play, and what its row says beside what was played.
 
     ``source``: the digest of the code that has to play it. ``named``: how the row names the key.
+    ``declares``: the words of the declaration that the cell is played under, or None.
     """
 
     batch: Batch
     source: str
     named: str
+    declares: tuple[str, ...] | None = None
 
 
 Outcome = BatchRow | Refused | KVBarrierError
@@ -131,6 +133,7 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         versions=compact(versions() | dict(record.versions)),
         host=compact(host_facts()),
         wrong_by_row=_by_row(records),
+        declares=task.declares,
     )
 
 

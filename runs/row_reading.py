@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game.coins import AGE_BUCKETS
@@ -26,7 +27,7 @@ LONGEST_TEXT = 4096
 
 _BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
 _TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
-_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
+_READ = f"schemas {', '.join(map(str, SCHEMAS))}"
 
 
 def parse_line(line: str) -> BatchRow:
@@ -37,7 +38,7 @@ def parse_line(line: str) -> BatchRow:
         raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
     if len(values) != len(columns):
         raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
+    field = {"wrong_by_row": "null", "declares": "null"} | dict(zip(columns, values, strict=True))
     row = BatchRow(
         instance=field["instance"],
         cell=field["cell"],
@@ -57,6 +58,7 @@ def parse_line(line: str) -> BatchRow:
         versions=compact(json.loads(field["versions"])),
         host=compact(json.loads(field["host"])),
         wrong_by_row=_by_row(field["wrong_by_row"]),
+        declares=_words(field["declares"]),
     )
     _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
     return row
@@ -154,6 +156,18 @@ def _sentence(value: Any) -> str | None:
 def _by_row(text: str) -> tuple[str, ...] | None:
     found = json.loads(text)
     return None if found is None else _items(found, str)
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    """The words of a declaration, which must be one."""
+    found = json.loads(text)
+    return None if found is None else Declaration.of_words(_items(found, _word)).words()
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError(f"{str(value)[:40]!r} is no word of a declaration")
+    return value
 
 
 def _table(text: str) -> Counts16:

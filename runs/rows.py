@@ -17,14 +17,17 @@ from ..errors import BadInput, ResultsConflict
 from ..protocols.evidence.record import MessageRecord
 from ..protocols.game.coins import COMMITTED_KEYS
 
-SCHEMA = 2
+SCHEMA = 3
 COLUMNS = (
     "schema", "instance", "cell", "source", "batch", "spec", "key", "isolation", "streaming",
     "wrong", "wrong_by_age", "asked", "asked_by_age", "secret", "charged", "payload", "failed",
-    "seconds", "versions", "host", "wrong_by_row",
+    "seconds", "versions", "host", "wrong_by_row", "declares",
 )  # fmt: skip
-SCHEMAS = {1: COLUMNS[:-1], 2: COLUMNS}
-"""The columns of every schema that can be read. Schema 1 counts no bits by row."""
+SCHEMAS = {1: COLUMNS[:-2], 2: COLUMNS[:-1], 3: COLUMNS}
+"""The columns of every schema that can be read.
+
+Schema 1 counts no bits by row, and schemas 1 and 2 know no declaration.
+"""
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
@@ -41,7 +44,8 @@ class BatchRow:
     message. ``versions`` and ``host``: JSON of what computed the row; with ``seconds`` and
     ``isolation`` they are not compared when files are merged. ``wrong_by_row``: the wrong bits of
     each row asked, one text a message (``protocols.evidence.row_counts``), or None if they were not
-    counted, as in files of schema 1.
+    counted, as in files of schema 1. ``declares``: the words of the declaration that it was played
+    under, or None; no part of its ids, and not compared, for what is played does not depend on it.
     """
 
     instance: str
@@ -62,6 +66,7 @@ class BatchRow:
     versions: str
     host: str
     wrong_by_row: tuple[str, ...] | None = None
+    declares: tuple[str, ...] | None = None
 
     @property
     def id(self) -> Key:
@@ -138,6 +143,7 @@ class BatchRow:
             compact(self.wrong_by_age), compact(self.asked), compact(self.asked_by_age),
             self.secret, compact(self.charged), compact(self.payload), compact(self.failed),
             f"{self.seconds:.6f}", self.versions, self.host, compact(self.wrong_by_row),
+            compact(self.declares),
         )  # fmt: skip
         line = csv_line(values)
         if line.count("\n") != 1 or "\r" in line:
@@ -169,8 +175,8 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
     """Merge rows: the union over (cell, source, batch), in the order of these ids.
 
     Idempotent, commutative and associative: of rows with equal counts the one with the smallest
-    line stays (they differ in times and hosts only), and of a row with counts by row and one
-    without the former. Raises ResultsConflict if the counts differ.
+    line stays (they differ in times, hosts and declarations only), and of a row with counts by row
+    and one without the former. Raises ResultsConflict if the counts differ.
     """
     merged: dict[Key, BatchRow] = {}
     for row in (row for rows in collections for row in rows):

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, ResultsConflict
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.evidence.verdicts import PointVerdict
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.points import cell_of, judge_all, judge_rows
+from kvbarrier.runs.points import judge_all, judge_rows
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
 from kvbarrier.runs.row_reading import parse_line
 from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, prefixes, union
@@ -53,7 +53,7 @@ def test_the_file_is_plain_csv_with_the_promised_columns(
     with (tmp_path / "r.csv").open(newline="") as file:
         (entry,) = list(csv.DictReader(file))
     assert list(entry) == list(COLUMNS)
-    assert entry["schema"] == "2"
+    assert entry["schema"] == "3"
     # 32 rows, two a bucket, with the wrong bits of that bucket: plain characters up to 61.
     texts = json.loads(entry["wrong_by_row"])
     assert [int(counts_of(text).sum()) for text in texts] == json.loads(entry["wrong"])
@@ -122,7 +122,7 @@ def test_files_joined_with_cat_are_read(tmp_path: Path, row: Row, cell: MakeCell
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("a,b\n1,2\n", "is not a results file"), ("no csv at all", "is not a results file"),
-     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "schema later than 2")],
+     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "schema later than 3")],
 )  # fmt: skip
 def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "other.csv"
@@ -135,19 +135,22 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sente
 
 
 def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: MakeCell) -> None:
-    (tmp_path / "r.csv").write_text(HEADER + "3" + row(cell()).line()[1:])
-    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 3.*1 and 2.*use a new one"):
+    (tmp_path / "r.csv").write_text(HEADER + "9" + row(cell()).line()[1:])
+    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 9.*1, 2, 3.*use a new one"):
         read_results(tmp_path / "r.csv")
 
 
 def of_schema_1(row: BatchRow) -> str:
-    """The line that the program wrote before it counted by row: the same without its last field."""
+    """The line that the program wrote before it counted by row: without its last two fields."""
     values = next(csv.reader([row.line()]))
-    return csv_line(["1", *values[1:-1]])
+    return csv_line(["1", *values[1:-2]])
+
+
+OLD_HEADER = HEADER.replace(",wrong_by_row,declares", "")
 
 
 def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:
-    path, old = tmp_path / "r.csv", HEADER.replace(",wrong_by_row", "")
+    path, old = tmp_path / "r.csv", OLD_HEADER
     rows = [row(cell(), batch) for batch in range(3)]
     before = old + of_schema_1(rows[0])
     path.write_text(before)
@@ -164,6 +167,34 @@ def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: 
     assert len(read_results(path)) == 4
 
 
+def test_a_declaration_is_kept_and_a_file_without_one_is_read(
+    tmp_path: Path, row: Row, cell: MakeCell
+) -> None:
+    one = replace(row(cell()), declares=("keeps=last:8", "bits=3"))
+    fill(tmp_path / "r.csv", [one])
+    assert read_results(tmp_path / "r.csv") == [one]
+    values = next(csv.reader([one.line()]))
+    before = HEADER.replace(",declares", "") + csv_line(["2", *values[1:-1]])
+    (tmp_path / "old.csv").write_text(before)
+    assert read_results(tmp_path / "old.csv") == [replace(one, declares=None)]
+    # The same batch under another declaration is the same batch.
+    assert union([one], [replace(one, declares=None)]) == union(
+        [replace(one, declares=None)], [one]
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ['["keeps=some"]', "[3]", '"keeps=all"', '["keeps=all","keeps=all"]']
+)
+def test_a_row_with_no_declaration_in_its_place_is_refused(
+    tmp_path: Path, row: Row, cell: MakeCell, words: str
+) -> None:
+    values = next(csv.reader([row(cell()).line()]))
+    (tmp_path / "r.csv").write_text(HEADER + csv_line([*values[:-1], words]))
+    with pytest.raises(BadInput, match="line 2, is not a results row"):
+        read_results(tmp_path / "r.csv")
+
+
 def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
     from kvbarrier.runs.baseline import path
 
@@ -176,7 +207,7 @@ def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
 
 def test_a_torn_line_below_the_second_header(tmp_path: Path, row: Row, cell: MakeCell) -> None:
     path = tmp_path / "r.csv"
-    before = (HEADER.replace(",wrong_by_row", "") + of_schema_1(row(cell(), 0))).encode()
+    before = (OLD_HEADER + of_schema_1(row(cell(), 0))).encode()
     appended = (HEADER + row(cell(), 1).line()).encode()
     for end in (1, len(HEADER) - 1, len(HEADER), len(HEADER) + 9, len(appended) - 1):
         path.write_bytes(before + appended[:end])
@@ -217,7 +248,7 @@ def test_counts_by_row_say_how_many_rows_were_asked(row: Row, cell: MakeCell) ->
      (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]","[32]"]'), "sums over rows"),
      (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]"]'), "lists differ in length"),
      (lambda f: f.__setitem__("wrong_by_row", '["-","-","-","-"]'), "how many bits of each row"),
-     (lambda f: f.pop("host"), "20 fields instead of 21")],
+     (lambda f: f.pop("host"), "21 fields instead of 22")],
 )  # fmt: skip
 def test_a_damaged_row_is_named_by_its_line(
     tmp_path: Path,
