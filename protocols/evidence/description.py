@@ -54,7 +54,7 @@ class Description:
         tokens, questions, sequences, layers, heads, channels: None where the whole axis is meant.
         cut: tokens after the cut of their message (negative: before it), or None.
         blocks: diagonals, or None.
-        value: 0 or 1 if (nearly) only zeros or ones are misread, or None.
+        value: 0 or 1 if most of the misread bits are zeros or ones, or None.
         effect: "absent", "stuck", "flipped", "copied", "displaced", "exchanged", "misread", or None
             where nothing is wrong; ``source`` says what is read instead.
         inside, outside: (wrong, asked) bits in the place and elsewhere.
@@ -164,7 +164,7 @@ def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     k, a = one.inside
     rest = [elsewhere(one)] if one.outside[1] else []
     if one.value is not None and effect.name != "stuck":
-        rest.insert(0, f"Only {'ones' if one.value else 'zeros'} are misread.")
+        rest.insert(0, f"Mostly {'ones' if one.value else 'zeros'} are misread.")
     if copied:
         subject = ", ".join(where) or "all tokens"
         verb = effect.words

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from .description import LEVEL, Blocks, Description
 from .places import Places
 from .reading import Reading

@@ -20,6 +20,8 @@ COLUMNS = ("layers", "heads", "channels")
 TESTS = len(ROWS) + len(COLUMNS) + 4
 """So much may be named: along these axes, diagonals, the bits' value, the cut messages, a copy."""
 GROUPS = (8, 16, 32)
+MOSTLY = 0.8
+"""The share of zeros or ones among the misread bits from which on they are named."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -76,8 +78,7 @@ class Search:
         every = np.ones(len(tokens), dtype=bool)
         sizes = [len(one.tokens) for one in readings]
         questions: Ints = np.concatenate([
-            np.arange(len(one.tokens)) if one.questions is None else one.questions
-            for one in readings
+            one.tokens if one.questions is None else one.questions for one in readings
         ])  # fmt: skip
         sequences: Ints = np.concatenate([
             np.zeros(len(one.tokens), np.int64) if one.sequences is None else one.sequences
@@ -86,7 +87,6 @@ class Search:
         cut: Ints = np.concatenate([one.tokens - (one.cut or 0) for one in readings])
         was_cut = np.repeat([one.cut is not None for one in readings], sizes)
         numbers = {"tokens": (tokens, every), "within": (tokens, every)}
-        # Asked in the order of the stream, a row's question is its token.
         if (questions != tokens).any():
             numbers["questions"] = questions, every
         return numbers | {"sequences": (sequences, every), "cut": (cut, was_cut)}
@@ -217,9 +217,27 @@ class Search:
         needed = self.needed + 2.0 + choice.bits
         if self._evidence(axis, choice, Place(free)) >= needed:
             return True
+        if axis in self.rows and self._together(axis, choice, place, Place(free)):
+            return True
         if not paid:
             return False
         return self._evidence(axis, choice, place) >= needed + sum(1.0 + bits for bits in paid)
+
+    def _together(self, axis: str, choice: Choice, place: Place, free: Place) -> bool:
+        """All factors of rows as one set of rows: it beats chance, and by as much what it was."""
+        before = {name: f for name, f in place.factors.items() if name in ROWS}
+        if not before:
+            return False
+        counts, present = self._in_messages(self._by_row(free), self.rows_of(Place()))
+        old = self.rows_of(Place(before))
+        new = old & self._at(axis, choice)
+        was, now = (
+            log2_evidence(counts, self._in_messages(rows.astype(float), rows)[0] > 0, present)
+            for rows in (old, new)
+        )
+        bits = self.needed + 2.0 + choice.bits
+        whole = bits + sum(1.0 + factor.choice.bits for factor in before.values())
+        return now >= whole and now - was >= bits
 
     def _evidence(self, axis: str, choice: Choice, place: Place) -> float:
         rows = self.rows_of(place)
@@ -293,7 +311,7 @@ class Search:
         a = int(rows.sum() * flat.sum())
         only_cut = None if "cut" in place.factors else self._only_cut()
         effect = self._effect(place, rows)
-        value = self._value(place, rows, effect)
+        value = self._value(place, rows)
         named = {axis: self._named(axis, place) for axis in ROWS if axis in self.rows}
         columns = {axis: self._named(axis, place) for axis in COLUMNS}
         tokens = named.get("tokens")
@@ -356,8 +374,8 @@ class Search:
     def _effect(self, place: Place, rows: Bools) -> Effect:
         return effect_of(self._parts(place, rows), self.spare)
 
-    def _value(self, place: Place, rows: Bools, effect: Effect) -> int | None:
-        """0 or 1 if nearly all misread bits are zeros or ones, and that beats chance."""
+    def _value(self, place: Place, rows: Bools) -> int | None:
+        """0 or 1 if most of the misread bits are zeros or ones, and that beats chance."""
         block = pieces(self.message, self.order, self.total, rows)
         flat = self._flat(place) > 0
         secret = np.concatenate([one.secret.reshape(len(one.tokens), -1) for one in self.readings])
@@ -369,13 +387,14 @@ class Search:
             np.bincount(block[some], weights=ones[some]),
         ], axis=1)  # fmt: skip
         share = counts[:, 1].sum() / max(counts.sum(), 1.0)
-        value = 1 if share >= 0.95 else 0 if share <= 0.05 else None
+        value = 1 if share >= MOSTLY else 0 if share <= 1.0 - MOSTLY else None
         if value is None:
             return None
         chosen = np.zeros(counts.shape, dtype=bool)
         chosen[:, value] = True
-        bits = 1.0 + sum(1.0 + factor.choice.bits for factor in place.factors.values())
-        return value if log2_evidence(counts, chosen) >= bits + self.needed else None
+        # The place follows from where bits are wrong: the secret turned into its opposite, in a
+        # piece as a whole, has the same. So its own bits cost nothing here.
+        return value if log2_evidence(counts, chosen) >= 1.0 + self.needed else None
 
     def _of_blocks(self, base: Description, blocks: Blocks) -> Description:
         width = self.shape[2]
