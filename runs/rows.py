@@ -24,7 +24,7 @@ COLUMNS = (
     "seconds", "versions", "host", "wrong_by_row", "wrong_by_place",
 )  # fmt: skip
 SCHEMAS = {1: COLUMNS[:-2], 2: COLUMNS[:-1], 3: COLUMNS}
-"""The columns of every schema that can be read: schema 1 counts no bits by row, 1 and 2 by place."""
+"""The columns of every schema that can be read. Schema 1 has no counts by row, 1 and 2 by place."""
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
