@@ -49,6 +49,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     metavar="NAME=V1,V2",
     help="Several values of a parameter; with several sweeps, every combination is played.",
 )
+@options.expect_option
 @click.option(
     "--messages",
     type=options.MESSAGES,
@@ -111,9 +112,17 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Write the counts to this file for verify; needs --resume or --out, so that they can "
     "be replayed.",
 )
+@click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first counterexample to a declaration into this file, for check --case.  "
+    "[default: a file here whose name is printed]",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str,
+    expected: tuple[str, ...],
+    save_case: Path | None,
     budgets: tuple[str, ...],
     params: tuple[str, ...],
     sweeps: tuple[str, ...],
@@ -159,11 +168,13 @@ def command(
         first,
         others=others,
         budgets=options.budgets(budgets) if budgets else None,
+        declaration=options.declaration(expected),
         **played,
     )
     kept = resume or (out and out / "results.csv")
     written = [] if out is None else [out / name for name in OUT_FILES]
-    for path in [*written, *([] if certificate is None else [certificate])]:
+    written += [path for path in (certificate, save_case) if path is not None]
+    for path in written:
         # Before the first message, not after the last one.
         refuse_link(path)
     if certificate is not None and kept is None:
@@ -201,6 +212,8 @@ def command(
         _show(report, document, out, as_json)
     for failure in failures:
         say(f"gate failed: {failure}")
+    if not report.as_declared:
+        failures += _refuted(report, save_case)
     code = _exit_code(report, failures, kept)
     if certificate is not None and kept is not None:
         from ..runs.certificate import write_attack_certificate
@@ -209,6 +222,19 @@ def command(
             proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _refuted(report: Report, path: Path | None) -> list[str]:
+    """Save the counterexample, say how to play it again, and return what failed."""
+    from ..protocols.check.cases import Case
+
+    case = report.counterexample
+    if isinstance(case, Case):
+        path = path or Path(case.name)
+        case.write(path)
+        own = f" {report.target}" if report.target != case.target else ""
+        say(f"wrote {path}; play it again:  kvbarrier check --case {path}{own}")
+    return ["not-as-declared"]
 
 
 def _attack_queries(

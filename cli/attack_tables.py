@@ -166,6 +166,7 @@ def _print_notes(report: Report) -> None:
             )
         if point["changed"] is not None:
             say(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
+    _print_declared(report)
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
@@ -186,6 +187,21 @@ def _print_notes(report: Report) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _print_declared(report: Report) -> None:
+    """What was declared and whether it holds, a line of its own for each point."""
+    from ..protocols.check.cases import Case
+    from ..runs.points import budget_text
+
+    for point, declared in zip(report.points, report.declared, strict=False):
+        for sentence in [] if declared is None else declared.sentences():
+            say(f"budget {budget_text(point['budget'])}: {sentence}")
+    case = report.counterexample
+    if isinstance(case, Case):
+        say(f"counterexample, played again in fresh processes: {case.found}")
+    elif case is not None:
+        say(f"counterexample: {case}")
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

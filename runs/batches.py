@@ -44,11 +44,13 @@ class Task:
     """A batch to play, and what its row says beside what was played.
 
     ``source``: the digest of the code that has to play it. ``named``: how the row names the key.
+    ``declares``: the words of the declaration that the cell is played under, or None.
     """
 
     batch: Batch
     source: str
     named: str
+    declares: tuple[str, ...] | None = None
 
 
 Outcome = BatchRow | Refused | KVBarrierError
@@ -134,6 +136,7 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         wrong_by_row=_by_row(records),
         wrong_by_place=_by_place(records),
         said=tuple(r.said for r in records) if any(r.said for r in records) else None,
+        declares=task.declares,
     )
 
 

@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
-from .rows import SCHEMAS, BatchRow, Counts16, compact
+from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16, compact
 
 MOST_SECRET_BITS = 1 << 40
 MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
@@ -37,9 +38,8 @@ def parse_line(line: str) -> BatchRow:
         raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
     if len(values) != len(columns):
         raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    field = {"wrong_by_row": "null", "wrong_by_place": "null"} | dict(
-        zip(columns, values, strict=True)
-    )
+    missing = dict.fromkeys(set(COLUMNS) - set(columns), "null")
+    field = missing | dict(zip(columns, values, strict=True))
     row = BatchRow(
         instance=field["instance"],
         cell=field["cell"],
@@ -60,6 +60,7 @@ def parse_line(line: str) -> BatchRow:
         host=compact(json.loads(field["host"])),
         wrong_by_row=_texts(field["wrong_by_row"]),
         wrong_by_place=_texts(field["wrong_by_place"]),
+        declares=_words(field["declares"]),
     )
     _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
     return row
@@ -173,6 +174,18 @@ def _sentence(value: Any) -> str | None:
 def _texts(text: str) -> tuple[str, ...] | None:
     found = json.loads(text)
     return None if found is None else _items(found, str)
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    """The words of a declaration, which must be one."""
+    found = json.loads(text)
+    return None if found is None else Declaration.of_words(_items(found, _word)).words()
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError(f"{str(value)[:40]!r} is no word of a declaration")
+    return value
 
 
 def _table(text: str) -> Counts16:

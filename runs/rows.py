@@ -21,10 +21,13 @@ SCHEMA = 3
 COLUMNS = (
     "schema", "instance", "cell", "source", "batch", "spec", "key", "isolation", "streaming",
     "wrong", "wrong_by_age", "asked", "asked_by_age", "secret", "charged", "payload", "failed",
-    "seconds", "versions", "host", "wrong_by_row", "wrong_by_place",
+    "seconds", "versions", "host", "wrong_by_row", "declares", "wrong_by_place",
 )  # fmt: skip
-SCHEMAS = {1: COLUMNS[:-2], 2: COLUMNS[:-1], 3: COLUMNS}
-"""The columns of every schema that can be read. Schema 1 has no counts by row, 1 and 2 by place."""
+SCHEMAS = {1: COLUMNS[:-3], 2: COLUMNS[:-2], 3: COLUMNS}
+"""The columns of every schema that can be read.
+
+Schema 1 counts no bits by row; schemas 1 and 2 count none by place, and know no declaration.
+"""
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
@@ -45,6 +48,8 @@ class BatchRow:
     layer and head (layer after layer), and by the secret bit's value (zeros, ones), a text each,
     without its messages that failed; None if they were not counted. ``said``: of each message what
     was read, packed, or None (``MessageRecord.said``); it is in no file and in no comparison.
+    ``declares``: the words of the declaration that it was played
+    under, or None; no part of its ids, and not compared, for what is played does not depend on it.
     """
 
     instance: str
@@ -65,6 +70,7 @@ class BatchRow:
     versions: str
     host: str
     wrong_by_row: tuple[str, ...] | None = None
+    declares: tuple[str, ...] | None = None
     wrong_by_place: tuple[str, str, str] | None = None
     said: tuple[bytes | None, ...] | None = field(default=None, compare=False, repr=False)
 
@@ -143,7 +149,7 @@ class BatchRow:
             compact(self.wrong_by_age), compact(self.asked), compact(self.asked_by_age),
             self.secret, compact(self.charged), compact(self.payload), compact(self.failed),
             f"{self.seconds:.6f}", self.versions, self.host, compact(self.wrong_by_row),
-            compact(self.wrong_by_place),
+            compact(self.declares), compact(self.wrong_by_place),
         )  # fmt: skip
         line = csv_line(values)
         if line.count("\n") != 1 or "\r" in line:
@@ -175,8 +181,8 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
     """Merge rows: the union over (cell, source, batch), in the order of these ids.
 
     Idempotent, commutative and associative: of rows with equal counts the one with the smallest
-    line stays (they differ in times and hosts only), and of a row with counts by row or by place
-    and one without the former. Raises ResultsConflict if the counts differ.
+    line stays (they differ in times, hosts and declarations only), and of a row with counts by row
+    or by place and one without the former. Raises ResultsConflict if the counts differ.
     """
     merged: dict[Key, BatchRow] = {}
     for row in (row for rows in collections for row in rows):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...errors import BudgetTooSmall, PluginFailure
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
+from .declaration import of_heads
 
 Make = Callable[..., Compressor]
 
@@ -68,6 +69,7 @@ class WholeToken(Compressor):
             inside["keys"] = np.asarray(inside["keys"])[:, None, None]
         self.inner = make(shape, budget_bits, seed, inside, **params)
         self.streaming = self.inner.streaming
+        self.declares = self.inner.declares
         self.message_bytes = self.inner.message_bytes
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
@@ -136,6 +138,7 @@ class PerHead(Compressor):
             share = (budget_bits - _WHOLE_LENGTH_BITS) // count - 8 * _LENGTH_BYTES
             self.inner = self._heads(share)
         self.streaming = all(head.streaming for head in self.inner)
+        self.declares = of_heads(self.inner)
         if all(hasattr(head, "next_bits") for head in self.inner):
             self.next_bits = self._next_bits
 

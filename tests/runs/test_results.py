@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, ResultsConflict
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.evidence.verdicts import PointVerdict
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.points import cell_of, judge_all, judge_rows
+from kvbarrier.runs.points import judge_all, judge_rows
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
 from kvbarrier.runs.row_reading import parse_line
 from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, prefixes, union
@@ -143,17 +143,17 @@ def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: Make
 def of_schema_1(row: BatchRow) -> str:
     """The line that the program wrote before it counted by row: the same without its last field."""
     values = next(csv.reader([row.line()]))
-    return csv_line(["1", *values[1:-2]])
+    return csv_line(["1", *values[1:-3]])
 
 
 def of_schema_2(row: BatchRow) -> str:
     """The line of the program that counted by row, and not yet by place."""
     values = next(csv.reader([row.line()]))
-    return csv_line(["2", *values[1:-1]])
+    return csv_line(["2", *values[1:-2]])
 
 
-HEADER_1 = HEADER.replace(",wrong_by_row,wrong_by_place", "")
-HEADER_2 = HEADER.replace(",wrong_by_place", "")
+HEADER_1 = HEADER.replace(",wrong_by_row,declares,wrong_by_place", "")
+HEADER_2 = HEADER.replace(",declares,wrong_by_place", "")
 
 
 def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:
@@ -260,7 +260,7 @@ def test_counts_by_row_say_how_many_rows_were_asked(row: Row, cell: MakeCell) ->
      (lambda f: f.__setitem__("wrong_by_place", '["[16]","0"]'), "by channel, by layer and head"),
      (lambda f: f.__setitem__("wrong_by_place", '["-","0","00"]'), "how many bits"),
      (lambda f: f.__setitem__("wrong_by_place", "7"), "not a list"),
-     (lambda f: f.pop("host"), "21 fields instead of 22")],
+     (lambda f: f.pop("host"), "22 fields instead of 23")],
 )  # fmt: skip
 def test_a_damaged_row_is_named_by_its_line(
     tmp_path: Path,
