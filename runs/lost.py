@@ -7,16 +7,20 @@ said is known of the messages that this process has seen played (``BatchRow.said
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..protocols.evidence.localise import Description, localise
+from ..protocols.evidence.losses import Losses
 from ..protocols.evidence.reading import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell
 from .rows import BatchRow
+
+if TYPE_CHECKING:
+    from .runner import CellOutcome
 
 
 def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
@@ -25,21 +29,23 @@ def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
     A message whose stream was cut says after how many tokens.
     """
     instance, found = cell.instance, []
-    n, width = instance.secret_rows, instance.row_bits
+    n, width, tokens = instance.secret_rows, instance.row_bits, instance.shape.tokens
+    # In the window's game the rows are the values of the newest tokens.
+    older = tokens - n if instance.window is not None else 0
     heads = (instance.layers, instance.heads, width // (instance.layers * instance.heads))
     for row, i, number in _messages(rows):
         said = None if row.said is None else row.said[i]
         if said is None:
             continue
-        tokens = coins.sampled_rows(row.master_key, row.instance, number, n, instance.rows)
+        asked = coins.sampled_rows(row.master_key, row.instance, number, n, instance.rows)
         secret = coins.secret_bits(row.master_key, row.instance, number, n * width)
-        bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(tokens) * width)
+        bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(asked) * width)
         found.append(
             Reading(
-                tokens=tokens,
-                secret=secret.reshape(n, *heads)[tokens],
-                said=bits.reshape(len(tokens), *heads),
-                n=n,
+                tokens=asked + older,
+                secret=secret.reshape(n, *heads)[asked],
+                said=bits.reshape(len(asked), *heads),
+                n=max(n, tokens),
                 cut=_cut(cell, row, number),
             )
         )
@@ -51,6 +57,18 @@ def map_of(cell: Cell, rows: Sequence[BatchRow]) -> Description | None:
     readings = readings_of(cell, rows)
     numbers = [value for _, value in cell.params if type(value) is int and value > 1]
     return localise(readings, parameters=numbers) if readings else None
+
+
+def losses_of(cell: Cell, rows: Sequence[BatchRow]) -> Losses | None:
+    """Token by token and channel by channel; None where no message is known bit by bit."""
+    readings = readings_of(cell, rows)
+    return Losses.of(readings) if readings else None
+
+
+def as_map(outcome: CellOutcome) -> dict[str, Any] | None:
+    """The map of a cell as plain data."""
+    found = map_of(outcome.cell, outcome.rows)
+    return None if found is None else found.as_dict()
 
 
 def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:

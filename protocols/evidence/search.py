@@ -344,7 +344,7 @@ class Search:
         both = first.inside & second.inside
         numbers = tuple(int(v) for v in values[both])
         if first.period is None and second.period is None:
-            return Places(numbers, said(numbers))
+            return Places(numbers, f"tokens {said(numbers)}")
         of_both = [
             words_of("tokens", tuple(int(v) for v in values[one.inside]), values, one)
             for one in sorted((first, second), key=lambda one: one.period is None)

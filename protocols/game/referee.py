@@ -21,7 +21,7 @@ from ..players.seats import Seat
 from . import coins
 from .cell import Cell
 
-MAPPED = 16
+MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
