@@ -254,6 +254,7 @@ def _refuted(report: Report, path: Path | None) -> list[str]:
 
 def _draw_map(report: Report, path: Path) -> None:
     from ..figures import map as figure
+    from ..protocols.game.cell import target_name
     from ..runs.lost import losses_of
     from .attack_tables import setting
 
@@ -265,11 +266,12 @@ def _draw_map(report: Report, path: Path) -> None:
     ]
     if not points:
         say(
-            f"{path} is not drawn: the messages were played earlier, and what was read is not kept."
+            f"{path} is not drawn: these messages were played earlier, and a results file keeps "
+            "counts only."
         )
         return
     level = next(p["map"]["level"] for p in report.points if p["map"] is not None)
-    figure.draw(points, path, title=f"What {report.target} loses", level=level)
+    figure.draw(points, path, title=f"What {target_name(report.target)} loses", level=level)
     say(f"wrote {path}: {len(points)} points")
 
 

@@ -146,11 +146,15 @@ def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:
 
 def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     """The description in words."""
+    mostly = []
+    if one.value is not None and effect.name != "stuck":
+        mostly = [f"Mostly {'ones' if one.value else 'zeros'} are misread."]
     if one.kind == "diffuse":
-        return (
+        text = (
             f"Diffuse: {one.wrong:,} of {one.asked:,} bits are wrong, and no place beats chance "
             f"(level {one.level:g})."
         )
+        return " ".join([text, *mostly])
     where = [p.words for p in (one.tokens, one.questions, one.sequences, one.cut) if p is not None]
     if one.heads is not None and one.layers is None and shape[0] > 1:
         where.append(f"{one.heads.words} of every layer")
@@ -162,9 +166,7 @@ def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     elif one.tokens is not None and not copied:
         where.append("all channels")
     k, a = one.inside
-    rest = [elsewhere(one)] if one.outside[1] else []
-    if one.value is not None and effect.name != "stuck":
-        rest.insert(0, f"Mostly {'ones' if one.value else 'zeros'} are misread.")
+    rest = mostly + ([elsewhere(one)] if one.outside[1] else [])
     if copied:
         subject = ", ".join(where) or "all tokens"
         verb = effect.words

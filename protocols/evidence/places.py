@@ -42,7 +42,7 @@ class Places:
         return {"ranges": [list(one) for one in ranges_of(self.numbers)], "words": self.words}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """A place found: which of the axis's values are in it, its code's ``bits``, its ``gain``.
 

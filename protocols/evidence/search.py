@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(eq=False)
 class Factor:
     """A place along one axis. ``alone``: it was chosen by whole rows, or by whole columns."""
 
@@ -36,7 +36,7 @@ class Factor:
     alone: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Place:
     """A product of factors, by axis, or diagonals with their own bits."""
 
@@ -137,7 +137,7 @@ class Search:
                     if not (choice.inside == better.factors[axis].choice.inside).all():
                         better.factors[axis] = Factor(choice, False)
                     break
-        if better.factors == place.factors:
+        if all(better.factors[axis] is place.factors[axis] for axis in place.factors):
             return place
         kept = all(
             self._beats_chance(axis, one.choice, Place(
@@ -317,7 +317,7 @@ class Search:
         tokens = named.get("tokens")
         if "within" in place.factors:
             tokens = self._both(place)
-        kind = "place" if place.factors or value is not None or only_cut else (
+        kind = "place" if place.factors or only_cut else (
             "everywhere" if k >= HALF * a or effect.name in ("copied", "displaced", "exchanged")
             else "diffuse"
         )  # fmt: skip
