@@ -186,5 +186,6 @@ class Schedule:
         if len(text) > _MOST_FILE:
             raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is no schedule.")
         schedule = cls.of_json(text, str(path))
-        check_legal(schedule, str(path))
+        if not check_legal(schedule, str(path)).fed:
+            raise BadInput(f"{path} feeds no token: append some.")
         return schedule

@@ -14,7 +14,7 @@ from ..evidence.reading import Reading
 GHOST = 0.4
 """How far from its row, in units of the values' range, an answer of a ghost is at most."""
 
-BEYOND_CHANCE = 2.0**-20
+BEYOND_CHANCE = 2.0**-12
 
 OUTCOMES = ("kept", "refused", "late", "moved", "lost", "ghosts")
 
