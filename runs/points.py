@@ -27,9 +27,10 @@ from ..protocols.evidence.verdicts import (
     judge_point,
 )
 from ..protocols.game.cell import Cell, target_name
-from ..protocols.game.coins import bucket_of, sampled_rows
+from ..protocols.game.coins import bucket_of
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import of_spec
+from ..protocols.game.schedules import rows_of
 from .rows import BatchRow, prefixes
 
 SMALL_ERROR = 1e-3
@@ -71,10 +72,10 @@ def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
 def rows_asked(cell: Cell, rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
     """The rows that each message was asked for, from its public coins; None if all of them."""
     instance = cell.instance
-    if instance.rows is None:
+    if instance.rows is None and instance.schedule is None:
         return None
     return [
-        sampled_rows(row.master_key, row.instance, number, instance.secret_rows, instance.rows)
+        rows_of(instance, row.master_key, number)
         for row in rows
         for number in range(row.batch * row.size, (row.batch + 1) * row.size)
     ]
@@ -115,6 +116,7 @@ def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> Po
         level=level,
         rows=asked,
         rows_apart=apart,
+        survivors=instance.schedule is not None,
     )
 
 
@@ -200,6 +202,7 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "heads": instance.heads,
         "queries": instance.queries,
         "basis": instance.basis,
+        **({} if instance.schedule is None else {"schedule": instance.schedule}),
         "bob": instance.bob,
         "values": instance.values,
         "eta": instance.eta,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,13 @@ from ...reductions.reduction import questions_per_row
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
+from ..life.oracle import Oracle
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
+from .schedules import rows_of, schedule_of, survivors_of
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,14 @@ class Referee:
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
         return bits.reshape(shape)
 
+    def _schedule(self, number: int) -> dict[str, Any] | None:
+        schedule = schedule_of(self._instance, self._key, number)
+        return None if schedule is None else schedule.as_dict()
+
     def cut(self, facts: Facts, number: int) -> int | None:
         """After how many tokens a message's stream is cut; None where it is not."""
-        if not facts.streaming:
+        # A schedule has operations between tokens, and saves where it says.
+        if not facts.streaming or self._instance.schedule is not None:
             return None
         return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
 
@@ -74,7 +82,8 @@ class Referee:
             # Drawn only now: the instance stands, and with it the length that it declares.
             q, k, v = self._reduction.stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            message, payload = alice.write(triples, None if half is None else half.message)
+            earlier = None if half is None else half.message
+            message, payload = alice.write(triples, earlier, self._schedule(number))
         except PlayerFault as fault:
             return str(fault)
         if declared is not None and len(message) != declared:
@@ -91,14 +100,19 @@ class Referee:
         """Bob's bits for the rows asked of a message, uint8[rows, width]; a str is a fault."""
         rows = self._rows(number)
         q, k, v = self._reduction.queries(rows)
+        batch = self._batch(number)
+        if batch is not None:
+            # Every sequence is asked everything; the answer of one of them is looked at.
+            width, _ = batch
+            q, k, v = (np.repeat(part[:, None], width, axis=1) for part in (q, k, v))
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.coordinates
+        plain = facts.batched and self._instance.coordinates and batch is None
         thresholds = self._reduction.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
-        apart = not facts.builtin and len(rows) < self._reduction.rows
+        apart = not facts.builtin and self._instance.rows is not None
         size = questions_per_row(self._reduction) if apart else asked
         answers = []
         try:
@@ -112,6 +126,8 @@ class Referee:
         except PlayerFault as fault:
             return str(fault)
         said = np.concatenate(answers)
+        if batch is not None:
+            said = said[np.arange(len(rows)), batch[1]]
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
                 self._bins[number] = bin_of(self._reduction.scores(said))
@@ -125,9 +141,16 @@ class Referee:
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
-            n, asked = self._reduction.rows, self._instance.rows
-            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
+            self._asked[number] = rows_of(self._instance, self._key, number)
         return self._asked[number]
+
+    def _batch(self, number: int) -> tuple[int, NDArray[np.int64]] | None:
+        """How many sequences there are in the end, and which of them each row is asked of."""
+        schedule = schedule_of(self._instance, self._key, number)
+        if schedule is None or schedule.sequences is None:
+            return None
+        (batch,) = Oracle.after(schedule).instances
+        return len(batch), survivors_of(schedule)[1]
 
     def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         """Count one message."""
