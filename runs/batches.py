@@ -131,6 +131,7 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         versions=compact(versions() | dict(record.versions)),
         host=compact(host_facts()),
         wrong_by_row=_by_row(records),
+        ghosts=tuple(r.ghosts for r in records),
     )
 
 

@@ -202,7 +202,7 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "heads": instance.heads,
         "queries": instance.queries,
         "basis": instance.basis,
-        **({} if instance.schedule is None else {"schedule": instance.schedule}),
+        **_scheduled(instance, rows),
         "bob": instance.bob,
         "values": instance.values,
         "eta": instance.eta,
@@ -227,6 +227,17 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
         "changed": evidence["changed"],
     }
+
+
+def _scheduled(instance: Instance, rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """What a point with a schedule says more: which, and how many tokens answer that are gone.
+
+    ``ghosts`` is None where no message was looked at: a results file does not keep it.
+    """
+    if instance.schedule is None:
+        return {}
+    counts = [count for row in rows for count in row.ghosts or () if count is not None]
+    return {"schedule": instance.schedule, "ghosts": sum(counts) if counts else None}
 
 
 def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadInput, ResultsConflict
@@ -41,7 +41,8 @@ class BatchRow:
     message. ``versions`` and ``host``: JSON of what computed the row; with ``seconds`` and
     ``isolation`` they are not compared when files are merged. ``wrong_by_row``: the wrong bits of
     each row asked, one text a message (``protocols.evidence.row_counts``), or None if they were not
-    counted, as in files of schema 1.
+    counted, as in files of schema 1. ``ghosts``: of each message how many tokens answer that are
+    gone, or None (``MessageRecord.ghosts``); it is in no file and in no comparison.
     """
 
     instance: str
@@ -62,6 +63,7 @@ class BatchRow:
     versions: str
     host: str
     wrong_by_row: tuple[str, ...] | None = None
+    ghosts: tuple[int | None, ...] | None = field(default=None, compare=False)
 
     @property
     def id(self) -> Key:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class MessageRecord:
             (:mod:`.soft_ledger`); no part of a results file, for playing again gives it again.
         wrong_by_row: wrong bits of each row asked, in order (:mod:`.row_counts`); None if not
             counted.
+        ghosts: of a game with a schedule, how many tokens still answer that are gone; None if not
+            looked at. Outside the ledger, and no part of a results file.
     """
 
     wrong_by_age: tuple[int, ...]
@@ -29,6 +31,7 @@ class MessageRecord:
     failed: str | None
     soft: tuple[tuple[int, int], ...] = ()
     wrong_by_row: str | None = None
+    ghosts: int | None = field(default=None, compare=False)
 
     @property
     def wrong(self) -> int:

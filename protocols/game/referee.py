@@ -14,13 +14,13 @@ from ...reductions.reduction import questions_per_row
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
-from ..life.oracle import Oracle
+from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
-from .schedules import rows_of, schedule_of, survivors_of
+from .schedules import Questions, rows_of, schedule_of
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Referee:
         self._id = cell.instance.id
         self._key = key
         self._asked: dict[int, NDArray[np.int64]] = {}
+        self._ghosts: dict[int, int | None] = {}
         self._bins: dict[int, NDArray[np.int64]] = {}
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
@@ -98,21 +99,19 @@ class Referee:
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
     ) -> NDArray[np.uint8] | str:
         """Bob's bits for the rows asked of a message, uint8[rows, width]; a str is a fault."""
+        schedule = schedule_of(self._instance, self._key, number)
+        if schedule is not None:
+            return self._bob_after(bob, table, number, s, schedule)
         rows = self._rows(number)
         q, k, v = self._reduction.queries(rows)
-        batch = self._batch(number)
-        if batch is not None:
-            # Every sequence is asked everything; the answer of one of them is looked at.
-            width, _ = batch
-            q, k, v = (np.repeat(part[:, None], width, axis=1) for part in (q, k, v))
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.coordinates and batch is None
+        plain = facts.batched and self._instance.coordinates
         thresholds = self._reduction.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
-        apart = not facts.builtin and self._instance.rows is not None
+        apart = not facts.builtin and len(rows) < self._reduction.rows
         size = questions_per_row(self._reduction) if apart else asked
         answers = []
         try:
@@ -126,8 +125,6 @@ class Referee:
         except PlayerFault as fault:
             return str(fault)
         said = np.concatenate(answers)
-        if batch is not None:
-            said = said[np.arange(len(rows)), batch[1]]
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
                 self._bins[number] = bin_of(self._reduction.scores(said))
@@ -144,13 +141,18 @@ class Referee:
             self._asked[number] = rows_of(self._instance, self._key, number)
         return self._asked[number]
 
-    def _batch(self, number: int) -> tuple[int, NDArray[np.int64]] | None:
-        """How many sequences there are in the end, and which of them each row is asked of."""
-        schedule = schedule_of(self._instance, self._key, number)
-        if schedule is None or schedule.sequences is None:
-            return None
-        (batch,) = Oracle.after(schedule).instances
-        return len(batch), survivors_of(schedule)[1]
+    def _bob_after(
+        self, bob: Seat, table: Table, number: int, s: Sent, schedule: Schedule
+    ) -> NDArray[np.uint8] | str:
+        """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
+        questions = Questions(self._reduction, schedule)
+        try:
+            bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+            outputs = bob.answer(s.message, questions.triples, None, 1)
+        except PlayerFault as fault:
+            return str(fault)
+        self._ghosts[number] = questions.ghosts(outputs, self._secret(number))
+        return questions.bits(outputs)
 
     def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         """Count one message."""
@@ -173,6 +175,7 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
+            ghosts=self._ghosts.get(number),
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

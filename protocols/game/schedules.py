@@ -11,15 +11,20 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import BadInput
+from ...errors import BadInput, did_you_mean
+from ...reductions.reduction import Reduction
 from ..life.families import FAMILIES, USES, draw
 from ..life.oracle import Oracle, check_legal
 from ..life.schedule import Schedule
+from ..life.verdict import GHOST
 from . import coins
 from .instance import Instance
 
 _ALONE = ("fork", "copy", "switch")
 _LEAST_TOKENS = 16
+_LEAST_DIMENSION = 16
+
+Float32 = NDArray[np.float32]
 
 
 def check_schedule(text: str, n: int) -> None:
@@ -31,8 +36,6 @@ def check_schedule(text: str, n: int) -> None:
     if text in FAMILIES:
         return
     if not text.startswith("{"):
-        from ...errors import did_you_mean
-
         raise BadInput(
             f"There is no family of schedules '{text}', and no such file."
             f"{did_you_mean(text, FAMILIES)}"
@@ -88,6 +91,50 @@ def rows_of(instance: Instance, key: bytes, message: int) -> NDArray[np.int64]:
     if schedule is not None:
         return survivors_of(schedule)[0]
     return coins.sampled_rows(key, instance.id, message, instance.secret_rows, instance.rows)
+
+
+class Questions:
+    """Bob's questions after a schedule: for every survivor, and uncounted for what is gone.
+
+    Attributes:
+        triples: what he asks, each of every sequence: [m, d_k] .., in a batch [m, B, d_k] ..
+    """
+
+    def __init__(self, reduction: Reduction, schedule: Schedule) -> None:
+        self._reduction = reduction
+        end = Oracle.after(schedule)
+        self._rows, self._of = survivors_of(schedule)
+        self._gone = np.setdiff1d(np.arange(end.fed), self._rows)
+        triples = reduction.queries(np.concatenate([self._rows, self._gone]))
+        self._batch = schedule.sequences is not None
+        if self._batch:
+            (batch,) = end.instances
+            q, k, v = (np.repeat(part[:, None], len(batch), axis=1) for part in triples)
+            triples = q, k, v
+        self.triples = triples
+
+    def bits(self, outputs: Float32) -> NDArray[np.uint8]:
+        """The bits of the survivors, uint8[rows, width], each as its first sequence answers."""
+        mine = outputs[: len(self._rows)]
+        if self._batch:
+            mine = mine[np.arange(len(mine)), self._of]
+        said = self._reduction.decode(mine, self._rows)
+        return np.asarray(said, np.uint8).reshape(len(self._rows), -1)
+
+    def ghosts(self, outputs: Float32, secret: NDArray[np.uint8]) -> int | None:
+        """How many tokens answer that are gone: in some head and sequence every coordinate is near.
+
+        None in fewer than 16 dimensions, where a mixture of other rows is near by chance.
+        """
+        values = self._reduction.stream(secret)[2]
+        if self._reduction.d_v < _LEAST_DIMENSION:
+            return None
+        mine, rows = outputs[len(self._rows) :], values[self._gone]
+        if self._batch:
+            rows = rows[:, None]
+        distance = np.abs(mine - rows).max(axis=-1) / (values.max() - values.min() or 1)
+        near = (distance < GHOST).reshape(len(mine), int(np.prod(distance.shape[1:])))
+        return int(near.any(axis=1).sum())
 
 
 @lru_cache(maxsize=64)
