@@ -235,7 +235,7 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
 
     >>> from ..game.coins import schedule_draws
     >>> print(draw("speculate", schedule_draws(bytes(32), "doc", 0), 16))
-    ...
+    extend 8, append 2, crop 10, append 1, append 5, crop 13
     """
     if family not in _FAMILIES:
         raise BadInput(
