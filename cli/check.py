@@ -17,6 +17,12 @@ from .render import print_json, tell
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
 @click.option(
+    "--expect",
+    multiple=True,
+    metavar="WORD",
+    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
+)
+@click.option(
     "--timeout",
     type=float,
     default=120.0,
@@ -32,9 +38,18 @@ from .render import print_json, tell
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    target: str | None, params: tuple[str, ...], timeout: float, case: Path | None, as_json: bool
+    target: str | None,
+    params: tuple[str, ...],
+    expect: tuple[str, ...],
+    timeout: float,
+    case: Path | None,
+    as_json: bool,
 ) -> int:
-    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
+    """Examine TARGET: does it keep the contract, and hold what it is given?
+
+    A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
+    mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
+    """
     if case is not None:
         return _replay(case, target, timeout, as_json)
     if target is None:
@@ -49,7 +64,8 @@ def command(
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    report = check(target, params=parsed, seconds=timeout)
+    words = _declared(target, expect)
+    report = check(target, params=parsed, expect=words, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
     else:
@@ -68,3 +84,12 @@ def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> in
     else:
         tell(played.sentence)
     return 3 if played.fails else 0
+
+
+def _declared(target: str, expect: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of --expect, or else those of the target's project."""
+    from ..compressors.plugin.declaration import Declaration
+    from ..compressors.plugin.project import project_declaration
+
+    said = Declaration.of_words(expect) if expect else project_declaration(target)
+    return () if said is None else said.words()
