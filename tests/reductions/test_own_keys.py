@@ -28,23 +28,23 @@ def exactly_below(keys: Any, q: Any, i: int, line: Fraction) -> bool:
     return bool(total < iv.mpf(line.numerator) / line.denominator)
 
 
-def _at_the_border(K: Any, i: int) -> float:
-    """The norm at which token i reaches the line, to 1e-8."""
+def _at_the_border(K: Any, i: int) -> tuple[float, float]:
+    """Two norms within 1e-8 of each other: token i is above the line at one, below at the other."""
     low, high = 1e-1, 1e2
     for _ in range(36):
         middle = math.sqrt(low * high)
         low, high = (low, middle) if own_tokens(K, middle).a[i] < -math.log(RHO) else (middle, high)
-    return high
+    return low, high
 
 
 @pytest.mark.parametrize("block", range(4))
 def test_no_token_is_certified_that_exact_arithmetic_refuses(block: int) -> None:
-    """10,000 tokens in 500 sets; in each the norm lies at the border of one token."""
+    """10,000 tokens in 500 sets; in a quarter of them the norm lies at the border of one token."""
     iv.dps, certified, near = 30, 0, 0
     for number in range(125 * block, 125 * block + 125):
         rng = np.random.default_rng(number)
         K = (rng.normal(size=(20, int(rng.integers(3, 9)))) + rng.normal()).astype(np.float32)
-        found = own_tokens(K, _at_the_border(K, 0) if number % 10 == 0 else 2.0)
+        found = own_tokens(K, _at_the_border(K, 0)[number % 2] if number % 8 < 2 else 2.0)
         near += int((np.abs(found.a + math.log(RHO)) < 1e-5).sum())
         for i in np.flatnonzero(found.certified):
             q = found.queries[i].tolist()
@@ -97,7 +97,7 @@ def test_reasons() -> None:
     found = own_tokens(K, 2.0)
     assert found.reasons() == [None, None, "norm", "equal", "equal"]
     assert equal_keys(np.array([[0.0, 1], [-0.0, 1]], dtype=np.float32)).all()
-    border = own_tokens(K, _at_the_border(K, 0))
+    border = own_tokens(K, _at_the_border(K, 0)[0])
     pushed = replace(border, floor=np.full(5, -9.0))
     assert "rounding" in pushed.reasons()
 
