@@ -60,6 +60,8 @@ REASONS = {
     "norm": "no query within the norm gives it enough weight",
     "rounding": "its margin is too near to the line for float64 to say",
 }
+#: levels of a number, where an error of 0 sets no limit
+MOST_LEVELS = 2**53
 #: the smallest useful norm is looked for up to so many doublings
 _DOUBLINGS = 12
 #: and to this relative precision
@@ -120,8 +122,8 @@ class OwnTokens:
         g = 2 * self.rule.tolerance
         with np.errstate(over="ignore"):
             w = self.interference + g * (1 + self.interference + np.exp(-self.own))
-            most = np.ceil((1 - self.rule.slack) / w)
-        return np.where(self.certified, np.maximum(2, most), 1).astype(np.int64)
+            most = np.clip(np.ceil((1 - self.rule.slack) / w), 2, MOST_LEVELS)
+        return np.where(self.certified, most, 1).astype(np.int64)
 
     def reasons(self) -> list[str | None]:
         """For each token None, or the name of why it is not certified (``REASONS``)."""
@@ -134,14 +136,11 @@ class OwnTokens:
 
 @dataclass(frozen=True)
 class OwnLimit:
-    """The bound for one head's own keys. Sizes are in tokens and bits, ``norm`` is r.
-
-    ``best_bits`` (additive errors): what a cache that knows the keys can do with, n d_v
-    log2 ceil(1/(2 gamma)), rounded up.
-    """
+    """The bound for one head's own keys. Sizes are in tokens and bits, ``norm`` is r."""
 
     n: int
     d: int
+    d_v: int
     norm: float
     values: str
     eta: float | None
@@ -151,7 +150,6 @@ class OwnLimit:
     secret_bits: float
     bound_bits: float
     bits_per_number: float
-    best_bits: float
 
 
 def own_tokens(
@@ -205,12 +203,10 @@ def own_limit(tokens: OwnTokens, success: float = 0.9, d_v: int | None = None) -
     rule = tokens.rule
     additive = rule.name.startswith("A")
     secret = width * float(np.log2(levels).sum())
-    most = 1.0
-    if rule.name == "A01":
-        most = math.log2(math.ceil(1 / (2 * rule.tolerance))) if rule.tolerance else math.inf
     return OwnLimit(
         n=n,
         d=d,
+        d_v=width,
         norm=tokens.norm,
         values="pm1" if rule.name.endswith("+-") else "01",
         eta=None if additive else rule.tolerance,
@@ -220,7 +216,6 @@ def own_limit(tokens: OwnTokens, success: float = 0.9, d_v: int | None = None) -
         secret_bits=secret,
         bound_bits=width * float(kept.sum()),
         bits_per_number=secret / (n * width),
-        best_bits=n * width * most,
     )
 
 

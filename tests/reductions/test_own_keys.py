@@ -81,7 +81,12 @@ def test_bits_of_levels_by_hand() -> None:
     h = -(0.1 * math.log2(0.1) + 0.9 * math.log2(0.9))
     assert limit.secret_bits == pytest.approx(16 * math.log2(50))
     assert limit.bound_bits == pytest.approx(16 * (math.log2(50) - h - 0.1 * math.log2(49)))
-    assert limit.best_bits == pytest.approx(16 * math.log2(50))
+
+
+def test_an_error_of_zero_leaves_the_levels_finite() -> None:
+    found = own_tokens(np.eye(4, dtype=np.float32), 4000.0, eta=None, gamma=0.0)
+    assert (found.levels == 2**53).all()
+    assert math.isfinite(own_limit(found).bound_bits)
 
 
 def test_square_keys_in_closed_form() -> None:
