@@ -9,8 +9,8 @@ from click.core import ParameterSource
 
 from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
-from .options import COUNT, DIMENSION
-from .own_bound import bound_own_keys, is_file
+from .options import COUNT, DIMENSION, is_key_file
+from .own_bound import bound_own_keys
 from .render import number, print_json, print_table, say
 from .wide_bound import bound_alphabet, bound_payload
 
@@ -134,7 +134,7 @@ def command(
 
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
-    if is_file(keys):
+    if is_key_file(keys):
         _refuse_given(f"--keys {keys}", _FAMILY)
         bound_own_keys(
             keys, norm, at, n, values=values, eta=0.5 if eta is None and gamma is None else eta,

@@ -12,15 +12,8 @@ from .render import number, print_json, print_table, say
 if TYPE_CHECKING:
     from ..runs.own_keys import FileLimit
 
-#: as compressors.captured.arrays has them, which --help does not import
-FILES = (".npy", ".npz", ".safetensors")
 #: a longer table has a row for each layer
 _MOST_ROWS = 24
-
-
-def is_file(keys: str) -> bool:
-    """Whether --keys names a file of keys, and not a family."""
-    return keys.lower().endswith(FILES)
 
 
 def bound_own_keys(

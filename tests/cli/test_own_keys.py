@@ -133,3 +133,39 @@ def test_bad_options_are_one_sentence(kvbarrier, one: Path, argv: list[str], sen
     assert said.code == 2
     assert sentence in said.err
     assert said.err.count("\n") == 1
+
+
+def test_attack_plays_on_them(kvbarrier, model: Path) -> None:
+    argv = ("attack", "exact", "--keys", model, "--norm", "p90", "--at", "7.1", "--budget", "free")
+    said = kvbarrier(*argv, "--messages", "4", "--resume", "r.csv", "--json")
+    point = json.loads(said.out)["points"][0]
+    assert said.code == 0
+    assert (point["reduction"], point["keys"], point["n"]) == ("own-keys", "model.npz 7.1", 48)
+    assert point["wrong_bits"] == 0
+    bound = json.loads(
+        kvbarrier("bound", "--keys", model, "--norm", "p90", "--at", "7.1", "--json").out
+    )
+    assert point["secret_bits"] == 4 * bound["secret_bits"]
+    again = kvbarrier(*argv, "--messages", "4", "--resume", "r.csv", "--json")
+    assert json.loads(again.out)["points"][0] == point
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["--keys", "one.npy"], "--keys FILE.npy --norm R"),
+        (["--keys", "one.npy", "--norm", "0.1"], "give a larger --norm"),
+        (["--keys", "one.npy", "--norm", "2", "--scale", "3"], "has no --scale"),
+        (["--keys", "one.npy", "--norm", "2", "--heads", "2"], "has no --heads 2"),
+        (["--keys", "one.npy", "--norm", "2", "--reduction", "tensor"], "makes its own keys"),
+        (["--keys", "one.npy", "--norm", "2", "--at", "3.3"], "and not 3.3"),
+        (["--keys", "none.npy", "--norm", "2"], "cannot be read"),
+        (["--reduction", "own-keys"], "--keys FILE.npy --norm R"),
+        (["--norm", "2"], "only with --keys FILE"),
+    ],
+)
+def test_bad_attacks_are_one_sentence(kvbarrier, one: Path, argv: list[str], sentence: str) -> None:
+    said = kvbarrier("attack", "exact", *argv)
+    assert said.code == 2
+    assert sentence in said.err
+    assert said.err.count("\n") == 1
