@@ -31,4 +31,8 @@ REDUCTIONS = {
         "visual autoregression (2503.14881): a whole map of questions at once",
     ),
     "key-payload": ("softmax", "bits in keys and values: a public address a key, and a payload"),
+    "own-keys": (
+        "softmax",
+        "a model's own keys, from a file: bits in the values of the tokens that they certify",
+    ),
 }

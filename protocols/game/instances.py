@@ -10,6 +10,7 @@ from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from ...reductions import REDUCTIONS
 from .instance import Instance
+from .own_keys import OwnKeys
 
 if TYPE_CHECKING:
     from ...reductions.index import IndexReduction
@@ -324,7 +325,7 @@ class KeyPayload(Instance):
 CLASSES: dict[str, type[Instance]] = {
     one.reduction: one
     for one in (
-        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, KeyPayload,
+        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, KeyPayload, OwnKeys,
     )
 }  # fmt: skip
 
