@@ -34,7 +34,7 @@ def print_report(report: Report) -> None:
             "M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. floor: no "
             "algorithm at this M/N has a smaller error."
         )
-        if any("age" in row[-2] for row in rows):
+        if any("age " in row[-2] for row in rows):
             caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
         if any("row" in row[-2] for row in rows):
             caption += " row: the row with the most evidence, 0 the oldest."
@@ -100,7 +100,13 @@ def _print_engine(report: Report) -> None:
 
 
 def _game(point: dict[str, Any], several: bool = False) -> str:
-    sizes = {"n": point["n"], "d": point["d"], "W": point["window"], "C": f"{point['scale']:.3f}"}
+    sizes = {
+        "n": point["n"],
+        "d": point["d"],
+        "W": point["window"],
+        "beta": point.get("beta"),
+        "C": f"{point['scale']:.3f}",
+    }
     if point["layers"] * point["heads"] > 1:
         sizes |= {"layers": point["layers"], "heads": point["heads"]}
     said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
@@ -148,13 +154,20 @@ def _print_notes(report: Report) -> None:
     if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
         say("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
-    if "not-broken" in verdicts:
+    average = [point for point in report.points if "average_case" in point]
+    if "not-broken" in verdicts and not average:
         say(
             "not-broken means: the error is at most 1/10 on average over each age bucket, on "
             "this reduction, at this scale, for random secrets. A single row may be worse, and so "
             "may a single channel or head: these are not tested separately."
         )
-    if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
+    if average:
+        from ..protocols.evidence.average import ABOUT, CAVEAT
+
+        for verdict in sorted(verdicts - {"undecided"}):
+            say(f"{verdict} means: {ABOUT[verdict]}, rows that Bob guesses left out, {CAVEAT}.")
+        say(_average(average))
+    elif report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
         say("rows: these results have no counts by row, so single rows were not tested.")
     for point in report.points:
         guarantee = point["guarantee"]
@@ -186,6 +199,19 @@ def _print_notes(report: Report) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _average(points: Sequence[dict[str, Any]]) -> str:
+    """Theta and the bound of the point with the most messages: all play the same coins."""
+    said = max(points, key=lambda point: int(point["messages"]))["average_case"]
+    theta = said["theta"]
+    return (
+        f"average case: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
+        f"{theta['high']:.4f} at {theta['level']:.0%}; closed form {said['closed_theta']:.3g}). "
+        f"Success 9/10 on average needs {said['bound']:.3f} bits per secret bit, at least "
+        f"{said['bound_at_level']:.3f} at {theta['level']:.0%} (closed form "
+        f"{said['closed_bound']:.3f})."
+    )
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:
