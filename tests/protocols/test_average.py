@@ -159,7 +159,7 @@ def test_the_class_says_what_it_lets_one_choose() -> None:
     assert made.id != INSTANCE.id
     with pytest.raises(BadInput, match=r"scale of the gaussian reduction is beta/sqrt\(d\)"):
         Gaussian(n=64, d=32, scale=3.0)
-    with pytest.raises(BadInput, match="has no --beta 2.0, which is for --reduction gaussian"):
+    with pytest.raises(BadInput, match=r"has no --beta 2\.0, which is for --reduction gaussian"):
         instance_of({"n": 64, "d": 32, "beta": 2.0})
     with pytest.raises(BadInput, match="has no --gamma"):
         instance_of({"n": 64, "d": 32, "reduction": "gaussian", "eta": None, "gamma": 0.1})
