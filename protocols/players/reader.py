@@ -43,6 +43,7 @@ class Cells:
     def __init__(self, plan: Plan, K: Float32, V: Float32) -> None:
         # A copy: whoever made the plan, or answers by it, may hold the array that it came in.
         self._plan = plan.cells.copy()
+        self._whole = bool(self._plan.all())
         self._tables = {"K": K, "V": V}
         self.log: list[Question] = []
         self.outside: Cell | None = None
@@ -70,6 +71,8 @@ class Cells:
         there = (indices >= 0) & (indices < n)
         if cells:
             there &= (coordinates >= 0) & (coordinates < d)
+        if self._whole and there.all():
+            return None
         allowed = np.zeros(len(indices), dtype=np.bool_)
         i = indices[there]
         allowed[there] = planned[i, coordinates[there]] if cells else planned[i].all(axis=1)
