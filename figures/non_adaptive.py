@@ -63,7 +63,7 @@ def draw(
         _reads(left, patterns, "readers that choose beforehand")
         right.set_ylim(left.get_ylim())
         _memory(right, caches)
-        _reads(below, adaptive, "readers that choose as they read")
+        _reads(below, adaptive, "readers that choose as they read", "adaptive: ")
         below.set_xlabel("share f of the n − 1 hideable tokens that is read on $D_0$")
         _states(last, states, time)
         parts = [axes.get_legend_handles_labels() for axes in (left, right, below, last)]
@@ -91,7 +91,7 @@ def draw(
         save(figure, path)
 
 
-def _reads(axes: Axes, table: pd.DataFrame, title: str) -> None:
+def _reads(axes: Axes, table: pd.DataFrame, title: str, kind: str = "") -> None:
     shares = np.linspace(0, 1, 101)
     line = np.array([error_line(f) for f in shares])
     axes.fill_between(shares, 0, line, color=FORBIDDEN, lw=0, zorder=0)
@@ -101,7 +101,7 @@ def _reads(axes: Axes, table: pd.DataFrame, title: str) -> None:
     axes.text(0.6, 0.325, "(1 − f)/(2 − f): worst of\n$D_0$ and all $D_i$ (ours)", fontsize=9)
     for name in (name for name in dict.fromkeys(table["pattern"]) if name != "minimax"):
         rows = table[table["pattern"] == name]
-        _points(axes, rows["f"], rows, str(name), f"{name}")
+        _points(axes, rows["f"], rows, str(name), f"{kind}{name}")
     best = table[table["pattern"] == "minimax"]
     if len(best):
         worst = np.maximum(
@@ -142,9 +142,10 @@ def _states(axes: Axes, states: pd.DataFrame, time: pd.DataFrame) -> None:
         axes.plot(bits, reads, color=COLOURS[index], marker=MARKERS[index], lw=0.9, ls=":",
                   label=f"n = {int(n):,}")  # fmt: skip
     for x, y, words in (
-        (0.4, 1.6, "no state:\n.8 (n − 1)\nreads"), (14, 1.3, "the address of\none token"),
-        (330, 0.22, "one token\nand a mean"),
-    ):  # fmt: skip
+        (0.2, 900, "no state: .8 (n − 1) reads"),
+        (14, 1.3, "the address of\none token"),
+        (500, 0.4, "one token\nand a mean"),
+    ):
         axes.text(x, y, words, fontsize=9)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_yscale("symlog", linthresh=1)

@@ -284,8 +284,8 @@ def adaptive(table: pd.DataFrame) -> Judgement:
         f"{_trials(rows)} of {rows['name_'].nunique()} adaptive readers "
         f"({', '.join(dict.fromkeys(rows['name_']))}): {right} right and {strayed} on another way "
         f"in {int(rows['unseen'].sum()):,} trials on a D_i outside the walk on D_0; below the "
-        f"line: {', '.join(below) or 'none'}, where a reader without an error is at {seen} points (exact "
-        f"binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
+        f"line: {', '.join(below) or 'none'}, where a reader without an error is at {seen} points "
+        f"(exact binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
         "seen)",
         decided=seen > 0 or bool(below) or right + strayed > 0,
     )
