@@ -285,8 +285,8 @@ def adaptive(table: pd.DataFrame) -> Judgement:
         f"({', '.join(dict.fromkeys(rows['name_']))}): {right} right and {strayed} on another way "
         f"in {int(rows['unseen'].sum()):,} trials on a D_i outside the walk on D_0; below the "
         f"line: {', '.join(below) or 'none'}, where a reader without an error is at {seen} points "
-        f"(exact binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below would be "
-        "seen)",
+        f"(exact binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below "
+        "would be seen)",
         decided=seen > 0 or bool(below) or right + strayed > 0,
     )
 
