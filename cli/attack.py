@@ -166,8 +166,9 @@ def command(
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
 
-    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which declares in
-    advance what it reads: its reads are counted against its errors, as in Theorem 19.
+    With --reduction indistinguishability TARGET is an algorithm that reads the cache when the query
+    comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
+    Theorem 19.
     """
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack, play

@@ -173,6 +173,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                           "token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
+        click.option("--beta", type=float,
+                     help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
+                          "[default: 2]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -298,7 +301,8 @@ def schedule(text: str | None) -> str | None:
 
 
 _FIELDS = (
-    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads", "norm", "at",
+    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
+    "norm", "at",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...compressors.plugin.contract import Float32
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
-from ...reductions.reduction import questions_per_row
+from ...reductions.reduction import Reduction, of_message, questions_per_row
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
@@ -54,6 +54,10 @@ class Referee:
         self._bins: dict[int, NDArray[np.int64]] = {}
         self._outputs: dict[int, Float32] | None = {} if outputs else None
 
+    def _hard(self, number: int) -> Reduction:
+        """The stream of one message."""
+        return of_message(self._reduction, coins.public_seed(self._key, self._id, number))
+
     def _secret(self, number: int) -> NDArray[np.uint8]:
         shape = self._reduction.rows, self._reduction.width
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
@@ -87,7 +91,7 @@ class Referee:
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._reduction.stream(self._secret(number))
+            q, k, v = self._hard(number).stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
             earlier = None if half is None else half.message
             message, payload = alice.write(triples, earlier, self._schedule(number))
@@ -108,14 +112,14 @@ class Referee:
         schedule = schedule_of(self._instance, self._key, number)
         if schedule is not None:
             return self._bob_after(bob, table, number, s, schedule)
-        rows = self._rows(number)
-        q, k, v = self._reduction.queries(rows)
+        rows, hard = self._rows(number), self._hard(number)
+        q, k, v = hard.queries(rows)
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
         kept = self._outputs is not None
         plain = facts.batched and self._instance.coordinates and not kept
-        thresholds = self._reduction.thresholds(rows) if plain else None
+        thresholds = hard.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
@@ -142,7 +146,7 @@ class Referee:
                 told = self._secret(number)[rows]
                 said = self._reduction.decode(said, rows, told)
             else:
-                said = self._reduction.decode(said, rows)
+                said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
     def _rows(self, number: int) -> NDArray[np.int64]:

@@ -135,6 +135,17 @@ def blob(said: Any, name: str, size: int) -> bytes:
     return value
 
 
+def plan(said: Any, size: int) -> bytes | None:
+    """Return the packed plan in a frame, or None for the empty one of an adaptive algorithm.
+
+    Raises:
+        BadFrame: it holds neither.
+    """
+    if type(said) is dict and said.get("plan") == b"":
+        return None
+    return blob(said, "plan", size)
+
+
 def answer_or_question(
     said: Any, d: int
 ) -> NDArray[np.float32] | tuple[str, NDArray[np.int64], NDArray[np.int64]]:

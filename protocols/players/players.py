@@ -85,17 +85,21 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody.
+    Every instance gets its own copies of the public arrays: writing into them tells nobody. Where
+    keys are drawn for each message, they are those of the seed, the same for Alice and for Bob.
 
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
+    from ...reductions.gaussian import drawn_keys
 
     target = resolve(table.target)
 
     def build(seed: int) -> Any:
         public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
+        if public.get("redrawn"):
+            public["keys"] = drawn_keys(*public["keys"].shape, seed)
         made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
         if table.needs:
             refuse_lacking(made, table.needs, target.name)

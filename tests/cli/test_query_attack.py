@@ -22,7 +22,7 @@ EXAMPLE = ROOT / "examples" / "strided_reader.py"
 FIELDS = {
     "algorithm", "params", "source", "n", "d", "eta", "family", "trials", "failed", "f", "f_max",
     "cells_planned", "cells_asked", "error", "error_plain", "error_hidden", "error_rarest",
-    "worst_case", "line", "guarantee",
+    "worst_case", "line", "guarantee", "adaptive",
 }  # fmt: skip
 
 
