@@ -72,15 +72,15 @@ class Child:
             os.setpgid(self.pid, self.pid)
         self._pidfd = _pidfd(self.pid)
 
-    def tell(self, value: Any) -> None:
-        """Send one frame; the child waits for it.
+    def tell(self, body: bytearray) -> None:
+        """Pass one frame on as it came; the child waits for it.
 
         Raises:
             PlayerFault: it does not.
         """
         try:
             self._deadline.resume()
-            self._channel.send(value, self._deadline)
+            self._channel.forward(body, self._deadline)
         except (ChannelClosed, ChannelTimeout):
             raise self._story() from None
 

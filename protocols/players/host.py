@@ -26,7 +26,7 @@ from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed
+from .channel import BadFrame, Channel, ChannelClosed, unpack
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
 from .players import (
     Build,
@@ -166,11 +166,12 @@ class _IndexHost(Host):
     def run(self, tables: Sequence[Table]) -> int:
         self._open(tables)
         while True:
-            order = self.channel.receive()
+            body = self.channel.body()
+            order = unpack(body)
             if order["op"] == "tables":
                 self._open(sent_tables(order))
                 continue
-            reply = self._begin(order) if order["op"] == "begin" else self._turn(order)
+            reply = self._begin(order) if order["op"] == "begin" else self._turn(body)
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
@@ -220,12 +221,12 @@ class _IndexHost(Host):
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
-    def _turn(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _turn(self, body: bytearray) -> dict[str, Any]:
         child = self.child
         if child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
         try:
-            child.tell(order)
+            child.tell(body)
             return self._reply(child)
         finally:
             self.end()

@@ -16,7 +16,7 @@ from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
-from .channel import Channel, ChannelClosed
+from .channel import Channel, ChannelClosed, unpack
 from .child import Child
 from .host import Host, failure, refusal, serve_with
 from .players import PlayerFault, Table
@@ -44,11 +44,12 @@ class _QueryHost(Host):
         self.builtin = is_builtin(target.text)
         self.channel.send(self._rehearse(target))
         while True:
-            order = self.channel.receive()
+            body = self.channel.body()
+            order = unpack(body)
             if order["op"] == "plan":
                 self.end()
                 self.child = Child(lambda c: _play(c, target, self), self.conduct)
-            self.channel.send(self._carry(order))
+            self.channel.send(self._carry(order["op"], body))
 
     def _rehearse(self, target: ReadTarget) -> dict[str, Any]:
         """Its facts, if it can be built and plans."""
@@ -61,15 +62,15 @@ class _QueryHost(Host):
         finally:
             self.end()
 
-    def _carry(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _carry(self, op: str, body: bytearray) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
-        if order["op"] == "end":
+        if op == "end":
             self.end()
             return {"ended": True}
         try:
-            self.child.tell(order)
+            self.child.tell(body)
             said: dict[str, Any] = self.child.hear()
         except PlayerFault as fault:
             said = {"failed": str(fault)}
