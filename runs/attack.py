@@ -27,6 +27,7 @@ from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation
+from ..protocols.players.template import held
 from .executors import make_executor
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
@@ -237,7 +238,7 @@ def play(
     store = store or Results()
     count = workers or _workers(builtin, isolation)
     # One pair of players probes, rehearses, and plays the first batches.
-    with Session(isolation, plan.limits) as session, ExitStack() as stack:
+    with held(), Session(isolation, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
         else:

@@ -6,7 +6,6 @@ Here too is what a message costs, the one number m of axis, ledger and budget.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import select
@@ -254,18 +253,6 @@ class Channel:
             body = reader.pull(self.fd_in)
             if body is not None:
                 return body
-
-    def hang_up(self, deadline: Deadline) -> bool:
-        """Say no more, and wait until nobody can say more here; False if that takes too long."""
-        os.close(self.fd_out)
-        self.fd_out = -1
-        with contextlib.suppress(ChannelTimeout):
-            while True:
-                _wait(self.fd_in, select.POLLIN, deadline)
-                with contextlib.suppress(BlockingIOError):
-                    if not os.read(self.fd_in, _CHUNK):
-                        return True
-        return False
 
     def close(self) -> None:
         """Close both descriptors; closing twice is harmless."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgpack
 import numpy as np
@@ -20,6 +20,7 @@ from kvbarrier.compressors.readers.contract import Plan
 from kvbarrier.errors import KVBarrierError
 from kvbarrier.protocols.players import channel as ch
 from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.keeper import CLEAN
 from kvbarrier.protocols.players.players import Facts, PlayerFault, Table
 from kvbarrier.protocols.players.query_seats import HostQuerySeat
 from kvbarrier.protocols.players.reader import Cells, OutsidePlan
@@ -56,14 +57,19 @@ def seated(body: bytes, make=HostSeat):
     ours_in, said = os.pipe()
     os.write(said, len(body).to_bytes(8, "big") + body)
     os.close(said)
-    seat = make(Place("Alice", "/nowhere", (), {}), Limits(1))
-    seat._channel = ch.Channel(ours_in, ours_out)
-    with tempfile.TemporaryFile() as seat._words:
-        try:
-            yield seat
-        finally:
-            seat._stop()
-            os.close(theirs)
+    seat = make(Place.prepare("Alice", "process", Limits(1)), Limits(1))
+    channel = ch.Channel(ours_in, ours_out)
+
+    def end():
+        channel.close()
+        return CLEAN, ""
+
+    seat._life = SimpleNamespace(channel=channel, end=end)
+    try:
+        yield seat
+    finally:
+        seat._stop()
+        os.close(theirs)
 
 
 def hear(door: str, body: bytes):
