@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
 from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, check_isolation
@@ -176,12 +177,20 @@ class Session:
     def rehearse(self, cell: Cell) -> Rehearsal:
         """Play one message that counts for nothing, from a key that is thrown away.
 
-        All in Alice's house, before any secret is drawn: who goes on after half of a stream and
-        who answers are children of her host, with nothing but the message.
+        All in Alice's house, before any secret is drawn, and in the process of the other
+        rehearsals. Should it fail there, it is played once more: then who goes on after half of a
+        stream and who answers are children of her host, with nothing but the message.
 
         Raises KVBarrierError if the cell's compressor cannot be built.
         """
-        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0))
+        found = self._rehearse(cell, together=not is_engine(cell.target))
+        if found.failed:
+            # What others left in the process that they share may be why.
+            found = self._rehearse(cell, together=False)
+        return found
+
+    def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
+        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0), together)
         if isinstance(line.facts, KVBarrierError):
             raise line.facts
         alice = self._alice(line.table)
@@ -258,12 +267,12 @@ class Session:
             self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
         return self._players[0]
 
-    def _line(self, batch: Batch) -> _Line:
+    def _line(self, batch: Batch, rehearsal: bool = False) -> _Line:
         self.probe([batch.cell])
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        return _Line(Referee(batch.cell, batch.key), table, facts, numbers)
+        return _Line(Referee(batch.cell, batch.key, rehearsal), table, facts, numbers)
 
 
 def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:

@@ -34,9 +34,10 @@ class Sent:
 
 
 class Referee:
-    """Of one cell under one master key."""
+    """Of one cell under one master key; what is only a ``rehearsal`` counts for nothing."""
 
-    def __init__(self, cell: Cell, key: bytes) -> None:
+    def __init__(self, cell: Cell, key: bytes, rehearsal: bool = False) -> None:
+        self._rehearsal = rehearsal
         self._instance = cell.instance
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
@@ -65,7 +66,7 @@ class Referee:
         at = self.cut(facts, number)
         part = slice(None, at) if half is None else slice(at, None)
         try:
-            declared = alice.begin(table, coins.public_seed(self._key, self._id, number), "Alice")
+            declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
                 return (
                     f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
@@ -106,7 +107,7 @@ class Referee:
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
-                bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+                self._begin(bob, table, number, "Bob")
                 some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
@@ -122,6 +123,10 @@ class Referee:
             else:
                 said = self._reduction.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
+        seed = coins.public_seed(self._key, self._id, number)
+        return seat.begin(table, seed, role, self._rehearsal)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:

@@ -84,14 +84,16 @@ class Child:
         except (ChannelClosed, ChannelTimeout):
             raise self._story() from None
 
-    def hear(self, afresh: bool = False) -> Any:
-        """Return the child's next frame; ``afresh`` gives it all of its time for that one.
+    def renew_time(self) -> None:
+        """Give it all of its time again."""
+        self._deadline = Deadline(self._conduct.seconds)
+
+    def hear(self) -> Any:
+        """Return the child's next frame.
 
         Raises:
             PlayerFault: it took too long, died or said no frame; the text tells which.
         """
-        if afresh:
-            self._deadline = Deadline(self._conduct.seconds)
         self._deadline.resume()
         return self._hear()
 

@@ -29,7 +29,7 @@ _NAME = 200
 _DETAIL = 1 << 16
 _MOST = 1 << 63
 _PACKAGES = 64
-_MOST_FILES = 1 << 12
+_MOST_NAMES = 1 << 13
 _SOURCE_BYTES = 1 << 26
 _SOURCE = frozenset("0123456789abcdef")
 
@@ -177,9 +177,9 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(said) is dict and "error" in said:
         raise _error(said)
     (told,) = fields(said, "facts")
-    name, source, _, streaming, length, batched, versions, files, version = fields(
+    name, source, _, streaming, length, batched, versions, files, version, modules = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version",
+        "files", "version", "modules",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is no digest")
@@ -193,8 +193,9 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         message_bytes=None if length is None else _count(length, MAX_MESSAGE_BYTES),
         batched=builtin and batched,
         versions=_versions(versions) if engine else {},
-        files=_files(files),
+        files=_names(files, "files"),
         version=_words(version),
+        modules=_names(modules, "modules"),
     )
 
 
@@ -226,9 +227,9 @@ def _size(file: Path) -> float:
     return place.stat().st_size if on_disk else math.inf
 
 
-def _files(said: Any) -> tuple[str, ...]:
-    if type(said) is not list or len(said) > _MOST_FILES or {type(f) for f in said} - {str}:
-        raise BadFrame("its files are no names")
+def _names(said: Any, what: str) -> tuple[str, ...]:
+    if type(said) is not list or len(said) > _MOST_NAMES or {type(name) for name in said} - {str}:
+        raise BadFrame(f"its {what} are no names")
     return tuple(said)
 
 

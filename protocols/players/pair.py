@@ -66,7 +66,7 @@ def seated_after(
     By now secrets are drawn: a stranger who says that the harness failed would end the run.
     """
     troubles = []
-    for opened, before in zip(seat.open(tables), facts, strict=True):
+    for opened, before in zip(seat.open(tables, facts), facts, strict=True):
         if isinstance(opened, HarnessFault) and before.builtin:
             raise opened
         if isinstance(opened, KVBarrierError):

@@ -57,7 +57,8 @@ class Facts:
 
     ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
-    ``version``: what ``source`` is the digest of, for the harness to see for itself.
+    ``version``: what ``source`` is the digest of, for the harness to see for itself. ``modules``:
+    what was imported in its rehearsal, for the hosts of later lives to import before they fork.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Facts:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     version: str = ""
+    modules: tuple[str, ...] = ()
 
 
 Build = Callable[[int], Any]
@@ -94,7 +96,7 @@ def builder(table: Table) -> tuple[Any, Build]:
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
-    """Return what the target and an instance of it declare.
+    """Return what the target and an instance of it declare, before its rehearsal.
 
     Raises:
         PlayerFault: ``message_bytes`` is no length.
@@ -110,6 +112,21 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
         files=tuple(map(str, target.files)),
         version=str(target.version),
     )
+
+
+def facts_again(target: Any, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of a later life, whose target says the rest of itself as ``before``.
+
+    What an instance declares was told by the first life, before any secret; here nothing is built
+    before a message is.
+    """
+    now = {
+        "name": str(target.name),
+        "source": str(target.source),
+        "files": list(map(str, target.files)),
+        "version": str(target.version),
+    }
+    return {"facts": {**before, **now}}
 
 
 def _versions(compressor: Any) -> dict[str, str]:

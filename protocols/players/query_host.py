@@ -6,7 +6,6 @@ lives from its plan to its answer; a crash, a hang or a full memory ends one chi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +17,7 @@ from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
 from .channel import Channel, ChannelClosed, unpack
 from .child import Child
-from .host import Host, failure, refusal, serve_with
+from .host import Host, failure, refusal, sent_tables, serve_with
 from .players import PlayerFault, Table
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
@@ -32,8 +31,8 @@ def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int
 class _QueryHost(Host):
     table: Table
 
-    def run(self, tables: Sequence[Table]) -> int:
-        (self.table,) = tables
+    def run(self, opening: dict[str, Any]) -> int:
+        (self.table,) = sent_tables(opening)
         try:
             with self.importing(self.table):
                 target = resolve_reader(self.table.target, self.table.params)

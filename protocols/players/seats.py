@@ -43,18 +43,22 @@ _GRACE_SECONDS = 10.0
 class Seat(Protocol):
     """A player at the table."""
 
-    def open(self, tables: Sequence[Table]) -> list[Opened]:
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
         """Build the compressor of each table once, before any secret is drawn.
 
         Others may follow: the process stays, and with it what it has imported. Where nobody can
         play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
         that our own code failed, else PluginFailure.
+
+        With ``known``, what an earlier life said of them, they are only imported: by then secrets
+        are drawn, and nothing is built but for a message.
         """
 
-    def begin(self, table: Table, seed: int, role: str) -> int | None:
+    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """Build a fresh instance for one message; return the message length that it declares.
 
-        At a table that was opened; ``role`` is for the sentences.
+        At a table that was opened; ``role`` is for the sentences. A ``rehearsal`` counts for
+        nothing: it needs no process of its own.
         """
 
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
@@ -145,19 +149,19 @@ class HostSeat:
     _memories: Mapping[str, Any] | None = None
     _trouble: list[str] = field(default_factory=list)
 
-    def open(self, tables: Sequence[Table]) -> list[Opened]:
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
         """See :meth:`Seat.open`."""
         first = len(self._tables)
-        while left := tables[len(self._tables) - first :]:
+        while left := tables[(done := len(self._tables) - first) :]:
             if self._life is None and not self._open_again():
                 self._stop()
-            found = self._open(left)
+            found = self._open(left, known and known[done:])
             self._tables += left[: len(found)]
             self._opened += found
         self._builtin = all(isinstance(one, Facts) and one.builtin for one in self._opened)
         return self._opened[first:]
 
-    def begin(self, table: Table, seed: int, role: str) -> int | None:
+    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """See :meth:`Seat.begin`."""
         self._role = role
         if self._life is None:
@@ -166,7 +170,7 @@ class HostSeat:
         number = next(i for i, (known, _) in enumerate(self._living()) if known is table)
         self._builtin = self._living()[number][1].builtin
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
-        return self._ask(order, frames.declared)
+        return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
     def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
@@ -218,13 +222,14 @@ class HostSeat:
         pairs = zip(self._tables, self._opened, strict=True)
         return [(table, facts) for table, facts in pairs if isinstance(facts, Facts)]
 
-    def _open(self, tables: Sequence[Table]) -> list[Opened]:
+    def _open(self, tables: Sequence[Table], known: Sequence[Facts] | None) -> list[Opened]:
         """Hand over tables, and to a host that is new the limits; importing takes a while.
 
         If the host is lost over one of them, that is the last one answered.
         """
         said = [{**asdict(table), "public": dict(table.public)} for table in tables]
-        frame = {"op": "tables", "tables": said, **asdict(self.limits)}
+        before = known and [asdict(facts) for facts in known]
+        frame = {"op": "tables", "tables": said, "known": before, **asdict(self.limits)}
         found: list[Opened] = []
         for table in tables:
             try:
@@ -249,7 +254,7 @@ class HostSeat:
         living = self._living()
         if not living:
             return True
-        again = self._open([table for table, _ in living])
+        again = self._open([table for table, _ in living], [facts for _, facts in living])
         for now, (_, before) in zip(again, living, strict=False):
             if isinstance(now, errors.HarnessFault) and before.builtin:
                 raise now
