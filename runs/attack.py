@@ -30,6 +30,7 @@ from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation
+from ..protocols.players.template import held
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
 from .lost import as_map
@@ -261,7 +262,7 @@ def play(
     store = store or Results()
     count = workers or _workers(builtin, isolation)
     # One pair of players probes, rehearses, and plays the first batches.
-    with Session(isolation, plan.limits) as session, ExitStack() as stack:
+    with held(), Session(isolation, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
         else:

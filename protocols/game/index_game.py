@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
@@ -190,12 +191,20 @@ class Session:
     def rehearse(self, cell: Cell) -> Rehearsal:
         """Play one message that counts for nothing, from a key that is thrown away.
 
-        All in Alice's house, before any secret is drawn: who goes on after half of a stream and
-        who answers are children of her host, with nothing but the message.
+        All in Alice's house, before any secret is drawn, and in the process of the other
+        rehearsals. Should it fail there, it is played once more: then who goes on after half of a
+        stream and who answers are children of her host, with nothing but the message.
 
         Raises KVBarrierError if the cell's compressor cannot be built.
         """
-        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0))
+        found = self._rehearse(cell, together=not is_engine(cell.target))
+        if found.failed:
+            # What others left in the process that they share may be why.
+            found = self._rehearse(cell, together=False)
+        return found
+
+    def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
+        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0), rehearsal=together)
         if isinstance(line.facts, KVBarrierError):
             raise line.facts
         alice = self._alice(line.table)
@@ -241,7 +250,7 @@ class Session:
         self._playing = True
         try:
             self.probe([batch.cell for batch in batches])
-            lines = [self._line(batch, outputs) for batch in batches]
+            lines = [self._line(batch, outputs=outputs) for batch in batches]
             trouble = self._write([line for line in lines if isinstance(line.facts, Facts)])
             assert self._players is not None
             bob = self._players[1]
@@ -290,12 +299,13 @@ class Session:
             self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
         return self._players[0]
 
-    def _line(self, batch: Batch, outputs: bool = False) -> _Line:
+    def _line(self, batch: Batch, *, outputs: bool = False, rehearsal: bool = False) -> _Line:
         self.probe([batch.cell])
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        return _Line(Referee(batch.cell, batch.key, outputs=outputs), table, facts, numbers)
+        referee = Referee(batch.cell, batch.key, outputs=outputs, rehearsal=rehearsal)
+        return _Line(referee, table, facts, numbers)
 
 
 def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:

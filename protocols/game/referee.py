@@ -42,9 +42,16 @@ class Sent:
 
 
 class Referee:
-    """Of one cell under one master key; ``outputs`` keeps what Bob's compressor answered."""
+    """Of one cell under one master key.
 
-    def __init__(self, cell: Cell, key: bytes, *, outputs: bool = False) -> None:
+    ``outputs`` keeps what Bob's compressor answered; what is only a ``rehearsal`` counts for
+    nothing.
+    """
+
+    def __init__(
+        self, cell: Cell, key: bytes, *, outputs: bool = False, rehearsal: bool = False
+    ) -> None:
+        self._rehearsal = rehearsal
         self._instance = cell.instance
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
@@ -84,7 +91,7 @@ class Referee:
         at = self.cut(facts, number)
         part = slice(None, at) if half is None else slice(at, None)
         try:
-            declared = alice.begin(table, coins.public_seed(self._key, self._id, number), "Alice")
+            declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
                 return (
                     f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
@@ -130,7 +137,7 @@ class Referee:
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
-                bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+                self._begin(bob, table, number, "Bob")
                 some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
@@ -149,6 +156,10 @@ class Referee:
                 said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
 
+    def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
+        seed = coins.public_seed(self._key, self._id, number)
+        return seat.begin(table, seed, role, self._rehearsal)
+
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
             self._asked[number] = rows_of(self._instance, self._key, number)
@@ -160,7 +171,7 @@ class Referee:
         """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
         questions = Questions(self._reduction, schedule)
         try:
-            bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+            self._begin(bob, table, number, "Bob")
             outputs = bob.answer(s.message, questions.triples, None, 1)
         except PlayerFault as fault:
             return str(fault)

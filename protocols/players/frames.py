@@ -31,7 +31,7 @@ _DECLARED = 4
 _DETAIL = 1 << 16
 _MOST = 1 << 63
 _PACKAGES = 64
-_MOST_FILES = 1 << 12
+_MOST_NAMES = 1 << 13
 _SOURCE_BYTES = 1 << 26
 _SOURCE = frozenset("0123456789abcdef")
 
@@ -190,9 +190,11 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(said) is dict and "error" in said:
         raise _error(said)
     (told,) = fields(said, "facts")
-    name, source, _, streaming, length, batched, versions, files, version, declares = fields(
+    (
+        name, source, _, streaming, length, batched, versions, files, version, declares, modules,
+    ) = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version", "declares",
+        "files", "version", "declares", "modules",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is no digest")
@@ -206,9 +208,10 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         message_bytes=None if length is None else _count(length, MAX_MESSAGE_BYTES),
         batched=builtin and batched,
         versions=_versions(versions) if engine else {},
-        files=_files(files),
+        files=_names(files, "files"),
         version=_words(version),
         declares=_declaration(declares),
+        modules=_names(modules, "modules"),
     )
 
 
@@ -251,9 +254,9 @@ def _size(file: Path) -> float:
     return place.stat().st_size if on_disk else math.inf
 
 
-def _files(said: Any) -> tuple[str, ...]:
-    if type(said) is not list or len(said) > _MOST_FILES or {type(f) for f in said} - {str}:
-        raise BadFrame("its files are no names")
+def _names(said: Any, what: str) -> tuple[str, ...]:
+    if type(said) is not list or len(said) > _MOST_NAMES or {type(name) for name in said} - {str}:
+        raise BadFrame(f"its {what} are no names")
     return tuple(said)
 
 

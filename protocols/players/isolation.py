@@ -161,6 +161,6 @@ def _kernels_cached_in_tree() -> bool:
 
 
 def environment(private: str) -> dict[str, str]:
-    """Return a player's whole environment; its HOME and TMPDIR are in the private folder."""
+    """Return the whole environment of a process that plays; HOME and TMPDIR are in ``private``."""
     given = allowed_environment(os.environ)
     return {**given, "HOME": f"{private}/home", "TMPDIR": f"{private}/tmp"}

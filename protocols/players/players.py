@@ -64,7 +64,8 @@ class Facts:
     ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
     ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
-    the words of its declaration, or None.
+    the words of its declaration, or None. ``modules``: what was imported in its rehearsal, for the
+    hosts of later lives to import before they fork.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Facts:
     files: tuple[str, ...] = ()
     version: str = ""
     declares: tuple[str, ...] | None = None
+    modules: tuple[str, ...] = ()
 
 
 Build = Callable[[int], Any]
@@ -109,7 +111,7 @@ def builder(table: Table) -> tuple[Any, Build]:
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
-    """Return what the target and an instance of it declare.
+    """Return what the target and an instance of it declare, before its rehearsal.
 
     Raises:
         PlayerFault: ``message_bytes`` is no length.
@@ -132,6 +134,21 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
 def _words_of(compressor: Any) -> tuple[str, ...] | None:
     said = declared_by(compressor)
     return None if said is None else said.words()
+
+
+def facts_again(target: Any, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of a later life, whose target says the rest of itself as ``before``.
+
+    What an instance declares was told by the first life, before any secret; here nothing is built
+    before a message is.
+    """
+    now = {
+        "name": str(target.name),
+        "source": str(target.source),
+        "files": list(map(str, target.files)),
+        "version": str(target.version),
+    }
+    return {"facts": {**before, **now}}
 
 
 def _versions(compressor: Any) -> dict[str, str]:
