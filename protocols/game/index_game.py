@@ -204,7 +204,8 @@ class Session:
         return found
 
     def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
-        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0), rehearsal=together)
+        batch = Batch(replace(cell, batch_size=1), coins.fresh_key(), 0)
+        line = self._line(batch, rehearsal=together)
         if isinstance(line.facts, KVBarrierError):
             raise line.facts
         alice = self._alice(line.table)
