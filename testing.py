@@ -112,8 +112,10 @@ def assert_cache(
     ()
     """
     from .compressors.plugin.by_value import target_of
+    from .compressors.plugin.declaration import Declaration
     from .protocols.check.ladder import check
 
+    Declaration.of_words(expect)
     target = target_of(cache)
     report = check(target, params=params, expect=tuple(expect), seconds=seconds)
     if report.errors:

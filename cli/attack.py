@@ -127,6 +127,11 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Write the first counterexample to a declaration into this file, for check --case.  "
     "[default: a file here whose name is printed]",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a gate, and one a declaration.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
 @click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
 @click.option(
@@ -155,6 +160,7 @@ def command(
     messages: int | None,
     workers: int | None,
     cluster: str | None,
+    junit: Path | None,
     verbose: bool,
     quiet: bool,
     as_json: bool,
@@ -242,6 +248,7 @@ def command(
         say(f"gate failed: {failure}")
     if not report.as_declared:
         failures += _refuted(report, save_case)
+    _for_servers(report, failures, junit)
     code = _exit_code(report, failures, kept)
     if certificate is not None and kept is not None:
         from ..runs.certificate import write_attack_certificate
@@ -250,6 +257,21 @@ def command(
             proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
+    """What a build server reads of an attack: a test a point, and one for what failed."""
+    from . import ci
+    from .attack_tables import setting
+
+    played = [
+        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        for point in report.points
+    ]
+    cases = [*played, ci.TestCase("gates", failures)]
+    ci.summarise(report.target, cases)
+    if junit is not None:
+        ci.write_junit(junit, report.target, cases)
 
 
 def _refuted(report: Report, path: Path | None) -> list[str]:
