@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.declared import Declared, Shorter
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
