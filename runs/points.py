@@ -163,7 +163,8 @@ def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, 
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
-            declared = declared_of(cell, run, Declaration.of(run[-1].declares))
+            # A file has no shorter stream, so no slope.
+            declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
             found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
     return found
 
