@@ -74,7 +74,8 @@ def effect_of(parts: Sequence[Part], spare: float) -> Effect:
             found = find(parts, spare / 4)
             if found is not None:
                 return found
-    if 0.3 < of_ones < 0.7 and 0.3 < of_zeros < 0.7:
+    if abs(of_ones + of_zeros - 1.0) < 0.2:
+        # What is read does not depend on the secret, be it a coin or mostly one of the values.
         return Effect("absent", "half of the bits are wrong")
     share = (wrong_ones + wrong_zeros) / max(ones + zeros, 1)
     return Effect("misread", f"{100 * share:.2g} % of the bits are wrong")
