@@ -25,7 +25,7 @@ def inside_of(
     """bool[rows, columns]: which bits a place has; ``columns`` are heads of ``width`` channels."""
     group = np.arange(columns) % width // blocks.group % blocks.modulo
     same = (tokens[:, None] + blocks.shift) % blocks.modulo == group[None, :]
-    return same if blocks.equal else ~same
+    return np.asarray(same == blocks.equal)
 
 
 def diagonals(

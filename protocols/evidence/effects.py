@@ -179,12 +179,12 @@ def _other_row(parts: Sequence[Part], spare: float) -> Effect | None:
     step[:, n] = 0
     tried = 2 * n + 1 + n + most
     # How many bits of the secret each source has: a row that answers for many is still one row.
-    for kind, (total, number), bits in (
+    for kind, (sums, number), bits in (
         ("step", step, step[1] * width),
         ("token", token, np.full(n, float(len(parts) * width))),
         ("sequence", sequence, sequence[1] * width / max(1, most - 1)),
     ):
-        share = np.where(number > 0, total / np.maximum(number, 1), 0.0)
+        share = np.where(number > 0, sums / np.maximum(number, 1), 0.0)
         # A few rows that chance has beside one another are no displacement of all.
         sure = _sure(share, bits, tried, spare) & (number >= rows / 2)
         if sure.any():

@@ -192,8 +192,10 @@ class Search:
         if axis in self.rows:
             values, at = self.rows[axis]
             bits, V = float(self._flat(place).sum()), len(values)
-            k = np.bincount(at[rows], weights=self._by_row(place)[rows], minlength=V + 1)
-            a = bits * np.bincount(at[rows], minlength=V + 1).astype(np.float64)
+            k: Floats = np.bincount(
+                at[rows], weights=self._by_row(place)[rows], minlength=V + 1
+            ).astype(np.float64)
+            a: Floats = bits * np.bincount(at[rows], minlength=V + 1).astype(np.float64)
             beyond = float(k[V]), float(a[V])
             k, a = k[:V], a[:V]
         else:
@@ -347,10 +349,10 @@ class Search:
         ones = (self.wrong[:, flat] * secret[:, flat]).sum(axis=1, dtype=np.float64)
         both = self.wrong[:, flat].sum(axis=1, dtype=np.float64)
         some = block >= 0
-        counts = np.stack([
+        counts: Floats = np.stack([
             np.bincount(block[some], weights=(both - ones)[some]),
             np.bincount(block[some], weights=ones[some]),
-        ], axis=1)  # fmt: skip
+        ], axis=1).astype(np.float64)  # fmt: skip
         share = counts[:, 1].sum() / max(counts.sum(), 1.0)
         value = 1 if share >= MOSTLY else 0 if share <= 1.0 - MOSTLY else None
         if value is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-SMALL = ["--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4"]
+SMALL = ["--n", "32", "--d", "64", "--messages", "4"]
 WINDOW = ["attack", "sliding-window", *SMALL, "--budget", "1/2"]
 
 
