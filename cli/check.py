@@ -8,7 +8,7 @@ import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, say
+from .render import print_json, tell
 
 
 @click.command(name="check")
@@ -53,7 +53,7 @@ def command(
     if as_json:
         print_json(report.as_dict())
     else:
-        say(report.text())
+        tell(report.text())
     return 3 if report.errors else 0
 
 
