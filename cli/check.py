@@ -66,5 +66,5 @@ def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> in
     if as_json:
         print_json({"schema": 1, "case": str(path), "fails": played.fails, "said": played.sentence})
     else:
-        say(played.sentence)
+        tell(played.sentence)
     return 3 if played.fails else 0

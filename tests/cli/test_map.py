@@ -17,7 +17,7 @@ def test_attack_says_and_draws_what_is_lost(kvbarrier: Any, tmp_path: Path) -> N
     result = kvbarrier(*WINDOW, "--map", str(path))
     assert result.code == 0
     # 16 tokens fit, and one of them is Bob's own.
-    assert "map, budget 1/2: Lost: tokens 0-16, all channels" in " ".join(result.err.split())
+    assert "map, budget 1/2: Lost: tokens 0-16, all channels" in " ".join(result.out.split())
     assert path.read_bytes().startswith(b"\x89PNG")
     assert "wrote" in result.err
 
@@ -34,7 +34,7 @@ def test_the_json_document_has_the_map_and_the_counts(kvbarrier: Any) -> None:
 
 def test_nothing_is_said_where_nothing_is_lost(kvbarrier: Any) -> None:
     result = kvbarrier("attack", "exact", *SMALL, "--budget", "free")
-    assert "map," not in result.err
+    assert "map," not in result.out
 
 
 def test_a_map_that_is_no_picture_is_refused(kvbarrier: Any, tmp_path: Path) -> None:
