@@ -23,6 +23,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[Any]
 
 AGREE = 0.9
+ROWS = 512
+"""Of so many rows of a message it is asked which other rows they answer with."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ def _other_channel(parts: Sequence[Part], spare: float) -> Effect | None:
 
 def _other_row(parts: Sequence[Part], spare: float) -> Effect | None:
     """Another token's row: one for all, one some places away, or the same token's elsewhere."""
+    parts = [_sample(part) for part in parts]
     n = max(part.reading.n for part in parts)
     most = 1 + max(int(_sequences(part.reading).max(initial=0)) for part in parts)
     first = parts[0]
@@ -200,6 +203,14 @@ def _other_row(parts: Sequence[Part], spare: float) -> Effect | None:
                 {kind: at},
             )
     return None
+
+
+def _sample(part: Part) -> Part:
+    """At most :data:`ROWS` of its rows, evenly spread: what holds for a place holds for these."""
+    here = np.flatnonzero(part.rows)
+    rows = np.zeros(len(part.rows), dtype=bool)
+    rows[here[np.unique(np.linspace(0, len(here) - 1, min(ROWS, len(here))).astype(int))]] = True
+    return replace(part, rows=rows)
 
 
 def _sequences(reading: Reading) -> NDArray[np.int64]:

@@ -274,9 +274,11 @@ class Search:
         if place.blocks is not None:
             return self._of_blocks(base, place.blocks)
         rows, flat = self.rows_of(place), self._flat(place) > 0
+        only_cut = None if "cut" in place.factors else self._only_cut()
+        if only_cut is not None:
+            rows &= np.array([one.cut is not None for one in self.readings])[self.message]
         k = int(self.wrong[rows][:, flat].sum())
         a = int(rows.sum() * flat.sum())
-        only_cut = None if "cut" in place.factors else self._only_cut()
         effect = self._effect(place, rows)
         value = self._value(place, rows)
         named = {axis: self._named(axis, place) for axis in ROWS if axis in self.rows}
@@ -306,17 +308,18 @@ class Search:
         return Places(numbers, words_of(axis, numbers, values, choice))
 
     def _both(self, place: Place) -> Places:
+        """Tokens that were searched twice, in words: "tokens 9-15 of every 16, from 25 to 127"."""
         values = self.rows["tokens"][0]
         first, second = place.factors["tokens"].choice, place.factors["within"].choice
         both = first.inside & second.inside
         numbers = tuple(int(v) for v in values[both])
-        if first.period is None and second.period is None:
+        periodic, other = (first, second) if second.period is None else (second, first)
+        run = np.diff(np.flatnonzero(both[periodic.inside])).max(initial=1) == 1
+        if periodic.period is None or other.period is not None or not run:
             return Places(numbers, f"tokens {said(numbers)}")
-        of_both = [
-            words_of("tokens", tuple(int(v) for v in values[one.inside]), values, one)
-            for one in sorted((first, second), key=lambda one: one.period is None)
-        ]
-        return Places(numbers, f"{of_both[0]} among {of_both[1]}")
+        named = tuple(int(v) for v in values[periodic.inside])
+        words = words_of("tokens", named, values, periodic)
+        return Places(numbers, f"{words}, from {numbers[0]} to {numbers[-1]}")
 
     def _only_cut(self) -> Places | None:
         """Messages are exchangeable too: are those worse whose stream was cut?"""
@@ -369,7 +372,8 @@ class Search:
         share = 100 * k / a
         one = replace(base, kind="place", effect="misread", blocks=blocks, inside=(k, a),
                       outside=(base.wrong - k, base.asked - a))  # fmt: skip
-        words = f"Misread: {blocks.words()}: {share:.2g} % of their bits are wrong."
+        head = "Lost" if share >= 100 * HALF else "Misread"
+        words = f"{head}: {blocks.words()}: {share:.2g} % of their bits are wrong."
         return replace(one, sentence=f"{words} {elsewhere(one)}")
 
 
