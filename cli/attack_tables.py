@@ -224,6 +224,9 @@ def _whole_row(point: dict[str, Any], budget: str) -> list[str]:
 def _print_notes(report: Report, verbose: bool) -> None:
     from ..runs.points import budget_text
 
+    for point in report.points:
+        if point["map"] is not None and point["map"]["kind"] != "none":
+            tell(f"map, {setting(point, report)}: {point['map']['sentence']}")
     for sentence in _gaps(report):
         tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -303,6 +306,18 @@ def _print_declared(report: Report, verbose: bool) -> None:
         tell(f"counterexample, played again in fresh processes: {case.found}")
     elif case is not None:
         tell(f"counterexample: {case}")
+
+
+def setting(point: dict[str, Any], report: Report) -> str:
+    """What tells a point from the others of the report."""
+    from ..runs.points import budget_text, series_label
+
+    parts = [f"budget {budget_text(point['budget'])}"]
+    if len({series_label(one) for one in report.points}) > 1:
+        parts.insert(0, series_label(point))
+    if report.together:
+        parts.append(_stream(point))
+    return ", ".join(parts)
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

@@ -32,6 +32,7 @@ from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits, default_isolation
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
+from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
@@ -408,7 +409,10 @@ def _report(
         target=target,
         points=tuple(
             point_of(outcome.cell, outcome.rows, verdict, one)
-            | {"scale": outcome.cell.instance.build().scale}
+            | {
+                "scale": outcome.cell.instance.build().scale,
+                "map": as_map(outcome.cell, outcome.rows),
+            }
             | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
             for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
         ),

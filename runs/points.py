@@ -33,6 +33,7 @@ from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, sampled_rows
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
+from .lost import counts_by_place
 from .rows import BatchRow, prefixes
 
 SMALL_ERROR = 1e-3
@@ -177,8 +178,8 @@ def point_of(
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
     charged bits without framing; ``over_budget`` says that some message was charged more than its
-    budget; ``changed`` is not None if the compressor changed during the attack; ``declared`` is not
-    None if something was declared.
+    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``changed`` is not None if the
+    compressor changed during the attack; ``declared`` is not None if something was declared.
     """
     instance = cell.instance
     budget_bits = cell.budget_bits
@@ -216,6 +217,7 @@ def point_of(
         "bits_per_secret_bit": evidence["bits_per_secret_bit"],
         "compression_ratio": evidence["compression_ratio"],
         "wrong_bits": evidence["wrong_bits"],
+        "wrong_by_place": counts_by_place(cell, rows),
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],

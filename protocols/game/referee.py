@@ -21,6 +21,9 @@ from ..players.seats import Seat
 from . import coins
 from .cell import Cell
 
+MAPPED = 8
+"""Of so many messages of a cell the answers are kept, while the process lives: for its map."""
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -143,7 +146,9 @@ class Referee:
         if isinstance(bits, str):
             guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
             bits = guesses.reshape(len(rows), d)
-        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
+        secret = self._secret(number)[rows]
+        places = bits != secret
+        wrong = places.sum(axis=1)
         ages = coins.bucket_of(rows, n)
         wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
         asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
@@ -156,7 +161,18 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
+            wrong_by_place=self._by_place(places, secret) if played else None,
+            said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
         )
+
+    def _by_place(
+        self, places: NDArray[np.bool_], secret: NDArray[np.uint8]
+    ) -> tuple[str, str, str]:
+        heads = self._instance.layers * self._instance.heads
+        by_column = places.sum(axis=0).reshape(heads, -1)
+        ones = int((places & (secret > 0)).sum())
+        values = [int(places.sum()) - ones, ones]
+        return text_of(by_column.sum(axis=0)), text_of(by_column.sum(axis=1)), text_of(values)
 
     def reading(self, number: int, bits: NDArray[np.uint8]) -> Reading:
         """What was read of one message, place by place, with the outputs that were kept."""
