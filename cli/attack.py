@@ -307,7 +307,7 @@ def _draw_map(report: Report, path: Path) -> None:
         return
     level = next(p["map"]["level"] for p in report.points if p["map"] is not None)
     figure.draw(points, path, title=f"What {target_name(report.target)} loses", level=level)
-    say(f"wrote {path}: {len(points)} points")
+    say(f"wrote {path}: {len(points)} point{'s' if len(points) > 1 else ''}")
 
 
 def _attack_queries(

@@ -48,8 +48,7 @@ def draw(points: Sequence[Mapped], path: Path, *, title: str, level: float) -> N
     from matplotlib import pyplot
     from matplotlib.colors import LinearSegmentedColormap
 
-    shades = LinearSegmentedColormap.from_list("wrong", SHADES)
-    shades.set_bad(NOT_ASKED)
+    shades = LinearSegmentedColormap.from_list("wrong", SHADES).with_extremes(bad=NOT_ASKED)
     panels, left_out = _panels(points)
     rows, columns = len(panels), max(len(row) for row in panels)
     cells = -(-max(len(point.losses.asked) for point in points) // MOST_COLUMNS)

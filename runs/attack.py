@@ -410,7 +410,10 @@ def _report(
         target=target,
         points=tuple(
             point_of(outcome.cell, outcome.rows, verdict, one)
-            | {"scale": outcome.cell.instance.build().scale, "map": as_map(outcome)}
+            | {
+                "scale": outcome.cell.instance.build().scale,
+                "map": as_map(outcome.cell, outcome.rows),
+            }
             | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
             for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
         ),

@@ -7,7 +7,7 @@ said is known of the messages that this process has seen played (``BatchRow.said
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +18,6 @@ from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell
 from .rows import BatchRow
-
-if TYPE_CHECKING:
-    from .runner import CellOutcome
 
 
 def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
@@ -65,9 +62,9 @@ def losses_of(cell: Cell, rows: Sequence[BatchRow]) -> Losses | None:
     return Losses.of(readings) if readings else None
 
 
-def as_map(outcome: CellOutcome) -> dict[str, Any] | None:
+def as_map(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any] | None:
     """The map of a cell as plain data."""
-    found = map_of(outcome.cell, outcome.rows)
+    found = map_of(cell, rows)
     return None if found is None else found.as_dict()
 
 

@@ -17,7 +17,8 @@ from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
 from ..protocols.evidence.average import Average
-from ..protocols.evidence.declared import Declared, Shorter
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
@@ -190,7 +191,8 @@ def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, 
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
-            declared = declared_of(cell, run, Declaration.of(run[-1].declares))
+            # A file has no shorter stream, so no slope.
+            declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
             found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
     return found
 

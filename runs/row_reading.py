@@ -59,7 +59,7 @@ def parse_line(line: str) -> BatchRow:
         versions=compact(json.loads(field["versions"])),
         host=compact(json.loads(field["host"])),
         wrong_by_row=_texts(field["wrong_by_row"]),
-        wrong_by_place=_texts(field["wrong_by_place"]),
+        wrong_by_place=_three(field["wrong_by_place"]),
         declares=_words(field["declares"]),
     )
     _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
@@ -98,8 +98,6 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
 def _check_places(row: BatchRow) -> None:
     if row.wrong_by_place is None:
         return
-    if len(row.wrong_by_place) != 3:
-        raise ValueError("it does not count by channel, by layer and head, and by value")
     counts = [counts_of(text) for text in row.wrong_by_place]
     told = [w for w, failed in zip(row.wrong, row.failed, strict=True) if failed is None]
     if {int(count.sum()) for count in counts} != {sum(told)}:
@@ -169,6 +167,15 @@ def _sentence(value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{str(value)[:40]!r} is not a sentence")
     return value
+
+
+def _three(text: str) -> tuple[str, str, str] | None:
+    found = _texts(text)
+    if found is None:
+        return None
+    if len(found) != 3:
+        raise ValueError("it does not count by channel, by layer and head, and by value")
+    return found[0], found[1], found[2]
 
 
 def _texts(text: str) -> tuple[str, ...] | None:

@@ -158,6 +158,8 @@ def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     where = [p.words for p in (one.tokens, one.questions, one.sequences, one.cut) if p is not None]
     if one.heads is not None and one.layers is None and shape[0] > 1:
         where.append(f"{one.heads.words} of every layer")
+    elif one.heads is not None and one.layers is not None:
+        where.append(f"{one.heads.words} of {one.layers.words}")
     else:
         where += [p.words for p in (one.heads, one.layers) if p is not None]
     copied = effect.name in ("copied", "displaced", "exchanged")

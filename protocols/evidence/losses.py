@@ -50,7 +50,7 @@ class Losses:
     def share(self) -> NDArray[np.float64]:
         """float64[n, layers, heads, channels], NaN where a token was not asked for."""
         asked = self.asked[:, None, None, None].astype(np.float64)
-        return np.divide(self.wrong, asked, out=np.full(self.wrong.shape, np.nan), where=asked > 0)
+        return np.asarray(self.wrong / np.where(asked > 0, asked, np.nan))
 
     @property
     def bits(self) -> tuple[int, int]:

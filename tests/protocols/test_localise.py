@@ -214,6 +214,50 @@ def test_a_parameter_of_the_cache_is_a_modulus():
     assert list(found.tokens.numbers) == list(range(99, 1024, 100))
 
 
+def test_messages_that_were_cut_are_named_where_all_of_them_is_lost():
+    # 8 of 32 messages are cut: worth 8 log2(32/8) = 16 bits, and named at 11.2 and the average's.
+    rng = np.random.default_rng(5)
+    data = []
+    for message in range(32):
+        secret = rng.integers(0, 2, (64, 1, 1, 16), dtype=np.uint8)
+        lost = message % 4 == 0
+        said = rng.integers(0, 2, secret.shape, dtype=np.uint8) if lost else secret
+        data.append(Reading(np.arange(64), secret, said, n=64, cut=10 + message if lost else None))
+    found = localise(data)
+    assert found.kind == "place"
+    assert found.sentence == (
+        "Lost: the messages whose stream was cut: half of the bits are wrong. "
+        "Elsewhere no bit is wrong."
+    )
+    assert found.inside[1] == 8 * 64 * 16
+    # Four messages cannot tell it.
+    assert localise(data[:4]).cut is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("three tokens", "Lost: tokens 130-132, all channels: half of the bits are wrong."),
+        ("9-15 of every 16", "Lost: tokens 9-15 of every 16, all channels: half of the bits are"),
+        (
+            "the last of every 32 in the first half",
+            "Lost: tokens whose number modulo 32 is 31, from 31 to 127, all channels: half",
+        ),
+        ("head 3 of layer 2", "Lost: head 3 of layer 2: half of the bits are wrong."),
+        ("head 0's values", "Heads 1-3 of every layer answer with head 0's values."),
+        ("token 4's row", "Tokens 100-255 answer with token 4's row."),
+        ("everything one place earlier", "All tokens answer with the row 1 place earlier."),
+        ("not the scale block", "Lost: the values of tokens whose number modulo 4 is not the "
+         "channel group (of 16 channels): "),
+        ("30 before the cut", "Lost: the last 30 tokens before the cut: half of the bits are"),
+        ("stuck at 1", "Lost: channels 32-39: every bit is read as 1. Elsewhere no bit is wrong."),
+    ],
+)  # fmt: skip
+def test_a_place_is_said_in_plain_english(name, sentence):
+    (number,) = (i for i, planted in enumerate(PLANTED) if planted.name == name)
+    assert localise(readings(PLANTED[number], seed=number)).sentence.startswith(sentence)
+
+
 @pytest.mark.parametrize(("shape", "seconds"), [((512, 1, 1, 64), 0.3), ((512, 4, 4, 64), 3.0)])
 def test_a_map_is_fast(shape, seconds):
     planted = Planted("", "", PLANTED[0].plant, {}, shape)

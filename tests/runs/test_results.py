@@ -180,8 +180,7 @@ def test_a_declaration_is_kept_and_a_file_without_one_is_read(
     one = replace(row(cell()), declares=("keeps=last:8", "bits=3"))
     fill(tmp_path / "r.csv", [one])
     assert read_results(tmp_path / "r.csv") == [one]
-    values = next(csv.reader([one.line()]))
-    before = HEADER_2 + csv_line(["2", *values[1:-2]])
+    before = HEADER_2 + of_schema_2(one)
     (tmp_path / "old.csv").write_text(before)
     assert read_results(tmp_path / "old.csv") == [replace(one, declares=None, wrong_by_place=None)]
     # The same batch under another declaration is the same batch.
