@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
-from ...compressors.plugin.blame import blame
+from ...compressors.plugin.blame import author, blame
 from ...compressors.plugin.contract import Compressor, Float32, Shape
-from ...compressors.plugin.operations import OPERATIONS
+from ...compressors.plugin.operations import OPERATIONS, refuse_lacking
 from ...errors import BadInput, KVBarrierError, PluginFailure
 from ...reductions.reduction import Reduction
 from ..evidence.reading import Reading
@@ -156,7 +156,8 @@ class Stage:
         """Perform a schedule and ask for everything, in every sequence of every instance.
 
         Raises:
-            BadInput: it is not legal, or feeds more tokens than there are rows.
+            BadInput: it is not legal, feeds more tokens than there are rows, or uses an operation
+                that the class does not have.
             PluginFailure: the reference, which is only fed tokens, fails.
             BudgetTooSmall: as the constructor says.
         """
@@ -168,6 +169,8 @@ class Stage:
             )
         room = self._room or max(end.longest, 1)
         actor = _Player(self._build, self.hard, schedule.sequences, room)
+        first = actor.live[0]
+        refuse_lacking(first, schedule.needs, type(author(first)).__name__)
         for at, operation in enumerate(schedule.operations):
             so_far = replace(schedule, operations=schedule.operations[: at + 1])
             try:
