@@ -180,8 +180,19 @@ class Stage:
                     if found.is_fault:
                         return found
             except _Failed as failed:
-                return Performance(so_far, failed.outcome)
+                return self._refused(so_far, failed.outcome, actor, room)
         return self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+
+    def _refused(
+        self, schedule: Schedule, outcome: Outcome, actor: _Player, room: int
+    ) -> Performance:
+        """Who refuses an operation must not have begun with it."""
+        if outcome.kind == "refused":
+            now = self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+            if now.is_fault:
+                said = f"{outcome.sentence.rstrip('.')}, and yet {now.outcome.sentence}"
+                return replace(now, outcome=replace(now.outcome, sentence=said))
+        return Performance(schedule, outcome)
 
     def shows_only_saved(self, found: Performance) -> bool:
         """Whether the live instance, asked without any save, answers one lost token as it should.
