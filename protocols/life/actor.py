@@ -45,6 +45,11 @@ class Actor:
         name, at = operation.name, self.oracle.at
         width = None if self.oracle.sequences is None else len(self.oracle.batch)
         cache = self.live[at]
+        if name in OPERATIONS:
+            # Only what did not raise has happened.
+            self._operate(cache, operation)
+            self.oracle.apply(operation)
+            return
         steps = [step_of(self._triples, tokens, width) for tokens in self.oracle.apply(operation)]
         if name.startswith("append"):
             for step in steps:
@@ -55,12 +60,15 @@ class Actor:
             self.live[at] = self._copied(cache)
         elif name == "copy":
             self.live.append(self._copied(cache))
-        elif name == "fork":
-            self.live.append(operate(cache, "fork"))
+
+    def _operate(self, cache: Any, operation: Operation) -> None:
+        name, numbers = operation.name, operation.arguments
+        if name == "fork":
+            self.live.append(operate(cache, name))
         elif name == "select":
-            operate(cache, name, list(operation.arguments))
-        elif name in OPERATIONS:
-            operate(cache, name, *operation.arguments)
+            operate(cache, name, list(numbers))
+        else:
+            operate(cache, name, *numbers)
 
     def _copied(self, cache: Any) -> Any:
         message = plain_bytes(cache.save())

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
-from ...compressors.plugin.blame import blame
+from ...compressors.plugin.blame import author, blame
 from ...compressors.plugin.contract import Compressor, Float32, Shape
-from ...compressors.plugin.operations import OPERATIONS
+from ...compressors.plugin.operations import OPERATIONS, refuse_lacking
 from ...errors import BadInput, KVBarrierError, PluginFailure
 from ...reductions.reduction import Reduction
 from ..evidence.reading import Reading
@@ -156,7 +156,8 @@ class Stage:
         """Perform a schedule and ask for everything, in every sequence of every instance.
 
         Raises:
-            BadInput: it is not legal, or feeds more tokens than there are rows.
+            BadInput: it is not legal, feeds more tokens than there are rows, or uses an operation
+                that the class does not have.
             PluginFailure: the reference, which is only fed tokens, fails.
             BudgetTooSmall: as the constructor says.
         """
@@ -168,6 +169,8 @@ class Stage:
             )
         room = self._room or max(end.longest, 1)
         actor = _Player(self._build, self.hard, schedule.sequences, room)
+        first = actor.live[0]
+        refuse_lacking(first, schedule.needs, type(author(first)).__name__)
         for at, operation in enumerate(schedule.operations):
             so_far = replace(schedule, operations=schedule.operations[: at + 1])
             try:
@@ -177,8 +180,19 @@ class Stage:
                     if found.is_fault:
                         return found
             except _Failed as failed:
-                return Performance(so_far, failed.outcome)
+                return self._refused(so_far, failed.outcome, actor, room)
         return self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+
+    def _refused(
+        self, schedule: Schedule, outcome: Outcome, actor: _Player, room: int
+    ) -> Performance:
+        """Who refuses an operation must not have begun with it."""
+        if outcome.kind == "refused":
+            now = self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+            if now.is_fault:
+                said = f"{outcome.sentence.rstrip('.')}, and yet {now.outcome.sentence}"
+                return replace(now, outcome=replace(now.outcome, sentence=said))
+        return Performance(schedule, outcome)
 
     def shows_only_saved(self, found: Performance) -> bool:
         """Whether the live instance, asked without any save, answers one lost token as it should.

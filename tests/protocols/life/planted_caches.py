@@ -471,7 +471,23 @@ class ResetKeepsLength(Static):
     crop = drop = fork = property(lambda self: (_ for _ in ()).throw(AttributeError()))
 
 
+class HalfRefused(Rows):
+    """Drop raises where it cannot, after it has begun."""
+
+    def drop(self, begin, end):
+        if self.length > 9:
+            self.V = self.V[..., : begin + 1, :]
+            self.K = self.K[..., : begin + 1, :]
+            raise NotImplementedError("only short caches")
+        super().drop(begin, end)
+
+
 PLANTED = {
+    HalfRefused: (
+        "lost",
+        "drop",
+        r"append 10, drop 0 1: drop raised .*, and yet tokens 1-9 are lost",
+    ),
     StaleRows: ("ghosts", "crop", r"append 2, crop 0: token 1 still answers, though it is gone"),
     WrappedCrop: ("lost", "crop", r"append 17, crop 1: all tokens are lost, and token 16 still"),
     KeepsLength: ("moved", "crop", r"all tokens answer 1 place away"),

@@ -9,6 +9,7 @@ from kvbarrier.compressors import catalog
 from kvbarrier.compressors.plugin.adapters import adapt
 from kvbarrier.compressors.plugin.operations import operations_of
 from kvbarrier.compressors.targets import resolve
+from kvbarrier.errors import BadInput
 from kvbarrier.protocols.check.subject import Subject
 from kvbarrier.protocols.life.examine import examine, hard_for
 from kvbarrier.protocols.life.perform import Stage
@@ -78,6 +79,16 @@ def test_what_is_declared_lost_is_not_held_against_it():
         declared=lambda n, after: last(n, after) & (np.arange(n) > 3),
     ).perform(Schedule.of("append 20, crop 12"))
     assert newest.outcome.lost == ()
+
+
+def test_an_operation_that_the_class_lacks_is_one_sentence():
+    stage = Stage(adapt(planted.Ring), hard_for(40)[0])
+    with pytest.raises(BadInput, match=r"Ring has no drop, .* write drop\(begin, end\), or take"):
+        stage.perform(Schedule.of("append 5, drop 1 2"))
+    with pytest.raises(BadInput, match="Ring has no select"):
+        stage.perform(Schedule.of("append 5", 2))
+    with pytest.raises(BadInput, match="feeds 41 tokens and there are 40 rows"):
+        stage.perform(Schedule.of("append 41"))
 
 
 def test_an_examination_says_what_was_tried_and_what_not():
