@@ -71,6 +71,7 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
+    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
@@ -80,7 +81,7 @@ def command(
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    words = _declared(target, expect)
+    words = Declaration.of_words(expect).words() if expect else ()
     report = check(target, params=parsed, expect=words, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
@@ -120,12 +121,3 @@ def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> in
     else:
         tell(played.sentence)
     return 3 if played.fails else 0
-
-
-def _declared(target: str, expect: tuple[str, ...]) -> tuple[str, ...]:
-    """The words of --expect, or else those of the target's project."""
-    from ..compressors.plugin.declaration import Declaration
-    from ..compressors.plugin.project import project_declaration
-
-    said = Declaration.of_words(expect) if expect else project_declaration(target)
-    return () if said is None else said.words()

@@ -13,6 +13,7 @@ At q = 0 every token held has the same weight.
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ from .subject import Subject
 D = 64
 EXTRA = 96
 INTERFERENCE = 1 / 64
+WINDOW = re.compile("window|size|context|capacity|recent|last|length|keep")
 LONGEST = 700
 """The longest stream of an examination, in tokens."""
 
@@ -78,6 +80,15 @@ def unit_keys(n: int, d: int = D, seed: int = 1) -> Float32:
         return keys
     keys = rng.standard_normal((n, d)).astype(np.float32)
     return keys / np.linalg.norm(keys, axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=1)
+def hadamard() -> Float32:
+    """Sylvester's Hadamard matrix: float32[64, 64] of +-1, row 0 all ones."""
+    rows = np.arange(D)
+    bits = rows[:, None] & rows[None, :]
+    odd = np.array([[bin(int(x)).count("1") % 2 for x in row] for row in bits])
+    return (1 - 2 * odd).astype(np.float32)
 
 
 def tight_scale(keys: Float32, interference: float = INTERFERENCE) -> float:
@@ -128,6 +139,7 @@ class Bench:
         untried: what was not tried, and why, in words.
         capacity: the most tokens that it takes, where it has said so by raising.
         expect: the words of a declaration that stand for the cache's own.
+        found: the codes of what was found so far.
         kept: what one law leaves for the next.
     """
 
@@ -139,6 +151,7 @@ class Bench:
     work_ends: float = float("inf")
     capacity: int | None = None
     expect: tuple[str, ...] = ()
+    found: set[str] = field(default_factory=set)
     kept: dict[str, object] = field(default_factory=dict)
 
     def go_on(self) -> None:
@@ -182,6 +195,31 @@ class Bench:
         return bytes(compressor.save()) == before
 
     @cached_property
+    def is_softmax(self) -> bool:
+        """Whether its weights are those of a softmax over rows, whatever their keys.
+
+        Then log(w_t/w_s) is linear in q, and 0 at q = 0. Estimates of attention by features, samples or
+        clusters are not; nor is it known of a cache whose values are too coarse to read weights.
+        """
+        n = 12
+        one = stream(n, real_valued(n))
+        step = (one.keys[0] + one.keys[3] - one.keys[7]).astype(np.float32)
+        queries = np.stack([0 * step, step, 2 * step])
+        weights = self.weights(one, queries, self.shape(n)).astype(np.float64)
+        if (weights <= 0).any():
+            return False
+        scores = np.log(weights / weights[:, :1])
+        return bool(
+            np.abs(scores[0]).max() < 0.05 and np.abs(scores[2] - 2 * scores[1]).max() < 0.15
+        )
+
+    def weighs_alike(self, one: Stream, shape: Shape) -> bool:
+        """Whether the tokens that have weight at q = 0 have the same."""
+        (level,) = self.weights(one, np.zeros((1, one.keys.shape[1]), np.float32), shape)
+        rows = attended(level)
+        return not len(rows) or float(np.abs(level[rows] / level[rows].mean() - 1).max()) < 0.05
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """The whole numbers that it is made with: parameters, attributes, constants of its module.
 
@@ -189,7 +227,7 @@ class Bench:
         """
         params = set(_numbers(self.subject.target.params.values()))
         shape = self.shape(LONGEST)
-        one = self.build(shape)._stateful()
+        one = _inmost(self.build(shape))
         found = params | set(_numbers(_attributes(one).values()))
         found |= set(_numbers(_defaults(type(one)).values()))
         found |= set(_numbers(_constants(type(one)).values()))
@@ -200,9 +238,17 @@ class Bench:
     @cached_property
     def named_sizes(self) -> dict[str, int]:
         """The constructor's whole-number parameters by name, as they are set here."""
-        one = self.build(self.shape(LONGEST))._stateful()
+        one = _inmost(self.build(self.shape(LONGEST)))
         said = {**_defaults(type(one)), **self.subject.target.params}
         return {k: int(v) for k, v in said.items() if _is_size(v)}
+
+    @cached_property
+    def window_sizes(self) -> dict[str, int]:
+        """The same, and attributes and constants that are named like a window."""
+        one = _inmost(self.build(self.shape(LONGEST)))
+        others = {**_constants(type(one)), **_attributes(one)}
+        alike = {k: int(v) for k, v in others.items() if _is_size(v) and WINDOW.search(k.lower())}
+        return {**alike, **self.named_sizes}
 
     def fed(
         self, one: Stream, shape: Shape | None = None, budget_bits: int | None = None
@@ -242,27 +288,35 @@ class Bench:
         """What it answers to the keys of these tokens: float32[m, d_v]."""
         return self.answers(compressor, one.questions(tokens), one.values.shape[-1])
 
-    def weights(
-        self, one: Stream, queries: Float32, shape: Shape | None = None, channels: int = D
-    ) -> Float32:
+    def weights(self, one: Stream, queries: Float32, shape: Shape | None = None) -> Float32:
         """The weight of each token of the stream for each query: float32[m, n].
 
-        The values are unit vectors e_c for d_v - 1 tokens at a time and 0 else: channel c of the
-        answer is the weight of token c, and the last channel, which no token has, is taken off: rows
-        that nobody appended may hold anything, but hardly one thing in one channel and another in the
-        next. (What a cache keeps may depend on values, of course: then this is what it does with
-        these.)
+        The values are rows 1, 2, .. of a Hadamard matrix H, for 63 tokens at a time, and 0 else: the
+        answer a = sum_t w_t h_t has w_t = <h_t, a>/64. All their numbers are +-1, which every scale and
+        step of a quantiser's own has exactly; row 0, all ones, is left out, so that what rows
+        that nobody appended have alike in all channels is no token's. (What a cache keeps may
+        depend on values, of course: then this is what it does with these.)
         """
         n = len(one)
         found = np.zeros((len(queries), n), dtype=np.float32)
-        for begin in range(0, n, channels - 1):
-            here = min(channels - 1, n - begin)
-            values = np.zeros((n, channels), dtype=np.float32)
-            values[begin : begin + here, :here] = np.eye(here, dtype=np.float32)
+        code = hadamard()
+        for begin in range(0, n, D - 1):
+            here = min(D - 1, n - begin)
+            values = np.zeros((n, D), dtype=np.float32)
+            values[begin : begin + here] = code[1 : here + 1]
             compressor = self.fed(Stream(one.keys, values, one.scale), shape)
-            answers = self.answers(compressor, queries, channels)
-            found[:, begin : begin + here] = answers[:, :here] - answers[:, -1:]
+            answers = self.answers(compressor, queries, D)
+            found[:, begin : begin + here] = answers @ code[1 : here + 1].T / D
         return found
+
+
+def _inmost(compressor: Compressor) -> object:
+    """What the author wrote, inside our adapters."""
+    one: object = compressor._stateful()
+    while isinstance(one, Compressor) and isinstance(getattr(one, "inner", None), Compressor):
+        one = one.inner
+        one = one._stateful() if isinstance(one, Compressor) else one
+    return one
 
 
 def attended(weights: Float32) -> NDArray[np.int64]:

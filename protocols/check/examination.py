@@ -96,6 +96,7 @@ def _try(one: Rung, bench: Bench, say: Say) -> None:
 
     def tell(fault: Fault) -> None:
         found.append(fault.code)
+        bench.found.add(fault.code)
         say(fault=fault.as_dict(), rung=one.name)
 
     try:

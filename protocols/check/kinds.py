@@ -145,9 +145,15 @@ _ALL = (
     ),
     Kind(
         "other-shapes", "warning", "It fails when d_k and d_v differ",
-        "It raises, or answers in a wrong shape, for d_v unlike d_k.",
+        "It raises, or answers in a wrong shape, for d_k = 12 and d_v = 20, and for 32 and 64.",
         "Some reductions widen the keys or the values.",
         "Use shape.d_k for keys and shape.d_v for values.",
+    ),
+    Kind(
+        "odd-widths", "note", "It does not take every width",
+        "It raises, or answers in a wrong shape, for d_k = 12 and d_v = 20, and takes 32 and 64.",
+        "It works in groups of channels, as many do.",
+        "Nothing, if models with such widths are not meant.",
     ),
     Kind(
         "several-heads", "error", "It fails where a token has several heads",

@@ -20,6 +20,12 @@ LAWS = (
         "Look at what depends on the length: the last block, a mask, an index.",
     ),
     Kind(
+        "reads-in-part", "note", "It answers by a part of what it holds",
+        "Tokens are lost and come back, and tokens differ in weight at q = 0.",
+        "A method that samples, hashes or clusters does so on purpose.",
+        "Nothing, if it is meant.",
+    ),
+    Kind(
         "foreign-mass", "error", "Rows are attended to that nobody appended",
         "A channel that is 1 in every value does not come out as 1 at short queries.",
         "The answer is a mixture with empty slots or stale rows: the softer the scores, the worse.",
@@ -65,6 +71,13 @@ LAWS = (
         "proportion, and by more than a tenth.",
         "A scale, or its inverse, leaves the range of its type.",
         "Store scales in a type with the range of the values; float16 ends at 65504 and 6e-5.",
+    ),
+    Kind(
+        "wiped-out", "error", "Large or small values are wiped out",
+        "Values 300 times as large, or 300 or 3000 times as small, come back as something else "
+        "altogether, in a cache whose scales follow the data.",
+        "A scale, or its inverse, overflows, or ends as 0.",
+        "Store scales in a type with the range of the values; float16 ends at 65504 and 6e-8.",
     ),
     Kind(
         "wrong-place", "error", "Numbers of one place are read at another",
@@ -128,6 +141,13 @@ LAWS = (
         "At three budgets it is charged less than 2/5 of the budget and loses tokens.",
         "At its own price it could hold more than twice as many: a ratio is computed wrongly.",
         "Compare the share that is kept with the share that the budget allows.",
+    ),
+    Kind(
+        "never-engaged", "error", "Compression never engages",
+        "A parameter named like bits says 8 or fewer, and the oldest tokens are answered exactly "
+        "while each token costs 16 bits a number or more.",
+        "It is an uncompressed cache under another name.",
+        "Look at the condition under which tokens are compressed.",
     ),
     Kind(
         "over-declared", "error", "A token costs more than is declared",

@@ -14,12 +14,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compressors.plugin.declaration import Declaration, declared_by
-from ..bench import Bench
+from ..bench import Bench, Stream, real_valued, stream
 from ..fault import Fault, named, whole
 from .growth import LOST, Growth, grown
 
 TITLE = "what is declared is held"
 SLACK = 1.1
+EXACT = 1e-4
+"""Of numbers up to 3/2: sums in float32 keep 1e-6, float16 moves each number by up to 5e-4."""
 FEW, MORE = 24, 48
 
 
@@ -42,6 +44,8 @@ def law(bench: Bench) -> Iterator[Fault]:
             yield fault
             break
     yield from _memory(bench, growth, declaration)
+    if declaration.exact:
+        yield from _exact(bench, declaration)
 
 
 def _at(bench: Bench, growth: Growth, declaration: Declaration, n: int) -> Fault | None:
@@ -72,6 +76,34 @@ def _at(bench: Bench, growth: Growth, declaration: Declaration, n: int) -> Fault
         reproduction=(f"append {n} tokens", f"ask for token {token}: channel {channel} reads "
                       f"{1 - bit}, not {bit}"),
     )  # fmt: skip
+
+
+def _exact(bench: Bench, declaration: Declaration) -> Iterator[Fault]:
+    """Answers against exact attention over the tokens that are declared held."""
+    one = stream(MORE, real_valued(MORE))
+    held = declaration.held(MORE)
+    if held is None:
+        return
+    for scale in (one.scale, 2.0):
+        asked = Stream(one.keys, one.values, scale)
+        answers = bench.read(bench.fed(asked), asked, range(MORE))
+        scores = scale * one.keys.astype(np.float64) @ one.keys[held].T.astype(np.float64)
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        exact = weights @ one.values[held] / weights.sum(axis=1, keepdims=True)
+        away = np.abs(answers - exact).max(axis=1)
+        hit = np.flatnonzero(held & (away > EXACT))
+        if len(hit):
+            yield Fault(
+                "counterexample",
+                f"exact is declared, and after {MORE} tokens the answers to the keys of "
+                f"{named('token', hit)} are up to {away[hit].max():.2g} from exact attention over "
+                f"what is held, at scale {scale:g}.",
+                tokens=whole(hit),
+                operation="attend",
+                reproduction=(f"append {MORE} tokens", f"ask {scale:g} times the key of token "
+                              f"{hit[0]}"),
+            )  # fmt: skip
+            return
 
 
 def _memory(bench: Bench, growth: Growth, declaration: Declaration) -> Iterator[Fault]:

@@ -20,6 +20,7 @@ LOST = 0.25
 """From this share of wrong bits on a token is called lost: guessing has one half."""
 EVERY_LENGTH = 70
 SECONDS = 4.0
+FEW = 16
 SMALL = (0.0, 1.0, 3.0)
 """The lengths of the queries at which mass is weighed."""
 
@@ -32,7 +33,8 @@ class Growth:
         stream: of the longest length.
         wrong: wrong[n][t], bool[d_v]: the wrong bits of token t when n tokens had come.
         ones: ones[n], float[len(SMALL)]: the answer in the channel that is 1 in every token, at
-            short queries; ``held_one[n]`` the same at the tight scale, for the tokens read right.
+            short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the tokens read right, if
+            these are half of those asked or more than 16.
         bits: bits[n]: of the message.
         full: the length at which it raised, if that is one of its own sizes.
     """
@@ -40,7 +42,7 @@ class Growth:
     stream: Stream
     wrong: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
     ones: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    held_one: dict[int, float] = field(default_factory=dict)
+    tight_ones: dict[int, tuple[float, float]] = field(default_factory=dict)
     bits: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -132,8 +134,9 @@ def look(
     said = answers > 0.5
     wrong = said != (one.values[tokens] > 0.5)
     growth.wrong[n] = dict(zip(tokens, wrong, strict=True))
-    right = ~wrong.any(axis=1)
-    growth.held_one[n] = float(np.median(answers[right, 0])) if right.any() else float("nan")
+    right = answers[~wrong.any(axis=1), 0]
+    if 2 * len(right) > len(tokens) or len(right) > FEW:
+        growth.tight_ones[n] = float(right.min()), float(right.max())
     newest = one.keys[n - 1]
     asked = np.stack([np.float32(length) * newest for length in SMALL])
     growth.ones[n] = bench.answers(compressor, asked, D)[:, 0].astype(np.float64)

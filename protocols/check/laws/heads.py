@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ....compressors.plugin.answers import given
 from ....compressors.plugin.contract import Float32, Shape
 from ..bench import EXTRA, Bench, D, tight_scale, two_valued, unit_keys
-from ..fault import Fault, named, spans, whole
+from ..fault import Fault, named, whole
 
 TITLE = "each head against its own truth"
 TOKENS = 24
@@ -123,34 +123,39 @@ def _judged(
     )
     if wrong:
         hit = sorted(place for group_of in wrong.values() for place in group_of)
-        sources: dict[int, list[int]] = {}
+        sources: dict[tuple[int, int], list[tuple[int, int]]] = {}
         for best, places in sorted(wrong.items()):
-            sources.setdefault(best[1], []).extend(h for _, h in places)
+            crossed = any(place[0] != best[0] for place in places)
+            sources.setdefault((best[0] if crossed else -1, best[1]), []).extend(places)
         text = "; ".join(
-            f"{named(what, hs)} answer{'s' * (len(set(hs)) == 1)} with KV head {kv}'s values"
-            if heads != kv_heads
-            else f"{named(what, hs)} answer{'s' * (len(set(hs)) == 1)} with head {kv}'s values"
-            for kv, hs in sorted(sources.items())
+            _reads(what, source, places, "KV " * (heads != kv_heads))
+            for source, places in sources.items()
         )
-        crossed = [(a, b) for a, places in wrong.items() for b in places if a[0] != b[0]]
-        if crossed:
-            (source, target) = crossed[0]
-            text += f" (layer {target[0]} reads layer {source[0]})"
-        share = float((answers > 0.5)[:, [p[0] for p in hit], [p[1] for p in hit]].size)
-        yield _fault("wrong-head", f"{of}, in every token: {text}.", hit, layers, heads, share)
+        yield _fault("wrong-head", f"{of}, in every token: {text}.", hit, layers, heads)
     if lost:
         text = f"{named(what, [h for _, h in lost])} of {named('layer', [l for l, _ in lost])}"
         yield _fault(
             "lost-head",
             f"{of}: {text} read wrong in {1 - min(agree[l, h, l, h // group] for l, h in lost):.0%} of "
             "the bits, and are no other head's.",
-            lost, layers, heads, 0,
+            lost, layers, heads,
         )  # fmt: skip
 
 
-def _fault(
-    code: str, text: str, hit: list[tuple[int, int]], layers: int, heads: int, _: float
-) -> Fault:
+def _reads(what: str, source: tuple[int, int], places: list[tuple[int, int]], kv: str) -> str:
+    """The heads that read one other head, in words; ``source`` has layer -1 for their own."""
+    numbers = sorted({h for _, h in places})
+    verb = "answer" if len(numbers) > 1 else "answers"
+    if source[0] < 0:
+        return f"{named(what, numbers)} {verb} with {kv}head {source[1]}'s values"
+    layers = sorted({l for l, _ in places})
+    return (
+        f"{named(what, numbers)} of {named('layer', layers)} {verb} with the values of layer "
+        f"{source[0]}, {kv}head {source[1]}"
+    )
+
+
+def _fault(code: str, text: str, hit: list[tuple[int, int]], layers: int, heads: int) -> Fault:
     return Fault(
         code, text,
         heads=whole(h for _, h in hit),
@@ -159,6 +164,3 @@ def _fault(
         reproduction=(f"append {TOKENS} tokens of {layers} layers and {heads} heads",
                       f"ask layer {hit[0][0]}, head {hit[0][1]} for token 0"),
     )  # fmt: skip
-
-
-__all__ = ["TITLE", "law", "spans"]

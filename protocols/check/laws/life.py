@@ -29,7 +29,11 @@ def law(bench: Bench) -> Iterator[Fault]:
         bench.untried.append("operations (it has none of crop, drop, select, fork, reset, shift)")
         return
     life = examine(build, seconds=SECONDS)
-    bench.untried.append(life.sentence)
+    lacks = f"; {', '.join(life.lacks)} (it has none)" if life.lacks else ""
+    bench.untried.append(
+        f"other schedules of operations than the {sum(life.tried.values())} drawn, of up to "
+        f"{life.longest} tokens{lacks}"
+    )
     for found in life.faults:
         yield _fault("operation-broken", found)
     for found in life.refusals:

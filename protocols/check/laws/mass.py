@@ -2,8 +2,8 @@
 
 *Law.* Attention answers sum_t w_t v_t with w_t = exp(<q,k_t>)/Z >= 0, sum_t w_t = 1. If channel 0
 of every appended value is 1, channel 0 of every answer is 1, for every query, whichever tokens the
-cache holds and whatever it did to the keys; what it did to the values is seen by reading the same
-channel at the tight scale. What lacks at a short query is weight on rows that nobody appended: empty
+cache holds and whatever it did to the keys. What it did to the values is seen at the tight scale: at
+q = 0 the answer lies between the least and the largest of the numbers read there. What lacks at a short query is weight on rows that nobody appended: empty
 slots, stale rows. If these are m rows with score 0, the answer at q = 0 is h/(h + m) for h rows
 of appended tokens, and the answer at a query with normaliser Z over the tokens is Z/(Z + m).
 
@@ -24,16 +24,17 @@ from .returns import came_back
 TITLE = "weight on appended tokens only"
 FEW = 8
 LEAST = 0.004
-"""What may lack of 1, beyond thrice what lacks at the tight scale: the rounding of an 8-bit value."""
+"""What may lack of 1, beyond what is read at the tight scale: the rounding of an 8-bit value."""
 
 
 def lacking(growth: Growth, n: int) -> float:
     """What channel 0 is away from 1 at q = 0, beyond what the cache's own rounding explains."""
-    held = growth.held_one[n]
-    if not np.isfinite(held):
+    if n not in growth.tight_ones:
         return 0.0
-    away = abs(growth.ones[n][0] - held)
-    return float(away) if away > LEAST + 3 * abs(held - 1) else 0.0
+    least, most = growth.tight_ones[n]
+    answer = growth.ones[n][0]
+    away = max(least - answer, answer - most)
+    return float(away) if away > LEAST + (most - least) / 2 else 0.0
 
 
 def law(bench: Bench) -> Iterator[Fault]:

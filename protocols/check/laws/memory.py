@@ -7,8 +7,9 @@ whatever the plan: 2B/5 leaves room for a whole number of bits a number (a quant
 bits uses more than half of what it may), and it must be so at three budgets. A cache of one size,
 whatever the budget, is not judged: it has a plan of its own.
 
-*Never engaged.* It loses tokens, or has a parameter that speaks of bits, and the message has as many
-bits as a 16-bit cache of all tokens or more.
+*Never engaged.* A parameter named like bits says at most 8; but at the greatest length tried each
+further token costs 16 bits a number or more, and the oldest tokens are answered exactly: nothing
+was rounded. (Who stores what he rounded in a wide type does round, and is not meant here.)
 """
 
 from __future__ import annotations
@@ -17,19 +18,66 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import charged_bits
 from ....errors import BudgetTooSmall
-from ..bench import Bench, D, stream, two_valued
+from ..bench import Bench, D, Stream, real_valued, stream, two_valued
 from ..fault import Fault, named, whole
+from .growth import grown
 
 TITLE = "memory against the budget"
 TOKENS = 512
 BUDGETS = (Fraction(1), Fraction(1, 2), Fraction(1, 4))
 USES = 0.4
+ROUNDS, FULL, EXACT = 8, 16, 1e-5
 
 
 def law(bench: Bench) -> Iterator[Fault]:
+    """Whether the budget is used; whether compression engages."""
+    yield from _unused(bench)
+    yield from _engaged(bench)
+
+
+def _engaged(bench: Bench) -> Iterator[Fault]:
+    said = {
+        name: size
+        for name, size in bench.named_sizes.items()
+        if name.lower().endswith("bits") and 0 < size <= ROUNDS
+    }
+    if not said:
+        return
+    growth = grown(bench)
+    lengths = [n for n in growth.lengths if growth.bits[n]]
+    if len(lengths) < 2:
+        return
+    a, b = lengths[-2:]
+    each = (growth.bits[b] - growth.bits[a]) / ((b - a) * 2 * D)
+    one = stream(b, real_valued(b))
+    asked = [0, 1, b // 2]
+    away = float(np.abs(bench.read(bench.fed(one), one, asked) - _true(one, asked)).max())
+    if each >= FULL and away < EXACT:
+        words = ", ".join(f"{name}={size}" for name, size in said.items())
+        yield Fault(
+            "never-engaged",
+            f"{words}, and after {b} tokens nothing is rounded: the answers are exact to {away:.1g}, "
+            f"and each further token costs {each:.3g} bits a number.",
+            operation=f"append {b}",
+            reproduction=(
+                f"append {a}: {growth.bits[a]} bits",
+                f"append {b}: {growth.bits[b]} bits",
+            ),
+        )
+
+
+def _true(one: Stream, tokens: list[int]) -> NDArray[np.float64]:
+    """Exact attention at the keys of these tokens."""
+    scores = one.questions(tokens).astype(np.float64) @ one.keys.T
+    weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(weights @ one.values / weights.sum(axis=1, keepdims=True))
+
+
+def _unused(bench: Bench) -> Iterator[Fault]:
     """Play at three budgets; read which tokens are held and what the message is charged."""
     one = stream(TOKENS, two_valued(TOKENS))
     shape = bench.shape(TOKENS)

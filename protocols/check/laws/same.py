@@ -101,10 +101,15 @@ def _told(bench: Bench, way: Way, one: Stream, a: Compressor, b: Compressor) -> 
     worse = np.flatnonzero(error[1] > 3 * error[0] + 0.02)
     tokens = worse if len(worse) else (lost if len(lost) else moved)
     channels = np.flatnonzero((np.abs(usual - now)[tokens] > 0.05).any(axis=0))
+    one_token = len(tokens) == 1
     whole_rows = len(channels) in (0, truth.shape[1])
     parts = [
         f"{way.words}, {named('token', tokens)} "
-        + ("do not answer" if set(tokens) <= set(lost) else "answer otherwise")
+        + (
+            f"do{'es' * one_token} not answer"
+            if set(tokens) <= set(lost)
+            else f"answer{'s' * one_token} otherwise"
+        )
         + ("" if whole_rows else f" in {named('channel', channels)}")
     ]
     if len(kept):

@@ -31,15 +31,28 @@ FINE = 1e-5
 """The interference allowed among values whose gains differ by a factor of 100."""
 FEW = 0.05
 """Of fewer blocks nothing is said: a coarse rounding of 8 numbers passes for a scale now and then."""
-WORSE, LOST = 3.0, 0.1
+WORSE, LOST, WIPED, FADES = 3.0, 0.1, 0.5, 0.02
 KEYS = 8
 
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Scales and offsets of values, then of keys; then equivariance."""
+    if _is_estimate(bench):
+        bench.untried.append("gains and signs (its answers are estimates: not those of a softmax)")
+        return
     faults = list(_values(bench)) or list(_equivariance(bench))
     yield from faults
     yield from _keys(bench)
+
+
+def _is_estimate(bench: Bench) -> bool:
+    """Whether values of one magnitude come back wrong in scale, and no softmax explains it.
+
+    An average over samples or clusters multiplies a token by chance.
+    """
+    base = _normal(TOKENS)
+    alike = fitted(base, _read(bench, base), 16).rescaled.mean()
+    return bool(alike > FEW / 5) and not bench.is_softmax
 
 
 def gains(n: int, group: int, d: int = D) -> Float32:
@@ -130,13 +143,19 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
         ("constant-lost", "values that are all .7", flat, usual),
         ("magnitude-lost", "values 300 times as large", 300 * base, usual),
         ("magnitude-lost", "values 300 times as small", base / 300, usual),
+        ("magnitude-lost", "values 3000 times as small", base / 3000, usual),
     )
+    small = _error(base / 300, _read(bench, base / 300))
+    # Without a scale that follows the data (8-bit floats as they are) small values fade by degrees.
+    coarse = np.median(small) > max(FADES, WORSE * np.median(usual))
     for code, words, values, against in tries:
         error = _error(values, _read(bench, values))
-        hit = np.flatnonzero((error > LOST) & (error > WORSE * np.median(against)))
-        # A lossy cache keeps other tokens of other values: most must be concerned.
-        if len(hit) < TOKENS / 8 or np.median(against) > LOST:
+        # Of a token that is lost anyway nothing is said.
+        hit = np.flatnonzero((error > LOST) & (error > WORSE * against) & (against < LOST))
+        if len(hit) < TOKENS / 8:
             continue
+        if code == "magnitude-lost" and np.median(error[hit]) > WIPED and not coarse:
+            code = "wiped-out"
         yield Fault(
             code,
             f"{words}: {len(hit)} of {TOKENS} tokens come back with a relative error of "
