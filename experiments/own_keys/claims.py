@@ -23,7 +23,7 @@ BITS, MORE = 4.0, 2.0
 HALF_DROPPED = (0.2, 0.3)
 
 
-def _shares(tokens: pd.DataFrame, quantile: str) -> pd.DataFrame:
+def shares(tokens: pd.DataFrame, quantile: str) -> pd.DataFrame:
     """The share of certified tokens, by layer and kind, over heads and texts."""
     chosen = tokens[tokens["quantile"] == quantile]
     sums = chosen.groupby(["layer", "kind"])[["certified", "n"]].sum()
@@ -40,7 +40,7 @@ def _shares(tokens: pd.DataFrame, quantile: str) -> pd.DataFrame:
     TOKENS,
 )
 def layers(tokens: pd.DataFrame) -> Judgement:
-    late = _shares(tokens, "p50").loc[FROM:]
+    late = shares(tokens, "p50").loc[FROM:]
     least, means = late.min(), late.mean()
     said = ", ".join(f"{kind} {means[kind]:.3f} ({least[kind]:.3f})" for kind in late.columns)
     return judge(
@@ -62,7 +62,7 @@ def longer(tokens: pd.DataFrame) -> Judgement:
         index=["kind", "text", "layer", "head"], columns="quantile", values="certified"
     )
     fewer = int((heads["p90"] < heads["p50"]).sum())
-    share = float(_shares(tokens, "p90").loc[FROM:].to_numpy().mean())
+    share = float(shares(tokens, "p90").loc[FROM:].to_numpy().mean())
     return judge(
         fewer == 0 and share >= LONGER,
         f"{len(heads)} heads on texts; fewer tokens at the longer norm: {fewer}; mean share from "
