@@ -50,9 +50,6 @@ def test_the_packaged_model(tmp_path: Path) -> None:
         values = cache.layers[17].values[0, 2].numpy()
         assert np.abs(arrays["values"][1, 0] - values).max() < 1e-3 * np.abs(values).max()
         assert json.loads(str(arrays["about"]))["model"] == "SmolLM2-135M-Instruct"
-        # Scores are <q, k>: with the cache's keys they make the model's own attention.
-        scores = arrays["queries"][1] @ expected.T
-    assert np.isfinite(scores).all()
 
 
 def test_a_model_in_a_folder(tmp_path: Path) -> None:
