@@ -5,6 +5,7 @@
 On the hard family it is right, and reads everything on D_0, where no key differs: only that counts.
 """
 
+
 class UntilItDiffers:
     def answer(self, q, reader):
         newest = reader.key(reader.n - 1)
