@@ -258,10 +258,11 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "random secrets. A single row, channel or head may be worse."
         )
     if average:
-        from ..protocols.evidence.average import ABOUT, CAVEAT
-
-        for verdict in sorted(verdicts - {"undecided"}):
-            tell(f"{verdict} means: {ABOUT[verdict]}, rows that Bob guesses left out, {CAVEAT}.")
+        tell(
+            "average case: the verdict is about the mean over keys, tokens and bits, without the "
+            "rows that Bob guesses. The same ages or tokens may always be lost, so there are no "
+            "age buckets and no rows in it."
+        )
         tell(_average(average))
     elif report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
         tell("rows: these results have no counts by row, so single rows were not tested.")
@@ -344,7 +345,7 @@ def _average(points: Sequence[dict[str, Any]]) -> str:
     said = max(points, key=lambda point: int(point["messages"]))["average_case"]
     theta = said["theta"]
     return (
-        f"average case: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
+        f"bound: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
         f"{theta['high']:.4f} at {theta['level']:.0%}; closed form {said['closed_theta']:.3g}). "
         f"Success 9/10 on average needs {said['bound']:.3f} bits per secret bit, at least "
         f"{said['bound_at_level']:.3f} at {theta['level']:.0%} (closed form "

@@ -59,7 +59,7 @@ def draw(theta: pd.DataFrame, points: Sequence[dict[str, Any]], path: Path) -> N
 
 
 def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
-    found = {}
+    found: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)

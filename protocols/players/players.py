@@ -101,7 +101,8 @@ def builder(table: Table) -> tuple[Any, Build]:
     def build(seed: int) -> Any:
         public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
         if public.get("redrawn"):
-            public["keys"] = drawn_keys(*public["keys"].shape, seed)
+            n, d = public["keys"].shape
+            public["keys"] = drawn_keys(n, d, seed)
         made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
         if table.needs:
             refuse_lacking(made, table.needs, target.name)

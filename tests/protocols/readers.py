@@ -124,10 +124,10 @@ class Beyond:
 
 
 class Lingerer:
-    """Adaptive: asks for one more cell in every second process that it lives in."""
+    """Adaptive: asks for one more key whenever a coin of its own says so."""
 
     def answer(self, q, reader):
         reader.key(0)
-        if id(object()) // 16 % 2 or os.urandom(1)[0] % 2:
+        if os.urandom(1)[0] % 2:
             reader.key(1)
         return np.ones_like(q)
