@@ -20,7 +20,7 @@ from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
-from ..players.isolation import Limits, check_isolation
+from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.players import Facts, Table
 from ..players.seats import Opened, Seat
@@ -140,12 +140,14 @@ class Session:
     All cells must be played by one interpreter. Each batch has a key of its own: what Bob held of
     one message says nothing about another.
 
-    Raises BadInput for an isolation that cannot be had.
+    ``isolation`` None is what can be had for foreign code: who begins finds out. Raises BadInput
+    for one that there is not, and once somebody begins for one that cannot be had.
     """
 
-    def __init__(self, isolation: str, limits: Limits | None = None) -> None:
-        check_isolation(isolation)
-        self._isolation = isolation
+    def __init__(self, isolation: str | None, limits: Limits | None = None) -> None:
+        self._may_fall_back = isolation is None
+        self._isolation = isolation or "namespaces"
+        check_name(self._isolation)
         self._limits = limits or Limits()
         self._players: tuple[Seat, Seat] | None = None
         self._pair = ExitStack()
@@ -180,13 +182,33 @@ class Session:
         new = [name for name in dict.fromkeys(names) if name not in self._opened]
         if new:
             tables = [_table(cell) for cell in new]
-            opened = self._alice(tables[0]).open(tables)
+            opened = self._open(tables)
             for one in opened:
                 if isinstance(one, HarnessFault):  # before any secret: nobody gains by saying so
                     raise one
             pairs = zip(tables, opened, strict=True)
             self._opened.update(zip(new, pairs, strict=True))
         return [self._opened[name][1] for name in names]
+
+    @property
+    def isolation(self) -> str:
+        """How they are kept apart; of an isolation None that is known once something was probed."""
+        return self._isolation
+
+    def _open(self, tables: Sequence[Table]) -> list[Opened]:
+        """Have Alice open tables; where there are no namespaces, as another Alice."""
+        try:
+            opened = self._alice(tables[0]).open(tables)
+        except NoNamespaces as error:
+            learn_namespaces(error.reason)
+            if not self._may_fall_back:
+                raise
+            self._end()
+            self._players, self._isolation = None, "process"
+            return self._alice(tables[0]).open(tables)
+        if self._isolation == "namespaces":
+            learn_namespaces(None)
+        return opened
 
     def rehearse(self, cell: Cell) -> Rehearsal:
         """Play one message that counts for nothing, from a key that is thrown away.

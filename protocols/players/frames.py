@@ -279,7 +279,7 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
         return errors.BadInput(sentence)
     if kind == "HarnessFault":
         return errors.HarnessFault(sentence)
-    if kind not in ("PluginFailure", "IsolationLost") or type(detail) not in (str, type(None)):
+    if kind != "PluginFailure" or type(detail) not in (str, type(None)):
         raise BadFrame("it failed with an error that nobody knows")
     return errors.PluginFailure(sentence, None if detail is None else _traceback(detail))
 

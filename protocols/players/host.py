@@ -104,7 +104,6 @@ def serve_with(
     down: int,
     up: int,
     words: int,
-    problem: str | None,
 ) -> int:
     """Answer the harness until it closes the channel; returns an exit code.
 
@@ -113,7 +112,6 @@ def serve_with(
         role: "Alice" or "Bob", for the sentences.
         down, up: descriptors of the channel.
         words: where a crash of the host itself may leave its last words.
-        problem: why the isolation failed, if it did: then nothing is played.
     """
     import faulthandler
 
@@ -123,10 +121,6 @@ def serve_with(
     channel = Channel(down, up)
     try:
         opening = channel.receive()
-        if problem is not None:
-            text = f"The namespaces could not be made: {problem}."
-            channel.send({"error": "IsolationLost", "text": text})
-            return 1
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
@@ -140,9 +134,9 @@ def sent_tables(order: dict[str, Any]) -> list[Table]:
     return [Table(**{**said, "shape": Shape(**said["shape"])}) for said in order["tables"]]
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+def serve(role: str, down: int, up: int, words: int) -> int:
     """Host Alice or Bob; see :func:`serve_with`."""
-    return serve_with(_IndexHost, role, down, up, words, problem)
+    return serve_with(_IndexHost, role, down, up, words)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ is, and removes the private folder and the shared memory left behind. HOW it kee
 * ``process`` isolation, that is ``landlock`` where there is that, else ``bare``: it is the
   subreaper of all that follows, and ends those processes by name.
 
-Its exit code is 0 if nothing survived and nothing is left. Whatever it read while it cleaned up
-(names of files and processes, which a player may choose) ends with it.
+Its exit code is 0 if nothing survived and nothing is left. That namespaces cannot be had is told by
+ours alone, before a plug-in is imported. Whatever a keeper read while it cleaned up (names of files
+and processes, which a player may choose) ends with it.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ import os
 import select
 import signal
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from . import landlock, namespaces, reaper, residue, seccomp
 
-CLEAN, SURVIVORS, LITTER = 0, 3, 4
+CLEAN, SURVIVORS, LITTER, NO_NAMESPACES = 0, 3, 4, 5
 OURS = "The harness failed in a player: "
 """How the last words of a host begin that ended by a failure of ours."""
 _POLL_MS = 50
@@ -51,23 +54,36 @@ def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int
     except Exception as exc:
         os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
         return CLEAN
-    before: residue.Snapshot = frozenset()
-    problem = None
     if how == "namespaces":
-        try:
-            namespaces.enter(private, size)
-        except OSError as exc:
-            problem = str(exc)
-    else:
-        before = residue.snapshot()
+        return _keep_namespaces(host, role, private, size, fds)
+    before = residue.snapshot()
     pid = os.fork()
     if pid == 0:
-        _become_host(host, role, how, private, fds, problem)
+        _become_host(host, role, private, fds, partial(_harden, how, private))
     _watch(pid, fds[0])
     os.close(fds[0])
-    if how == "namespaces":
-        return CLEAN if _end(pid) else SURVIVORS
     return _clean(how, private, before)
+
+
+def _keep_namespaces(
+    host: str, role: str, private: str, size: int, fds: tuple[int, int, int]
+) -> int:
+    try:
+        namespaces.enter(private, size)
+    except OSError as exc:
+        os.write(fds[2], str(exc).encode())
+        return NO_NAMESPACES
+    settled, settle = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(settled)
+        _become_host(host, role, private, fds, partial(_settle, private, settle))
+    os.close(settle)
+    _watch(pid, fds[0])
+    os.close(fds[0])
+    if not _end(pid):
+        return SURVIVORS
+    return CLEAN if os.read(settled, 1) else NO_NAMESPACES
 
 
 def _end(pid: int) -> bool:
@@ -114,31 +130,27 @@ def _watch(pid: int, down: int) -> None:
 
 
 def _become_host(
-    host: str, role: str, how: str, private: str, fds: tuple[int, int, int], problem: str | None
+    host: str,
+    role: str,
+    private: str,
+    fds: tuple[int, int, int],
+    settle: Callable[[], None],
 ) -> NoReturn:
     code = 1
     try:
-        if how == "namespaces":
-            problem = problem or _settle(private)
-        else:
-            reaper.die_with_parent()
-            reaper.become_subreaper()
-            for name in ("home", "tmp"):
-                os.mkdir(f"{private}/{name}", 0o700)
-            if how == "landlock":
-                landlock.restrict([private])
-            if reaper.LINUX:
-                # The best that can be had: the row says 'process' either way.
-                with contextlib.suppress(OSError):
-                    namespaces.drop_power()
-                    seccomp.restrict(own_mounts=False)
-        if problem is None:
-            namespaces.take_kernels(private)
-        code = importlib.import_module(f".{host}", __package__).serve(role, *fds, problem)
+        settle()
+        namespaces.take_kernels(private)
+        code = importlib.import_module(f".{host}", __package__).serve(role, *fds)
+    except _Refused as exc:
+        os.write(fds[2], str(exc).encode())
     except Exception as exc:  # what the plug-in raises is caught where it is called
         os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
     finally:
         os._exit(code)
+
+
+class _Refused(Exception):
+    """The kernel refused a namespace."""
 
 
 def _told(exc: Exception) -> str:
@@ -146,12 +158,28 @@ def _told(exc: Exception) -> str:
     return f"{type(exc).__name__}: {text}. Please report it, with the command."
 
 
-def _settle(private: str) -> str | None:
-    """As the first process of the namespaces, take them in; return what went wrong."""
+def _settle(private: str, settled: int) -> None:
+    """As the first process of the namespaces, take them in, and say so to the keeper."""
     try:
         namespaces.settle()
     except OSError as exc:
-        return str(exc)
+        raise _Refused(str(exc)) from exc
     # A read-only mount closes files, and not pipes with a name: Landlock does, where there is any.
     landlock.restrict([private, "/dev/shm"])
-    return None
+    os.write(settled, b"1")
+    os.close(settled)
+
+
+def _harden(how: str, private: str) -> None:
+    """Take what can be had without namespaces."""
+    reaper.die_with_parent()
+    reaper.become_subreaper()
+    for name in ("home", "tmp"):
+        os.mkdir(f"{private}/{name}", 0o700)
+    if how == "landlock":
+        landlock.restrict([private])
+    if reaper.LINUX:
+        # The best that can be had: the row says 'process' either way.
+        with contextlib.suppress(OSError):
+            namespaces.drop_power()
+            seccomp.restrict(own_mounts=False)

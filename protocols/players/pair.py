@@ -13,9 +13,9 @@ from ...compressors.engines.schemes import interpreter_of
 from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
-from .isolation import Limits, warm_kernels
+from .isolation import Limits, NoNamespaces, warm_kernels
 from .players import Facts, Table
-from .seats import HostSeat, Place, Seat
+from .seats import HostSeat, Opened, Place, Seat
 from .template import held
 
 _GATE = Gate()
@@ -66,7 +66,11 @@ def seated_after(
     By now secrets are drawn: a stranger who says that the harness failed would end the run.
     """
     troubles = []
-    for opened, before in zip(seat.open(tables, facts), facts, strict=True):
+    try:
+        found: list[Opened] = seat.open(tables, facts)
+    except NoNamespaces as error:
+        found = [error] * len(tables)
+    for opened, before in zip(found, facts, strict=True):
         if isinstance(opened, HarnessFault) and before.builtin:
             raise opened
         if isinstance(opened, KVBarrierError):

@@ -99,11 +99,11 @@ def _wait(harness: socket.socket | None, kept: list[_Kept]) -> bool:
 
 
 def _tell_end(life: _Kept, code: int) -> None:
-    if code == keeper.CLEAN and os.path.lexists(life.private):
+    if os.path.lexists(life.private):
         try:
             os.rmdir(life.private)  # which fails unless it is empty: nobody need look into it
         except OSError:
-            code = keeper.LITTER
+            code = code or keeper.LITTER
     with contextlib.suppress(OSError):
         os.write(life.report, bytes([code % 256]))
     os.close(life.report)

@@ -24,9 +24,9 @@ from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+def serve(role: str, down: int, up: int, words: int) -> int:
     """Host the algorithm; see :func:`.host.serve_with`."""
-    return serve_with(_QueryHost, role, down, up, words, problem)
+    return serve_with(_QueryHost, role, down, up, words)
 
 
 class _QueryHost(Host):

@@ -27,8 +27,8 @@ from . import frames, players, residue, template
 from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
 from .child import FRAME, IMPORT_SECONDS
 from .inline_seat import read_facts
-from .isolation import Limits, allowed_environment, landlock_available
-from .keeper import CLEAN, LITTER, OURS
+from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
+from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
 from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class Seat(Protocol):
         Others may follow: the process stays, and with it what it has imported. Where nobody can
         play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
         that our own code failed, else PluginFailure.
+
+        Raises NoNamespaces if there are none here.
 
         With ``known``, what an earlier life said of them, they are only imported: by then secrets
         are drawn, and nothing is built but for a message.
@@ -249,6 +251,8 @@ class HostSeat:
             except PlayerFault as fault:
                 found.append(errors.PluginFailure(self._last_words(table, str(fault))))
                 break
+            except NoNamespaces:
+                raise
             except errors.KVBarrierError as error:
                 found.append(error)
                 if self._life is None:
@@ -313,7 +317,8 @@ class HostSeat:
                 self._life.channel.send(frame, deadline)
             return self._life.channel.receive(deadline, limit)
         except ChannelClosed:
-            self._stop()
+            if self._stop() == NO_NAMESPACES:
+                raise NoNamespaces(players.one_line(self._words).rstrip(".")) from None
             last = self._words.strip().rpartition("\n")[2]
             if last.startswith(OURS) and (self._builtin is not False):
                 text = players.one_line(last.removeprefix(OURS))
@@ -333,17 +338,21 @@ class HostSeat:
             text = f"{self.role}'s host process broke the channel: {exc}"
             raise PlayerFault(players.one_line(text)) from None
 
-    def _stop(self) -> None:
-        """Close the channel: the keeper then kills whatever lives, and says if it could."""
+    def _stop(self) -> int:
+        """Close the channel: the keeper then kills whatever lives, and says if it could.
+
+        Returns its exit code.
+        """
         life, self._life = self._life, None
         if life is None:
-            return
+            return CLEAN
         code, self._words = life.end()
-        if code != CLEAN:
+        if code not in (CLEAN, NO_NAMESPACES):
             what = "processes could not all be ended"
             if code == LITTER:
                 what = "private folder could not be removed"
             self._trouble.append(f"{self.role}'s {what}, so nothing that they said counts.")
+        return code
 
     def _last_words(self, table: Table, fault: str) -> str:
         """Tell how an import ended, with what its process wrote down at its end."""

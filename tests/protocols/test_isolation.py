@@ -23,10 +23,13 @@ import kvbarrier
 import numpy as np
 import pytest
 from kvbarrier.compressors.catalog import is_builtin
-from kvbarrier.errors import BadInput
+from kvbarrier.errors import BadInput, PluginFailure
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.index_game import probe_construction
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
     isolation,
+    keeper,
     landlock,
     namespaces,
     reaper,
@@ -37,6 +40,8 @@ from kvbarrier.protocols.players import (
 )
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault, Table
+from kvbarrier.runs.attack import attack
+from kvbarrier.runs.results import Results
 
 HERE = Path(__file__).parent
 KERNELS = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
@@ -101,11 +106,11 @@ def witness(kind):
 
 def test_isolation_is_by_default_what_can_be_had(monkeypatch):
     assert isolation.default_isolation(True) == "inline"
-    monkeypatch.setattr(isolation, "namespaces_available", lambda: True)
+    monkeypatch.setattr(isolation, "_known", {"namespaces": None})
     assert isolation.default_isolation(False) == "namespaces"
-    monkeypatch.setattr(isolation, "namespaces_available", lambda: False)
+    isolation.learn_namespaces("not for you")
     assert isolation.default_isolation(False) == "process"
-    with pytest.raises(BadInput, match="Namespaces cannot be had here"):
+    with pytest.raises(BadInput, match=r"Namespaces cannot be had here \(not for you\)"):
         isolation.check_isolation("namespaces")
     with pytest.raises(BadInput, match="Did you mean 'process'"):
         isolation.check_isolation("proces")
@@ -170,6 +175,54 @@ def test_namespaces_need_the_filter():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert "the filter of system calls is written for" in done.stdout, done.stderr
+
+
+REFUSING = """
+import sys
+from kvbarrier.protocols.players import namespaces, player
+def refuse(*_):
+    raise OSError(1, "none for you")
+namespaces.{step} = refuse
+sys.exit(player.main())
+"""
+
+
+@pytest.fixture(params=["enter", "settle"])
+def no_namespaces(request, monkeypatch):
+    """Templates whose keepers find that the kernel refuses that step."""
+    start = subprocess.Popen
+
+    def refusing(command, *args, **more):
+        code = REFUSING.format(step=request.param)
+        return start((command[0], "-P", "-c", code), *args, **more)
+
+    monkeypatch.setattr(template.subprocess, "Popen", refusing)
+    monkeypatch.setattr(isolation, "_known", {})
+
+
+@linux
+def test_where_namespaces_are_refused_processes_play(no_namespaces):
+    store = Results()
+    cache_file = str(HERE.parents[1] / "examples" / "ten_line_cache.py")
+    attack(cache_file, instance=INSTANCE, store=store, messages=1, budgets=(None,))
+    assert [(row.isolation, row.failed) for row in store.rows] == [("process", (None,))]
+    assert "none for you" in isolation.namespaces_problem()  # and nobody tries again
+
+
+@linux
+def test_namespaces_that_were_asked_for_are_not_replaced(no_namespaces):
+    cell = Cell(INSTANCE, str(HERE.parents[1] / "examples" / "ten_line_cache.py"), (), None, 1)
+    with pytest.raises(BadInput, match=r"had here \(.*none for you.*\): take isolation 'process'"):
+        probe_construction(cell, "namespaces")
+
+
+@linux
+@needs_namespaces
+@pytest.mark.parametrize("code", [keeper.NO_NAMESPACES, keeper.CLEAN])
+def test_no_plug_in_gets_itself_out_of_its_namespaces(code, tmp_path):
+    (tmp_path / "plugin.py").write_text(f"import os; os._exit({code})")
+    with pytest.raises(PluginFailure, match="ended its own host process"):
+        attack(f"{tmp_path}/plugin.py", instance=INSTANCE, messages=1)
 
 
 # -- what a player sees -------------------------------------------------------------------------
