@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import BadInput
 from . import options
 from .render import print_json, tell
+
+if TYPE_CHECKING:
+    from ..protocols.check.findings import CheckReport
 
 
 @click.command(name="check")
@@ -31,6 +35,16 @@ from .render import print_json, tell
     help="Play this counterexample again instead; TARGET is then the place of its plug-in's "
     "file. Exit code 3 if it still fails.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a rung.",
+)
+@click.option(
+    "--badge",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a badge: an SVG, or JSON for shields.io.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str | None,
@@ -38,6 +52,8 @@ def command(
     expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
+    junit: Path | None,
+    badge: Path | None,
     as_json: bool,
 ) -> int:
     """Examine TARGET: does it keep the contract, and hold what it is given?
@@ -71,7 +87,27 @@ def command(
         print_json(report.as_dict())
     else:
         tell(report.text())
+    _for_servers(report, junit, badge)
     return 3 if report.errors else 0
+
+
+def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) -> None:
+    """What a build server reads of a check."""
+    from . import ci
+
+    cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
+    cases += [
+        ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
+        for number, one in enumerate(report.errors, 1)
+    ]
+    cases = cases or [ci.TestCase("contract")]
+    ci.summarise(report.target, cases)
+    if junit is not None:
+        ci.write_junit(junit, report.target, cases)
+    if badge is not None:
+        count = len(report.errors)
+        said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
+        ci.write_badge(badge, "kv cache", said, not count)
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
 from ..protocols.check.cases import Case, find_case
-from ..protocols.evidence.declared import Declared, Shorter
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell
 from ..protocols.game.declarations import shorter
 from ..protocols.game.index_game import Session

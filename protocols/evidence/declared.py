@@ -5,7 +5,9 @@
 8; for an additive tolerance and for alphabets by the same comparison of the worst cases): if row i
 is asked, and the answer's coordinate is within the tolerance of the true one, the bit is right. So
 of a cache that holds token i, which is to say that answers about it are within the tolerance, *no*
-bit of token i is wrong, in no message, for no secret. One wrong bit refutes it.
+bit of token i is wrong, in no message, for no secret. One wrong bit refutes it. Which other tokens
+are held does not matter: exact attention over any of them that include i reads its bits as well,
+because the interference S_i, a sum over the others, is only smaller there.
 
 **What rounding explains.** A declaration of b bits a number, b < ``STRICT_BITS`` = 8, allows the
 answers to leave the tolerance by rounding, and an honest quantiser does: one that rotates before it

@@ -54,7 +54,7 @@ class Description:
         tokens, questions, sequences, layers, heads, channels: None where the whole axis is meant.
         cut: tokens after the cut of their message (negative: before it), or None.
         blocks: diagonals, or None.
-        value: 0 or 1 if (nearly) only zeros or ones are misread, or None.
+        value: 0 or 1 if most of the misread bits are zeros or ones, or None.
         effect: "absent", "stuck", "flipped", "copied", "displaced", "exchanged", "misread", or None
             where nothing is wrong; ``source`` says what is read instead.
         inside, outside: (wrong, asked) bits in the place and elsewhere.
@@ -146,14 +146,20 @@ def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:
 
 def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     """The description in words."""
+    mostly = []
+    if one.value is not None and effect.name != "stuck":
+        mostly = [f"Mostly {'ones' if one.value else 'zeros'} are misread."]
     if one.kind == "diffuse":
-        return (
+        text = (
             f"Diffuse: {one.wrong:,} of {one.asked:,} bits are wrong, and no place beats chance "
             f"(level {one.level:g})."
         )
+        return " ".join([text, *mostly])
     where = [p.words for p in (one.tokens, one.questions, one.sequences, one.cut) if p is not None]
     if one.heads is not None and one.layers is None and shape[0] > 1:
         where.append(f"{one.heads.words} of every layer")
+    elif one.heads is not None and one.layers is not None:
+        where.append(f"{one.heads.words} of {one.layers.words}")
     else:
         where += [p.words for p in (one.heads, one.layers) if p is not None]
     copied = effect.name in ("copied", "displaced", "exchanged")
@@ -162,9 +168,7 @@ def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
     elif one.tokens is not None and not copied:
         where.append("all channels")
     k, a = one.inside
-    rest = [elsewhere(one)] if one.outside[1] else []
-    if one.value is not None and effect.name != "stuck":
-        rest.insert(0, f"Only {'ones' if one.value else 'zeros'} are misread.")
+    rest = mostly + ([elsewhere(one)] if one.outside[1] else [])
     if copied:
         subject = ", ".join(where) or "all tokens"
         verb = effect.words

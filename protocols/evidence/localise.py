@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from .description import LEVEL, Blocks, Description
 from .places import Places
 from .reading import Reading
@@ -32,6 +30,7 @@ def localise(
     integers of the cache (a block, a window, a group), whose residues are tried too and cost less.
     With probability at least ``level`` nothing is named along an axis that does not matter.
 
+    >>> import numpy as np
     >>> secret = np.random.default_rng(0).integers(0, 2, (512, 1, 1, 64), dtype=np.uint8)
     >>> said = secret.copy()
     >>> said[:256] = 0

@@ -2,8 +2,8 @@
 
 A place is scored by the likelihood that its bits are wrong at one rate and the others at another
 (Kulldorff's scan statistic), less the bits of a code that names it. The code is a prefix code
-(each family says its sizes), so 2^-bits are weights with a sum of at most 1: what
-:mod:`.relabelling` asks for.
+(each family says its sizes): all places of an axis together have a sum of 2^-bits of at most 1/2,
+for the other half is the whole axis. These are the weights that :mod:`.relabelling` asks for.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Places:
         return {"ranges": [list(one) for one in ranges_of(self.numbers)], "words": self.words}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """A place found: which of the axis's values are in it, its code's ``bits``, its ``gain``.
 
@@ -266,7 +266,9 @@ def _sets(values: Ints, wrong: Floats, asked: Floats, K: float, A: float) -> Ite
     V = len(values)
     order = np.argsort(-wrong / np.maximum(asked, 1.0), kind="stable")
     sizes = np.arange(1, V)
-    bits = np.array([3.0 + math.log2(V) + _log2_choose(V, int(s)) for s in sizes])
+    bits = np.array([4.0 + math.log2(V) + _log2_choose(V, int(s)) for s in sizes])
+    # One of them, or all but one, is a family of its own.
+    bits[[0, -1]] = 4.0 + math.log2(V)
     score = likelihood(np.cumsum(wrong[order])[:-1], np.cumsum(asked[order])[:-1], K, A)
     allowed = (sizes <= FEW) | (V - sizes <= FEW) | (V <= 128)
     score = np.where(allowed, score - math.log(2) * bits, -np.inf)

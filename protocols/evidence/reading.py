@@ -24,8 +24,8 @@ class Reading:
         answers: float32 of the shape [m, layers, heads, d_v], the attention outputs, or None where
             only bits came back.
         n: how many tokens the stream has.
-        questions: int64[m], the place of each row's question in the batch it was asked in; None if
-            the rows were asked one after the other in a single batch.
+        questions: int64[m], the place of each row's question in the batch it was asked in, where it
+            may matter; None if it is not to be told apart from the token.
         sequences: int64[m], the sequence of a batch that each row belongs to; None if there is one.
         cut: after how many tokens the stream was cut (saved, restored elsewhere, gone on with);
             None if it was not.

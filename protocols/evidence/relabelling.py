@@ -50,8 +50,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-PIECES = 16
-"""As many as there are age buckets: what a cache does alike over longer runs counts once."""
+PIECES = 32
+"""What a cache does alike over a longer run of wrong bits counts once, not row by row."""
 
 LAMBDAS = np.array([1.5, 5.0, 16.0])
 
@@ -99,7 +99,7 @@ def pieces(
 
     >>> one, order, all_rows = np.zeros(4, np.int64), np.array([3, 2, 1, 0]), np.ones(4, bool)
     >>> pieces(one, order, np.array([2.0, 2.0, 0.0, 1.0]), all_rows).tolist()
-    [12, 6, -1, 1]
+    [25, 12, -1, 3]
     """
     block = np.full(len(message), -1, dtype=np.int64)
     some = rows & (weight > 0)

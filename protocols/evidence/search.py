@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .description import HALF, Blocks, Description, elsewhere, sentence_of, words_of
+from .diagonals import diagonals, inside_of
 from .effects import Effect, Part, effect_of
 from .places import Choice, Places, choices, likelihood, said
 from .reading import Reading
@@ -19,14 +20,17 @@ ROWS = ("tokens", "questions", "sequences", "cut", "within")
 COLUMNS = ("layers", "heads", "channels")
 TESTS = len(ROWS) + len(COLUMNS) + 4
 """So much may be named: along these axes, diagonals, the bits' value, the cut messages, a copy."""
-GROUPS = (8, 16, 32)
+SHORT = 4
+"""A run of fewer tokens than this is no pattern."""
+MOSTLY = 0.8
+"""The share of zeros or ones among the misread bits from which on they are named."""
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass
+@dataclass(eq=False)
 class Factor:
     """A place along one axis. ``alone``: it was chosen by whole rows, or by whole columns."""
 
@@ -34,7 +38,7 @@ class Factor:
     alone: bool
 
 
-@dataclass
+@dataclass(eq=False)
 class Place:
     """A product of factors, by axis, or diagonals with their own bits."""
 
@@ -76,8 +80,7 @@ class Search:
         every = np.ones(len(tokens), dtype=bool)
         sizes = [len(one.tokens) for one in readings]
         questions: Ints = np.concatenate([
-            np.arange(len(one.tokens)) if one.questions is None else one.questions
-            for one in readings
+            one.tokens if one.questions is None else one.questions for one in readings
         ])  # fmt: skip
         sequences: Ints = np.concatenate([
             np.zeros(len(one.tokens), np.int64) if one.sequences is None else one.sequences
@@ -86,7 +89,6 @@ class Search:
         cut: Ints = np.concatenate([one.tokens - (one.cut or 0) for one in readings])
         was_cut = np.repeat([one.cut is not None for one in readings], sizes)
         numbers = {"tokens": (tokens, every), "within": (tokens, every)}
-        # Asked in the order of the stream, a row's question is its token.
         if (questions != tokens).any():
             numbers["questions"] = questions, every
         return numbers | {"sequences": (sequences, every), "cut": (cut, was_cut)}
@@ -117,7 +119,8 @@ class Search:
             alone = not any(name in place.factors for name in others)
             place.factors[best[1]] = Factor(best[2], alone)
         if not place.factors:
-            place.blocks = self._diagonals()
+            block = pieces(self.message, self.order, self.total, self.rows_of(place))
+            place.blocks = diagonals(self.wrong, self.order, block, self.shape[2], self.needed)
             return place
         return self._again(place)
 
@@ -137,7 +140,7 @@ class Search:
                     if not (choice.inside == better.factors[axis].choice.inside).all():
                         better.factors[axis] = Factor(choice, False)
                     break
-        if better.factors == place.factors:
+        if all(better.factors[axis] is place.factors[axis] for axis in place.factors):
             return place
         kept = all(
             self._beats_chance(axis, one.choice, Place(
@@ -189,8 +192,10 @@ class Search:
         if axis in self.rows:
             values, at = self.rows[axis]
             bits, V = float(self._flat(place).sum()), len(values)
-            k = np.bincount(at[rows], weights=self._by_row(place)[rows], minlength=V + 1)
-            a = bits * np.bincount(at[rows], minlength=V + 1).astype(np.float64)
+            k: Floats = np.bincount(
+                at[rows], weights=self._by_row(place)[rows], minlength=V + 1
+            ).astype(np.float64)
+            a: Floats = bits * np.bincount(at[rows], minlength=V + 1).astype(np.float64)
             beyond = float(k[V]), float(a[V])
             k, a = k[:V], a[:V]
         else:
@@ -200,10 +205,10 @@ class Search:
             k = self._by_label(axis, place, block)[0]
             a = np.full(len(k), rows.sum() * self._flat(place).sum() / len(k))
         here = a > 0
-        return [
-            replace(one, inside=_spread(one.inside, here))
-            for one in choices(values[here], k[here], a[here], self.parameters, beyond)
-        ]
+        found = choices(values[here], k[here], a[here], self.parameters, beyond)
+        if axis in self.rows and axis != "sequences":
+            found = [one for one in found if _plain(one, k[here], a[here])]
+        return [replace(one, inside=_spread(one.inside, here)) for one in found]
 
     # ------------------------------------------------------------------ against chance
 
@@ -217,9 +222,27 @@ class Search:
         needed = self.needed + 2.0 + choice.bits
         if self._evidence(axis, choice, Place(free)) >= needed:
             return True
+        if axis in self.rows and self._together(axis, choice, place, Place(free)):
+            return True
         if not paid:
             return False
         return self._evidence(axis, choice, place) >= needed + sum(1.0 + bits for bits in paid)
+
+    def _together(self, axis: str, choice: Choice, place: Place, free: Place) -> bool:
+        """All factors of rows as one set of rows: it beats chance, and by as much what it was."""
+        before = {name: f for name, f in place.factors.items() if name in ROWS}
+        if not before:
+            return False
+        counts, present = self._in_messages(self._by_row(free), self.rows_of(Place()))
+        old = self.rows_of(Place(before))
+        new = old & self._at(axis, choice)
+        was, now = (
+            log2_evidence(counts, self._in_messages(rows.astype(float), rows)[0] > 0, present)
+            for rows in (old, new)
+        )
+        bits = self.needed + 2.0 + choice.bits
+        whole = bits + sum(1.0 + factor.choice.bits for factor in before.values())
+        return now >= whole and now - was >= bits
 
     def _evidence(self, axis: str, choice: Choice, place: Place) -> float:
         rows = self.rows_of(place)
@@ -243,44 +266,6 @@ class Search:
         present[self.message[rows], place[rows]] = True
         return table, present
 
-    def _diagonals(self) -> Blocks | None:
-        """Token number modulo m against channel group, where neither alone explains anything."""
-        width = self.shape[2]
-        whole = Place()
-        rows = self.rows_of(whole)
-        block = pieces(self.message, self.order, self.total, rows)
-        some = block >= 0
-        channel = np.arange(self.wrong.shape[1]) % width
-        best: tuple[float, Blocks] | None = None
-        pairs = [
-            (m, g) for g in GROUPS for m in (2, 4, 8, 16, 32)
-            if width % g == 0 and m <= width // g and 4 * m <= len(self.order)
-        ]  # fmt: skip
-        bits = 1.0 + math.log2(max(1, len(pairs))) + 1.0
-        for m, g in pairs:
-            # counts[block, s]: wrong bits where group = token + s, modulo m.
-            of_group = np.zeros((self.wrong.shape[1], m), dtype=np.float32)
-            of_group[np.arange(len(channel)), (channel // g) % m] = 1.0
-            by_group = self.wrong @ of_group
-            shift = (np.arange(m)[None, :] - self.order[:, None]) % m
-            counts = np.zeros((int(block.max()) + 1, m))
-            np.add.at(counts, (block[some, None], shift[some]), by_group[some])
-            total = counts.sum(axis=0)
-            asked = self.wrong.size / m
-            for equal in (True, False):
-                s = int(np.argmax(total) if equal else np.argmin(total))
-                k = total[s] if equal else total.sum() - total[s]
-                a = asked if equal else asked * (m - 1)
-                score = float(likelihood(k, a, float(total.sum()), asked * m))
-                if not np.isfinite(score) or (best is not None and score <= best[0]):
-                    continue
-                chosen = np.zeros(counts.shape, dtype=bool)
-                chosen[:, s] = True
-                evidence = log2_evidence(counts, chosen if equal else ~chosen)
-                if evidence >= bits + math.log2(m) + self.needed:
-                    best = score, Blocks(m, g, s, equal)
-        return None if best is None else best[1]
-
     # ------------------------------------------------------------------ in words
 
     def described(self, base: Description) -> Description:
@@ -289,17 +274,19 @@ class Search:
         if place.blocks is not None:
             return self._of_blocks(base, place.blocks)
         rows, flat = self.rows_of(place), self._flat(place) > 0
+        only_cut = None if "cut" in place.factors else self._only_cut()
+        if only_cut is not None:
+            rows &= np.array([one.cut is not None for one in self.readings])[self.message]
         k = int(self.wrong[rows][:, flat].sum())
         a = int(rows.sum() * flat.sum())
-        only_cut = None if "cut" in place.factors else self._only_cut()
         effect = self._effect(place, rows)
-        value = self._value(place, rows, effect)
+        value = self._value(place, rows)
         named = {axis: self._named(axis, place) for axis in ROWS if axis in self.rows}
         columns = {axis: self._named(axis, place) for axis in COLUMNS}
         tokens = named.get("tokens")
         if "within" in place.factors:
             tokens = self._both(place)
-        kind = "place" if place.factors or value is not None or only_cut else (
+        kind = "place" if place.factors or only_cut else (
             "everywhere" if k >= HALF * a or effect.name in ("copied", "displaced", "exchanged")
             else "diffuse"
         )  # fmt: skip
@@ -321,17 +308,18 @@ class Search:
         return Places(numbers, words_of(axis, numbers, values, choice))
 
     def _both(self, place: Place) -> Places:
+        """Tokens that were searched twice, in words: "tokens 9-15 of every 16, from 25 to 127"."""
         values = self.rows["tokens"][0]
         first, second = place.factors["tokens"].choice, place.factors["within"].choice
         both = first.inside & second.inside
         numbers = tuple(int(v) for v in values[both])
-        if first.period is None and second.period is None:
-            return Places(numbers, said(numbers))
-        of_both = [
-            words_of("tokens", tuple(int(v) for v in values[one.inside]), values, one)
-            for one in sorted((first, second), key=lambda one: one.period is None)
-        ]
-        return Places(numbers, f"{of_both[0]} among {of_both[1]}")
+        periodic, other = (first, second) if second.period is None else (second, first)
+        run = np.diff(np.flatnonzero(both[periodic.inside])).max(initial=1) == 1
+        if periodic.period is None or other.period is not None or not run:
+            return Places(numbers, f"tokens {said(numbers)}")
+        named = tuple(int(v) for v in values[periodic.inside])
+        words = words_of("tokens", named, values, periodic)
+        return Places(numbers, f"{words}, from {numbers[0]} to {numbers[-1]}")
 
     def _only_cut(self) -> Places | None:
         """Messages are exchangeable too: are those worse whose stream was cut?"""
@@ -356,38 +344,53 @@ class Search:
     def _effect(self, place: Place, rows: Bools) -> Effect:
         return effect_of(self._parts(place, rows), self.spare)
 
-    def _value(self, place: Place, rows: Bools, effect: Effect) -> int | None:
-        """0 or 1 if nearly all misread bits are zeros or ones, and that beats chance."""
+    def _value(self, place: Place, rows: Bools) -> int | None:
+        """0 or 1 if most of the misread bits are zeros or ones, and that beats chance."""
         block = pieces(self.message, self.order, self.total, rows)
         flat = self._flat(place) > 0
         secret = np.concatenate([one.secret.reshape(len(one.tokens), -1) for one in self.readings])
         ones = (self.wrong[:, flat] * secret[:, flat]).sum(axis=1, dtype=np.float64)
         both = self.wrong[:, flat].sum(axis=1, dtype=np.float64)
         some = block >= 0
-        counts = np.stack([
+        counts: Floats = np.stack([
             np.bincount(block[some], weights=(both - ones)[some]),
             np.bincount(block[some], weights=ones[some]),
-        ], axis=1)  # fmt: skip
+        ], axis=1).astype(np.float64)  # fmt: skip
         share = counts[:, 1].sum() / max(counts.sum(), 1.0)
-        value = 1 if share >= 0.95 else 0 if share <= 0.05 else None
+        value = 1 if share >= MOSTLY else 0 if share <= 1.0 - MOSTLY else None
         if value is None:
             return None
         chosen = np.zeros(counts.shape, dtype=bool)
         chosen[:, value] = True
-        bits = 1.0 + sum(1.0 + factor.choice.bits for factor in place.factors.values())
-        return value if log2_evidence(counts, chosen) >= bits + self.needed else None
+        # The place follows from where bits are wrong: the secret turned into its opposite, in a
+        # piece as a whole, has the same. So its own bits cost nothing here.
+        return value if log2_evidence(counts, chosen) >= 1.0 + self.needed else None
 
     def _of_blocks(self, base: Description, blocks: Blocks) -> Description:
-        width = self.shape[2]
-        group = np.arange(self.wrong.shape[1]) % width // blocks.group % blocks.modulo
-        same = (self.order[:, None] + blocks.shift) % blocks.modulo == group[None, :]
-        inside = same if blocks.equal else ~same
+        inside = inside_of(blocks, self.order, self.wrong.shape[1], self.shape[2])
         k, a = int(self.wrong[inside].sum()), int(inside.sum())
         share = 100 * k / a
         one = replace(base, kind="place", effect="misread", blocks=blocks, inside=(k, a),
                       outside=(base.wrong - k, base.asked - a))  # fmt: skip
-        words = f"Misread: {blocks.words()}: {share:.2g} % of their bits are wrong."
+        head = "Lost" if share >= 100 * HALF else "Misread"
+        words = f"{head}: {blocks.words()}: {share:.2g} % of their bits are wrong."
         return replace(one, sentence=f"{words} {elsewhere(one)}")
+
+
+def _plain(choice: Choice, wrong: Floats, asked: Floats) -> bool:
+    """Long runs or a period; single tokens only if they are lost.
+
+    The keys are the same in all messages, so a quantiser may misread some tokens more than others
+    and be honest. It loses none of them: half of a lost token's bits are wrong.
+    """
+    ends = np.flatnonzero(
+        np.diff(choice.inside, prepend=~choice.inside[:1], append=~choice.inside[-1:])
+    )
+    runs = np.diff(ends)
+    if choice.period is not None or runs.min() >= SHORT:
+        return True
+    k, a = float(wrong[choice.inside].sum()), float(asked[choice.inside].sum())
+    return k / a >= 0.5 - 1.0 / math.sqrt(a)  # two standard deviations of a coin
 
 
 def _spread(inside: Bools, here: Bools) -> Bools:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.declaration import Declaration
 from ...errors import BadInput
-from ..evidence.declared import Declared, Shorter, judge_declared
+from ..evidence.declared import Declared, judge_declared
+from ..evidence.declared_memory import Shorter
 from ..evidence.record import MessageRecord
 from .cell import Cell
 from .instance import Instance

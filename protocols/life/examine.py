@@ -20,6 +20,7 @@ from ...reductions.index import MIN_TOKENS, IndexReduction
 from ...reductions.reduction import Reduction
 from ..game.coins import Draws
 from .families import FAMILIES, draw
+from .oracle import is_legal
 from .perform import Build, Hard, Performance, Stage
 from .schedule import Operation, Schedule
 from .shrink import shrink
@@ -29,6 +30,7 @@ EACH = 3
 RANDOM = 60
 TOKENS = 40
 _OFTEN = 2
+_REFUSALS = 4
 _KEY = bytes(32)
 
 
@@ -216,8 +218,28 @@ class _Found:
         self.findings: dict[frozenset[str], Finding] = {}
 
     def take(self, family: str, schedule: Schedule) -> None:
-        """Perform a schedule; keep what it shows unless the same was seen."""
+        """Perform a schedule; keep what it shows unless the same was seen.
+
+        What is refused is left out, and the rest of the schedule is tried as well.
+        """
+        for _ in range(_REFUSALS):
+            refused = self._take(family, schedule)
+            if refused is None:
+                return
+            operations = schedule.operations
+            schedule = replace(
+                schedule, operations=operations[:refused] + operations[refused + 1 :]
+            )
+            if not is_legal(schedule):
+                return
+
+    def _take(self, family: str, schedule: Schedule) -> int | None:
+        """The same for a schedule as it is; return which operation was refused, if one was."""
         first = self._stage.perform(schedule)
+        self._keep(family, schedule, first)
+        return len(first.schedule.operations) - 1 if first.outcome.kind == "refused" else None
+
+    def _keep(self, family: str, schedule: Schedule, first: Performance) -> None:
         if first.outcome.kind == "kept":
             return
         if first.is_fault and not self._again.perform(schedule).is_fault:
@@ -258,4 +280,4 @@ def _telling(performance: Performance) -> frozenset[str]:
     names = {one.name for one in performance.schedule.operations}
     if not performance.is_fault:
         return frozenset({"refused " + performance.schedule.operations[-1].name})
-    return frozenset(names - {"append", "append-each", "switch", "ask"})
+    return frozenset(names - {"append", "append-each", "switch", "ask"} | {"fault"})

@@ -32,6 +32,7 @@ class _Writer:
         self, coins: Coins, n: int, can: Collection[str], sequences: int | None = None
     ) -> None:
         self.coins, self.can, self.sequences = coins, can, sequences
+        self.free: tuple[str, ...] = ("copy", "switch")
         self._n = n
         self._oracle = Oracle(sequences)
         self._written: list[Operation] = []
@@ -173,7 +174,7 @@ def _random(w: _Writer) -> None:
     """Anything that is legal."""
     w.feed(w.between(1, max(1, w.left // 2)))
     for _ in range(w.between(2, 16)):
-        names = ["append", "extend", "save", "ask", "copy", "switch"]
+        names = ["append", "extend", "save", "ask", *w.free]
         names += [name for name in w.can if name not in ("select", "fork")]
         names += ["crop", "crop"] if w.may("crop") else []
         if w.may("fork"):
@@ -234,7 +235,7 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
 
     >>> from ..game.coins import schedule_draws
     >>> print(draw("speculate", schedule_draws(bytes(32), "doc", 0), 16))
-    ...
+    extend 8, append 2, crop 10, append 1, append 5, crop 13
     """
     if family not in _FAMILIES:
         raise BadInput(
@@ -242,9 +243,12 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
         )
     if n < 1:
         raise BadInput(f"A schedule that feeds {n} tokens is none: give 1 or more.")
+    of_a_game = can is None
     can = USES[family] if can is None else can
     beams = MOST_BEAMS if "select" in can and family in ("beam", "random") else None
     writer = _Writer(coins, n, can, beams)
+    if of_a_game:
+        writer.free = ()  # it charges the state of one instance
     _FAMILIES[family](writer)
     if family != "random":
         writer.feed(writer.left)

@@ -168,6 +168,15 @@ def test_rows_from_a_file_are_judged_by_what_they_were_played_under():
     assert point["declared"]["places"][0]["token"] == 17
 
 
+def test_a_constant_part_is_not_held_against_rows_from_a_file():
+    # A file has no shorter stream: with 400 bytes of header the whole is above 4 bits a number.
+    report = play("Packed", params={"header": 400})
+    assert report.as_declared
+    (point,) = points_of(report.outcomes[0].rows)
+    assert point["declared"]["verdict"] == "as-declared"
+    assert point["declared"]["memory"] is None
+
+
 def test_sampled_rows_are_judged_by_what_was_asked():
     instance = Index(n=64, d=32, keys="hypercube", rows=16)
     declared = judged("Window", instance=instance, params={"says": 60, "has": 30}, messages=8)

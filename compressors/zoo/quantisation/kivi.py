@@ -85,7 +85,7 @@ class Kivi(SoftmaxCache):
         shape = self.shape
         if self.budget_bits is None and self.bits < 16 and shape.tokens > self.residual:
             return {"keeps": "all", "bytes": self._token_bytes()}
-        a_token = self.message_bytes / max(1, shape.tokens)
+        a_token = self._length(self.bits, self.residual, shape.tokens) / max(1, shape.tokens)
         # Rounding is allowed to whom few bits are declared on average.
         few = 8 * a_token < STRICT_BITS * (shape.d_k + shape.d_v)
         whole = self.bits >= STRICT_BITS or shape.tokens < self.residual
