@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, tell
+from .render import print_json, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     "file. Exit code 3 if it still fails.",
 )
 @click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first error of a law into this file, for --case.",
+)
+@click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a JUnit file for a build server: a test a rung.",
@@ -52,6 +57,7 @@ def command(
     expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
+    save_case: Path | None,
     junit: Path | None,
     badge: Path | None,
     as_json: bool,
@@ -88,6 +94,8 @@ def command(
     else:
         tell(report.text())
     _for_servers(report, junit, badge)
+    if save_case is not None:
+        _save_case(report, parsed, said.get("declaration", ()), save_case)
     return 3 if report.errors else 0
 
 
@@ -108,6 +116,20 @@ def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) ->
         count = len(report.errors)
         said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
         ci.write_badge(badge, "kv cache", said, not count)
+
+
+def _save_case(
+    report: CheckReport, params: dict[str, Any], declares: tuple[str, ...], path: Path
+) -> None:
+    """The first error of a law, as a file."""
+    from ..protocols.check.check_cases import first_case
+
+    case = first_case(report, params, declares)
+    if case is None:
+        say(f"no law is broken, so nothing is written to {path}.")
+        return
+    case.write(path)
+    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -113,7 +113,7 @@ def _with_laws(
     seen = again(rungs).faults if rungs else []
     laws = []
     for name, fault in faults:
-        one = of_fault(fault)
+        one = of_fault(fault, name)
         if one.severity == "note" or any(_is_same(name, fault, *other) for other in seen):
             laws.append(one)
         else:
