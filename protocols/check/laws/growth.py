@@ -34,7 +34,7 @@ class Growth:
         wrong: wrong[n][t], bool[d_v]: the wrong bits of token t when n tokens had come.
         ones: ones[n], float[len(SMALL)]: the answer in the channel that is 1 in every token, at
             short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the
-            tokens read right, if these are half of those asked or more than 16.
+            tokens not lost, if these are half of those asked or more than 16.
         bits: bits[n]: of the message.
         full: the length at which it raised, if that is one of its own sizes.
     """
@@ -133,7 +133,7 @@ def look(
     said = answers > 0.5
     wrong = said != (one.values[tokens] > 0.5)
     growth.wrong[n] = dict(zip(tokens, wrong, strict=True))
-    right = answers[~wrong.any(axis=1), 0]
+    right = answers[wrong.mean(axis=1) < LOST, 0]
     if 2 * len(right) > len(tokens) or len(right) > FEW:
         growth.tight_ones[n] = float(right.min()), float(right.max())
     newest = one.keys[n - 1]
