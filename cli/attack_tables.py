@@ -236,6 +236,12 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "over: the message is larger than the budget; the point is shown at its measured "
             "memory."
         )
+    ghosts = sum(point.get("ghosts") or 0 for point in report.points)
+    if ghosts:
+        tell(
+            f"ghosts: {ghosts} tokens that the schedule took back still answer (not counted as "
+            "bits); check names them and the shortest schedule."
+        )
     if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
         tell("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}

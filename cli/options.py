@@ -184,6 +184,10 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      show_default=True,
                      help="Keys and values unchanged (literal), or each turned by a public "
                           "rotation."),
+        click.option("--schedule", metavar="FAMILY|FILE",
+                     help="What Alice does to the cache beside feeding it: chunks, save, "
+                          "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
+                          "--n then counts all tokens ever fed."),
         click.option("--alphabet", type=COUNT, metavar="B",
                      help="Levels of a value, B = 2^b for b bits per number: geometric with "
                           "--eta, an even grid in [0,1] with --gamma.  [default: the two of "
@@ -240,6 +244,7 @@ def instances(game: dict[str, Any]) -> list[Any]:
         "scale": scale(game["scale"]),
         "keys_seed": game["seed"],
         "levels": game.get("alphabet"),
+        "schedule": schedule(game.get("schedule")),
         **{name: game.get(name) for name in _FIELDS},
     }
     every = {"queries": QUERY_POLICIES, "basis": BASES, "bob": BOBS}
@@ -251,6 +256,16 @@ def instances(game: dict[str, Any]) -> list[Any]:
         instance_of(fields | dict(zip(choices, chosen, strict=True)))
         for chosen in itertools.product(*choices.values())
     ]
+
+
+def schedule(text: str | None) -> str | None:
+    """A family's name as it is, a file's schedule as JSON text. Raises BadInput for neither."""
+    from ..protocols.life.families import FAMILIES
+    from ..protocols.life.oracle import read_schedule
+
+    if text is None or text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
+        return text
+    return read_schedule(text).to_json()
 
 
 _FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")

@@ -30,9 +30,10 @@ from ..protocols.evidence.verdicts import (
     judge_point,
 )
 from ..protocols.game.cell import Cell, cell_of, target_name
-from ..protocols.game.coins import bucket_of, sampled_rows
+from ..protocols.game.coins import bucket_of
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
+from ..protocols.game.schedules import rows_of
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes
 
@@ -48,10 +49,10 @@ def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
 def rows_asked(cell: Cell, rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
     """The rows that each message was asked for, from its public coins; None if all of them."""
     instance = cell.instance
-    if instance.rows is None:
+    if instance.rows is None and instance.schedule is None:
         return None
     return [
-        sampled_rows(row.master_key, row.instance, number, instance.secret_rows, instance.rows)
+        rows_of(instance, row.master_key, number)
         for row in rows
         for number in range(row.batch * row.size, (row.batch + 1) * row.size)
     ]
@@ -92,6 +93,7 @@ def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> Po
         level=level,
         rows=asked,
         rows_apart=apart,
+        survivors=instance.schedule is not None,
     )
 
 
@@ -199,6 +201,7 @@ def point_of(
         "heads": instance.heads,
         "queries": instance.queries,
         "basis": instance.basis,
+        **_scheduled(instance, rows),
         "bob": instance.bob,
         "values": instance.values,
         "eta": instance.eta,
@@ -225,6 +228,17 @@ def point_of(
         "changed": evidence["changed"],
         "declared": None if declared is None else declared.as_dict(),
     }
+
+
+def _scheduled(instance: Instance, rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """What a point with a schedule says more: which, and how many tokens answer that are gone.
+
+    ``ghosts`` is None where no message was looked at: a results file does not keep it.
+    """
+    if instance.schedule is None:
+        return {}
+    counts = [count for row in rows for count in row.ghosts or () if count is not None]
+    return {"schedule": instance.schedule, "ghosts": sum(counts) if counts else None}
 
 
 def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from . import coins
 from .cell import Batch, Cell
 from .referee import Referee
 from .referee import Sent as Sent
+from .schedules import needs_of
 
 
 @dataclass(frozen=True)
@@ -316,6 +317,7 @@ def _table(cell: Cell) -> Table:
         shape=cell.instance.shape,
         budget_bits=cell.budget_bits,
         public=cell.instance.build().public(),
+        needs=needs_of(cell.instance),
     )
 
 

@@ -52,6 +52,7 @@ class _Constants:
     levels: int | None = None
     bob: str = "threshold"
     key_bits: int | None = None
+    schedule: str | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ class Instance(_Constants, ABC):
 _ALWAYS = (
     "n", "d", "keys", "keys_seed", "values", "eta", "gamma", "scale", "rows", "reduction",
 )  # fmt: skip
-_ELSE = ("window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits")
+_ELSE = ("window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "schedule")
 
 
 @lru_cache(maxsize=32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,13 @@ from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
+from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
+from .schedules import Questions, rows_of, schedule_of
 
 MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
@@ -47,6 +50,7 @@ class Referee:
         self._id = cell.instance.id
         self._key = key
         self._asked: dict[int, NDArray[np.int64]] = {}
+        self._ghosts: dict[int, int | None] = {}
         self._bins: dict[int, NDArray[np.int64]] = {}
         self._outputs: dict[int, Float32] | None = {} if outputs else None
 
@@ -55,9 +59,14 @@ class Referee:
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
         return bits.reshape(shape)
 
+    def _schedule(self, number: int) -> dict[str, Any] | None:
+        schedule = schedule_of(self._instance, self._key, number)
+        return None if schedule is None else schedule.as_dict()
+
     def cut(self, facts: Facts, number: int) -> int | None:
         """After how many tokens a message's stream is cut; None where it is not."""
-        if not facts.streaming:
+        # A schedule has operations between tokens, and saves where it says.
+        if not facts.streaming or self._instance.schedule is not None:
             return None
         return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
 
@@ -80,7 +89,8 @@ class Referee:
             # Drawn only now: the instance stands, and with it the length that it declares.
             q, k, v = self._reduction.stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            message, payload = alice.write(triples, None if half is None else half.message)
+            earlier = None if half is None else half.message
+            message, payload = alice.write(triples, earlier, self._schedule(number))
         except PlayerFault as fault:
             return str(fault)
         if declared is not None and len(message) != declared:
@@ -95,6 +105,9 @@ class Referee:
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
     ) -> NDArray[np.uint8] | str:
         """Bob's bits for the rows asked of a message, uint8[rows, width]; a str is a fault."""
+        schedule = schedule_of(self._instance, self._key, number)
+        if schedule is not None:
+            return self._bob_after(bob, table, number, s, schedule)
         rows = self._rows(number)
         q, k, v = self._reduction.queries(rows)
         asked = len(rows) * questions_per_row(self._reduction)
@@ -134,9 +147,21 @@ class Referee:
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
-            n, asked = self._reduction.rows, self._instance.rows
-            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
+            self._asked[number] = rows_of(self._instance, self._key, number)
         return self._asked[number]
+
+    def _bob_after(
+        self, bob: Seat, table: Table, number: int, s: Sent, schedule: Schedule
+    ) -> NDArray[np.uint8] | str:
+        """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
+        questions = Questions(self._reduction, schedule)
+        try:
+            bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+            outputs = bob.answer(s.message, questions.triples, None, 1)
+        except PlayerFault as fault:
+            return str(fault)
+        self._ghosts[number] = questions.ghosts(outputs, self._secret(number))
+        return questions.bits(outputs)
 
     def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         """Count one message."""
@@ -163,6 +188,7 @@ class Referee:
             wrong_by_row=text_of(wrong),
             wrong_by_place=self._by_place(places, secret) if played else None,
             said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
+            ghosts=self._ghosts.get(number),
         )
 
     def _by_place(

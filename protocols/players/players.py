@@ -25,7 +25,10 @@ from ...compressors.plugin.blame import (
 )
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
+from ...compressors.plugin.operations import refuse_lacking
 from ...errors import HarnessFault, KVBarrierError
+from ..life.actor import Actor
+from ..life.schedule import Schedule
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -41,7 +44,8 @@ class PlayerFault(Exception):
 class Table:
     """What is public before any secret is drawn, and enough to build the compressor anywhere.
 
-    ``folder`` is where relative targets start; ``public`` is the reduction's ``public()``.
+    ``folder`` is where relative targets start; ``public`` is the reduction's ``public()``;
+    ``needs`` are the operations that the game's schedules use (``plugin.operations``).
     """
 
     target: str
@@ -50,6 +54,7 @@ class Table:
     shape: Shape
     budget_bits: int | None
     public: Mapping[str, Any]
+    needs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,10 @@ def builder(table: Table) -> tuple[Any, Build]:
 
     def build(seed: int) -> Any:
         public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
-        return target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+        made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+        if table.needs:
+            refuse_lacking(made, table.needs, target.name)
+        return made
 
     return target, build
 
@@ -141,8 +149,17 @@ def declared_length(compressor: Any) -> int | None:
     return int(declared)
 
 
-def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tuple[bytes, int]:
+def write(
+    compressor: Any,
+    triples: Triples,
+    earlier: bytes | None = None,
+    schedule: Mapping[str, Any] | None = None,
+    build: Callable[[], Any] | None = None,
+) -> tuple[bytes, int]:
     """Alice: take the triples, after what an ``earlier`` message holds, and save.
+
+    With a ``schedule`` (``Schedule.as_dict``) she feeds the triples and operates as it says; where
+    it saves, an instance made by ``build`` goes on.
 
     Returns the message and its payload in bytes (framing left out, where that is known).
 
@@ -151,7 +168,10 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
     """
     if earlier is not None:
         compressor.restore(earlier)
-    compressor.extend(*triples)
+    if schedule is None:
+        compressor.extend(*triples)
+    else:
+        compressor = _lived(compressor, build, triples, schedule)
     message = compressor.save()
     try:
         message = plain_bytes(message)
@@ -164,6 +184,19 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
             f"save returned {len(message)} bytes: a message has at most {MAX_MESSAGE_BYTES}."
         )
     return message, _payload(compressor, message)
+
+
+def _lived(
+    compressor: Any, build: Callable[[], Any] | None, triples: Triples, said: Mapping[str, Any]
+) -> Any:
+    """The instance that is there after a schedule."""
+    assert build is not None
+    schedule = Schedule.of_dict(said)
+    first = iter([compressor])
+    actor = Actor(lambda: next(first, None) or build(), triples, schedule.sequences)
+    for operation in schedule.operations:
+        actor.do(operation)
+    return actor.live[0]
 
 
 def memories(compressor: Any) -> dict[str, Any] | None:
