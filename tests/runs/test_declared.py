@@ -262,3 +262,18 @@ def test_a_quantiser_that_keeps_nothing_or_a_part_is_refuted():
         declared = judged(name)
         assert declared.verdict == "not-as-declared"
         assert {place.token for place in declared.places} <= set(lost)
+
+
+def test_after_operations_every_token_that_survives_is_held():
+    instance = Index(n=24, d=32, keys="hypercube", schedule="speculate")
+    report = play("Crops", instance=instance, messages=8)
+    assert report.as_declared
+    counts = report.points[0]["wrong_by_place"]
+    assert sum(counts["token"]) == 0
+    report = play("Crops", instance=instance, messages=8, params={"more": 1})
+    (declared,) = report.declared
+    assert declared.verdict == "not-as-declared"
+    assert isinstance(report.counterexample, Case)
+    assert report.counterexample.question["token"] == declared.places[0].token
+    window = play("Crops", instance=instance, declaration=Declaration.of_words(["keeps=last:4"]))
+    assert "keeps=all alone names the tokens" in window.declared[0].sentence
