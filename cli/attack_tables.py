@@ -224,6 +224,9 @@ def _whole_row(point: dict[str, Any], budget: str) -> list[str]:
 def _print_notes(report: Report, verbose: bool) -> None:
     from ..runs.points import budget_text
 
+    for point in report.points:
+        if point["map"] is not None and point["map"]["kind"] != "none":
+            tell(f"map, {setting(point, report)}: {point['map']['sentence']}")
     for sentence in _gaps(report):
         tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -259,6 +262,7 @@ def _print_notes(report: Report, verbose: bool) -> None:
             )
         if point["changed"] is not None:
             tell(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
+    _print_declared(report)
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
@@ -281,6 +285,33 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _print_declared(report: Report) -> None:
+    """What was declared and whether it holds, a line of its own for each point."""
+    from ..protocols.check.cases import Case
+    from ..runs.points import budget_text
+
+    for point, declared in zip(report.points, report.declared, strict=False):
+        for sentence in [] if declared is None else declared.sentences():
+            tell(f"budget {budget_text(point['budget'])}: {sentence}")
+    case = report.counterexample
+    if isinstance(case, Case):
+        tell(f"counterexample, played again in fresh processes: {case.found}")
+    elif case is not None:
+        tell(f"counterexample: {case}")
+
+
+def setting(point: dict[str, Any], report: Report) -> str:
+    """What tells a point from the others of the report."""
+    from ..runs.points import budget_text, series_label
+
+    parts = [f"budget {budget_text(point['budget'])}"]
+    if len({series_label(one) for one in report.points}) > 1:
+        parts.insert(0, series_label(point))
+    if report.together:
+        parts.append(_stream(point))
+    return ", ".join(parts)
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

@@ -115,6 +115,24 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def declaration(texts: tuple[str, ...]) -> Any:
+    """The declaration of --expect words, or None without one; BadInput for contradictions."""
+    from ..compressors.plugin.declaration import Declaration
+
+    return Declaration.of_words(texts) if texts else None
+
+
+expect_option = click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="WORD",
+    help="What should hold: keeps=all, keeps=last:W, keeps=first:S,last:W or keeps=share:f; "
+    "bits=b for each number of K and V, or bytes=b for each token; exact. Repeat the option. "
+    "[default: what TARGET declares of itself]",
+)
+
+
 def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that fix an instance of the Index game."""
     options = [

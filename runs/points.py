@@ -6,7 +6,7 @@ of the cell, how it was played and its verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compressors.catalog import is_builtin
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
+from ..protocols.evidence.declared import Declared, Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
@@ -26,42 +28,16 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
-from ..protocols.game.cell import Cell, target_name
+from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of
+from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
-from ..protocols.game.instances import of_spec
 from ..protocols.game.schedules import rows_of
+from .lost import counts_by_place
 from .rows import BatchRow, prefixes
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
-
-
-def cell_of(spec: Mapping[str, Any]) -> Cell:
-    """The cell of a spec (``Cell.spec``, ``BatchRow.spec_dict``). Raises BadInput for another dict.
-
-    A spec names a target's file without its folder, so the path must be given again.
-
-    >>> from kvbarrier.protocols.game.instances import Index
-    >>> cell = Cell(Index(n=32, d=8), "exact", budget=Fraction(1, 4))
-    >>> cell_of(cell.spec()) == cell
-    True
-    """
-    try:
-        budget = spec["budget"]
-        return Cell(
-            of_spec(spec["instance"]),
-            spec["target"],
-            tuple(spec["params"].items()),
-            None if budget is None else Fraction(budget),
-            spec["batch_size"],
-        )
-    except BadInput:
-        raise
-    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
-        raise BadInput(
-            f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
-        ) from None
 
 
 def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
@@ -166,23 +142,44 @@ def judge_all(
     return {id_: judge_rows(run, level) for id_, run in runs.items() if run}
 
 
+def declared_of(
+    cell: Cell,
+    rows: Sequence[BatchRow],
+    declaration: Declaration | None,
+    less: Shorter | tuple[()] | None = (),
+) -> Declared | None:
+    """A declaration held against a cell's contiguous batches; None if there is none.
+
+    ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
+    None: memory is not judged. Raises BadInput for words that contradict the shape.
+    """
+    if declaration is None:
+        return None
+    asked = rows_asked(cell, rows)
+    return hold_against(declaration, cell.instance, messages_of(rows), rows=asked, less=less)
+
+
 def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, Any]]:
     """Every cell of some rows as a point, in the order in which the cells first appear."""
     found = []
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
-            found.append(point_of(cell, run, judge_cell(cell, run, level)))
+            declared = declared_of(cell, run, Declaration.of(run[-1].declares))
+            found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
     return found
 
 
-def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
+def point_of(
+    cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict, declared: Declared | None = None
+) -> dict[str, Any]:
     """One cell's contiguous batches and their verdict as a point: plain data, no NaN.
 
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
     charged bits without framing; ``over_budget`` says that some message was charged more than its
-    budget; ``changed`` is not None if the compressor changed during the attack.
+    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``changed`` is not None if the
+    compressor changed during the attack; ``declared`` is not None if something was declared.
     """
     instance = cell.instance
     budget_bits = cell.budget_bits
@@ -221,11 +218,13 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "bits_per_secret_bit": evidence["bits_per_secret_bit"],
         "compression_ratio": evidence["compression_ratio"],
         "wrong_bits": evidence["wrong_bits"],
+        "wrong_by_place": counts_by_place(cell, rows),
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
         "changed": evidence["changed"],
+        "declared": None if declared is None else declared.as_dict(),
     }
 
 

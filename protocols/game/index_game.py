@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import HarnessFault, KVBarrierError
+from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, check_isolation
 from ..players.pair import at_the_table, prepared, seated_after
@@ -54,6 +55,7 @@ class Rehearsal:
     facts: Facts
     failed: str | None
     memories: Mapping[str, Any] | None
+    charged_bits: int
 
 
 def play_batch(
@@ -92,6 +94,17 @@ def play_all(
     """Play batches with one pair of players; see :meth:`Session.play`."""
     with Session(isolation, limits) as session:
         return session.play(batches)
+
+
+def read_message(
+    cell: Cell, key: bytes, number: int, isolation: str, limits: Limits | None = None
+) -> Reading | str:
+    """Play message ``number`` alone, and return what was read of it; a str is a fault.
+
+    The same secret and coins as in any batch. Raises what :func:`play_batch` raises.
+    """
+    with Session(isolation, limits) as session:
+        return session.read(Batch(replace(cell, batch_size=1), key, number))
 
 
 def written(
@@ -191,7 +204,8 @@ class Session:
         line.ask(alice, "")
         record = line.record(self._isolation, None)
         self.seconds = max(record.seconds, self.seconds or 0.0)
-        return Rehearsal(line.facts, record.records[0].failed, record.memories)
+        (one,) = record.records
+        return Rehearsal(line.facts, one.failed, record.memories, one.charged_bits)
 
     def play(self, batches: Sequence[Batch]) -> list[BatchRecord | KVBarrierError]:
         """Play batches, and end the session.
@@ -201,12 +215,33 @@ class Session:
 
         Raises BadInput for a key, and what :meth:`probe` raises.
         """
+        lines, trouble = self._play(batches)
+        return [
+            line.facts if isinstance(line.facts, KVBarrierError)
+            else line.record(self._isolation, trouble)
+            for line in lines
+        ]  # fmt: skip
+
+    def read(self, batch: Batch) -> Reading | str:
+        """Play one message, see what was read of it, and end the session; a str is a fault.
+
+        Raises what :meth:`play` raises, and KVBarrierError for a cell that cannot be built.
+        """
+        (line,), trouble = self._play([batch], outputs=True)
+        if isinstance(line.facts, KVBarrierError):
+            raise line.facts
+        return trouble or line.reading()
+
+    def _play(
+        self, batches: Sequence[Batch], *, outputs: bool = False
+    ) -> tuple[list[_Line], str | None]:
+        """The batches as they were played, and why nothing that was said counts."""
         for batch in batches:
             coins.check_key(batch.key)
         self._playing = True
         try:
             self.probe([batch.cell for batch in batches])
-            lines = [self._line(batch) for batch in batches]
+            lines = [self._line(batch, outputs) for batch in batches]
             trouble = self._write([line for line in lines if isinstance(line.facts, Facts)])
             assert self._players is not None
             bob = self._players[1]
@@ -217,11 +252,7 @@ class Session:
                 for line, why in zip(asked, _seated(bob, asked, "Bob", "Alice"), strict=True):
                     line.ask(bob, why)
                 trouble = bob.leave()
-            return [
-                line.facts if isinstance(line.facts, KVBarrierError)
-                else line.record(self._isolation, trouble)
-                for line in lines
-            ]  # fmt: skip
+            return lines, trouble
         finally:
             self._playing = False
             self._end()
@@ -259,12 +290,12 @@ class Session:
             self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
         return self._players[0]
 
-    def _line(self, batch: Batch) -> _Line:
+    def _line(self, batch: Batch, outputs: bool = False) -> _Line:
         self.probe([batch.cell])
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        return _Line(Referee(batch.cell, batch.key), table, facts, numbers)
+        return _Line(Referee(batch.cell, batch.key, outputs=outputs), table, facts, numbers)
 
 
 def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:
@@ -355,6 +386,14 @@ class _Line:
                 said = sent if isinstance(sent, str) else trouble
             self._answers.append(said)
         self._seconds += time.perf_counter() - began
+
+    def reading(self) -> Reading | str:
+        """What was read of the only message; a str is a fault."""
+        (said,) = self._answers or self.sent
+        if isinstance(said, str):
+            return said
+        assert not isinstance(said, Sent)
+        return self._referee.reading(self.numbers[0], said)
 
     def record(self, isolation: str, trouble: str | None) -> BatchRecord:
         """Count; with trouble nothing that Bob said counts."""

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.plugin.contract import Float32
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
 from ...reductions.reduction import questions_per_row
+from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
@@ -21,6 +23,9 @@ from ..players.seats import Seat
 from . import coins
 from .cell import Cell
 from .schedules import Questions, rows_of, schedule_of
+
+MAPPED = 8
+"""Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +42,9 @@ class Sent:
 
 
 class Referee:
-    """Of one cell under one master key."""
+    """Of one cell under one master key; ``outputs`` keeps what Bob's compressor answered."""
 
-    def __init__(self, cell: Cell, key: bytes) -> None:
+    def __init__(self, cell: Cell, key: bytes, *, outputs: bool = False) -> None:
         self._instance = cell.instance
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
@@ -47,6 +52,7 @@ class Referee:
         self._asked: dict[int, NDArray[np.int64]] = {}
         self._ghosts: dict[int, int | None] = {}
         self._bins: dict[int, NDArray[np.int64]] = {}
+        self._outputs: dict[int, Float32] | None = {} if outputs else None
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
         shape = self._reduction.rows, self._reduction.width
@@ -107,7 +113,8 @@ class Referee:
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.coordinates
+        kept = self._outputs is not None
+        plain = facts.batched and self._instance.coordinates and not kept
         thresholds = self._reduction.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
@@ -125,6 +132,8 @@ class Referee:
         except PlayerFault as fault:
             return str(fault)
         said = np.concatenate(answers)
+        if self._outputs is not None:
+            self._outputs[number] = said
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
                 self._bins[number] = bin_of(self._reduction.scores(said))
@@ -162,7 +171,9 @@ class Referee:
         if isinstance(bits, str):
             guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
             bits = guesses.reshape(len(rows), d)
-        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
+        secret = self._secret(number)[rows]
+        places = bits != secret
+        wrong = places.sum(axis=1)
         ages = coins.bucket_of(rows, n)
         wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
         asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
@@ -176,6 +187,32 @@ class Referee:
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
             ghosts=self._ghosts.get(number),
+            wrong_by_place=self._by_place(places, secret) if played else None,
+            said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
+        )
+
+    def _by_place(
+        self, places: NDArray[np.bool_], secret: NDArray[np.uint8]
+    ) -> tuple[str, str, str]:
+        heads = self._instance.layers * self._instance.heads
+        by_column = places.sum(axis=0).reshape(heads, -1)
+        ones = int((places & (secret > 0)).sum())
+        values = [int(places.sum()) - ones, ones]
+        return text_of(by_column.sum(axis=0)), text_of(by_column.sum(axis=1)), text_of(values)
+
+    def reading(self, number: int, bits: NDArray[np.uint8]) -> Reading:
+        """What was read of one message, place by place, with the outputs that were kept."""
+        instance, rows = self._instance, self._rows(number)
+        axes = len(rows), instance.layers, instance.heads
+        kept = (self._outputs or {}).get(number)
+        # A rotated answer has no channels, and what the linear Bob reads is no answer's.
+        own = instance.basis == "literal" and instance.bob == "threshold"
+        return Reading(
+            tokens=rows,
+            secret=self._secret(number)[rows].reshape(*axes, -1),
+            said=bits.reshape(*axes, -1),
+            n=self._reduction.tokens,
+            answers=None if kept is None or not own else kept.reshape(*axes, -1),
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

@@ -18,6 +18,7 @@ from ... import errors
 from ...compressors.engines.memories import Memories
 from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.code_identity import identity
+from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
 from .players import Facts, one_line
 
@@ -26,6 +27,7 @@ WORDS = 1 << 20
 
 _SENTENCE = 1000
 _NAME = 200
+_DECLARED = 4
 _DETAIL = 1 << 16
 _MOST = 1 << 63
 _PACKAGES = 64
@@ -177,9 +179,9 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(said) is dict and "error" in said:
         raise _error(said)
     (told,) = fields(said, "facts")
-    name, source, _, streaming, length, batched, versions, files, version = fields(
+    name, source, _, streaming, length, batched, versions, files, version, declares = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version",
+        "files", "version", "declares",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is no digest")
@@ -195,7 +197,19 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         versions=_versions(versions) if engine else {},
         files=_files(files),
         version=_words(version),
+        declares=_declaration(declares),
     )
+
+
+def _declaration(said: Any) -> tuple[str, ...] | None:
+    if said is None:
+        return None
+    if type(said) not in (list, tuple) or len(said) > _DECLARED or {type(w) for w in said} - {str}:
+        raise BadFrame("its declaration is no list of words")
+    try:
+        return Declaration.of_words(said).words()
+    except errors.BadInput:
+        raise BadFrame("its declaration is none") from None
 
 
 def check_source(facts: Facts, target: str, folder: str) -> None:

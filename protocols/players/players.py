@@ -24,6 +24,7 @@ from ...compressors.plugin.blame import (
     written,
 )
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
+from ...compressors.plugin.declaration import declared_by
 from ...compressors.plugin.operations import refuse_lacking
 from ...errors import HarnessFault, KVBarrierError
 from ..life.actor import Actor
@@ -62,7 +63,8 @@ class Facts:
 
     ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
-    ``version``: what ``source`` is the digest of, for the harness to see for itself.
+    ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
+    the words of its declaration, or None.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Facts:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     version: str = ""
+    declares: tuple[str, ...] | None = None
 
 
 Build = Callable[[int], Any]
@@ -106,6 +109,7 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
 
     Raises:
         PlayerFault: ``message_bytes`` is no length.
+        BadInput: ``declares`` is no declaration.
     """
     return Facts(
         name=str(target.name),
@@ -117,7 +121,13 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
         versions=_versions(compressor),
         files=tuple(map(str, target.files)),
         version=str(target.version),
+        declares=_words_of(compressor),
     )
+
+
+def _words_of(compressor: Any) -> tuple[str, ...] | None:
+    said = declared_by(compressor)
+    return None if said is None else said.words()
 
 
 def _versions(compressor: Any) -> dict[str, str]:
