@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
+from ..protocols.evidence.average import Average
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
@@ -30,9 +31,10 @@ from ..protocols.evidence.verdicts import (
     judge_point,
 )
 from ..protocols.game.cell import Cell, cell_of, target_name
-from ..protocols.game.coins import bucket_of
+from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
+from ..protocols.game.instances import Gaussian
 from ..protocols.game.schedules import rows_of
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes
@@ -66,7 +68,29 @@ def guarantee_of(cell: Cell, rows: Sequence[BatchRow]) -> Guarantee:
         n=instance.secret_rows,
         row_bits=instance.row_bits,
         rows=rows_asked(cell, rows),
+        average=average_of(cell, rows),
     )
+
+
+def average_of(cell: Cell, rows: Sequence[BatchRow]) -> Average | None:
+    """The messages as the average case sees them; None where that is not the guarantee.
+
+    Which rows Bob guesses follows from the public coins. Raises BadInput for results without
+    counts by row.
+    """
+    instance, asked = cell.instance, rows_asked(cell, rows)
+    if not isinstance(instance, Gaussian):
+        return None
+    numbers = [
+        (row.master_key, number)
+        for row in rows
+        for number in range(row.batch * row.size, (row.batch + 1) * row.size)
+    ]
+    unread = [
+        instance.unread(public_seed(key, instance.id, number), None if asked is None else asked[t])
+        for t, (key, number) in enumerate(numbers)
+    ]
+    return Average.of(messages_of(rows), unread, instance.row_bits, instance.closed_theta)
 
 
 def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
@@ -94,6 +118,7 @@ def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> Po
         rows=asked,
         rows_apart=apart,
         survivors=instance.schedule is not None,
+        average=average_of(cell, rows),
     )
 
 
@@ -225,6 +250,11 @@ def point_of(
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
+        **(
+            {"beta": instance.beta, "average_case": evidence["average_case"]}
+            if "average_case" in evidence
+            else {}
+        ),
         "changed": evidence["changed"],
         "declared": None if declared is None else declared.as_dict(),
     }
