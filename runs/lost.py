@@ -17,6 +17,7 @@ from ..protocols.evidence.reading import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell
+from ..protocols.game.schedules import rows_of
 from .rows import BatchRow
 
 
@@ -34,7 +35,7 @@ def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
         said = None if row.said is None else row.said[i]
         if said is None:
             continue
-        asked = coins.sampled_rows(row.master_key, row.instance, number, n, instance.rows)
+        asked = rows_of(instance, row.master_key, number)
         secret = coins.secret_bits(row.master_key, row.instance, number, n * width)
         bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(asked) * width)
         found.append(
@@ -89,9 +90,9 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
         if row.wrong_by_row is None:
             continue
         wrong = counts_of(row.wrong_by_row[i])
-        tokens = coins.sampled_rows(row.master_key, row.instance, number, n, cell.instance.rows)
+        tokens = rows_of(cell.instance, row.master_key, number)
         token[tokens] += wrong
-        question += wrong
+        question[: len(wrong)] += wrong  # of a schedule not all survive
         at = _cut(cell, row, number)
         for side, some in (
             ("before", tokens < at if at is not None else tokens < 0),
@@ -128,6 +129,7 @@ def _messages(rows: Sequence[BatchRow]) -> Iterator[tuple[BatchRow, int, int]]:
 
 
 def _cut(cell: Cell, row: BatchRow, number: int) -> int | None:
-    if not row.streaming:
+    # A schedule has cuts of its own.
+    if not row.streaming or cell.instance.schedule is not None:
         return None
     return coins.cut_point(row.master_key, row.instance, number, cell.instance.shape.tokens)
