@@ -137,6 +137,7 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         wrong_by_place=_by_place(records),
         said=tuple(r.said for r in records) if any(r.said for r in records) else None,
         declares=task.declares,
+        ghosts=tuple(r.ghosts for r in records),
     )
 
 

@@ -26,7 +26,7 @@ LARGEST_BATCH = 1 << 31
 LONGEST_TEXT = 4096
 
 _BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
-_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
+_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
 _READ = f"schemas {', '.join(map(str, SCHEMAS))}"
 
 

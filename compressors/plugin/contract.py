@@ -24,7 +24,11 @@ from .answers import given
 
 @dataclass(frozen=True)
 class Shape:
-    """The public shape of a stream: ``tokens`` data tokens; Bob may append ``extra`` more."""
+    """The public shape of a stream: ``tokens`` data tokens; Bob may append ``extra`` more.
+
+    ``sequences``: how many sequences a batch begins with (``operations``); None, as in every game:
+    there is one, and arrays have no axis of sequences.
+    """
 
     tokens: int
     d_k: int
@@ -33,11 +37,13 @@ class Shape:
     layers: int = 1
     heads: int = 1
     kv_heads: int = 1
+    sequences: int | None = None
 
     @property
     def cache_bits_16(self) -> int:
         """Bits of an uncompressed 16-bit K and V cache over the data tokens: budget 1."""
-        return 16 * self.layers * self.kv_heads * self.tokens * (self.d_k + self.d_v)
+        heads = self.layers * self.kv_heads * (self.sequences or 1)
+        return 16 * heads * self.tokens * (self.d_k + self.d_v)
 
 
 class Compressor(ABC):
@@ -47,6 +53,9 @@ class Compressor(ABC):
     limit); ``seed``, its public coins; ``public``, what else both players know (the reduction's
     keys, scale, value alphabet, ``softmax_scale``); and its own keyword parameters,
     which go to :meth:`set_up`. :meth:`save` must return all mutable state.
+
+    What an engine does to a cache beside appending (``crop``, ``drop``, ``select``, ``fork``,
+    ``reset``, ``shift``) is optional: a subclass has the methods it can do (``operations``).
 
     Class attributes:
         streaming: the append loop equals ``extend``, so the stream may be cut, saved and restored

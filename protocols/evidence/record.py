@@ -24,6 +24,8 @@ class MessageRecord:
             text each (:mod:`.row_counts`); None if not counted, or of a message that failed.
         said: the bits read for the rows asked, packed eight to a byte (row, layer, head, channel),
             of the first messages of a cell: what a map is made of. No part of a results file.
+        ghosts: of a game with a schedule, how many tokens still answer that are gone; None if not
+            looked at. Outside the ledger, and no part of a results file.
     """
 
     wrong_by_age: tuple[int, ...]
@@ -35,6 +37,7 @@ class MessageRecord:
     wrong_by_row: str | None = None
     wrong_by_place: tuple[str, str, str] | None = None
     said: bytes | None = field(default=None, compare=False, repr=False)
+    ghosts: int | None = field(default=None, compare=False)
 
     @property
     def wrong(self) -> int:
