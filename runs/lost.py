@@ -73,7 +73,8 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """Wrong bits by every axis, of messages that did not fail; None where they were not counted.
 
     ``token`` and ``question``: lists by the number of the row in the secret, and by its place among
-    the rows asked. ``channel``, ``layer``, ``head``: lists. ``value``: of zeros, of ones. ``cut``:
+    the rows asked. ``channel``, ``layer``, ``head``: lists (of values with several bits a number, a
+    channel is one of its bits). ``value``: of zeros, of ones. ``cut``:
     [wrong, asked] bits of tokens before and after the cut of their stream, and of the messages
     whose stream was not cut. ``asked`` bits are all of them together; ``failed`` messages.
     """
