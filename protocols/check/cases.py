@@ -2,8 +2,8 @@
 
 A case is JSON: a target, what to play, what was asked, what was expected and what came. It names no
 path, so whoever replays a case of a plug-in has its file, and it holds no code. ``kind`` says how
-it is played; the one kind here is ``game``: a message of a game, which is a pure function of its
-cell, key and number.
+it is played: ``game`` is a message of a game, a pure function of its cell, key and number;
+``check`` is a law of an examination (``check_cases``).
 """
 
 from __future__ import annotations
@@ -237,4 +237,13 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
     return Replayed(False, f"It does not fail any more. It was: {case.found}")
 
 
-KINDS: Mapping[str, Callable[[Case, str, str, Limits | None], Replayed]] = {"game": _replay_game}
+def _replay_check(case: Case, target: str, isolation: str, limits: Limits | None) -> Replayed:
+    from .check_cases import replay_check
+
+    return replay_check(case, target, isolation, limits)
+
+
+KINDS: Mapping[str, Callable[[Case, str, str, Limits | None], Replayed]] = {
+    "game": _replay_game,
+    "check": _replay_check,
+}

@@ -1,15 +1,15 @@
 """Every head of every layer against its own truth.
 
-*Law.* Layers and heads are separate attentions: for the query q of layer l and head h the answer is
-that of the keys and values of (l, h) alone. Each (l, h) has keys and secret bits of its own, so who
-answers with another head's bits is told from who loses them: d_v n bits agree with those of (l', h')
-where chance agrees with half.
+*Law.* Layers and heads are separate attentions: for the query q of layer l and head h the answer
+is that of the keys and values of (l, h) alone. Each (l, h) has keys and secret bits of its own,
+so who answers with another head's bits is told from who loses them: d_v n bits agree with those
+of (l', h') where chance agrees with half.
 
-With more query heads than KV heads (grouped queries) the contract is the usual one: q is
-[layers, heads, d_k], k and v are [layers, kv_heads, d], the answer is [layers, heads, d_v], and query
-head h reads KV head h // (heads // kv_heads). A class is given such a shape if it looked at
-``shape.heads`` while it was built; one that did not is judged only if each of its query heads answers
-with the bits of some KV head, so that it does know what to do.
+With more query heads than KV heads (grouped queries) the contract is the usual one: q is [layers,
+heads, d_k], k and v are [layers, kv_heads, d], the answer is [layers, heads, d_v], and query head
+h reads KV head h // (heads // kv_heads). A class is given such a shape if it looked at
+``shape.heads`` while it was built; one that did not is judged only if each of its query heads
+answers with the bits of some KV head, so that it does know what to do.
 
 A class for one head is built once a head (``plugin.lifting``): nothing of its own could mix them.
 """
@@ -45,6 +45,7 @@ class _Watched(Shape):
 def law(bench: Bench) -> Iterator[Fault]:
     """Several layers and heads, then grouped queries."""
     if not bench.whole_tokens:
+        bench.skipped = "one head at a time"
         return
     for shape in ((1, 4, 4), (3, 2, 2), (2, 4, 2)):
         for own_keys in (False, True):
@@ -77,7 +78,8 @@ def _played(
             compressor.extend(zero, K, V)
         looked = bool(getattr(shape, "_looked", False))
         answers = np.stack([
-            np.array(given(compressor, "attend", compressor.attend(q), (layers, heads, D))) for q in Q
+            np.array(given(compressor, "attend", compressor.attend(q), (layers, heads, D)))
+            for q in Q
         ])  # fmt: skip
     except Exception:
         if grouped and not getattr(shape, "_looked", False):
@@ -136,7 +138,8 @@ def _judged(
         text = f"{named(what, [h for _, h in lost])} of {named('layer', [l for l, _ in lost])}"
         yield _fault(
             "lost-head",
-            f"{of}: {text} read wrong in {1 - min(agree[l, h, l, h // group] for l, h in lost):.0%} of "
+            f"{of}: {text} read wrong in "
+            f"{1 - min(agree[l, h, l, h // group] for l, h in lost):.0%} of "
             "the bits, and are no other head's.",
             lost, layers, heads,
         )  # fmt: skip
