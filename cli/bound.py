@@ -11,7 +11,7 @@ from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
 from .options import COUNT, DIMENSION, is_key_file
 from .own_bound import bound_own_keys
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, say, tell
 from .wide_bound import bound_alphabet, bound_payload
 
 #: options that have no meaning where the keys come from a file
@@ -208,7 +208,7 @@ def command(
     ]
     print_table(f"Index reduction, {keys} keys", ["quantity", "value"], rows)
     if verdict is not None:
-        say(verdict)
+        tell(verdict)
 
 
 def _other_questions(

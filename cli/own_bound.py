@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from .options import progress
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..runs.own_keys import FileLimit
@@ -78,7 +78,7 @@ def _print(path: str, found: FileLimit) -> None:
     )
     bits, cache = found.total("bound_bits"), 16 * found.total("n") * (one.d + one.d_v)
     most = f"; no compression of the 16-bit cache beyond {cache / bits:.2f}x" if bits else ""
-    say(
+    tell(
         f"Any cache that answers every query of norm up to r needs {bits:.0f} bits for "
         f"these {found.total('n'):.0f} tokens{most}. This speaks of all values and of all queries "
         "of such a norm, not of this text's own."
@@ -90,7 +90,7 @@ def _say_why(found: FileLimit) -> None:
     from ..reductions.own_keys import REASONS
 
     for name, count in found.reasons().items():
-        say(f"{count} tokens are not certified: {REASONS[name]}.")
+        tell(f"{count} tokens are not certified: {REASONS[name]}.")
     none = [head for head in found.heads if not head.limit.certified_tokens]
     norms = [head.smallest_norm for head in none if head.smallest_norm is not None]
     if none:
@@ -100,4 +100,4 @@ def _say_why(found: FileLimit) -> None:
             else "and none is at 4096 times that norm"
         )
         which = "No token is" if len(none) == len(found.heads) else f"In {len(none)} heads none is"
-        say(f"{which} certified at this norm: {least}.")
+        tell(f"{which} certified at this norm: {least}.")
