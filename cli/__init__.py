@@ -39,7 +39,7 @@ MODULES = {"list": "listing", "new": "template"}
 EXIT_CODES = """\b
 Exit codes:
   0  fine
-  1  a gate or a claim failed, or a baseline moved
+  1  a gate, a claim or a declaration failed, or a baseline moved
   2  bad usage or bad input
   3  the plug-in failed, or its behaviour changed during the attack
   4  impossible memory: a hidden channel, or a bug in kvbarrier

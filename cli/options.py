@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 
@@ -117,6 +118,31 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def declared(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
+
+    Words of the command line go before a target's own, those of a project's file after them.
+    """
+    from ..compressors.plugin.declaration import Declaration
+
+    if not texts:
+        return {}
+    source = click.get_current_context().get_parameter_source("expected")
+    project = source is ParameterSource.DEFAULT_MAP
+    return {"undeclared" if project else "declaration": Declaration.of_words(texts)}
+
+
+expect_option = click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="WORD",
+    help="What should hold: keeps=all, keeps=last:W, keeps=first:S,last:W or keeps=share:f; "
+    "bits=b for each number of K and V, or bytes=b for each token; exact. Repeat the option. "
+    "[default: what TARGET declares of itself]",
+)
+
+
 def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that fix an instance of the Index game."""
     options = [
@@ -147,6 +173,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                           "token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
+        click.option("--beta", type=float,
+                     help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
+                          "[default: 2]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -167,6 +196,10 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      show_default=True,
                      help="Keys and values unchanged (literal), or each turned by a public "
                           "rotation."),
+        click.option("--schedule", metavar="FAMILY|FILE",
+                     help="What Alice does to the cache beside feeding it: chunks, save, "
+                          "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
+                          "--n then counts all tokens ever fed."),
         click.option("--alphabet", type=COUNT, metavar="B",
                      help="Levels of a value, B = 2^b for b bits per number: geometric with "
                           "--eta, an even grid in [0,1] with --gamma.  [default: the two of "
@@ -182,15 +215,6 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def is_key_file(keys: str) -> bool:
-    """Whether --keys names a file of keys, and not a family.
-
-    >>> is_key_file("a/keys.npz"), is_key_file("kerdock")
-    (True, False)
-    """
-    return keys.lower().endswith(KEY_FILES)
-
-
 def defaults() -> dict[str, Any]:
     """The words of the game with their defaults, as the command line has them.
 
@@ -199,6 +223,15 @@ def defaults() -> dict[str, Any]:
     """
     words = click.command()(game_options(stream_options(lambda **_: None)))
     return dict(words.make_context("game", []).params)
+
+
+def is_key_file(keys: str) -> bool:
+    """Whether --keys names a file of keys, and not a family.
+
+    >>> is_key_file("a/keys.npz"), is_key_file("kerdock")
+    (True, False)
+    """
+    return keys.lower().endswith(KEY_FILES)
 
 
 def scale(text: str) -> str | float:
@@ -244,6 +277,7 @@ def instances(game: dict[str, Any]) -> list[Any]:
         "scale": scale(game["scale"]),
         "keys_seed": game["seed"],
         "levels": game.get("alphabet"),
+        "schedule": schedule(game.get("schedule")),
         **{name: game.get(name) for name in _FIELDS},
     }
     every = {"queries": QUERY_POLICIES, "basis": BASES, "bob": BOBS}
@@ -257,8 +291,19 @@ def instances(game: dict[str, Any]) -> list[Any]:
     ]
 
 
+def schedule(text: str | None) -> str | None:
+    """A family's name as it is, a file's schedule as JSON text. Raises BadInput for neither."""
+    from ..protocols.life.families import FAMILIES
+    from ..protocols.life.oracle import read_schedule
+
+    if text is None or text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
+        return text
+    return read_schedule(text).to_json()
+
+
 _FIELDS = (
-    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads", "norm", "at",
+    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
+    "norm", "at",
 )  # fmt: skip
 
 

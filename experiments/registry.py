@@ -21,6 +21,7 @@ NAMES = (
     "sparsity",
     "low-dimension",
     "every-step",
+    "average-case",
     "subgen",
     "unmasked-window",
     "non-adaptive",

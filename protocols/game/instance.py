@@ -52,10 +52,12 @@ class _Constants:
     levels: int | None = None
     bob: str = "threshold"
     key_bits: int | None = None
+    schedule: str | None = None
     norm: str | float | None = None
     at: str | None = None
     secret_tokens: int | None = None
     digest: str | None = None
+    beta: float | None = None
 
 
 @dataclass(frozen=True)
@@ -192,8 +194,8 @@ _ALWAYS = (
     "n", "d", "keys", "keys_seed", "values", "eta", "gamma", "scale", "rows", "reduction",
 )  # fmt: skip
 _ELSE = (
-    "window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "norm", "at",
-    "secret_tokens", "digest",
+    "window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "beta",
+    "norm", "at", "secret_tokens", "digest", "schedule",
 )  # fmt: skip
 
 
