@@ -121,6 +121,17 @@ def test_a_walk_that_is_no_function_of_coins_and_answers_is_refused(kind: str, n
 
 
 @pytest.mark.parametrize("kind", ["inline", "process"])
+def test_a_fault_on_d_0_is_told_at_once_and_a_later_one_is_an_error(kind: str) -> None:
+    with pytest.raises(PluginFailure, match=r"asked first, answer failed: .* KeyError: 'lost'"):
+        play(own("Stumbler"), INSTANCE, KEY, 1, isolation=kind, limits=LIMITS)
+    played = play(own("Stumbler", late=True), INSTANCE, KEY, 6, isolation=kind, limits=LIMITS)
+    hidden = played.on(plain=False)
+    assert hidden
+    assert all(trial.error and "KeyError" in trial.failed for trial in hidden)
+    assert not any(trial.error for trial in played.on(plain=True))
+
+
+@pytest.mark.parametrize("kind", ["inline", "process"])
 def test_a_token_that_is_not_there_is_named(kind: str) -> None:
     with pytest.raises(PluginFailure, match="asked for value 17, which does not exist"):
         play(own("Beyond"), INSTANCE, KEY, 1, isolation=kind, limits=LIMITS)
