@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.plugin.template import template_text
 from kvbarrier.compressors.readers.catalog import READERS
 from kvbarrier.compressors.readers.contract import Plan
 from kvbarrier.errors import PluginFailure
@@ -143,6 +144,18 @@ def test_early_stopping_reads_more_where_it_finds_something_and_only_d_0_counts(
     assert found
     assert all(trial.asked > trial.reads for trial in found)
     assert {trial.share for trial in played.prior} == {0.5}
+
+
+def test_the_template_says_how_to_do_without_a_plan(tmp_path: Path) -> None:
+    text = template_text("reader")
+    assert "delete plan, and write Adaptive for NonAdaptive" in text
+    before, _, rest = text.partition("    def plan(")
+    _, _, answer = rest.partition("    def answer(")
+    file = tmp_path / "mine.py"
+    file.write_text((before + "    def answer(" + answer).replace("NonAdaptive", "Adaptive"))
+    [trial] = play(Algorithm(str(file)), INSTANCE, KEY, 1).prior
+    # reader.tokens() is all there is.
+    assert (trial.adaptive, trial.share, trial.error) == (True, 1.0, False)
 
 
 def test_two_walks_part_at_the_first_question_that_differs() -> None:
