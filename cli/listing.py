@@ -10,8 +10,8 @@ from .render import print_json, print_table, tell
 
 #: what a table has room for; --json has everything
 _SHORT = {
-    "compressors": ("name", "family", "keeps", "fidelity", "assumes", "broken_by", "budgets",
-                    "source"),
+    "compressors": ("name", "family", "keeps", "declares", "fidelity", "assumes", "broken_by",
+                    "budgets", "source"),
 }  # fmt: skip
 
 _NAME = {"experiments": "experiment", "engines": "target", "keys": "name"}

@@ -32,7 +32,7 @@ NAMES = (
 )
 
 #: what needs packages of its own (``make engines``), and is run by name only
-ENGINES = ("engines", "natural")
+ENGINES = ("engines", "natural", "own-keys")
 
 
 def get(name: str) -> Experiment:

@@ -36,6 +36,8 @@ class MyCache(Compressor):
         # How many tokens fit. Lower the second number when you store less: 16 * (...) for halves.
         room = tokens_within(budget_bits, bits_per_token=32 * (shape.d_k + shape.d_v))
         self.sinks = min(sinks, room - 1)
+        # What it promises; attack and check show a bit that refutes it. Without this: nothing.
+        self.declares = {"keeps": f"first:{self.sinks},last:{room - self.sinks}", "bits": 32}
         self.first = []
         self.recent = deque(maxlen=room - self.sinks)
 

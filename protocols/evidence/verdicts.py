@@ -245,6 +245,7 @@ def judge_point(
     level: float = LEVEL,
     rows: Sequence[Int64] | None = None,
     rows_apart: bool = True,
+    survivors: bool = False,
     average: Average | None = None,
 ) -> PointVerdict:
     """Judge one cell from its messages in index order (the longest contiguous prefix).
@@ -252,8 +253,10 @@ def judge_point(
     ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
     ``rows``: the rows each message was asked for, None if all n. ``rows_apart``: an answer cannot
     depend on which other rows are asked; if that is not known, the two-term bound for sampled rows
-    is not used, because it needs this. ``average``: the messages as the average case sees them, if
-    that is the guarantee: then its one mean is judged, and no buckets or rows. Raises BadInput
+    is not used, because it needs this. ``survivors``: the rows asked are those that survive a
+    public schedule; they are the whole secret of the message (docs/theory-life.md). ``average``:
+    the messages as the average case sees them, if that is the guarantee: then its one mean is
+    judged, and no buckets or rows. Raises BadInput
     without messages.
     """
     from ...reductions.bounds import error_floor
@@ -265,14 +268,16 @@ def judge_point(
     charged = np.array([record.charged_bits for record in records], dtype=np.int64)
     # A Python sum cannot overflow, and JSON wants Python's integers anyway.
     totals = [int(a.sum()) for a in (asked, wrong, charged)]
-    secret_bits = n * row_bits * len(records)
+    secret_bits = totals[0] if survivors else n * row_bits * len(records)
+    each_secret = secret_bits / len(records)
     each_asked, each_wrong = asked.sum(axis=1), wrong.sum(axis=1)
     errors = each_wrong / each_asked
     low, high = evidence.interval(errors, level)
     by_row = None if average else _by_row(records, n, row_bits, rows)
     process = average.guarantee() if average else Guarantee.of(wrong, asked, by_row)
     verdict, decided_after = process.decide(level)
-    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if rows_apart else None
+    sampled = rows_apart and not survivors
+    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if sampled else None
     after = changed_after(errors, charged, [record.failed is None for record in records])
     if after is None:
         after = process.contradicted_after(level)
@@ -284,7 +289,7 @@ def judge_point(
         error_floor=float(error_floor(totals[2] / secret_bits)),
         ledger=evidence.ledger(
             each_asked, charged, each_wrong,
-            secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
+            secret_bits=each_secret, row_bits=row_bits, shares=shares,
         ),
         guarantee=verdict,
         rows_asked="all" if totals[0] == secret_bits else "apart" if rows_apart else "together",
@@ -293,7 +298,7 @@ def judge_point(
         row_messages=sum(record.wrong_by_row is not None for record in records),
         decided_after=decided_after,
         decided_charged_bits=int(charged[:decided_after].sum()),
-        change=_change(after, errors, charged / (n * row_bits)),
+        change=_change(after, errors, charged / each_secret),
         messages=len(records),
         failed=sum(record.failed is not None for record in records),
         asked_bits=totals[0],
@@ -303,7 +308,7 @@ def judge_point(
         cache_bits=cache_bits * len(records),
         process=process,
         errors=errors,
-        power=Power(each_asked, charged, n * row_bits, row_bits, shares),
+        power=Power(each_asked, charged, each_secret, row_bits, shares),
         average=average,
     )  # fmt: skip
 

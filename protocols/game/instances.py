@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from ...reductions import REDUCTIONS
 from .instance import Instance
+from .own_keys import OwnKeys
 
 if TYPE_CHECKING:
     from ...reductions.index import IndexReduction
@@ -97,12 +98,16 @@ class Index(_OfValues):
         layers, heads: of a token, each with a key and a value of its own.
         queries: Alice's (``QUERIES``).
         basis: of keys and values (``BASES``).
+        schedule: what Alice does to the cache beside feeding it: a family (``life.families``) or
+            a schedule as JSON text; None: nothing. Then n counts all tokens ever fed, and Bob is
+            asked for those that survive (``schedules``).
     """
 
     layers: int = 1
     heads: int = 1
     queries: str = "zero"
     basis: str = "literal"
+    schedule: str | None = None
 
     def _check(self) -> None:
         super()._check()
@@ -112,6 +117,21 @@ class Index(_OfValues):
             raise BadInput(
                 f"--layers and --heads must be 1 or more, got {self.layers} and {self.heads}."
             )
+        if self.schedule is not None:
+            from .schedules import check_schedule
+
+            check_schedule(self.schedule, self.n)
+            if self.rows is not None:
+                raise BadInput("A schedule says which rows are asked: leave --rows out.")
+
+    @property
+    def shape(self) -> Shape:
+        """The public shape of the stream, with a batch where the schedule begins with one."""
+        if self.schedule is None:
+            return super().shape
+        from .schedules import sequences_of
+
+        return replace(super().shape, sequences=sequences_of(self.schedule))
 
     @property
     def coordinates(self) -> bool:
@@ -372,7 +392,7 @@ CLASSES: dict[str, type[Instance]] = {
     one.reduction: one
     for one in (
         Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, Gaussian,
-        KeyPayload,
+        KeyPayload, OwnKeys,
     )
 }  # fmt: skip
 

@@ -7,7 +7,6 @@ memory ends one child.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,24 +16,24 @@ from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
-from .channel import Channel, ChannelClosed
+from .channel import Channel, ChannelClosed, unpack
 from .child import Child
-from .host import Host, failure, refusal, serve_with
+from .host import Host, failure, refusal, sent_tables, serve_with
 from .players import PlayerFault, Table
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+def serve(role: str, down: int, up: int, words: int) -> int:
     """Host the algorithm; see :func:`.host.serve_with`."""
-    return serve_with(_QueryHost, role, down, up, words, problem)
+    return serve_with(_QueryHost, role, down, up, words)
 
 
 class _QueryHost(Host):
     table: Table
 
-    def run(self, tables: Sequence[Table]) -> int:
-        (self.table,) = tables
+    def run(self, opening: dict[str, Any]) -> int:
+        (self.table,) = sent_tables(opening)
         try:
             with self.importing(self.table):
                 target = resolve_reader(self.table.target, self.table.params)
@@ -45,11 +44,12 @@ class _QueryHost(Host):
         self.builtin = is_builtin(target.text)
         self.channel.send(self._rehearse(target))
         while True:
-            order = self.channel.receive()
+            body = self.channel.body()
+            order = unpack(body)
             if order["op"] == "plan":
                 self.end()
                 self.child = Child(lambda c: _play(c, target, self), self.conduct)
-            self.channel.send(self._carry(order))
+            self.channel.send(self._carry(order["op"], body))
 
     def _rehearse(self, target: ReadTarget) -> dict[str, Any]:
         """Its facts, if it can be built and plans."""
@@ -62,15 +62,15 @@ class _QueryHost(Host):
         finally:
             self.end()
 
-    def _carry(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _carry(self, op: str, body: bytearray) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
-        if order["op"] == "end":
+        if op == "end":
             self.end()
             return {"ended": True}
         try:
-            self.child.tell(order)
+            self.child.tell(body)
             said: dict[str, Any] = self.child.hear()
         except PlayerFault as fault:
             said = {"failed": str(fault)}

@@ -126,7 +126,7 @@ class HostQuerySeat(HostSeat):
 
     def plan(self, seed: int) -> Plan | None:
         """See :meth:`QuerySeat.plan`."""
-        if self._channel is None:
+        if self._life is None:
             self._sit_again()
         n, d = self._sizes()
         size = (2 * n * d + 7) // 8

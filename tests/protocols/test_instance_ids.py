@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.instances import CLASSES, Index, instance_of
 from kvbarrier.reductions import REDUCTIONS
-from kvbarrier.runs.points import cell_of
 
 #: the fields said, the instance's id, the id of the cell that plays "exact" on it
 GOLDEN: list[tuple[dict[str, Any], str, str]] = [
