@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import write_whole
 from . import options
-from .render import print_json, print_table, prints_to_stderr, say
+from .render import print_json, print_table, prints_to_stderr, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.players.isolation import Limits
@@ -68,34 +68,38 @@ def attack_queries(
 
 def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
     instance = report.attack.instance
+    adaptive = ", adaptive" if points[0]["adaptive"] else ""
     columns = [
         "parameters", "f", "error", "95 % interval", "line", "D_0", "rarest D_i", "minimax",
         "ledger", "guarantee", "trials",
     ]  # fmt: skip
     print_table(
-        f"{points[0]['algorithm']}: D_0 against D_i, n = {instance.n}, d = {instance.d}, "
+        f"{points[0]['algorithm']}{adaptive}: D_0 against D_i, n = {instance.n}, d = {instance.d}, "
         f"eta = {instance.eta:g}, {report.isolation}",
         columns,
         [_row(point) for point in points],
-        caption="f: share of the n-1 hideable tokens that the committed plan reads. line: "
+        caption="f: share of the n-1 hideable tokens that "
+        + ("it reads on D_0. " if adaptive else "the committed plan reads. ")
+        + "line: "
         "(1-f)/2, the least error when D_0 has probability 1/2. minimax: (1-f)/(2-f), "
         "the least error on the worst of D_0 and all D_i. rarest D_i: the error on "
         "the token (with its number) that the fewest plans read. guarantee: error at "
         "most 1/10 on each of these.",
+        width=140,
     )
     for sentence in [text for played in report.played for text in played.failed][:5]:
-        say(f"failed: {sentence}")
+        tell(f"failed: {sentence}")
     if any(point["guarantee"] == "not-broken" for point in points):
-        say("not-broken means: on this family of streams, which hides one token.")
+        tell("not-broken means: on this family of streams, which hides one token.")
     left = [p["line"] for p in points if p["line"]["verdict"] == "not-excluded"]
     unseen = [line for line in left if line["could_catch"]["error"] is None]
     if unseen:
-        say(
+        tell(
             f"not-excluded: at {len(unseen)} of {len(points)} points the trials are too few to "
             "catch a cheat, even one without errors."
         )
     if any(point["line"]["verdict"] == "impossible" for point in points):
-        say(
+        tell(
             "impossible: no reader of these few tokens has such a small error: there is a "
             "hidden channel, or a bug in kvbarrier."
         )

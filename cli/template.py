@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ TRY = {
     type=click.Choice(list(TRY)),
     default="compressor",
     show_default=True,
-    help="What to write: a compressor, or a non-adaptive algorithm (Theorem 19).",
+    help="What to write: a compressor, or an algorithm that reads (Theorem 19).",
 )
 def command(file: Path, kind: str) -> None:
     """Write a commented plug-in to FILE. It runs without changes."""
@@ -37,4 +38,4 @@ def command(file: Path, kind: str) -> None:
         write_new(file, template_text(kind))
     except FileExistsError:
         raise BadInput(f"{file} exists already: give another name, or delete it first.") from None
-    say(f"wrote {file}; now try:  {TRY[kind].format(file=file)}")
+    say(f"wrote {file}; now try:  {TRY[kind].format(file=shlex.quote(str(file)))}")

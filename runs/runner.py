@@ -41,10 +41,14 @@ GRACE_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about a target before play: the digest of its code, and if it is a built-in."""
+    """What is known about a target before play.
+
+    The digest of its code, if it is a built-in, and the words of the declaration that holds.
+    """
 
     source: str
     builtin: bool
+    declares: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -335,7 +339,8 @@ class _Run:
         jobs = []
         for line, number in share:
             key, named = line.key()
-            task = Task(Batch(line.cell, key, number), line.facts.source, named)
+            facts, batch = line.facts, Batch(line.cell, key, number)
+            task = Task(batch, facts.source, named, facts.declares)
             jobs.append(_Job(line, task))
             line.running.add(number)
         future = self.submit(jobs)

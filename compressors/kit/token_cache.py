@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,28 @@ class TokenCache(SoftmaxCache):
         self.state.load(message)
         self.seen = self._filled()
 
+    # -- operations ------------------------------------------------------------------------------
+
+    def fork(self) -> Self:
+        """Another instance with the same tokens, and arrays of its own."""
+        twin = self.twin()
+        twin.seen = self.seen
+        return twin
+
+    def reset(self) -> None:
+        """Be as just constructed."""
+        self.restore(self.fresh().save())
+        self.seen = 0
+
+    def shift(self, by: int) -> None:
+        """Nothing to do: keys are held as they came, and no position is."""
+
+    def keep_first(self, tokens: int) -> None:
+        """Empty all slots but the first: for a policy by which these are the first tokens."""
+        self.state["k"][tokens:] = np.nan
+        self.state["v"][tokens:] = np.nan
+        self.seen = tokens
+
     # -- batched doors ---------------------------------------------------------------------------
 
     def kept(self, without: int = -1) -> Pair:
@@ -125,6 +147,16 @@ class TokenCache(SoftmaxCache):
 def token_bits(shape: Shape, dtype: str) -> int:
     """Bits of a key and a value in a storage format. Raises BadInput if there is no such format."""
     return 8 * storage_dtype(dtype).itemsize * (shape.d_k + shape.d_v)
+
+
+def share_of(slots: int, shape: Shape) -> str:
+    """The declaration of ``slots`` held tokens of a stream with those that Bob may append.
+
+    >>> share_of(8, Shape(tokens=15, d_k=4, d_v=4))
+    'share:0.5'
+    """
+    total = shape.tokens + shape.extra
+    return f"share:{min(slots, total) / total!r}"
 
 
 def whole(value: int, what: str, least: int) -> int:

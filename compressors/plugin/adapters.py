@@ -16,6 +16,7 @@ from ...errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from .blame import blame, is_our_fault, our_fault, place_of
 from .contract import Compressor, Float32, Shape
 from .lifting import fit_layout
+from .operations import OPERATIONS, PassesOn
 from .signature import OFFERED, Signature
 from .two_functions import TwoFunctions
 
@@ -120,13 +121,14 @@ def refuse_incomplete(cls: type, name: str) -> None:
         one, other = ("save", "restore") if hasattr(cls, "save") else ("restore", "save")
         raise PluginFailure(f"{name} has {one} without {other}: write both, or neither.")
     for method, called_with in _CALLS.items():
-        if hasattr(cls, method):
+        # An operation is optional, so a parameter may have its name.
+        if hasattr(cls, method) and (method not in OPERATIONS or callable(getattr(cls, method))):
             _refuse_other_arguments(cls, method, called_with)
 
 
-_CALLS = {
+_CALLS: dict[str, Sequence[str]] = {
     "append": "qkv", "attend": "q", "save": "", "restore": ("message",), "extend": "QKV",
-    "next_outputs": "QKV", "block_outputs": "QKV",
+    "next_outputs": "QKV", "block_outputs": "QKV", **OPERATIONS,
 }  # fmt: skip
 """What each method is called with, by position."""
 
@@ -181,7 +183,7 @@ def _bind(wrapper: type[Compressor], *first: Any) -> Callable[..., Compressor]:
     return make
 
 
-class Adapted(Compressor):
+class Adapted(PassesOn, Compressor):
     """Any class with ``append`` and ``attend``; its attributes are packed, its methods are used."""
 
     def __init__(
@@ -197,7 +199,7 @@ class Adapted(Compressor):
         super().__init__(shape, budget_bits, seed, public)
         offered = dict(zip(OFFERED, (shape, budget_bits, seed, self.public), strict=True))
         self.inner: Any = cls(**signature.pick(offered), **params)
-        for declared in ("streaming", "layout", "knows_keys", "message_bytes"):
+        for declared in ("streaming", "layout", "declares", "knows_keys", "message_bytes"):
             if hasattr(self.inner, declared):
                 setattr(self, declared, getattr(self.inner, declared))
 

@@ -24,7 +24,11 @@ from .answers import given
 
 @dataclass(frozen=True)
 class Shape:
-    """The public shape of a stream: ``tokens`` data tokens; Bob may append ``extra`` more."""
+    """The public shape of a stream: ``tokens`` data tokens; Bob may append ``extra`` more.
+
+    ``sequences``: how many sequences a batch begins with (``operations``); None, as in every game:
+    there is one, and arrays have no axis of sequences.
+    """
 
     tokens: int
     d_k: int
@@ -33,11 +37,13 @@ class Shape:
     layers: int = 1
     heads: int = 1
     kv_heads: int = 1
+    sequences: int | None = None
 
     @property
     def cache_bits_16(self) -> int:
         """Bits of an uncompressed 16-bit K and V cache over the data tokens: budget 1."""
-        return 16 * self.layers * self.kv_heads * self.tokens * (self.d_k + self.d_v)
+        heads = self.layers * self.kv_heads * (self.sequences or 1)
+        return 16 * heads * self.tokens * (self.d_k + self.d_v)
 
 
 class Compressor(ABC):
@@ -48,6 +54,9 @@ class Compressor(ABC):
     keys, scale, value alphabet, ``softmax_scale``); and its own keyword parameters,
     which go to :meth:`set_up`. :meth:`save` must return all mutable state.
 
+    What an engine does to a cache beside appending (``crop``, ``drop``, ``select``, ``fork``,
+    ``reset``, ``shift``) is optional: a subclass has the methods it can do (``operations``).
+
     Class attributes:
         streaming: the append loop equals ``extend``, so the stream may be cut, saved and restored
             anywhere. ``False`` for prefill and batch algorithms.
@@ -55,12 +64,15 @@ class Compressor(ABC):
             set on the instance in ``set_up``). Then exactly 8 bits per byte are charged and every
             message is checked. ``None``: the length is charged as well (Elias gamma).
         layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
+        declares: what it should hold, ``{"keeps": "last:256", "bits": 3}`` (``declaration``), or
+            None; may be set on the instance in ``set_up``, or be a property.
         knows_keys: it reads ``public["keys"]`` and works only on that game's streams; ``check``
             then skips arbitrary streams, and says so.
     """
 
     streaming: bool = True
     layout: str = "head"
+    declares: Any = None
     knows_keys: bool = False
     message_bytes: int | None = None
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from ...errors import BudgetTooSmall, PluginFailure
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
+from .declaration import of_heads
+from .operations import PassesOn
 
 Make = Callable[..., Compressor]
 
@@ -50,7 +52,7 @@ def fit_layout(
     return make(shape, budget_bits, seed, public, **params)
 
 
-class WholeToken(Compressor):
+class WholeToken(PassesOn, Compressor):
     """A whole-token algorithm in a game of one head: [m, d] outside, [m, 1, 1, d] inside."""
 
     def __init__(
@@ -66,13 +68,14 @@ class WholeToken(Compressor):
         inside = dict(self.public)
         if "keys" in inside:
             inside["keys"] = np.asarray(inside["keys"])[:, None, None]
-        self.inner = make(shape, budget_bits, seed, inside, **params)
+        self.inner: Compressor = make(shape, budget_bits, seed, inside, **params)
         self.streaming = self.inner.streaming
+        self.declares = self.inner.declares
         self.message_bytes = self.inner.message_bytes
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
         """Pass on."""
-        self.inner.append(*(np.asarray(part)[None, None] for part in (q, k, v)))
+        self.inner.append(*_with_axes(q, k, v))
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Pass on."""
@@ -80,9 +83,7 @@ class WholeToken(Compressor):
 
     def attend(self, q: Float32) -> Float32:
         """Pass on: float32[d_v]."""
-        answer = self.inner.attend(np.asarray(q)[None, None])
-        one: Float32 = given(self, "attend", answer, (1, 1, self.shape.d_v))[0, 0]
-        return one
+        return self._one("attend", self.inner.attend(*_with_axes(q)), q)
 
     def save(self) -> bytes:
         """Their message."""
@@ -95,19 +96,24 @@ class WholeToken(Compressor):
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Pass on: float32[m, d_v]."""
         outputs = self.inner.next_outputs(*_with_axes(Q, K, V))
-        return given(self, "next_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
+        return self._one("next_outputs", outputs, Q)
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Pass on: float32[m, d_v]."""
         outputs = self.inner.block_outputs(*_with_axes(Q, K, V))
-        return given(self, "block_outputs", outputs, (len(Q), 1, 1, self.shape.d_v))[:, 0, 0]
+        return self._one("block_outputs", outputs, Q)
+
+    def _one(self, door: str, outputs: Any, queries: Float32) -> Float32:
+        shape = (*np.shape(queries)[:-1], 1, 1, self.shape.d_v)
+        return given(self, door, outputs, shape)[..., 0, 0, :]
 
 
 def _with_axes(*parts: Float32) -> tuple[Float32, ...]:
-    return tuple(np.asarray(part)[:, None, None] for part in parts)
+    """The axes of layers and heads, before the last."""
+    return tuple(np.asarray(part)[..., None, None, :] for part in parts)
 
 
-class PerHead(Compressor):
+class PerHead(PassesOn, Compressor):
     """A single-head algorithm lifted: an instance a head, each with its share of the budget.
 
     Every head has its own public coins. The message is the heads' messages in order; where their
@@ -127,7 +133,9 @@ class PerHead(Compressor):
         self._make, self._params = make, params
         self.layers, self.per_layer = shape.layers, shape.kv_heads
         count = self.layers * self.per_layer
-        self.inner = self._heads(None if budget_bits is None else budget_bits // count)
+        self.inner: list[Compressor] = self._heads(
+            None if budget_bits is None else budget_bits // count
+        )
         lengths = [head.message_bytes for head in self.inner]
         self.constant = all(length is not None for length in lengths)
         if self.constant:
@@ -136,6 +144,7 @@ class PerHead(Compressor):
             share = (budget_bits - _WHOLE_LENGTH_BITS) // count - 8 * _LENGTH_BYTES
             self.inner = self._heads(share)
         self.streaming = all(head.streaming for head in self.inner)
+        self.declares = of_heads(self.inner)
         if all(hasattr(head, "next_bits") for head in self.inner):
             self.next_bits = self._next_bits
 
@@ -172,6 +181,10 @@ class PerHead(Compressor):
         joined = np.stack(answers, axis=-2)
         return joined.reshape(*joined.shape[:-2], self.layers, self.per_layer, joined.shape[-1])
 
+    def _answer_to(self, queries: Float32) -> tuple[int, ...]:
+        """The shape of a head's answers to queries [.., d_k]."""
+        return (*queries.shape[:-1], self.shape.d_v)
+
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
         """Every head its own triple, of q, k [layers, heads, d_k] and v [layers, heads, d_v]."""
         for head, own in self._split(q, k, v):
@@ -185,24 +198,24 @@ class PerHead(Compressor):
     def attend(self, q: Float32) -> Float32:
         """float32[layers, heads, d_v]."""
         return self._join([
-            given(head, "attend", head.attend(*own), (self.shape.d_v,))
+            given(head, "attend", head.attend(*own), self._answer_to(own[0]))
             for head, own in self._split(q)
         ])  # fmt: skip
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """float32[m, layers, heads, d_v]."""
         split = self._split(Q, K, V)
-        shape = len(Q), self.shape.d_v
         return self._join([
-            given(head, "next_outputs", head.next_outputs(*own), shape) for head, own in split
+            given(head, "next_outputs", head.next_outputs(*own), self._answer_to(own[0]))
+            for head, own in split
         ])  # fmt: skip
 
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """float32[m, layers, heads, d_v]."""
         split = self._split(Q, K, V)
-        shape = len(Q), self.shape.d_v
         return self._join([
-            given(head, "block_outputs", head.block_outputs(*own), shape) for head, own in split
+            given(head, "block_outputs", head.block_outputs(*own), self._answer_to(own[0]))
+            for head, own in split
         ])  # fmt: skip
 
     def _next_bits(

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
+from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
@@ -27,6 +28,7 @@ from . import coins
 from .cell import Batch, Cell
 from .referee import Referee
 from .referee import Sent as Sent
+from .schedules import needs_of
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Rehearsal:
     facts: Facts
     failed: str | None
     memories: Mapping[str, Any] | None
+    charged_bits: int
 
 
 def play_batch(
@@ -92,6 +95,17 @@ def play_all(
     """Play batches with one pair of players; see :meth:`Session.play`."""
     with Session(isolation, limits) as session:
         return session.play(batches)
+
+
+def read_message(
+    cell: Cell, key: bytes, number: int, isolation: str, limits: Limits | None = None
+) -> Reading | str:
+    """Play message ``number`` alone, and return what was read of it; a str is a fault.
+
+    The same secret and coins as in any batch. Raises what :func:`play_batch` raises.
+    """
+    with Session(isolation, limits) as session:
+        return session.read(Batch(replace(cell, batch_size=1), key, number))
 
 
 def written(
@@ -212,7 +226,8 @@ class Session:
         return found
 
     def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
-        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0), together)
+        batch = Batch(replace(cell, batch_size=1), coins.fresh_key(), 0)
+        line = self._line(batch, rehearsal=together)
         if isinstance(line.facts, KVBarrierError):
             raise line.facts
         alice = self._alice(line.table)
@@ -221,7 +236,8 @@ class Session:
         line.ask(alice, "")
         record = line.record(self._isolation, None)
         self.seconds = max(record.seconds, self.seconds or 0.0)
-        return Rehearsal(line.facts, record.records[0].failed, record.memories)
+        (one,) = record.records
+        return Rehearsal(line.facts, one.failed, record.memories, one.charged_bits)
 
     def play(self, batches: Sequence[Batch]) -> list[BatchRecord | KVBarrierError]:
         """Play batches, and end the session.
@@ -231,12 +247,33 @@ class Session:
 
         Raises BadInput for a key, and what :meth:`probe` raises.
         """
+        lines, trouble = self._play(batches)
+        return [
+            line.facts if isinstance(line.facts, KVBarrierError)
+            else line.record(self._isolation, trouble)
+            for line in lines
+        ]  # fmt: skip
+
+    def read(self, batch: Batch) -> Reading | str:
+        """Play one message, see what was read of it, and end the session; a str is a fault.
+
+        Raises what :meth:`play` raises, and KVBarrierError for a cell that cannot be built.
+        """
+        (line,), trouble = self._play([batch], outputs=True)
+        if isinstance(line.facts, KVBarrierError):
+            raise line.facts
+        return trouble or line.reading()
+
+    def _play(
+        self, batches: Sequence[Batch], *, outputs: bool = False
+    ) -> tuple[list[_Line], str | None]:
+        """The batches as they were played, and why nothing that was said counts."""
         for batch in batches:
             coins.check_key(batch.key)
         self._playing = True
         try:
             self.probe([batch.cell for batch in batches])
-            lines = [self._line(batch) for batch in batches]
+            lines = [self._line(batch, outputs=outputs) for batch in batches]
             trouble = self._write([line for line in lines if isinstance(line.facts, Facts)])
             assert self._players is not None
             bob = self._players[1]
@@ -247,11 +284,7 @@ class Session:
                 for line, why in zip(asked, _seated(bob, asked, "Bob", "Alice"), strict=True):
                     line.ask(bob, why)
                 trouble = bob.leave()
-            return [
-                line.facts if isinstance(line.facts, KVBarrierError)
-                else line.record(self._isolation, trouble)
-                for line in lines
-            ]  # fmt: skip
+            return lines, trouble
         finally:
             self._playing = False
             self._end()
@@ -289,12 +322,13 @@ class Session:
             self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
         return self._players[0]
 
-    def _line(self, batch: Batch, rehearsal: bool = False) -> _Line:
+    def _line(self, batch: Batch, *, outputs: bool = False, rehearsal: bool = False) -> _Line:
         self.probe([batch.cell])
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        return _Line(Referee(batch.cell, batch.key, rehearsal), table, facts, numbers)
+        referee = Referee(batch.cell, batch.key, outputs=outputs, rehearsal=rehearsal)
+        return _Line(referee, table, facts, numbers)
 
 
 def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:
@@ -316,6 +350,7 @@ def _table(cell: Cell) -> Table:
         shape=cell.instance.shape,
         budget_bits=cell.budget_bits,
         public=cell.instance.build().public(),
+        needs=needs_of(cell.instance),
     )
 
 
@@ -384,6 +419,14 @@ class _Line:
                 said = sent if isinstance(sent, str) else trouble
             self._answers.append(said)
         self._seconds += time.perf_counter() - began
+
+    def reading(self) -> Reading | str:
+        """What was read of the only message; a str is a fault."""
+        (said,) = self._answers or self.sent
+        if isinstance(said, str):
+            return said
+        assert not isinstance(said, Sent)
+        return self._referee.reading(self.numbers[0], said)
 
     def record(self, isolation: str, trouble: str | None) -> BatchRecord:
         """Count; with trouble nothing that Bob said counts."""

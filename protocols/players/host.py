@@ -18,6 +18,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
@@ -387,6 +388,7 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
         compressor = build(seed)
         channel.send({"declared": declared_length(compressor)})
         order = channel.receive()
+        order["build"] = partial(build, seed)
         reply = _TURNS[order["op"]](compressor, order)
     except ChannelClosed:
         return
@@ -396,7 +398,8 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
 
 
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    message, payload = write(compressor, tuple(order["triples"]), order["earlier"])
+    triples, earlier = tuple(order["triples"]), order["earlier"]
+    message, payload = write(compressor, triples, earlier, order["schedule"], order["build"])
     return {"message": message, "payload": payload, "memories": memories(compressor)}
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class InlineSeat:
         self._role = ""
         self._opened: list[tuple[Table, players.Build, str | None]] = []
         self._compressor: Any = None
+        self._fresh: Callable[[], Any] | None = None
         self._memories: Mapping[str, Any] | None = None
         self._builtin = False
         self._folder: str | None = None
@@ -69,12 +71,20 @@ class InlineSeat:
         """See :meth:`Seat.begin`."""
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
-        self._compressor = self._try(lambda: build(seed))
+        self._fresh = partial(build, seed)
+        self._compressor = self._try(self._fresh)
         return self._try(lambda: players.declared_length(self._compressor))
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
-        message, payload = self._try(lambda: players.write(self._compressor, triples, earlier))
+        message, payload = self._try(
+            lambda: players.write(self._compressor, triples, earlier, schedule, self._fresh)
+        )
         self._memories = self._try(lambda: frames.memories(players.memories(self._compressor)))
         return message, payload
 

@@ -1,7 +1,8 @@
-"""The host of one non-adaptive algorithm: imports it once, forks a fresh child for every trial.
+"""The host of one algorithm that reads: imports it once, forks a fresh child for every trial.
 
 It carries frames between the harness and the child and reads none of the cells in them. A child
-lives from its plan to its answer; a crash, a hang or a full memory ends one child.
+lives from its plan (an empty one, if it is adaptive) to its answer; a crash, a hang or a full
+memory ends one child.
 """
 
 from __future__ import annotations
@@ -94,9 +95,12 @@ def _play(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
         algorithm = target.build()
         seed = channel.receive()["seed"]
         plan = make_plan(algorithm, host.table, seed)
-        channel.send({"plan": plan.pack()})
+        channel.send({"plan": b"" if plan is None else plan.pack()})
         q = channel.receive()["q"]
-        said = algorithm.answer(q, AskingReader(plan, seed, _Questions(channel, plan).ask))
+        n, d = host.table.shape.tokens, host.table.shape.d_v
+        questions = _Questions(channel, plan)
+        reader = AskingReader(plan or Plan.everything(n, d), seed, questions.ask)
+        said = algorithm.answer(q, reader)
         channel.send({"answer": check_output(said, host.table.shape.d_v)})
     except ChannelClosed:
         return
@@ -108,16 +112,17 @@ class _Questions:
     """Asks the harness; one row or cell at a time would be a journey each.
 
     So the first question for a single one asks for all of its kind that the plan has, at once.
-    What lies outside the plan is still asked for by name, and refused.
+    What lies outside the plan is still asked for by name, and refused. Without a plan every cell
+    asked for counts, so nothing is fetched that was not.
     """
 
-    def __init__(self, channel: Channel, plan: Plan) -> None:
+    def __init__(self, channel: Channel, plan: Plan | None) -> None:
         self._channel = channel
         self._plan = plan
         self._fetched: dict[str, Float32] = {}
 
     def ask(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
-        if kind not in KINDS or len(indices) != 1:
+        if self._plan is None or kind not in KINDS or len(indices) != 1:
             return self._over_the_channel(kind, indices, coordinates)
         where = (indices, coordinates) if len(coordinates) else indices
         n, d = self._plan.cells.shape[1:]
@@ -125,12 +130,12 @@ class _Questions:
         if not inside or not self._plan.cells[KINDS.index(kind)][where].all():
             return self._over_the_channel(kind, indices, coordinates)
         if kind not in self._fetched:
-            self._fetched[kind] = self._all(kind)
+            self._fetched[kind] = self._all(self._plan, kind)
         return np.asarray(self._fetched[kind][where])
 
-    def _all(self, kind: str) -> Float32:
-        i, j = np.nonzero(self._plan.cells[KINDS.index(kind)])
-        table = np.zeros(self._plan.cells.shape[1:], dtype=np.float32)
+    def _all(self, plan: Plan, kind: str) -> Float32:
+        i, j = np.nonzero(plan.cells[KINDS.index(kind)])
+        table = np.zeros(plan.cells.shape[1:], dtype=np.float32)
         table[i, j] = self._over_the_channel(kind, i, j)
         return table
 

@@ -63,7 +63,12 @@ class Seat(Protocol):
         nothing: it needs no process of its own.
         """
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """Alice's part, after ``begin``: return her message and its payload bytes."""
 
     def answer(
@@ -174,9 +179,14 @@ class HostSeat:
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
         return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
-        order = {"op": "write", "triples": triples, "earlier": earlier}
+        order = {"op": "write", "triples": triples, "earlier": earlier, "schedule": schedule}
         message, payload, self._memories = self._ask(order, frames.message, MAX_MESSAGE_BYTES)
         return message, payload
 

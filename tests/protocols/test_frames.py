@@ -32,6 +32,7 @@ SOURCE = hashlib.sha256(b"").hexdigest()[:16]  # of no file and no version
 FACTS = {
     "name": "plugin.py:Mine", "source": SOURCE, "builtin": False, "streaming": True,
     "message_bytes": 8, "batched": False, "versions": {}, "files": [], "version": "",
+    "declares": None,
     "modules": [],
 }  # fmt: skip
 HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel"}

@@ -38,6 +38,9 @@ class Exact(TokenCache):
         )
         self.hold(slots=shape.tokens + shape.extra, dtype=widest)
         self.message_bytes = FORMATS[widest] * numbers
+        # Only float32 numbers come back as they were given.
+        rounded = {"bits": 8 * FORMATS[widest]}
+        self.declares = {"keeps": "all", **({"exact": True} if widest == "fp32" else rounded)}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t."""
@@ -57,6 +60,17 @@ class Exact(TokenCache):
         else:
             self.state.load(message, {"k": self.shape.tokens, "v": self.shape.tokens})
         self.seen = self._filled()
+
+    def crop(self, tokens: int) -> None:
+        """Keep the first tokens."""
+        self.keep_first(tokens)
+
+    def drop(self, begin: int, end: int) -> None:
+        """Take tokens begin .. end - 1 out; the slots of those after them close up."""
+        for name in ("k", "v"):
+            rows = self.state[name]
+            rows[begin : self.seen - end + begin] = rows[end : self.seen].copy()
+        self.keep_first(self.seen - end + begin)
 
 
 ENTRY = CatalogEntry(
