@@ -1,10 +1,11 @@
 """What all engines share: how they get tokens and questions, and the Bob who only reads.
 
 An engine is another project's cache. Its parameters determine its memory, so it takes no budget;
-it gets whole tokens, all layers and KV heads at once. There are two ways to feed it:
+it gets whole tokens, all layers and KV heads at once. There are three ways to feed it:
 
 * ``feed=prefill``: all tokens in one forward pass, as a prompt is;
-* ``feed=stream``: token by token, as the theorem's model has it.
+* ``feed=stream``: token by token, as the theorem's model has it;
+* ``feed=chunks``: each call in one pass, as a chunked prefill and the tokens after it are.
 
 There are two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with
 ``ask=mask`` all questions in one pass, each seeing the cache and itself only; with ``ask=serial``
@@ -24,13 +25,15 @@ from ...errors import BadInput, did_you_mean
 from ..plugin.contract import Compressor, Float32, Shape
 from .memories import Memories
 
-FEEDS = ("prefill", "stream")
+FEEDS = ("prefill", "stream", "chunks")
 BOBS = ("asks", "reads")
 ASKS = ("mask", "serial")
 
 
 class Engine(Compressor):
     """An engine behind the contract; arrays are [tokens, layers, KV heads, d].
+
+    Where ``shape.sequences`` is a number they are [tokens, sequences, layers, KV heads, d].
 
     Subclasses give the hooks below, ``save`` and ``restore``; the message is the compacted cache
     and nothing else. A subclass lists the ways that it supports in ``feeds``, ``bobs`` and
@@ -71,8 +74,13 @@ class Engine(Compressor):
         self.feed = _chosen("feed", feed, self.feeds, what)
         self.bob = _chosen("bob", bob, self.bobs, what)
         self.ask = _chosen("ask", ask, self.asks, what)
-        self.streaming = self.feed == "stream"
+        self.streaming = self.feed != "prefill"
         self._pending: list[tuple[Float32, Float32, Float32]] = []
+
+    @classmethod
+    def adapter(cls, params: Mapping[str, Any]) -> type[Engine]:
+        """The class that plays these parameters: an engine may have several."""
+        return cls
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -118,6 +126,9 @@ class Engine(Compressor):
         if self.feed == "stream":
             for q, k, v in zip(Q, K, V, strict=True):
                 self._step(q, k, v)
+            return
+        if self.feed == "chunks":
+            self._prefill(Q, K, V)
             return
         self._pending.append((Q, K, V))
         if sum(len(part[1]) for part in self._pending) >= self.shape.tokens:
