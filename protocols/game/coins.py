@@ -79,7 +79,7 @@ def public_seed(key: bytes, instance_id: str, message: int) -> int:
     return int.from_bytes(_coins("public coins", key, instance_id, message, 8), "big") >> 1
 
 
-class _Draws:
+class Draws:
     """Unbiased integers from one label's coins, by rejection of the incomplete last interval."""
 
     def __init__(self, label: str, key: bytes, instance_id: str, message: int) -> None:
@@ -134,7 +134,7 @@ def sampled_rows(
         return np.arange(n, dtype=np.int64)
     if not 1 <= rows <= n:
         raise BadInput(f"{rows} rows of {n} cannot be asked: give a number from 1 to {n}.")
-    draws = _Draws("rows", key, instance_id, message)
+    draws = Draws("rows", key, instance_id, message)
     buckets = bucket_of(np.arange(n, dtype=np.int64), n)
     starts = np.searchsorted(buckets, np.arange(AGE_BUCKETS + 1)).tolist()
     left = [starts[b + 1] - starts[b] for b in range(AGE_BUCKETS)]
@@ -150,6 +150,11 @@ def sampled_rows(
     return np.array(sorted(asked), dtype=np.int64)
 
 
+def schedule_draws(key: bytes, instance_id: str, message: int) -> Draws:
+    """The public coins of a message's schedule of operations (label "schedule")."""
+    return Draws("schedule", key, instance_id, message)
+
+
 def cut_point(key: bytes, instance_id: str, message: int, n: int) -> int | None:
     """Return where a streaming run is cut, saved and restored elsewhere, or None (label "cut").
 
@@ -158,4 +163,4 @@ def cut_point(key: bytes, instance_id: str, message: int, n: int) -> int | None:
     """
     if message % CUT_EVERY or n < 2:
         return None
-    return 1 + _Draws("cut", key, instance_id, message).below(n - 1)
+    return 1 + Draws("cut", key, instance_id, message).below(n - 1)

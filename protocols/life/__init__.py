@@ -1,0 +1,1 @@
+"""The life of a cache: schedules of operations, what must survive them, and what does."""

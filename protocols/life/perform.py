@@ -1,0 +1,359 @@
+"""Perform a schedule on a compressor, ask for every token, and say what the operations did to it.
+
+**The law.** After any legal schedule the cache answers as one that was only fed the tokens that
+survive, up to its declared loss. So the reference is a fresh instance that is fed the survivors of
+a sequence, and asked the same. Every token ever fed has a key and a secret row of its own, so it
+can be asked for in every sequence: where it survives its row must come back, and where it does not
+(a rejected draft, another beam's token) it must not.
+
+*Lost* is a bit that the reference reads right and the cache reads wrong. Where the reference makes
+no error at all, one such bit is a fault. Where the cache loses bits anyway, which ones may depend on
+how it was fed; then bits that got lost are as likely as bits that were won, and it is a fault only
+if the losses outnumber what is won beyond chance: by McNemar's exact test, Pr[Bin(l + w, 1/2) >= l]
+below 2^-20, for l lost bits and w won ones. A token that a declaration does not say is held is left
+out. A *ghost* is a token that must not answer and does: in some head every coordinate of the answer
+lies within .4 of its row. A healthy cache answers with a mixture of other rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...compressors.plugin.answers import given
+from ...compressors.plugin.blame import blame
+from ...compressors.plugin.contract import Compressor, Float32, Shape, plain_bytes
+from ...compressors.plugin.operations import OPERATIONS, operate
+from ...errors import BadInput, KVBarrierError, PluginFailure
+from ...reductions.reduction import Reduction
+from ..evidence.reading import Reading
+from .oracle import Oracle, check_legal
+from .schedule import Operation, Schedule
+from .verdict import GHOST, Outcome, Place, judge
+
+Build = Callable[[Shape], Compressor]
+"""Builds a fresh instance for a shape; equal instances for equal shapes."""
+
+
+@dataclass(frozen=True)
+class Hard:
+    """What is fed: a reduction with a row for every token, and its secret.
+
+    Attributes:
+        reduction: of plain rows (``reductions.index``, ``reductions.stream_family``): token t of a
+            schedule is its row t.
+        secret: uint8[rows, width].
+        layers, heads: of a token; ``width`` is layers * heads * d_v.
+    """
+
+    reduction: Reduction
+    secret: NDArray[np.uint8]
+    layers: int = 1
+    heads: int = 1
+    _triples: tuple[Float32, Float32, Float32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_triples", self.reduction.stream(self.secret))
+
+    def shape(self, tokens: int, sequences: int | None = None) -> Shape:
+        """The shape of a cache that ever holds so many tokens, and Bob's."""
+        made = self.reduction
+        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
+        return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
+
+    def step(self, tokens: Sequence[int], sequences: int | None) -> tuple[Float32, ...]:
+        """q, k and v of one step: one token for all sequences, or each its own."""
+        at = np.array(tokens)
+        parts = tuple(part[at] for part in self._triples)
+        if sequences is None:
+            return tuple(part[0].copy() for part in parts)
+        return tuple(
+            np.repeat(part, sequences // len(part), axis=0) if len(part) < sequences else part
+            for part in parts
+        )
+
+    def questions(self, sequences: int | None) -> tuple[Float32, Float32, Float32]:
+        """Bob's triples for every token; in a batch every sequence is asked the same."""
+        parts = self.reduction.queries()
+        if sequences is None:
+            return parts
+        q, k, v = (np.repeat(part[:, None], sequences, axis=1) for part in parts)
+        return q, k, v
+
+    def by_head(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """[m, ..] of a token's numbers as [m, layers, heads, d_v]."""
+        return np.asarray(rows).reshape(len(rows), self.layers, self.heads, self.reduction.d_v)
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The rows as they are fed: float32[rows, layers, heads, d_v]."""
+        return np.asarray(self.by_head(self._triples[2]))
+
+    def reading(self, tokens: Sequence[int], outputs: Float32) -> Reading:
+        """What outputs [rows, ..] for every token say of some of them."""
+        at = np.array(tokens, dtype=np.int64)
+        said = self.reduction.decode(outputs[at], at)
+        secret = self.by_head(self.secret[at])
+        answers = np.asarray(self.by_head(outputs[at]), np.float32)
+        return Reading(at, secret, self.by_head(said), self.reduction.rows, answers)
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What came of a schedule.
+
+    Attributes:
+        schedule: what was performed; where an operation failed, up to that one.
+        outcome: see :class:`.verdict.Outcome`; ``sentence`` begins with the schedule.
+        readings: of each sequence of each instance that was asked at the end.
+        references: what a fresh instance fed the survivors reads.
+    """
+
+    schedule: Schedule
+    outcome: Outcome
+    readings: tuple[Reading, ...] = ()
+    references: tuple[Reading, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """``append 2, crop 1: all tokens answer 1 place away``."""
+        return f"{self.schedule}: {self.outcome.sentence}"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether the law is broken; a refusal breaks none."""
+        return self.outcome.is_fault
+
+
+class Stage:
+    """Where schedules are performed: a compressor, what it is fed, and references seen so far.
+
+    Args:
+        build: builds fresh instances.
+        hard: what they are fed.
+        room: ``shape.tokens`` of all instances; None: what each schedule needs.
+        declared: ``held(n, after) -> bool[n] | None``, which of n tokens are declared held.
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        hard: Hard,
+        *,
+        room: int | None = None,
+        declared: Callable[[int, int], NDArray[np.bool_] | None] | None = None,
+    ) -> None:
+        self.hard = hard
+        self._build = build
+        self._room = room
+        self._declared = declared
+        self._references: dict[tuple[int, tuple[int, ...]], Reading] = {}
+
+    def perform(self, schedule: Schedule) -> Performance:
+        """Perform a schedule and ask for everything, in every sequence of every instance.
+
+        Raises:
+            BadInput: it is not legal, or feeds more tokens than there are rows.
+            PluginFailure: the reference, which is only fed tokens, fails.
+            BudgetTooSmall: as the constructor says.
+        """
+        end = check_legal(schedule)
+        if end.fed > self.hard.reduction.rows:
+            raise BadInput(
+                f"The schedule feeds {end.fed} tokens and there are {self.hard.reduction.rows} "
+                "rows: take a larger n."
+            )
+        room = self._room or max(end.longest, 1)
+        actor = _Actor(self._build, self.hard, schedule.sequences, room)
+        for at, operation in enumerate(schedule.operations):
+            so_far = replace(schedule, operations=schedule.operations[: at + 1])
+            try:
+                actor.do(operation)
+                if operation.name == "ask":
+                    found = self._judged(so_far, actor, room, [actor.oracle.at])
+                    if found.is_fault:
+                        return found
+            except _Failed as failed:
+                return Performance(so_far, failed.outcome)
+        return self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+
+    def shows_only_saved(self, found: Performance) -> bool:
+        """Whether the live instance, asked without any save, answers one lost token as it should.
+
+        Questions come to copies, made by save and restore, so a state that ``save`` leaves out
+        shows in any schedule; then ``save`` is the operation to name.
+        """
+        if found.outcome.kind not in ("lost", "moved"):
+            return False
+        oracle = Oracle.after(found.schedule)
+        actor = _Actor(self._build, self.hard, oracle.sequences, self._room or oracle.longest)
+        token = found.outcome.lost[0]
+        number, j = next(
+            (i, j)
+            for i, batch in enumerate(oracle.instances)
+            for j, row in enumerate(batch)
+            if token in row
+        )
+        try:
+            for operation in found.schedule.operations:
+                actor.do(operation)
+            answer = actor.ask_live(number, token)
+        except _Failed:
+            return False
+        mine = answer if oracle.sequences is None else answer[j]
+        distance = np.abs(self.hard.by_head(mine[None])[0] - self.hard.values[token])
+        return bool((distance < GHOST).all())
+
+    def _judged(
+        self, schedule: Schedule, actor: _Actor, room: int, instances: Sequence[int]
+    ) -> Performance:
+        try:
+            outputs = {number: actor.ask(number) for number in instances}
+        except _Failed as failed:
+            return Performance(schedule, failed.outcome)
+        places, readings, references = [], [], []
+        for number in instances:
+            rows = actor.oracle.instances[number]
+            for j, row in enumerate(rows):
+                mine = outputs[number] if schedule.sequences is None else outputs[number][:, j]
+                reading = self.hard.reading(row, mine)
+                reference = self._reference(tuple(row), room)
+                held = None if self._declared is None else self._declared(len(row), 1)
+                answers = self.hard.by_head(mine)
+                alone = len(rows) == 1 and len(actor.oracle.instances) == 1
+                name = _where(number, j, len(actor.oracle.instances), len(rows))
+                places.append(
+                    Place(
+                        "" if alone else name, reading, reference, answers, actor.oracle.fed, held
+                    )
+                )
+                readings.append(reading)
+                references.append(reference)
+        outcome = judge(places, self.hard.values)
+        return Performance(schedule, outcome, tuple(readings), tuple(references))
+
+    def _reference(self, row: tuple[int, ...], room: int) -> Reading:
+        """What a fresh instance that was only fed these tokens reads."""
+        if (room, row) not in self._references:
+            fresh = self._build(self.hard.shape(room))
+            for token in row:
+                fresh.append(*self.hard.step([token], None))
+            outputs = _asked(fresh, self.hard, None)
+            self._references[room, row] = self.hard.reading(row, outputs)
+        return self._references[room, row]
+
+
+def _where(instance: int, sequence: int, instances: int, sequences: int) -> str:
+    words = [f"sequence {sequence}"] if sequences > 1 else []
+    words += [f"instance {instance}"] if instances > 1 else []
+    return " of ".join(words)
+
+
+class _Failed(Exception):
+    """An operation raised, or what came after it did."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.sentence)
+        self.outcome = outcome
+
+
+class _Actor:
+    """The instances of one performance, and the oracle that says what they must hold."""
+
+    def __init__(self, build: Build, hard: Hard, sequences: int | None, room: int) -> None:
+        self.oracle = Oracle(sequences)
+        self._hard = hard
+        self._new = lambda: build(hard.shape(room, sequences))
+        self._live: list[Any] = [self._new()]
+
+    @property
+    def _width(self) -> int | None:
+        return None if self.oracle.sequences is None else len(self.oracle.batch)
+
+    def do(self, operation: Operation) -> None:
+        """Perform one operation.
+
+        Raises:
+            _Failed: it raised.
+        """
+        name, width, at = operation.name, self._width, self.oracle.at
+        cache = self._live[at]
+        steps = [self._hard.step(step, width) for step in self.oracle.apply(operation)]
+        try:
+            if name.startswith("append"):
+                for step in steps:
+                    cache.append(*step)
+            elif name.startswith("extend"):
+                cache.extend(*(np.stack(part) for part in zip(*steps, strict=True)))
+            elif name == "save":
+                self._live[at] = self._copied(cache)
+            elif name == "copy":
+                self._live.append(self._copied(cache))
+            elif name == "fork":
+                self._live.append(operate(cache, "fork"))
+            elif name == "select":
+                operate(cache, name, list(operation.arguments))
+            elif name in OPERATIONS:
+                operate(cache, name, *operation.arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise _Failed(_outcome_of(error, name)) from None
+
+    def _copied(self, cache: Any) -> Any:
+        message = plain_bytes(cache.save())
+        twin = self._new()
+        twin.restore(message)
+        return twin
+
+    def ask(self, number: int) -> Float32:
+        """The outputs of an instance for every token, [rows, (sequences,) .., d_v].
+
+        Raises:
+            _Failed: it raised, or answered something else.
+        """
+        oracle = self.oracle
+        width = None if oracle.sequences is None else len(oracle.instances[number])
+        try:
+            return _asked(self._live[number], self._hard, width)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise _Failed(_outcome_of(error, "a question")) from None
+
+    def ask_live(self, number: int, token: int) -> Float32:
+        """The output for one token, asked of the instance itself, which is spent by that.
+
+        Raises:
+            _Failed: it raised, or answered something else.
+        """
+        oracle = self.oracle
+        width = None if oracle.sequences is None else len(oracle.instances[number])
+        q, k, v = (part[token] for part in self._hard.questions(width))
+        try:
+            self._live[number].append(q, k, v)
+            return given(self._live[number], "attend", self._live[number].attend(q), v.shape)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise _Failed(_outcome_of(error, "a question")) from None
+
+
+def _asked(cache: Any, hard: Hard, width: int | None) -> Float32:
+    q, k, v = hard.questions(width)
+    return given(cache, "next_outputs", cache.next_outputs(q, k, v), v.shape)
+
+
+def _outcome_of(error: BaseException, name: str) -> Outcome:
+    """What it is called that an operation raised: to refuse is allowed, anything later is not."""
+    if isinstance(error, KVBarrierError) and not isinstance(error, PluginFailure):
+        said = str(error)
+    else:
+        said = str(blame(error, name))
+    if isinstance(error, PluginFailure) or name not in OPERATIONS:
+        return Outcome("late", said)
+    return Outcome("refused", said)
