@@ -67,7 +67,7 @@ class WholeToken(PassesOn, Compressor):
         inside = dict(self.public)
         if "keys" in inside:
             inside["keys"] = np.asarray(inside["keys"])[:, None, None]
-        self.inner = make(shape, budget_bits, seed, inside, **params)
+        self.inner: Compressor = make(shape, budget_bits, seed, inside, **params)
         self.streaming = self.inner.streaming
         self.message_bytes = self.inner.message_bytes
 

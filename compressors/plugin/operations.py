@@ -108,7 +108,7 @@ class PassesOn:
             operate(one, name, *arguments)
 
     def _fork(self) -> Any:
-        twin: Any = self.fresh()  # type: ignore[attr-defined]
+        twin: Any = self.fresh()
         forks = [operate(one, "fork") for one in _wrapped(self.inner)]
         twin.inner = forks if isinstance(self.inner, list) else forks[0]
         return twin

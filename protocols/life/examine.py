@@ -176,7 +176,7 @@ def examine(
     stage, again = (Stage(build, hard, declared=declared) for hard in (one, two))
     probe = build(one.shape(tokens))
     can = operations_of(probe)
-    tried = {family: 0 for family in families}
+    tried = dict.fromkeys(families, 0)
     found = _Found(stage, again, lambda: clock() - began > 2 * seconds)
     whole = True
     if not probe.streaming:
@@ -254,7 +254,7 @@ class _Found:
 
 
 def _telling(performance: Performance) -> frozenset[str]:
-    """The kinds of operations in it other than single tokens and questions; a refusal is its own."""
+    """The kinds of operations in it but for single tokens and questions; a refusal has its own."""
     names = {one.name for one in performance.schedule.operations}
     if not performance.is_fault:
         return frozenset({"refused " + performance.schedule.operations[-1].name})

@@ -214,8 +214,8 @@ _FAMILIES: dict[str, Callable[[_Writer], None]] = {
 FAMILIES = tuple(_FAMILIES)
 
 USES: dict[str, tuple[str, ...]] = {
-    "chunks": (), "save": (), "speculate": ("crop",), "beam": ("select",), "shift": ("drop", "shift"),
-    "turns": ("crop", "reset"), "random": ("crop",),
+    "chunks": (), "save": (), "speculate": ("crop",), "beam": ("select",),
+    "shift": ("drop", "shift"), "turns": ("crop", "reset"), "random": ("crop",),
 }  # fmt: skip
 """What a family of a game uses: an instance names no compressor, so it cannot look at one."""
 

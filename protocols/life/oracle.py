@@ -138,7 +138,7 @@ def check_legal(schedule: Schedule, where: str = "the schedule") -> Oracle:
     """Return what is held after a schedule.
 
     Raises:
-        BadInput: an operation is not legal where it stands, or no token is ever fed.
+        BadInput: an operation is not legal where it stands.
     """
     if schedule.sequences is not None and not 1 <= schedule.sequences <= MOST_SEQUENCES:
         raise BadInput(f"{where} has {schedule.sequences} sequences: give 1 to {MOST_SEQUENCES}.")
@@ -146,8 +146,6 @@ def check_legal(schedule: Schedule, where: str = "the schedule") -> Oracle:
         oracle = Oracle.after(schedule)
     except BadInput as error:
         raise BadInput(f"{where}, {error}") from None
-    if not oracle.fed:
-        raise BadInput(f"{where} feeds no token: append some.")
     return oracle
 
 

@@ -7,7 +7,7 @@ it is fed; who performs it (``perform``) gives each number a public key and a se
 |---|---|
 | ``append m`` | m new tokens one by one; in a batch every sequence gets the same |
 | ``extend m`` | the same in one call of ``extend`` |
-| ``append-each m``, ``extend-each m`` | m steps; in each, every sequence gets a new token of its own |
+| ``append-each m``, ``extend-each m`` | m steps, in each every sequence its own new token |
 | ``crop t`` | keep the first t |
 | ``drop b e`` | take b .. e-1 out of the middle; what came after closes up |
 | ``select i j ..`` | the batch becomes its sequences i, j, .. |
@@ -186,5 +186,6 @@ class Schedule:
         if len(text) > _MOST_FILE:
             raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is no schedule.")
         schedule = cls.of_json(text, str(path))
-        check_legal(schedule, str(path))
+        if not check_legal(schedule, str(path)).fed:
+            raise BadInput(f"{path} feeds no token: append some.")
         return schedule

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from .oracle import is_legal
 from .schedule import Operation, Schedule
@@ -68,7 +69,7 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
         for other in _simpler(operation):
             yield replace(schedule, operations=(*operations[:at], *other, *operations[at + 1 :]))
     # What is fed later can be fed at once, and a crop can take as much less as is fed less.
-    for at, (one, two) in enumerate(zip(operations, operations[1:], strict=False)):
+    for at, (one, two) in enumerate(pairwise(operations)):
         if one.name == two.name and one.name in ("append", "extend"):
             both = Operation(one.name, (one.arguments[0] + two.arguments[0],))
             yield replace(schedule, operations=(*operations[:at], both, *operations[at + 2 :]))

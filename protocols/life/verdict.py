@@ -14,7 +14,7 @@ from ..evidence.reading import Reading
 GHOST = 0.4
 """How far from its row, in units of the values' range, an answer of a ghost is at most."""
 
-BEYOND_CHANCE = 2.0**-20
+BEYOND_CHANCE = 2.0**-12
 
 OUTCOMES = ("kept", "refused", "late", "moved", "lost", "ghosts")
 
@@ -71,7 +71,7 @@ class Place:
 
 
 def judge(places: Sequence[Place], values: NDArray[np.float32]) -> Outcome:
-    """The outcome of all sequences together; values are the rows as fed, [rows, layers, heads, d_v].
+    """The outcome of all sequences; values are the rows as fed, float32[rows, layers, heads, d_v].
 
     Where losses are judged by chance, all sequences are counted together.
     """
@@ -117,7 +117,7 @@ def _lost_tokens(place: Place) -> list[int]:
 
 
 def _distances(answers: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """float32[m, rows, layers, heads]: how far m answers are from every row, in the worst channel."""
+    """float32[m, rows, layers, heads]: how far answers are from every row, in the worst channel."""
     spread = np.float32(values.max() - values.min()) or np.float32(1)
     return np.asarray(np.abs(answers[:, None] - values[None]).max(axis=-1) / spread)
 
@@ -162,18 +162,14 @@ def _moved(place: Place, lost: list[int], values: NDArray[np.float32]) -> int:
 
     Places are those of the sequence; then those in the order of feeding, for rows that are gone.
     """
-    near = _near(place, lost, values)
+    near = [np.flatnonzero(one).tolist() for one in _near(place, lost, values)]
     row = place.reading.tokens.tolist()
     at = {token: p for p, token in enumerate(row)}
-    for line in (
-        lambda token, other: at[other] - at[token] if other in at else 0,
-        lambda token, other: other - token,
-    ):
-        found = [
-            {line(t, int(o)) for o in np.flatnonzero(near[i])} - {0} for i, t in enumerate(lost)
-        ]
-        options = sorted({k for one in found for k in one}, key=abs)
-        for k in options:
+    lines = [[{at[o] - at[t] for o in one if o in at} for t, one in zip(lost, near, strict=True)]]
+    if not place.name:  # with other sequences, a token fed next to it may be another one's
+        lines.append([{o - t for o in one} for t, one in zip(lost, near, strict=True)])
+    for found in lines:
+        for k in sorted({k for one in found for k in one}, key=abs):
             if 2 * sum(k in one for one in found) > len(lost) and (len(lost) > 1 or len(row) == 1):
                 return int(k)
     return 0
@@ -186,15 +182,15 @@ def _answers_as(place: Place, lost: list[int], values: NDArray[np.float32]) -> s
     if not all(others):
         return ""
     rows = sorted({one[0] for one in others})
-    says = "it answers" if len(lost) == 1 else "they answer"
+    says = "it answers" if len(lost) == 1 < len(place.reading.tokens) else "they answer"
     return f": {says} with the row{'s' if len(rows) > 1 else ''} of {_tokens(rows)}"
 
 
 def _near(place: Place, lost: list[int], values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """bool[lost, fed]: where an answer is, in every head, within reach of another token's row."""
     at = np.array(lost)
-    near = (_distances(place.answers[at], values[: place.fed]) < GHOST).all(axis=(2, 3))
-    near[np.arange(len(at)), at] = False
+    near = np.asarray(_distances(place.answers[at], values[: place.fed]) < GHOST).all(axis=(2, 3))
+    near &= at[:, None] != np.arange(place.fed)
     return np.asarray(near)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from kvbarrier.compressors.plugin.adapters import adapt
 from kvbarrier.compressors.plugin.contract import Compressor, Shape
 from kvbarrier.compressors.plugin.operations import OPERATIONS, operate, operations_of
@@ -90,7 +89,8 @@ def test_every_adapter_passes_on_what_the_inner_has(cls, heads):
     expected = asked(fed(build(shape), shape, 3), shape)
     assert np.array_equal(asked(cache, shape), expected)
     twin = cache.fork()
-    assert type(twin) is type(cache) and twin is not cache
+    assert type(twin) is type(cache)
+    assert twin is not cache
     fed(twin, shape, 2)
     assert np.array_equal(asked(cache, shape), expected)
     cache.reset()
@@ -158,5 +158,5 @@ def test_a_fork_of_itself_is_named():
         def fork(self):
             return self
 
-    with pytest.raises(PluginFailure, match="Same.fork returned itself"):
+    with pytest.raises(PluginFailure, match=r"Same\.fork returned itself"):
         operate(adapt(Same)(SHAPE), "fork")

@@ -1,0 +1,8 @@
+"""Tests are no package; the planted caches are a module beside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent))
