@@ -16,7 +16,8 @@ message and attends to them himself: he recovers what a method masks without fre
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class Engine(Compressor):
     and nothing else. A subclass lists the ways that it supports in ``feeds``, ``bobs`` and
     ``asks``; the first of each is its default.
 
+    Class attributes:
+        displaced: where an adapter whose rotary embedding is alive asks: this many places behind
+            the place where a token should stand (:func:`asked_behind`).
+
     Args:
         what: the engine's thing, the words behind ``scheme:``.
         feed, bob, ask: see the module.
@@ -48,6 +53,7 @@ class Engine(Compressor):
     """
 
     layout = "heads"
+    displaced = 0
     feeds: tuple[str, ...] = FEEDS
     bobs: tuple[str, ...] = BOBS
     asks: tuple[str, ...] = ASKS
@@ -149,6 +155,19 @@ class Engine(Compressor):
         if self.ask == "mask":
             return self._ask_masked(Q, K, V)
         return np.stack([self._ask_serial(q, k, v) for q, k, v in zip(Q, K, V, strict=True)])
+
+
+@contextmanager
+def asked_behind(places: int) -> Iterator[None]:
+    """All engines are asked for tokens that many places behind where they should stand.
+
+    Who answers there, and not at 0, has moved: the cache takes it for that much older.
+    """
+    Engine.displaced = places
+    try:
+        yield
+    finally:
+        Engine.displaced = 0
 
 
 def attention_over(

@@ -115,11 +115,6 @@ class Turns:
         self._place[here] += by
         self._moved[here] += by
 
-    @property
-    def first(self) -> int:
-        """The first place that is taken; there is one."""
-        return int(self._place[self._alive].min())
-
     def asked(self, Q: Float32) -> Any:
         """How far each query's token was moved: int64[..] for Q float32[.., layers, heads, d]."""
         rows = np.shape(Q)[:-3]

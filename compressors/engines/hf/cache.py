@@ -1,8 +1,8 @@
 """A cache of transformers, attacked inside a genuine model (``carrier``).
 
 The message is what the cache object holds and a public one does not (``torch_state``). With
-feed=chunks 4 bytes precede it: how many tokens the cache was given and not told to forget. The
-player counts them, since where a query stands is public, and the cache may be wrong about it.
+feed=chunks 8 bytes precede it: how many tokens the cache was given and not told to forget, and in
+how many sequences. The player counts them: both are public, and the cache may be wrong about them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BLOCK = 1024
 """Questions in one pass: a mask has that many rows, and a column for every token."""
 
 _PUBLIC_STREAM = 20_251
-_COUNT = struct.Struct("<I")
+_COUNT = struct.Struct("<II")
 
 BEAMS = ("batch_select_indices", "reorder_cache")
 _OWN_WORDS = (
@@ -185,7 +185,7 @@ class TransformersCache(Engine):
         )
         self.beams = beams
         self.cache = self._side.fresh()
-        self.held = 0
+        self.held, self.width = 0, shape.sequences or 1
 
     # -- Alice ---------------------------------------------------------------------------------
 
@@ -201,17 +201,17 @@ class TransformersCache(Engine):
 
     def _turned_back(self, Q: Float32, K: Float32, places: Any) -> tuple[Float32, Float32]:
         """What the model turns into Q and K at these places, one a row."""
-        if self._side.rotary is None:
+        rotary, width = self._side.rotary, self._side.carrier.width
+        if rotary is None:
             return Q, K
-        here = -places.reshape(-1, *(1,) * (np.ndim(K) - 2))
-        width = self._side.carrier.width
+        here = places.reshape(-1, *(1,) * (np.ndim(K) - 2))
         Q, K = (np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])]) for x in (Q, K))
-        return self._side.rotary.turned(Q, here), self._side.rotary.turned(K, here)
+        return rotary.turned(Q, -self.displaced - here), rotary.turned(K, -here)
 
     def save(self) -> bytes:
         """What the cache holds and a public one does not."""
         self._settle()
-        count = _COUNT.pack(self.held) if self.feed == "chunks" else b""
+        count = _COUNT.pack(self.held, self.width) if self.feed == "chunks" else b""
         return count + pack_state(self.cache, self._side.skeleton)
 
     def _settle(self) -> None:
@@ -231,7 +231,10 @@ class TransformersCache(Engine):
         """
         at = _COUNT.size if self.feed == "chunks" else 0
         self.cache = unpack_state(message[at:], self._side.skeleton)
-        self.held = _COUNT.unpack_from(message)[0] if at else int(self.cache.get_seq_length())
+        if at:
+            self.held, self.width = _COUNT.unpack_from(message)
+        else:
+            self.held = int(self.cache.get_seq_length())
 
     # -- what an engine does to it ---------------------------------------------------------------
 
@@ -242,23 +245,24 @@ class TransformersCache(Engine):
 
     def select(self, indices: list[int]) -> None:
         """``batch_select_indices``, ``batch_repeat_interleave`` or ``reorder_cache``: ``beams``."""
-        times = indices.count(0)
+        times, left = divmod(len(indices), self.width)
         if self.beams == "reorder_cache":
             self.cache.reorder_cache(torch.tensor(indices))
-        elif times > 1 and indices == sorted(list(range(len(indices) // times)) * times):
+        elif times > 1 and not left and indices == sorted(list(range(self.width)) * times):
             self.cache.batch_repeat_interleave(times)
         else:
             self.cache.batch_select_indices(torch.tensor(indices))
+        self.width = len(indices)
 
     def reset(self) -> None:
         """``cache.reset``."""
         self.cache.reset()
-        self.held = 0
+        self.held, self.width = 0, self.shape.sequences or 1
 
     def fork(self) -> TransformersCache:
         """A deep copy of the cache, as who shares a prompt makes it."""
         twin = self.fresh()
-        twin.cache, twin.held = self._copy(), self.held
+        twin.cache, twin.held, twin.width = self._copy(), self.held, self.width
         return twin
 
     def _copy(self) -> Any:

@@ -50,8 +50,9 @@ _CHOICES = {
     "beams": ("copy", "keep"),
 }
 _BATCH = 128
-_UNIFIED, _SPLIT = 32, 8
-"""Sequences of a context. Apart, each has its own cells, for the whole stream."""
+_SEQUENCES = 32
+"""Of a context. Apart, each has its own cells, for the whole stream."""
+_POOLED = 8
 
 
 class _Home:
@@ -60,9 +61,9 @@ class _Home:
     def __init__(
         self, binding: Binding, model: Turning, keys: CacheType, values: CacheType, unified: bool
     ) -> None:
-        self.model, self.most = model, _UNIFIED if unified else _SPLIT
-        cells = model.positions * (1 if unified else self.most)
-        settings = Settings(keys.number, values.number, cells, self.most, _BATCH, unified)
+        # In one pool, as many sequences as there can be beams and forks have cells of their own.
+        cells = model.positions * (_POOLED if unified else _SEQUENCES)
+        settings = Settings(keys.number, values.number, cells, _SEQUENCES, _BATCH, unified)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "turning.gguf"
             write_turning(path, model)
@@ -72,9 +73,9 @@ class _Home:
 
     def sequences(self, count: int) -> list[int]:
         """Take that many free sequences."""
-        free = sorted(set(range(self.most)) - self.taken)[:count]
+        free = sorted(set(range(_SEQUENCES)) - self.taken)[:count]
         if len(free) < count:
-            raise ValueError(f"this context has {self.most} sequences, and more are asked for")
+            raise ValueError(f"this context has {_SEQUENCES} sequences, and more are asked for")
         self.taken |= set(free)
         return free
 
@@ -143,7 +144,7 @@ class Living(Engine):
         self._making = self.binding, self.model, keys, values, pool == "unified"
         self._home: _Home | None = None
         self.sequences: list[int] = []
-        self.held = 0
+        self.first = self.held = 0
         self.turns = Turns()
 
     @property
@@ -158,46 +159,54 @@ class Living(Engine):
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         Q, K, V = (self._batch(part) for part in (Q, K, V))
-        if self.held + len(K) >= self.model.positions:
+        if self.first + self.held + len(K) >= self.model.positions:
             raise PluginFailure(f"{self.what} has room for {self.shape.tokens} tokens only.")
         home, count = self.home, len(self.sequences)
         for at in range(0, len(K), max(1, _BATCH // count)):
             part = slice(at, at + max(1, _BATCH // count))
             m = len(K[part])
-            places = self.held + np.repeat(np.arange(m), count).reshape(m, count)
-            self._decode(home, Q[part], K[part], V[part], places, places, ask=False)
-            self.turns.feed(K[part], self.held)
+            places = self._end + np.arange(m)[:, None]
+            self._decode(home, self._rows_of(Q[part], K[part], V[part], places, places))
+            self.turns.feed(K[part], self._end)
             self.held += m
+
+    @property
+    def _end(self) -> int:
+        """Where the next token stands."""
+        return self.first + self.held
 
     def _step(self, q: Float32, k: Float32, v: Float32) -> None:
         self._prefill(q[None], k[None], v[None])
 
-    def _decode(
-        self, home: _Home, Q: Float32, K: Float32, V: Float32, queries: Any, places: Any, ask: bool
-    ) -> Float32:  # fmt: skip
-        """Tokens [m, sequences, layers, heads, d] behind the sequences.
+    def _rows_of(self, Q: Float32, K: Float32, V: Float32, queries: Any, places: Any) -> Float32:
+        """Hidden states [m, sequences, width], of which the model turns what it gets.
 
         Queries are turned back for places ``queries``, keys for ``places``, both [m, sequences].
         """
-        m, rotary = len(Q), self.model.rotary
-        Q = rotary.turned(Q, -queries[..., None, None])
-        K = rotary.turned(K, -places[..., None, None])
+        Q = self.model.rotary.turned(Q, -queries[..., None, None])
+        K = self.model.rotary.turned(K, -places[..., None, None])
         rows = self.model.hidden(*(part.reshape(-1, *part.shape[2:]) for part in (Q, K, V)))
-        tokens = rows if home.table is None else home.table.write(rows)
-        first = np.array([home.context.last(one) + 1 for one in self.sequences])
-        positions = (first + np.arange(m)[:, None]).ravel().tolist()
+        return rows.reshape(*V.shape[:2], -1)
+
+    def _decode(self, home: _Home, rows: Float32, ask: bool = False) -> Float32:
+        """Tokens of hidden states [m, sequences, width] behind the sequences."""
+        m, count = rows.shape[:2]
+        flat = rows.reshape(m * count, -1)
+        tokens = flat if home.table is None else home.table.write(flat)
+        first = [home.context.last(one) + 1 for one in self.sequences]
+        positions = [one + step for step in range(m) for one in first]
         return home.context.decode(tokens, positions, self.sequences * m, ask)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Row r: the output if token r came next: float32[m, (sequences,) layers, heads, d_v]."""
         Q, K, V = (self._batch(part) for part in (Q, K, V))
         home, out = self.home, []
-        places = np.full((1, len(self.sequences)), self.held)
-        queries = places - self.turns.asked(Q)
-        for row in range(len(K)):
-            one = [part[row : row + 1] for part in (Q, K, V)]
-            ends = [home.context.last(sequence) + 1 for sequence in self.sequences]
-            logits = self._decode(home, *one, queries[row : row + 1], places, ask=True)
+        places = np.full((1, len(self.sequences)), self._end)
+        moved = self.turns.asked(Q)
+        rows = self._rows_of(Q, K, V, places - moved + self.displaced, places)
+        ends = [home.context.last(sequence) + 1 for sequence in self.sequences]
+        for row in rows:
+            logits = self._decode(home, row[None], ask=True)
             for sequence, end in zip(self.sequences, ends, strict=True):
                 home.context.remove(sequence, end, -1)
             out.append(self.model.outputs(logits)[..., : self.shape.d_v])
@@ -223,12 +232,13 @@ class Living(Engine):
 
     def crop(self, tokens: int) -> None:
         """``llama_memory_seq_rm`` of the tail of every sequence."""
-        self._remove(tokens, -1)
-        self.turns.forget(tokens)
+        self._remove(self.first + tokens, -1)
+        self.turns.forget(self.first + tokens)
         self.held = tokens
 
     def drop(self, begin: int, end: int) -> None:
         """``llama_memory_seq_rm``, then ``llama_memory_seq_add``."""
+        begin, end = self.first + begin, self.first + end
         self._remove(begin, end)
         for sequence in self.sequences:
             self.home.context.shift(sequence, end, begin - end)
@@ -237,8 +247,9 @@ class Living(Engine):
         self.held -= end - begin
 
     def _remove(self, begin: int, end: int) -> None:
-        for at, sequence in enumerate(self.home and self.sequences):
-            if not self.home.context.remove(sequence, begin, end):
+        context = self.home.context
+        for at, sequence in enumerate(self.sequences):
+            if not context.remove(sequence, begin, end):
                 done = " after it did so for another sequence" if at else ""
                 raise ValueError(f"llama_memory_seq_rm returned false{done}")
 
@@ -265,26 +276,32 @@ class Living(Engine):
         twin._home, twin.sequences = home, home.sequences(len(self.sequences))
         for source, sequence in zip(self.sequences, twin.sequences, strict=True):
             home.context.copy(sequence, source)
-        twin.held, twin.turns = self.held, self.turns.copy()
+        twin.first, twin.held, twin.turns = self.first, self.held, self.turns.copy()
         return twin
 
     def reset(self) -> None:
         """``llama_memory_clear``, or ``llama_memory_seq_rm`` if others live in the context."""
-        if self.home.taken == set(self.sequences):
-            self.home.context.clear()
+        home = self.home
+        if home.taken == set(self.sequences):
+            home.context.clear()
         else:
             self._remove(-1, -1)
+        home.taken -= set(self.sequences)
+        self.sequences = home.sequences(self.shape.sequences or 1)
         self.turns.forget(0)
-        self.held = 0
+        self.first = self.held = 0
 
     def shift(self, by: int) -> None:
         """``llama_memory_seq_add`` of all positions."""
-        if by < 0 and self.held and self.turns.first + by < 0:
+        if self.first + by < 0:
             raise ValueError("no position is negative")
+        if self.first + by + self.held >= self.model.positions:
+            raise ValueError(f"the model has {self.model.positions} positions")
         for sequence in self.sequences:
             self.home.context.shift(sequence, -1, by)
         self.turns.move(0, by)
-        self.held += by
+        if self.held:
+            self.first += by
 
     # -- the message -----------------------------------------------------------------------------
 
@@ -297,7 +314,7 @@ class Living(Engine):
             states = [context.whole_state()]
         else:
             states = [context.state(one) for one in self.sequences]
-        notes = [self.held, self.sequences, sorted(self.home.taken), self.turns.pack()]
+        notes = [self.first, self.held, self.sequences, sorted(self.home.taken), self.turns.pack()]
         return bytes(msgpack.packb([*notes, states]))
 
     def restore(self, message: bytes) -> None:
@@ -310,11 +327,12 @@ class Living(Engine):
         if not message:
             return
         try:
-            held, sequences, taken, turns, states = msgpack.unpackb(message)
+            first, held, sequences, taken, turns, states = msgpack.unpackb(message)
         except ValueError as error:
             raise PluginFailure("The message is not one of this player.") from error
         home = self.home
-        self.sequences, self.held, self.turns = sequences, held, Turns.unpack(turns)
+        self.sequences, self.first, self.held = sequences, first, held
+        self.turns = Turns.unpack(turns)
         if self.state == "context":
             # Whoever else lived there came along, and is not ours.
             home.taken = set(taken)
