@@ -9,14 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api import AttackReport, attack, load
     from .compressors.plugin.contract import Compressor, Shape, tokens_within
     from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
     from .reductions.limit import index_limit
-    from .runs.attack import attack
 
 __version__ = "0.2.0"
 
 _HOMES = {
+    "AttackReport": "api",
     "BadInput": "errors",
     "BudgetTooSmall": "errors",
     "Compressor": "compressors.plugin.contract",
@@ -24,12 +25,14 @@ _HOMES = {
     "NonAdaptive": "compressors.readers.contract",
     "PluginFailure": "errors",
     "Shape": "compressors.plugin.contract",
-    "attack": "runs.attack",
+    "attack": "api",
     "index_limit": "reductions.limit",
+    "load": "api",
     "tokens_within": "compressors.plugin.contract",
 }
 
 __all__ = [
+    "AttackReport",
     "BadInput",
     "BudgetTooSmall",
     "Compressor",
@@ -39,6 +42,7 @@ __all__ = [
     "Shape",
     "attack",
     "index_limit",
+    "load",
     "tokens_within",
 ]
 
@@ -47,3 +51,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"kvbarrier has no public name {name!r}")
     return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -72,14 +72,24 @@ class ResultsConflict(BadInput):
     """Two rows with equal keys and different counts: a non-deterministic compressor."""
 
 
+_FEW = 16
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the nearest known name, else the sorted list of names.
+    """Return ``" Did you mean 'x'?"`` for the nearest known name, else the names if they are few.
+
+    Capitals are no difference.
 
     >>> did_you_mean("exat", ["exact", "zero"])
     " Did you mean 'exact'?"
     >>> did_you_mean("qqq", ["zero", "exact"])
     ' Known: exact, zero.'
+    >>> did_you_mean("H2O", ["h2o", "zero"]), did_you_mean("qqq", map(str, range(50)))
+    (" Did you mean 'h2o'?", ' 50 are known.')
     """
     known = sorted(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean '{near[0]}'?" if near else f" Known: {', '.join(known)}."
+    small = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), small, n=1)
+    if near:
+        return f" Did you mean '{small[near[0]]}'?"
+    return f" Known: {', '.join(known)}." if len(known) <= _FEW else f" {len(known)} are known."

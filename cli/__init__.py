@@ -18,7 +18,7 @@ from typing import NoReturn
 import click
 
 from ..errors import HarnessFault, KVBarrierError, did_you_mean
-from .render import readable, say
+from .render import print_json, printed, readable, say
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
@@ -59,6 +59,10 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f".{MODULES.get(cmd_name, cmd_name)}", __name__)
         command: click.Command = module.command
+        if not ctx.resilient_parsing:
+            from .config import defaults_of
+
+            ctx.default_map = {cmd_name: defaults_of(cmd_name, command)}
         return command
 
     def resolve_command(
@@ -105,6 +109,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
     warnings.formatwarning = lambda message, *_, **__: (
         f"kvbarrier: {readable(str(message).partition(chr(10))[0])}\n"
     )
+    printed(forget=True)
     try:
         code = cli.main(args=argv, prog_name="kvbarrier", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -116,11 +121,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
         told = io.StringIO()
         error.show(told)
         say(told.getvalue().rstrip("\n"))
+        _document(argv, error.format_message(), 2)
         sys.exit(2)
     except KVBarrierError as error:
         if isinstance(error, HarnessFault) and os.environ.get("KVBARRIER_DEBUG"):
             raise
         _complain(str(error), getattr(error, "detail", None))
+        _document(argv, str(error), error.exit_code)
         if getattr(error, "abandoned", 0):
             # Threads still wait for batches that nobody wants any more; their players die with us.
             sys.stdout.flush()
@@ -173,6 +180,13 @@ def _not_imported(error: BaseException) -> str:
         if frame.name == "<module>":
             return path.partition(os.sep)[0].removesuffix(".py")
     return ""
+
+
+def _document(argv: list[str] | None, sentence: str, code: int) -> None:
+    """Where a program waits for JSON, it gets the error as JSON: one document, whatever happens."""
+    if "--json" in (sys.argv[1:] if argv is None else argv) and not printed():
+        with suppress(OSError):
+            print_json({"schema": 1, "error": sentence, "exit_code": code})
 
 
 def _complain(sentence: str, detail: str | None) -> None:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from ..errors import BadInput, BudgetTooSmall
 from ..files import refuse_link, write_whole
 from . import options
-from .attack_tables import as_budget, print_report
+from .attack_tables import as_budget, print_report, print_summary
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @options.game_options
 @options.stream_options
 @click.option(
+    "-b",
     "--budget",
     "budgets",
     multiple=True,
@@ -40,7 +41,12 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "TARGET that takes no budget]",
 )
 @click.option(
-    "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the compressor.",
 )
 @click.option(
     "--sweep",
@@ -50,6 +56,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Several values of a parameter; with several sweeps, every combination is played.",
 )
 @click.option(
+    "-m",
     "--messages",
     type=options.MESSAGES,
     help="Number of messages to play.  [default: until decided, at most 256]",
@@ -85,6 +92,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Store the results in this CSV file, and continue from the results it already holds.",
 )
 @click.option(
+    "-o",
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write results.csv, verdict.json and plot.png into this folder; continues as "
@@ -111,6 +119,8 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Write the counts to this file for verify; needs --resume or --out, so that they can "
     "be replayed.",
 )
+@click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
+@click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str,
@@ -128,6 +138,8 @@ def command(
     messages: int | None,
     workers: int | None,
     cluster: str | None,
+    verbose: bool,
+    quiet: bool,
     as_json: bool,
     **game: Any,
 ) -> int:
@@ -198,7 +210,7 @@ def command(
                 moved = document["baseline"]["moved"]
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
-        _show(report, document, out, as_json)
+        _show(report, document, out, "json" if as_json else _style(verbose, quiet))
     for failure in failures:
         say(f"gate failed: {failure}")
     code = _exit_code(report, failures, kept)
@@ -230,13 +242,21 @@ def _attack_queries(
     return attack_queries(target, n=n, d=game["d"], eta=eta, out=out, as_json=as_json, **played)
 
 
-def _show(report: Report, document: dict[str, Any], out: Path | None, as_json: bool) -> None:
+def _style(verbose: bool, quiet: bool) -> str:
+    if verbose and quiet:
+        raise BadInput("give --verbose or --quiet, not both.")
+    return "verbose" if verbose else "quiet" if quiet else "usual"
+
+
+def _show(report: Report, document: dict[str, Any], out: Path | None, style: str) -> None:
     if out is not None:
         _write(out, report, document)
-    if as_json:
+    if style == "json":
         print_json(document)
+    elif style == "quiet":
+        print_summary(report)
     else:
-        print_report(report)
+        print_report(report, verbose=style == "verbose")
 
 
 def _memory(gib: float) -> int:

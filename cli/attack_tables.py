@@ -7,42 +7,115 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from .render import number, print_table, say
+from .render import number, print_table, tell
 
 if TYPE_CHECKING:
     from ..runs.attack import Gap, Report
 
 
-def print_report(report: Report) -> None:
-    """A table for every setting, one for all adversaries together, and the notes below them."""
+def print_report(report: Report, verbose: bool = False) -> None:
+    """A table for every setting, one for all adversaries together, and the sentences below them."""
     from ..runs.points import budget_text, series_label
 
-    columns = [
-        "budget", "M/N", "ratio", "bit error", "interval (95 %)", "floor", "ledger", "guarantee",
-        "messages",
-    ]  # fmt: skip
     several = bool(report.together)
+    columns, row_of, width = (_ALL, _whole_row, 140) if verbose else (_FIVE, _row, 80)
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for point in report.points:
         groups.setdefault((series_label(point), _game(point, several)), []).append(point)
     for (label, game), points in groups.items():
         rows = [
-            [*([_stream(point)] if several else []), *_row(point, budget_text(point["budget"]))]
+            [*([_stream(point)] if several else []), *row_of(point, budget_text(point["budget"]))]
             for point in points
         ]
-        caption = (
-            "M/N: charged bits per secret bit. ratio: against a 16-bit K and V cache. floor: no "
-            "algorithm at this M/N has a smaller error."
+        print_table(
+            f"{label}: {game}",
+            ["adversary", *columns] if several else list(columns),
+            rows,
+            caption=_caption(points),
+            width=width,
         )
-        if any("age" in row[-2] for row in rows):
-            caption += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
-        if any("row" in row[-2] for row in rows):
-            caption += " row: the row with the most evidence, 0 the oldest."
-        header = ["adversary", *columns] if several else columns
-        print_table(f"{label}: {game}", header, rows, caption=caption)
     _print_together(report)
     _print_engine(report)
-    _print_notes(report)
+    _print_notes(report, verbose)
+    print_summary(report)
+
+
+def print_summary(report: Report) -> None:
+    """A sentence for every setting, and for every adversary where there are several."""
+    from ..runs.points import curve_label
+
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for point in report.points:
+        groups.setdefault(curve_label(point), []).append(point)
+    for label, points in groups.items():
+        tell(summary(label, points))
+
+
+_FIVE = ("budget", "M/N", "bit error", "95 % interval", "verdict")
+_ALL = ("budget", "M/N", "ratio", "bit error", "95 % interval", "floor", "ledger", "guarantee",
+        "messages")  # fmt: skip
+
+
+def _caption(points: Sequence[dict[str, Any]]) -> str:
+    counts = [point["messages"] for point in points]
+    span = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+    said = f"M/N: charged bits per secret bit{_cache(points)}. {span} messages a point."
+    rows = [_verdict(point) for point in points]
+    if any("age" in row for row in rows):
+        said += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
+    if any("row" in row for row in rows):
+        said += " row: the row with the most evidence, 0 the oldest."
+    return said
+
+
+def _cache(points: Sequence[dict[str, Any]]) -> str:
+    """What the 16-bit cache itself would be charged, where one number says it."""
+    whole = {
+        round(point["compression_ratio"] * point["bits_per_secret_bit"], 6)
+        for point in points
+        if point["compression_ratio"] is not None
+    }
+    return f"; the 16-bit K and V cache has {number(whole.pop())}" if len(whole) == 1 else ""
+
+
+def summary(label: str, points: Sequence[dict[str, Any]]) -> str:
+    """What the rows say together, in a sentence or two.
+
+    >>> error = {"estimate": 0.375}
+    >>> summary("window", [{"budget": 0.25, "guarantee": {"verdict": "broken"}, "changed": None,
+    ...     "ledger": {"verdict": "not-excluded"}, "bit_error": error, "bits_per_secret_bit": 8.0}])
+    'window is broken at 1/4 (37.5 % of the bits are wrong, where guessing has 50 %).'
+    """
+    from ..runs.points import budget_text
+
+    parts = []
+    for verdict in ("impossible", "changed", "broken", "undecided", "not-broken"):
+        own = [point for point in points if _head(point) == verdict]
+        if not own:
+            continue
+        errors = [100 * float(point["bit_error"]["estimate"]) for point in own]
+        low, high = (f"{value:.3g}" for value in (min(errors), max(errors)))
+        said = f"{low} %" if low == high else f"{low} to {high} %"
+        names = [budget_text(point["budget"]) for point in own]
+        where = ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"
+        mark = ", where guessing has 50 %" if verdict == "broken" else ""
+        parts.append(f"{verdict} at {where} ({said} of the bits are wrong{mark})")
+    return f"{label} is {'; '.join(parts)}."
+
+
+def _head(point: dict[str, Any]) -> str:
+    if point["ledger"]["verdict"] == "impossible":
+        return "impossible"
+    return "changed" if point["changed"] is not None else str(point["guarantee"]["verdict"])
+
+
+def _verdict(point: dict[str, Any]) -> str:
+    """The theorem's verdict in a cell; an impossible memory is the only news where there is one."""
+    from ..runs.points import guarantee_text
+
+    impossible = point["ledger"]["verdict"] == "impossible"
+    failed = f", {point['failed']} failed" if point["failed"] else ""
+    return ("impossible" if impossible else guarantee_text(point)) + failed
 
 
 def _print_together(report: Report) -> None:
@@ -70,6 +143,7 @@ def _print_together(report: Report) -> None:
         caption="In brackets: the number of adversaries of a null. broken is decided by the "
         "average of their e-values, not-broken by all of them. The interval of the "
         "worst one holds for all of them at once.",
+        width=110,
     )
 
 
@@ -117,15 +191,29 @@ def _stream(point: dict[str, Any]) -> str:
 
 
 def _row(point: dict[str, Any], budget: str) -> list[str]:
-    from ..runs.points import error_text, guarantee_text
+    from ..runs.points import error_text
 
-    error, ratio = point["bit_error"], point["compression_ratio"]
+    error = point["bit_error"]
     return [
         budget + (" (over)" if point["over_budget"] else ""),
         number(point["bits_per_secret_bit"]),
-        "-" if ratio is None else f"{ratio:.2f}x",
         error_text(point),
         f"{error['low']:.4f} to {error['high']:.4f}",
+        _verdict(point),
+    ]
+
+
+def _whole_row(point: dict[str, Any], budget: str) -> list[str]:
+    from ..runs.points import guarantee_text
+
+    ratio = point["compression_ratio"]
+    over, memory, error, interval, _ = _row(point, budget)
+    return [
+        over,
+        memory,
+        "-" if ratio is None else f"{ratio:.2f}x",
+        error,
+        interval,
         f"{point['error_floor']:.4f}",
         point["ledger"]["verdict"],
         guarantee_text(point),
@@ -133,56 +221,57 @@ def _row(point: dict[str, Any], budget: str) -> list[str]:
     ]
 
 
-def _print_notes(report: Report) -> None:
+def _print_notes(report: Report, verbose: bool) -> None:
     from ..runs.points import budget_text
 
     for sentence in _gaps(report):
-        say(f"gap: {sentence}")
+        tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
-        say(f"failed: {sentence}")
+        tell(f"failed: {sentence}")
     if any(point["over_budget"] for point in report.points):
-        say(
+        tell(
             "over: the message is larger than the budget; the point is shown at its measured "
             "memory."
         )
     if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
-        say("rule: answers were held to tensor attention, which public['attention'] asks for.")
+        tell("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
     if "not-broken" in verdicts:
-        say(
-            "not-broken means: the error is at most 1/10 on average over each age bucket, on "
-            "this reduction, at this scale, for random secrets. A single row may be worse, and so "
-            "may a single channel or head: these are not tested separately."
+        tell(
+            "not-broken means: at most 1/10 on average over each age bucket, on this stream, for "
+            "random secrets. A single row, channel or head may be worse."
         )
     if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
-        say("rows: these results have no counts by row, so single rows were not tested.")
+        tell("rows: these results have no counts by row, so single rows were not tested.")
     for point in report.points:
         guarantee = point["guarantee"]
         rate = number(guarantee["bits_per_secret_bit"])
         if guarantee["verdict"] != "undecided" and rate != number(point["bits_per_secret_bit"]):
-            say(
+            tell(
                 f"budget {budget_text(point['budget'])}: {guarantee['verdict']} rests on the first "
                 f"{guarantee['messages']} messages, at M/N = {rate}."
             )
         if point["changed"] is not None:
-            say(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
+            tell(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
     for name, sentence in nulls.items():
-        say(f"guarantee judged, {name}: {sentence}.")
+        if not verbose and name == "coordinate":
+            continue
+        tell(f"guarantee judged, {name}: {sentence}.")
     for point in report.points:
         if "soft" in point:
             one = point["soft"]
-            say(
+            tell(
                 f"soft certificate, linear Bob, budget {budget_text(point['budget'])}: "
                 f"{one['verdict']}, surprise {one['surprise_bits']:.0f} bits, where the counts of "
                 f"right and wrong bits have {point['ledger']['surprise_bits']:.0f}."
             )
-    if sentence := _power(report.points):
-        say(f"not-excluded: {sentence}")
+    if verbose and (sentence := _power(report.points)):
+        tell(f"not-excluded: {sentence}")
     if report.impossible:
-        say(
+        tell(
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
 from .options import COUNT, DIMENSION
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, say, tell
 from .wide_bound import bound_alphabet, bound_payload
 
 #: options that say which reduction of one head is meant
@@ -174,7 +174,7 @@ def command(
     ]
     print_table(f"Index reduction, {keys} keys", ["quantity", "value"], rows)
     if verdict is not None:
-        say(verdict)
+        tell(verdict)
 
 
 def _other_questions(

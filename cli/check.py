@@ -6,7 +6,7 @@ import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, say
+from .render import print_json, tell
 
 
 @click.command(name="check")
@@ -39,5 +39,5 @@ def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool)
     if as_json:
         print_json(report.as_dict())
     else:
-        say(report.text())
+        tell(report.text())
     return 3 if report.errors else 0

@@ -11,7 +11,7 @@ import click
 
 from . import options
 from .listing import _experiments, text
-from .render import print_json, print_table, say
+from .render import print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..experiments.kit.experiment import Claim, Judgement
@@ -52,7 +52,9 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, "experiments": rows})
         return
-    print_table("experiments", list(rows[0]), [[text(v) for v in row.values()] for row in rows])
+    print_table(
+        "experiments", list(rows[0]), [[text(v) for v in row.values()] for row in rows], width=160
+    )
 
 
 @command.command()
@@ -129,9 +131,19 @@ def run(
     if as_json:
         print_json({"schema": 1, "folder": str(folder), "claims": rows})
     else:
-        columns = ["claim", "statement", "source", "verdict", "evidence"]
-        print_table("claims", columns, [[row[name] for name in columns] for row in rows])
+        _print_claims(rows)
     return 1 if any(row["verdict"] == "fails" for row in rows) else 0
+
+
+def _print_claims(rows: list[dict[str, str]]) -> None:
+    """One line a claim, and below them the evidence of those that do not hold."""
+    columns = ["claim", "about", "verdict"]
+    print_table("claims", columns, [[row[name] for name in columns] for row in rows])
+    for row in rows:
+        if row["verdict"] != "holds":
+            tell(f"{row['claim']} {row['verdict']}: {row['statement']}\n  {row['evidence']}")
+    held = sum(row["verdict"] == "holds" for row in rows)
+    tell(f"{held} of {len(rows)} claims hold; {CLAIMS} has what was run for each.")
 
 
 def _forget(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .render import print_json, print_table
+from .render import print_json, print_table, tell
 
 #: what a table has room for; --json has everything
 _SHORT = {
@@ -14,14 +14,17 @@ _SHORT = {
                     "source"),
 }  # fmt: skip
 
+_NAME = {"experiments": "experiment", "engines": "target", "keys": "name"}
+
 KINDS = ("compressors", "readers", "engines", "reductions", "keys", "experiments")
 
 
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(KINDS))
+@click.option("-l", "--long", "long", is_flag=True, help="A table with what is known of each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(kind: str, as_json: bool) -> None:
-    """List the names of one KIND.
+def command(kind: str, long: bool, as_json: bool) -> None:
+    """List the names of one KIND, one a line.
 
     Readers are non-adaptive algorithms, for --reduction indistinguishability. Engines are other
     people's caches; the list says which cannot be played here, and why.
@@ -30,8 +33,12 @@ def command(kind: str, as_json: bool) -> None:
     if as_json:
         print_json({"schema": 1, kind: rows})
         return
+    if not long:
+        for name in dict.fromkeys(str(row[_NAME.get(kind, "name")]) for row in rows):
+            tell(name)
+        return
     columns = list(_SHORT.get(kind, rows[0]))
-    print_table(kind, columns, [[text(row[name]) for name in columns] for row in rows])
+    print_table(kind, columns, [[text(row[name]) for name in columns] for row in rows], width=160)
 
 
 def text(value: Any) -> str:

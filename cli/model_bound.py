@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from ..reductions.model_limit import ModelLimit
@@ -35,7 +35,7 @@ def bound_model(
         return
     _print_model(limit, dtype)
     if compression is not None:
-        say(_sentence(compression, by, limit.compression, limit.compression_kv, limit.success))
+        tell(_sentence(compression, by, limit.compression, limit.compression_kv, limit.success))
 
 
 def _read(file: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -172,6 +173,16 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def defaults() -> dict[str, Any]:
+    """The words of the game with their defaults, as the command line has them.
+
+    >>> defaults()["keys"], defaults()["n"]
+    ('jl', None)
+    """
+    words = click.command()(game_options(stream_options(lambda **_: None)))
+    return dict(words.make_context("game", []).params)
+
+
 def scale(text: str) -> str | float:
     """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
     if text in ("tight", "closed", "paper"):
@@ -219,11 +230,33 @@ def instances(game: dict[str, Any]) -> list[Any]:
 _FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")
 
 
+class _Lines:
+    """Progress as plain lines on stderr: the first after some seconds, then ever more rarely."""
+
+    FIRST = 10.0
+    """Seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._began = time.monotonic()
+        self._next = self.FIRST
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from .render import say
+
+        passed = time.monotonic() - self._began
+        if passed < self._next or not 0 < done < total:
+            return
+        self._next = 1.5 * passed
+        left = passed * (total - done) / done
+        say(f"{self._title} {stage}: {done} of at most {total}, at most {left:.0f} s left")
+
+
 @contextmanager
 def progress(title: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar with ETA on stderr; silent when stderr is not a terminal."""
+    """A progress bar with ETA on stderr; where that is no terminal, a line now and then."""
     if not sys.stderr.isatty():
-        yield lambda stage, done, total: None
+        yield _Lines(title)
         return
     from rich.console import Console
     from rich.progress import (

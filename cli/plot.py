@@ -36,7 +36,7 @@ def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(
-            f"{', '.join(map(str, files))} hold no complete batch 0: run kvbarrier attack first."
+            f"no complete batch 0 is in {', '.join(map(str, files))}: run kvbarrier attack first."
         )
     error_vs_memory.draw([p | {"series": curve_label(p)} for p in points], out, title=title)
     say(f"wrote {out}: {len(points)} points")

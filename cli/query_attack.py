@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import write_whole
 from . import options
-from .render import print_json, print_table, prints_to_stderr, say
+from .render import print_json, print_table, prints_to_stderr, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.players.isolation import Limits
@@ -82,20 +82,21 @@ def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
         "the least error on the worst of D_0 and all D_i. rarest D_i: the error on "
         "the token (with its number) that the fewest plans read. guarantee: error at "
         "most 1/10 on each of these.",
+        width=140,
     )
     for sentence in [text for played in report.played for text in played.failed][:5]:
-        say(f"failed: {sentence}")
+        tell(f"failed: {sentence}")
     if any(point["guarantee"] == "not-broken" for point in points):
-        say("not-broken means: on this family of streams, which hides one token.")
+        tell("not-broken means: on this family of streams, which hides one token.")
     left = [p["line"] for p in points if p["line"]["verdict"] == "not-excluded"]
     unseen = [line for line in left if line["could_catch"]["error"] is None]
     if unseen:
-        say(
+        tell(
             f"not-excluded: at {len(unseen)} of {len(points)} points the trials are too few to "
             "catch a cheat, even one without errors."
         )
     if any(point["line"]["verdict"] == "impossible" for point in points):
-        say(
+        tell(
             "impossible: no reader of these few tokens has such a small error: there is a "
             "hidden channel, or a bug in kvbarrier."
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import options
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -121,15 +121,15 @@ def _print(report: RegressReport, claims: list[dict[str, str]], quick: bool) -> 
         f"{report.margin:g} bit error and 0 charged bits",
     )
     for one in report.failures:
-        say(f"moved: {one.compressor} (cell {one.cell}, key {one.key}): {one.failure}")
+        tell(f"moved: {one.compressor} (cell {one.cell}, key {one.key}): {one.failure}")
     if claims:
         print_table(
             "claims", ["claim", "verdict", "evidence"], [list(row.values()) for row in claims]
         )
     moved = len(report.failures)
-    say(
+    tell(
         f"{len(report.comparisons)} cells, {report.messages} messages: {moved} moved; "
         f"{report.caught}."
     )
     if quick:
-        say("the claims were not measured: run regress without --quick.")
+        tell("the claims were not measured: run regress without --quick.")

@@ -1,10 +1,13 @@
-"""What people and programs see: one JSON document on stdout, tables and progress on stderr."""
+"""What people and programs see: results on stdout, progress and warnings on stderr."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -15,6 +18,18 @@ import click
 def print_json(document: Any) -> None:
     """Write one JSON document, and nothing else, to stdout. NaN and infinities are refused."""
     click.echo(json.dumps(document, indent=2, allow_nan=False, default=_plain))
+    _DOCUMENTS.append(True)
+
+
+_DOCUMENTS: list[bool] = []
+
+
+def printed(forget: bool = False) -> bool:
+    """Whether a document was printed since the last call that asked to ``forget``."""
+    found = bool(_DOCUMENTS)
+    if forget:
+        _DOCUMENTS.clear()
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -34,24 +49,50 @@ def prints_to_stderr() -> contextlib.AbstractContextManager[object]:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    caption: str | None = None,
+    width: int = 80,
 ) -> None:
-    """Write a table for people to stderr; numbers are aligned right."""
+    """Write a table for people to stdout; numbers are aligned right.
+
+    ``width``: in characters where stdout is no terminal; a terminal has its own.
+    """
     from rich.console import Console
     from rich.table import Table
 
     rows = [[readable(cell) for cell in row] for row in rows]
-    table = Table(
-        title=readable(title), caption=caption, title_justify="left", caption_justify="left"
-    )
+    table = Table(box=_rules(), pad_edge=False)
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows) and bool(rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    # A pipe has no width of its own: give it room, or the folded table is unreadable.
-    width = None if sys.stderr.isatty() else 140
-    Console(stderr=True, width=width, highlight=False, markup=False, emoji=False).print(table)
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    lines = io.StringIO()
+    Console(file=lines, width=width, highlight=False, markup=False, emoji=False).print(table)
+    click.echo(textwrap.fill(readable(title), width))
+    for line in lines.getvalue().strip("\n").splitlines():
+        click.echo(line.rstrip())
+    if caption:
+        click.echo(textwrap.fill(readable(caption), width))
+
+
+def _rules() -> Any:
+    """A rule below the header and nothing else: lines can be copied, and any terminal has them."""
+    from rich import box
+
+    return box.SIMPLE_HEAD if _writes("─") else box.ASCII2
+
+
+def _writes(character: str) -> bool:
+    try:
+        character.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:
@@ -63,8 +104,17 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def tell(sentence: str) -> None:
+    """A result for people on stdout: whole lines where it goes to a file, folded on a terminal."""
+    text = readable(sentence)
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = "\n".join(textwrap.fill(line, width) or line for line in text.splitlines())
+    click.echo(text)
+
+
 def say(sentence: str) -> None:
-    """One line for people, on stderr."""
+    """What happens meanwhile, and what went wrong: one line on stderr."""
     click.echo(readable(sentence), err=True)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput, did_you_mean
-from .render import print_json, print_table, prints_to_stderr, say
+from .render import print_json, print_table, prints_to_stderr, tell
 
 
 @click.command(name="replay")
@@ -52,5 +52,5 @@ def command(
             ["message", "wrong then", "wrong now", "charged then", "charged now", "failed now"],
             result.table(),
         )
-        say("equal" if result.equal else f"different at messages {result.different}")
+        tell("equal" if result.equal else f"different at messages {result.different}")
     return 0 if result.equal else 1

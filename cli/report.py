@@ -43,7 +43,7 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(
-            f"{', '.join(map(str, files))} hold no complete batch 0: run kvbarrier attack first."
+            f"no complete batch 0 is in {', '.join(map(str, files))}: run kvbarrier attack first."
         )
     if as_json:
         print_json({"schema": 1, "rows": rank_rows(points)})

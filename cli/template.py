@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -37,4 +38,4 @@ def command(file: Path, kind: str) -> None:
         write_new(file, template_text(kind))
     except FileExistsError:
         raise BadInput(f"{file} exists already: give another name, or delete it first.") from None
-    say(f"wrote {file}; now try:  {TRY[kind].format(file=file)}")
+    say(f"wrote {file}; now try:  {TRY[kind].format(file=shlex.quote(str(file)))}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .model_bound import bound_compression
-from .render import number, print_json, print_table, say
+from .render import number, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from ..reductions.wide_limits import AlphabetLimit, PayloadLimit
@@ -103,4 +103,4 @@ def _print(
         return
     print_table(title, ["quantity", "value"], rows)
     if verdict is not None:
-        say(verdict)
+        tell(verdict)

@@ -107,13 +107,21 @@ def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
 
 def _find(text: str) -> Target:
     if not text:
-        raise BadInput(f"the name of the compressor is empty.{did_you_mean('', catalog.names())}")
+        raise BadInput(
+            "the name of the compressor is empty: give a file, my_cache.py, or a name that "
+            "'kvbarrier list compressors' shows."
+        )
     scheme = scheme_of(text)
     if scheme is not None:
         return _scheme(scheme, text)
     if text.startswith(REGISTERED):
         return _engine(text)
     path, colon, name = text.rpartition(":")
+    if colon and not (path and name):
+        raise BadInput(
+            f"'{text}' names nothing on one side of the colon: write my_cache.py:MyCache, or "
+            "my_cache.py alone."
+        )
     if colon and path.endswith(".py"):
         return _in_file(Path(path), name)
     if text.endswith(".py"):
@@ -138,8 +146,13 @@ def _named(name: str) -> Target:
         raise BadInput(f"{name} is not a Python file: give a name that ends in .py.")
     if name in READERS:
         raise _no_compressor(name)
+    if Path(f"{name}.py").is_file():
+        raise BadInput(f"there is no compressor '{name}'. Did you mean the file {name}.py?")
     hint = did_you_mean(name, {*catalog.names(), *registered})
-    raise BadInput(f"there is no compressor '{name}'.{hint}")
+    raise BadInput(
+        f"there is no compressor '{name}'.{hint} 'kvbarrier list compressors' shows all; a file's "
+        "name ends in .py."
+    )
 
 
 def _checked(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
@@ -247,8 +260,9 @@ def _in_file(path: Path, name: str | None) -> Target:
 
 
 def _member(module: ModuleType, name: str, where: str) -> Any:
-    if hasattr(module, name):
-        return getattr(module, name)
+    thing = getattr(module, name, None)
+    if thing is not None and not isinstance(thing, ModuleType):
+        return thing
     classes = [n for n, thing in vars(module).items() if inspect.isclass(thing)]
     hint = did_you_mean(name, _candidates(module) or classes) if classes else ""
     raise BadInput(f"{where} has no class '{name}'.{hint}")

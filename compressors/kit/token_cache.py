@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,28 @@ class TokenCache(SoftmaxCache):
     def restore(self, message: bytes) -> None:
         self.state.load(message)
         self.seen = self._filled()
+
+    # -- operations ------------------------------------------------------------------------------
+
+    def fork(self) -> Self:
+        """Another instance with the same tokens, and arrays of its own."""
+        twin = self.twin()
+        twin.seen = self.seen
+        return twin
+
+    def reset(self) -> None:
+        """Be as just constructed."""
+        self.restore(self.fresh().save())
+        self.seen = 0
+
+    def shift(self, by: int) -> None:
+        """Nothing to do: keys are held as they came, and no position is."""
+
+    def keep_first(self, tokens: int) -> None:
+        """Empty all slots but the first: for a policy by which these are the first tokens."""
+        self.state["k"][tokens:] = np.nan
+        self.state["v"][tokens:] = np.nan
+        self.seen = tokens
 
     # -- batched doors ---------------------------------------------------------------------------
 

@@ -121,7 +121,8 @@ def refuse_incomplete(cls: type, name: str) -> None:
         one, other = ("save", "restore") if hasattr(cls, "save") else ("restore", "save")
         raise PluginFailure(f"{name} has {one} without {other}: write both, or neither.")
     for method, called_with in _CALLS.items():
-        if hasattr(cls, method):
+        # An operation is optional, so a parameter may have its name.
+        if hasattr(cls, method) and (method not in OPERATIONS or callable(getattr(cls, method))):
             _refuse_other_arguments(cls, method, called_with)
 
 

@@ -1,6 +1,7 @@
 """What an engine does to a cache beside appending, and how a compressor says that it can do it.
 
-Six methods, each optional and found by presence; ``Compressor`` defines none of them:
+Six methods, each optional and found by presence; ``Compressor`` defines none of them, and an
+attribute of such a name that cannot be called (``drop = 0.1``) is none:
 
 * ``crop(tokens)``: keep the first ``tokens`` of what was appended, forget the rest (drafts that
   were rejected, a turn that is taken back).
@@ -53,7 +54,7 @@ def operations_of(compressor: Any) -> tuple[str, ...]:
     >>> operations_of(Cropped())
     ('crop',)
     """
-    return tuple(name for name in OPERATIONS if hasattr(compressor, name))
+    return tuple(name for name in OPERATIONS if callable(getattr(compressor, name, None)))
 
 
 def operate(compressor: Any, name: str, *arguments: Any) -> Any:
@@ -97,7 +98,7 @@ class PassesOn:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         # Only called for what is not found: before ``inner`` is there nothing is.
         wrapped = _wrapped(self.__dict__.get("inner")) if name in OPERATIONS else []
-        if not wrapped or not all(hasattr(one, name) for one in wrapped):
+        if not wrapped or not all(callable(getattr(one, name, None)) for one in wrapped):
             raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
         if name == "fork":
             return self._fork

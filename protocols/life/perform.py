@@ -35,7 +35,7 @@ from ...reductions.reduction import Reduction
 from ..evidence.reading import Reading
 from .oracle import Oracle, check_legal
 from .schedule import Operation, Schedule
-from .verdict import GHOST, Outcome, Place, judge
+from .verdict import GHOST, Outcome, Place, judge, lost_tokens
 
 _UNSAVED = 8
 
@@ -201,9 +201,9 @@ class Stage:
         if found.outcome.kind not in ("lost", "moved") or len(asked) != len(found.readings):
             return False
         losses = [
-            (*at, int(mine.tokens[lost][0]))
+            (*at, lost[0])
             for at, mine, its in zip(asked, found.readings, found.references, strict=True)
-            if (lost := (mine.wrong & ~its.wrong).any(axis=(1, 2, 3))).any()
+            if (lost := lost_tokens(mine, its))
         ]
         number, j, token = losses[0]
         try:
@@ -267,7 +267,8 @@ class Stage:
         reading = self.hard.reading(row, outputs)
         lost = reading.tokens[reading.wrong.any(axis=(1, 2, 3))]
         better = outputs.copy()
-        for token in lost[:: max(1, len(lost) // _UNSAVED)][:_UNSAVED].tolist():
+        some = np.linspace(0, len(lost) - 1, min(_UNSAVED, len(lost))).astype(int)
+        for token in lost[some].tolist():
             try:
                 twin = deepcopy(fresh)
             except Exception:

@@ -93,10 +93,10 @@ def _simpler(operation: Operation) -> Iterator[tuple[Operation, ...]]:
 
 
 def _fed_less(schedule: Schedule) -> Iterator[Schedule]:
-    """One token less in a feeding, and all crops and drops after it moved along."""
+    """Less in a feeding, or nothing, and all crops and drops after it moved along."""
     operations = schedule.operations
     for at, operation in enumerate(operations):
-        if operation.name not in ("append", "extend") or operation.arguments[0] < 2:
+        if operation.name not in ("append", "extend"):
             continue
         for less in sorted({operation.arguments[0] // 2, operation.arguments[0] - 1}):
             by = operation.arguments[0] - less
@@ -106,5 +106,5 @@ def _fed_less(schedule: Schedule) -> Iterator[Schedule]:
                 else one
                 for one in operations[at + 1 :]
             ]
-            changed = (*operations[:at], Operation(operation.name, (less,)), *after)
-            yield replace(schedule, operations=changed)
+            fed = [Operation(operation.name, (less,))] if less else []
+            yield replace(schedule, operations=(*operations[:at], *fed, *after))

@@ -86,7 +86,12 @@ def judge(places: Sequence[Place], values: NDArray[np.float32]) -> Outcome:
     all_lost = sum(lost)
     bad = all_lost > 0 and (exact or _beyond_chance(all_lost, sum(won)))
     of_place = [
-        (place, _lost_tokens(place) if bad else [], _ghosts(place, values)) for place in places
+        (
+            place,
+            lost_tokens(place.reading, place.reference, place.held) if bad else [],
+            _ghosts(place, values),
+        )
+        for place in places
     ]
     parts = [_told(place, gone, ghosts, values) for place, gone, ghosts in of_place]
     told = [(text, k) for text, k in parts if text]
@@ -108,12 +113,19 @@ def _beyond_chance(lost: int, won: int) -> bool:
     return bool(binom.sf(lost - 1, lost + won, 0.5) < BEYOND_CHANCE)
 
 
-def _lost_tokens(place: Place) -> list[int]:
-    """The tokens with a bit that the reference reads right."""
-    bad = (place.reading.wrong & ~place.reference.wrong).any(axis=(1, 2, 3))
-    if place.held is not None:
-        bad &= place.held
-    return [int(token) for token in place.reading.tokens[bad]]
+def lost_tokens(
+    reading: Reading, reference: Reading, held: NDArray[np.bool_] | None = None
+) -> list[int]:
+    """The tokens that are lost: read wrong here, and there without an error.
+
+    If there is none, those with any bit that the reference reads right.
+    """
+    wrong = reading.wrong.any(axis=(1, 2, 3))
+    clean = wrong & ~reference.wrong.any(axis=(1, 2, 3))
+    some = (reading.wrong & ~reference.wrong).any(axis=(1, 2, 3))
+    if held is not None:
+        clean, some = clean & held, some & held
+    return [int(token) for token in reading.tokens[clean if clean.any() else some]]
 
 
 def _distances(answers: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:

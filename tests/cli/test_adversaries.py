@@ -68,15 +68,15 @@ def test_one_adversary_has_no_verdict_of_several(kvbarrier) -> None:
 
 def test_people_see_which_stream_each_row_is(kvbarrier) -> None:
     said = kvbarrier(
-        "attack", "zero", *SMALL, "--budget", "1", "--messages", "2", "--queries", "all"
+        "attack", "zero", *SMALL, "--budget", "1", "--messages", "2", "--queries", "all", "-v"
     )
     assert "all 4 adversaries together" in said.out + said.err
     assert "decoy, literal" in said.out + said.err
     said = kvbarrier(
         "attack", "zero", *SMALL, "--budget", "1", "--messages", "2", "--basis", "rotated"
     )
-    assert "zero queries, rotated basis" in said.out + said.err
     text = " ".join((said.out + said.err).split())
+    assert "zero queries, rotated basis" in text
     assert (
         "guarantee judged, euclidean: with probability at least 9/10 for each answer, the" in text
     )

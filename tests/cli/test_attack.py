@@ -66,10 +66,10 @@ def test_the_ledger_can_be_recomputed_from_the_printed_sums(kvbarrier) -> None:
 def test_not_excluded_says_what_could_have_been(kvbarrier) -> None:
     # 512 secret bits a message, 4 messages: at 1/32 of the cache as many are charged, at 1/64 half.
     play = ("attack", "time-sharing", *SMALL, "--budget", "1/64,1/32", "--messages", "4")
-    said = kvbarrier(*play)
-    assert "at 1 of 2 points no cheat could be caught, not even one without errors" in said.err
+    said = kvbarrier(*play, "-v")
+    assert "at 1 of 2 points no cheat could be caught, not even one without errors" in said.out
     # 1 - (log2(2049) + 40)/2048 = .9750995
-    assert "to catch one takes a message of at most 0.975 bits per secret bit" in said.err
+    assert "to catch one takes a message of at most 0.975 bits per secret bit" in said.out
     half, whole = json.loads(kvbarrier(*play, "--json").out)["points"]
     assert whole["ledger"]["could_catch"]["error"] is None
     error = half["ledger"]["could_catch"]["error"]
@@ -78,7 +78,7 @@ def test_not_excluded_says_what_could_have_been(kvbarrier) -> None:
         k += 1
     assert k <= error * N + 0.01 < k + 1
     down = math.floor(1000 * error) / 10
-    assert f"at 1 of 2 points a cheat is caught if its error is at most {down:g} %" in said.err
+    assert f"at 1 of 2 points a cheat is caught if its error is at most {down:g} %" in said.out
 
 
 def test_lossless_is_charged_one_bit_a_secret_bit(kvbarrier) -> None:
@@ -365,11 +365,11 @@ def test_what_changes_while_it_is_played_is_told_and_exits_with_3(kvbarrier) -> 
         "--isolation", "inline",
     )  # fmt: skip
     assert said.code == 3
-    assert "changed" in said.err
+    assert "changed" in said.out
     # Fresh keys: now and then a wrong bit of the second half is counted with the first.
-    assert re.search(r"changed during the attack: error 0\.0\d+ at M/N = ", said.err)
+    assert re.search(r"changed during the attack: error 0\.0\d+ at M/N = ", said.out)
     # The table's M/N is of all 128 messages; the verdict's is of those that it rests on.
-    assert re.search(r"broken rests on the first \d+ messages, at M/N = ", said.err)
+    assert re.search(r"broken rests on the first \d+ messages, at M/N = ", said.out)
 
 
 def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:
@@ -378,7 +378,7 @@ def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:
     error = point["bit_error"] | {"estimate": 1 / 2048}
     print_report(replace(report, points=(point | {"wrong_bits": 1, "bit_error": error},)))
     # Four decimals would say .0005.
-    assert "1 of 2,048" in " ".join(capsys.readouterr().err.split())
+    assert "1 of 2,048" in " ".join(capsys.readouterr().out.split())
 
 
 def test_zero_names_no_bucket(kvbarrier) -> None:

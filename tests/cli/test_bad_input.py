@@ -539,8 +539,8 @@ def test_a_package_that_the_environment_breaks_is_named(good: Path, variable: st
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_an_output_that_is_full(stream: str, tmp_path: Path) -> None:
-    json_ = "--json" if stream == "1" else ""
-    command = f"exec {sys.executable} -m kvbarrier list keys {json_} {stream}>/dev/full"
+    verb = "list keys" if stream == "1" else "new x.py"  # which says that it wrote the file
+    command = f"exec {sys.executable} -m kvbarrier {verb} {stream}>/dev/full"
     done = subprocess.run(
         ["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -223,7 +223,7 @@ def test_bits_in_keys_cost_what_bits_in_values_do(kvbarrier) -> None:
     h4 = -0.4 * math.log2(0.4) - 0.6 * math.log2(0.6)
     assert weak["bound_bits"] == pytest.approx(256 * (32 + 8 * 24) * (1 - h4))
     said = kvbarrier(*play[:-1], "--compression", "40")
-    text = " ".join(said.err.split())
+    text = " ".join(said.out.split())
     assert "14336 = 8192 + 6144" in text
     assert "40x is excluded at success 0.9, by secrets in the keys and values" in text
 

@@ -45,8 +45,8 @@ def test_a_foreign_cache_plays_any(kvbarrier, tmp_path, reduction: str) -> None:
     )  # fmt: skip
     said = kvbarrier(*play, "--gate", "bit_error.estimate<=0.6 @ budget=1")
     assert said.code == 0, said.err
-    assert f"{reduction} game" in said.err
-    assert ("rule: answers were held to tensor attention" in said.err) == (reduction == "tensor")
+    assert f"{reduction} game" in said.out
+    assert ("rule: answers were held to tensor attention" in said.out) == (reduction == "tensor")
     before = (tmp_path / "r.csv").read_bytes()
     again = json.loads(kvbarrier(*play, "--json").out)
     assert (tmp_path / "r.csv").read_bytes() == before
@@ -55,13 +55,13 @@ def test_a_foreign_cache_plays_any(kvbarrier, tmp_path, reduction: str) -> None:
 
 def test_titles_say_what_is_played(kvbarrier) -> None:
     play = ("attack", "lossless", "--budget", "1", "--messages", "1", "--reduction")
-    window = kvbarrier(*play, "sliding-window", *SMALL["sliding-window"]).err
+    window = kvbarrier(*play, "sliding-window", *SMALL["sliding-window"]).out
     assert "sliding-window game, jl keys, n = 40, d = 16, W = 17, C = " in window
-    tensor = kvbarrier(*play, "tensor", *SMALL["tensor"]).err
+    tensor = kvbarrier(*play, "tensor", *SMALL["tensor"]).out
     assert "tensor game, quadratic-form keys, n = 16, d = 16, C = " in tensor
     assert "age:" not in tensor
     budget = ("--budget", "1/2", "--messages", "64")
-    broken = kvbarrier("attack", "sliding-window", *SMALL["index"], *budget).err
+    broken = kvbarrier("attack", "sliding-window", *SMALL["index"], *budget).out
     assert "broken (age " in broken
     assert "of 16, 0 the oldest" in broken
 
@@ -85,7 +85,7 @@ def test_what_lives_in_no_default_budget_plays_free(kvbarrier) -> None:
         (8 * 16 * 64 * 9, 4.5)
     }
     assert len(document["gaps"]) == 7
-    people = kvbarrier(*play).err
+    people = kvbarrier(*play).out
     assert people.count("gap:") == 1
     assert (
         "two-cache does not fit into 1/64, 1/32, 1/16, 1/8, 1/4, 1/2, 1: it needs 73728 bits"

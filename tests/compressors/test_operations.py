@@ -129,9 +129,17 @@ def test_an_operation_with_other_arguments_is_refused():
 
     with pytest.raises(PluginFailure, match=r"drop is called with \(begin, end\)"):
         adapt(Wrong)
-    Wrong.drop = None
-    with pytest.raises(PluginFailure, match="drop is None: it must be a method"):
-        adapt(Wrong)
+
+
+@pytest.mark.parametrize("value", [None, 0.1, 3])
+def test_a_parameter_of_that_name_is_no_operation(value):
+    class Dropout(Rows):
+        drop = value
+
+    cache = adapt(Dropout)(SHAPE)
+    assert "drop" not in operations_of(cache)
+    with pytest.raises(AttributeError):
+        cache.drop(0, 1)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,17 @@ class Exact(TokenCache):
             self.state.load(message, {"k": self.shape.tokens, "v": self.shape.tokens})
         self.seen = self._filled()
 
+    def crop(self, tokens: int) -> None:
+        """Keep the first tokens."""
+        self.keep_first(tokens)
+
+    def drop(self, begin: int, end: int) -> None:
+        """Take tokens begin .. end - 1 out; the slots of those after them close up."""
+        for name in ("k", "v"):
+            rows = self.state[name]
+            rows[begin : self.seen - end + begin] = rows[end : self.seen].copy()
+        self.keep_first(self.seen - end + begin)
+
 
 ENTRY = CatalogEntry(
     "exact",

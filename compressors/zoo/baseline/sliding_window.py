@@ -39,6 +39,19 @@ class SlidingWindow(TokenCache):
             return None
         return self.slots_for(self.seen, self.slots)
 
+    def crop(self, tokens: int) -> None:
+        """Keep the first tokens.
+
+        Raises:
+            ValueError: the ring is full, so older tokens may be gone that would be in the window.
+        """
+        if self.seen >= self.slots:
+            raise ValueError(
+                f"the window of {self.slots} is full and what left it is gone: keep a copy from "
+                "before the tokens that are taken back."
+            )
+        self.keep_first(tokens)
+
 
 ENTRY = CatalogEntry(
     "sliding-window",

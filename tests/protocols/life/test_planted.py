@@ -7,7 +7,6 @@ import time
 
 import planted_caches as planted
 import pytest
-
 from kvbarrier.compressors.plugin.adapters import adapt
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.protocols.life.examine import examine

@@ -1,0 +1,223 @@
+"""The program from Python: the same words as on the command line, and a report for notebooks.
+
+    import kvbarrier
+
+    report = kvbarrier.attack(MyCache, n=256, d=64, budget="1/4")
+    report                      # a table in a notebook
+    report.to_frame()           # tidy: one row a point, columns documented in COLUMNS
+    report.plot("plot.png")
+
+The class may stand in a module, in a script or in a notebook cell. What the command line says as an
+error sentence is raised here as an exception with that sentence (``kvbarrier.KVBarrierError``).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .runs.runner import Step
+
+COLUMNS = {
+    "compressor": "the target's name",
+    "params": "its own parameters, as name=value",
+    "budget": "memory asked for, a fraction of the 16-bit K and V cache; NaN: no limit",
+    "n": "data tokens",
+    "d": "head dimension",
+    "bits_per_secret_bit": "charged bits of the message per secret bit (M/N)",
+    "share_of_cache": "charged bits per bit of the 16-bit K and V cache",
+    "bit_error": "wrong bits per bit asked",
+    "low": "lower end of the anytime-valid interval of bit_error, over messages",
+    "high": "its upper end",
+    "level": "its confidence level",
+    "error_floor": "the least error that Fano's bound allows at this memory",
+    "guarantee": "the theorem's verdict: broken, not-broken or undecided",
+    "memory": "the ledger's verdict: impossible or not-excluded",
+    "messages": "independent messages played",
+    "failed": "messages that failed: all their bits count as guessed",
+    "over_budget": "whether a message was larger than its budget",
+}
+"""The columns of :meth:`AttackReport.to_frame`, with units."""
+
+_SHOWN = ("compressor", "budget", "share_of_cache", "bit_error", "low", "high", "guarantee")
+
+
+@dataclass(frozen=True)
+class AttackReport:
+    """What an attack found. ``points`` are plain dicts, in the form of ``attack --json``.
+
+    ``document`` is the whole JSON document; of loaded results it holds the points alone.
+    """
+
+    target: str
+    points: tuple[Mapping[str, Any], ...]
+    document: Mapping[str, Any] = field(repr=False)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a point; :data:`COLUMNS` says what each column is."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(point) for point in self.points], columns=list(COLUMNS))
+
+    def plot(self, path: str | Path | None = None, title: str | None = None) -> Picture:
+        """Draw error against memory; with a ``path``, whose suffix must be .png, into that file.
+
+        Raises BadInput for a path of another kind.
+        """
+        from .figures import error_vs_memory
+        from .runs.points import curve_label
+
+        labelled = [{**point, "series": curve_label(dict(point))} for point in self.points]
+        if path is not None and Path(path).suffix != ".png":
+            raise BadInput(f"{path} is not a PNG file name: give a name that ends in .png.")
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "plot.png" if path is None else Path(path)
+            error_vs_memory.draw(labelled, out, title=title)
+            return Picture(out.read_bytes())
+
+    def __repr__(self) -> str:
+        said = {}
+        for point in self.points:
+            verdict = str(point["guarantee"]["verdict"])
+            said[verdict] = said.get(verdict, 0) + 1
+        parts = ", ".join(f"{count} {verdict}" for verdict, count in said.items())
+        count = len(self.points)
+        return f"<attack on {self.target}: {count} point{'s' * (count != 1)}; {parts}>"
+
+    def _repr_html_(self) -> str:
+        frame = self.to_frame()[list(_SHOWN)]
+        return f"<p>{html.escape(repr(self))}</p>{frame.to_html(index=False, float_format='%.4g')}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that a notebook shows; ``png`` has its bytes."""
+
+    png: bytes = field(repr=False)
+
+    def _repr_png_(self) -> str:
+        return base64.b64encode(self.png).decode()
+
+
+def attack(
+    target: Any,
+    *,
+    n: int | None = None,
+    d: int = 64,
+    budget: Any = None,
+    params: Mapping[str, Any] | None = None,
+    messages: int | None = None,
+    isolation: str | None = None,
+    resume: str | Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[Step], None] | None = None,
+    **game: Any,
+) -> AttackReport:
+    """Attack a compressor; the words and defaults are those of ``kvbarrier attack``.
+
+    Args:
+        target: a class, a function ``compress``, the path of a file, or a catalog name.
+        n, d: data tokens (default 512) and head dimension.
+        budget: fractions of the 16-bit cache: a number, "1/4", "free", or several of these.
+        params: the compressor's own parameters.
+        messages: how many to play; None plays until the verdict is decided, at most 256.
+        isolation: "inline", "process" or "namespaces"; None takes the best there is.
+        resume: a results file to go on from, and to write to.
+        workers: batches to play in parallel.
+        progress: called with a ``Step`` (``done``, ``most``) after each batch.
+        game: further words of the game: ``keys``, ``reduction``, ``eta``, ``gamma``, ``layers``,
+            ``heads``, ``queries``, ``basis``, ``bob``, ... as in ``kvbarrier attack --help``.
+
+    Raises:
+        BadInput, BudgetTooSmall, PluginFailure: with the sentence of the command line.
+
+    >>> report = attack("zero", n=32, d=16, keys="hypercube", budget="1/4", messages=4)
+    >>> report
+    <attack on zero: 1 point; 1 broken>
+    >>> report.to_frame()[["bits_per_secret_bit", "guarantee"]].values.tolist()
+    [[0.0, 'broken']]
+    """
+    from .cli import options
+    from .compressors.plugin.by_value import target_of
+    from .runs.attack import Attack, play
+    from .runs.results import Results, ResultsFile
+
+    words = options.defaults() | {"n": n, "d": d}
+    for name, value in game.items():
+        if name not in words:
+            raise BadInput(f"attack has no word '{name}'.{did_you_mean(name, words)}")
+        words[name] = value
+    first, *others = options.instances(words)
+    plan = Attack(
+        target_of(target),
+        first,
+        others=others,
+        budgets=None if budget is None else options.budgets(_texts(budget)),
+        params=dict(params or {}),
+        messages=messages,
+        isolation=isolation,
+    )
+    keep = nullcontext(Results()) if resume is None else ResultsFile(Path(resume))
+    with keep as store:
+        report = play(plan, store=store, workers=workers, progress=progress)
+    return AttackReport(report.points[0]["compressor"], report.points, report.as_dict())
+
+
+def _texts(budget: Any) -> tuple[str, ...]:
+    several = isinstance(budget, Iterable) and not isinstance(budget, str)
+    return tuple(str(one) for one in (budget if several else (budget,)))
+
+
+def load(*results: str | Path) -> AttackReport:
+    """Read results files (``attack --resume`` or ``--out``), merged, as a report.
+
+    Raises:
+        BadInput: a file is not there, is torn or foreign, or holds no complete first batch.
+    """
+    from .runs.points import points_of
+    from .runs.results import read_results
+    from .runs.rows import union
+
+    files = [Path(file) for file in results]
+    points = tuple(points_of(union(*[read_results(file) for file in files])))
+    if not points:
+        said = ", ".join(map(str, files)) or "no file"
+        raise BadInput(f"no complete batch 0 is in {said}: run kvbarrier attack first.")
+    names = dict.fromkeys(str(point["compressor"]) for point in points)
+    return AttackReport(", ".join(names), points, {"schema": 1, "points": list(points)})
+
+
+def _row(point: Mapping[str, Any]) -> dict[str, Any]:
+    error, ratio = point["bit_error"], point["compression_ratio"]
+    budget = point["budget"]
+    return {
+        "compressor": point["compressor"],
+        "params": ", ".join(f"{k}={v}" for k, v in point["params"].items()),
+        "budget": float("nan") if budget is None else float(Fraction(budget)),
+        "n": point["n"],
+        "d": point["d"],
+        "bits_per_secret_bit": point["bits_per_secret_bit"],
+        "share_of_cache": 0.0 if ratio is None else 1 / ratio,
+        "bit_error": error["estimate"],
+        "low": error["low"],
+        "high": error["high"],
+        "level": error["level"],
+        "error_floor": point["error_floor"],
+        "guarantee": point["guarantee"]["verdict"],
+        "memory": point["ledger"]["verdict"],
+        "messages": point["messages"],
+        "failed": point["failed"],
+        "over_budget": point["over_budget"],
+    }

@@ -1,0 +1,134 @@
+"""The program from Python: classes of files, scripts and prompts, reports, results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import kvbarrier
+import pytest
+from kvbarrier.api import COLUMNS
+from kvbarrier.compressors.plugin.by_value import target_of
+
+CACHE = """
+import numpy as np
+
+
+class Mine:
+    def __init__(self, shape):
+        self.K, self.V = [], []
+
+    def append(self, q, k, v):
+        self.K.append(k)
+        self.V.append(v)
+
+    def attend(self, q):
+        K, V = np.array(self.K), np.array(self.V)
+        w = np.exp(K @ q - (K @ q).max())
+        return w @ V / w.sum()
+"""
+
+PLAY = (
+    CACHE
+    + """
+import kvbarrier
+
+print("this script runs", __name__)
+report = kvbarrier.attack(Mine, n=24, d=16, keys="hypercube", budget="free", messages=2)
+print(report.points[0]["wrong_bits"], report.points[0]["isolation"])
+"""
+)
+
+
+def played(*arguments: str, stdin: str | None = None) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_class_of_the_running_script_is_attacked_without_running_it_again(tmp_path: Path) -> None:
+    script = tmp_path / "my script.py"
+    script.write_text(PLAY)
+    first, second = played(str(script))
+    assert first == "this script runs __main__"
+    assert second.split()[0] == "0"
+    # Bob and Alice are others: the class reached them.
+    assert second.split()[1] in {"namespaces", "process"}
+
+
+def test_a_class_of_a_prompt_has_no_file_and_is_attacked_all_the_same() -> None:
+    assert played("-", stdin=PLAY)[1].split()[0] == "0"
+
+
+def test_a_class_of_a_module_leads_to_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "some_caches.py").write_text(CACHE)
+    monkeypatch.syspath_prepend(tmp_path)
+    import some_caches  # type: ignore[import-not-found]
+
+    assert target_of(some_caches.Mine) == f"{tmp_path / 'some_caches.py'}:Mine"
+
+
+def test_a_local_class_travels_by_value_with_what_it_refers_to() -> None:
+    step = 3
+
+    class Local:
+        streaming = False
+
+        def __init__(self, shape: kvbarrier.Shape) -> None:
+            self.total = 0.0
+
+        def append(self, q, k, v) -> None:
+            self.total += step
+
+        def attend(self, q):
+            import numpy as np
+
+            return np.full(16, self.total)
+
+    report = kvbarrier.attack(Local, n=16, d=16, keys="hypercube", budget="free", messages=1)
+    assert report.points[0]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [(3, "type int is no target"), (lambda: 0, "<lambda>"), (None, "type NoneType is no target")],
+)
+def test_what_is_no_target_is_refused(bad: object, says: str) -> None:
+    with pytest.raises(kvbarrier.KVBarrierError, match=says):
+        kvbarrier.attack(bad, n=16, d=8)
+
+
+def test_words_are_those_of_the_command_line() -> None:
+    with pytest.raises(kvbarrier.BadInput, match=r"no word 'key'\. Did you mean 'keys'"):
+        kvbarrier.attack("zero", key="jl")
+    with pytest.raises(kvbarrier.BadInput, match=r"in \(0, 2\]"):
+        kvbarrier.attack("zero", budget=3)
+
+
+def test_a_report_is_tidy_and_comes_back_from_its_results(tmp_path: Path) -> None:
+    file = tmp_path / "results.csv"
+    words = {"n": 32, "d": 16, "keys": "hypercube", "budget": ["1/4", 1], "messages": 4}
+    report = kvbarrier.attack("sliding-window", resume=file, **words)
+    frame = report.to_frame()
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["budget"].tolist() == [0.25, 1.0]
+    # A quarter of the cache is kept: a quarter of its bits, as a share of it.
+    assert 0.2 < frame["share_of_cache"][0] <= 0.25
+    assert kvbarrier.load(file).to_frame().equals(frame)
+    assert "sliding-window" in report._repr_html_()
+    assert report.plot(tmp_path / "p.png").png == (tmp_path / "p.png").read_bytes()
+
+
+def test_no_results_are_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(kvbarrier.BadInput, match="no complete batch"):
+        kvbarrier.load()
+
+
+def test_dir_lists_the_public_names() -> None:
+    assert {"attack", "load", "Shape"} <= set(dir(kvbarrier))
+    assert all(hasattr(kvbarrier, name) for name in dir(kvbarrier))
