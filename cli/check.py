@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from ..errors import BadInput
 from . import options
-from .render import print_json, tell
+from .render import print_json, say, tell
+
+if TYPE_CHECKING:
+    from ..protocols.check.findings import CheckReport
+    from ..protocols.life.engine_check import EngineReport
 
 
 @click.command(name="check")
@@ -24,18 +29,21 @@ from .render import print_json, tell
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
-    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
+    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error.
+
+    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
+    """
     from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
+    from ..protocols.life.engine_check import check_engine
 
-    if is_engine(target):
-        raise BadInput(
-            f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
-            f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
-        )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    report = check(target, params=parsed, seconds=timeout)
+    report: CheckReport | EngineReport
+    if is_engine(target):
+        report = check_engine(target, parsed, seconds=timeout, heard=say)
+    else:
+        report = check(target, params=parsed, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
     else:

@@ -83,6 +83,10 @@ class Engine(Compressor):
         self.streaming = self.feed != "prefill"
         self._pending: list[tuple[Float32, Float32, Float32]] = []
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        """Refused: what another project holds is copied by ``fork``, or by save and restore."""
+        raise TypeError(f"{self.what} cannot be copied as an object")
+
     @classmethod
     def adapter(cls, params: Mapping[str, Any]) -> type[Engine]:
         """The class that plays these parameters: an engine may have several."""

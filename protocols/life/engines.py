@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...compressors.engines.engine import asked_behind
 from ...compressors.engines.schemes import scheme_of
 from ...compressors.engines.way import Way
@@ -19,7 +22,8 @@ from ...compressors.plugin.contract import Compressor, Shape
 from ...compressors.plugin.values import parse_query
 from ...compressors.targets import Target, resolve
 from ...errors import BadInput
-from .examine import Finding, Life, examine, hard_for
+from ..evidence.reading import Reading
+from .examine import Finding, examine, hard_for
 from .oracle import Oracle
 from .perform import Performance, Stage
 from .schedule import Schedule
@@ -28,29 +32,29 @@ from .shrink import shrink
 D = 64
 """Coordinates of a head: every block of every format divides it."""
 
-FAMILIES = ("speculate", "beam", "shift", "save", "turns", "chunks", "random")
-"""Those that use more operations come first."""
-_EACH, _RANDOM = 2, 16
+GROUPS = (("speculate", "turns"), ("beam",), ("shift", "save", "chunks"), ("random",))
+"""What is tried one after the other: the families that use more operations come first."""
+_EACH, _RANDOM = 2, 30
+_LEAST = 4.0
 _FURTHEST = 24
+_EXACT = 0.1
 _QUESTIONS = (1, 3, 8)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One way and one family, with what came of it.
+    """One way and some families, with what came of it.
 
     Attributes:
         way: see ``compressors.engines.way``.
-        family: of schedules.
-        schedules: how many were performed.
+        tried: how many schedules of each family were performed.
         findings: faults and refusals, as plain data (:func:`told`).
         seconds: how long it took.
         whole: whether all that was planned was tried.
     """
 
     way: str
-    family: str
-    schedules: int
+    tried: dict[str, int]
     findings: tuple[dict[str, Any], ...]
     seconds: float
     whole: bool = True
@@ -58,9 +62,8 @@ class Trial:
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
         return {
-            "way": self.way, "family": self.family, "schedules": self.schedules,
-            "findings": list(self.findings), "seconds": round(self.seconds, 2),
-            "whole": self.whole,
+            "way": self.way, "tried": dict(self.tried), "findings": list(self.findings),
+            "seconds": round(self.seconds, 2), "whole": self.whole,
         }  # fmt: skip
 
 
@@ -68,33 +71,35 @@ def trials(
     target: str,
     params: Mapping[str, Any],
     seconds: float,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.process_time,
 ) -> Iterator[Trial]:
     """Try an engine's target in all its ways, the families one after the other.
 
-    A round of one family goes through all ways first, so that the first fault is seen early.
+    ``seconds`` are the processor's, so that what is tried hardly depends on who else is at work;
+    nothing new is begun after as many by the clock on the wall, either.
+    What every way does comes before what chance does, so that the first fault is seen early.
 
     Raises:
         BadInput: there is no such target or parameter.
         PluginFailure: the engine fails when it is only fed tokens.
     """
     ways = list(_ways(target, params))
-    end = clock() + seconds
-    order = [
-        (way, family)
-        for family in FAMILIES
-        for way in ways
-        if not way.questions and (way.families is None or family in way.families)
-    ]
+    end, late = clock() + seconds, time.monotonic() + seconds
+    order = []
+    for group in GROUPS:
+        for way in ways:
+            families = tuple(f for f in group if way.families is None or f in way.families)
+            if families and not way.questions:
+                order.append((way, families))
     for way in ways:
         if way.questions:
             yield _questions(target, way, clock)
-    for at, (way, family) in enumerate(order):
+    for at, (way, families) in enumerate(order):
         left = end - clock()
-        if left <= 0:
-            yield Trial(way.words, family, 0, (), 0.0, whole=False)
+        if left <= 0 or time.monotonic() > late:
+            yield Trial(way.words, {family: 0 for family in families}, (), 0.0, whole=False)
             continue
-        yield _family(target, way, family, max(2.0, left / (len(order) - at)), clock)
+        yield _lived(target, way, families, max(_LEAST, left / (len(order) - at)), clock)
 
 
 def _ways(target: str, params: Mapping[str, Any]) -> Iterator[Way]:
@@ -119,25 +124,18 @@ def _built(target: str, way: Way) -> tuple[Target, Callable[[Shape], Compressor]
     return found, lambda shape: found.factory(shape, None, 0, {})
 
 
-def _family(
-    target: str, way: Way, family: str, seconds: float, clock: Callable[[], float]
+def _lived(
+    target: str, way: Way, families: tuple[str, ...], seconds: float, clock: Callable[[], float]
 ) -> Trial:
     began = clock()
     _, build = _built(target, way)
-    shape = Shape(tokens=way.tokens, d_k=D, d_v=D, layers=way.layers)
     life = examine(
-        build, shape, tokens=way.tokens, families=(family,), each=_EACH, random=_RANDOM,
-        seconds=seconds, clock=clock,
+        build, Shape(tokens=way.tokens, d_k=D, d_v=D, layers=way.layers), tokens=way.tokens,
+        families=families, each=_EACH, random=_RANDOM, seconds=seconds, clock=clock,
     )  # fmt: skip
     stage = Stage(build, hard_for(way.tokens, D, way.layers)[0])
-    findings = [told(one, way, stage) for one in (*life.faults, *life.refusals)]
-    return Trial(
-        way.words, family, _performed(life), tuple(findings), clock() - began, life.whole
-    )
-
-
-def _performed(life: Life) -> int:
-    return sum(life.tried.values())
+    findings = tuple(told(one, way, stage) for one in (*life.faults, *life.refusals))
+    return Trial(way.words, life.tried, findings, clock() - began, life.whole)
 
 
 def _questions(target: str, way: Way, clock: Callable[[], float]) -> Trial:
@@ -162,7 +160,7 @@ def _questions(target: str, way: Way, clock: Callable[[], float]) -> Trial:
         finding = Finding("questions", stage.perform(schedule), shown.schedule)
         findings.append(told(finding, way, stage))
         break
-    return Trial(way.words, "questions", performed, tuple(findings), clock() - began)
+    return Trial(way.words, {"questions": performed}, tuple(findings), clock() - began)
 
 
 def _prompted(schedule: Schedule, n: int) -> bool:
@@ -216,35 +214,39 @@ def _severity(shown: Performance) -> str:
 
 
 def _behind(shown: Performance, stage: Stage) -> int:
-    """How many places too far back most of the lost tokens stand; 0 if they answer nowhere."""
+    """How many places too far back the tokens stand that are lost; 0 if they answer nowhere.
+
+    Of all places where most of them answer, the one where the answers are nearest to their rows:
+    beside few other tokens one is found some places off as well, but not exactly.
+    """
     if shown.outcome.kind != "lost":
         return 0
-    best, most = 0, len(shown.outcome.lost) // 2
+    bad = [_bad(mine, its) for mine, its in zip(shown.readings, shown.references, strict=True)]
+    most = sum(int(one.sum()) for one in bad) // 2
+    stage.perform(shown.schedule)  # the reference is asked at its own places
+    best = _EXACT, 0
     for places in sorted(range(-_FURTHEST, _FURTHEST + 1), key=abs)[1:]:
         with asked_behind(places):
-            still = set(stage.perform(shown.schedule).outcome.lost)
-        answers = len(set(shown.outcome.lost) - still)
-        if answers > most:
-            best, most = places, answers
-    return best
+            there = stage.perform(shown.schedule)
+        if len(there.readings) != len(bad):
+            continue
+        off = np.concatenate([
+            _off(reading, stage)[which] for reading, which in zip(there.readings, bad, strict=True)
+        ])  # fmt: skip
+        if int((off < _EXACT).sum()) > most:
+            best = min(best, (float(np.median(off)), places))
+    return best[1]
 
 
-def merged(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One finding for each code, operation and severity, the shortest; ``ways`` says in which."""
-    by_key: dict[tuple[str, ...], dict[str, Any]] = {}
-    for one in found:
-        names = {step.split()[0] for step in one["reproduction"]}
-        key = one["code"], *sorted(names - {"append", "append-each", "switch", "ask", "extend"})
-        known = by_key.get(key)
-        ways = [*(known["ways"] if known else []), one["way"] or "as it is"]
-        times = one["times"] + (known["times"] if known else 0)
-        best = min((known, one), key=_length) if known else one
-        by_key[key] = {**best, "ways": list(dict.fromkeys(ways)), "times": times}
-    return sorted(by_key.values(), key=lambda one: (_ORDER.index(one["severity"]), _length(one)))
+def _bad(mine: Reading, its: Reading) -> NDArray[np.bool_]:
+    wrong: NDArray[np.bool_] = (mine.wrong & ~its.wrong).any(axis=(1, 2, 3))
+    return wrong
 
 
-_ORDER = ("error", "warning", "note")
-
-
-def _length(one: dict[str, Any]) -> tuple[int, int]:
-    return len(one["reproduction"]), len(one["detail"])
+def _off(reading: Reading, stage: Stage) -> NDArray[np.float32]:
+    """How far each token's answer is from its row, in the worst channel."""
+    assert reading.answers is not None
+    values = stage.hard.values
+    spread = np.float32(values.max() - values.min())
+    off = np.abs(reading.answers - values[reading.tokens]).max(axis=(1, 2, 3)) / spread
+    return np.asarray(off, dtype=np.float32)

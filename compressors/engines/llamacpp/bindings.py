@@ -114,6 +114,9 @@ class _LlamaCppPython(Context):
     def last(self, sequence: int) -> int:
         return int(self._api.llama_memory_seq_pos_max(self._memory, sequence))
 
+    def begin(self, sequence: int) -> int:
+        return int(self._api.llama_memory_seq_pos_min(self._memory, sequence))
+
     def remove(self, sequence: int, begin: int, end: int) -> bool:
         return bool(self._api.llama_memory_seq_rm(self._memory, sequence, begin, end))
 
@@ -199,6 +202,9 @@ class _Cyllama(Context):
 
     def last(self, sequence: int) -> int:
         return int(self._context.memory_seq_pos_max(sequence))
+
+    def begin(self, sequence: int) -> int:
+        return int(self._context.memory_seq_pos_min(sequence))
 
     def remove(self, sequence: int, begin: int, end: int) -> bool:
         return bool(self._context.memory_seq_rm(sequence, begin, end))

@@ -81,6 +81,10 @@ class Context(ABC):
         """``llama_memory_seq_pos_max``: the last position that is taken; -1 if none is."""
 
     @abstractmethod
+    def begin(self, sequence: int) -> int:
+        """``llama_memory_seq_pos_min``: from where on all layers have everything; -1: nothing."""
+
+    @abstractmethod
     def remove(self, sequence: int, begin: int, end: int) -> bool:
         """``llama_memory_seq_rm``: forget the positions begin to end (-1: all from there on).
 

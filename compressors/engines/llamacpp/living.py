@@ -232,12 +232,14 @@ class Living(Engine):
 
     def crop(self, tokens: int) -> None:
         """``llama_memory_seq_rm`` of the tail of every sequence."""
+        self._see_window(tokens, tokens)
         self._remove(self.first + tokens, -1)
         self.turns.forget(self.first + tokens)
         self.held = tokens
 
     def drop(self, begin: int, end: int) -> None:
         """``llama_memory_seq_rm``, then ``llama_memory_seq_add``."""
+        self._see_window(self.held - (end - begin), begin, end - begin)
         begin, end = self.first + begin, self.first + end
         self._remove(begin, end)
         for sequence in self.sequences:
@@ -245,6 +247,19 @@ class Living(Engine):
         self.turns.forget(begin, end)
         self.turns.move(end, begin - end)
         self.held -= end - begin
+
+    def _see_window(self, left: int, begin: int, gone: int = 0) -> None:
+        """Refuse to go back behind what the sliding layers still have.
+
+        Of ``left`` tokens they see the last window - 1. llama.cpp takes out any positions, and
+        leaves it to its users to look at ``llama_memory_seq_pos_min`` before.
+        """
+        if self.model.window is None or not left:
+            return
+        first = max(0, left - self.model.window + 1)
+        wanted = self.first + first + (gone if first >= begin else 0)
+        if any(self.home.context.begin(one) > wanted for one in self.sequences):
+            raise ValueError("llama_memory_seq_pos_min says that the window is not whole")
 
     def _remove(self, begin: int, end: int) -> None:
         context = self.home.context
