@@ -8,7 +8,7 @@ there have moved.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ...compressors.engines.engine import asked_behind
 from ...compressors.engines.schemes import scheme_of
 from ...compressors.engines.way import Way
 from ...compressors.plugin.contract import Compressor, Shape
+from ...compressors.plugin.operations import operations_of
 from ...compressors.plugin.values import parse_query
 from ...compressors.targets import Target, resolve
 from ...errors import BadInput
@@ -35,9 +36,10 @@ D = 64
 GROUPS = (("speculate", "turns"), ("beam",), ("shift", "save", "chunks"), ("random",))
 """What is tried one after the other: the families that use more operations come first."""
 _EACH, _RANDOM = 2, 30
+_MOST_RUNS = 150
 _LEAST = 4.0
 _FURTHEST = 24
-_EXACT = 0.1
+_EXACT = 0.25
 _QUESTIONS = (1, 3, 8)
 
 
@@ -92,8 +94,7 @@ def trials(
             if families and not way.questions:
                 order.append((way, families))
     for way in ways:
-        if way.questions:
-            yield _questions(target, way, clock)
+        yield _questions(target, way, clock) if way.questions else _usual(target, way, clock)
     for at, (way, families) in enumerate(order):
         left = end - clock()
         if left <= 0 or time.monotonic() > late:
@@ -138,29 +139,60 @@ def _lived(
     return Trial(way.words, life.tried, findings, clock() - began, life.whole)
 
 
+def _usual(target: str, way: Way, clock: Callable[[], float]) -> Trial:
+    """What engines do every day and no family draws.
+
+    A batch of prompts that differ, reordered once it was decoded from; drafts that are rejected,
+    once and twice in a row; another conversation in the same cache.
+    """
+    n, q = way.tokens, way.tokens // 4
+    lines: list[tuple[str, int | None]] = [
+        (f"extend {q}, append 5, crop {q + 2}, append 2", None),
+        (f"extend {n - 4}, crop {n - 6}, crop {n - 8}, append 2", None),
+    ]
+    lines.append((f"extend {n // 2}, append 2, reset, extend {q}, append 2", None))
+    if way.families is None or "beam" in way.families:
+        own = q - 4
+        lines.insert(0, (f"extend-each {own}, append-each 2, select 2 0 1, append-each 1", 3))
+        lines.insert(1, (f"extend-each {own}, append-each 2, select 0 0 1 1, append-each 1", 2))
+    schedules = [Schedule.of(line, sequences) for line, sequences in lines]
+    build = _built(target, way)[1]
+    stage = Stage(build, hard_for(n, D, way.layers)[0])
+    can = operations_of(build(stage.hard.shape(n)))
+    schedules = [one for one in schedules if set(one.needs) <= set(can)]
+    return _performed("usual", schedules, way, stage, clock)
+
+
 def _questions(target: str, way: Way, clock: Callable[[], float]) -> Trial:
     """A prompt, then questions that are taken back: ``extend n, append 3, crop n, ..``."""
-    began = clock()
-    _, build = _built(target, way)
     n = way.tokens - 2 * max(_QUESTIONS)
-    hard = hard_for(way.tokens, D, way.layers)[0]
-    stage = Stage(build, hard, room=n)
-    findings, performed = [], 0
-    for count in (1, 2, 3):
+    stage = Stage(_built(target, way)[1], hard_for(way.tokens, D, way.layers)[0], room=n)
+    schedules = []
+    for count in range(1, len(_QUESTIONS) + 1):
         rounds = ", ".join(f"append {m}, ask, crop {n}" for m in _QUESTIONS[:count])
-        performed += 1
-        shown = stage.perform(Schedule.of(f"extend {n}, {rounds}"))
-        if shown.outcome.kind == "kept":
-            continue
+        schedules.append(Schedule.of(f"extend {n}, {rounds}"))
+    return _performed("questions", schedules, way, stage, clock, lambda one: _prompted(one, n))
+
+
+def _performed(
+    family: str, schedules: Sequence[Schedule], way: Way, stage: Stage,
+    clock: Callable[[], float], allowed: Callable[[Schedule], bool] = lambda one: True,
+) -> Trial:  # fmt: skip
+    """Perform schedules; shrink those that break the law, as far as that is allowed."""
+    began, findings = clock(), []
+    for schedule in schedules:
+        shown = stage.perform(schedule)
         kind = shown.outcome.kind
-        schedule = shrink(
-            shown.schedule,
-            lambda one, kind=kind: _prompted(one, n) and stage.perform(one).outcome.kind == kind,
-        )
-        finding = Finding("questions", stage.perform(schedule), shown.schedule)
+        if kind == "kept":
+            continue
+
+        def fails(one: Schedule, kind: str = kind) -> bool:
+            return allowed(one) and stage.perform(one).outcome.kind == kind
+
+        shortest = shrink(shown.schedule, fails, _MOST_RUNS) if shown.is_fault else shown.schedule
+        finding = Finding(family, stage.perform(shortest), shown.schedule)
         findings.append(told(finding, way, stage))
-        break
-    return Trial(way.words, {"questions": performed}, tuple(findings), clock() - began)
+    return Trial(way.words, {family: len(schedules)}, tuple(findings), clock() - began)
 
 
 def _prompted(schedule: Schedule, n: int) -> bool:
