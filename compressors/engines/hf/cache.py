@@ -136,7 +136,7 @@ class TransformersCache(Engine):
             ``ask=mask`` is given, and ``bob=reads`` cannot read it.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
         attention: sdpa or eager.
-        rotary: ``none``, or ``live``: the model turns keys and queries, and the player turns them
+        rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns them
             back (``rotary``), so that a cache which is wrong about positions answers wrongly.
         beams: which method ``select`` calls: ``batch_select_indices``, with
             ``batch_repeat_interleave`` where the sequences are repeated in order, or
@@ -161,13 +161,13 @@ class TransformersCache(Engine):
         ask: str | None = None,
         dtype: str = "bf16",
         attention: str = "sdpa",
-        rotary: str = "none",
+        rotary: str = "neutral",
         beams: str = BEAMS[0],
         **params: Any,
     ) -> None:
         for name, said, known in (
             ("attention", attention, ("sdpa", "eager")),
-            ("rotary", rotary, ("none", "live")),
+            ("rotary", rotary, ("neutral", "live")),
             ("beams", beams, BEAMS),
         ):
             if said not in known:
