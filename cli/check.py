@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import BadInput
 from . import options
 from .render import print_json, say, tell
 
@@ -66,6 +65,8 @@ def command(
 
     A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
     mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
+
+    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
     """
     if case is not None:
         return _replay(case, target, timeout, as_json)
@@ -74,13 +75,16 @@ def command(
     from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
+    from ..protocols.life.engine_check import check_engine
 
-    if is_engine(target):
-        raise BadInput(
-            f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
-            f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
-        )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
+    if is_engine(target):
+        lived = check_engine(target, parsed, seconds=timeout, heard=say)
+        if as_json:
+            print_json(lived.as_dict())
+        else:
+            tell(lived.text())
+        return 3 if lived.errors else 0
     said = {name: one.words() for name, one in options.declared(expected).items()}
     report = check(
         target,

@@ -46,6 +46,7 @@ class CodecCache(Engine):
         PluginFailure: it lacks a method, raised, or did not return K and V.
     """
 
+    feeds = ("prefill", "stream")
     bobs = ("asks",)
 
     def __init__(
