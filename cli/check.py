@@ -9,7 +9,7 @@ import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, tell
+from .render import print_json, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     "file. Exit code 3 if it still fails.",
 )
 @click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first error into this file, for --case.",
+)
+@click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a JUnit file for a build server: a test a rung.",
@@ -57,6 +62,7 @@ def command(
     expect: tuple[str, ...],
     timeout: float,
     case: Path | None,
+    save_case: Path | None,
     junit: Path | None,
     badge: Path | None,
     as_json: bool,
@@ -88,6 +94,12 @@ def command(
     else:
         tell(report.text())
     _for_servers(report, junit, badge)
+    if save_case is not None and report.errors:
+        from ..protocols.check.cases import case_of_finding
+        from ..runs.host import versions
+
+        case_of_finding(target, parsed, words, report.errors[0], versions()).write(save_case)
+        say(f"wrote {save_case}: the first error, for kvbarrier check --case {save_case}")
     return 3 if report.errors else 0
 
 
