@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
-@click.option(
-    "--expect",
-    multiple=True,
-    metavar="WORD",
-    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
-)
+@options.expect_option
 @click.option(
     "--timeout",
     type=float,
@@ -43,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--save-case",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the first error into this file, for --case.",
+    help="Write the first error of a law into this file, for --case.",
 )
 @click.option(
     "--junit",
@@ -59,7 +54,7 @@ if TYPE_CHECKING:
 def command(
     target: str | None,
     params: tuple[str, ...],
-    expect: tuple[str, ...],
+    expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
     save_case: Path | None,
@@ -77,7 +72,6 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
-    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
@@ -87,19 +81,21 @@ def command(
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    words = Declaration.of_words(expect).words() if expect else ()
-    report = check(target, params=parsed, expect=words, seconds=timeout)
+    said = {name: one.words() for name, one in options.declared(expected).items()}
+    report = check(
+        target,
+        params=parsed,
+        expect=said.get("declaration", ()),
+        otherwise=said.get("undeclared", ()),
+        seconds=timeout,
+    )
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
     _for_servers(report, junit, badge)
-    if save_case is not None and report.errors:
-        from ..protocols.check.cases import case_of_finding
-        from ..runs.host import versions
-
-        case_of_finding(target, parsed, words, report.errors[0], versions()).write(save_case)
-        say(f"wrote {save_case}: the first error, for kvbarrier check --case {save_case}")
+    if save_case is not None:
+        _save_case(report, parsed, said.get("declaration", ()), save_case)
     return 3 if report.errors else 0
 
 
@@ -120,6 +116,20 @@ def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) ->
         count = len(report.errors)
         said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
         ci.write_badge(badge, "kv cache", said, not count)
+
+
+def _save_case(
+    report: CheckReport, params: dict[str, Any], declares: tuple[str, ...], path: Path
+) -> None:
+    """The first error of a law, as a file."""
+    from ..protocols.check.check_cases import first_case
+
+    case = first_case(report, params, declares)
+    if case is None:
+        say(f"no law is broken, so nothing is written to {path}.")
+        return
+    case.write(path)
+    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -48,7 +48,7 @@ class MyCache(Compressor):
         Do not store your own generator: it would have to be sent.
         """
         kept = self.first if len(self.first) < self.sinks else self.recent
-        kept.append((k, v))
+        kept.append((k.copy(), v.copy()))
 
     def attend(self, q):
         """Return the attention output for the query q, over all that was appended: [d_v]."""

@@ -2,15 +2,15 @@
 
 A case is JSON: a target, what to play, what was asked, what was expected and what came. It names no
 path, so whoever replays a case of a plug-in has its file, and it holds no code. ``kind`` says how
-it is played. A ``game`` is a message of a game, which is a pure function of its cell, key and
-number; a ``check`` is an error that an examination found, whose streams are the same for all.
+it is played: ``game`` is a message of a game, a pure function of its cell, key and number;
+``check`` is a law of an examination (``check_cases``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from ..game.coins import check_key
 from ..game.declarations import hold_against
 from ..game.index_game import read_message
 from ..players.isolation import Limits
-from .findings import Finding
 
 SCHEMA = 1
 _LONGEST = 1 << 20
@@ -44,10 +43,10 @@ class Case:
         kind: how it is played, one of :data:`KINDS`.
         target: as on the command line, without a folder.
         play: what its kind needs. Of ``game``: ``cell`` (its spec), ``key`` (hexadecimal),
-            ``message``; of ``check``: ``params`` of the target, ``code`` of the finding.
+            ``message``.
         declares: the words of the declaration that it refutes.
-        question: where: ``token``, ``layer``, ``head``, ``channel``; None of a ``check``.
-        expected: the bit that was stored; None of a ``check``, as the next two.
+        question: where: ``token``, ``layer``, ``head``, ``channel``; None of a case without one.
+        expected: the bit that was stored.
         read: the bit that was read.
         answered: the coordinate of the answer, or None where a bit has none.
         found: one sentence.
@@ -238,41 +237,10 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
     return Replayed(False, f"It does not fail any more. It was: {case.found}")
 
 
-def case_of_finding(
-    target: str,
-    params: Mapping[str, Any],
-    declares: Sequence[str],
-    found: Finding,
-    versions: Mapping[str, str],
-) -> Case:
-    """The case of an error that ``check`` found, of a target with these parameters and words."""
-    return Case(
-        kind="check",
-        target=target_name(target),
-        play={"params": dict(params), "code": found.code},
-        declares=tuple(declares),
-        question=None,
-        expected=None,
-        read=None,
-        answered=None,
-        found=f"{found.title}: {found.detail}",
-        versions=dict(versions),
-    )
+def _replay_check(case: Case, target: str, isolation: str, limits: Limits | None) -> Replayed:
+    from .check_cases import replay_check
 
-
-def _replay_check(case: Case, target: str, _isolation: str, limits: Limits | None) -> Replayed:
-    from .ladder import check
-
-    code, params = case.play.get("code"), case.play.get("params")
-    if not isinstance(code, str) or not isinstance(params, dict):
-        raise BadInput("the case cannot be played (no code or no params): give the file as it was.")
-    report = check(target, params, expect=case.declares, seconds=(limits or Limits(120.0)).seconds)
-    for one in report.findings:
-        if one.code == code:
-            return Replayed(True, f"It still fails: {one.title}: {one.detail}")
-    others = ", ".join(one.code for one in report.errors)
-    rest = f" Other errors are there: {others}." if others else ""
-    return Replayed(False, f"It does not fail any more. It was: {case.found}{rest}")
+    return replay_check(case, target, isolation, limits)
 
 
 KINDS: Mapping[str, Callable[[Case, str, str, Limits | None], Replayed]] = {

@@ -92,28 +92,3 @@ def test_json_has_the_verdict_and_the_counterexample(attacked):
     assert case["play"]["message"] == point["declared"]["places"][0]["message"]
     (point,) = json.loads(attacked("Recent", "--json").out)["points"]
     assert point["declared"] is None
-
-
-def test_an_error_of_check_is_a_case_too(kvbarrier, tmp_path):
-    text = (
-        "import numpy as np\n"
-        "class Mine:\n"
-        "    def __init__(self, shape): self.v = []\n"
-        "    def append(self, q, k, v): self.v.append(v)\n"
-        "    def attend(self, q): return np.zeros(3, dtype=np.float32)\n"
-    )
-    (tmp_path / "mine.py").write_text(text)
-    said = kvbarrier("check", "mine.py", "--save-case", "one.json")
-    assert said.code == 3
-    case = json.loads((tmp_path / "one.json").read_text())
-    assert (case["kind"], case["play"]["code"]) == ("check", "wrong-output")
-    said = kvbarrier("check", "--case", "one.json")
-    assert said.code == 3
-    assert "It still fails" in said.out
-    (tmp_path / "mine.py").write_text(text.replace("np.zeros(3, dtype=np.float32)", "self.v[0]"))
-    said = kvbarrier("check", "--case", "one.json")
-    assert said.code == 0
-    assert "does not fail any more" in said.out
-    case["play"] = {}
-    (tmp_path / "one.json").write_text(json.dumps(case))
-    assert kvbarrier("check", "--case", "one.json").code == 2
