@@ -128,13 +128,18 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     "[default: a file here whose name is printed]",
 )
 @click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a gate, and one a declaration.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
+@click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
+@click.option(
     "--map",
     "map_file",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Draw which tokens and channels are lost into this PNG, SVG or PDF file.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
-@click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str,
@@ -155,6 +160,7 @@ def command(
     messages: int | None,
     workers: int | None,
     cluster: str | None,
+    junit: Path | None,
     verbose: bool,
     quiet: bool,
     as_json: bool,
@@ -166,8 +172,9 @@ def command(
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
 
-    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which declares in
-    advance what it reads: its reads are counted against its errors, as in Theorem 19.
+    With --reduction indistinguishability TARGET is an algorithm that reads the cache when the query
+    comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
+    Theorem 19.
     """
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack, play
@@ -188,7 +195,7 @@ def command(
         first,
         others=others,
         budgets=options.budgets(budgets) if budgets else None,
-        declaration=options.declaration(expected),
+        **options.declared(expected),
         **played,
     )
     kept = resume or (out and out / "results.csv")
@@ -241,6 +248,7 @@ def command(
         say(f"gate failed: {failure}")
     if not report.as_declared:
         failures += _refuted(report, save_case)
+    _for_servers(report, failures, junit)
     code = _exit_code(report, failures, kept)
     if certificate is not None and kept is not None:
         from ..runs.certificate import write_attack_certificate
@@ -249,6 +257,21 @@ def command(
             proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
+    """What a build server reads of an attack: a test a point, and one for what failed."""
+    from . import ci
+    from .attack_tables import setting
+
+    played = [
+        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        for point in report.points
+    ]
+    cases = [*played, ci.TestCase("gates", failures)]
+    ci.summarise(report.target, cases)
+    if junit is not None:
+        ci.write_junit(junit, report.target, cases)
 
 
 def _refuted(report: Report, path: Path | None) -> list[str]:

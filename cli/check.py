@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,11 +11,20 @@ from ..errors import BadInput
 from . import options
 from .render import print_json, tell
 
+if TYPE_CHECKING:
+    from ..protocols.check.findings import CheckReport
+
 
 @click.command(name="check")
 @click.argument("target", required=False)
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
+)
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="WORD",
+    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
 )
 @click.option(
     "--timeout",
@@ -30,16 +40,38 @@ from .render import print_json, tell
     help="Play this counterexample again instead; TARGET is then the place of its plug-in's "
     "file. Exit code 3 if it still fails.",
 )
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a rung.",
+)
+@click.option(
+    "--badge",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a badge: an SVG, or JSON for shields.io.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    target: str | None, params: tuple[str, ...], timeout: float, case: Path | None, as_json: bool
+    target: str | None,
+    params: tuple[str, ...],
+    expect: tuple[str, ...],
+    timeout: float,
+    case: Path | None,
+    junit: Path | None,
+    badge: Path | None,
+    as_json: bool,
 ) -> int:
-    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error."""
+    """Examine TARGET: does it keep the contract, and hold what it is given?
+
+    A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
+    mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
+    """
     if case is not None:
         return _replay(case, target, timeout, as_json)
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
+    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
@@ -49,12 +81,33 @@ def command(
             f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
         )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    report = check(target, params=parsed, seconds=timeout)
+    words = Declaration.of_words(expect).words() if expect else ()
+    report = check(target, params=parsed, expect=words, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
+    _for_servers(report, junit, badge)
     return 3 if report.errors else 0
+
+
+def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) -> None:
+    """What a build server reads of a check."""
+    from . import ci
+
+    cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
+    cases += [
+        ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
+        for number, one in enumerate(report.errors, 1)
+    ]
+    cases = cases or [ci.TestCase("contract")]
+    ci.summarise(report.target, cases)
+    if junit is not None:
+        ci.write_junit(junit, report.target, cases)
+    if badge is not None:
+        count = len(report.errors)
+        said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
+        ci.write_badge(badge, "kv cache", said, not count)
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 
@@ -22,6 +23,8 @@ DEFAULT_TOKENS = 512
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
 BOBS = ("threshold", "linear")
+#: as compressors.captured.arrays has them
+KEY_FILES = (".npy", ".npz", ".safetensors")
 
 
 #: over a week of play at a message a second
@@ -115,11 +118,18 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def declaration(texts: tuple[str, ...]) -> Any:
-    """The declaration of --expect words, or None without one; BadInput for contradictions."""
+def declared(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
+
+    Words of the command line go before a target's own, those of a project's file after them.
+    """
     from ..compressors.plugin.declaration import Declaration
 
-    return Declaration.of_words(texts) if texts else None
+    if not texts:
+        return {}
+    source = click.get_current_context().get_parameter_source("expected")
+    project = source is ParameterSource.DEFAULT_MAP
+    return {"undeclared" if project else "declaration": Declaration.of_words(texts)}
 
 
 expect_option = click.option(
@@ -141,7 +151,14 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--n", type=COUNT,
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
         click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension."),
-        click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
+        click.option("--keys", default="jl", show_default=True,
+                     help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a "
+                          "model's own keys, with --norm."),
+        click.option("--norm", metavar="R",
+                     help="For keys from a file: the largest norm of Bob's query, or a quantile "
+                          "of the file's queries such as p50."),
+        click.option("--at", metavar="LAYER.HEAD",
+                     help="For keys from a file: the KV head.  [default: the only one]"),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of random keys."),
         click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
         click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
@@ -156,6 +173,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                           "token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
+        click.option("--beta", type=float,
+                     help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
+                          "[default: 2]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -205,6 +225,15 @@ def defaults() -> dict[str, Any]:
     return dict(words.make_context("game", []).params)
 
 
+def is_key_file(keys: str) -> bool:
+    """Whether --keys names a file of keys, and not a family.
+
+    >>> is_key_file("a/keys.npz"), is_key_file("kerdock")
+    (True, False)
+    """
+    return keys.lower().endswith(KEY_FILES)
+
+
 def scale(text: str) -> str | float:
     """Parse --scale; BadInput for anything but tight, closed, paper or a positive number."""
     if text in ("tight", "closed", "paper"):
@@ -229,6 +258,17 @@ def instances(game: dict[str, Any]) -> list[Any]:
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
     reduction, n = game["reduction"], game["n"]
+    own = is_key_file(game["keys"])
+    if own:
+        from ..compressors.captured.key_file import KeyFile
+
+        if reduction not in ("index", "own-keys"):
+            raise BadInput(f"--reduction {reduction} makes its own keys: leave --keys FILE out.")
+        file, reduction = KeyFile(game["keys"]), "own-keys"
+        n = file.n if n is None else n
+        game = game | {"d": file.d}
+    elif reduction != "own-keys" and (game.get("norm") or game.get("at")):
+        raise BadInput("--norm and --at have a meaning only with --keys FILE: leave them out.")
     fields = {
         "reduction": reduction,
         "n": TOKENS.get(reduction, DEFAULT_TOKENS) if n is None else n,
@@ -260,7 +300,10 @@ def schedule(text: str | None) -> str | None:
     return read_schedule(text).to_json()
 
 
-_FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")
+_FIELDS = (
+    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
+    "norm", "at",
+)  # fmt: skip
 
 
 class _Lines:

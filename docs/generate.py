@@ -14,7 +14,7 @@ from pathlib import Path
 from click.testing import CliRunner
 from engines_page import engines_page
 from kvbarrier.cli import VERBS, cli
-from kvbarrier.compressors.catalog import entry
+from kvbarrier.compressors.catalog import declaration, entry
 from kvbarrier.compressors.catalog_entry import CatalogEntry
 from kvbarrier.compressors.docstring import fidelity
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
@@ -164,6 +164,12 @@ def _algorithm(one: CatalogEntry, kind: str, cls: type, points: list[Point]) -> 
         f"*Assumes* {one.assumes}. *Broken by* {one.broken_by}. *Budgets*: {one.budgets}.",
         "",
     ]
+    said = declaration(one)
+    parts += [
+        "*Declares* nothing." if said is None else
+        f"*Declares* `{said}` (n = 512, d = 64, half of the 16-bit cache; "
+        "[what the words mean](../reading-a-verdict.md#4-what-was-declared)).", "",
+    ]  # fmt: skip
     if one.own_size:
         sizes = ", ".join(f"{name} = {value}" for name, value in one.own_size.items())
         parts += [f"Played at its own size, {sizes}: {one.own_size_reason}.", ""]

@@ -29,9 +29,11 @@ from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
-from ..protocols.players.isolation import Limits, default_isolation
+from ..protocols.players.isolation import Limits
+from ..protocols.players.template import held
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
+from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
@@ -55,7 +57,7 @@ class Attack:
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
     else namespaces if the kernel allows them, and processes if not. ``declaration`` None is
-    what the target declares of itself, or its project for it.
+    what the target declares of itself, and ``undeclared`` where it declares nothing.
     """
 
     target: str
@@ -68,6 +70,7 @@ class Attack:
     limits: Limits = field(default_factory=Limits)
     others: Sequence[Instance] = ()
     declaration: Declaration | None = None
+    undeclared: Declaration | None = None
 
     @property
     def adversaries(self) -> tuple[Instance, ...]:
@@ -247,20 +250,22 @@ def play(
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
+    keyring: Keyring | None = None,
 ) -> Report:
     """Play a plan; continue from what the store holds.
+
+    With a ``keyring``, which other plans share, built-ins draw fresh keys too.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
     """
     builtin = is_builtin(plan.target)
-    isolation = plan.isolation or default_isolation(builtin)
+    asked = plan.isolation or ("inline" if builtin else None)
     gaps: list[Gap] = []
     engine: list[dict[str, Any]] = []
     store = store or Results()
-    count = workers or _workers(builtin, isolation)
     # One pair of players probes, rehearses, and plays the first batches.
-    with Session(isolation, plan.limits) as session, ExitStack() as stack:
+    with held(), Session(asked, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
         else:
@@ -269,8 +274,10 @@ def play(
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        isolation = session.isolation
+        count = workers or _workers(builtin, isolation)
         own = {id_: fact.declares for id_, fact in facts.items()}
-        facts = declaring(plan.target, plan.declaration, facts)
+        facts = declaring(plan.declaration, plan.undeclared, facts)
         declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
         less = on_shorter_streams(playable, declarations, own, session)
         here = cluster is None and isolation != "inline"
@@ -288,6 +295,8 @@ def play(
             facts=lambda cell: facts[cell.id],
             session=session if here else None,
             pairs=count,
+            keys="auto" if keyring is None else "fresh",
+            keyring=keyring,
         )
     soft = {
         outcome.cell.id: soft_of(outcome, plan.limits)

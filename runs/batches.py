@@ -134,10 +134,10 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         versions=compact(versions() | dict(record.versions)),
         host=compact(host_facts()),
         wrong_by_row=_by_row(records),
-        ghosts=tuple(r.ghosts for r in records),
         wrong_by_place=_by_place(records),
         said=tuple(r.said for r in records) if any(r.said for r in records) else None,
         declares=task.declares,
+        ghosts=tuple(r.ghosts for r in records),
     )
 
 

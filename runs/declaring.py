@@ -1,7 +1,7 @@
 """What was declared of the cells of an attack, and what the attack says of it.
 
 A declaration is known before the first secret is drawn: of the command line, else of the target,
-which its player constructs and asks, else of the target's project.
+which its player constructs and asks, else of the project (its file's ``expect``).
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ..compressors.catalog import is_builtin
-from ..compressors.engines.schemes import is_engine
 from ..compressors.plugin.declaration import Declaration
-from ..compressors.plugin.project import project_declaration
 from ..errors import KVBarrierError
 from ..protocols.check.cases import Case, find_case
-from ..protocols.evidence.declared import Declared, Shorter
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell
 from ..protocols.game.declarations import shorter
 from ..protocols.game.index_game import Session
@@ -26,19 +24,13 @@ from .runner import CellOutcome, Facts
 
 
 def declaring(
-    target: str, declaration: Declaration | None, facts: Mapping[str, Facts]
+    declaration: Declaration | None, otherwise: Declaration | None, facts: Mapping[str, Facts]
 ) -> dict[str, Facts]:
-    """Facts with the words that hold: those given, else the target's, else its project's.
-
-    Raises BadInput for a project whose words are none.
-    """
-    foreign = not is_builtin(target) and not is_engine(target)
-    said = {id_: declaration or Declaration.of(fact.declares) for id_, fact in facts.items()}
-    project = project_declaration(target) if foreign and None in said.values() else None
+    """Facts with the words that hold: those given, else the target's, else ``otherwise``."""
     found = {}
     for id_, fact in facts.items():
-        own = said[id_] or project
-        found[id_] = replace(fact, declares=None if own is None else own.words())
+        holds = declaration or Declaration.of(fact.declares) or otherwise
+        found[id_] = replace(fact, declares=None if holds is None else holds.words())
     return found
 
 

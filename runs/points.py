@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.declared import Declared, Shorter
+from ..protocols.evidence.average import Average
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
@@ -29,9 +31,10 @@ from ..protocols.evidence.verdicts import (
     judge_point,
 )
 from ..protocols.game.cell import Cell, cell_of, target_name
-from ..protocols.game.coins import bucket_of
+from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
+from ..protocols.game.instances import Gaussian
 from ..protocols.game.schedules import rows_of
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes
@@ -65,7 +68,29 @@ def guarantee_of(cell: Cell, rows: Sequence[BatchRow]) -> Guarantee:
         n=instance.secret_rows,
         row_bits=instance.row_bits,
         rows=rows_asked(cell, rows),
+        average=average_of(cell, rows),
     )
+
+
+def average_of(cell: Cell, rows: Sequence[BatchRow]) -> Average | None:
+    """The messages as the average case sees them; None where that is not the guarantee.
+
+    Which rows Bob guesses follows from the public coins. Raises BadInput for results without
+    counts by row.
+    """
+    instance, asked = cell.instance, rows_asked(cell, rows)
+    if not isinstance(instance, Gaussian):
+        return None
+    numbers = [
+        (row.master_key, number)
+        for row in rows
+        for number in range(row.batch * row.size, (row.batch + 1) * row.size)
+    ]
+    unread = [
+        instance.unread(public_seed(key, instance.id, number), None if asked is None else asked[t])
+        for t, (key, number) in enumerate(numbers)
+    ]
+    return Average.of(messages_of(rows), unread, instance.row_bits, instance.closed_theta)
 
 
 def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
@@ -93,6 +118,7 @@ def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> Po
         rows=asked,
         rows_apart=apart,
         survivors=instance.schedule is not None,
+        average=average_of(cell, rows),
     )
 
 
@@ -151,7 +177,7 @@ def declared_of(
     """A declaration held against a cell's contiguous batches; None if there is none.
 
     ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
-    None: memory is not judged. Raises BadInput for words that contradict the shape.
+    None: it has no slope. Raises BadInput for words that contradict the shape.
     """
     if declaration is None:
         return None
@@ -165,7 +191,8 @@ def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, 
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
-            declared = declared_of(cell, run, Declaration.of(run[-1].declares))
+            # A file has no shorter stream, so no slope.
+            declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
             found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
     return found
 
@@ -223,6 +250,11 @@ def point_of(
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
+        **(
+            {"beta": instance.beta, "average_case": evidence["average_case"]}
+            if "average_case" in evidence
+            else {}
+        ),
         "changed": evidence["changed"],
         "declared": None if declared is None else declared.as_dict(),
     }

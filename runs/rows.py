@@ -50,8 +50,8 @@ class BatchRow:
     was read, packed, or None (``MessageRecord.said``); it is in no file and in no comparison.
     ``declares``: the words of the declaration that it was played
     under, or None; no part of its ids, and not compared, for what is played does not depend on it.
-    ``ghosts``: of each message how many tokens answer that are gone, or None
-    (``MessageRecord.ghosts``); it is in no file and in no comparison.
+    ``ghosts``: of each message how many tokens answer that are
+    gone, or None (``MessageRecord.ghosts``); it is in no file and in no comparison.
     """
 
     instance: str
@@ -72,10 +72,10 @@ class BatchRow:
     versions: str
     host: str
     wrong_by_row: tuple[str, ...] | None = None
-    ghosts: tuple[int | None, ...] | None = field(default=None, compare=False)
     declares: tuple[str, ...] | None = None
     wrong_by_place: tuple[str, str, str] | None = None
     said: tuple[bytes | None, ...] | None = field(default=None, compare=False, repr=False)
+    ghosts: tuple[int | None, ...] | None = field(default=None, compare=False)
 
     @property
     def id(self) -> Key:

@@ -23,6 +23,7 @@ anything declares ``bits`` alone.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -323,9 +324,11 @@ def _canonical(keeps: Any) -> str:
         hint = " Only one of them may be given." if len(parts) > 1 else ""
         raise BadInput(f"keeps={keeps} is not understood: write {_FORMS}.{hint}")
     sizes = {
-        name: _whole(keeps, part.partition(":")[2]) for name, part in zip(names, parts, strict=True)
+        name: _whole(keeps, part.partition(":")[2], least=int(name == "last"))
+        for name, part in zip(names, parts, strict=True)
     }
-    return ",".join(f"{name}:{sizes[name]}" for name in ("first", "last") if name in sizes)
+    sinks = f"first:{sizes['first']}," if sizes.get("first") else ""
+    return f"{sinks}last:{sizes['last']}"
 
 
 def _parts(keeps: str | None) -> dict[str, int]:
@@ -334,12 +337,15 @@ def _parts(keeps: str | None) -> dict[str, int]:
     return {name: int(size) for name, _, size in (p.partition(":") for p in keeps.split(","))}
 
 
-def _whole(keeps: str, text: str) -> int:
-    # isdecimal accepts the digits of other scripts, which int() reads as well.
+def _whole(keeps: str, text: str, least: int) -> int:
     text = text.strip()
-    if not text.isdecimal() or len(text) > 15 or int(text) < 1:
-        raise BadInput(f"keeps={keeps} counts '{text}' tokens: give a whole number from 1 on.")
-    return int(text)
+    # int() would read the digits of other scripts, and signs, as well.
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not least <= number <= sys.maxsize:
+        raise BadInput(
+            f"keeps={keeps} counts '{text}' tokens: give a whole number from {least} on."
+        )
+    return number
 
 
 def _number(name: str, text: str) -> float:

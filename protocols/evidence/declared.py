@@ -5,7 +5,9 @@
 8; for an additive tolerance and for alphabets by the same comparison of the worst cases): if row i
 is asked, and the answer's coordinate is within the tolerance of the true one, the bit is right. So
 of a cache that holds token i, which is to say that answers about it are within the tolerance, *no*
-bit of token i is wrong, in no message, for no secret. One wrong bit refutes it.
+bit of token i is wrong, in no message, for no secret. One wrong bit refutes it. Which other tokens
+are held does not matter: exact attention over any of them that include i reads its bits as well,
+because the interference S_i, a sum over the others, is only smaller there.
 
 **What rounding explains.** A declaration of b bits a number, b < ``STRICT_BITS`` = 8, allows the
 answers to leave the tolerance by rounding, and an honest quantiser does: one that rotates before it
@@ -17,12 +19,11 @@ message of m bits a token (m >= 32), judged by (a) or (b):
     If rounding flips each bit of a token with probability p, 3/4 of the tokens without one means
     (1-p)^m >= 1/2 even if a third of those 3/4 were kept apart in full precision, so m p <= ln 2,
     and 16 flips have probability at most (m p)^16 / 16! < 2e-16.
-(b) more than 1/8 of the held tokens have 3/8 of their bits wrong or more. A token that is not
-    there is read wrong in half of its bits. A grid of 4 levels over +-3 standard deviations of a
-    rotated {0,1} vector (.71 each) has steps of 1.41 and errs by 1.41/sqrt(12) = .41, so a bit with
-    a distance of .4 from its threshold flips with p = .17, and 3/8 of m bits with probability at
-    most exp(-m D(3/8 || .17)) = 2 % at m = 32 and 5e-4 at m = 64 (Chernoff, D = .119). A rounded
-    key costs a whole token only where its score falls by ln rho or more.
+(b) more than 1/8 of the held tokens have 3/8 of their bits wrong or more, as a token has that is
+    not there (half of them), and either 1/16 of the held tokens have at most m/16 wrong, or 3/8 of
+    all held bits are wrong. Rounding errs alike everywhere, and no p makes 1/8 of the tokens so bad
+    and 1/16 of them so good (m = 32: at best, with p = .21, 2.4 % are either; a test computes it).
+    Nor does it reach 3/8: even one bit, turned first, errs in .26 of them here.
 
 Below 2 bits nothing is held against a token: there rounding explains everything.
 
@@ -97,8 +98,8 @@ class Declared:
         held_bits, held_wrong: asked bits of held tokens and the wrong ones of them; of a
             declaration that names its tokens.
         share: of a share, the message that lost most.
-        memory: None if none is declared, or if it is not judged (who chooses bits by the budget
-            declares others of a shorter stream, and has no slope).
+        memory: None if none is declared, or if it is above as a whole and has no slope to tell why
+            (who chooses bits by the budget declares others of a shorter stream).
         strict: whether single bits were judged, and not lost tokens.
     """
 
@@ -140,7 +141,8 @@ class Declared:
             "memory": None if self.memory is None else self.memory.as_dict(),
         }
 
-    def sentences(self) -> list[str]:
+    @property
+    def sentence(self) -> str:
         """The verdict in words, and what it rests on."""
         said = f"{self.verdict}: {self.declaration}"
         parts = []
@@ -155,7 +157,7 @@ class Declared:
             parts.append(self.memory.sentence)
         elif self.declaration.bits is not None or self.declaration.bytes is not None:
             parts.append("memory is not judged here")
-        return [f"{said}; {'; '.join(parts)}." if parts else f"{said}."]
+        return f"{'; '.join([said, *parts])}."
 
     def _bits(self) -> str:
         counts = f"{self.held_wrong:,} of {self.held_bits:,} held bits wrong"
@@ -188,7 +190,7 @@ def judge_declared(
         bits_a_number: secret bits of one number of a value.
         rows: the tokens that each message was asked for; None: all of them.
         shorter: tokens that a shorter stream may hold and its charge in bits, for the
-            slope of memory; (): there is none; None: memory is not judged.
+            slope of memory; (): there is none; None: it has no slope.
 
     Raises:
         BadInput: ``bits`` and ``bytes`` contradict each other at this shape.
@@ -226,8 +228,10 @@ def judge_declared(
         ]
     charged = [record.charged_bits for record in records if record.failed is None]
     memory = None
-    if charged and shorter is not None:
+    if charged:
         memory = Memory.of(declaration, shape, float(np.mean(charged)), shorter or None)
+        if shorter is None and memory is not None and memory.over:
+            memory = None
     return Declared(
         declaration, unjudged, tuple(places), number, held_bits, held_wrong, share, memory, strict
     )
@@ -258,8 +262,11 @@ def _unjudged(
 def _lost(wrong: Int64, held: NDArray[np.bool_], row_bits: int, d_v: int) -> NDArray[np.bool_]:
     """Which rows rounding does not explain, rules (a) and (b) above."""
     of_held = wrong[held]
-    most = wrong >= max(1, -(-3 * row_bits // 8))
-    many = most if 8 * int(most[held].sum()) > len(of_held) else np.zeros_like(most)
+    most = 8 * wrong >= 3 * row_bits
+    good = 16 * of_held <= row_bits
+    nothing = 8 * int(of_held.sum()) >= 3 * row_bits * len(of_held)
+    apart = 8 * int(most[held].sum()) > len(of_held) and 16 * int(good.sum()) >= len(of_held)
+    many = most if nothing or apart else np.zeros_like(most)
     if 4 * int((of_held == 0).sum()) < 3 * len(of_held):
         return many
     return many | (wrong >= max(LEAST_FLIPS, d_v // 4))

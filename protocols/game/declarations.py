@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.declaration import Declaration
 from ...errors import BadInput
-from ..evidence.declared import Declared, Shorter, judge_declared
+from ..evidence.declared import Declared, judge_declared
+from ..evidence.declared_memory import Shorter
 from ..evidence.record import MessageRecord
 from .cell import Cell
 from .instance import Instance
@@ -68,7 +69,7 @@ def hold_against(
     """Judge a declaration by messages of an instance.
 
     ``rows``: which rows each message was asked for, None if all. ``less``: a shorter stream's
-    tokens and its charge in bits (:func:`shorter`); (): there is none; None: memory is not judged.
+    tokens and its charge in bits (:func:`shorter`); (): there is none; None: it has no slope.
     Raises BadInput for words that contradict the shape.
     """
     return judge_declared(

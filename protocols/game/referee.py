@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...compressors.plugin.contract import Float32
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
-from ...reductions.reduction import questions_per_row
+from ...reductions.reduction import Reduction, of_message, questions_per_row
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
@@ -42,9 +42,16 @@ class Sent:
 
 
 class Referee:
-    """Of one cell under one master key; ``outputs`` keeps what Bob's compressor answered."""
+    """Of one cell under one master key.
 
-    def __init__(self, cell: Cell, key: bytes, *, outputs: bool = False) -> None:
+    ``outputs`` keeps what Bob's compressor answered; what is only a ``rehearsal`` counts for
+    nothing.
+    """
+
+    def __init__(
+        self, cell: Cell, key: bytes, *, outputs: bool = False, rehearsal: bool = False
+    ) -> None:
+        self._rehearsal = rehearsal
         self._instance = cell.instance
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
@@ -53,6 +60,10 @@ class Referee:
         self._ghosts: dict[int, int | None] = {}
         self._bins: dict[int, NDArray[np.int64]] = {}
         self._outputs: dict[int, Float32] | None = {} if outputs else None
+
+    def _hard(self, number: int) -> Reduction:
+        """The stream of one message."""
+        return of_message(self._reduction, coins.public_seed(self._key, self._id, number))
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
         shape = self._reduction.rows, self._reduction.width
@@ -80,14 +91,14 @@ class Referee:
         at = self.cut(facts, number)
         part = slice(None, at) if half is None else slice(at, None)
         try:
-            declared = alice.begin(table, coins.public_seed(self._key, self._id, number), "Alice")
+            declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
                 return (
                     f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._reduction.stream(self._secret(number))
+            q, k, v = self._hard(number).stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
             earlier = None if half is None else half.message
             message, payload = alice.write(triples, earlier, self._schedule(number))
@@ -108,14 +119,14 @@ class Referee:
         schedule = schedule_of(self._instance, self._key, number)
         if schedule is not None:
             return self._bob_after(bob, table, number, s, schedule)
-        rows = self._rows(number)
-        q, k, v = self._reduction.queries(rows)
+        rows, hard = self._rows(number), self._hard(number)
+        q, k, v = hard.queries(rows)
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
         kept = self._outputs is not None
         plain = facts.batched and self._instance.coordinates and not kept
-        thresholds = self._reduction.thresholds(rows) if plain else None
+        thresholds = hard.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
@@ -126,7 +137,7 @@ class Referee:
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
-                bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+                self._begin(bob, table, number, "Bob")
                 some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
@@ -142,8 +153,12 @@ class Referee:
                 told = self._secret(number)[rows]
                 said = self._reduction.decode(said, rows, told)
             else:
-                said = self._reduction.decode(said, rows)
+                said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
+        seed = coins.public_seed(self._key, self._id, number)
+        return seat.begin(table, seed, role, self._rehearsal)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
@@ -156,7 +171,7 @@ class Referee:
         """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
         questions = Questions(self._reduction, schedule)
         try:
-            bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+            self._begin(bob, table, number, "Bob")
             outputs = bob.answer(s.message, questions.triples, None, 1)
         except PlayerFault as fault:
             return str(fault)
@@ -186,9 +201,9 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
-            ghosts=self._ghosts.get(number),
             wrong_by_place=self._by_place(places, secret) if played else None,
             said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
+            ghosts=self._ghosts.get(number),
         )
 
     def _by_place(

@@ -64,7 +64,8 @@ class Facts:
     ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
     ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
-    the words of its declaration, or None.
+    the words of its declaration, or None. ``modules``: what was imported in its rehearsal, for the
+    hosts of later lives to import before they fork.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Facts:
     files: tuple[str, ...] = ()
     version: str = ""
     declares: tuple[str, ...] | None = None
+    modules: tuple[str, ...] = ()
 
 
 Build = Callable[[int], Any]
@@ -85,17 +87,22 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody.
+    Every instance gets its own copies of the public arrays: writing into them tells nobody. Where
+    keys are drawn for each message, they are those of the seed, the same for Alice and for Bob.
 
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
+    from ...reductions.gaussian import drawn_keys
 
     target = resolve(table.target)
 
     def build(seed: int) -> Any:
         public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
+        if public.get("redrawn"):
+            n, d = public["keys"].shape
+            public["keys"] = drawn_keys(n, d, seed)
         made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
         if table.needs:
             refuse_lacking(made, table.needs, target.name)
@@ -105,7 +112,7 @@ def builder(table: Table) -> tuple[Any, Build]:
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
-    """Return what the target and an instance of it declare.
+    """Return what the target and an instance of it declare, before its rehearsal.
 
     Raises:
         PlayerFault: ``message_bytes`` is no length.
@@ -128,6 +135,21 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
 def _words_of(compressor: Any) -> tuple[str, ...] | None:
     said = declared_by(compressor)
     return None if said is None else said.words()
+
+
+def facts_again(target: Any, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of a later life, whose target says the rest of itself as ``before``.
+
+    What an instance declares was told by the first life, before any secret; here nothing is built
+    before a message is.
+    """
+    now = {
+        "name": str(target.name),
+        "source": str(target.source),
+        "files": list(map(str, target.files)),
+        "version": str(target.version),
+    }
+    return {"facts": {**before, **now}}
 
 
 def _versions(compressor: Any) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """Declarations: the words, what they hold, and how they reach the harness."""
 
+import sys
+
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.adapters import adapt
@@ -29,6 +31,11 @@ def test_sinks_and_a_window_that_overlap_hold_everything():
     assert held("first:6,last:3", 8, after=1) == list(range(8))
     assert held("first:5,last:3", 8, after=1) == [0, 1, 2, 3, 4, 6, 7]
     assert held("last:3, first:2", 8, after=1) == [0, 1, 6, 7]
+
+
+def test_no_sinks_are_a_window_and_no_limit_is_everything():
+    assert Declaration(keeps="first:0,last:3").keeps == "last:3"
+    assert held(f"first:4,last:{sys.maxsize - 4}", 8, after=1) == list(range(8))
 
 
 def test_a_deque_of_w_holds_what_is_declared():
@@ -85,6 +92,9 @@ def test_exact_alone_means_all_tokens():
         (["keeps=last:-3"], "whole number from 1 on"),
         (["keeps=last:2.5"], "whole number from 1 on"),
         (["keeps=last:"], "whole number from 1 on"),
+        (["keeps=last:\u0663"], "whole number from 1 on"),
+        (["keeps=last:9999999999999999999"], "whole number from 1 on"),
+        (["keeps=first:-1,last:3"], "whole number from 0 on"),
         (["keeps=first:4"], "write all, last:W, first:S,last:W or share:f"),
         (["keeps=share:0"], "f above 0, at most 1"),
         (["keeps=share:1.5"], "f above 0, at most 1"),

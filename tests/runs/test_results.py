@@ -141,7 +141,7 @@ def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: Make
 
 
 def of_schema_1(row: BatchRow) -> str:
-    """The line that the program wrote before it counted by row: the same without its last field."""
+    """The line that the program wrote before it counted by row: without its last two fields."""
     values = next(csv.reader([row.line()]))
     return csv_line(["1", *values[1:-3]])
 
@@ -172,6 +172,33 @@ def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: 
     with path.open("a") as file:
         file.write(of_schema_1(row(cell(), 3)))  # joined the other way round
     assert len(read_results(path)) == 4
+
+
+def test_a_declaration_is_kept_and_a_file_without_one_is_read(
+    tmp_path: Path, row: Row, cell: MakeCell
+) -> None:
+    one = replace(row(cell()), declares=("keeps=last:8", "bits=3"))
+    fill(tmp_path / "r.csv", [one])
+    assert read_results(tmp_path / "r.csv") == [one]
+    before = HEADER_2 + of_schema_2(one)
+    (tmp_path / "old.csv").write_text(before)
+    assert read_results(tmp_path / "old.csv") == [replace(one, declares=None, wrong_by_place=None)]
+    # The same batch under another declaration is the same batch.
+    assert union([one], [replace(one, declares=None)]) == union(
+        [replace(one, declares=None)], [one]
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ['["keeps=some"]', "[3]", '"keeps=all"', '["keeps=all","keeps=all"]']
+)
+def test_a_row_with_no_declaration_in_its_place_is_refused(
+    tmp_path: Path, row: Row, cell: MakeCell, words: str
+) -> None:
+    values = next(csv.reader([row(cell()).line()]))
+    (tmp_path / "r.csv").write_text(HEADER + csv_line([*values[:-2], words, values[-1]]))
+    with pytest.raises(BadInput, match="line 2, is not a results row"):
+        read_results(tmp_path / "r.csv")
 
 
 def test_a_file_of_schema_2_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:

@@ -36,8 +36,7 @@ class StreamingLLM(TokenCache):
             least=self.sinks + 1,
         )
         self.hold(slots=slots, dtype=dtype)
-        sinks = f"first:{self.sinks}," if self.sinks else ""
-        keeps = f"{sinks}last:{slots - self.sinks}"
+        keeps = f"first:{self.sinks},last:{slots - self.sinks}"
         self.declares = {"keeps": keeps, "bits": 8 * storage_dtype(dtype).itemsize}
 
     def slots_for(self, first: int, count: int) -> Slots:

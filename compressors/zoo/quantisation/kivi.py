@@ -85,10 +85,11 @@ class Kivi(SoftmaxCache):
         shape = self.shape
         if self.budget_bits is None and self.bits < 16 and shape.tokens > self.residual:
             return {"keeps": "all", "bytes": self._token_bytes()}
-        a_token = self.message_bytes / max(1, shape.tokens)
+        a_token = self._length(self.bits, self.residual, shape.tokens) / max(1, shape.tokens)
         # Rounding is allowed to whom few bits are declared on average.
         few = 8 * a_token < STRICT_BITS * (shape.d_k + shape.d_v)
-        return {"bytes": a_token} | ({"keeps": "all"} if few or self.bits >= 8 else {})
+        whole = self.bits >= STRICT_BITS or shape.tokens < self.residual
+        return {"bytes": a_token} | ({"keeps": "all"} if few or whole else {})
 
     def _token_bytes(self) -> float:
         """Bytes of a token once it is rounded, its part of scales and zeros with them."""
