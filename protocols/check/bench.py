@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
 from ...compressors.plugin.contract import Compressor, Float32, Shape
-from ...errors import BudgetTooSmall
+from ...errors import BudgetTooSmall, KVBarrierError
 from ...reductions import keys as key_sets
-from .subject import Subject
+from .subject import Subject, public_for
 
 D = 64
 EXTRA = 96
@@ -176,6 +176,20 @@ class Bench:
         with suppress(BudgetTooSmall):
             return self.subject.build(shape, 4 * shape.cache_bits_16 + (1 << 16))
         return self.subject.build(shape)
+
+    @cached_property
+    def is_of_another_rule(self) -> bool:
+        """Whether it refuses a game that asks for plain softmax (``public["attention"]``)."""
+        shape = self.shape(8)
+        self.build(shape)
+        public = {**public_for(shape), "attention": "softmax"}
+        try:
+            self.subject.target.factory(shape, None, self.subject.seed, public)
+        except BudgetTooSmall:
+            return False
+        except KVBarrierError:
+            return True
+        return False
 
     @cached_property
     def streaming(self) -> bool:

@@ -81,6 +81,11 @@ def climb(
 ) -> None:
     """Try the rungs in order; say what each found, in the end what is held and was not tried."""
     bench = Bench(subject, time.monotonic() + seconds, words=words)
+    if bench.is_of_another_rule:
+        say(
+            holds=None, untried=["the laws: they are those of softmax, and it answers another rule"]
+        )
+        return
     for one in LADDER:
         if only and one.name not in only:
             continue

@@ -121,7 +121,7 @@ class CheckReport:
             parts.append("\n".join(_row(one) for one in self.tried))
         holds = [f"holds: {self.holds}"] if self.holds else []
         untried = [wrapped("not tried: " + one, "  ") for one in dict.fromkeys(self.untried)]
-        if not self.tried:
+        if not (self.tried or self.untried):
             untried.append("not tried: the laws of the examination, for what was found before.")
         end = f"{self.target}: {total or 'nothing was found'}."
         return "\n\n".join([*parts, "\n".join([*holds, *untried, end])])

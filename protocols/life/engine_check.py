@@ -116,7 +116,7 @@ class EngineReport:
             yield f"  {way:{width}}  {row['tried']:4d} schedules: {found or 'kept'}{left}"
 
     def _sentence(self) -> str:
-        counts = {name: 0 for name in ("error", "warning", "note")}
+        counts = dict.fromkeys(("error", "warning", "note"), 0)
         for one in self.findings:
             counts[one["severity"]] += 1
         total = ", ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in counts.items() if n)

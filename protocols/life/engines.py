@@ -98,7 +98,7 @@ def trials(
     for at, (way, families) in enumerate(order):
         left = end - clock()
         if left <= 0 or time.monotonic() > late:
-            yield Trial(way.words, {family: 0 for family in families}, (), 0.0, whole=False)
+            yield Trial(way.words, dict.fromkeys(families, 0), (), 0.0, whole=False)
             continue
         yield _lived(target, way, families, max(_LEAST, left / (len(order) - at)), clock)
 

@@ -72,18 +72,21 @@ class Hard:
         return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
 
     def questions(
-        self, sequences: int | None, fed: int | None = None
+        self, sequences: int | None, rows: int | None = None
     ) -> tuple[Float32, Float32, Float32]:
-        """Bob's triples for the first ``fed`` tokens, or all; every sequence is asked the same."""
-        parts = self.reduction.queries(np.arange(self.reduction.rows if fed is None else fed))
+        """Bob's triples for the first ``rows`` tokens, or for all.
+
+        In a batch every sequence is asked the same.
+        """
+        parts = self.reduction.queries(None if rows is None else np.arange(rows))
         if sequences is None:
             return parts
         q, k, v = (np.repeat(part[:, None], sequences, axis=1) for part in parts)
         return q, k, v
 
-    def silence(self, sequences: int | None, fed: int | None = None) -> Float32:
+    def silence(self, sequences: int | None, rows: int | None = None) -> Float32:
         """Answers of nothing but zeros, in the shape of real ones."""
-        return np.zeros_like(self.questions(sequences, fed)[2])
+        return np.zeros_like(self.questions(sequences, rows)[2])
 
     def by_head(self, rows: NDArray[Any]) -> NDArray[Any]:
         """[m, ..] of a token's numbers as [m, layers, heads, d_v]."""
@@ -259,10 +262,8 @@ class Stage:
                 for token in row:
                     fresh.append(*step_of(self.hard.triples, [token], None))
                 # Of no token nothing is asked: a class may fail where it holds none.
-                fed = max(row, default=0) + 1
-                outputs = (
-                    _asked(fresh, self.hard, None, fed) if row else self.hard.silence(None, fed)
-                )
+                rows = max(row, default=0) + 1
+                outputs = _asked(fresh, self.hard, None, rows) if row else self.hard.silence(None)
                 outputs = self._asked_unsaved(fresh, row, outputs)
             except Exception as error:
                 raise blame(error, "feeding a fresh instance") from error
@@ -332,12 +333,12 @@ class _Player(Actor):
         oracle = self.oracle
         width = None if oracle.sequences is None else len(oracle.instances[number])
         try:
-            return _asked(self.live[number], self._hard, width, max(1, oracle.fed))
+            return _asked(self.live[number], self._hard, width, oracle.fed or 1)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             if not oracle.instances[number][0] and self._fails_when_empty():
-                return self._hard.silence(width, max(1, oracle.fed))
+                return self._hard.silence(width, oracle.fed or 1)
             raise _Failed(_outcome_of(error, "a question")) from None
 
     def _fails_when_empty(self) -> bool:
@@ -368,8 +369,8 @@ class _Player(Actor):
             raise _Failed(_outcome_of(error, "a question")) from None
 
 
-def _asked(cache: Any, hard: Hard, width: int | None, fed: int) -> Float32:
-    q, k, v = hard.questions(width, fed)
+def _asked(cache: Any, hard: Hard, width: int | None, rows: int) -> Float32:
+    q, k, v = hard.questions(width, rows)
     outputs: Float32 = given(cache, "next_outputs", cache.next_outputs(q, k, v), v.shape)
     return outputs
 

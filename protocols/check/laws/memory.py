@@ -60,7 +60,7 @@ def _engaged(bench: Bench) -> Iterator[Fault]:
         words = ", ".join(f"{name}={size}" for name, size in said.items())
         yield Fault(
             "never-engaged",
-            f"{words}, and after {b} tokens nothing is rounded: the answers are exact to "
+            f"{words}, and compression never engaged: after {b} tokens the answers are exact to "
             f"{away:.1g}, "
             f"and each further token costs {each:.3g} bits a number.",
             operation=f"append {b}",
