@@ -507,6 +507,6 @@ PLANTED = {
     ForgetsRest: ("lost", "fork", r"append 1, fork: all tokens of instance 1 are lost"),
     OneHead: ("ghosts", "crop", r"append 1, crop 0: token 0 still answers"),
     SelectsRest: ("lost|moved", "select", r"answer"),
-    ResetKeepsLength: ("lost", "reset", r"append 2, reset, append \d: .*token \d still answers"),
+    ResetKeepsLength: ("ghosts", "reset", r"append 1, reset: token 0 still answers"),
 }
 """Each fault with its outcome, the operation to name, and what the sentence says."""
