@@ -3,9 +3,10 @@
     python -m kvbarrier.compressors.engines.natural.capture < request > answer
 
 The request: ``model`` (a folder, or null for the packaged weights), ``text`` (or a kind and a name
-of ``texts``, some of which come with this environment), ``tokens``, ``layers`` and ``heads`` (KV heads; lists, or null for all), ``out``, the file to write, in the
-format of ``compressors.captured.key_file``. The answer: the sizes and what they depend on; or
-``error``, one sentence.
+of ``texts``, some of which come with this environment), ``tokens``, ``layers`` and ``heads`` (KV
+heads; lists, or null for all), ``out``, the file to write, in the format of
+``compressors.captured.key_file``. The answer: the sizes and what they depend on; or ``error``, one
+sentence.
 """
 
 from __future__ import annotations

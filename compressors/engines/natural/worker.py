@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, KVBarrierError
+from ....errors import KVBarrierError
 from . import geometry as of_keys
 from . import texts
 from .heads import NaturalHeads, grouped
