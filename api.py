@@ -28,6 +28,7 @@ from .errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .protocols.check.findings import CheckReport
     from .runs.runner import Step
 
 COLUMNS = {
@@ -184,6 +185,35 @@ def attack(
 def _texts(budget: Any) -> tuple[str, ...]:
     several = isinstance(budget, Iterable) and not isinstance(budget, str)
     return tuple(str(one) for one in (budget if several else (budget,)))
+
+
+def check(
+    target: Any,
+    *,
+    expect: Iterable[str] = (),
+    params: Mapping[str, Any] | None = None,
+    seconds: float = 120.0,
+) -> CheckReport:
+    """Check a cache, as ``kvbarrier check`` does: does it hold what it says?
+
+    Args:
+        target: a class, a function ``compress``, the path of a file, or a catalog name.
+        expect: what it declares: "keeps=last:256", "bits=3", "exact"; instead of its own words.
+        params: its own parameters.
+        seconds: the time limit of the whole check.
+
+    Returns:
+        The report: ``findings``, ``errors``, ``holds``, ``text()``, ``as_dict()``.
+
+    Raises:
+        BadInput: there is no such target, parameter or declaration.
+    """
+    from .compressors.plugin.by_value import target_of
+    from .compressors.plugin.declaration import Declaration
+    from .protocols.check.ladder import check as climb
+
+    words = Declaration.of_words(tuple(expect)).words()
+    return climb(target_of(target), params=params, expect=words, seconds=seconds)
 
 
 def load(*results: str | Path) -> AttackReport:

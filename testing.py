@@ -111,13 +111,11 @@ def assert_cache(
     >>> assert_cache("exact", params={"dtype": "fp16"}, expect=["keeps=all"]).errors
     ()
     """
+    from .api import check
     from .compressors.plugin.by_value import target_of
-    from .compressors.plugin.declaration import Declaration
-    from .protocols.check.ladder import check
 
-    Declaration.of_words(expect)
     target = target_of(cache)
-    report = check(target, params=params, expect=tuple(expect), seconds=seconds)
+    report = check(target, params=params, expect=expect, seconds=seconds)
     if report.errors:
         causes = [cause(one) for one in report.errors]
         order = (BrokenContract, NeverCompressed, BytesOverDeclared, BitsLost, OperationBroken)

@@ -33,6 +33,7 @@ from ..protocols.players.isolation import Limits
 from ..protocols.players.template import held
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
+from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
@@ -249,8 +250,11 @@ def play(
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
+    keyring: Keyring | None = None,
 ) -> Report:
     """Play a plan; continue from what the store holds.
+
+    With a ``keyring``, which other plans share, built-ins draw fresh keys too.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
@@ -291,6 +295,8 @@ def play(
             facts=lambda cell: facts[cell.id],
             session=session if here else None,
             pairs=count,
+            keys="auto" if keyring is None else "fresh",
+            keyring=keyring,
         )
     soft = {
         outcome.cell.id: soft_of(outcome, plan.limits)
