@@ -1,4 +1,4 @@
-"""``kvbarrier check`` of an engine: a process where it is installed, and the report of what it says.
+"""``kvbarrier check`` of an engine: a process where it is installed, and what that one says.
 
 Whoever wants the findings themselves takes ``EngineReport.findings``: plain data, as ``engines``
 tells them, the worst first.
@@ -116,7 +116,7 @@ class EngineReport:
             yield f"  {way:{width}}  {row['tried']:4d} schedules: {found or 'kept'}{left}"
 
     def _sentence(self) -> str:
-        counts = {name: 0 for name in ("error", "warning", "note")}
+        counts = dict.fromkeys(("error", "warning", "note"), 0)
         for one in self.findings:
             counts[one["severity"]] += 1
         total = ", ".join(f"{n} {name}{'s' * (n > 1)}" for name, n in counts.items() if n)
@@ -190,7 +190,8 @@ def _listen(
     ):
         alarm = _alarm(process, seconds)
         try:
-            assert process.stdin and process.stdout
+            assert process.stdin is not None
+            assert process.stdout is not None
             process.stdin.write(json.dumps(order).encode())
             process.stdin.close()
             done = _hear(process.stdout, report, heard, began)

@@ -351,7 +351,9 @@ class _Actor:
         return twin
 
     def ask(self, number: int) -> Float32:
-        """The outputs of an instance for every token that was fed, [fed (at least 1), (sequences,) .., d_v].
+        """The outputs of an instance for every token that was fed, and for one at least.
+
+        [fed, (sequences,) .., d_v].
 
         Raises:
             _Failed: it raised, or answered something else.
