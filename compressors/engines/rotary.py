@@ -14,10 +14,10 @@ R(-p) k, a query at position P as R(-P) q. A cache that is right about positions
 <R(P) R(-P) q, R(p) R(-p) k> = <q, k>, and one that is wrong about the distance of two tokens by
 ``delta`` has <q, R(delta) k>.
 
-A token that an engine moves, as a context shift does, keeps the turn: it is R(s) k after it moved by
-s. A question is for the token whose key it scores highest with, so it is turned by that token's s.
-The keys are public. Which scale separates keys of which some are turned is not known (Theorem 6's
-certificate is for the keys as they are): C = 16 is what works, and no certificate.
+A token that an engine moves, as a context shift does, keeps the turn: it is R(s) k after it moved
+by s. A question is for the token whose key it scores highest with, so it is turned by that token's
+s. The keys are public. Which scale separates keys of which some are turned is not known: Theorem
+6's certificate is for the keys as they are.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ from ..plugin.contract import Float32
 
 THETA = 2.0
 SPEED = 2.5
-SCALE = 16.0
-"""Of the questions; it is not certified."""
 
 
 @dataclass(frozen=True)

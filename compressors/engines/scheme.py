@@ -14,8 +14,9 @@ from .way import Way
 class Scheme:
     """One engine, ``engines/NAME/``: its ``__init__`` has one as ``SCHEME``.
 
-    Beside it are ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH`` and ``ways.py`` with ``ways``, which
-    any interpreter can import, and ``pins.txt``, what ``make engines`` installs in ``.engines/NAME``.
+    Beside it are ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH`` and ``ways.py`` with ``ways``,
+    which any interpreter can import, and ``pins.txt``, what ``make engines`` installs in
+    ``.engines/NAME``.
 
     Attributes:
         name: before the colon of a target; also the name of the extra.

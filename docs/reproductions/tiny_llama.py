@@ -14,10 +14,11 @@ class Model(api.LlamaModel):
 
 def context(sequences=1, unified=True, path="/tmp/tiny.gguf"):
     rng, writer = np.random.default_rng(0), gguf.GGUFWriter(path, "llama")
-    for name, value in dict(
-        context_length=512, embedding_length=D, feed_forward_length=D, block_count=1, head_count=1,
-        head_count_kv=1, layer_norm_rms_eps=1e-5, vocab_size=V, tokenizer_model="none",
-    ).items():  # fmt: skip
+    for name, value in {
+        "context_length": 512, "embedding_length": D, "feed_forward_length": D, "block_count": 1,
+        "head_count": 1, "head_count_kv": 1, "layer_norm_rms_eps": 1e-5, "vocab_size": V,
+        "tokenizer_model": "none",
+    }.items():  # fmt: skip
         getattr(writer, f"add_{name}")(value)
     shapes = {"token_embd": (V, D), "output": (V, D)}
     shapes |= {f"blk.0.attn_{name}": (D, D) for name in ("q", "k", "v", "output")}

@@ -1,4 +1,4 @@
-"""``kvbarrier check`` of an engine: a process where it is installed, and the report of what it says.
+"""``kvbarrier check`` of an engine: a process where it is installed, and what that one says.
 
 Whoever wants the findings themselves takes ``EngineReport.findings``: plain data, as ``engines``
 tells them, the worst first.
@@ -190,7 +190,8 @@ def _listen(
     ):
         alarm = _alarm(process, seconds)
         try:
-            assert process.stdin and process.stdout
+            assert process.stdin is not None
+            assert process.stdout is not None
             process.stdin.write(json.dumps(order).encode())
             process.stdin.close()
             done = _hear(process.stdout, report, heard, began)

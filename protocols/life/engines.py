@@ -142,8 +142,8 @@ def _lived(
 def _usual(target: str, way: Way, clock: Callable[[], float]) -> Trial:
     """What engines do every day and no family draws.
 
-    A batch of prompts that differ, reordered once it was decoded from; drafts that are rejected,
-    once and twice in a row; another conversation in the same cache.
+    A batch of prompts that differ, reordered or saved once it was decoded from; drafts that are
+    rejected, once and twice in a row; another conversation in the same cache.
     """
     n, q = way.tokens, way.tokens // 4
     lines: list[tuple[str, int | None]] = [
@@ -155,6 +155,7 @@ def _usual(target: str, way: Way, clock: Callable[[], float]) -> Trial:
         own = q - 4
         lines.insert(0, (f"extend-each {own}, append-each 2, select 2 0 1, append-each 1", 3))
         lines.insert(1, (f"extend-each {own}, append-each 2, select 0 0 1 1, append-each 1", 2))
+        lines.insert(2, (f"extend-each {own}, append-each 2, save", 3))
     schedules = [Schedule.of(line, sequences) for line, sequences in lines]
     build = _built(target, way)[1]
     stage = Stage(build, hard_for(n, D, way.layers)[0])

@@ -136,8 +136,8 @@ class TransformersCache(Engine):
             ``ask=mask`` is given, and ``bob=reads`` cannot read it.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
         attention: sdpa or eager.
-        rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns them
-            back (``rotary``), so that a cache which is wrong about positions answers wrongly.
+        rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns
+            them back (``rotary``), so that who is wrong about positions answers wrongly.
         beams: which method ``select`` calls: ``batch_select_indices``, with
             ``batch_repeat_interleave`` where the sequences are repeated in order, or
             ``reorder_cache``.

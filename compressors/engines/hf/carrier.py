@@ -224,7 +224,10 @@ class Carrier:
         return self.outputs(done.last_hidden_state)
 
     def outputs(self, hidden: Any) -> Float32:
-        """Read the last hidden state, [batch, m, hidden]: float32[m, layers, heads, d_v], exactly."""
+        """Read the last hidden state, [batch, m, hidden], exactly.
+
+        Float32[m, layers, heads, d_v], or [m, sequences, ..] of a batch.
+        """
         read = hidden[:, :, self._places()].to(torch.float32).numpy().swapaxes(0, 1)
         shape = self.shape
         batch = () if shape.sequences is None else (read.shape[1],)

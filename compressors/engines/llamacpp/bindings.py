@@ -5,8 +5,8 @@
 are the rows of the model's embedding table, and token i is row i.
 
 All contexts have one thread (players are forked), flash attention (quantised V needs it, and V is
-then kept as K is), and, if the settings do not say otherwise, one pool of cells for all sequences, so
-that a copy of a sequence shares its cells.
+then kept as K is), and, if the settings do not say otherwise, one pool of cells for all sequences,
+so that a copy of a sequence shares its cells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Operations of transformers' caches: those that hold, and the faults that the pinned version has."""
+"""Operations of transformers' caches: those that hold, and the faults of the pinned version."""
 
 from __future__ import annotations
 
