@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
-from ..protocols.check.cases import Case, find_case
+from ..protocols.check.cases import Case
+from ..protocols.check.game_cases import find_case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.declaration import Declaration
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.check.cases import Case, read_case, replay_case
+from kvbarrier.protocols.check.cases import Case, read_case
+from kvbarrier.protocols.check.replay_cases import replay_case
 from kvbarrier.protocols.game.instances import Index, LinearIndex, SlidingWindow
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.points import points_of
