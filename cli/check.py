@@ -138,8 +138,7 @@ def _save_case(
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:
     """Play a counterexample again in fresh processes."""
-    from ..protocols.check.cases import read_case
-    from ..protocols.check.replay_cases import replay_case
+    from ..protocols.check.cases import read_case, replay_case
     from ..protocols.players.isolation import Limits
 
     played = replay_case(read_case(path), target, limits=Limits(seconds=timeout))

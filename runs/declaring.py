@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
-from ..protocols.check.cases import Case
-from ..protocols.check.game_cases import find_case
+from ..protocols.check.case import Case
+from ..protocols.check.cases import find_case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell
@@ -49,16 +48,13 @@ def on_shorter_streams(
     that contradicts its cell's shape.
     """
     found: dict[str, Shorter | None] = {}
-    telling = [
-        (cell, declaration, fewer)
-        for cell in cells
-        if (declaration := declarations[cell.id]) is not None
-        and declaration.bits_per_number(cell.instance.shape) is not None
-        and (fewer := shorter(cell)) is not None
-    ]
-    with suppress(KVBarrierError):  # of one of them, which says so again below
-        session.probe([fewer for *_, fewer in telling])  # in one child, and not in one for each
-    for cell, declaration, fewer in telling:
+    for cell in cells:
+        declaration = declarations[cell.id]
+        if declaration is None or declaration.bits_per_number(cell.instance.shape) is None:
+            continue
+        fewer = shorter(cell)
+        if fewer is None:
+            continue
         try:
             played = session.rehearse(fewer)
         except KVBarrierError:

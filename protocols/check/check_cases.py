@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
-
-import numpy as np
 
 from ...compressors.plugin.values import parse_value
 from ...errors import BadInput
 from ..game.cell import target_name
 from ..players.isolation import Limits
-from .cases import Case, Replayed
+from .case import Case, Replayed
 from .examination import LADDER
 from .findings import CheckReport, Finding
 
@@ -27,8 +26,6 @@ def first_case(
 
 
 def _case(target: str, one: Finding, params: Mapping[str, Any], declares: Sequence[str]) -> Case:
-    from ... import __version__
-
     places = {"token": one.tokens, "layer": one.layers, "head": one.heads, "channel": one.channels}
     question = {name: numbers[0] for name, numbers in places.items() if numbers}
     return Case(
@@ -44,7 +41,7 @@ def _case(target: str, one: Finding, params: Mapping[str, Any], declares: Sequen
         read=None,
         answered=None,
         found=one.detail.splitlines()[0],
-        versions={"kvbarrier": __version__, "numpy": np.__version__},
+        versions={name: metadata.version(name) for name in ("kvbarrier", "numpy")},
     )  # fmt: skip
 
 

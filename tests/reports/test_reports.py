@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.check.cases import read_case
+from kvbarrier.protocols.check.cases import read_case, replay_case
 from kvbarrier.protocols.check.check_cases import first_case
 from kvbarrier.protocols.check.findings import Finding
 from kvbarrier.protocols.check.ladder import check
-from kvbarrier.protocols.check.replay_cases import replay_case
 
 HERE = Path(__file__).parent
 
