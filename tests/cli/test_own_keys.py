@@ -35,6 +35,7 @@ def test_one_head_in_json(kvbarrier, one: Path) -> None:
     line = -np.log(3)
     below = sum(a < line for a in found["a"])
     assert found["certified_tokens"] == below > 0
+    assert type(found["certified_tokens"]) is int
     assert found["secret_bits"] == below * 16
     h = -0.1 * np.log2(0.1) - 0.9 * np.log2(0.9)
     assert found["bound_bits"] == pytest.approx(below * 16 * (1 - h))
