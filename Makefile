@@ -11,7 +11,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help
-.PHONY: help install experiments test soak lint types bench regress docs gallery engines engines-source test-engines clean
+.PHONY: help install experiments test soak lint types bench regress docs site gallery engines engines-source test-engines clean
 
 help:
 	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
+	@echo "make site          the docs as a site in _site/, checked in a browser if there is one"
 	@echo "make gallery       replace the committed pictures by the last results (a deliberate step)"
 
 $(VENV)/bin/python:
@@ -42,6 +43,10 @@ $(VENV)/.test: $(VENV)/.core
 	@$(COMPILE)
 	@touch $@
 
+$(VENV)/.site: $(VENV)/.test
+	@$(PIP) --no-build-isolation --editable '.[test,site]'
+	@touch $@
+
 $(VENV)/.lint: $(VENV)/.core
 	@$(PIP) --no-build-isolation --editable '.[lint]'
 	@touch $@
@@ -56,6 +61,11 @@ test: $(VENV)/.test
 
 soak: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -m soak
+
+site: $(VENV)/.site
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs _site/html
+	@$(BIN)/python -m pytest -q -m site tests/docs/test_site.py
+	@echo "_site/html/index.html"
 
 lint: $(VENV)/.lint types
 	@$(BIN)/ruff check .

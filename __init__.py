@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api import AttackReport, attack, load
+    from .api import AttackReport, attack, check, load
     from .compressors.plugin.contract import Compressor, Shape, tokens_within
     from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
     from .reductions.limit import index_limit
@@ -26,6 +26,7 @@ _HOMES = {
     "PluginFailure": "errors",
     "Shape": "compressors.plugin.contract",
     "attack": "api",
+    "check": "api",
     "index_limit": "reductions.limit",
     "load": "api",
     "tokens_within": "compressors.plugin.contract",
@@ -41,6 +42,7 @@ __all__ = [
     "PluginFailure",
     "Shape",
     "attack",
+    "check",
     "index_limit",
     "load",
     "tokens_within",

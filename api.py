@@ -28,6 +28,7 @@ from .errors import BadInput, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .protocols.check.findings import CheckReport
     from .runs.runner import Step
 
 COLUMNS = {
@@ -48,6 +49,7 @@ COLUMNS = {
     "messages": "independent messages played",
     "failed": "messages that failed: all their bits count as guessed",
     "over_budget": "whether a message was larger than its budget",
+    "declared": "the declaration's verdict: as-declared or not-as-declared; None: none was judged",
 }
 """The columns of :meth:`AttackReport.to_frame`, with units."""
 
@@ -88,7 +90,7 @@ class AttackReport:
             return Picture(out.read_bytes())
 
     def __repr__(self) -> str:
-        said = {}
+        said: dict[str, int] = {}
         for point in self.points:
             verdict = str(point["guarantee"]["verdict"])
             said[verdict] = said.get(verdict, 0) + 1
@@ -118,6 +120,7 @@ def attack(
     d: int = 64,
     budget: Any = None,
     params: Mapping[str, Any] | None = None,
+    expect: Any = None,
     messages: int | None = None,
     isolation: str | None = None,
     resume: str | Path | None = None,
@@ -132,6 +135,8 @@ def attack(
         n, d: data tokens (default 512) and head dimension.
         budget: fractions of the 16-bit cache: a number, "1/4", "free", or several of these.
         params: the compressor's own parameters.
+        expect: what should hold, ``{"keeps": "last:256", "bits": 3}`` or the words of the command
+            line; None: what the target declares of itself.
         messages: how many to play; None plays until the verdict is decided, at most 256.
         isolation: "inline", "process" or "namespaces"; None takes the best there is.
         resume: a results file to go on from, and to write to.
@@ -151,6 +156,7 @@ def attack(
     """
     from .cli import options
     from .compressors.plugin.by_value import target_of
+    from .compressors.plugin.declaration import Declaration
     from .runs.attack import Attack, play
     from .runs.results import Results, ResultsFile
 
@@ -166,6 +172,7 @@ def attack(
         others=others,
         budgets=None if budget is None else options.budgets(_texts(budget)),
         params=dict(params or {}),
+        declaration=Declaration.of(expect),
         messages=messages,
         isolation=isolation,
     )
@@ -178,6 +185,35 @@ def attack(
 def _texts(budget: Any) -> tuple[str, ...]:
     several = isinstance(budget, Iterable) and not isinstance(budget, str)
     return tuple(str(one) for one in (budget if several else (budget,)))
+
+
+def check(
+    target: Any,
+    *,
+    expect: Iterable[str] = (),
+    params: Mapping[str, Any] | None = None,
+    seconds: float = 120.0,
+) -> CheckReport:
+    """Check a cache, as ``kvbarrier check`` does: does it hold what it says?
+
+    Args:
+        target: a class, a function ``compress``, the path of a file, or a catalog name.
+        expect: what it declares: "keeps=last:256", "bits=3", "exact"; instead of its own words.
+        params: its own parameters.
+        seconds: the time limit of the whole check.
+
+    Returns:
+        The report: ``findings``, ``errors``, ``holds``, ``text()``, ``as_dict()``.
+
+    Raises:
+        BadInput: there is no such target, parameter or declaration.
+    """
+    from .compressors.plugin.by_value import target_of
+    from .compressors.plugin.declaration import Declaration
+    from .protocols.check.ladder import check as climb
+
+    words = Declaration.of_words(tuple(expect)).words()
+    return climb(target_of(target), params=params, expect=words, seconds=seconds)
 
 
 def load(*results: str | Path) -> AttackReport:
@@ -220,4 +256,5 @@ def _row(point: Mapping[str, Any]) -> dict[str, Any]:
         "messages": point["messages"],
         "failed": point["failed"],
         "over_budget": point["over_budget"],
+        "declared": None if point["declared"] is None else point["declared"]["verdict"],
     }

@@ -23,7 +23,9 @@ from .render import print_json, printed, readable, say
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
     "check": "Run the plug-in contract on a compressor and explain each finding.",
+    "compare": "Play several compressors in the same game; mark those that nobody beats.",
     "bound": "Compute the limit at a size: scale, secret bits, bits that no algorithm can save.",
+    "capture": "Keep the keys, queries and values of a real model on a text in a file.",
     "verify": "Check a certificate again, and say in one sentence what it proves.",
     "experiments": "Run all experiments, draw all figures and print the table of claims.",
     "regress": "Measure the committed baselines again, message by message, and the claims.",
@@ -38,7 +40,7 @@ MODULES = {"list": "listing", "new": "template"}
 EXIT_CODES = """\b
 Exit codes:
   0  fine
-  1  a gate or a claim failed, or a baseline moved
+  1  a gate, a claim or a declaration failed, or a baseline moved
   2  bad usage or bad input
   3  the plug-in failed, or its behaviour changed during the attack
   4  impossible memory: a hidden channel, or a bug in kvbarrier

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..runs.rows import BatchRow
 
 QUERIES = "indistinguishability"
+MAP_KINDS = (".png", ".svg", ".pdf")
 OUT_FILES = ("results.csv", "verdict.json", "plot.png")
 IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 
@@ -55,6 +56,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     metavar="NAME=V1,V2",
     help="Several values of a parameter; with several sweeps, every combination is played.",
 )
+@options.expect_option
 @click.option(
     "-m",
     "--messages",
@@ -119,11 +121,30 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
     help="Write the counts to this file for verify; needs --resume or --out, so that they can "
     "be replayed.",
 )
+@click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first counterexample to a declaration into this file, for check --case.  "
+    "[default: a file here whose name is printed]",
+)
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a gate, and one a declaration.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
 @click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
+@click.option(
+    "--map",
+    "map_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw which tokens and channels are lost into this PNG, SVG or PDF file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     target: str,
+    expected: tuple[str, ...],
+    save_case: Path | None,
     budgets: tuple[str, ...],
     params: tuple[str, ...],
     sweeps: tuple[str, ...],
@@ -132,12 +153,14 @@ def command(
     out: Path | None,
     baseline: Path | None,
     certificate: Path | None,
+    map_file: Path | None,
     isolation: str,
     timeout: float,
     memory: float,
     messages: int | None,
     workers: int | None,
     cluster: str | None,
+    junit: Path | None,
     verbose: bool,
     quiet: bool,
     as_json: bool,
@@ -149,8 +172,9 @@ def command(
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
     reads the bits back. Each budget is one point: charged bits against wrong bits.
 
-    With --reduction indistinguishability TARGET is a non-adaptive algorithm, which declares in
-    advance what it reads: its reads are counted against its errors, as in Theorem 19.
+    With --reduction indistinguishability TARGET is an algorithm that reads the cache when the query
+    comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
+    Theorem 19.
     """
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack, play
@@ -171,11 +195,18 @@ def command(
         first,
         others=others,
         budgets=options.budgets(budgets) if budgets else None,
+        **options.declared(expected),
         **played,
     )
     kept = resume or (out and out / "results.csv")
     written = [] if out is None else [out / name for name in OUT_FILES]
-    for path in [*written, *([] if certificate is None else [certificate])]:
+    written += [path for path in (certificate, save_case, map_file) if path is not None]
+    if map_file is not None and map_file.suffix not in MAP_KINDS:
+        raise BadInput(
+            f"{map_file} is no picture that can be drawn: give --map a name that ends in "
+            f"{', '.join(MAP_KINDS)}."
+        )
+    for path in written:
         # Before the first message, not after the last one.
         refuse_link(path)
     if certificate is not None and kept is None:
@@ -211,8 +242,13 @@ def command(
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
+        if map_file is not None:
+            _draw_map(report, map_file)
     for failure in failures:
         say(f"gate failed: {failure}")
+    if not report.as_declared:
+        failures += _refuted(report, save_case)
+    _for_servers(report, failures, junit)
     code = _exit_code(report, failures, kept)
     if certificate is not None and kept is not None:
         from ..runs.certificate import write_attack_certificate
@@ -221,6 +257,57 @@ def command(
             proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
+    """What a build server reads of an attack: a test a point, and one for what failed."""
+    from . import ci
+    from .attack_tables import setting
+
+    played = [
+        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        for point in report.points
+    ]
+    cases = [*played, ci.TestCase("gates", failures)]
+    ci.summarise(report.target, cases)
+    if junit is not None:
+        ci.write_junit(junit, report.target, cases)
+
+
+def _refuted(report: Report, path: Path | None) -> list[str]:
+    """Save the counterexample, say how to play it again, and return what failed."""
+    from ..protocols.check.cases import Case
+
+    case = report.counterexample
+    if isinstance(case, Case):
+        path = path or Path(case.name)
+        case.write(path)
+        own = f" {report.target}" if report.target != case.target else ""
+        say(f"wrote {path}; play it again:  kvbarrier check --case {path}{own}")
+    return ["not-as-declared"]
+
+
+def _draw_map(report: Report, path: Path) -> None:
+    from ..figures import map as figure
+    from ..protocols.game.cell import target_name
+    from ..runs.lost import losses_of
+    from .attack_tables import setting
+
+    played = [outcome for outcome in report.outcomes if outcome.rows]
+    points = [
+        figure.Mapped(setting(point, report), losses, point["map"]["sentence"])
+        for outcome, point in zip(played, report.points, strict=True)
+        if (losses := losses_of(outcome.cell, outcome.rows)) is not None
+    ]
+    if not points:
+        say(
+            f"{path} is not drawn: these messages were played earlier, and a results file keeps "
+            "counts only."
+        )
+        return
+    level = next(p["map"]["level"] for p in report.points if p["map"] is not None)
+    figure.draw(points, path, title=f"What {target_name(report.target)} loses", level=level)
+    say(f"wrote {path}: {len(points)} point{'s' if len(points) > 1 else ''}")
 
 
 def _attack_queries(

@@ -61,9 +61,9 @@ def _caption(points: Sequence[dict[str, Any]]) -> str:
     span = str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
     said = f"M/N: charged bits per secret bit{_cache(points)}. {span} messages a point."
     rows = [_verdict(point) for point in points]
-    if any("age" in row for row in rows):
+    if any("age " in row for row in rows):
         said += " age: the bucket with the highest error of 16, 0 the oldest, 15 the newest."
-    if any("row" in row for row in rows):
+    if any("row " in row for row in rows):
         said += " row: the row with the most evidence, 0 the oldest."
     return said
 
@@ -174,7 +174,13 @@ def _print_engine(report: Report) -> None:
 
 
 def _game(point: dict[str, Any], several: bool = False) -> str:
-    sizes = {"n": point["n"], "d": point["d"], "W": point["window"], "C": f"{point['scale']:.3f}"}
+    sizes = {
+        "n": point["n"],
+        "d": point["d"],
+        "W": point["window"],
+        "beta": point.get("beta"),
+        "C": f"{point['scale']:.3f}",
+    }
     if point["layers"] * point["heads"] > 1:
         sizes |= {"layers": point["layers"], "heads": point["heads"]}
     said = ", ".join(f"{name} = {value}" for name, value in sizes.items() if value is not None)
@@ -224,6 +230,9 @@ def _whole_row(point: dict[str, Any], budget: str) -> list[str]:
 def _print_notes(report: Report, verbose: bool) -> None:
     from ..runs.points import budget_text
 
+    for point in report.points:
+        if point["map"] is not None and point["map"]["kind"] != "none":
+            tell(f"map, {setting(point, report)}: {point['map']['sentence']}")
     for sentence in _gaps(report):
         tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -233,15 +242,29 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "over: the message is larger than the budget; the point is shown at its measured "
             "memory."
         )
+    ghosts = sum(point.get("ghosts") or 0 for point in report.points)
+    if ghosts:
+        tell(
+            f"ghosts: {ghosts} tokens that the schedule took back still answer (not counted as "
+            "bits); check names them and the shortest schedule."
+        )
     if not report.builtin and any(point["reduction"] == "tensor" for point in report.points):
         tell("rule: answers were held to tensor attention, which public['attention'] asks for.")
     verdicts = {point["guarantee"]["verdict"] for point in report.points}
-    if "not-broken" in verdicts:
+    average = [point for point in report.points if "average_case" in point]
+    if "not-broken" in verdicts and not average:
         tell(
             "not-broken means: at most 1/10 on average over each age bucket, on this stream, for "
             "random secrets. A single row, channel or head may be worse."
         )
-    if report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
+    if average:
+        tell(
+            "average case: the verdict is about the mean over keys, tokens and bits, without the "
+            "rows that Bob guesses. The same ages or tokens may always be lost, so there are no "
+            "age buckets and no rows in it."
+        )
+        tell(_average(average))
+    elif report.points and not any(p["guarantee"]["messages_by_row"] for p in report.points):
         tell("rows: these results have no counts by row, so single rows were not tested.")
     for point in report.points:
         guarantee = point["guarantee"]
@@ -253,6 +276,7 @@ def _print_notes(report: Report, verbose: bool) -> None:
             )
         if point["changed"] is not None:
             tell(f"budget {budget_text(point['budget'])}: {point['changed']['sentence']}")
+    _print_declared(report, verbose)
     nulls = {
         null["name"]: null["sentence"] for p in report.points for null in [p["guarantee"]["null"]]
     }
@@ -275,6 +299,58 @@ def _print_notes(report: Report, verbose: bool) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _print_declared(report: Report, verbose: bool) -> None:
+    """What was declared and whether it holds, apart from the theorem's verdict."""
+    from ..protocols.check.cases import Case
+    from ..runs.points import budget_text
+
+    holds = []
+    for point, one in zip(report.points, report.declared, strict=False):
+        if one is None:
+            continue
+        if verbose or one.verdict == "not-as-declared" or one.unjudged:
+            tell(f"budget {budget_text(point['budget'])}: {one.sentence}")
+        else:
+            holds.append((budget_text(point["budget"]), one))
+    if len(holds) == 1:
+        tell(f"budget {holds[0][0]}: {holds[0][1].sentence}")
+    elif holds:
+        where = ", ".join(budget for budget, _ in holds)
+        words = dict.fromkeys(str(one.declaration) for _, one in holds)
+        said = next(iter(words)) if len(words) == 1 else f"{next(iter(words))}, and so on"
+        tell(f"as-declared at {where}: {said}.")
+    case = report.counterexample
+    if isinstance(case, Case):
+        tell(f"counterexample, played again in fresh processes: {case.found}")
+    elif case is not None:
+        tell(f"counterexample: {case}")
+
+
+def setting(point: dict[str, Any], report: Report) -> str:
+    """What tells a point from the others of the report."""
+    from ..runs.points import budget_text, series_label
+
+    parts = [f"budget {budget_text(point['budget'])}"]
+    if len({series_label(one) for one in report.points}) > 1:
+        parts.insert(0, series_label(point))
+    if report.together:
+        parts.append(_stream(point))
+    return ", ".join(parts)
+
+
+def _average(points: Sequence[dict[str, Any]]) -> str:
+    """Theta and the bound of the point with the most messages: all play the same coins."""
+    said = max(points, key=lambda point: int(point["messages"]))["average_case"]
+    theta = said["theta"]
+    return (
+        f"bound: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
+        f"{theta['high']:.4f} at {theta['level']:.0%}; closed form {said['closed_theta']:.3g}). "
+        f"Success 9/10 on average needs {said['bound']:.3f} bits per secret bit, at least "
+        f"{said['bound_at_level']:.3f} at {theta['level']:.0%} (closed form "
+        f"{said['closed_bound']:.3f})."
+    )
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

@@ -9,10 +9,16 @@ from click.core import ParameterSource
 
 from ..errors import BadInput
 from .model_bound import bound_compression, bound_model, bound_range
-from .options import COUNT, DIMENSION
+from .options import COUNT, DIMENSION, is_key_file
+from .own_bound import bound_own_keys
 from .render import number, print_json, print_table, say, tell
 from .wide_bound import bound_alphabet, bound_payload
 
+#: options that have no meaning where the keys come from a file
+_FAMILY = (
+    "reduction", "d", "alphabet", "key_bits", "seed", "logit_range", "compression", "model",
+    "context", "dtype",
+)  # fmt: skip
 #: options that say which reduction of one head is meant
 _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed", "certificate")
 
@@ -25,11 +31,29 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     show_default=True,
     help="Where the secrets are: in values, or in keys too.",
 )
-@click.option("--keys", default="jl", show_default=True, help="Public key set; see list keys.")
+@click.option(
+    "--keys",
+    default="jl",
+    show_default=True,
+    help="Public key set, see list keys; or a .npy, .npz or .safetensors file of a model's own "
+    "keys, with --norm.",
+)
+@click.option(
+    "--norm",
+    metavar="R",
+    help="For keys from a file: the largest norm of a query, or a quantile of the file's queries "
+    "such as p50.",
+)
+@click.option(
+    "--at",
+    multiple=True,
+    metavar="LAYER.HEAD",
+    help="For keys from a file: a KV head; repeat the option for several.  [default: all]",
+)
 @click.option(
     "--n",
     type=COUNT,
-    help="Data tokens.  [default: the whole family; 512 for jl and for key-payload]",
+    help="Data tokens.  [default: the whole family or file; 512 for jl and for key-payload]",
 )
 @click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension.")
 @click.option("--eta", type=float, help="Multiplicative error of the algorithm.  [default: 0.5]")
@@ -83,6 +107,8 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
 def command(
     reduction: str,
     keys: str,
+    norm: str | None,
+    at: tuple[str, ...],
     n: int | None,
     d: int,
     eta: float | None,
@@ -108,6 +134,14 @@ def command(
 
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
+    if is_key_file(keys):
+        _refuse_given(f"--keys {keys}", _FAMILY)
+        bound_own_keys(
+            keys, norm, at, n, values=values, eta=0.5 if eta is None and gamma is None else eta,
+            gamma=gamma, success=success, certificate=certificate, as_json=as_json,
+        )  # fmt: skip
+        return
+    _refuse("--keys FILE", ("norm", "at"))
     if model is not None or logit_range is not None:
         _other_questions(
             model, logit_range, compression, d, context, dtype, success, eta, gamma, as_json

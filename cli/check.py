@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import BadInput
 from . import options
 from .render import print_json, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
-    from ..protocols.life.engine_check import EngineReport
+    from .ci import TestCase
 
 
 @click.command(name="check")
-@click.argument("target")
+@click.argument("target", required=False)
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
+)
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="WORD",
+    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
 )
 @click.option(
     "--timeout",
@@ -27,25 +35,126 @@ if TYPE_CHECKING:
     callback=options.seconds,
     help="Time limit of the whole check, in seconds.",
 )
+@click.option(
+    "--case",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Play this counterexample again instead; TARGET is then the place of its plug-in's "
+    "file. Exit code 3 if it still fails.",
+)
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a JUnit file for a build server: a test a rung.",
+)
+@click.option(
+    "--badge",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a badge: an SVG, or JSON for shields.io.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-def command(target: str, params: tuple[str, ...], timeout: float, as_json: bool) -> int:
-    """Check TARGET against the contract of a compressor. Exit code 3 if it finds an error.
+def command(
+    target: str | None,
+    params: tuple[str, ...],
+    expect: tuple[str, ...],
+    timeout: float,
+    case: Path | None,
+    junit: Path | None,
+    badge: Path | None,
+    as_json: bool,
+) -> int:
+    """Examine TARGET: does it keep the contract, and hold what it is given?
+
+    A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
+    mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
 
     An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
     """
+    if case is not None:
+        return _replay(case, target, timeout, as_json)
+    if target is None:
+        raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
+    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
-    from ..protocols.life.engine_check import check_engine
 
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    report: CheckReport | EngineReport
     if is_engine(target):
-        report = check_engine(target, parsed, seconds=timeout, heard=say)
-    else:
-        report = check(target, params=parsed, seconds=timeout)
+        if expect:
+            raise BadInput("An engine's cache declares nothing here: leave --expect out.")
+        return _engine(target, parsed, timeout, junit, badge, as_json)
+    words = Declaration.of_words(expect).words() if expect else ()
+    report = check(target, params=parsed, expect=words, seconds=timeout)
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
+    _for_servers(target, _cases(report), len(report.errors), junit, badge)
     return 3 if report.errors else 0
+
+
+def _engine(
+    target: str,
+    params: dict[str, object],
+    timeout: float,
+    junit: Path | None,
+    badge: Path | None,
+    as_json: bool,
+) -> int:
+    """The operations of an engine's cache, where it is installed."""
+    from ..protocols.life.engine_check import check_engine
+    from . import ci
+
+    report = check_engine(target, params, seconds=timeout, heard=say)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        tell(report.text())
+    cases = []
+    for trial in report.trials:
+        name = f"{trial['way'] or 'as it is'}: {', '.join(trial['tried'])}"
+        told = [one["detail"] for one in trial["findings"] if one["severity"] == "error"]
+        cases.append(ci.TestCase(name, told, trial["seconds"]))
+    if report.ended:
+        cases.append(ci.TestCase("end", [report.ended]))
+    _for_servers(target, cases, len(report.errors), junit, badge)
+    return 3 if report.errors or report.ended else 0
+
+
+def _cases(report: CheckReport) -> list[TestCase]:
+    """A test a rung, and one for each error."""
+    from . import ci
+
+    cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
+    cases += [
+        ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
+        for number, one in enumerate(report.errors, 1)
+    ]
+    return cases or [ci.TestCase("contract")]
+
+
+def _for_servers(
+    target: str, cases: list[TestCase], count: int, junit: Path | None, badge: Path | None
+) -> None:
+    """What a build server reads of a check."""
+    from . import ci
+
+    ci.summarise(target, cases)
+    if junit is not None:
+        ci.write_junit(junit, target, cases)
+    if badge is not None:
+        said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
+        ci.write_badge(badge, "kv cache", said, not count)
+
+
+def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:
+    """Play a counterexample again in fresh processes."""
+    from ..protocols.check.cases import read_case, replay_case
+    from ..protocols.players.isolation import Limits
+
+    played = replay_case(read_case(path), target, limits=Limits(seconds=timeout))
+    if as_json:
+        print_json({"schema": 1, "case": str(path), "fails": played.fails, "said": played.sentence})
+    else:
+        tell(played.sentence)
+    return 3 if played.fails else 0

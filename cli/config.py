@@ -4,6 +4,9 @@
     n = 256
     budget = ["1/4", "1/2"]
 
+    [tool.kvbarrier]               # for every verb that has the option
+    expect = ["keeps=all", "bits=4"]
+
 The nearest file upwards from the working folder counts; kvbarrier.toml before pyproject.toml. What
 stands on the command line goes before what stands there.
 """
@@ -32,6 +35,7 @@ def defaults_of(verb: str, command: click.Command) -> dict[str, Any]:
     if path is None:
         return {}
     own = table.get(verb, {})
+    shared = {name: value for name, value in table.items() if not isinstance(value, dict)}
     if not isinstance(own, dict):
         raise BadInput(f"{path}: {verb} must be a table of options, [{_title(path, verb)}].")
     names = {
@@ -42,7 +46,8 @@ def defaults_of(verb: str, command: click.Command) -> dict[str, Any]:
         if option.startswith("--")
     }
     found = {}
-    for name, value in own.items():
+    shared = {name: value for name, value in shared.items() if name.replace("_", "-") in names}
+    for name, value in (shared | own).items():
         parameter = names.get(name.replace("_", "-"))
         if parameter is None or parameter.name is None:
             raise BadInput(f"{path}: {verb} has no option '{name}'.{did_you_mean(name, names)}")

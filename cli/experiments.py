@@ -37,7 +37,8 @@ def command(ctx: click.Context) -> None:
     """Run all experiments, draw all figures and print the table of claims.
 
     Without a subcommand: run all, at the quick scale. The name of an experiment runs that one.
-    'engines' and 'natural' need extra packages ('make engines') and are not part of 'all'.
+    'engines', 'natural' and 'own-keys' need extra packages ('make engines') and are not part of
+    'all'.
     """
     if ctx.invoked_subcommand is None:
         ctx.exit(ctx.invoke(run, names=("all",), scale="quick", out=None, resume=True,

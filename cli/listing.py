@@ -10,8 +10,8 @@ from .render import print_json, print_table, tell
 
 #: what a table has room for; --json has everything
 _SHORT = {
-    "compressors": ("name", "family", "keeps", "fidelity", "assumes", "broken_by", "budgets",
-                    "source"),
+    "compressors": ("name", "family", "keeps", "declares", "fidelity", "assumes", "broken_by",
+                    "budgets", "source"),
 }  # fmt: skip
 
 _NAME = {"experiments": "experiment", "engines": "target", "keys": "name"}
@@ -26,8 +26,8 @@ KINDS = ("compressors", "readers", "engines", "reductions", "keys", "experiments
 def command(kind: str, long: bool, as_json: bool) -> None:
     """List the names of one KIND, one a line.
 
-    Readers are non-adaptive algorithms, for --reduction indistinguishability. Engines are other
-    people's caches; the list says which cannot be played here, and why.
+    Readers are algorithms that read a cache, for --reduction indistinguishability. Engines are
+    other people's caches; the list says which cannot be played here, and why.
     """
     rows: list[dict[str, Any]] = globals()[f"_{kind}"]()
     if as_json:

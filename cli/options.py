@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
 
@@ -22,6 +23,8 @@ DEFAULT_TOKENS = 512
 QUERY_POLICIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
 BOBS = ("threshold", "linear")
+#: as compressors.captured.arrays has them
+KEY_FILES = (".npy", ".npz", ".safetensors")
 
 
 #: over a week of play at a message a second
@@ -115,6 +118,31 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def declared(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
+
+    Words of the command line go before a target's own, those of a project's file after them.
+    """
+    from ..compressors.plugin.declaration import Declaration
+
+    if not texts:
+        return {}
+    source = click.get_current_context().get_parameter_source("expected")
+    project = source is ParameterSource.DEFAULT_MAP
+    return {"undeclared" if project else "declaration": Declaration.of_words(texts)}
+
+
+expect_option = click.option(
+    "--expect",
+    "expected",
+    multiple=True,
+    metavar="WORD",
+    help="What should hold: keeps=all, keeps=last:W, keeps=first:S,last:W or keeps=share:f; "
+    "bits=b for each number of K and V, or bytes=b for each token; exact. Repeat the option. "
+    "[default: what TARGET declares of itself]",
+)
+
+
 def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options that fix an instance of the Index game."""
     options = [
@@ -123,7 +151,14 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--n", type=COUNT,
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
         click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension."),
-        click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys."),
+        click.option("--keys", default="jl", show_default=True,
+                     help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a "
+                          "model's own keys, with --norm."),
+        click.option("--norm", metavar="R",
+                     help="For keys from a file: the largest norm of Bob's query, or a quantile "
+                          "of the file's queries such as p50."),
+        click.option("--at", metavar="LAYER.HEAD",
+                     help="For keys from a file: the KV head.  [default: the only one]"),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of random keys."),
         click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
         click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
@@ -138,6 +173,9 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                           "token.  [default: 257]"),
         click.option("--key-bits", type=click.IntRange(1, 8),
                      help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
+        click.option("--beta", type=float,
+                     help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
+                          "[default: 2]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -158,6 +196,10 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      show_default=True,
                      help="Keys and values unchanged (literal), or each turned by a public "
                           "rotation."),
+        click.option("--schedule", metavar="FAMILY|FILE",
+                     help="What Alice does to the cache beside feeding it: chunks, save, "
+                          "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
+                          "--n then counts all tokens ever fed."),
         click.option("--alphabet", type=COUNT, metavar="B",
                      help="Levels of a value, B = 2^b for b bits per number: geometric with "
                           "--eta, an even grid in [0,1] with --gamma.  [default: the two of "
@@ -181,6 +223,15 @@ def defaults() -> dict[str, Any]:
     """
     words = click.command()(game_options(stream_options(lambda **_: None)))
     return dict(words.make_context("game", []).params)
+
+
+def is_key_file(keys: str) -> bool:
+    """Whether --keys names a file of keys, and not a family.
+
+    >>> is_key_file("a/keys.npz"), is_key_file("kerdock")
+    (True, False)
+    """
+    return keys.lower().endswith(KEY_FILES)
 
 
 def scale(text: str) -> str | float:
@@ -207,6 +258,17 @@ def instances(game: dict[str, Any]) -> list[Any]:
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
     reduction, n = game["reduction"], game["n"]
+    own = is_key_file(game["keys"])
+    if own:
+        from ..compressors.captured.key_file import KeyFile
+
+        if reduction not in ("index", "own-keys"):
+            raise BadInput(f"--reduction {reduction} makes its own keys: leave --keys FILE out.")
+        file, reduction = KeyFile(game["keys"]), "own-keys"
+        n = file.n if n is None else n
+        game = game | {"d": file.d}
+    elif reduction != "own-keys" and (game.get("norm") or game.get("at")):
+        raise BadInput("--norm and --at have a meaning only with --keys FILE: leave them out.")
     fields = {
         "reduction": reduction,
         "n": TOKENS.get(reduction, DEFAULT_TOKENS) if n is None else n,
@@ -214,6 +276,7 @@ def instances(game: dict[str, Any]) -> list[Any]:
         "scale": scale(game["scale"]),
         "keys_seed": game["seed"],
         "levels": game.get("alphabet"),
+        "schedule": schedule(game.get("schedule")),
         **{name: game.get(name) for name in _FIELDS},
     }
     every = {"queries": QUERY_POLICIES, "basis": BASES, "bob": BOBS}
@@ -227,7 +290,20 @@ def instances(game: dict[str, Any]) -> list[Any]:
     ]
 
 
-_FIELDS = ("d", "keys", "values", "gamma", "rows", "window", "key_bits", "layers", "heads")
+def schedule(text: str | None) -> str | None:
+    """A family's name as it is, a file's schedule as JSON text. Raises BadInput for neither."""
+    from ..protocols.life.families import FAMILIES
+    from ..protocols.life.oracle import read_schedule
+
+    if text is None or text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
+        return text
+    return read_schedule(text).to_json()
+
+
+_FIELDS = (
+    "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
+    "norm", "at",
+)  # fmt: skip
 
 
 class _Lines:

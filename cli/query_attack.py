@@ -68,16 +68,19 @@ def attack_queries(
 
 def _print(report: QueryReport, points: list[dict[str, Any]]) -> None:
     instance = report.attack.instance
+    adaptive = ", adaptive" if points[0]["adaptive"] else ""
     columns = [
         "parameters", "f", "error", "95 % interval", "line", "D_0", "rarest D_i", "minimax",
         "ledger", "guarantee", "trials",
     ]  # fmt: skip
     print_table(
-        f"{points[0]['algorithm']}: D_0 against D_i, n = {instance.n}, d = {instance.d}, "
+        f"{points[0]['algorithm']}{adaptive}: D_0 against D_i, n = {instance.n}, d = {instance.d}, "
         f"eta = {instance.eta:g}, {report.isolation}",
         columns,
         [_row(point) for point in points],
-        caption="f: share of the n-1 hideable tokens that the committed plan reads. line: "
+        caption="f: share of the n-1 hideable tokens that "
+        + ("it reads on D_0. " if adaptive else "the committed plan reads. ")
+        + "line: "
         "(1-f)/2, the least error when D_0 has probability 1/2. minimax: (1-f)/(2-f), "
         "the least error on the worst of D_0 and all D_i. rarest D_i: the error on "
         "the token (with its number) that the fewest plans read. guarantee: error at "

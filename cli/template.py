@@ -24,7 +24,7 @@ TRY = {
     type=click.Choice(list(TRY)),
     default="compressor",
     show_default=True,
-    help="What to write: a compressor, or a non-adaptive algorithm (Theorem 19).",
+    help="What to write: a compressor, or an algorithm that reads (Theorem 19).",
 )
 def command(file: Path, kind: str) -> None:
     """Write a commented plug-in to FILE. It runs without changes."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator, Mapping
 
-from ..errors import BadInput, did_you_mean
+from ..errors import BadInput, BudgetTooSmall, did_you_mean
 from .catalog_entry import REDUCTIONS_OF, CatalogEntry
 from .docstring import fidelity
+from .plugin.adapters import adapt
+from .plugin.contract import Shape
+from .plugin.declaration import declared_by
 from .readers.catalog import READERS
 from .zoo import FAMILIES
 
-__all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "describe", "entry", "family",
+__all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "declaration", "describe", "entry", "family",
            "is_builtin", "names"]  # fmt: skip
 
 _FAMILY = {name: family for family, members in FAMILIES.items() for name in members}
@@ -77,14 +80,15 @@ def describe() -> list[dict[str, object]]:
     """The catalog for ``kvbarrier list``: plain data, one row a compressor.
 
     ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``docstring``), None
-    for the others; ``own_size`` gives the size at which the leaderboard plays it, and why, if that
-    is not the common size.
+    for the others; ``declares`` is what it says it holds (:func:`declaration`); ``own_size`` gives
+    the size at which the leaderboard plays it, and why, if that is not the common size.
     """
     return [
         {
             "name": one.name,
             "family": _FAMILY[one.name],
             "keeps": one.summary,
+            "declares": declaration(one),
             "fidelity": fidelity(one.cls),
             "assumes": one.assumes or None,
             "broken_by": one.broken_by or None,
@@ -97,6 +101,26 @@ def describe() -> list[dict[str, object]]:
         }
         for one in CATALOG.values()
     ]
+
+
+def declaration(one: CatalogEntry) -> str | None:
+    """What an entry declares of a stream of n = 512, d = 64, in words; None: nothing.
+
+    With a budget of half of the 16-bit cache, or without one where it does not fit into that.
+
+    >>> declaration(entry("sliding-window")), declaration(entry("subgen"))
+    ('keeps=last:256 bits=16', None)
+    """
+    shape = Shape(tokens=512, d_k=64, d_v=64)
+    if one.cls.knows_keys:
+        said = declared_by(one.cls)
+        return None if said is None else str(said)
+    make = adapt(one.cls)
+    try:
+        said = declared_by(make(shape, shape.cache_bits_16 // 2))
+    except BudgetTooSmall:
+        said = declared_by(make(shape))
+    return None if said is None else str(said)
 
 
 def _own_size(one: CatalogEntry) -> str | None:

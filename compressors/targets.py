@@ -292,8 +292,8 @@ def _only_candidate(module: ModuleType, file: str) -> str:
 
 def _no_compressor(name: str) -> BadInput:
     return BadInput(
-        f"{name} is a non-adaptive algorithm (plan and answer), not a compressor: attack it "
-        "with --reduction indistinguishability."
+        f"{name} is a reader (it has answer, and no attend), not a compressor: attack it with "
+        "--reduction indistinguishability."
     )
 
 

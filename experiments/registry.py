@@ -21,6 +21,7 @@ NAMES = (
     "sparsity",
     "low-dimension",
     "every-step",
+    "average-case",
     "subgen",
     "unmasked-window",
     "non-adaptive",
@@ -31,7 +32,7 @@ NAMES = (
 )
 
 #: what needs packages of its own (``make engines``), and is run by name only
-ENGINES = ("engines", "natural")
+ENGINES = ("engines", "natural", "own-keys")
 
 
 def get(name: str) -> Experiment:

@@ -1,14 +1,15 @@
-"""Non-adaptive readers: error against the share of tokens read, and against a cache's memory."""
+"""Readers: error against the share of tokens read, planned or not; and what memory does."""
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..experiments.kit.tables import read_table
-from ..experiments.non_adaptive.measure import CACHES, PATTERNS
+from ..experiments.non_adaptive.measure import ADAPTIVE, CACHES, PATTERNS, STATES, TIME
 from ..reductions.hiding import error_line, minimax_error
 from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
 
@@ -22,11 +23,11 @@ LOOKS = {
     name: (COLOURS[index], MARKERS[index])
     for index, names in enumerate(
         (
-            ("sampling", "sampling kept"),
-            ("window", "sliding-window"),
-            ("sinks", "streaming-llm"),
-            ("strided", "strided kept"),
-            ("fixed",),
+            ("sampling", "sampling kept", "greedy"),
+            ("window", "sliding-window", "bisection"),
+            ("sinks", "streaming-llm", "bandit"),
+            ("strided", "strided kept", "learned-order"),
+            ("fixed", "early-stopping"),
             ("random-blocks", "reservoir"),
             ("big-bird", "big-bird kept"),
             ("quantized",),
@@ -39,33 +40,50 @@ LOOKS = {
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the experiment's tables in ``folder`` as a PNG."""
-    draw(read_table(folder, PATTERNS), read_table(folder, CACHES), path)
+    names = (PATTERNS, CACHES, ADAPTIVE, STATES, TIME)
+    patterns, caches, adaptive, states, time = (read_table(folder, name) for name in names)
+    draw(patterns, caches, adaptive, states, time, path)
 
 
-def draw(patterns: pd.DataFrame, caches: pd.DataFrame, path: Path) -> None:
+def draw(
+    patterns: pd.DataFrame,
+    caches: pd.DataFrame,
+    adaptive: pd.DataFrame,
+    states: pd.DataFrame,
+    time: pd.DataFrame,
+    path: Path,
+) -> None:
     """Draw the tables of ``experiments.non_adaptive.measure`` as a PNG."""
     from matplotlib import pyplot
 
     with house_style():
-        figure, (left, right) = pyplot.subplots(
-            1, 2, figsize=(9.4, 6.2), layout="constrained", sharey=True
+        figure, ((left, right), (below, last)) = pyplot.subplots(
+            2, 2, figsize=(9.4, 10.2), layout="constrained"
         )
-        _reads(left, patterns)
+        _reads(left, patterns, "readers that choose beforehand")
+        right.set_ylim(left.get_ylim())
         _memory(right, caches)
-        ours, theirs = (axes.get_legend_handles_labels() for axes in (left, right))
+        _reads(below, adaptive, "readers that choose as they read", "adaptive: ")
+        below.set_xlabel("share f of the n − 1 hideable tokens that is read on $D_0$")
+        _states(last, states, time)
+        parts = [axes.get_legend_handles_labels() for axes in (left, right, below, last)]
+        handles, labels = (list(chain.from_iterable(part)) for part in zip(*parts, strict=True))
         n, d = int(patterns["n"].iloc[0]), int(patterns["d"].iloc[0])
         caption = (
             f"Streams: all tokens alike ($D_0$, probability 1/2), or a random one hides a value "
             f"($D_i$); n = {n}, d = {d}, η = 1/2.\n"
-            f"Left: {int(patterns['trials'].min())} independent trials a point; a reader commits "
-            "what it reads before the stream is drawn. Shaded: no reader's true error is there\n"
-            "(Theorem 19, formula reconstructed); a measured one may be, by chance, within its "
-            "bar.\n"
-            f"Right: compressors, {int(caches['trials'].min())} independent trials a point; each "
-            "token passes through their hands, so Theorem 19 does not cover them.\n"
+            f"Above left: {int(patterns['trials'].min())} independent trials a point; a reader "
+            "commits what it reads before the stream is drawn. Shaded: no reader's\ntrue error is "
+            "there (Theorem 19, formula reconstructed); a measured one may be, by chance, within "
+            "its bar.\n"
+            f"Below left: each cell is chosen after the last one was seen; "
+            f"{int(adaptive['trials'].min())} independent trials a point. What such a reader reads "
+            "on $D_0$ is its plan.\n"
+            f"Above right: compressors, {int(caches['trials'].min())} independent trials a point; "
+            "each token passes through their hands, so Theorem 19 does not cover them.\n"
             f"Bars: anytime-valid {100 * patterns['level'].iloc[0]:g} % intervals."
         )
-        legend_below(figure, ours[0] + theirs[0], ours[1] + theirs[1], columns=4, caption=caption)
+        legend_below(figure, handles, labels, columns=4, caption=caption)
         figure.suptitle(
             "Deciding what to read before there is anything to read", x=0.01, ha="left",
             fontsize=12.5,
@@ -73,7 +91,7 @@ def draw(patterns: pd.DataFrame, caches: pd.DataFrame, path: Path) -> None:
         save(figure, path)
 
 
-def _reads(axes: Axes, table: pd.DataFrame) -> None:
+def _reads(axes: Axes, table: pd.DataFrame, title: str, kind: str = "") -> None:
     shares = np.linspace(0, 1, 101)
     line = np.array([error_line(f) for f in shares])
     axes.fill_between(shares, 0, line, color=FORBIDDEN, lw=0, zorder=0)
@@ -83,14 +101,17 @@ def _reads(axes: Axes, table: pd.DataFrame) -> None:
     axes.text(0.6, 0.325, "(1 − f)/(2 − f): worst of\n$D_0$ and all $D_i$ (ours)", fontsize=9)
     for name in (name for name in dict.fromkeys(table["pattern"]) if name != "minimax"):
         rows = table[table["pattern"] == name]
-        _points(axes, rows["f"], rows, str(name), f"{name}")
+        _points(axes, rows["f"], rows, str(name), f"{kind}{name}")
     best = table[table["pattern"] == "minimax"]
-    worst = np.maximum(best["plain_wrong"] / best["plain"], best["hidden_wrong"] / best["hidden"])
-    axes.plot(best["f"], worst, ls="", marker="*", ms=11, mfc="none", mew=1.3, color=INK,
-              label="minimax, its worst case")  # fmt: skip
+    if len(best):
+        worst = np.maximum(
+            best["plain_wrong"] / best["plain"], best["hidden_wrong"] / best["hidden"]
+        )
+        axes.plot(best["f"], worst, ls="", marker="*", ms=11, mfc="none", mew=1.3, color=INK,
+                  label="minimax, its worst case")  # fmt: skip
     axes.set_xlabel("share f of the n − 1 hideable tokens that is read")
     axes.set_ylabel("error (output not within 1 ± η)")
-    axes.set_title("readers that choose beforehand")
+    axes.set_title(title)
     axes.set_xlim(-0.02, 1.03)
     axes.set_ylim(-0.015, 0.67)
 
@@ -109,6 +130,30 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("charged message bits / 16-bit cache (log scale)")
     axes.set_title("caches, not covered by Theorem 19")
+
+
+def _states(axes: Axes, states: pd.DataFrame, time: pd.DataFrame) -> None:
+    """What is left to read with no state, with an address, with one token and a mean."""
+    uniform = time[(time["family"] == "token") & (time["criterion"] == "prior 1/2")]
+    needed = uniform.set_index("n")["reads"]
+    for index, (n, rows) in enumerate(states.groupby("n")):
+        rows = rows.sort_values("state_bits")
+        bits, reads = [0, *rows["state_bits"]], [needed.get(n, np.nan), *rows["reads"]]
+        axes.plot(bits, reads, color=COLOURS[index], marker=MARKERS[index], lw=0.9, ls=":",
+                  label=f"n = {int(n):,}")  # fmt: skip
+    for x, y, words in (
+        (0.2, 900, "no state: .8 (n − 1) reads"),
+        (14, 1.3, "the address of\none token"),
+        (500, 0.4, "one token\nand a mean"),
+    ):
+        axes.text(x, y, words, fontsize=9)
+    axes.set_xscale("symlog", linthresh=1)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_xlim(-0.2, 6000)
+    axes.set_ylim(-0.12, 3000)
+    axes.set_xlabel("bits of state from the stream (log scale)")
+    axes.set_ylabel("tokens read for success 9/10 (log scale)")
+    axes.set_title("what a state replaces")
 
 
 def _points(axes: Axes, x: Any, rows: pd.DataFrame, name: str, label: str,

@@ -84,13 +84,26 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], 
     legend.get_title().set_color(INK)
 
 
+NAMELESS: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+"""The kinds of files that are written, by suffix, and what is left out of each."""
+
+
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG without dates or versions, replacing the old file in one step."""
+    """Write a figure without dates or versions, replacing the old file in one step.
+
+    PNG, or SVG or PDF where the path ends so.
+    """
     from matplotlib import pyplot
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with replaced(path) as partial:
-            figure.savefig(partial, format="png", metadata={"Software": None})
+            kind = path.suffix.removeprefix(".").lower()
+            kind = kind if kind in NAMELESS else "png"
+            figure.savefig(partial, format=kind, metadata=NAMELESS[kind])
     finally:
         pyplot.close(figure)

@@ -2,9 +2,9 @@
 
     python -m kvbarrier.figures.update_gallery results/quick
 
-``make experiments`` never writes here, so regenerating does not dirty a checkout on a machine whose
-floats differ. Wrong bits by row stay in the results folder: no picture and no claim reads them, and
-they are most of a file.
+``make experiments`` never writes here, so regenerating does not dirty a checkout on a machine
+whose floats differ. Wrong bits by row and by place stay in the results folder: no picture and no
+claim reads them, and they are most of a file.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def _show(path: Path, place: Path) -> None:
     with path.open("rb") as file:
         played = file.readline() == HEADER.encode()
     if played:
-        rows = [replace(row, wrong_by_row=None).line() for row in read_results(path)]
+        rows = [
+            replace(row, wrong_by_row=None, wrong_by_place=None).line()
+            for row in read_results(path)
+        ]
         place.write_text("".join([HEADER, *rows]))
     else:
         shutil.copyfile(path, place)

@@ -30,5 +30,13 @@ REDUCTIONS = {
         "softmax",
         "visual autoregression (2503.14881): a whole map of questions at once",
     ),
+    "gaussian": (
+        "softmax",
+        "the average case: Gaussian keys, drawn anew for each message, and queries of norm beta",
+    ),
     "key-payload": ("softmax", "bits in keys and values: a public address a key, and a payload"),
+    "own-keys": (
+        "softmax",
+        "a model's own keys, from a file: bits in the values of the tokens that they certify",
+    ),
 }

@@ -19,6 +19,7 @@ inequality. Otherwise the keys are carried row by row, q_i = fl(C k_i), and (1) 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -115,19 +116,25 @@ def spectrum_margins(spectrum: FlatSpectrum, scale: Fraction, margin: ExactMargi
     return Margins(0, low, high, _thousandths(own))
 
 
-def row_margins(found: RowInterference, margin: ExactMargin) -> Margins:
-    """(1) for rows, from the bounds of ``row_interference``; FalseClaim where one fails."""
+def row_margins(
+    found: RowInterference, margin: ExactMargin, tokens: Sequence[int] | None = None
+) -> Margins:
+    """(1) for rows, from the bounds of ``row_interference``; FalseClaim where one fails.
+
+    ``tokens``: the keys that the bounds are of, where they are not all in order.
+    """
     demands = [
         margin.factor * above + margin.zero_factor * zero
         for above, zero in zip(found.above, found.zero, strict=True)
     ]
     worst = max(range(len(demands)), key=demands.__getitem__)
+    key = worst if tokens is None else tokens[worst]
     if not demands[worst] < 1:
-        raise _not_shown(margin, worst, demands[worst])
+        raise _not_shown(margin, key, demands[worst])
     low = found.below[worst] * RESOLUTION // 1
     high = -(-found.above[worst] * RESOLUTION // 1)
     return Margins(
-        worst,
+        key,
         Fraction(max(0, low), RESOLUTION),
         Fraction(high, RESOLUTION),
         _thousandths(found.logit_range),

@@ -75,6 +75,24 @@ def fano_bits(N: int, success: Fraction) -> int:
     return max(0, floor_of(N * (1 - entropy / _iv.log(_iv.mpf(2)))))
 
 
+def log2_bits(B: int, success: Fraction = Fraction(1)) -> Any:
+    """An interval around log2 B - h(1 - success) - (1 - success) log2(B - 1), B >= 1 levels.
+
+    >>> floor_of(1000 * log2_bits(2, Fraction(9, 10))), floor_of(log2_bits(8))
+    (531, 3)
+    """
+    two = _iv.log(_iv.mpf(2))
+    if B & (B - 1) == 0:
+        bits = _iv.mpf(B.bit_length() - 1)
+    else:
+        bits = _iv.log(_iv.mpf(B)) / two
+    if success == 1:
+        return bits
+    for p in (success, 1 - success):
+        bits += enclosure(p) * _iv.log(enclosure(p)) / two
+    return bits - enclosure(1 - success) * _iv.log(_iv.mpf(B - 1)) / two if B > 2 else bits
+
+
 def surprise_bits_floor(asked: int, charged: int, wrong: int) -> int:
     """An integer at most N - m - log2(N+1) - log2 C(N,k); 0 <= k = wrong <= N = asked.
 

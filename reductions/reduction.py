@@ -59,8 +59,10 @@ class Reduction(Protocol):
 
         Under ``keys`` the stream's keys, float32[tokens, d_k]; under ``attention`` the rule that
         answers are held to: "softmax", "unmasked-window" (with ``window``) or "tensor".
-        ``secret_tokens``, int64, names the tokens whose values are secret, where not all are;
-        ``known_values``, float32[tokens, d_v], then has the others' (and 0 at the secret ones).
+        ``redrawn`` is there where every message has keys of its own (:class:`Redrawn`): ``keys``
+        are then the message's. ``secret_tokens``, int64, names the tokens whose values are secret,
+        where not all are; ``known_values``, float32[tokens, d_v], then has the others' (and 0 at
+        the secret ones).
         """
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
@@ -86,6 +88,22 @@ class ManyQuestions(Reduction, Protocol):
     @property
     def questions_per_row(self) -> int:
         """How many questions each row takes."""
+
+
+class Redrawn(Reduction, Protocol):
+    """A family whose public part is drawn anew for each message, from the message's public coins.
+
+    Players are built from the same coins, so both have it, and it cannot depend on the secret.
+    """
+
+    def of_message(self, seed: int) -> Reduction:
+        """The hard stream of the message with these public coins."""
+
+
+def of_message(reduction: Reduction, seed: int) -> Reduction:
+    """The stream that a message plays: the reduction itself, but for a :class:`Redrawn`."""
+    draw = getattr(reduction, "of_message", None)
+    return reduction if draw is None else draw(seed)
 
 
 def questions_per_row(reduction: Reduction) -> int:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -72,14 +73,18 @@ def check_sizes(n: int, d: int) -> None:
         )
 
 
-def unpack_rows(data: bytes, n: int, d: int) -> Rows:
-    """The n rows of d float32 numbers, little endian; BadInput for another length or a NaN."""
-    check_sizes(n, d)
+def unpack_rows(data: bytes, n: int, d: int, what: str = "keys") -> Rows:
+    """The n rows of d float32 numbers, little endian; BadInput for another length or a NaN.
+
+    Sizes are the caller's to check.
+    """
     if len(data) != 4 * n * d:
-        raise BadInput(f"The keys are {len(data)} bytes instead of {4 * n * d} = 4 n d.")
+        raise BadInput(f"The {what} are {len(data)} bytes instead of {4 * n * d} = 4 n d.")
     numbers = struct.unpack(f"<{n * d}f", data)
     if not all(map(math.isfinite, numbers)):
-        raise BadInput("The keys hold a number that is not finite: float32 numbers are expected.")
+        raise BadInput(
+            f"The {what} hold a number that is not finite: float32 numbers are expected."
+        )
     return [numbers[i * d : (i + 1) * d] for i in range(n)]
 
 
@@ -103,10 +108,13 @@ def sent_queries(rows: Rows, scale: Fraction) -> Rows:
     return [sent[i * d : (i + 1) * d] for i in range(len(rows))]
 
 
-def row_interference(rows: Rows, queries: Rows) -> RowInterference:
+def row_interference(
+    rows: Rows, queries: Rows, tokens: Sequence[int] | None = None
+) -> RowInterference:
     """The bounds of the module docstring; Dominated where a gap is not shown to be negative.
 
-    BadInput for numbers of a size that no key set has.
+    ``tokens``: the key that each query is for, where they are not all keys in order; the bounds are
+    in the order of the queries. BadInput for numbers of a size that no key set has.
 
     >>> square = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)]
     >>> found = row_interference(square, square)
@@ -134,7 +142,7 @@ def row_interference(rows: Rows, queries: Rows) -> RowInterference:
     columns = [_packed([row[j] for row in K]) for j in range(d)]
     bias = _packed([1 << 126] * n)
     above, below, zero, widest = [], [], [], 0
-    for i, query in enumerate(Q):
+    for i, query in zip(range(n) if tokens is None else tokens, Q, strict=True):
         slots = sum(map(mul, query, columns), bias).to_bytes(16 * n, "little")
         scores = [high_half[0] for high_half in struct.iter_unpack("<8xQ", slots)]
         own = scores.pop(i)

@@ -11,14 +11,17 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from ..compressors.catalog import is_builtin
 from ..compressors.engines.schemes import is_engine
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
+from ..protocols.check.cases import Case
 from ..protocols.evidence.betting import adjusted_level
+from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL, judge_family
@@ -26,8 +29,12 @@ from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
-from ..protocols.players.isolation import Limits, default_isolation
+from ..protocols.players.isolation import Limits
+from ..protocols.players.template import held
+from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
+from .keyring import Keyring
+from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
@@ -49,7 +56,8 @@ class Attack:
     list means :data:`BUDGETS`, and no limit for a setting that fits into none of these.
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
-    else namespaces if the kernel allows them, and processes if not.
+    else namespaces if the kernel allows them, and processes if not. ``declaration`` None is
+    what the target declares of itself, and ``undeclared`` where it declares nothing.
     """
 
     target: str
@@ -61,6 +69,8 @@ class Attack:
     isolation: str | None = None
     limits: Limits = field(default_factory=Limits)
     others: Sequence[Instance] = ()
+    declaration: Declaration | None = None
+    undeclared: Declaration | None = None
 
     @property
     def adversaries(self) -> tuple[Instance, ...]:
@@ -148,6 +158,8 @@ class Report:
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
     (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
     ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a separate family.
+    ``declared``: the declaration held against each point, None where there is none.
+    ``counterexample``: the first one, played again in fresh processes, or why it is no case.
     """
 
     target: str
@@ -158,6 +170,13 @@ class Report:
     together: tuple[dict[str, Any], ...] = ()
     engine: tuple[dict[str, Any], ...] = ()
     soft: tuple[Ledger, ...] = field(default=(), repr=False)
+    declared: tuple[Declared | None, ...] = field(default=(), repr=False)
+    counterexample: Case | str | None = None
+
+    @property
+    def as_declared(self) -> bool:
+        """Nothing that was declared is refuted."""
+        return all(one is None or one.verdict == "as-declared" for one in self.declared)
 
     @property
     def builtin(self) -> bool:
@@ -191,7 +210,14 @@ class Report:
             "adversaries": list(self.together),
             **({"engine": list(self.engine)} if self.engine else {}),
             "failures": self.failures(),
+            **self._counterexample(),
         }
+
+    def _counterexample(self) -> dict[str, Any]:
+        case = self.counterexample
+        if case is None:
+            return {}
+        return {"counterexample": asdict(case) if isinstance(case, Case) else {"found": case}}
 
 
 def attack(
@@ -224,20 +250,22 @@ def play(
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
+    keyring: Keyring | None = None,
 ) -> Report:
     """Play a plan; continue from what the store holds.
+
+    With a ``keyring``, which other plans share, built-ins draw fresh keys too.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
     """
     builtin = is_builtin(plan.target)
-    isolation = plan.isolation or default_isolation(builtin)
+    asked = plan.isolation or ("inline" if builtin else None)
     gaps: list[Gap] = []
     engine: list[dict[str, Any]] = []
     store = store or Results()
-    count = workers or _workers(builtin, isolation)
     # One pair of players probes, rehearses, and plays the first batches.
-    with Session(isolation, plan.limits) as session, ExitStack() as stack:
+    with held(), Session(asked, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
             playable, facts, engine = _probe_engine(plan, session)
         else:
@@ -246,6 +274,12 @@ def play(
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        isolation = session.isolation
+        count = workers or _workers(builtin, isolation)
+        own = {id_: fact.declares for id_, fact in facts.items()}
+        facts = declaring(plan.declaration, plan.undeclared, facts)
+        declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
+        less = on_shorter_streams(playable, declarations, own, session)
         here = cluster is None and isolation != "inline"
         if not here:
             session.close()
@@ -261,13 +295,18 @@ def play(
             facts=lambda cell: facts[cell.id],
             session=session if here else None,
             pairs=count,
+            keys="auto" if keyring is None else "fresh",
+            keyring=keyring,
         )
     soft = {
         outcome.cell.id: soft_of(outcome, plan.limits)
         for outcome in outcomes
         if outcome.rows and outcome.cell.instance.bob == "linear"
     }
-    return _report(plan.target, outcomes, gaps, engine, soft)
+    played = [outcome for outcome in outcomes if outcome.rows]
+    declared = held_against(played, declarations, less)
+    report = _report(plan.target, outcomes, gaps, engine, soft, declared)
+    return replace(report, counterexample=counterexample(played, declared, plan.limits))
 
 
 def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
@@ -312,7 +351,7 @@ def _probe(plan: Attack, session: Session) -> tuple[list[Cell], dict[str, Facts]
             elif isinstance(found, KVBarrierError):
                 raise found
             else:
-                facts[cell.id] = Facts(found.source, found.builtin)
+                facts[cell.id] = Facts(found.source, found.builtin, found.declares)
                 playable.append(cell)
 
     cells = plan.cells()
@@ -346,7 +385,9 @@ def _probe_engine(
         }
         for cell, rehearsal in zip(settings, played, strict=True)
     ]
-    return cells, {cell.id: Facts(played[0].facts.source, builtin=False) for cell in cells}, said
+    first = played[0].facts
+    facts = Facts(first.source, builtin=False, declares=first.declares)
+    return cells, dict.fromkeys((cell.id for cell in cells), facts), said
 
 
 def _rehearse(cells: Sequence[Cell], session: Session) -> list[Rehearsal]:
@@ -368,16 +409,20 @@ def _report(
     gaps: list[Gap],
     engine: Sequence[dict[str, Any]],
     soft: Mapping[str, Ledger],
+    declared: Sequence[Declared | None],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     verdicts = [judge_cell(outcome.cell, outcome.rows) for outcome in played]
     return Report(
         target=target,
         points=tuple(
-            point_of(outcome.cell, outcome.rows, verdict)
-            | {"scale": outcome.cell.instance.build().scale}
+            point_of(outcome.cell, outcome.rows, verdict, one)
+            | {
+                "scale": outcome.cell.instance.build().scale,
+                "map": as_map(outcome.cell, outcome.rows),
+            }
             | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
-            for outcome, verdict in zip(played, verdicts, strict=True)
+            for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
         ),
         gaps=tuple(gaps),
         family=judge_family(verdicts).as_dict(),
@@ -385,4 +430,5 @@ def _report(
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
         engine=tuple(engine),
         soft=tuple(soft.values()),
+        declared=tuple(declared),
     )

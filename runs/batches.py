@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
+from ..protocols.evidence.row_counts import counts_of, text_of
 from .host import host_facts, versions
 from .rows import BatchRow, compact
 
@@ -43,11 +44,13 @@ class Task:
     """A batch to play, and what its row says beside what was played.
 
     ``source``: the digest of the code that has to play it. ``named``: how the row names the key.
+    ``declares``: the words of the declaration that the cell is played under, or None.
     """
 
     batch: Batch
     source: str
     named: str
+    declares: tuple[str, ...] | None = None
 
 
 Outcome = BatchRow | Refused | KVBarrierError
@@ -131,7 +134,20 @@ def row_of(task: Task, record: BatchRecord) -> BatchRow:
         versions=compact(versions() | dict(record.versions)),
         host=compact(host_facts()),
         wrong_by_row=_by_row(records),
+        wrong_by_place=_by_place(records),
+        said=tuple(r.said for r in records) if any(r.said for r in records) else None,
+        declares=task.declares,
+        ghosts=tuple(r.ghosts for r in records),
     )
+
+
+def _by_place(records: Sequence[MessageRecord]) -> tuple[str, str, str] | None:
+    told = [r.wrong_by_place for r in records if r.failed is None]
+    kept = [texts for texts in told if texts is not None]
+    if not kept or len(kept) < len(told):
+        return None
+    sums = [text_of(sum(map(counts_of, texts))) for texts in zip(*kept, strict=True)]
+    return sums[0], sums[1], sums[2]
 
 
 def _by_row(records: Sequence[MessageRecord]) -> tuple[str, ...] | None:

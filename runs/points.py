@@ -6,7 +6,7 @@ of the cell, how it was played and its verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -14,7 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compressors.catalog import is_builtin
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
+from ..protocols.evidence.average import Average
+from ..protocols.evidence.declared import Declared
+from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.record import MessageRecord
@@ -26,41 +30,17 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
-from ..protocols.game.cell import Cell, target_name
-from ..protocols.game.coins import bucket_of, sampled_rows
+from ..protocols.game.cell import Cell, cell_of, target_name
+from ..protocols.game.coins import bucket_of, public_seed
+from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
-from ..protocols.game.instances import of_spec
+from ..protocols.game.instances import Gaussian
+from ..protocols.game.schedules import rows_of
+from .lost import counts_by_place
 from .rows import BatchRow, prefixes
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
-
-
-def cell_of(spec: Mapping[str, Any]) -> Cell:
-    """The cell of a spec (``Cell.spec``, ``BatchRow.spec_dict``). Raises BadInput for another dict.
-
-    A spec names a target's file without its folder, so the path must be given again.
-
-    >>> from kvbarrier.protocols.game.instances import Index
-    >>> cell = Cell(Index(n=32, d=8), "exact", budget=Fraction(1, 4))
-    >>> cell_of(cell.spec()) == cell
-    True
-    """
-    try:
-        budget = spec["budget"]
-        return Cell(
-            of_spec(spec["instance"]),
-            spec["target"],
-            tuple(spec["params"].items()),
-            None if budget is None else Fraction(budget),
-            spec["batch_size"],
-        )
-    except BadInput:
-        raise
-    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
-        raise BadInput(
-            f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
-        ) from None
 
 
 def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
@@ -71,10 +51,10 @@ def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
 def rows_asked(cell: Cell, rows: Sequence[BatchRow]) -> list[NDArray[np.int64]] | None:
     """The rows that each message was asked for, from its public coins; None if all of them."""
     instance = cell.instance
-    if instance.rows is None:
+    if instance.rows is None and instance.schedule is None:
         return None
     return [
-        sampled_rows(row.master_key, row.instance, number, instance.secret_rows, instance.rows)
+        rows_of(instance, row.master_key, number)
         for row in rows
         for number in range(row.batch * row.size, (row.batch + 1) * row.size)
     ]
@@ -88,7 +68,29 @@ def guarantee_of(cell: Cell, rows: Sequence[BatchRow]) -> Guarantee:
         n=instance.secret_rows,
         row_bits=instance.row_bits,
         rows=rows_asked(cell, rows),
+        average=average_of(cell, rows),
     )
+
+
+def average_of(cell: Cell, rows: Sequence[BatchRow]) -> Average | None:
+    """The messages as the average case sees them; None where that is not the guarantee.
+
+    Which rows Bob guesses follows from the public coins. Raises BadInput for results without
+    counts by row.
+    """
+    instance, asked = cell.instance, rows_asked(cell, rows)
+    if not isinstance(instance, Gaussian):
+        return None
+    numbers = [
+        (row.master_key, number)
+        for row in rows
+        for number in range(row.batch * row.size, (row.batch + 1) * row.size)
+    ]
+    unread = [
+        instance.unread(public_seed(key, instance.id, number), None if asked is None else asked[t])
+        for t, (key, number) in enumerate(numbers)
+    ]
+    return Average.of(messages_of(rows), unread, instance.row_bits, instance.closed_theta)
 
 
 def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
@@ -115,6 +117,8 @@ def judge_cell(cell: Cell, rows: Sequence[BatchRow], level: float = LEVEL) -> Po
         level=level,
         rows=asked,
         rows_apart=apart,
+        survivors=instance.schedule is not None,
+        average=average_of(cell, rows),
     )
 
 
@@ -164,23 +168,45 @@ def judge_all(
     return {id_: judge_rows(run, level) for id_, run in runs.items() if run}
 
 
+def declared_of(
+    cell: Cell,
+    rows: Sequence[BatchRow],
+    declaration: Declaration | None,
+    less: Shorter | tuple[()] | None = (),
+) -> Declared | None:
+    """A declaration held against a cell's contiguous batches; None if there is none.
+
+    ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
+    None: it has no slope. Raises BadInput for words that contradict the shape.
+    """
+    if declaration is None:
+        return None
+    asked = rows_asked(cell, rows)
+    return hold_against(declaration, cell.instance, messages_of(rows), rows=asked, less=less)
+
+
 def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, Any]]:
     """Every cell of some rows as a point, in the order in which the cells first appear."""
     found = []
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
-            found.append(point_of(cell, run, judge_cell(cell, run, level)))
+            # A file has no shorter stream, so no slope.
+            declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
+            found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
     return found
 
 
-def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dict[str, Any]:
+def point_of(
+    cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict, declared: Declared | None = None
+) -> dict[str, Any]:
     """One cell's contiguous batches and their verdict as a point: plain data, no NaN.
 
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
     charged bits without framing; ``over_budget`` says that some message was charged more than its
-    budget; ``changed`` is not None if the compressor changed during the attack.
+    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``changed`` is not None if the
+    compressor changed during the attack; ``declared`` is not None if something was declared.
     """
     instance = cell.instance
     budget_bits = cell.budget_bits
@@ -200,6 +226,7 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "heads": instance.heads,
         "queries": instance.queries,
         "basis": instance.basis,
+        **_scheduled(instance, rows),
         "bob": instance.bob,
         "values": instance.values,
         "eta": instance.eta,
@@ -218,12 +245,30 @@ def point_of(cell: Cell, rows: Sequence[BatchRow], verdict: PointVerdict) -> dic
         "bits_per_secret_bit": evidence["bits_per_secret_bit"],
         "compression_ratio": evidence["compression_ratio"],
         "wrong_bits": evidence["wrong_bits"],
+        "wrong_by_place": counts_by_place(cell, rows),
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],
         "guarantee": evidence["guarantee"] | {"null": null_of(instance).as_dict()},
+        **(
+            {"beta": instance.beta, "average_case": evidence["average_case"]}
+            if "average_case" in evidence
+            else {}
+        ),
         "changed": evidence["changed"],
+        "declared": None if declared is None else declared.as_dict(),
     }
+
+
+def _scheduled(instance: Instance, rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """What a point with a schedule says more: which, and how many tokens answer that are gone.
+
+    ``ghosts`` is None where no message was looked at: a results file does not keep it.
+    """
+    if instance.schedule is None:
+        return {}
+    counts = [count for row in rows for count in row.ghosts or () if count is not None]
+    return {"schedule": instance.schedule, "ghosts": sum(counts) if counts else None}
 
 
 def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list[dict[str, Any]]:

@@ -163,6 +163,7 @@ def point(played: Trials) -> dict[str, Any]:
         "d": instance.d,
         "eta": instance.eta,
         "family": instance.family,
+        "adaptive": played.prior[0].adaptive,
         "trials": len(played.prior),
         "failed": len(played.failed),
         "f": f,
@@ -235,7 +236,7 @@ def guarantee(played: Trials, level: float = LEVEL) -> str:
 
 COLUMNS = (
     "algorithm", "params", "source", "instance", "key", "isolation", "draw", "number", "seed",
-    "commitment", "hidden", "share", "reads", "asked", "seen", "error", "failed",
+    "commitment", "hidden", "share", "reads", "asked", "seen", "error", "failed", "adaptive",
 )  # fmt: skip
 
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from ..protocols.game import coins
-from ..protocols.game.cell import Cell
+from ..protocols.game.cell import Cell, cell_of
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
-from .points import cell_of
 from .results import Results, read_results
 from .rows import BatchRow, compact
 from .runner import Facts, Step, run_cells

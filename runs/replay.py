@@ -10,13 +10,12 @@ from typing import Any
 
 from ..compressors.catalog import is_builtin
 from ..errors import BadInput
-from ..protocols.game.cell import Batch, target_name
+from ..protocols.game.cell import Batch, cell_of, target_name
 from ..protocols.game.index_game import play_batch, probe_construction
 from ..protocols.players.isolation import Limits, default_isolation
 from .batches import Refused, Task, work
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
-from .points import cell_of
 from .results import read_results
 from .rows import BatchRow, compact, newest
 from .runner import Step
@@ -107,7 +106,7 @@ def replay(
     builtin = is_builtin(cell.target)
     chosen = isolation or (row.isolation if builtin else default_isolation(builtin))
     source = probe_construction(cell, chosen, limits).source
-    task = Task(Batch(cell, row.master_key, row.batch), source, row.key)
+    task = Task(Batch(cell, row.master_key, row.batch), source, row.key, row.declares)
     now = work(play_batch, task, chosen, limits)
     if isinstance(now, Refused):
         raise now.error()

@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
-from .rows import SCHEMAS, BatchRow, Counts16, compact
+from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16, compact
 
 MOST_SECRET_BITS = 1 << 40
 MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
@@ -25,8 +26,8 @@ LARGEST_BATCH = 1 << 31
 LONGEST_TEXT = 4096
 
 _BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
-_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "values")
-_READ = f"schemas {' and '.join(map(str, SCHEMAS))}"
+_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
+_READ = f"schemas {', '.join(map(str, SCHEMAS))}"
 
 
 def parse_line(line: str) -> BatchRow:
@@ -37,7 +38,8 @@ def parse_line(line: str) -> BatchRow:
         raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
     if len(values) != len(columns):
         raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    field = {"wrong_by_row": "null"} | dict(zip(columns, values, strict=True))
+    missing = dict.fromkeys(set(COLUMNS) - set(columns), "null")
+    field = missing | dict(zip(columns, values, strict=True))
     row = BatchRow(
         instance=field["instance"],
         cell=field["cell"],
@@ -56,7 +58,9 @@ def parse_line(line: str) -> BatchRow:
         seconds=float(field["seconds"]),
         versions=compact(json.loads(field["versions"])),
         host=compact(json.loads(field["host"])),
-        wrong_by_row=_by_row(field["wrong_by_row"]),
+        wrong_by_row=_texts(field["wrong_by_row"]),
+        wrong_by_place=_three(field["wrong_by_place"]),
+        declares=_words(field["declares"]),
     )
     _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
     return row
@@ -87,7 +91,21 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
     spec = row.spec_dict
     if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
         raise ValueError("its ids do not match its spec")
+    _check_places(row)
     _check_limits(row)
+
+
+def _check_places(row: BatchRow) -> None:
+    if row.wrong_by_place is None:
+        return
+    counts = [counts_of(text) for text in row.wrong_by_place]
+    told = [w for w, failed in zip(row.wrong, row.failed, strict=True) if failed is None]
+    if {int(count.sum()) for count in counts} != {sum(told)}:
+        raise ValueError("its totals are not the sums over channels, heads and values")
+    instance = row.spec_dict["instance"]
+    heads = instance.get("layers", 1) * instance.get("heads", 1)
+    if len(counts[1]) != heads or len(counts[2]) != 2:
+        raise ValueError(f"its counts by place are not those of {heads} heads and two values")
 
 
 def _check_limits(row: BatchRow) -> None:
@@ -151,9 +169,30 @@ def _sentence(value: Any) -> str | None:
     return value
 
 
-def _by_row(text: str) -> tuple[str, ...] | None:
+def _three(text: str) -> tuple[str, str, str] | None:
+    found = _texts(text)
+    if found is None:
+        return None
+    if len(found) != 3:
+        raise ValueError("it does not count by channel, by layer and head, and by value")
+    return found[0], found[1], found[2]
+
+
+def _texts(text: str) -> tuple[str, ...] | None:
     found = json.loads(text)
     return None if found is None else _items(found, str)
+
+
+def _words(text: str) -> tuple[str, ...] | None:
+    """The words of a declaration, which must be one."""
+    found = json.loads(text)
+    return None if found is None else Declaration.of_words(_items(found, _word)).words()
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        raise ValueError(f"{str(value)[:40]!r} is no word of a declaration")
+    return value
 
 
 def _table(text: str) -> Counts16:

@@ -10,21 +10,24 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import BadInput, ResultsConflict
 from ..protocols.evidence.record import MessageRecord
 from ..protocols.game.coins import COMMITTED_KEYS
 
-SCHEMA = 2
+SCHEMA = 3
 COLUMNS = (
     "schema", "instance", "cell", "source", "batch", "spec", "key", "isolation", "streaming",
     "wrong", "wrong_by_age", "asked", "asked_by_age", "secret", "charged", "payload", "failed",
-    "seconds", "versions", "host", "wrong_by_row",
+    "seconds", "versions", "host", "wrong_by_row", "declares", "wrong_by_place",
 )  # fmt: skip
-SCHEMAS = {1: COLUMNS[:-1], 2: COLUMNS}
-"""The columns of every schema that can be read. Schema 1 counts no bits by row."""
+SCHEMAS = {1: COLUMNS[:-3], 2: COLUMNS[:-2], 3: COLUMNS}
+"""The columns of every schema that can be read.
+
+Schema 1 counts no bits by row; schemas 1 and 2 count none by place, and know no declaration.
+"""
 
 Key = tuple[str, str, int]
 Counts16 = tuple[tuple[int, ...], ...]
@@ -41,7 +44,14 @@ class BatchRow:
     message. ``versions`` and ``host``: JSON of what computed the row; with ``seconds`` and
     ``isolation`` they are not compared when files are merged. ``wrong_by_row``: the wrong bits of
     each row asked, one text a message (``protocols.evidence.row_counts``), or None if they were not
-    counted, as in files of schema 1.
+    counted, as in files of schema 1. ``wrong_by_place``: the wrong bits of the batch by channel, by
+    layer and head (layer after layer), and by the secret bit's value (zeros, ones), a text each,
+    without its messages that failed; None if they were not counted. ``said``: of each message what
+    was read, packed, or None (``MessageRecord.said``); it is in no file and in no comparison.
+    ``declares``: the words of the declaration that it was played
+    under, or None; no part of its ids, and not compared, for what is played does not depend on it.
+    ``ghosts``: of each message how many tokens answer that are
+    gone, or None (``MessageRecord.ghosts``); it is in no file and in no comparison.
     """
 
     instance: str
@@ -62,6 +72,10 @@ class BatchRow:
     versions: str
     host: str
     wrong_by_row: tuple[str, ...] | None = None
+    declares: tuple[str, ...] | None = None
+    wrong_by_place: tuple[str, str, str] | None = None
+    said: tuple[bytes | None, ...] | None = field(default=None, compare=False, repr=False)
+    ghosts: tuple[int | None, ...] | None = field(default=None, compare=False)
 
     @property
     def id(self) -> Key:
@@ -138,6 +152,7 @@ class BatchRow:
             compact(self.wrong_by_age), compact(self.asked), compact(self.asked_by_age),
             self.secret, compact(self.charged), compact(self.payload), compact(self.failed),
             f"{self.seconds:.6f}", self.versions, self.host, compact(self.wrong_by_row),
+            compact(self.declares), compact(self.wrong_by_place),
         )  # fmt: skip
         line = csv_line(values)
         if line.count("\n") != 1 or "\r" in line:
@@ -169,8 +184,8 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
     """Merge rows: the union over (cell, source, batch), in the order of these ids.
 
     Idempotent, commutative and associative: of rows with equal counts the one with the smallest
-    line stays (they differ in times and hosts only), and of a row with counts by row and one
-    without the former. Raises ResultsConflict if the counts differ.
+    line stays (they differ in times, hosts and declarations only), and of a row with counts by row
+    or by place and one without the former. Raises ResultsConflict if the counts differ.
     """
     merged: dict[Key, BatchRow] = {}
     for row in (row for rows in collections for row in rows):
@@ -178,14 +193,19 @@ def union(*collections: Sequence[BatchRow]) -> list[BatchRow]:
         if known is row:
             continue
         refuse_conflict(known, row)
-        merged[row.id] = min(known, row, key=lambda one: (one.wrong_by_row is None, one.line()))
+        merged[row.id] = min(known, row, key=_least)
     return [merged[id_] for id_ in sorted(merged)]
+
+
+def _least(row: BatchRow) -> tuple[bool, bool, str]:
+    return (row.wrong_by_row is None, row.wrong_by_place is None, row.line())
 
 
 def refuse_conflict(known: BatchRow, row: BatchRow) -> None:
     """Raise ResultsConflict, in one sentence, unless two rows of one batch have equal counts."""
     by_row = {one.wrong_by_row for one in (known, row)} - {None}
-    if known.counts() == row.counts() and len(by_row) <= 1:
+    by_place = {one.wrong_by_place for one in (known, row)} - {None}
+    if known.counts() == row.counts() and len(by_row) <= 1 and len(by_place) <= 1:
         return
     where = f"batch {row.batch} of cell {row.cell} ({row.compressor})"
     if known.key != row.key:

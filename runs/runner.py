@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from ..protocols.game.cell import Batch, Cell
 from .batches import Outcome, Refused, Task, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
+from .keyring import Keyring
 from .results import Results
 from .rows import BatchRow, prefix
 from .shares import shares
@@ -41,10 +43,14 @@ GRACE_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known about a target before play: the digest of its code, and if it is a built-in."""
+    """What is known about a target before play.
+
+    The digest of its code, if it is a built-in, and the words of the declaration that holds.
+    """
 
     source: str
     builtin: bool
+    declares: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -85,12 +91,17 @@ class _Line:
     refused: BudgetTooSmall | None = None
     alone: bool = True
     rehearsed: float | None = None
+    place: int = 0
+    keyring: Keyring | None = None
 
-    def key(self) -> tuple[bytes, str]:
-        """A master key for the next batch, and how a row names it."""
+    def key(self, batch: int) -> tuple[bytes, str]:
+        """The master key of a batch, and how a row names it."""
         if self.committed is not None:
             return coins.COMMITTED_KEYS[self.committed], self.committed
-        fresh = coins.fresh_key()
+        if self.keyring is not None:
+            fresh = self.keyring.key(self.cell.instance.id, self.place, batch)
+        else:
+            fresh = coins.fresh_key()
         return fresh, fresh.hex()
 
     def seconds(self) -> float:
@@ -132,13 +143,15 @@ def run_cells(
     facts: Callable[[Cell], Facts] | None = None,
     session: Session | None = None,
     pairs: int = 1,
+    keyring: Keyring | None = None,
 ) -> list[CellOutcome]:
     """Play cells until ``stopping`` has enough of each; the outcomes are in the order of the cells.
 
     ``keys``: ``auto`` (a fresh key for every batch of a foreign plug-in, the committed key
     "experiments" for our own compressors), ``fresh``, or the name of a committed key. A fresh key
-    is written with the batch's row, after its last answer. ``isolation`` None takes each target's
-    default. ``play`` and ``facts`` default to the Index game and the catalog of targets.
+    is written with the batch's row, after its last answer; ``keyring`` has those that targets
+    share. ``isolation`` None takes each target's default. ``play`` and ``facts`` default to the
+    Index game and the catalog of targets.
 
     Where players have processes of their own, one pair plays batches of several cells of a target,
     as many as should take ``TOGETHER_SECONDS``, and ``pairs`` pairs share what should take longer
@@ -152,7 +165,11 @@ def run_cells(
     """
     doer = executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
+    places = Counter[tuple[str, str]]()
     for line in lines:
+        whose = line.cell.target, line.cell.instance.id
+        line.keyring, line.place = keyring, places[whose]
+        places[whose] += 1
         line.alone = play is not None or line.isolation == "inline"
         line.rehearsed = None if session is None else session.seconds
     seated = None if session is None else [session]
@@ -334,8 +351,9 @@ class _Run:
     def _submit(self, share: Sequence[tuple[_Line, int]]) -> None:
         jobs = []
         for line, number in share:
-            key, named = line.key()
-            task = Task(Batch(line.cell, key, number), line.facts.source, named)
+            key, named = line.key(number)
+            facts, batch = line.facts, Batch(line.cell, key, number)
+            task = Task(batch, facts.source, named, facts.declares)
             jobs.append(_Job(line, task))
             line.running.add(number)
         future = self.submit(jobs)

@@ -124,6 +124,20 @@ def test_a_report_is_tidy_and_comes_back_from_its_results(tmp_path: Path) -> Non
     assert report.plot(tmp_path / "p.png").png == (tmp_path / "p.png").read_bytes()
 
 
+def test_a_declaration_is_a_word_too(tmp_path: Path) -> None:
+    words = {"n": 32, "d": 16, "keys": "hypercube", "budget": "1/2", "messages": 2}
+    own = kvbarrier.attack("sliding-window", **words)
+    assert own.to_frame()["declared"].tolist() == ["as-declared"]
+    file = tmp_path / "results.csv"
+    more = kvbarrier.attack("sliding-window", expect={"keeps": "last:17"}, resume=file, **words)
+    assert more.to_frame()["declared"].tolist() == ["not-as-declared"]
+    assert more.document["counterexample"]["question"]["token"] == 16
+    assert kvbarrier.load(file).to_frame()["declared"].tolist() == ["not-as-declared"]
+    assert kvbarrier.attack("zero", **words).to_frame()["declared"].tolist() == [None]
+    with pytest.raises(kvbarrier.BadInput, match="exact and bits=2 contradict"):
+        kvbarrier.attack("zero", expect=["exact", "bits=2"], **words)
+
+
 def test_no_results_are_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(kvbarrier.BadInput, match="no complete batch"):
         kvbarrier.load()

@@ -26,7 +26,13 @@ ROOMS = ["reductions", "compressors", "protocols", "runs", "experiments", "figur
 
 
 def modules() -> list[str]:
-    names = ["kvbarrier", "kvbarrier.api", "kvbarrier.errors", "kvbarrier.files"]
+    names = [
+        "kvbarrier",
+        "kvbarrier.api",
+        "kvbarrier.errors",
+        "kvbarrier.files",
+        "kvbarrier.testing",
+    ]
     for room in ROOMS:
         package = importlib.import_module(f"kvbarrier.{room}")
         names.append(package.__name__)

@@ -149,6 +149,16 @@ def token_bits(shape: Shape, dtype: str) -> int:
     return 8 * storage_dtype(dtype).itemsize * (shape.d_k + shape.d_v)
 
 
+def share_of(slots: int, shape: Shape) -> str:
+    """The declaration of ``slots`` held tokens of a stream with those that Bob may append.
+
+    >>> share_of(8, Shape(tokens=15, d_k=4, d_v=4))
+    'share:0.5'
+    """
+    total = shape.tokens + shape.extra
+    return f"share:{min(slots, total) / total!r}"
+
+
 def whole(value: int, what: str, least: int) -> int:
     """A parameter that must be a whole number, at least ``least``.
 

@@ -99,6 +99,7 @@ class UnmaskedWindow(Blockwise):
         )
         self.state["summary"][...] = 0
         self.message_bytes = len(self.state.buffer)
+        self.declares = {"keeps": f"last:{self.window}"}
 
     # -- what a subclass says ---------------------------------------------------------------------
 

@@ -199,7 +199,7 @@ class Adapted(PassesOn, Compressor):
         super().__init__(shape, budget_bits, seed, public)
         offered = dict(zip(OFFERED, (shape, budget_bits, seed, self.public), strict=True))
         self.inner: Any = cls(**signature.pick(offered), **params)
-        for declared in ("streaming", "layout", "knows_keys", "message_bytes"):
+        for declared in ("streaming", "layout", "declares", "knows_keys", "message_bytes"):
             if hasattr(self.inner, declared):
                 setattr(self, declared, getattr(self.inner, declared))
 

@@ -64,12 +64,15 @@ class Compressor(ABC):
             set on the instance in ``set_up``). Then exactly 8 bits per byte are charged and every
             message is checked. ``None``: the length is charged as well (Elias gamma).
         layout: ``"head"`` (one head at a time) or ``"heads"`` (the whole token).
+        declares: what it should hold, ``{"keeps": "last:256", "bits": 3}`` (``declaration``), or
+            None; may be set on the instance in ``set_up``, or be a property.
         knows_keys: it reads ``public["keys"]`` and works only on that game's streams; ``check``
             then skips arbitrary streams, and says so.
     """
 
     streaming: bool = True
     layout: str = "head"
+    declares: Any = None
     knows_keys: bool = False
     message_bytes: int | None = None
 

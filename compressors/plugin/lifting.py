@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...errors import BudgetTooSmall, PluginFailure
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
+from .declaration import of_heads
 from .operations import PassesOn
 
 Make = Callable[..., Compressor]
@@ -69,6 +70,7 @@ class WholeToken(PassesOn, Compressor):
             inside["keys"] = np.asarray(inside["keys"])[:, None, None]
         self.inner: Compressor = make(shape, budget_bits, seed, inside, **params)
         self.streaming = self.inner.streaming
+        self.declares = self.inner.declares
         self.message_bytes = self.inner.message_bytes
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
@@ -142,6 +144,7 @@ class PerHead(PassesOn, Compressor):
             share = (budget_bits - _WHOLE_LENGTH_BITS) // count - 8 * _LENGTH_BYTES
             self.inner = self._heads(share)
         self.streaming = all(head.streaming for head in self.inner)
+        self.declares = of_heads(self.inner)
         if all(hasattr(head, "next_bits") for head in self.inner):
             self.next_bits = self._next_bits
 

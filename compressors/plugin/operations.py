@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...errors import PluginFailure
+from ...errors import BadInput, PluginFailure
 from .blame import written
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
@@ -55,6 +55,21 @@ def operations_of(compressor: Any) -> tuple[str, ...]:
     ('crop',)
     """
     return tuple(name for name in OPERATIONS if callable(getattr(compressor, name, None)))
+
+
+def refuse_lacking(compressor: Any, needs: Sequence[str], name: str) -> None:
+    """Refuse a compressor that lacks an operation which is asked of it.
+
+    Raises:
+        BadInput: it has no such method.
+    """
+    for need in needs:
+        if need not in operations_of(compressor):
+            call = f"{need}({', '.join(OPERATIONS[need])})"
+            raise BadInput(
+                f"{name} has no {need}, and the schedule uses it: write {call}, or take a schedule "
+                "without it."
+            )
 
 
 def operate(compressor: Any, name: str, *arguments: Any) -> Any:

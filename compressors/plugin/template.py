@@ -36,6 +36,8 @@ class MyCache(Compressor):
         # How many tokens fit. Lower the second number when you store less: 16 * (...) for halves.
         room = tokens_within(budget_bits, bits_per_token=32 * (shape.d_k + shape.d_v))
         self.sinks = min(sinks, room - 1)
+        # What it promises; attack and check show a bit that refutes it. Without this: nothing.
+        self.declares = {"keeps": f"first:{self.sinks},last:{room - self.sinks}", "bits": 32}
         self.first = []
         self.recent = deque(maxlen=room - self.sinks)
 
@@ -86,6 +88,9 @@ _READER = '''\
 
 It says in advance what it will read, and answers from that (Theorem 19). It reads a random part of
 the tokens and assumes that the others are like the typical one it read. Replace that by your idea.
+
+To choose as you read, delete plan: then answer may ask the reader for any cell, and every cell is
+counted. That helps no algorithm that has seen nothing before the query; try it.
 """
 
 import numpy as np
@@ -113,7 +118,8 @@ class MyReader(NonAdaptive):
 
         reader.tokens() is all that was planned: indices, keys [m, d], values [m, d].
         reader.keys(indices), reader.values(indices), reader["V", i, j] ask for parts of it. Asking
-        for anything else ends the attack.
+        for anything else ends the attack. Without plan there is nothing else: ask for what you
+        like, one after the other, with all random numbers from coins(reader.seed).
         """
         _, K, V = reader.tokens()
         unread = reader.n - len(K)

@@ -51,7 +51,8 @@ class TwoFunctions(Compressor):
     Args:
         compress: called as ``compress(Q, K, V, ...)`` with float32[n, d_k], [n, d_k], [n, d_v] and,
             by name, those of ``budget_bits``, ``seed``, ``shape``, ``public`` and its own
-            parameters that it takes. Returns plain data.
+            parameters that it takes. Returns plain data. Its attribute ``declares`` is the
+            algorithm's (``declaration``).
         attend: None, or called as ``attend(state, q, ...)`` with the same names and ``tail``.
     """
 
@@ -76,6 +77,7 @@ class TwoFunctions(Compressor):
             **params,
         }
         _check_order(compress)
+        self.declares = getattr(compress, "declares", None)
         self._compress, self._attend = compress, attend
         self._compress_with = Signature.of(compress, skip=3).pick(offered)
         answering = Signature((), (), False) if attend is None else Signature.of(attend, skip=2)

@@ -1,4 +1,4 @@
-"""The non-adaptive algorithms that ship with kvbarrier: sparse patterns, and controls."""
+"""The readers that ship with kvbarrier: sparse patterns, adaptive ones, and controls."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from . import controls, patterns
+from . import adaptive, controls, patterns
 from .entry import ReaderEntry
 
 #: name -> entry, in the order of the catalog
@@ -20,6 +20,11 @@ READERS: Mapping[str, ReaderEntry] = {
         patterns.FIXED,
         patterns.RANDOM_BLOCKS,
         patterns.BIG_BIRD,
+        adaptive.GREEDY,
+        adaptive.BISECTION,
+        adaptive.BANDIT,
+        adaptive.LEARNED_ORDER,
+        adaptive.EARLY_STOPPING,
         controls.MINIMAX,
         controls.ONE_COORDINATE,
         controls.KEY_CELLS,
@@ -28,10 +33,9 @@ READERS: Mapping[str, ReaderEntry] = {
 
 
 def is_reader(thing: Any) -> bool:
-    """Whether something is a class with ``plan`` and ``answer``, and no ``attend``."""
-    doors = ("plan", "answer")
-    has = inspect.isclass(thing) and all(callable(getattr(thing, door, None)) for door in doors)
-    return has and not hasattr(thing, "attend")
+    """Whether something is a class with ``answer``, and neither ``append`` nor ``attend``."""
+    has = inspect.isclass(thing) and callable(getattr(thing, "answer", None))
+    return has and not (hasattr(thing, "append") or hasattr(thing, "attend"))
 
 
 def describe() -> list[dict[str, object]]:
@@ -40,6 +44,7 @@ def describe() -> list[dict[str, object]]:
         {
             "name": one.name,
             "reads": one.summary,
+            "chooses": "as it reads" if one.adaptive else "beforehand",
             "source": one.source,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()),
             "control": one.control,

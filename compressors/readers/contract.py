@@ -3,6 +3,9 @@
 A compressor reads every token anyway; this is another thing. ``plan`` sees sizes and public coins,
 ``answer`` sees the query and the cells of the plan, which it asks of a reader. The cells stay with
 the harness until then, so what was asked is what was read.
+
+Without a ``plan`` the algorithm is *adaptive*: it may ask for any cell, and choose the next one by
+what it has seen. Every cell is served when it is asked for, and counted.
 """
 
 from __future__ import annotations
@@ -67,6 +70,11 @@ class Plan:
         for entry in said:
             cells[_where(entry, n, d)] = True
         return cls(cells)
+
+    @classmethod
+    def everything(cls, n: int, d: int) -> Plan:
+        """All cells: what an adaptive algorithm may choose from."""
+        return cls(np.ones((2, n, d), dtype=np.bool_))
 
     @classmethod
     def unpack(cls, packed: bytes, n: int, d: int) -> Plan:
@@ -147,7 +155,7 @@ class Reader(ABC):
 
     Attributes:
         n, d, seed: what ``plan`` was given.
-        plan: the committed plan.
+        plan: the committed plan; all cells for an adaptive algorithm, which has none.
     """
 
     def __init__(self, plan: Plan, seed: int) -> None:
@@ -183,7 +191,10 @@ class Reader(ABC):
         return self.ask(kind, i, j) if len(i) else np.zeros(0, dtype=np.float32)
 
     def tokens(self) -> tuple[Indices, Float32, Float32]:
-        """All whole tokens of the plan: their indices int64[m], K float32[m, d], V the same."""
+        """All whole tokens of the plan: their indices int64[m], K float32[m, d], V the same.
+
+        An adaptive algorithm that asks for them has read everything.
+        """
         chosen = self.plan.whole()
         return chosen, self.keys(chosen), self.values(chosen)
 
@@ -204,11 +215,27 @@ def _indices(values: ArrayLike) -> Indices:
     return np.asarray(array, dtype=np.int64)
 
 
-class NonAdaptive(ABC):
+class Adaptive(ABC):
+    """An algorithm for the last token without a state, which reads as it likes.
+
+    It may choose each cell by the ones before it. All its coins come from ``reader.seed``: with
+    equal coins, and equal answers so far, its next question must be the same. The constructor takes
+    the algorithm's own parameters and nothing else. The subclass is a convenience: any class with
+    this method is accepted.
+    """
+
+    @abstractmethod
+    def answer(self, q: Float32, reader: Reader) -> Any:
+        """The attention output for ``q``, float32[d], from what ``reader`` hands out.
+
+        Scores are <q, k>, with no 1/sqrt(d).
+        """
+
+
+class NonAdaptive(Adaptive):
     """A non-adaptive algorithm for the last token (Haris & Onak, Theorem 19).
 
-    The constructor takes the algorithm's own parameters and nothing else. The subclass is a
-    convenience: any class with these two methods is accepted.
+    The subclass is a convenience: any class with ``plan`` and ``answer`` is accepted.
     """
 
     @abstractmethod
@@ -217,13 +244,6 @@ class NonAdaptive(ABC):
 
         ``n`` tokens of dimension ``d``, numbered 0 .. n-1; the newest, n-1, comes with the query.
         ``seed`` are public coins, new for every trial.
-        """
-
-    @abstractmethod
-    def answer(self, q: Float32, reader: Reader) -> Any:
-        """The attention output for ``q``, float32[d], from what ``reader`` hands out.
-
-        Scores are <q, k>, with no 1/sqrt(d).
         """
 
 

@@ -1,16 +1,16 @@
-"""What the catalog says of one non-adaptive algorithm."""
+"""What the catalog says of one algorithm that reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ..docstring import parameters
-from .contract import NonAdaptive
+from .contract import Adaptive
 
 
 @dataclass(frozen=True)
 class ReaderEntry:
-    """One non-adaptive algorithm that ships with us.
+    """One algorithm that ships with us.
 
     Attributes:
         name: as on the command line.
@@ -21,10 +21,15 @@ class ReaderEntry:
     """
 
     name: str
-    cls: type[NonAdaptive]
+    cls: type[Adaptive]
     summary: str
     source: str
     control: bool = False
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it chooses as it reads; else it has a plan."""
+        return not hasattr(self.cls, "plan")
 
     @property
     def params(self) -> dict[str, str]:

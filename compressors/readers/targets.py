@@ -1,4 +1,4 @@
-"""Non-adaptive algorithms by name: what ships with us, and a stranger's ``file.py:Class``.
+"""Algorithms that read, by name: what ships with us, and a stranger's ``file.py:Class``.
 
 Targets are written as for compressors (:mod:`.targets`): a name, ``package.module:Class``,
 ``path/to/file.py``, ``path/to/file.py:Class``, each with ``?parameters`` if need be.
@@ -27,7 +27,7 @@ GAME = "indistinguishability"
 
 @dataclass(frozen=True)
 class ReadTarget:
-    """A non-adaptive algorithm that can be built anywhere.
+    """An algorithm that can be built anywhere, with a plan or without.
 
     Attributes:
         name: short, for tables.
@@ -91,11 +91,11 @@ def _find(text: str) -> ReadTarget:
         return _loaded(load_module(path), name, None)
     if text in catalog.names():
         raise BadInput(
-            f"{text} is a compressor: Theorem 19 speaks of algorithms that choose what they read "
-            f"before there are data; leave --reduction {GAME} out, or give one of "
-            f"{', '.join(READERS)}, or a class with plan and answer."
+            f"{text} is a compressor: Theorem 19 speaks of algorithms that have seen nothing when "
+            f"the query comes; leave --reduction {GAME} out, or give one of {', '.join(READERS)}, "
+            "or a class with answer, and with plan if it chooses what it reads beforehand."
         )
-    raise BadInput(f"there is no non-adaptive algorithm '{text}'.{did_you_mean(text, READERS)}")
+    raise BadInput(f"there is no reader '{text}'.{did_you_mean(text, READERS)}")
 
 
 def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarget:
@@ -104,13 +104,12 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
     thing = getattr(module, name, None)
     if not inspect.isclass(thing):
         raise BadInput(f"{where} has no class '{name}'.{_hint(module, name)}")
-    lacking = [door for door in ("plan", "answer") if not callable(getattr(thing, door, None))]
-    if lacking and hasattr(thing, "attend"):
-        raise _compressor(f"{where}:{name}")
-    if lacking:
+    if not callable(getattr(thing, "answer", None)):
+        if hasattr(thing, "attend"):
+            raise _compressor(f"{where}:{name}")
         raise PluginFailure(
-            f"{where}:{name} has no {' and no '.join(lacking)}: a non-adaptive algorithm has "
-            "plan(n, d, seed) and answer(q, reader)."
+            f"{where}:{name} has no answer: a reader has answer(q, reader), and plan(n, d, seed) "
+            "if it chooses what it reads beforehand."
         )
     files = _files(thing, ours=False)
     text = f"{file.resolve() if file else where}:{name}"
@@ -120,34 +119,33 @@ def _loaded(module: ModuleType, name: str | None, file: Path | None) -> ReadTarg
 
 def _compressor(name: str) -> BadInput:
     return BadInput(
-        f"{name} is a compressor: Theorem 19 speaks of algorithms with plan(n, d, seed) and "
-        f"answer(q, reader); attack it without --reduction {GAME}."
+        f"{name} is a compressor: Theorem 19 speaks of algorithms with answer(q, reader); attack "
+        f"it without --reduction {GAME}."
     )
 
 
 def _only(module: ModuleType, where: str) -> str:
-    names = classes_with(module, "plan", "answer")
+    names = classes_with(module, "answer")
     if len(names) == 1:
         return names[0]
     if names:
         raise BadInput(
-            f"{where} has {len(names)} non-adaptive algorithms: write {where}:NAME, NAME being one "
+            f"{where} has {len(names)} readers: write {where}:NAME, NAME being one "
             f"of {', '.join(names)}."
         )
     classes = [thing for thing in vars(module).values() if inspect.isclass(thing)]
-    doors = [
-        door for door in ("plan", "answer", "attend") if any(hasattr(c, door) for c in classes)
-    ]
+    doors = [door for door in ("plan", "attend") if any(hasattr(c, door) for c in classes)]
     if doors == ["attend"]:
         raise _compressor(where)
     raise PluginFailure(
-        f"{where} has no non-adaptive algorithm: write a class with plan(n, d, seed) and "
-        "answer(q, reader); 'kvbarrier new FILE.py --kind reader' writes one to start from."
+        f"{where} has no reader: write a class with answer(q, reader), and with plan(n, d, seed) "
+        "if it chooses what it reads beforehand; 'kvbarrier new FILE.py --kind reader' writes one "
+        "to start from."
     )
 
 
 def _hint(module: ModuleType, name: str) -> str:
-    names = classes_with(module, "plan", "answer")
+    names = classes_with(module, "answer")
     return did_you_mean(name, names) if names else ""
 
 

@@ -20,9 +20,6 @@ natural.worker``), in batches, for the model takes a while to load.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,11 +28,9 @@ from typing import Any
 import numpy as np
 
 from ...compressors.catalog import family
-from ...compressors.engines.environments import interpreter
 from ...compressors.engines.natural import geometry
+from ...compressors.engines.natural.process import asked
 from ...compressors.engines.natural.texts import KINDS
-from ...compressors.engines.schemes import SCHEMES
-from ...errors import BadInput
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import BASES, Index
 from ...reductions.key_choice import smallest_range
@@ -151,7 +146,7 @@ def on_texts(
     Raises:
         BadInput: the sentence of whoever measures, or that it ended without one.
     """
-    answer = asked({
+    answer = asked("worker", {
         "texts": texts, "prompt": PROMPT, "continuation": CONTINUATION, "every": EVERY,
         "settings": [
             {"target": s.target, "params": dict(s.params), "budget_bits": s.budget_bits}
@@ -176,31 +171,6 @@ def on_texts(
             })  # fmt: skip
         lie += [where | {"layer": l} | layer for l, layer in enumerate(text["geometry"])]
     return facts, losses, lie
-
-
-def asked(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of ``natural.worker`` in the model's interpreter.
-
-    Raises:
-        BadInput: it answers with an error, or not at all.
-    """
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
-    done = subprocess.run(
-        [interpreter(SCHEMES["hf"]), "-m", "kvbarrier.compressors.engines.natural.worker"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        env=os.environ | dict.fromkeys(threads, "1"),
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout)
-    except ValueError:
-        said = done.stderr.strip().splitlines()
-        reason = said[-1] if said else f"exit status {done.returncode}"
-        raise BadInput(f"The model's process ended without an answer: {reason}") from None
-    if "error" in answer:
-        raise BadInput(answer["error"])
-    return answer
 
 
 # -- hard --------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ...reductions.hiding import error_line, minimax_error
 from ..kit.binomial import clopper_pearson
 from ..kit.experiment import Judgement, claim, judge
-from .measure import CACHES, CELLS, GAME, PATTERNS, PLANS, TIME
+from .measure import ADAPTIVE, CACHES, CELLS, GAME, PATTERNS, PLANS, STATES, TIME
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,6 +255,74 @@ def plan(table: pd.DataFrame) -> Judgement:
         f"coins on D_0; refused on all streams: {len(late) - len(got_by)} of {len(late)} readers "
         f"({', '.join(late['reader'])}) that ask for cells they chose later; one that plans all "
         f"and asks for {int(modest['asked'].iloc[0])} cells has f = {modest['share'].iloc[0]:g}",
+    )
+
+
+@claim(
+    "nonadaptive.adaptive",
+    "observation",
+    "Choosing each cell after the last one does not help a reader without a state: on a D_i "
+    "outside the cells that it reads on D_0 with the same coins it walks the same way and errs, so "
+    "no adaptive reader has error below (1-f)/2, f its share on D_0",
+    "ours",
+    ADAPTIVE,
+)
+def adaptive(table: pd.DataFrame) -> Judgement:
+    rows = table.rename(columns={"pattern": "name_"})
+    lines = rows["f"].map(error_line)
+    below, seen = _below(rows, lines), _seen(rows, lines)
+    right, strayed = (
+        int(rows["unseen_right"].sum()),
+        int((rows["unseen"] - rows["unseen_walked"]).sum()),
+    )
+    level = _family(len(rows))
+    short = [
+        _shortfall(r.trials, line, level) for r, line in zip(rows.itertuples(), lines, strict=True)
+    ]
+    return judge(
+        not below and right == 0 and strayed == 0 and rows["name_"].nunique() >= 5 and seen > 0,
+        f"{_trials(rows)} of {rows['name_'].nunique()} adaptive readers "
+        f"({', '.join(dict.fromkeys(rows['name_']))}): {right} right and {strayed} on another way "
+        f"in {int(rows['unseen'].sum()):,} trials on a D_i outside the walk on D_0; below the "
+        f"line: {', '.join(below) or 'none'}, where a reader without an error is at {seen} points "
+        f"(exact binomial, {CONFIDENCE:.0%} together: {min(short):.3f} to {max(short):.3f} below "
+        "would be seen)",
+        decided=seen > 0 or bool(below) or right + strayed > 0,
+    )
+
+
+@claim(
+    "nonadaptive.state",
+    "observation",
+    "The theorem is about having no state: with the address of one token, log2 n bits of a pass "
+    "over the stream, one read answers the family, and with one token and a mean none, where "
+    "without a state .8 (n-1) reads are needed",
+    "ours",
+    STATES,
+    TIME,
+)
+def state(table: pd.DataFrame, time: pd.DataFrame) -> Judgement:
+    address = table[table["state"] == "address"]
+    mean = table[table["state"] != "address"]
+    small = bool((address["state_bits"] <= np.ceil(np.log2(address["n"]))).all())
+    numbers = mean["state_bits"] / (32 * mean["d"])
+    none = time[(time["family"] == "token") & (time["criterion"] == "prior 1/2")]
+    needed = none.set_index("n")["reads"]
+    sizes = [n for n in address["n"] if n in needed.index]
+    wrong = int(table["wrong"].sum())
+    return judge(
+        wrong == 0
+        and small
+        and bool((address["reads"] == 1).all() and (mean["reads"] == 0).all())
+        and len(sizes) >= 2
+        and bool((numbers <= 8).all()),
+        f"{wrong} errors in {int(table['trials'].sum())} trials; "
+        + "; ".join(
+            f"n = {n}: no state, {needed[n]:.0f} reads; "
+            f"{int(address.set_index('n')['state_bits'][n])} bits, 1 read; "
+            f"{int(mean.set_index('n')['state_bits'][n])} bits, none"
+            for n in sizes
+        ),
     )
 
 

@@ -9,6 +9,9 @@
   (sampling, prior 1/2; minimax, worst case) against n, and cells of the family D_ij (both).
 * ``non-adaptive-cells.csv``: readers of single coordinates on both families.
 * ``non-adaptive-plans.csv``: plans of equal coins on all streams, and readers that plan too late.
+* ``non-adaptive-adaptive.csv``: readers that choose as they read, as the patterns; f is what they
+  read on D_0, and ``unseen_walked`` the trials on a D_i outside it that read the same cells.
+* ``non-adaptive-states.csv``: the same streams with a state of a few bits, and what is read then.
 * ``non-adaptive-caches.csv``: compressors on the same streams, of which the theorem does not speak.
 """
 
@@ -31,9 +34,12 @@ from ...reductions.hiding import (
 from ..kit.run import Run
 from ..kit.tables import Tables, fill
 from .plans import HONEST, LATE, Modest, honest_row, late_row
+from .states import STATES as KEPT
+from .states import state_row
 
-PATTERNS, GAME, TIME, CELLS, PLANS, CACHES = (
-    f"non-adaptive-{name}.csv" for name in ("patterns", "game", "time", "cells", "plans", "caches")
+PATTERNS, GAME, TIME, CELLS, PLANS, ADAPTIVE, STATES, CACHES = (
+    f"non-adaptive-{name}.csv"
+    for name in ("patterns", "game", "time", "cells", "plans", "adaptive", "states", "caches")
 )
 
 N = {"quick": 257, "full": 1025}
@@ -50,6 +56,17 @@ STRUCTURED = {
     "random-blocks": (0.28, 0.44, 0.69),
     "big-bird": (0.31, 0.56, 0.81),
 }
+# What they may look at; at other shares each, as above.
+SEARCHES = {
+    "greedy": (0.2, 0.58),
+    "bisection": (0.3, 0.7),
+    "bandit": (0.24, 0.64),
+    "learned-order": (0.36, 0.76),
+    "early-stopping": (0.42, 0.82),
+}
+SEARCH_TRIALS = {"quick": 160, "full": 2000}
+STATE_SIZES = {"quick": (65, 257, 1025), "full": (65, 257, 1025, 4097)}
+STATE_TRIALS = {"quick": 100, "full": 400}
 MOST_PLACES = {"quick": 7, "full": 9}
 
 SUCCESS = 0.9
@@ -69,7 +86,7 @@ Row = dict[str, Any]
 
 
 def run(job: Run) -> None:
-    """Fill the six tables; one that is there already is left alone."""
+    """Fill the eight tables; one that is there already is left alone."""
     job.folder.mkdir(parents=True, exist_ok=True)
     scale = job.scale
     n, trials = N[scale], TRIALS[scale]
@@ -93,6 +110,10 @@ def run(job: Run) -> None:
         CELLS: [(single_row, (*single, n, trials)) for single in singles],
         PLANS: [*((honest_row, (name,)) for name in HONEST),
                 *((late_row, (reader.__name__,)) for reader in (*LATE, Modest))],
+        ADAPTIVE: [(pattern_row, (name, s, n, SEARCH_TRIALS[scale]))
+                   for name, several in SEARCHES.items() for s in several],
+        STATES: [(state_row, (state, n_, D, STATE_TRIALS[scale]))
+                 for state in KEPT for n_ in STATE_SIZES[scale]],
         CACHES: [(cache_row, (*cache, n, trials // 2)) for cache in caches(n)],
     }  # fmt: skip
     fill(job, "non-adaptive", tables)
@@ -131,6 +152,7 @@ def _summary(played: Any) -> Row:
         "asked": float(np.mean([trial.asked for trial in played.prior])),
         "error": wrong / number, "low": low, "high": high, "level": LEVEL,
         "unseen": len(unseen), "unseen_right": sum(not trial.error for trial in unseen),
+        "unseen_walked": sum(trial.asked == trial.reads for trial in unseen),
         "plain": plain, "plain_wrong": plain_wrong, "hidden": hidden, "hidden_wrong": hidden_wrong,
     }  # fmt: skip
 

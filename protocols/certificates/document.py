@@ -12,6 +12,8 @@ a false one, and proves nothing.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import os
@@ -26,8 +28,8 @@ from ...errors import BadInput, did_you_mean
 
 FORMAT = "kvbarrier-certificate"
 VERSION = 1
-#: the most bytes of a certificate
-LARGEST_FILE = 1 << 20
+#: the most bytes of a certificate: 4,096 keys of 128 numbers and a query for each
+LARGEST_FILE = 8 << 20
 #: how deep objects and lists may be nested
 DEEPEST = 8
 #: the most digits of an integer, as a number or within a fraction
@@ -182,6 +184,19 @@ class Fields:
         if not isinstance(value, str) or re.fullmatch(form, value) is None:
             raise BadInput(f"'{name}' of {self._where} is {expected}, not {shown(value)}.")
         return value
+
+    def rows(self, name: str) -> bytes:
+        """The bytes of a text in base64, in its one canonical form."""
+        text = self._value[name]
+        try:
+            data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
+        except (binascii.Error, ValueError):
+            data = b""
+        if not data or base64.b64encode(data).decode() != text:
+            raise BadInput(
+                f"'{name}' of {self._where} is the base64 text of float32 numbers, little endian."
+            )
+        return data
 
     def choice(self, name: str, known: tuple[str, ...]) -> str:
         """One of a few words."""

@@ -7,8 +7,6 @@ not needed and not checked. NumPy is not used.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from fractions import Fraction
 from typing import Any
 
@@ -56,16 +54,16 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     parts = Fields(keys, "'keys'", FLAT if flat else ROWS)
     n, d = parts.integer("n", 2, MOST_TOKENS), parts.integer("d", 1, MOST_DIMENSIONS)
     values = fields.choice("values", ("01", "pm1"))
-    eta, gamma = _tolerance(document["tolerance"])
+    eta, gamma = tolerance(document["tolerance"])
     margin = exact_margin(values, eta, gamma)
     scale, success = fields.fraction("scale"), fields.fraction("success")
     d_v = fields.integer("d_v", 1, MOST_DIMENSIONS)
     fields.integer("bits_per_number", 1, 1)
-    claimed = _interference(document["interference"], n)
+    claimed = interference(document["interference"], n)
     logit_range = fields.fraction("logit_range")
     secret, bound = (fields.integer(x, 0, 10**30) for x in ("secret_bits", "bound_bits"))
-    _same("secret_bits", secret, n * d_v, "n d_v gives")
-    _same("bound_bits", bound, certified_bits(secret, success), "N (1 - h(1 - success)) gives")
+    same("secret_bits", secret, n * d_v, "n d_v gives")
+    same("bound_bits", bound, certified_bits(secret, success), "N (1 - h(1 - success)) gives")
 
     if flat:
         family = parts.choice("family", tuple(DERIVED))
@@ -76,7 +74,8 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     else:
         family = parts.text("family", "[a-z0-9-]{1,40}", "the name of a key family")
         seed = parts.integer("seed", 0, 2**128)
-        rows = unpack_rows(_rows_data(parts, n, d), n, d)
+        check_sizes(n, d)
+        rows = unpack_rows(parts.rows("rows"), n, d)
         try:
             found = row_margins(row_interference(rows, sent_queries(rows, scale)), margin)
         except Dominated as pair:
@@ -86,8 +85,8 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
             "the interference of every key was bounded again from the float32 rows in the file; "
             f"that these are {family} keys of seed {seed} was not checked and is not needed"
         )
-    _same("interference", claimed, (found.key, found.at_least, found.at_most), "the keys give")
-    _same("logit_range", logit_range, found.logit_range, "the keys and the scale give")
+    same("interference", claimed, (found.key, found.at_least, found.at_most), "the keys give")
+    same("logit_range", logit_range, found.logit_range, "the keys and the scale give")
     facts = {
         "condition": margin.name,
         "keys": family, "n": n, "d": d, "d_v": d_v, "values": values,
@@ -100,12 +99,7 @@ def check_index(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _sentence(facts: dict[str, Any], query: str, kept: str) -> str:
-    if "0" in (facts["eta"], facts["gamma"]):
-        answer = "exactly attention's output"
-    elif facts["eta"]:
-        answer = f"within a factor 1 +- {facts['eta']} of attention's output"
-    else:
-        answer = f"within +- {facts['gamma']} of attention's output"
+    answer = answer_words(facts["eta"], facts["gamma"])
     alphabet = "{0,1}" if facts["values"] == "01" else "{-1,1}"
     scale, logits = (float(Fraction(facts[name])) for name in ("scale", "logit_range"))
     secret, bound = facts["secret_bits"], facts["bound_bits"]
@@ -119,13 +113,27 @@ def _sentence(facts: dict[str, Any], query: str, kept: str) -> str:
     )
 
 
-def _tolerance(value: Any) -> tuple[Fraction | None, Fraction | None]:
+def answer_words(eta: str | None, gamma: str | None) -> str:
+    """What answers are, by one of the two tolerances.
+
+    >>> answer_words("1/2", None)
+    "within a factor 1 +- 1/2 of attention's output"
+    """
+    if "0" in (eta, gamma):
+        return "exactly attention's output"
+    within = f"a factor 1 +- {eta}" if eta else f"+- {gamma}"
+    return f"within {within} of attention's output"
+
+
+def tolerance(value: Any) -> tuple[Fraction | None, Fraction | None]:
+    """(eta, None) or (None, gamma), from the field of that name."""
     if isinstance(value, dict) and set(value) == {"gamma"}:
         return None, Fields(value, "'tolerance'", ("gamma",)).fraction("gamma")
     return Fields(value, "'tolerance'", ("eta",)).fraction("eta"), None
 
 
-def _interference(value: Any, n: int) -> tuple[int, Fraction, Fraction]:
+def interference(value: Any, n: int) -> tuple[int, Fraction, Fraction]:
+    """The key with the smallest margin, and bounds of its S'."""
     fields = Fields(value, "'interference'", ("key", "at_least", "at_most"))
     key = fields.integer("key", 0, n - 1)
     return key, fields.fraction("at_least"), fields.fraction("at_most")
@@ -143,24 +151,13 @@ def _check_spectrum(parts: Fields, family: str, n: int, d: int) -> None:
             raise BadInput("'spectrum' of 'keys' has an integer of more than 40 digits.")
         counts.append(tuple(item))
     found = flat_spectrum(family, n, d)
-    _same("norm", norm, found.norm, "the construction gives")
-    _same("entry", entry, found.entry, "the construction gives")
-    _same("spectrum", tuple(counts), found.counts, "the construction gives")
+    same("norm", norm, found.norm, "the construction gives")
+    same("entry", entry, found.entry, "the construction gives")
+    same("spectrum", tuple(counts), found.counts, "the construction gives")
 
 
-def _rows_data(parts: Fields, n: int, d: int) -> bytes:
-    check_sizes(n, d)
-    text = parts["rows"]
-    try:
-        data = base64.b64decode(text, validate=True) if isinstance(text, str) else b""
-    except (binascii.Error, ValueError):
-        data = b""
-    if not data or base64.b64encode(data).decode() != text:
-        raise BadInput("'rows' of 'keys' is the base64 text of float32 numbers, little endian.")
-    return data
-
-
-def _same(name: str, claimed: Any, found: Any, source: str) -> None:
+def same(name: str, claimed: Any, found: Any, source: str) -> None:
+    """FalseClaim unless a field is what the proof gives."""
     if claimed != found:
         raise FalseClaim(
             f"the claim is false: '{name}' is {_brief(claimed)}, where {source} {_brief(found)}."

@@ -49,8 +49,8 @@ def limit_certificate(limit: Limit) -> dict[str, Any]:
             "A certificate is for a bound of the Index reduction at one bit a number: leave the "
             "other options out."
         )
-    eta, gamma = _exact(limit.eta, "eta"), _exact(limit.gamma, "gamma")
-    success = _exact(limit.success, "success")
+    eta, gamma = exact(limit.eta, "eta"), exact(limit.gamma, "gamma")
+    success = exact(limit.success, "success")
     assert success is not None
     margin = exact_margin(limit.values, eta, gamma)
     key_set = key_sets.make(limit.keys, limit.n, limit.d, limit.keys_seed)
@@ -107,7 +107,7 @@ def _derivable(key_set: KeySet) -> FlatSpectrum | None:
     return found
 
 
-def _exact(value: float | None, name: str) -> Fraction | None:
+def exact(value: float | None, name: str) -> Fraction | None:
     """The fraction that a person meant: 0.1 is 1/10."""
     if value is None:
         return None

@@ -17,6 +17,7 @@ from ...files import write_whole
 from ...reductions.certificate_claim import FalseClaim
 from . import counts as certificate_counts
 from . import index as certificate_index
+from . import own_keys as certificate_own_keys
 from .document import LARGEST_FILE, Fields, check_seal, document_text, read_document
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
 _CHECKS = {
     certificate_index.KIND: certificate_index.check_index,
     certificate_counts.KIND: certificate_counts.check_counts,
+    certificate_own_keys.KIND: certificate_own_keys.check_own_keys,
 }
 
 

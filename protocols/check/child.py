@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ...errors import BadInput, HarnessFault, PluginFailure
@@ -31,7 +32,7 @@ def main() -> int:
     os.dup2(2, 1)
 
     def say(**words: Any) -> None:
-        out.write(json.dumps(words) + "\n")
+        out.write(json.dumps(words, default=_plain) + "\n")
         out.flush()
 
     request = json.load(sys.stdin)
@@ -47,6 +48,10 @@ def main() -> int:
         say(ours=str(our_fault(error, "checking it")))
     reaper.end_children()
     return 0
+
+
+def _plain(value: Any) -> Any:
+    return value.item()
 
 
 def _serve(request: dict[str, Any], say: Say) -> None:
@@ -91,13 +96,38 @@ def limit_memory(memory_bytes: int) -> None:
 
 def _conform(subject: Any, request: dict[str, Any], say: Say) -> None:
     from . import probes as check_probes
+    from .examination import climb
 
     if any(_probe(probe, subject, say) for probe in check_probes.GATES):
         return
+    found: set[str] = set()
+
+    def noted(**words: Any) -> None:
+        found.update({words["code"]} if "code" in words else ())
+        say(**words)
+
     for probe in check_probes.REST:
-        _probe(probe, subject, say)
+        _probe(probe, subject, noted)
     say(probe="the last run")
     _keep_for_elsewhere(subject, say)
+    if not (found & BLOCKING or subject.target.knows_keys):
+        climb(subject, say, request["ladder_seconds"], request["expect"], request.get("only", ()))
+
+
+BLOCKING = {"raises", "wrong-output", "not-finite", "scaled-scores", "not-plain", "bad-message"}
+"""After these the laws would only repeat them."""
+
+
+def _again(subject: Any, request: dict[str, Any], say: Say) -> None:
+    """The rungs that found something, in a fresh process; where chance may play, with other coins."""
+    from .examination import climb, rung
+    from .subject import SEED
+
+    for name in request["rungs"]:
+        coins = SEED if rung(name).exact else SEED + 1
+        climb(
+            replace(subject, seed=coins), say, request["ladder_seconds"], request["expect"], (name,)
+        )
 
 
 def _keep_for_elsewhere(subject: Any, say: Say) -> None:
@@ -165,7 +195,7 @@ def _once(subject: Any, request: dict[str, Any], say: Say) -> None:
     say(again=f"{saved(one).hex()} {looped(subject, one).tolist()}")
 
 
-_PHASES = {"conform": _conform, "elsewhere": _elsewhere, "once": _once}
+_PHASES = {"conform": _conform, "elsewhere": _elsewhere, "once": _once, "again": _again}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""Conformance of a plug-in: run it in processes of its own, compare, and explain each fault.
+"""An examination of a target: run it in processes of its own, compare, and explain each fault.
 
-Two processes see the target. The first plays small streams in every way the contract allows and
-leaves a message; the second, with another HOME and TMPDIR, has nothing but that message. A crash
-or a hang is a finding like any other.
+Two processes see the target. The first plays small streams in every way the contract allows, leaves
+a message, and then climbs the ladder of laws (``examination``); the second, with another HOME and
+TMPDIR, has nothing but that message. What a law finds, a third process must find again: in a law
+that chance could break, with other public coins, and largely in the same tokens. A crash or a hang
+is a finding like any other.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +29,13 @@ import numpy as np
 from ...compressors.plugin.blame import is_ours
 from ...errors import BadInput, HarnessFault
 from ..players.isolation import environment
-from .findings import CheckReport, Finding, finding
+from .examination import rung
+from .fault import Fault
+from .findings import CheckReport, Finding, Tried, finding, of_fault
 
+LADDER_SHARE = 0.5
+"""Of the time limit; the rest is for the contract, and for seeing again what was found."""
+SAME_TOKENS = 0.75
 _LAST_WORDS = 0.5
 _TAIL = 2000
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
@@ -38,14 +45,18 @@ def check(
     target: str,
     params: Mapping[str, Any] | None = None,
     *,
+    expect: Sequence[str] = (),
+    only: Sequence[str] = (),
     seconds: float = 120.0,
     memory_bytes: int = 4 << 30,
 ) -> CheckReport:
-    """Try a target against the contract.
+    """Try a target against the contract, and then against the laws.
 
     Args:
         target: as on the command line (``compressors.targets``).
         params: its own parameters.
+        expect: the words of a declaration; they stand for the target's own.
+        only: the rungs to climb, by name; none: all.
         seconds: wall clock for the whole check; what is left when it is up is not tried.
         memory_bytes: address space that it may take beyond its imports.
 
@@ -53,7 +64,10 @@ def check(
         BadInput: there is no such target or parameter.
         HarnessFault: our own code failed, so nothing is said of the plug-in.
     """
-    order = {"target": target, "params": dict(params or {}), "memory_bytes": memory_bytes}
+    order = {
+        "target": target, "params": dict(params or {}), "memory_bytes": memory_bytes,
+        "ladder_seconds": LADDER_SHARE * seconds, "expect": list(expect), "only": list(only),
+    }  # fmt: skip
     began = time.monotonic()
     first = _run({**order, "phase": "conform"}, seconds)
     found = first.findings()
@@ -75,7 +89,46 @@ def check(
             found, compared = _told_apart(found, compared, same=one == two)
     found += compared
     once = {(one.code, one.detail): one for one in found}
-    return CheckReport(target, tuple(once.values()))
+    found = list(once.values())
+    elsewhere = {"state-elsewhere", "not-deterministic"} & {one.code for one in found}
+    if first.faults and not elsewhere:
+        # Whatever the laws say of state that is not in the message follows from that.
+        found = _with_laws(found, first.faults, lambda rungs: _run(
+            {**order, "phase": "again", "rungs": rungs}, left()
+        ))  # fmt: skip
+    tried = () if elsewhere else tuple(first.tried)
+    return CheckReport(target, tuple(found), tried, first.holds, tuple(first.untried))
+
+
+def _with_laws(
+    found: list[Finding], faults: list[tuple[str, Fault]], again: Callable[[list[str]], _Phase]
+) -> list[Finding]:
+    """All findings: a law's in the place of a probe's of the same code, if it is seen again."""
+    rungs = list(
+        dict.fromkeys(name for name, fault in faults if of_fault(fault).severity != "note")
+    )
+    seen = again(rungs).faults if rungs else []
+    laws = []
+    for name, fault in faults:
+        one = of_fault(fault)
+        if one.severity == "note" or any(_is_same(name, fault, *other) for other in seen):
+            laws.append(one)
+        else:
+            laws.append(
+                finding("by-chance", f"{one.title[0].lower()}{one.title[1:]}: {one.detail}")
+            )
+    codes = {one.code for one in laws}
+    return [one for one in found if one.code not in codes] + laws
+
+
+def _is_same(name: str, fault: Fault, other_name: str, other: Fault) -> bool:
+    """Whether two faults are one: the same law, and of the named tokens most are the same."""
+    if (name, fault.code) != (other_name, other.code):
+        return False
+    if rung(name).exact or fault.tokens is None or other.tokens is None:
+        return True
+    a, b = set(fault.tokens), set(other.tokens)
+    return len(a & b) >= SAME_TOKENS * len(a | b)
 
 
 def _told_apart(
@@ -110,6 +163,10 @@ class _Phase:
     answers: dict[str, Any] = field(default_factory=dict)
     again: str | None = None
     codes: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[tuple[str, Fault]] = field(default_factory=list)
+    tried: list[Tried] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
+    holds: str | None = None
     doing: str = "importing it"
     done: bool = False
 
@@ -123,7 +180,13 @@ class _Phase:
             raise BadInput(said["bad_input"])
         if "ours" in said:
             raise HarnessFault(said["ours"])
-        if "code" in said:
+        if "fault" in said:
+            self.faults.append((said["rung"], Fault.of(said["fault"])))
+        elif "tried" in said:
+            self.tried.append(Tried(**said["tried"]))
+        elif "holds" in said:
+            self.holds, self.untried = said["holds"], said["untried"]
+        elif "code" in said:
             self.codes.append((said["code"], said["detail"]))
         elif "message" in said:
             self.kept = said

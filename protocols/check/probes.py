@@ -24,6 +24,7 @@ Probe = Callable[[Subject], Found]
 
 _BUDGET_SHAPE = Shape(tokens=256, d_k=16, d_v=16)
 _WIDE_SHAPE = Shape(tokens=20, d_k=12, d_v=20, extra=QUESTIONS)
+_EVEN_SHAPE = Shape(tokens=20, d_k=32, d_v=64, extra=QUESTIONS)
 _HEADS_SHAPE = Shape(
     tokens=24, d_k=16, d_v=16, extra=QUESTIONS, layers=2, heads=2, kv_heads=2
 )  # fmt: skip
@@ -323,19 +324,26 @@ def _same_attributes(one: Compressor, two: Compressor) -> list[str]:
 
 
 def other_shapes(subject: Subject) -> Found:
-    """Keys and values of different widths."""
-    here = "with d_k = 12, d_v = 20 "
+    """Keys and values of different widths; of powers of two if it takes no others."""
+    problem = _at_widths(subject, _WIDE_SHAPE)
+    if problem is None:
+        return
+    even = _at_widths(subject, _EVEN_SHAPE)
+    yield ("odd-widths", problem) if even is None else ("other-shapes", even)
+
+
+def _at_widths(subject: Subject, shape: Shape) -> str | None:
+    """What is wrong at these widths, in a sentence, or None."""
+    here = f"with d_k = {shape.d_k}, d_v = {shape.d_v} "
     try:
-        compressor = subject.played(1, _WIDE_SHAPE)
-        outputs = compressor.next_outputs(*subject.questions(_WIDE_SHAPE))
+        compressor = subject.played(1, shape)
+        outputs = compressor.next_outputs(*subject.questions(shape))
     except WrongAnswer as wrong:
-        yield "other-shapes", f"{here}{wrong}"
-        return
+        return f"{here}{wrong}"
     except BaseException as error:
-        yield "other-shapes", f"{here}{told(error)}"
-        return
-    if problem := wrong_answer(compressor, "next_outputs", outputs, (QUESTIONS, 20), here):
-        yield "other-shapes", problem[1]
+        return f"{here}{told(error)}"
+    problem = wrong_answer(compressor, "next_outputs", outputs, (QUESTIONS, shape.d_v), here)
+    return None if problem is None else problem[1]
 
 
 def several_heads(subject: Subject) -> Found:

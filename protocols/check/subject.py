@@ -41,9 +41,10 @@ def public_for(shape: Shape) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Subject:
-    """A target, ready to be built and played."""
+    """A target, ready to be built and played; ``seed`` are its public coins."""
 
     target: Target
+    seed: int = SEED
 
     def build(self, shape: Shape = SHAPE, budget_bits: int | None = None) -> Compressor:
         """A fresh instance with its own copies of what is public.
@@ -52,10 +53,10 @@ class Subject:
         """
         budget = 2 * shape.cache_bits_16 if budget_bits is None else budget_bits
         with suppress(BudgetTooSmall):
-            return self.target.factory(shape, budget, SEED, public_for(shape))
+            return self.target.factory(shape, budget, self.seed, public_for(shape))
         if budget_bits is not None:
             raise BudgetTooSmall(self.target.name, budget, budget)
-        return self.target.factory(shape, None, SEED, public_for(shape))
+        return self.target.factory(shape, None, self.seed, public_for(shape))
 
     def stream(self, which: int, shape: Shape = SHAPE) -> Triples:
         """An arbitrary stream; for those who know the keys one of the game's."""

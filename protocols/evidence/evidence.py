@@ -53,9 +53,10 @@ class Guarantee:
     """The evidence on "each index is answered wrongly with probability at most 1/10".
 
     ``above`` float64[T, 16]: ln wealth against "bucket b's mean error is at most 1/10" after each
-    message; ``below``: against "it is above 1/10" (:mod:`.betting`). ``rows`` float64[T]: ln of
-    the average over rows of the wealths against "this row's mean error is at most 1/10", None
-    where no row's bits were counted; ``row_scores`` float64[rows]: ln of each row's at the end.
+    message; ``below``: against "it is above 1/10" (:mod:`.betting`); one bucket only where one mean
+    is all that is promised (:meth:`of_mean`). ``rows`` float64[T]: ln of the average over rows
+    of the wealths against "this row's mean error is at most 1/10", None where no row's bits were
+    counted; ``row_scores`` float64[rows]: ln of each row's at the end.
     All start at ln 1 = 0.
 
     * ``broken``: "some index errs with probability above 1/10". Its null says that *every* row is
@@ -99,12 +100,18 @@ class Guarantee:
         rows = (None, None) if row_errors is None else _average_of_rows(row_errors)
         return cls(log_wealth_above(e, GUARANTEE), log_wealth_below(e, GUARANTEE), *rows)
 
+    @classmethod
+    def of_mean(cls, errors: ArrayLike) -> Guarantee:
+        """One bucket: from float64[T], one error a message, whose mean is what is promised."""
+        e = np.asarray(errors, dtype=np.float64)[:, None]
+        return cls(log_wealth_above(e, GUARANTEE), log_wealth_below(e, GUARANTEE))
+
     def __len__(self) -> int:
         return len(self.above)
 
     def bucket_process(self) -> Float64:
         """ln of the e-process against "every bucket is fine", float64[T]."""
-        return np.asarray(np.logaddexp.reduce(self.above, axis=1) - math.log(AGE_BUCKETS))
+        return np.asarray(np.logaddexp.reduce(self.above, axis=1) - math.log(self.above.shape[1]))
 
     def broken_process(self) -> Float64:
         """ln of the e-process against "every row is fine", float64[T]: buckets and rows at half.

@@ -181,14 +181,15 @@ def ledger(
     charged: ArrayLike,
     wrong: ArrayLike,
     *,
-    secret_bits: int,
+    secret_bits: float,
     row_bits: int,
     shares: ArrayLike | None = None,
 ) -> Ledger:
     """The ledger of one cell from its messages in order: int[T] each of asked, charged, wrong
     bits.
 
-    ``secret_bits`` and ``row_bits`` are those of one message and one row. ``shares`` float64[T]:
+    ``secret_bits`` (a mean, where messages differ) and ``row_bits`` are those of one message and
+    one row. ``shares`` float64[T]:
     the smallest sampling fraction, r_b/n_b over the age buckets, of each message's rows (None:
     every row was asked). When rows are sampled both the asked-bits ledger and the two-term bound
     are read, which costs one bit each (union bound).

@@ -21,6 +21,10 @@ a guarantee on *answers*, and not from the same one for every Bob and every basi
   free to let them fail one at a time. One that survives a share a of bad answers still loses the
   messages in which more are bad, with probability up to 1/(10 a) (Markov's inequality, attained).
 
+* ``average``. The average case: with probability at least 9/10 over keys, token and secret
+  together. It promises nothing of a single key set or token, so it is weaker than ``coordinate``
+  (:mod:`.average`).
+
 Breaking one null does not break another. So adversaries are combined within a null, never across
 (:func:`.verdicts.judge_adversaries`).
 """
@@ -59,6 +63,12 @@ def null_of(instance: Instance) -> Null:
     if instance.bob == "linear":
         return Null(
             "all-at-once", f"{often} all n = {instance.n} answers to a message are at once {near}"
+        )
+    if instance.reduction == "gaussian":
+        return Null(
+            "average",
+            f"{often}, over keys, tokens and secrets together, each coordinate of an answer is "
+            f"{near}",
         )
     if instance.basis == "rotated":
         least = "times its smallest coordinate in size, before rotation"

@@ -44,7 +44,7 @@ class Power:
 
     asked: Ints
     charged: Ints
-    secret_bits: int
+    secret_bits: float
     row_bits: int
     shares: NDArray[np.float64] | None
 

@@ -24,6 +24,11 @@ class Reading:
         answers: float32 of the shape [m, layers, heads, d_v], the attention outputs, or None where
             only bits came back.
         n: how many tokens the stream has.
+        questions: int64[m], the place of each row's question in the batch it was asked in, where it
+            may matter; None if it is not to be told apart from the token.
+        sequences: int64[m], the sequence of a batch that each row belongs to; None if there is one.
+        cut: after how many tokens the stream was cut (saved, restored elsewhere, gone on with);
+            None if it was not.
 
     >>> zeros, ones = np.zeros((2, 1, 1, 3), np.uint8), np.eye(2, 3, dtype=np.uint8)[:, None, None]
     >>> one = Reading(np.arange(2), zeros, ones, n=2)
@@ -36,6 +41,9 @@ class Reading:
     said: NDArray[np.uint8]
     n: int
     answers: NDArray[np.float32] | None = None
+    questions: NDArray[np.int64] | None = None
+    sequences: NDArray[np.int64] | None = None
+    cut: int | None = None
 
     @property
     def wrong(self) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class MessageRecord:
             (:mod:`.soft_ledger`); no part of a results file, for playing again gives it again.
         wrong_by_row: wrong bits of each row asked, in order (:mod:`.row_counts`); None if not
             counted.
+        wrong_by_place: wrong bits by channel, by layer and head, and by the secret bit's value, a
+            text each (:mod:`.row_counts`); None if not counted, or of a message that failed.
+        said: the bits read for the rows asked, packed eight to a byte (row, layer, head, channel),
+            of the first messages of a cell: what a map is made of. No part of a results file.
+        ghosts: of a game with a schedule, how many tokens still answer that are gone; None if not
+            looked at. Outside the ledger, and no part of a results file.
     """
 
     wrong_by_age: tuple[int, ...]
@@ -29,6 +35,9 @@ class MessageRecord:
     failed: str | None
     soft: tuple[tuple[int, int], ...] = ()
     wrong_by_row: str | None = None
+    wrong_by_place: tuple[str, str, str] | None = None
+    said: bytes | None = field(default=None, compare=False, repr=False)
+    ghosts: int | None = field(default=None, compare=False)
 
     @property
     def wrong(self) -> int:

@@ -15,7 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ...errors import BadInput
+from . import average as average_case
 from . import evidence
+from .average import Average
 from .betting import Float64
 from .change import Change, changed_after
 from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
@@ -63,7 +65,8 @@ class PointVerdict:
     1/10. ``rows_asked``: all rows, or a sample, asked apart or together; if together, the
     two-term bound is not used. ``row_messages``: how many messages have
     their bits counted by row. ``change``: how the compressor changed during the attack, or None.
-    ``power``: what the ledger could have caught.
+    ``power``: what the ledger could have caught. ``average``: of the average case, whose guarantee
+    is one mean (:mod:`.average`); else None.
     """
 
     bit_error: Interval
@@ -87,6 +90,7 @@ class PointVerdict:
     process: Guarantee = field(repr=False, compare=False)
     errors: Float64 = field(repr=False, compare=False)
     power: Power = field(repr=False, compare=False)
+    average: Average | None = field(default=None, repr=False, compare=False)
 
     @property
     def bits_per_secret_bit(self) -> float:
@@ -123,7 +127,7 @@ class PointVerdict:
             },
             "guarantee": {
                 "verdict": self.guarantee,
-                "about": ABOUT[self.guarantee],
+                "about": (ABOUT if self.average is None else average_case.ABOUT)[self.guarantee],
                 "level": self.bit_error.level,
                 "worst_bucket": self.worst_bucket,
                 "worst_row": self.worst_row,
@@ -132,6 +136,7 @@ class PointVerdict:
                 "charged_bits": self.decided_charged_bits,
                 "bits_per_secret_bit": self.decided_rate,
             },
+            **self._average(),
             "changed": None if self.change is None else self.change.as_dict(),
             "messages": self.messages,
             "failed": self.failed,
@@ -143,12 +148,20 @@ class PointVerdict:
             "compression_ratio": self.compression_ratio,
         }
 
+    def _average(self) -> dict[str, Any]:
+        if self.average is None:
+            return {}
+        return {"average_case": self.average.as_dict(self.bit_error.level)}
+
     def sentences(self) -> list[str]:
         """What the point shows and what it does not, for people."""
-        said = guarantee_sentence(self.guarantee, self.decided_after)
+        average = self.average is not None
+        said = guarantee_sentence(self.guarantee, self.decided_after, average=average)
         if self.guarantee != "undecided":
             said += f" For these messages M/N = {self.decided_rate:.3g}."
-        if self.row_messages == 0:
+        if self.average is not None:
+            said += f" {self.average.sentence(self.bit_error.level)}"
+        elif self.row_messages == 0:
             said += " Wrong bits were not counted by row, so this verdict uses age buckets only."
         changed = [] if self.change is None else [self.change.sentence()]
         ledger = _ledger_sentence(self.ledger, self.power)
@@ -176,7 +189,7 @@ def _ledger_sentence(entry: Ledger, power: Power) -> str:
     return f"not-excluded: {said} {power.sentence()}"
 
 
-def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
+def guarantee_sentence(verdict: GuaranteeVerdict, messages: int, *, average: bool = False) -> str:
     """The guarantee's verdict in words.
 
     >>> "a single row may be worse" in guarantee_sentence("not-broken", 32)
@@ -184,8 +197,11 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int) -> str:
     """
     if verdict == "undecided":
         return f"undecided: {messages} messages show neither; play more."
-    said = f"{verdict}: after {messages} messages {ABOUT[verdict]}"
-    if verdict == "not-broken":
+    about = average_case.ABOUT if average else ABOUT
+    said = f"{verdict}: after {messages} messages {about[verdict]}"
+    if average:
+        said += f", {average_case.CAVEAT}"
+    elif verdict == "not-broken":
         said += (
             ", on this reduction, at this scale, for random secrets; a single row may be worse, "
             "and so may a single channel or head: these are not tested separately"
@@ -203,9 +219,16 @@ def bucket_rows(n: int) -> Int64:
 
 
 def judge_guarantee(
-    records: Sequence[MessageRecord], *, n: int, row_bits: int, rows: Sequence[Int64] | None = None
+    records: Sequence[MessageRecord],
+    *,
+    n: int,
+    row_bits: int,
+    rows: Sequence[Int64] | None = None,
+    average: Average | None = None,
 ) -> Guarantee:
     """The evidence on the guarantee from a cell's messages; as in :func:`judge_point`."""
+    if average is not None:
+        return average.guarantee()
     return Guarantee.of(
         [record.wrong_by_age for record in records],
         [record.asked_by_age for record in records],
@@ -222,13 +245,19 @@ def judge_point(
     level: float = LEVEL,
     rows: Sequence[Int64] | None = None,
     rows_apart: bool = True,
+    survivors: bool = False,
+    average: Average | None = None,
 ) -> PointVerdict:
     """Judge one cell from its messages in index order (the longest contiguous prefix).
 
     ``n`` rows of ``row_bits`` secret bits each and a 16-bit cache of ``cache_bits``, a message.
     ``rows``: the rows each message was asked for, None if all n. ``rows_apart``: an answer cannot
     depend on which other rows are asked; if that is not known, the two-term bound for sampled rows
-    is not used, because it needs this. Raises BadInput without messages.
+    is not used, because it needs this. ``survivors``: the rows asked are those that survive a
+    public schedule; they are the whole secret of the message (docs/theory-life.md). ``average``:
+    the messages as the average case sees them, if that is the guarantee: then its one mean is
+    judged, and no buckets or rows. Raises BadInput
+    without messages.
     """
     from ...reductions.bounds import error_floor
 
@@ -239,34 +268,37 @@ def judge_point(
     charged = np.array([record.charged_bits for record in records], dtype=np.int64)
     # A Python sum cannot overflow, and JSON wants Python's integers anyway.
     totals = [int(a.sum()) for a in (asked, wrong, charged)]
-    secret_bits = n * row_bits * len(records)
+    secret_bits = totals[0] if survivors else n * row_bits * len(records)
+    each_secret = secret_bits / len(records)
     each_asked, each_wrong = asked.sum(axis=1), wrong.sum(axis=1)
     errors = each_wrong / each_asked
     low, high = evidence.interval(errors, level)
-    by_row = _by_row(records, n, row_bits, rows)
-    process = Guarantee.of(wrong, asked, by_row)
+    by_row = None if average else _by_row(records, n, row_bits, rows)
+    process = average.guarantee() if average else Guarantee.of(wrong, asked, by_row)
     verdict, decided_after = process.decide(level)
-    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if rows_apart else None
+    sampled = rows_apart and not survivors
+    shares = (asked / (row_bits * bucket_rows(n))).min(axis=1) if sampled else None
     after = changed_after(errors, charged, [record.failed is None for record in records])
     if after is None:
         after = process.contradicted_after(level)
-    if after is None and verdict == "not-broken" and low > GUARANTEE:
+    least = evidence.interval(average.errors, level)[0] if average else low
+    if after is None and verdict == "not-broken" and least > GUARANTEE:
         after = decided_after
     return PointVerdict(
         bit_error=Interval(totals[1] / totals[0], low, high, level),
         error_floor=float(error_floor(totals[2] / secret_bits)),
         ledger=evidence.ledger(
             each_asked, charged, each_wrong,
-            secret_bits=n * row_bits, row_bits=row_bits, shares=shares,
+            secret_bits=each_secret, row_bits=row_bits, shares=shares,
         ),
         guarantee=verdict,
         rows_asked="all" if totals[0] == secret_bits else "apart" if rows_apart else "together",
-        worst_bucket=_worst_bucket(wrong, asked, verdict, level),
+        worst_bucket=None if average else _worst_bucket(wrong, asked, verdict, level),
         worst_row=_worst_row(by_row, process, level),
         row_messages=sum(record.wrong_by_row is not None for record in records),
         decided_after=decided_after,
         decided_charged_bits=int(charged[:decided_after].sum()),
-        change=_change(after, errors, charged / (n * row_bits)),
+        change=_change(after, errors, charged / each_secret),
         messages=len(records),
         failed=sum(record.failed is not None for record in records),
         asked_bits=totals[0],
@@ -276,7 +308,8 @@ def judge_point(
         cache_bits=cache_bits * len(records),
         process=process,
         errors=errors,
-        power=Power(each_asked, charged, n * row_bits, row_bits, shares),
+        power=Power(each_asked, charged, each_secret, row_bits, shares),
+        average=average,
     )  # fmt: skip
 
 

@@ -87,6 +87,35 @@ class Cell:
         return digest(self.spec())
 
 
+def cell_of(spec: Mapping[str, Any]) -> Cell:
+    """The cell of a spec (``Cell.spec``). Raises BadInput for another dict.
+
+    A spec names a target's file without its folder, so the path must be given again.
+
+    >>> from kvbarrier.protocols.game.instances import Index
+    >>> cell = Cell(Index(n=32, d=8), "exact", budget=Fraction(1, 4))
+    >>> cell_of(cell.spec()) == cell
+    True
+    """
+    from .instances import of_spec
+
+    try:
+        budget = spec["budget"]
+        return Cell(
+            of_spec(spec["instance"]),
+            spec["target"],
+            tuple(spec["params"].items()),
+            None if budget is None else Fraction(budget),
+            spec["batch_size"],
+        )
+    except BadInput:
+        raise
+    except (KeyError, TypeError, AttributeError, ArithmeticError, ValueError) as error:
+        raise BadInput(
+            f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
+        ) from None
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()

@@ -16,9 +16,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
+from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
-from ..players.isolation import Limits, check_isolation
+from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.players import Facts, Table
 from ..players.seats import Opened, Seat
@@ -26,6 +28,7 @@ from . import coins
 from .cell import Batch, Cell
 from .referee import Referee
 from .referee import Sent as Sent
+from .schedules import needs_of
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Rehearsal:
     facts: Facts
     failed: str | None
     memories: Mapping[str, Any] | None
+    charged_bits: int
 
 
 def play_batch(
@@ -93,6 +97,17 @@ def play_all(
         return session.play(batches)
 
 
+def read_message(
+    cell: Cell, key: bytes, number: int, isolation: str, limits: Limits | None = None
+) -> Reading | str:
+    """Play message ``number`` alone, and return what was read of it; a str is a fault.
+
+    The same secret and coins as in any batch. Raises what :func:`play_batch` raises.
+    """
+    with Session(isolation, limits) as session:
+        return session.read(Batch(replace(cell, batch_size=1), key, number))
+
+
 def written(
     cell: Cell, key: bytes, numbers: range, isolation: str, limits: Limits | None = None
 ) -> list[Sent | str]:
@@ -125,12 +140,14 @@ class Session:
     All cells must be played by one interpreter. Each batch has a key of its own: what Bob held of
     one message says nothing about another.
 
-    Raises BadInput for an isolation that cannot be had.
+    ``isolation`` None is what can be had for foreign code: who begins finds out. Raises BadInput
+    for one that there is not, and once somebody begins for one that cannot be had.
     """
 
-    def __init__(self, isolation: str, limits: Limits | None = None) -> None:
-        check_isolation(isolation)
-        self._isolation = isolation
+    def __init__(self, isolation: str | None, limits: Limits | None = None) -> None:
+        self._may_fall_back = isolation is None
+        self._isolation = isolation or "namespaces"
+        check_name(self._isolation)
         self._limits = limits or Limits()
         self._players: tuple[Seat, Seat] | None = None
         self._pair = ExitStack()
@@ -165,7 +182,7 @@ class Session:
         new = [name for name in dict.fromkeys(names) if name not in self._opened]
         if new:
             tables = [_table(cell) for cell in new]
-            opened = self._alice(tables[0]).open(tables)
+            opened = self._open(tables)
             for one in opened:
                 if isinstance(one, HarnessFault):  # before any secret: nobody gains by saying so
                     raise one
@@ -173,15 +190,44 @@ class Session:
             self._opened.update(zip(new, pairs, strict=True))
         return [self._opened[name][1] for name in names]
 
+    @property
+    def isolation(self) -> str:
+        """How they are kept apart; of an isolation None that is known once something was probed."""
+        return self._isolation
+
+    def _open(self, tables: Sequence[Table]) -> list[Opened]:
+        """Have Alice open tables; where there are no namespaces, as another Alice."""
+        try:
+            opened = self._alice(tables[0]).open(tables)
+        except NoNamespaces as error:
+            learn_namespaces(error.reason)
+            if not self._may_fall_back:
+                raise
+            self._end()
+            self._players, self._isolation = None, "process"
+            return self._alice(tables[0]).open(tables)
+        if self._isolation == "namespaces":
+            learn_namespaces(None)
+        return opened
+
     def rehearse(self, cell: Cell) -> Rehearsal:
         """Play one message that counts for nothing, from a key that is thrown away.
 
-        All in Alice's house, before any secret is drawn: who goes on after half of a stream and
-        who answers are children of her host, with nothing but the message.
+        All in Alice's house, before any secret is drawn, and in the process of the other
+        rehearsals. Should it fail there, it is played once more: then who goes on after half of a
+        stream and who answers are children of her host, with nothing but the message.
 
         Raises KVBarrierError if the cell's compressor cannot be built.
         """
-        line = self._line(Batch(replace(cell, batch_size=1), coins.fresh_key(), 0))
+        found = self._rehearse(cell, together=not is_engine(cell.target))
+        if found.failed:
+            # What others left in the process that they share may be why.
+            found = self._rehearse(cell, together=False)
+        return found
+
+    def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
+        batch = Batch(replace(cell, batch_size=1), coins.fresh_key(), 0)
+        line = self._line(batch, rehearsal=together)
         if isinstance(line.facts, KVBarrierError):
             raise line.facts
         alice = self._alice(line.table)
@@ -190,7 +236,8 @@ class Session:
         line.ask(alice, "")
         record = line.record(self._isolation, None)
         self.seconds = max(record.seconds, self.seconds or 0.0)
-        return Rehearsal(line.facts, record.records[0].failed, record.memories)
+        (one,) = record.records
+        return Rehearsal(line.facts, one.failed, record.memories, one.charged_bits)
 
     def play(self, batches: Sequence[Batch]) -> list[BatchRecord | KVBarrierError]:
         """Play batches, and end the session.
@@ -200,12 +247,33 @@ class Session:
 
         Raises BadInput for a key, and what :meth:`probe` raises.
         """
+        lines, trouble = self._play(batches)
+        return [
+            line.facts if isinstance(line.facts, KVBarrierError)
+            else line.record(self._isolation, trouble)
+            for line in lines
+        ]  # fmt: skip
+
+    def read(self, batch: Batch) -> Reading | str:
+        """Play one message, see what was read of it, and end the session; a str is a fault.
+
+        Raises what :meth:`play` raises, and KVBarrierError for a cell that cannot be built.
+        """
+        (line,), trouble = self._play([batch], outputs=True)
+        if isinstance(line.facts, KVBarrierError):
+            raise line.facts
+        return trouble or line.reading()
+
+    def _play(
+        self, batches: Sequence[Batch], *, outputs: bool = False
+    ) -> tuple[list[_Line], str | None]:
+        """The batches as they were played, and why nothing that was said counts."""
         for batch in batches:
             coins.check_key(batch.key)
         self._playing = True
         try:
             self.probe([batch.cell for batch in batches])
-            lines = [self._line(batch) for batch in batches]
+            lines = [self._line(batch, outputs=outputs) for batch in batches]
             trouble = self._write([line for line in lines if isinstance(line.facts, Facts)])
             assert self._players is not None
             bob = self._players[1]
@@ -216,11 +284,7 @@ class Session:
                 for line, why in zip(asked, _seated(bob, asked, "Bob", "Alice"), strict=True):
                     line.ask(bob, why)
                 trouble = bob.leave()
-            return [
-                line.facts if isinstance(line.facts, KVBarrierError)
-                else line.record(self._isolation, trouble)
-                for line in lines
-            ]  # fmt: skip
+            return lines, trouble
         finally:
             self._playing = False
             self._end()
@@ -258,12 +322,13 @@ class Session:
             self._alices_time.enter_context(at_the_table("Alice", pair[0], self._isolation))
         return self._players[0]
 
-    def _line(self, batch: Batch) -> _Line:
+    def _line(self, batch: Batch, *, outputs: bool = False, rehearsal: bool = False) -> _Line:
         self.probe([batch.cell])
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        return _Line(Referee(batch.cell, batch.key), table, facts, numbers)
+        referee = Referee(batch.cell, batch.key, outputs=outputs, rehearsal=rehearsal)
+        return _Line(referee, table, facts, numbers)
 
 
 def _seated(seat: Seat, lines: Sequence[_Line], who: str, first: str) -> list[str]:
@@ -285,6 +350,7 @@ def _table(cell: Cell) -> Table:
         shape=cell.instance.shape,
         budget_bits=cell.budget_bits,
         public=cell.instance.build().public(),
+        needs=needs_of(cell.instance),
     )
 
 
@@ -353,6 +419,14 @@ class _Line:
                 said = sent if isinstance(sent, str) else trouble
             self._answers.append(said)
         self._seconds += time.perf_counter() - began
+
+    def reading(self) -> Reading | str:
+        """What was read of the only message; a str is a fault."""
+        (said,) = self._answers or self.sent
+        if isinstance(said, str):
+            return said
+        assert not isinstance(said, Sent)
+        return self._referee.reading(self.numbers[0], said)
 
     def record(self, isolation: str, trouble: str | None) -> BatchRecord:
         """Count; with trouble nothing that Bob said counts."""

@@ -52,6 +52,12 @@ class _Constants:
     levels: int | None = None
     bob: str = "threshold"
     key_bits: int | None = None
+    schedule: str | None = None
+    norm: str | float | None = None
+    at: str | None = None
+    secret_tokens: int | None = None
+    digest: str | None = None
+    beta: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,10 @@ class Instance(_Constants, ABC):
 _ALWAYS = (
     "n", "d", "keys", "keys_seed", "values", "eta", "gamma", "scale", "rows", "reduction",
 )  # fmt: skip
-_ELSE = ("window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits")
+_ELSE = (
+    "window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "beta",
+    "norm", "at", "secret_tokens", "digest", "schedule",
+)  # fmt: skip
 
 
 @lru_cache(maxsize=32)

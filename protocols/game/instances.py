@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from ...reductions import REDUCTIONS
 from .instance import Instance
+from .own_keys import OwnKeys
 
 if TYPE_CHECKING:
     from ...reductions.index import IndexReduction
@@ -93,12 +98,16 @@ class Index(_OfValues):
         layers, heads: of a token, each with a key and a value of its own.
         queries: Alice's (``QUERIES``).
         basis: of keys and values (``BASES``).
+        schedule: what Alice does to the cache beside feeding it: a family (``life.families``) or
+            a schedule as JSON text; None: nothing. Then n counts all tokens ever fed, and Bob is
+            asked for those that survive (``schedules``).
     """
 
     layers: int = 1
     heads: int = 1
     queries: str = "zero"
     basis: str = "literal"
+    schedule: str | None = None
 
     def _check(self) -> None:
         super()._check()
@@ -108,6 +117,21 @@ class Index(_OfValues):
             raise BadInput(
                 f"--layers and --heads must be 1 or more, got {self.layers} and {self.heads}."
             )
+        if self.schedule is not None:
+            from .schedules import check_schedule
+
+            check_schedule(self.schedule, self.n)
+            if self.rows is not None:
+                raise BadInput("A schedule says which rows are asked: leave --rows out.")
+
+    @property
+    def shape(self) -> Shape:
+        """The public shape of the stream, with a batch where the schedule begins with one."""
+        if self.schedule is None:
+            return super().shape
+        from .schedules import sequences_of
+
+        return replace(super().shape, sequences=sequences_of(self.schedule))
 
     @property
     def coordinates(self) -> bool:
@@ -302,10 +326,68 @@ class KeyPayload(Instance):
         return hard
 
 
+@dataclass(frozen=True)
+class Gaussian(Instance):
+    """The average case (``reductions.gaussian``): keys of its own for every message.
+
+    Attributes:
+        beta: the norm of Bob's query, about; q = beta k / sqrt(d).
+    """
+
+    beta: float = 2.0
+    reduction: ClassVar[str] = "gaussian"
+
+    def _check(self) -> None:
+        if self.scale != "tight":
+            raise BadInput("The scale of the gaussian reduction is beta/sqrt(d): give --beta.")
+        self.build()
+
+    @property
+    def keys_played(self) -> str:
+        """Keys of its own."""
+        return "redrawn gaussian"
+
+    @property
+    def coordinates(self) -> bool:
+        """A bit is a coordinate of an output."""
+        return True
+
+    def unread(self, seed: int, rows: NDArray[np.int64] | None) -> NDArray[np.bool_]:
+        """bool[rows asked]: where Bob guesses in the message with these public coins."""
+        return _unread(self, seed, None if rows is None else tuple(rows.tolist()))
+
+    @property
+    def closed_theta(self) -> float:
+        """The closed bound on the share of rows that he guesses."""
+        from ...reductions.gaussian import closed_theta
+
+        assert self.eta is not None
+        return closed_theta(self.n, self.d, self.beta, self.eta)
+
+    def _build(self) -> Reduction:
+        from ...reductions.gaussian import GaussianReduction
+
+        assert self.eta is not None
+        return GaussianReduction.build(self.n, self.d, self.beta, self.eta)
+
+
+@lru_cache(maxsize=4096)
+def _unread(instance: Gaussian, seed: int, rows: tuple[int, ...] | None) -> NDArray[np.bool_]:
+    # Every budget of an attack, and every look at one, asks for the same messages.
+    from ...reductions.gaussian import GaussianReduction
+
+    family = instance.build()
+    assert isinstance(family, GaussianReduction)
+    found = family.of_message(seed).unread(rows)
+    found.setflags(write=False)
+    return found
+
+
 CLASSES: dict[str, type[Instance]] = {
     one.reduction: one
     for one in (
-        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, KeyPayload,
+        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, Gaussian,
+        KeyPayload, OwnKeys,
     )
 }  # fmt: skip
 

@@ -8,6 +8,13 @@ algorithm: interrupted and gone on with equals uninterrupted.
 A trial whose algorithm crashes, hangs or answers no float32[d] is an error and is flagged; nothing
 is drawn again. An algorithm that asks for a cell outside its plan has no f, so there is nothing to
 judge it by: that ends the game with a sentence that names the cell.
+
+*Adaptive algorithms* have no plan. Each trial they first answer on D_0 with the trial's coins, and
+the cells of that walk are what is committed: P(coins). On D_0, and on a D_i outside P, they see the
+same answers and must walk the same way; the second walk, on the stream that is drawn, is held
+against the first question by question. So they are non-adaptive readers with the plan P(coins)
+(docs/theory-non-adaptive.md, Proposition AU), and f is that of P. One whose walk is no function of
+its coins and of what it saw has no P: that too ends the game, and names the cell.
 """
 
 from __future__ import annotations
@@ -99,11 +106,14 @@ class Trial:
     Attributes:
         number, seed, commitment: which trial, its public coins, SHA-256 of its plan.
         hidden: the place that differs from D_0, or None.
-        share: f, the part of the hideable places that the plan reads. reads: its cells.
-        asked: cells that were handed out; at most ``reads``.
+        share: f, the part of the hideable places that the plan reads. reads: its cells. The plan of
+            an adaptive algorithm is what it reads on D_0 with these coins.
+        asked: cells that were handed out; at most ``reads``, but for an adaptive algorithm that saw
+            the hidden place.
         seen: whether the hidden place was among those of the plan.
         error: whether the answer was not acceptable.
         failed: None, or why there was no answer; that is an error too.
+        adaptive: whether the algorithm has no plan.
     """
 
     number: int
@@ -116,6 +126,7 @@ class Trial:
     seen: bool
     error: bool
     failed: str | None = None
+    adaptive: bool = False
 
 
 def hidden_place(key: bytes, instance: QueryInstance, number: int, draw: Draw) -> int | None:
@@ -143,11 +154,12 @@ def play_trial(
     """One trial.
 
     Raises:
-        PluginFailure: the algorithm asked for a cell outside its plan, or made no plan at all.
+        PluginFailure: the algorithm asked for a cell outside its plan, or made no plan at all, or
+            is adaptive and its walk is no function of its coins and of what it saw.
     """
     seed = coins.public_seed(key, instance.id, number)
     try:
-        plan = seat.plan(seed)
+        plan, walk = _committed(seat, instance, seed)
     except PlayerFault as fault:
         # Nothing is drawn yet, so no trial is lost by stopping here.
         raise PluginFailure(f"Trial {number} has no plan: {fault}") from None
@@ -156,21 +168,55 @@ def play_trial(
     hidden = hidden_place(key, instance, number, draw)
     seen = family.seen(plan.cells[0], plan.cells[1])
     q, K, V = family.stream(hidden)
-    cells = Cells(plan, K, V)
+    cells = Cells(plan if walk is None else Plan.everything(*K.shape), K, V)
     error, failed = True, None
     try:
         error = not acceptable(family, hidden, seat.answer(q, cells))
     except OutsidePlan as finding:
         raise PluginFailure(
-            f"In trial {number} answer asked for {finding}, which is not in its plan: name in plan "
-            "every cell that answer reads."
+            f"In trial {number} answer asked for {_outside(finding, walk)}"
         ) from None
     except PlayerFault as fault:
         failed = str(fault)
+    if walk is not None and failed is None:
+        _check_walk(number, cells, walk)
     return Trial(
         number, seed, commitment, hidden, float(np.mean(seen)), plan.reads, cells.read().reads,
-        hidden is not None and bool(seen[hidden]), error, failed,
+        hidden is not None and bool(seen[hidden]), error, failed, walk is not None,
     )  # fmt: skip
+
+
+def _committed(seat: QuerySeat, instance: QueryInstance, seed: int) -> tuple[Plan, Cells | None]:
+    """The plan with these coins; of an adaptive algorithm what it reads on D_0, and that walk.
+
+    After it the algorithm is at the seat, built anew, for its answer.
+    """
+    plan = seat.plan(seed)
+    if plan is not None:
+        return plan, None
+    q, K, V = instance.build().stream(None)
+    walk = Cells(Plan.everything(*K.shape), K, V)
+    try:
+        seat.answer(q, walk)
+    except OutsidePlan as finding:
+        raise PluginFailure(f"On D_0 answer asked for {_outside(finding, walk)}") from None
+    seat.plan(seed)
+    return walk.read(), walk
+
+
+def _outside(finding: OutsidePlan, walk: Cells | None) -> str:
+    if walk is not None:
+        return f"{finding}, which does not exist: ask for tokens 0 to n-1, coordinates 0 to d-1."
+    return f"{finding}, which is not in its plan: name in plan every cell that answer reads."
+
+
+def _check_walk(number: int, cells: Cells, walk: Cells) -> None:
+    parted = cells.parts_from(walk)
+    if parted is not None:
+        raise PluginFailure(
+            f"In trial {number} answer had the same coins and was told the same as on D_0, and yet "
+            f"its reads part at {OutsidePlan(parted)}: take all randomness from reader.seed."
+        )
 
 
 @dataclass(frozen=True)
@@ -267,16 +313,14 @@ def rarest_place(seat: QuerySeat, instance: QueryInstance, key: bytes) -> int:
     family = instance.build()
     counts: NDArray[np.int64] = np.zeros(family.places, dtype=np.int64)
     for scout in range(SCOUTS):
-        plan = _scouted(seat, coins.public_seed(key, instance.id + " scout", scout))
+        try:
+            plan, _ = _committed(
+                seat, instance, coins.public_seed(key, instance.id + " scout", scout)
+            )
+        except PlayerFault as fault:
+            raise PluginFailure(f"A plan failed: {fault}") from None
         counts += family.seen(plan.cells[0], plan.cells[1])
     return int(np.argmin(counts))
-
-
-def _scouted(seat: QuerySeat, seed: int) -> Plan:
-    try:
-        return seat.plan(seed)
-    except PlayerFault as fault:
-        raise PluginFailure(f"A plan failed: {fault}") from None
 
 
 def errors(trials: Sequence[Trial]) -> NDArray[np.float64]:

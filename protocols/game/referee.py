@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.plugin.contract import Float32
 from ...reductions.key_payload import KeyPayloadReduction
 from ...reductions.linear_bob import LinearBob
-from ...reductions.reduction import questions_per_row
+from ...reductions.reduction import Reduction, of_message, questions_per_row
+from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
+from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.players import Facts, PlayerFault, Table
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
+from .schedules import Questions, rows_of, schedule_of
+
+MAPPED = 8
+"""Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +42,42 @@ class Sent:
 
 
 class Referee:
-    """Of one cell under one master key."""
+    """Of one cell under one master key.
 
-    def __init__(self, cell: Cell, key: bytes) -> None:
+    ``outputs`` keeps what Bob's compressor answered; what is only a ``rehearsal`` counts for
+    nothing.
+    """
+
+    def __init__(
+        self, cell: Cell, key: bytes, *, outputs: bool = False, rehearsal: bool = False
+    ) -> None:
+        self._rehearsal = rehearsal
         self._instance = cell.instance
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
         self._key = key
         self._asked: dict[int, NDArray[np.int64]] = {}
+        self._ghosts: dict[int, int | None] = {}
         self._bins: dict[int, NDArray[np.int64]] = {}
+        self._outputs: dict[int, Float32] | None = {} if outputs else None
+
+    def _hard(self, number: int) -> Reduction:
+        """The stream of one message."""
+        return of_message(self._reduction, coins.public_seed(self._key, self._id, number))
 
     def _secret(self, number: int) -> NDArray[np.uint8]:
         shape = self._reduction.rows, self._reduction.width
         bits = coins.secret_bits(self._key, self._id, number, shape[0] * shape[1])
         return bits.reshape(shape)
 
+    def _schedule(self, number: int) -> dict[str, Any] | None:
+        schedule = schedule_of(self._instance, self._key, number)
+        return None if schedule is None else schedule.as_dict()
+
     def cut(self, facts: Facts, number: int) -> int | None:
         """After how many tokens a message's stream is cut; None where it is not."""
-        if not facts.streaming:
+        # A schedule has operations between tokens, and saves where it says.
+        if not facts.streaming or self._instance.schedule is not None:
             return None
         return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
 
@@ -65,16 +91,17 @@ class Referee:
         at = self.cut(facts, number)
         part = slice(None, at) if half is None else slice(at, None)
         try:
-            declared = alice.begin(table, coins.public_seed(self._key, self._id, number), "Alice")
+            declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
                 return (
                     f"Alice: message_bytes was {half.declared} and is {declared} in a fresh "
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._reduction.stream(self._secret(number))
+            q, k, v = self._hard(number).stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            message, payload = alice.write(triples, None if half is None else half.message)
+            earlier = None if half is None else half.message
+            message, payload = alice.write(triples, earlier, self._schedule(number))
         except PlayerFault as fault:
             return str(fault)
         if declared is not None and len(message) != declared:
@@ -89,13 +116,17 @@ class Referee:
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
     ) -> NDArray[np.uint8] | str:
         """Bob's bits for the rows asked of a message, uint8[rows, width]; a str is a fault."""
-        rows = self._rows(number)
-        q, k, v = self._reduction.queries(rows)
+        schedule = schedule_of(self._instance, self._key, number)
+        if schedule is not None:
+            return self._bob_after(bob, table, number, s, schedule)
+        rows, hard = self._rows(number), self._hard(number)
+        q, k, v = hard.queries(rows)
         asked = len(rows) * questions_per_row(self._reduction)
         block = self._reduction.block
         # Comparing inside the kernel is for plain rows, whose bits are the output's coordinates.
-        plain = facts.batched and self._instance.coordinates
-        thresholds = self._reduction.thresholds(rows) if plain else None
+        kept = self._outputs is not None
+        plain = facts.batched and self._instance.coordinates and not kept
+        thresholds = hard.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
@@ -106,12 +137,14 @@ class Referee:
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
-                bob.begin(table, coins.public_seed(self._key, self._id, number), "Bob")
+                self._begin(bob, table, number, "Bob")
                 some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
             return str(fault)
         said = np.concatenate(answers)
+        if self._outputs is not None:
+            self._outputs[number] = said
         if thresholds is None:
             if isinstance(self._reduction, LinearBob):
                 self._bins[number] = bin_of(self._reduction.scores(said))
@@ -120,14 +153,30 @@ class Referee:
                 told = self._secret(number)[rows]
                 said = self._reduction.decode(said, rows, told)
             else:
-                said = self._reduction.decode(said, rows)
+                said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
+        seed = coins.public_seed(self._key, self._id, number)
+        return seat.begin(table, seed, role, self._rehearsal)
 
     def _rows(self, number: int) -> NDArray[np.int64]:
         if number not in self._asked:
-            n, asked = self._reduction.rows, self._instance.rows
-            self._asked[number] = coins.sampled_rows(self._key, self._id, number, n, asked)
+            self._asked[number] = rows_of(self._instance, self._key, number)
         return self._asked[number]
+
+    def _bob_after(
+        self, bob: Seat, table: Table, number: int, s: Sent, schedule: Schedule
+    ) -> NDArray[np.uint8] | str:
+        """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
+        questions = Questions(self._reduction, schedule)
+        try:
+            self._begin(bob, table, number, "Bob")
+            outputs = bob.answer(s.message, questions.triples, None, 1)
+        except PlayerFault as fault:
+            return str(fault)
+        self._ghosts[number] = questions.ghosts(outputs, self._secret(number))
+        return questions.bits(outputs)
 
     def record(self, number: int, s: Sent | str, a: NDArray[np.uint8] | str) -> MessageRecord:
         """Count one message."""
@@ -137,7 +186,9 @@ class Referee:
         if isinstance(bits, str):
             guesses = coins.guess_bits(self._key, self._id, number, len(rows) * d)
             bits = guesses.reshape(len(rows), d)
-        wrong = (bits != self._secret(number)[rows]).sum(axis=1)
+        secret = self._secret(number)[rows]
+        places = bits != secret
+        wrong = places.sum(axis=1)
         ages = coins.bucket_of(rows, n)
         wrong_by_age = np.bincount(ages, weights=wrong, minlength=coins.AGE_BUCKETS)
         asked_by_age = d * np.bincount(ages, minlength=coins.AGE_BUCKETS)
@@ -150,6 +201,33 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
+            wrong_by_place=self._by_place(places, secret) if played else None,
+            said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
+            ghosts=self._ghosts.get(number),
+        )
+
+    def _by_place(
+        self, places: NDArray[np.bool_], secret: NDArray[np.uint8]
+    ) -> tuple[str, str, str]:
+        heads = self._instance.layers * self._instance.heads
+        by_column = places.sum(axis=0).reshape(heads, -1)
+        ones = int((places & (secret > 0)).sum())
+        values = [int(places.sum()) - ones, ones]
+        return text_of(by_column.sum(axis=0)), text_of(by_column.sum(axis=1)), text_of(values)
+
+    def reading(self, number: int, bits: NDArray[np.uint8]) -> Reading:
+        """What was read of one message, place by place, with the outputs that were kept."""
+        instance, rows = self._instance, self._rows(number)
+        axes = len(rows), instance.layers, instance.heads
+        kept = (self._outputs or {}).get(number)
+        # A rotated answer has no channels, and what the linear Bob reads is no answer's.
+        own = instance.basis == "literal" and instance.bob == "threshold"
+        return Reading(
+            tokens=rows,
+            secret=self._secret(number)[rows].reshape(*axes, -1),
+            said=bits.reshape(*axes, -1),
+            n=self._reduction.tokens,
+            answers=None if kept is None or not own else kept.reshape(*axes, -1),
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

@@ -32,6 +32,7 @@ class _Writer:
         self, coins: Coins, n: int, can: Collection[str], sequences: int | None = None
     ) -> None:
         self.coins, self.can, self.sequences = coins, can, sequences
+        self.free: tuple[str, ...] = ("copy", "switch")
         self._n = n
         self._oracle = Oracle(sequences)
         self._written: list[Operation] = []
@@ -173,7 +174,7 @@ def _random(w: _Writer) -> None:
     """Anything that is legal."""
     w.feed(w.between(1, max(1, w.left // 2)))
     for _ in range(w.between(2, 16)):
-        names = ["append", "extend", "save", "ask", "copy", "switch"]
+        names = ["append", "extend", "save", "ask", *w.free]
         names += [name for name in w.can if name not in ("select", "fork")]
         names += ["crop", "crop"] if w.may("crop") else []
         if w.may("fork"):
@@ -190,7 +191,8 @@ def _random_step(w: _Writer, name: str) -> None:
     elif name == "append-each":
         w.spread(w.between(1, 2))
     elif name == "crop":
-        w.do("crop", w.length - w.between(0, min(w.length, 8)))
+        most = w.length if not w.coins.below(3) else min(w.length, 8)
+        w.do("crop", w.length - w.between(0, most))
     elif name == "drop" and w.length:
         begin = w.between(0, w.length - 1)
         w.do("drop", begin, w.between(begin + 1, min(w.length, begin + 8)))
@@ -220,7 +222,9 @@ USES: dict[str, tuple[str, ...]] = {
 """What a family of a game uses: an instance names no compressor, so it cannot look at one."""
 
 
-def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) -> Schedule:
+def draw(
+    family: str, coins: Coins, n: int, can: Collection[str] | None = None, before: int = 0
+) -> Schedule:
     """Draw a schedule that feeds n tokens; a ``random`` one feeds at most n.
 
     Args:
@@ -228,13 +232,14 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
         coins: public.
         n: tokens that are ever fed, 1 or more.
         can: the operations that it may use; None: those of the game, ``USES``.
+        before: tokens that are fed first, and are not counted in n.
 
     Raises:
         BadInput: there is no such family, or n is none.
 
     >>> from ..game.coins import schedule_draws
     >>> print(draw("speculate", schedule_draws(bytes(32), "doc", 0), 16))
-    ...
+    extend 8, append 2, crop 10, append 1, append 5, crop 13
     """
     if family not in _FAMILIES:
         raise BadInput(
@@ -242,9 +247,13 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
         )
     if n < 1:
         raise BadInput(f"A schedule that feeds {n} tokens is none: give 1 or more.")
+    of_a_game = can is None
     can = USES[family] if can is None else can
     beams = MOST_BEAMS if "select" in can and family in ("beam", "random") else None
-    writer = _Writer(coins, n, can, beams)
+    writer = _Writer(coins, before + n, can, beams)
+    if of_a_game:
+        writer.free = ()  # it charges the state of one instance
+    writer.feed(before)
     _FAMILIES[family](writer)
     if family != "random":
         writer.feed(writer.left)

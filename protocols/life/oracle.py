@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...errors import BadInput
 from .schedule import Operation, Schedule
@@ -10,6 +11,7 @@ from .schedule import Operation, Schedule
 MOST_TOKENS = 1 << 20
 MOST_SEQUENCES = 64
 MOST_INSTANCES = 16
+_MOST_FILE = 1 << 20
 
 
 @dataclass
@@ -160,3 +162,22 @@ def is_legal(schedule: Schedule) -> bool:
     except BadInput:
         return False
     return True
+
+
+def read_schedule(path: str | Path) -> Schedule:
+    """The schedule of a JSON file.
+
+    Raises:
+        BadInput: it cannot be read, or is no legal schedule.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MOST_FILE + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}") from None
+    if len(text) > _MOST_FILE:
+        raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is no schedule.")
+    schedule = Schedule.of_json(text, str(path))
+    if not check_legal(schedule, str(path)).fed:
+        raise BadInput(f"{path} feeds no token: append some.")
+    return schedule

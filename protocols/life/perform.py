@@ -21,18 +21,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
-from ...compressors.plugin.blame import blame
-from ...compressors.plugin.contract import Compressor, Float32, Shape, plain_bytes
-from ...compressors.plugin.operations import OPERATIONS, operate
+from ...compressors.plugin.blame import author, blame
+from ...compressors.plugin.contract import Compressor, Float32, Shape
+from ...compressors.plugin.operations import OPERATIONS, refuse_lacking
 from ...errors import BadInput, KVBarrierError, PluginFailure
 from ...reductions.reduction import Reduction
 from ..evidence.reading import Reading
+from .actor import Actor, Triples, step_of
 from .oracle import Oracle, check_legal
 from .schedule import Operation, Schedule
 from .verdict import GHOST, Outcome, Place, judge, lost_tokens
@@ -58,10 +60,10 @@ class Hard:
     secret: NDArray[np.uint8]
     layers: int = 1
     heads: int = 1
-    _triples: tuple[Float32, Float32, Float32] = field(init=False, repr=False, compare=False)
+    triples: Triples = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_triples", self.reduction.stream(self.secret))
+        object.__setattr__(self, "triples", self.reduction.stream(self.secret))
 
     def shape(self, tokens: int, sequences: int | None = None) -> Shape:
         """The shape of a cache that ever holds so many tokens, and Bob's."""
@@ -69,30 +71,22 @@ class Hard:
         heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
         return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
 
-    def step(self, tokens: Sequence[int], sequences: int | None) -> tuple[Float32, ...]:
-        """q, k and v of one step: one token for all sequences, or each its own."""
-        at = np.array(tokens)
-        parts = tuple(part[at] for part in self._triples)
-        if sequences is None:
-            return tuple(part[0].copy() for part in parts)
-        return tuple(
-            np.repeat(part, sequences // len(part), axis=0) if len(part) < sequences else part
-            for part in parts
-        )
-
     def questions(
-        self, sequences: int | None, fed: int | None = None
+        self, sequences: int | None, rows: int | None = None
     ) -> tuple[Float32, Float32, Float32]:
-        """Bob's triples for the first ``fed`` tokens, or all; every sequence is asked the same."""
-        parts = self.reduction.queries(np.arange(self.reduction.rows if fed is None else fed))
+        """Bob's triples for the first ``rows`` tokens, or for all.
+
+        In a batch every sequence is asked the same.
+        """
+        parts = self.reduction.queries(None if rows is None else np.arange(rows))
         if sequences is None:
             return parts
         q, k, v = (np.repeat(part[:, None], sequences, axis=1) for part in parts)
         return q, k, v
 
-    def silence(self, sequences: int | None, fed: int | None = None) -> Float32:
+    def silence(self, sequences: int | None, rows: int | None = None) -> Float32:
         """Answers of nothing but zeros, in the shape of real ones."""
-        return np.zeros_like(self.questions(sequences, fed)[2])
+        return np.zeros_like(self.questions(sequences, rows)[2])
 
     def by_head(self, rows: NDArray[Any]) -> NDArray[Any]:
         """[m, ..] of a token's numbers as [m, layers, heads, d_v]."""
@@ -101,7 +95,7 @@ class Hard:
     @property
     def values(self) -> NDArray[np.float32]:
         """The rows as they are fed: float32[rows, layers, heads, d_v]."""
-        return np.asarray(self.by_head(self._triples[2]))
+        return np.asarray(self.by_head(self.triples[2]))
 
     def reading(self, tokens: Sequence[int], outputs: Float32) -> Reading:
         """What outputs [rows, ..] for every token say of some of them."""
@@ -167,7 +161,8 @@ class Stage:
         """Perform a schedule and ask for everything, in every sequence of every instance.
 
         Raises:
-            BadInput: it is not legal, or feeds more tokens than there are rows.
+            BadInput: it is not legal, feeds more tokens than there are rows, or uses an operation
+                that the class does not have.
             PluginFailure: the reference, which is only fed tokens, fails.
             BudgetTooSmall: as the constructor says.
         """
@@ -178,7 +173,9 @@ class Stage:
                 "rows: take a larger n."
             )
         room = self._room or max(end.longest, 1)
-        actor = _Actor(self._build, self.hard, schedule.sequences, room)
+        actor = _Player(self._build, self.hard, schedule.sequences, room)
+        first = actor.live[0]
+        refuse_lacking(first, schedule.needs, type(author(first)).__name__)
         for at, operation in enumerate(schedule.operations):
             so_far = replace(schedule, operations=schedule.operations[: at + 1])
             try:
@@ -188,8 +185,19 @@ class Stage:
                     if found.is_fault:
                         return found
             except _Failed as failed:
-                return Performance(so_far, failed.outcome)
+                return self._refused(so_far, failed.outcome, actor, room)
         return self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+
+    def _refused(
+        self, schedule: Schedule, outcome: Outcome, actor: _Player, room: int
+    ) -> Performance:
+        """Who refuses an operation must not have begun with it."""
+        if outcome.kind == "refused":
+            now = self._judged(schedule, actor, room, range(len(actor.oracle.instances)))
+            if now.is_fault:
+                said = f"{outcome.sentence.rstrip('.')}, and yet {now.outcome.sentence}"
+                return replace(now, outcome=replace(now.outcome, sentence=said))
+        return Performance(schedule, outcome)
 
     def shows_only_saved(self, found: Performance) -> bool:
         """Whether the live instance, asked without any save, answers one lost token as it should.
@@ -198,7 +206,7 @@ class Stage:
         shows in any schedule; then ``save`` is the operation to name.
         """
         oracle = Oracle.after(found.schedule)
-        actor = _Actor(self._build, self.hard, oracle.sequences, self._room or oracle.longest)
+        actor = _Player(self._build, self.hard, oracle.sequences, self._room or oracle.longest)
         asked = [(i, j) for i, batch in enumerate(oracle.instances) for j in range(len(batch))]
         if found.outcome.kind not in ("lost", "moved") or len(asked) != len(found.readings):
             return False
@@ -219,7 +227,7 @@ class Stage:
         return bool((distance < GHOST).all())
 
     def _judged(
-        self, schedule: Schedule, actor: _Actor, room: int, instances: Sequence[int]
+        self, schedule: Schedule, actor: _Player, room: int, instances: Sequence[int]
     ) -> Performance:
         try:
             outputs = {number: actor.ask(number) for number in instances}
@@ -252,12 +260,10 @@ class Stage:
             fresh = self._build(self.hard.shape(room))
             try:
                 for token in row:
-                    fresh.append(*self.hard.step([token], None))
+                    fresh.append(*step_of(self.hard.triples, [token], None))
                 # Of no token nothing is asked: a class may fail where it holds none.
-                fed = max(row, default=0) + 1
-                outputs = (
-                    _asked(fresh, self.hard, None, fed) if row else self.hard.silence(None, fed)
-                )
+                rows = max(row, default=0) + 1
+                outputs = _asked(fresh, self.hard, None, rows) if row else self.hard.silence(None)
                 outputs = self._asked_unsaved(fresh, row, outputs)
             except Exception as error:
                 raise blame(error, "feeding a fresh instance") from error
@@ -298,21 +304,12 @@ class _Failed(Exception):
         self.outcome = outcome
 
 
-class _Actor:
-    """The instances of one performance, and the oracle that says what they must hold."""
+class _Player(Actor):
+    """Performs, asks, and says of whatever is raised what it is called."""
 
     def __init__(self, build: Build, hard: Hard, sequences: int | None, room: int) -> None:
-        self.oracle = Oracle(sequences)
+        super().__init__(partial(build, hard.shape(room, sequences)), hard.triples, sequences)
         self._hard = hard
-        self._build, self._shape = build, hard.shape(room, sequences)
-        self._live: list[Any] = [self._new()]
-
-    def _new(self) -> Compressor:
-        return self._build(self._shape)
-
-    @property
-    def _width(self) -> int | None:
-        return None if self.oracle.sequences is None else len(self.oracle.batch)
 
     def do(self, operation: Operation) -> None:
         """Perform one operation.
@@ -320,40 +317,15 @@ class _Actor:
         Raises:
             _Failed: it raised.
         """
-        name, width, at = operation.name, self._width, self.oracle.at
-        cache = self._live[at]
-        steps = [self._hard.step(step, width) for step in self.oracle.apply(operation)]
         try:
-            if name.startswith("append"):
-                for step in steps:
-                    cache.append(*step)
-            elif name.startswith("extend"):
-                cache.extend(*(np.stack(part) for part in zip(*steps, strict=True)))
-            elif name == "save":
-                self._live[at] = self._copied(cache)
-            elif name == "copy":
-                self._live.append(self._copied(cache))
-            elif name == "fork":
-                self._live.append(operate(cache, "fork"))
-            elif name == "select":
-                operate(cache, name, list(operation.arguments))
-            elif name in OPERATIONS:
-                operate(cache, name, *operation.arguments)
+            super().do(operation)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            raise _Failed(_outcome_of(error, name)) from None
-
-    def _copied(self, cache: Any) -> Any:
-        message = plain_bytes(cache.save())
-        twin = self._new()
-        twin.restore(message)
-        return twin
+            raise _Failed(_outcome_of(error, operation.name)) from None
 
     def ask(self, number: int) -> Float32:
-        """The outputs of an instance for every token that was fed, and for one at least.
-
-        [fed, (sequences,) .., d_v].
+        """The outputs of an instance for every token, [rows, (sequences,) .., d_v].
 
         Raises:
             _Failed: it raised, or answered something else.
@@ -361,18 +333,18 @@ class _Actor:
         oracle = self.oracle
         width = None if oracle.sequences is None else len(oracle.instances[number])
         try:
-            return _asked(self._live[number], self._hard, width, max(1, oracle.fed))
+            return _asked(self.live[number], self._hard, width, oracle.fed or 1)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             if not oracle.instances[number][0] and self._fails_when_empty():
-                return self._hard.silence(width, max(1, oracle.fed))
+                return self._hard.silence(width, oracle.fed or 1)
             raise _Failed(_outcome_of(error, "a question")) from None
 
     def _fails_when_empty(self) -> bool:
         """Whether a fresh instance cannot be asked either."""
         try:
-            _asked(self._new(), self._hard, self.oracle.sequences, 1)
+            _asked(self._fresh(), self._hard, self.oracle.sequences, 1)
         except Exception:
             return True
         return False
@@ -387,8 +359,8 @@ class _Actor:
         width = None if oracle.sequences is None else len(oracle.instances[number])
         q, k, v = (part[token] for part in self._hard.questions(width))
         try:
-            self._live[number].append(q, k, v)
-            cache = self._live[number]
+            self.live[number].append(q, k, v)
+            cache = self.live[number]
             answer: Float32 = given(cache, "attend", cache.attend(q), v.shape)
             return answer
         except KeyboardInterrupt:
@@ -397,8 +369,8 @@ class _Actor:
             raise _Failed(_outcome_of(error, "a question")) from None
 
 
-def _asked(cache: Any, hard: Hard, width: int | None, fed: int) -> Float32:
-    q, k, v = hard.questions(width, fed)
+def _asked(cache: Any, hard: Hard, width: int | None, rows: int) -> Float32:
+    q, k, v = hard.questions(width, rows)
     outputs: Float32 = given(cache, "next_outputs", cache.next_outputs(q, k, v), v.shape)
     return outputs
 

@@ -25,7 +25,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ...compressors.plugin.operations import OPERATIONS
@@ -35,7 +34,6 @@ SCHEMA = 1
 
 MOST_OPERATIONS = 4096
 _MOST_NUMBER = 1 << 24
-_MOST_FILE = 1 << 20
 
 ARGUMENTS: dict[str, int | None] = {
     "append": 1, "extend": 1, "append-each": 1, "extend-each": 1, "crop": 1, "drop": 2,
@@ -168,24 +166,3 @@ class Schedule:
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{where} is no JSON ({error}): is the file whole?") from None
         return cls.of_dict(data, where)
-
-    @classmethod
-    def of_file(cls, path: str | Path) -> Schedule:
-        """The schedule of a JSON file.
-
-        Raises:
-            BadInput: it cannot be read, or is no legal schedule.
-        """
-        from .oracle import check_legal
-
-        try:
-            with open(path, encoding="utf-8") as file:
-                text = file.read(_MOST_FILE + 1)
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{path} cannot be read: {error}") from None
-        if len(text) > _MOST_FILE:
-            raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is no schedule.")
-        schedule = cls.of_json(text, str(path))
-        if not check_legal(schedule, str(path)).fed:
-            raise BadInput(f"{path} feeds no token: append some.")
-        return schedule

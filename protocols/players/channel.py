@@ -6,15 +6,16 @@ Here too is what a message costs, the one number m of axis, ledger and budget.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import select
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgpack
 import numpy as np
+from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import charged_bits as charged_bits
 
@@ -28,6 +29,8 @@ E[2^s] <= 1 + 2^-64 a message (ours: the failed branch adds at most 2^-64 to the
 """
 
 _LENGTH = 8
+_HEAD_LENGTH = 4
+_ALIGN = 16
 _ARRAY = 1
 _KINDS = "biuf"
 _DTYPES = frozenset(np.dtype(f"{kind}{size}").str for kind in "iuf" for size in (1, 2, 4, 8)
@@ -36,6 +39,7 @@ _MAX_AXES = 8
 _MAX_ITEMS = 1 << 13
 _MAX_CONTAINERS = 1 << 12
 _CHUNK = 1 << 20
+_AT_ONCE = 64
 _LOOK = 0.25
 
 
@@ -78,33 +82,31 @@ class Deadline:
         self._seen = time.monotonic()
 
 
-def _pack_special(value: Any) -> Any:
-    if isinstance(value, np.ndarray) and value.dtype.kind in _KINDS:
-        flat = np.ascontiguousarray(value)
-        head = (value.dtype.str, list(value.shape), flat.tobytes())
-        return msgpack.ExtType(_ARRAY, msgpack.packb(head))
-    if isinstance(value, np.integer):
-        return int(value)
-    if isinstance(value, np.floating):
-        return float(value)
-    raise TypeError(f"a {type(value).__name__} cannot go over the channel")
+class _Arrays:
+    """The arrays of a frame, one behind the other in its body, each from a multiple of 16 on."""
 
+    def __init__(self, body: bytearray, begin: int) -> None:
+        self._body = memoryview(body)
+        self.end = begin
 
-def _unpack_special(code: int, data: bytes) -> Any:
-    if code != _ARRAY:
-        raise BadFrame(f"unknown extension {code}")
-    head = msgpack.unpackb(data, max_bin_len=MAX_FRAME_BYTES, max_array_len=_MAX_AXES)
-    dtype_name, shape, raw = head if type(head) is list and len(head) == 3 else (None, None, None)
-    if type(dtype_name) is not str or dtype_name not in _DTYPES:
-        raise BadFrame("arrays of such a type do not go over the channel")
-    if type(shape) is not list or not all(type(m) is int and 0 <= m < 1 << 40 for m in shape):
-        raise BadFrame("an array's shape is a list of lengths")
-    dtype = np.dtype(dtype_name)
-    if type(raw) is not bytes or len(raw) != math.prod(shape) * dtype.itemsize:
-        raise BadFrame("an array's shape and its bytes do not fit")
-    # A copy, because a player may work in place, and because read-only arrays are another type
-    # to numba, which would compile every kernel twice.
-    return np.frombuffer(raw, dtype=dtype).reshape(shape).copy()
+    def next(self, code: int, data: bytes) -> NDArray[Any]:
+        """The next one, of the type and shape that the head tells."""
+        if code != _ARRAY:
+            raise BadFrame(f"unknown extension {code}")
+        told = msgpack.unpackb(data, max_array_len=_MAX_AXES)
+        dtype_name, shape = told if type(told) is list and len(told) == 2 else (None, None)
+        if type(dtype_name) is not str or dtype_name not in _DTYPES:
+            raise BadFrame("arrays of such a type do not go over the channel")
+        if type(shape) is not list or not all(type(m) is int and 0 <= m < 1 << 40 for m in shape):
+            raise BadFrame("an array's shape is a list of lengths")
+        dtype = np.dtype(dtype_name)
+        begin = self.end + -self.end % _ALIGN
+        self.end = begin + math.prod(shape) * dtype.itemsize
+        if self.end > len(self._body):
+            raise BadFrame("an array's shape and its bytes do not fit")
+        # In place, and so free; writable, because a player may work in place, and because
+        # read-only arrays are another type to numba, which would compile every kernel twice.
+        return np.frombuffer(self._body[begin : self.end], dtype=dtype).reshape(shape)
 
 
 def pack(value: Any) -> bytes:
@@ -113,11 +115,40 @@ def pack(value: Any) -> bytes:
     Raises:
         TypeError: something in it is not plain data.
     """
-    return bytes(msgpack.packb(value, default=_pack_special))
+    return b"".join(_pieces(value))
 
 
-def unpack(data: bytes) -> Any:
+def _pieces(value: Any) -> list[bytes | memoryview]:
+    """The parts of a frame's body: the head's length, the head, and the arrays' own memory.
+
+    The head is msgpack; where an array stands it has its type and shape.
+    """
+    arrays: list[NDArray[Any]] = []
+
+    def special(value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.dtype.kind in _KINDS:
+            arrays.append(np.ascontiguousarray(value))
+            told = (value.dtype.str, list(value.shape))
+            return msgpack.ExtType(_ARRAY, msgpack.packb(told))
+        if isinstance(value, np.integer):
+            return int(value)
+        if isinstance(value, np.floating):
+            return float(value)
+        raise TypeError(f"a {type(value).__name__} cannot go over the channel")
+
+    head = bytes(msgpack.packb(value, default=special))
+    parts: list[bytes | memoryview] = [len(head).to_bytes(_HEAD_LENGTH, "big"), head]
+    end = _HEAD_LENGTH + len(head)
+    for array in arrays:
+        parts += [bytes(-end % _ALIGN), memoryview(array.reshape(-1).view(np.uint8))]
+        end += -end % _ALIGN + array.nbytes
+    return parts
+
+
+def unpack(body: bytes | bytearray) -> Any:
     """Return what :func:`pack` packed; tuples come back as lists.
+
+    Arrays lie in a bytearray as it was given, and in a copy of bytes.
 
     Raises:
         BadFrame: the bytes are not ours.
@@ -125,6 +156,7 @@ def unpack(data: bytes) -> Any:
     >>> unpack(pack({"K": np.eye(2, dtype=np.float32), "n": 2}))["K"][1]
     array([0., 1.], dtype=float32)
     """
+    body = body if isinstance(body, bytearray) else bytearray(body)
     met = 0
 
     def meter(container: Any) -> Any:
@@ -135,10 +167,12 @@ def unpack(data: bytes) -> Any:
             raise BadFrame("it has too many parts")
         return container
 
+    end = _HEAD_LENGTH + int.from_bytes(body[:_HEAD_LENGTH], "big")
+    arrays = _Arrays(body, end)
     try:
-        return msgpack.unpackb(
-            data,
-            ext_hook=_unpack_special,
+        value = msgpack.unpackb(
+            memoryview(body)[_HEAD_LENGTH:end],
+            ext_hook=arrays.next,
             list_hook=meter,
             object_hook=meter,
             max_array_len=_MAX_ITEMS,
@@ -151,6 +185,9 @@ def unpack(data: bytes) -> Any:
         raise
     except Exception as exc:
         raise BadFrame(f"not a frame: {exc}") from exc
+    if arrays.end != len(body):
+        raise BadFrame("it is longer or shorter than its head says")
+    return value
 
 
 class Channel:
@@ -174,43 +211,48 @@ class Channel:
             ChannelTimeout: the deadline passed.
             TypeError: the value is not plain data.
         """
-        body = pack(value)
-        rest = memoryview(len(body).to_bytes(_LENGTH, "big") + body)
-        while rest:
+        self._write(_pieces(value), deadline)
+
+    def forward(self, body: bytearray, deadline: Deadline | None = None) -> None:
+        """Write one frame that was read elsewhere; raises what :meth:`send` raises of a channel."""
+        self._write([body], deadline)
+
+    def _write(
+        self, parts: Sequence[bytes | bytearray | memoryview], deadline: Deadline | None
+    ) -> None:
+        length = sum(map(len, parts)).to_bytes(_LENGTH, "big")
+        left = [memoryview(part) for part in (length, *parts) if part]
+        while left:
             _wait(self.fd_out, select.POLLOUT, deadline)
             try:
-                rest = rest[os.write(self.fd_out, rest[:_CHUNK]) :]
+                written = os.writev(self.fd_out, left[:_AT_ONCE])
             except BlockingIOError:
                 continue
             except OSError as exc:
                 raise ChannelClosed(str(exc)) from exc
+            while left and written >= len(left[0]):
+                written -= len(left.pop(0))
+            if written:
+                left[0] = left[0][written:]
 
     def receive(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> Any:
-        """Read one frame of at most ``limit`` bytes.
+        """Read one frame of at most ``limit`` bytes; raises what :meth:`body` and unpack raise."""
+        return unpack(self.body(deadline, limit))
+
+    def body(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> bytearray:
+        """Read one frame of at most ``limit`` bytes as it comes.
 
         Raises:
             ChannelClosed: the stream ended, also in the middle of a frame.
             ChannelTimeout: the deadline passed.
-            BadFrame: the frame is too long or not ours.
+            BadFrame: the frame is too long.
         """
         reader = FrameReader(limit)
         while True:
             _wait(self.fd_in, select.POLLIN, deadline)
             body = reader.pull(self.fd_in)
             if body is not None:
-                return unpack(body)
-
-    def hang_up(self, deadline: Deadline) -> bool:
-        """Say no more, and wait until nobody can say more here; False if that takes too long."""
-        os.close(self.fd_out)
-        self.fd_out = -1
-        with contextlib.suppress(ChannelTimeout):
-            while True:
-                _wait(self.fd_in, select.POLLIN, deadline)
-                with contextlib.suppress(BlockingIOError):
-                    if not os.read(self.fd_in, _CHUNK):
-                        return True
-        return False
+                return body
 
     def close(self) -> None:
         """Close both descriptors; closing twice is harmless."""
@@ -229,7 +271,7 @@ class FrameReader:
         self._body = False
         self._have = bytearray()
 
-    def pull(self, fd: int) -> bytes | None:
+    def pull(self, fd: int) -> bytearray | None:
         """Read what is there, never past the frame's end; return the body once it is complete.
 
         Raises:
@@ -248,13 +290,13 @@ class FrameReader:
         if len(self._have) < self._want:
             return None
         if self._body:
-            return bytes(self._have)
+            return self._have
         self._want = int.from_bytes(self._have, "big")
         if self._want > self._limit:
             raise BadFrame(f"a frame of {self._want} bytes is over the limit of {self._limit}")
         self._body = True
         self._have = bytearray()
-        return b"" if self._want == 0 else None
+        return self._have if self._want == 0 else None
 
 
 def _wait(fd: int, event: int, deadline: Deadline | None) -> None:

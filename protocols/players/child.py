@@ -72,26 +72,28 @@ class Child:
             os.setpgid(self.pid, self.pid)
         self._pidfd = _pidfd(self.pid)
 
-    def tell(self, value: Any) -> None:
-        """Send one frame; the child waits for it.
+    def tell(self, body: bytearray) -> None:
+        """Pass one frame on as it came; the child waits for it.
 
         Raises:
             PlayerFault: it does not.
         """
         try:
             self._deadline.resume()
-            self._channel.send(value, self._deadline)
+            self._channel.forward(body, self._deadline)
         except (ChannelClosed, ChannelTimeout):
             raise self._story() from None
 
-    def hear(self, afresh: bool = False) -> Any:
-        """Return the child's next frame; ``afresh`` gives it all of its time for that one.
+    def renew_time(self) -> None:
+        """Give it all of its time again."""
+        self._deadline = Deadline(self._conduct.seconds)
+
+    def hear(self) -> Any:
+        """Return the child's next frame.
 
         Raises:
             PlayerFault: it took too long, died or said no frame; the text tells which.
         """
-        if afresh:
-            self._deadline = Deadline(self._conduct.seconds)
         self._deadline.resume()
         return self._hear()
 

@@ -18,6 +18,7 @@ from ... import errors
 from ...compressors.engines.memories import Memories
 from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.code_identity import identity
+from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
 from .players import Facts, one_line
 
@@ -26,10 +27,11 @@ WORDS = 1 << 20
 
 _SENTENCE = 1000
 _NAME = 200
+_DECLARED = 4
 _DETAIL = 1 << 16
 _MOST = 1 << 63
 _PACKAGES = 64
-_MOST_FILES = 1 << 12
+_MOST_NAMES = 1 << 13
 _SOURCE_BYTES = 1 << 26
 _SOURCE = frozenset("0123456789abcdef")
 
@@ -133,6 +135,17 @@ def blob(said: Any, name: str, size: int) -> bytes:
     return value
 
 
+def plan(said: Any, size: int) -> bytes | None:
+    """Return the packed plan in a frame, or None for the empty one of an adaptive algorithm.
+
+    Raises:
+        BadFrame: it holds neither.
+    """
+    if type(said) is dict and said.get("plan") == b"":
+        return None
+    return blob(said, "plan", size)
+
+
 def answer_or_question(
     said: Any, d: int
 ) -> NDArray[np.float32] | tuple[str, NDArray[np.int64], NDArray[np.int64]]:
@@ -177,9 +190,11 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(said) is dict and "error" in said:
         raise _error(said)
     (told,) = fields(said, "facts")
-    name, source, _, streaming, length, batched, versions, files, version = fields(
+    (
+        name, source, _, streaming, length, batched, versions, files, version, declares, modules,
+    ) = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version",
+        "files", "version", "declares", "modules",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is no digest")
@@ -193,9 +208,22 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         message_bytes=None if length is None else _count(length, MAX_MESSAGE_BYTES),
         batched=builtin and batched,
         versions=_versions(versions) if engine else {},
-        files=_files(files),
+        files=_names(files, "files"),
         version=_words(version),
+        declares=_declaration(declares),
+        modules=_names(modules, "modules"),
     )
+
+
+def _declaration(said: Any) -> tuple[str, ...] | None:
+    if said is None:
+        return None
+    if type(said) not in (list, tuple) or len(said) > _DECLARED or {type(w) for w in said} - {str}:
+        raise BadFrame("its declaration is no list of words")
+    try:
+        return Declaration.of_words(said).words()
+    except errors.BadInput:
+        raise BadFrame("its declaration is none") from None
 
 
 def check_source(facts: Facts, target: str, folder: str) -> None:
@@ -226,9 +254,9 @@ def _size(file: Path) -> float:
     return place.stat().st_size if on_disk else math.inf
 
 
-def _files(said: Any) -> tuple[str, ...]:
-    if type(said) is not list or len(said) > _MOST_FILES or {type(f) for f in said} - {str}:
-        raise BadFrame("its files are no names")
+def _names(said: Any, what: str) -> tuple[str, ...]:
+    if type(said) is not list or len(said) > _MOST_NAMES or {type(name) for name in said} - {str}:
+        raise BadFrame(f"its {what} are no names")
     return tuple(said)
 
 
@@ -251,7 +279,7 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
         return errors.BadInput(sentence)
     if kind == "HarnessFault":
         return errors.HarnessFault(sentence)
-    if kind not in ("PluginFailure", "IsolationLost") or type(detail) not in (str, type(None)):
+    if kind != "PluginFailure" or type(detail) not in (str, type(None)):
         raise BadFrame("it failed with an error that nobody knows")
     return errors.PluginFailure(sentence, None if detail is None else _traceback(detail))
 

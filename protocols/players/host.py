@@ -17,7 +17,8 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
@@ -26,7 +27,7 @@ from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed
+from .channel import BadFrame, Channel, ChannelClosed, unpack
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
 from .players import (
     Build,
@@ -36,6 +37,7 @@ from .players import (
     builder,
     declared_length,
     facts,
+    facts_again,
     fault_of,
     memories,
     rehearse,
@@ -58,8 +60,8 @@ class Host(ABC):
         self.builtin = False
 
     @abstractmethod
-    def run(self, tables: Sequence[Table]) -> int:
-        """Answer the harness, first about these tables; return an exit code.
+    def run(self, opening: dict[str, Any]) -> int:
+        """Answer the harness, first its opening order, with tables; return an exit code.
 
         Raises ChannelClosed once it has left.
         """
@@ -102,7 +104,6 @@ def serve_with(
     down: int,
     up: int,
     words: int,
-    problem: str | None,
 ) -> int:
     """Answer the harness until it closes the channel; returns an exit code.
 
@@ -111,7 +112,6 @@ def serve_with(
         role: "Alice" or "Bob", for the sentences.
         down, up: descriptors of the channel.
         words: where a crash of the host itself may leave its last words.
-        problem: why the isolation failed, if it did: then nothing is played.
     """
     import faulthandler
 
@@ -121,14 +121,10 @@ def serve_with(
     channel = Channel(down, up)
     try:
         opening = channel.receive()
-        if problem is not None:
-            text = f"The namespaces could not be made: {problem}."
-            channel.send({"error": "IsolationLost", "text": text})
-            return 1
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
         )
-        return make(channel, conduct, words).run(sent_tables(opening))
+        return make(channel, conduct, words).run(opening)
     except (ChannelClosed, BadFrame):
         return 0
 
@@ -138,9 +134,9 @@ def sent_tables(order: dict[str, Any]) -> list[Table]:
     return [Table(**{**said, "shape": Shape(**said["shape"])}) for said in order["tables"]]
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+def serve(role: str, down: int, up: int, words: int) -> int:
     """Host Alice or Bob; see :func:`serve_with`."""
-    return serve_with(_IndexHost, role, down, up, words, problem)
+    return serve_with(_IndexHost, role, down, up, words)
 
 
 @dataclass(frozen=True)
@@ -162,33 +158,53 @@ class _IndexHost(Host):
     def __init__(self, channel: Channel, conduct: Conduct, words: int) -> None:
         super().__init__(channel, conduct, words)
         self.hosted: list[_Hosted] = []
+        self.rehearsals = _Rehearsals(self, [])
+        self.rehearsing = False
 
-    def run(self, tables: Sequence[Table]) -> int:
-        self._open(tables)
+    def run(self, opening: dict[str, Any]) -> int:
+        self._open(opening)
         while True:
-            order = self.channel.receive()
+            body = self.channel.body()
+            order = unpack(body)
             if order["op"] == "tables":
-                self._open(sent_tables(order))
+                self._open(order)
                 continue
-            reply = self._begin(order) if order["op"] == "begin" else self._turn(order)
+            reply = self._begin(order, body) if order["op"] == "begin" else self._turn(body)
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
 
-    def _open(self, tables: Sequence[Table]) -> None:
+    def _open(self, order: dict[str, Any]) -> None:
         """Answer one frame a table: facts, or why nobody can play there."""
-        found = [self._found(table) for table in tables]
+        self.end()
+        found = [self._found(table) for table in sent_tables(order)]
+        known = order["known"]
         foreign = [one for one in found if isinstance(one, _Hosted) and not one.builtin]
-        with _Rehearsals(self, foreign) as rehearsals:
-            for one in found:
-                if isinstance(one, _Hosted):
-                    said = self._open_builtin(one) if one.builtin else rehearsals.next()
-                    if "facts" in said:
-                        self.hosted.append(one)
-                    self.channel.send(said)
-                else:
-                    self.channel.send(one)
+        self.rehearsals = _Rehearsals(self, foreign)
+        for number, one in enumerate(found):
+            said = self._facts(one, known and known[number]) if isinstance(one, _Hosted) else one
+            if isinstance(one, _Hosted) and "facts" in said:
+                self.hosted.append(one)
+            self.channel.send(said)
         gc.freeze()
+
+    def _facts(self, one: _Hosted, before: dict[str, Any] | None) -> dict[str, Any]:
+        """What it says of itself, with what an earlier life found out ``before``, if one did."""
+        if one.builtin:
+            return self._open_builtin(one)
+        said = self.rehearsals.next() if before is None else facts_again(one.target, before)
+        with contextlib.suppress(LookupError, TypeError):  # what a player says may be anything
+            self._warm(one, said["facts"]["modules"])
+        return said
+
+    def _warm(self, one: _Hosted, modules: Sequence[str]) -> None:
+        """Import what a rehearsal needed; repeat it here if numba compiled something."""
+        for name in modules:
+            with contextlib.suppress(Exception):  # a name made at run time: its user makes it
+                importlib.import_module(name)
+        if "numba" in sys.modules:
+            with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
+                rehearse(one.build, one.table)
 
     def _found(self, table: Table) -> _Hosted | dict[str, Any]:
         try:
@@ -211,24 +227,36 @@ class _IndexHost(Host):
 
     # -- the rounds ---------------------------------------------------------------------------
 
-    def _begin(self, order: dict[str, Any]) -> dict[str, Any]:
-        self.end()
+    def end(self) -> None:
+        """See :meth:`Host.end`."""
+        self.rehearsing = False
+        super().end()
+
+    def _begin(self, order: dict[str, Any], body: bytearray) -> dict[str, Any]:
         one = self.hosted[order["table"]]
+        again = order["rehearsal"] and self.rehearsing
+        if not again:
+            self.end()
         self.conduct.role, self.conduct.folder = order["role"], one.folder
         self.builtin = one.builtin
+        if again:
+            return self._turn(body)
         build, seed = one.build, order["seed"]
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
-    def _turn(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _turn(self, body: bytearray) -> dict[str, Any]:
         child = self.child
         if child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
+        if self.rehearsing:
+            child.renew_time()
         try:
-            child.tell(order)
+            child.tell(body)
             return self._reply(child)
         finally:
-            self.end()
+            if not self.rehearsing:
+                self.end()
 
     def _reply(self, child: Child) -> dict[str, Any]:
         try:
@@ -242,22 +270,13 @@ class _Rehearsals:
     """Foreign compressors built and played once on a public stream, in a child for all of them.
 
     Who fails after others did well is tried again in a child of its own: what they left in the
-    first one may be why.
+    first one may be why. The child stays, for a message that counts for nothing to be played there.
     """
 
     def __init__(self, host: _IndexHost, hosted: Sequence[_Hosted]) -> None:
         self._host = host
         self._left = list(hosted)
-        self._before: list[_Hosted] = []
-        self._child: Child | None = None
-
-    def __enter__(self) -> _Rehearsals:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._child is not None:
-            self._warm(self._child)
-            self._host.end()
+        self._before = False
 
     def next(self) -> dict[str, Any]:
         """What the next one said in its rehearsal."""
@@ -274,16 +293,17 @@ class _Rehearsals:
             hint = "" if is_engine(one.target.name) else " 'kvbarrier check' explains the fault."
             text = f"{one.target.name} failed in a rehearsal: {error}{hint}"
             return {"error": "PluginFailure", "text": text}
-        self._before.append(one)
+        self._before = True
         return said
 
     def _hear(self) -> tuple[dict[str, Any], PlayerFault | None]:
-        if self._child is None:
-            left = tuple(self._left)
-            self._child = Child(lambda channel: _rehearse_all(channel, left), self._host.conduct)
-            self._host.child = self._child
+        host, left = self._host, tuple(self._left)
+        if host.child is None:
+            host.child = Child(lambda channel: _rehearse_all(channel, left, host), host.conduct)
+            host.rehearsing = True
+        host.child.renew_time()
         try:
-            said = self._child.hear(afresh=True)
+            said = host.child.hear()
         except PlayerFault as fault:
             return {}, fault
         if type(said) is not dict:
@@ -292,21 +312,7 @@ class _Rehearsals:
 
     def _end(self) -> None:
         self._host.end()
-        self._child, self._before = None, []
-
-    def _warm(self, child: Child) -> None:
-        """Import what the rehearsals needed; repeat them here if numba compiled something."""
-        try:
-            modules = child.hear()["modules"]
-        except (PlayerFault, TypeError, LookupError):
-            return
-        for name in modules:
-            with contextlib.suppress(Exception):  # a name made at run time: its user makes it
-                importlib.import_module(name)
-        if "numba" in sys.modules:
-            for one in self._before:
-                with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
-                    rehearse(one.build, one.table)
+        self._before = False
 
 
 def refusal(
@@ -339,15 +345,30 @@ def failure(exc: BaseException, host: Host) -> dict[str, Any]:
 # -- in the child -----------------------------------------------------------------------------
 
 
-def _rehearse_all(channel: Channel, hosted: Sequence[_Hosted]) -> None:
-    before = set(sys.modules)
-    for one in hosted:
-        channel.send(_rehearsed(one))
-    channel.send({"modules": [name for name in sys.modules if name not in before]})
+def _rehearse_all(channel: Channel, left: Sequence[_Hosted], host: _IndexHost) -> None:
+    for one in left:
+        said = _rehearsed(one)
+        if "facts" in said:
+            host.hosted.append(one)  # as the host will do
+        channel.send(said)
+    compressor = None
+    while True:
+        order = channel.receive()
+        try:
+            if order["op"] == "begin":
+                one = host.hosted[order["table"]]
+                host.conduct.role, host.conduct.folder = order["role"], one.folder
+                compressor = one.build(order["seed"])
+                reply: dict[str, Any] = {"declared": declared_length(compressor)}
+            else:
+                reply = _TURNS[order["op"]](compressor, order)
+        except BaseException as exc:
+            reply = failure(exc, host)
+        channel.send(reply)
 
 
 def _rehearsed(one: _Hosted) -> dict[str, Any]:
-    said = None
+    said, before = None, set(sys.modules)
     try:
         said = facts(one.target, one.build(0), builtin=False)
         rehearse(one.build, one.table)
@@ -358,7 +379,8 @@ def _rehearsed(one: _Hosted) -> dict[str, Any]:
         if said is None:
             return refusal(exc, "The compressor", one.folder)
         # Whatever else fails in a rehearsal fails in the rounds, where it counts.
-    return {"facts": asdict(said)}
+    modules = tuple(name for name in list(sys.modules) if name not in before)
+    return {"facts": asdict(replace(said, modules=modules))}
 
 
 def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
@@ -366,6 +388,7 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
         compressor = build(seed)
         channel.send({"declared": declared_length(compressor)})
         order = channel.receive()
+        order["build"] = partial(build, seed)
         reply = _TURNS[order["op"]](compressor, order)
     except ChannelClosed:
         return
@@ -375,7 +398,8 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
 
 
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    message, payload = write(compressor, tuple(order["triples"]), order["earlier"])
+    triples, earlier = tuple(order["triples"]), order["earlier"]
+    message, payload = write(compressor, triples, earlier, order["schedule"], order["build"])
     return {"message": message, "payload": payload, "memories": memories(compressor)}
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -28,11 +29,14 @@ class InlineSeat:
         self._role = ""
         self._opened: list[tuple[Table, players.Build, str | None]] = []
         self._compressor: Any = None
+        self._fresh: Callable[[], Any] | None = None
         self._memories: Mapping[str, Any] | None = None
         self._builtin = False
         self._folder: str | None = None
 
-    def open(self, tables: Sequence[Table]) -> list[Facts | errors.KVBarrierError]:
+    def open(
+        self, tables: Sequence[Table], known: Sequence[Facts] | None = None
+    ) -> list[Facts | errors.KVBarrierError]:
         """See :meth:`Seat.open`."""
         found: list[Facts | errors.KVBarrierError] = []
         for table in tables:
@@ -49,7 +53,7 @@ class InlineSeat:
             self._folder = None if target.folder is None else str(target.folder) + os.sep
             self._opened.append((table, build, self._folder))
             said = players.facts(target, build(0), builtin=self._builtin)
-            facts = read_facts(table, {"facts": {**asdict(said), "files": list(said.files)}})
+            facts = read_facts(table, {"facts": told(said)})
             if not (facts.builtin or facts.streaming):
                 # An answer that is none fails in the rounds, where it counts.
                 with suppress(WrongAnswer):
@@ -63,16 +67,24 @@ class InlineSeat:
                 raise fault from exc
             raise errors.PluginFailure(str(fault)) from exc
 
-    def begin(self, table: Table, seed: int, role: str) -> int | None:
+    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """See :meth:`Seat.begin`."""
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
-        self._compressor = self._try(lambda: build(seed))
+        self._fresh = partial(build, seed)
+        self._compressor = self._try(self._fresh)
         return self._try(lambda: players.declared_length(self._compressor))
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
-        message, payload = self._try(lambda: players.write(self._compressor, triples, earlier))
+        message, payload = self._try(
+            lambda: players.write(self._compressor, triples, earlier, schedule, self._fresh)
+        )
         self._memories = self._try(lambda: frames.memories(players.memories(self._compressor)))
         return message, payload
 
@@ -104,6 +116,11 @@ class InlineSeat:
             raise
         except BaseException as exc:
             raise players.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
+
+
+def told(facts: Facts) -> dict[str, Any]:
+    """Facts as they stand in a frame."""
+    return {**asdict(facts), "files": list(facts.files), "modules": list(facts.modules)}
 
 
 def read_facts(table: Table, said: Any) -> Facts:

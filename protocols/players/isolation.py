@@ -55,9 +55,31 @@ class Limits:
             raise BadInput(f"A player needs memory: {self.memory_bytes} bytes are under 1 MiB.")
 
 
-@cache
+class NoNamespaces(BadInput):
+    """Namespaces cannot be had here; ``reason`` is the kernel's."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Namespaces cannot be had here ({reason}): take isolation 'process'.")
+
+
+_known: dict[str, str | None] = {}
+
+
+def learn_namespaces(problem: str | None) -> None:
+    """Remember what a player met who tried: None if it has its namespaces, else why not."""
+    _known["namespaces"] = problem
+
+
 def namespaces_problem() -> str | None:
-    """Return None if namespaces can be had here, else why not; probed once, in a child."""
+    """Return None if namespaces can be had here, else why not; who asks first has it probed."""
+    if "namespaces" not in _known:
+        learn_namespaces(_probe())
+    return _known["namespaces"]
+
+
+def _probe() -> str | None:
+    """Try it in a child of a process of its own, which has one thread."""
     command = [sys.executable, "-P", "-m", __package__ + ".namespaces"]
     try:
         done = subprocess.run(
@@ -94,13 +116,17 @@ def default_isolation(builtin: bool) -> str:
 
 def check_isolation(isolation: str) -> None:
     """Raise BadInput unless this isolation exists and can be had here."""
+    check_name(isolation)
+    problem = namespaces_problem() if isolation == "namespaces" else None
+    if problem is not None:
+        raise NoNamespaces(problem)
+
+
+def check_name(isolation: str) -> None:
+    """Raise BadInput unless this isolation exists; whether it can be had shows who begins."""
     if isolation not in ISOLATIONS:
         hint = did_you_mean(isolation, ISOLATIONS)
         raise BadInput(f"There is no isolation {isolation!r}.{hint}")
-    if isolation == "namespaces" and not namespaces_available():
-        raise BadInput(
-            f"Namespaces cannot be had here ({namespaces_problem()}): take isolation 'process'."
-        )
 
 
 def allowed_environment(ours: Mapping[str, str]) -> dict[str, str]:
@@ -161,6 +187,6 @@ def _kernels_cached_in_tree() -> bool:
 
 
 def environment(private: str) -> dict[str, str]:
-    """Return a player's whole environment; its HOME and TMPDIR are in the private folder."""
+    """Return the whole environment of a process that plays; HOME and TMPDIR are in ``private``."""
     given = allowed_environment(os.environ)
     return {**given, "HOME": f"{private}/home", "TMPDIR": f"{private}/tmp"}

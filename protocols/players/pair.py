@@ -13,9 +13,10 @@ from ...compressors.engines.schemes import interpreter_of
 from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
-from .isolation import Limits, warm_kernels
+from .isolation import Limits, NoNamespaces, warm_kernels
 from .players import Facts, Table
-from .seats import HostSeat, Place, Seat
+from .seats import HostSeat, Opened, Place, Seat
+from .template import held
 
 _GATE = Gate()
 
@@ -27,18 +28,18 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
     if isolation != "inline":
         warm_kernels()
     pair: list[Seat] = []
-    try:
-        for role in ("Alice", "Bob"):
-            if isolation == "inline":
-                pair.append(InlineSeat())
-            else:
-                lives = 2 if role == "Alice" else 1
-                place = Place.prepare(role, isolation, limits, python=python, lives=lives)
-                pair.append(HostSeat(place, limits))
-        yield pair[0], pair[1]
-    finally:
-        for seat in pair:
-            seat.leave()
+    with held():
+        try:
+            for role in ("Alice", "Bob"):
+                if isolation == "inline":
+                    pair.append(InlineSeat())
+                else:
+                    place = Place.prepare(role, isolation, limits, python=python)
+                    pair.append(HostSeat(place, limits))
+            yield pair[0], pair[1]
+        finally:
+            for seat in pair:
+                seat.leave()
 
 
 @contextmanager
@@ -65,7 +66,11 @@ def seated_after(
     By now secrets are drawn: a stranger who says that the harness failed would end the run.
     """
     troubles = []
-    for opened, before in zip(seat.open(tables), facts, strict=True):
+    try:
+        found: list[Opened] = seat.open(tables, facts)
+    except NoNamespaces as error:
+        found = [error] * len(tables)
+    for opened, before in zip(found, facts, strict=True):
         if isinstance(opened, HarnessFault) and before.builtin:
             raise opened
         if isinstance(opened, KVBarrierError):

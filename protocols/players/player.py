@@ -1,18 +1,13 @@
-"""The players' entry point: ``python -m ...protocols.players.player ROLE HOW PRIVATE SIZE HOST``.
+"""The players' entry point: the template, from which the keeper of every life is forked.
 
-HOW is ``namespaces``, or for ``process`` isolation ``landlock`` where there is that, else ``bare``.
-HOST is the module of this room whose ``serve`` plays: ``host`` or ``query_host``. A player's first
-life has its channel on descriptors 0 and 1 and its last words on 2; an argument ``down,up,words``
-more is a further life's.
+``python -m ...protocols.players.player``, with the harness's socket on descriptor 0. It imports
+what is ours, once, and then waits: for each order of the harness it forks a :mod:`.keeper`, and
+says how that ended. It never imports a plug-in, reads none of what players send or leave, not even
+the name of a file or of a process, and so has nothing in its memory that one life could pass on to
+the next. It ends when the harness does; it has one thread, to fork from.
 
-This first process is the supervisor, ours alone: it never imports a plug-in. It forks the host of a
-life, which does, and waits. When the harness closes the life's channel or dies, or the host ends,
-it kills every descendant there is, removes the private folder and the shared memory left behind.
-Only then the next life begins, with nothing of the last, once the harness speaks to it. The
-supervisor ends with exit code 0 if nothing survived and nothing is left. Bob is started only after
-that.
-
-What is ours is imported here, once for all lives; the supervisor has one thread to fork from.
+An order is a msgpack frame behind its length, with four descriptors: a life's channel (down, up),
+its last words, and where to write its keeper's number, and its exit code once it has ended.
 """
 
 from __future__ import annotations
@@ -23,149 +18,146 @@ import importlib
 import os
 import select
 import signal
+import socket
 import sys
-from typing import NoReturn
+import time
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from . import landlock, namespaces, reaper, residue, seccomp
+import msgpack
 
-CLEAN, SURVIVORS, LITTER = 0, 3, 4
-OURS = "The harness failed in a player: "
-"""How the last words of a host begin that ended by a failure of ours."""
+from . import keeper, reaper
+
+ORDER_LENGTH = 4
+DESCRIPTORS = 4
+KEEPER = 8
+"""Bytes of a keeper's number."""
+
 _POLL_MS = 50
+_LAST_SECONDS = 4.5
 
 
-def main(argv: list[str]) -> int:
-    """Supervise one player."""
-    role, how, private, size, host, *further = argv
+@dataclass
+class _Kept:
+    """A life: its keeper, where its end is told, and the private folder that must be gone then."""
+
+    pid: int
+    pidfd: int | None
+    report: int
+    private: str
+
+
+def main() -> int:
+    """Be the template until the harness is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reaper.become_subreaper()
-    given = [[0, 1, 2], *([int(fd) for fd in fds.split(",")] for fds in further)]
-    lives = [(_high(down), _high(up), _high(words)) for down, up, words in given]
+    harness = socket.socket(fileno=keeper.high(0))
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (fd for fds in given for fd in fds):
-        os.dup2(null, fd, inheritable=fd < 3)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
     os.close(null)
-    before = residue.snapshot()
-    try:
-        importlib.import_module(f".{host}", __package__)
-    except Exception as exc:
-        os.write(lives[0][2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
-        return CLEAN
+    with contextlib.suppress(Exception):  # who needs it imports it again, and says what is wrong
+        importlib.import_module(".host", __package__)
     gc.freeze()  # or a collection in a fork would touch, and so copy, all that is shared with it
-    code = CLEAN
-    while lives and code == CLEAN and _is_called(lives[0][0]):
-        pid = os.fork()
-        if pid == 0:
-            for fd in (fd for fds in lives[1:] for fd in fds):
-                os.close(fd)
-            _become_host(host, role, how, private, int(size), lives[0])
-        down, *rest = lives.pop(0)
-        _watch(pid, down)
-        os.close(down)
-        code = _clean(how, private, before)
-        for fd in rest:  # by this the harness knows that all have gone
-            os.close(fd)
-        if lives and code == CLEAN:
-            os.mkdir(private, 0o700)
-            os.chdir(private)
-    residue.remove(private)
-    return code
+    kept: list[_Kept] = []
+    while _is_called(harness, kept):
+        order = _receive(harness)
+        if order is None:
+            break
+        kept.append(_begin(harness, kept, *order))
+    deadline = time.monotonic() + _LAST_SECONDS
+    while kept and time.monotonic() < deadline:  # their channels are closed as well
+        _wait(None, kept)
+    return 0
 
 
-def _clean(how: str, private: str, before: residue.Snapshot) -> int:
-    """End and remove whatever a life has left; return what that came to."""
-    if not reaper.end_children():
-        return SURVIVORS
-    if how != "namespaces":
-        # Under Landlock no file there can be this player's; what is new is somebody else's.
-        residue.sweep(before, files=how == "bare")
-    return CLEAN if residue.remove(private) else LITTER
+def _is_called(harness: socket.socket, kept: list[_Kept]) -> bool:
+    """Tell of the lives that end until the harness speaks, or is gone."""
+    while not _wait(harness, kept):
+        pass
+    return True
 
 
-def _is_called(down: int) -> bool:
-    """Wait until the harness speaks to a life; False once it cannot any more."""
+def _wait(harness: socket.socket | None, kept: list[_Kept]) -> bool:
+    """Wait until something happens; tell of the lives that have ended.
+
+    Returns whether the harness spoke.
+    """
     poll = select.poll()
-    poll.register(down, select.POLLIN)
-    return any(event & select.POLLIN for _, event in poll.poll())
+    if harness is not None:
+        poll.register(harness, select.POLLIN)
+    for life in kept:
+        if life.pidfd is not None:
+            poll.register(life.pidfd, select.POLLIN)
+    blind = harness is None or any(life.pidfd is None for life in kept)
+    ready = {fd for fd, _ in poll.poll(_POLL_MS if blind else None)}
+    for life in list(kept):
+        pid, status = os.waitpid(life.pid, os.WNOHANG)
+        if pid:
+            kept.remove(life)
+            _tell_end(life, os.waitstatus_to_exitcode(status))
+    return harness is not None and harness.fileno() in ready
 
 
-def _high(fd: int) -> int:
-    """Move a descriptor out of the way of what plug-ins print to; it is not inherited by exec."""
-    import fcntl
+def _tell_end(life: _Kept, code: int) -> None:
+    if os.path.lexists(life.private):
+        try:
+            os.rmdir(life.private)  # which fails unless it is empty: nobody need look into it
+        except OSError:
+            code = code or keeper.LITTER
+    with contextlib.suppress(OSError):
+        os.write(life.report, bytes([code % 256]))
+    os.close(life.report)
+    if life.pidfd is not None:
+        os.close(life.pidfd)
 
-    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+
+def _receive(harness: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next order and its descriptors, None once there is no harness any more."""
+    head, fds, _, _ = socket.recv_fds(harness, ORDER_LENGTH, DESCRIPTORS)
+    if len(head) < ORDER_LENGTH or len(fds) < DESCRIPTORS:
+        return None
+    left, body = int.from_bytes(head, "big"), b""
+    while len(body) < left:
+        more = harness.recv(left - len(body))
+        if not more:
+            return None
+        body += more
+    return msgpack.unpackb(body), fds
 
 
-def _watch(pid: int, down: int) -> None:
-    """Wait until the host ends or nobody can write to it any more, without reading."""
-    poll = select.poll()
-    poll.register(down, 0)
+def _begin(
+    harness: socket.socket, kept: list[_Kept], order: dict[str, Any], fds: list[int]
+) -> _Kept:
+    down, up, words, report = map(keeper.high, fds)
+    for fd in fds:
+        os.close(fd)
+    pid = os.fork()
+    if pid == 0:
+        _become_keeper(harness, [*(life.report for life in kept), report], order, (down, up, words))
+    for fd in (down, up, words):
+        os.close(fd)
+    with contextlib.suppress(OSError):
+        os.write(report, pid.to_bytes(KEEPER, "big"))
     pidfd = None
     with contextlib.suppress(AttributeError, OSError):
         pidfd = os.pidfd_open(pid)
-        poll.register(pidfd, select.POLLIN)
-    while not poll.poll(_POLL_MS if pidfd is None else None):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            break
-    if pidfd is not None:
-        os.close(pidfd)
+    return _Kept(pid, pidfd, report, order["private"])
 
 
-def _become_host(
-    host: str, role: str, how: str, private: str, size: int, fds: tuple[int, int, int]
+def _become_keeper(
+    harness: socket.socket, reports: list[int], order: dict[str, Any], fds: tuple[int, int, int]
 ) -> NoReturn:
-    code = 1
+    code = keeper.SURVIVORS
     try:
-        problem = None
-        if how == "namespaces":
-            problem = _descend(private, size, fds)
-        else:
-            reaper.die_with_parent()
-            reaper.become_subreaper()
-            for name in ("home", "tmp"):
-                os.mkdir(f"{private}/{name}", 0o700)
-            if how == "landlock":
-                landlock.restrict([private])
-            if reaper.LINUX:
-                # The best that can be had: the row says 'process' either way.
-                with contextlib.suppress(OSError):
-                    namespaces.drop_power()
-                    seccomp.restrict(own_mounts=False)
-        if problem is None:
-            namespaces.take_kernels(private)
-        code = importlib.import_module(f".{host}", __package__).serve(role, *fds, problem)
-    except Exception as exc:  # what the plug-in raises is caught where it is called
-        os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
+        reaper.die_with_parent()
+        os.setsid()
+        harness.close()
+        for fd in reports:
+            os.close(fd)
+        code = keeper.keep(**order, fds=fds)
     finally:
         os._exit(code)
 
 
-def _told(exc: Exception) -> str:
-    text = " ".join(str(exc).split())
-    return f"{type(exc).__name__}: {text}. Please report it, with the command."
-
-
-def _descend(private: str, size: int, fds: tuple[int, int, int]) -> str | None:
-    """Enter the namespaces and come back as their first process; return what went wrong."""
-    reaper.die_with_parent()
-    try:
-        namespaces.enter(private, size)
-    except OSError as exc:
-        return str(exc)
-    pid = os.fork()
-    if pid:
-        for fd in fds:
-            os.close(fd)
-        os.waitpid(pid, 0)
-        os._exit(0)
-    try:
-        namespaces.settle()
-    except OSError as exc:
-        return str(exc)
-    # A read-only mount closes files, and not pipes with a name: Landlock does, where there is any.
-    landlock.restrict([private, "/dev/shm"])
-    return None
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -24,7 +24,11 @@ from ...compressors.plugin.blame import (
     written,
 )
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
+from ...compressors.plugin.declaration import declared_by
+from ...compressors.plugin.operations import refuse_lacking
 from ...errors import HarnessFault, KVBarrierError
+from ..life.actor import Actor
+from ..life.schedule import Schedule
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -40,7 +44,8 @@ class PlayerFault(Exception):
 class Table:
     """What is public before any secret is drawn, and enough to build the compressor anywhere.
 
-    ``folder`` is where relative targets start; ``public`` is the reduction's ``public()``.
+    ``folder`` is where relative targets start; ``public`` is the reduction's ``public()``;
+    ``needs`` are the operations that the game's schedules use (``plugin.operations``).
     """
 
     target: str
@@ -49,6 +54,7 @@ class Table:
     shape: Shape
     budget_bits: int | None
     public: Mapping[str, Any]
+    needs: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,9 @@ class Facts:
 
     ``builtin`` is what the harness knows from the target's name alone. ``batched``: a built-in that
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
-    ``version``: what ``source`` is the digest of, for the harness to see for itself.
+    ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
+    the words of its declaration, or None. ``modules``: what was imported in its rehearsal, for the
+    hosts of later lives to import before they fork.
     """
 
     name: str
@@ -69,6 +77,8 @@ class Facts:
     versions: Mapping[str, str] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     version: str = ""
+    declares: tuple[str, ...] | None = None
+    modules: tuple[str, ...] = ()
 
 
 Build = Callable[[int], Any]
@@ -77,27 +87,36 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody.
+    Every instance gets its own copies of the public arrays: writing into them tells nobody. Where
+    keys are drawn for each message, they are those of the seed, the same for Alice and for Bob.
 
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
+    from ...reductions.gaussian import drawn_keys
 
     target = resolve(table.target)
 
     def build(seed: int) -> Any:
         public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
-        return target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+        if public.get("redrawn"):
+            n, d = public["keys"].shape
+            public["keys"] = drawn_keys(n, d, seed)
+        made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+        if table.needs:
+            refuse_lacking(made, table.needs, target.name)
+        return made
 
     return target, build
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
-    """Return what the target and an instance of it declare.
+    """Return what the target and an instance of it declare, before its rehearsal.
 
     Raises:
         PlayerFault: ``message_bytes`` is no length.
+        BadInput: ``declares`` is no declaration.
     """
     return Facts(
         name=str(target.name),
@@ -109,7 +128,28 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
         versions=_versions(compressor),
         files=tuple(map(str, target.files)),
         version=str(target.version),
+        declares=_words_of(compressor),
     )
+
+
+def _words_of(compressor: Any) -> tuple[str, ...] | None:
+    said = declared_by(compressor)
+    return None if said is None else said.words()
+
+
+def facts_again(target: Any, before: Mapping[str, Any]) -> dict[str, Any]:
+    """The frame of a later life, whose target says the rest of itself as ``before``.
+
+    What an instance declares was told by the first life, before any secret; here nothing is built
+    before a message is.
+    """
+    now = {
+        "name": str(target.name),
+        "source": str(target.source),
+        "files": list(map(str, target.files)),
+        "version": str(target.version),
+    }
+    return {"facts": {**before, **now}}
 
 
 def _versions(compressor: Any) -> dict[str, str]:
@@ -131,8 +171,17 @@ def declared_length(compressor: Any) -> int | None:
     return int(declared)
 
 
-def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tuple[bytes, int]:
+def write(
+    compressor: Any,
+    triples: Triples,
+    earlier: bytes | None = None,
+    schedule: Mapping[str, Any] | None = None,
+    build: Callable[[], Any] | None = None,
+) -> tuple[bytes, int]:
     """Alice: take the triples, after what an ``earlier`` message holds, and save.
+
+    With a ``schedule`` (``Schedule.as_dict``) she feeds the triples and operates as it says; where
+    it saves, an instance made by ``build`` goes on.
 
     Returns the message and its payload in bytes (framing left out, where that is known).
 
@@ -141,7 +190,10 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
     """
     if earlier is not None:
         compressor.restore(earlier)
-    compressor.extend(*triples)
+    if schedule is None:
+        compressor.extend(*triples)
+    else:
+        compressor = _lived(compressor, build, triples, schedule)
     message = compressor.save()
     try:
         message = plain_bytes(message)
@@ -154,6 +206,19 @@ def write(compressor: Any, triples: Triples, earlier: bytes | None = None) -> tu
             f"save returned {len(message)} bytes: a message has at most {MAX_MESSAGE_BYTES}."
         )
     return message, _payload(compressor, message)
+
+
+def _lived(
+    compressor: Any, build: Callable[[], Any] | None, triples: Triples, said: Mapping[str, Any]
+) -> Any:
+    """The instance that is there after a schedule."""
+    assert build is not None
+    schedule = Schedule.of_dict(said)
+    first = iter([compressor])
+    actor = Actor(lambda: next(first, None) or build(), triples, schedule.sequences)
+    for operation in schedule.operations:
+        actor.do(operation)
+    return actor.live[0]
 
 
 def memories(compressor: Any) -> dict[str, Any] | None:

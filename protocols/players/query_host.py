@@ -1,12 +1,12 @@
-"""The host of one non-adaptive algorithm: imports it once, forks a fresh child for every trial.
+"""The host of one algorithm that reads: imports it once, forks a fresh child for every trial.
 
 It carries frames between the harness and the child and reads none of the cells in them. A child
-lives from its plan to its answer; a crash, a hang or a full memory ends one child.
+lives from its plan (an empty one, if it is adaptive) to its answer; a crash, a hang or a full
+memory ends one child.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,24 +16,24 @@ from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
-from .channel import Channel, ChannelClosed
+from .channel import Channel, ChannelClosed, unpack
 from .child import Child
-from .host import Host, failure, refusal, serve_with
+from .host import Host, failure, refusal, sent_tables, serve_with
 from .players import PlayerFault, Table
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
 
-def serve(role: str, down: int, up: int, words: int, problem: str | None) -> int:
+def serve(role: str, down: int, up: int, words: int) -> int:
     """Host the algorithm; see :func:`.host.serve_with`."""
-    return serve_with(_QueryHost, role, down, up, words, problem)
+    return serve_with(_QueryHost, role, down, up, words)
 
 
 class _QueryHost(Host):
     table: Table
 
-    def run(self, tables: Sequence[Table]) -> int:
-        (self.table,) = tables
+    def run(self, opening: dict[str, Any]) -> int:
+        (self.table,) = sent_tables(opening)
         try:
             with self.importing(self.table):
                 target = resolve_reader(self.table.target, self.table.params)
@@ -44,11 +44,12 @@ class _QueryHost(Host):
         self.builtin = is_builtin(target.text)
         self.channel.send(self._rehearse(target))
         while True:
-            order = self.channel.receive()
+            body = self.channel.body()
+            order = unpack(body)
             if order["op"] == "plan":
                 self.end()
                 self.child = Child(lambda c: _play(c, target, self), self.conduct)
-            self.channel.send(self._carry(order))
+            self.channel.send(self._carry(order["op"], body))
 
     def _rehearse(self, target: ReadTarget) -> dict[str, Any]:
         """Its facts, if it can be built and plans."""
@@ -61,15 +62,15 @@ class _QueryHost(Host):
         finally:
             self.end()
 
-    def _carry(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _carry(self, op: str, body: bytearray) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
             return {"failed": f"{self.conduct.role} was not there any more."}
-        if order["op"] == "end":
+        if op == "end":
             self.end()
             return {"ended": True}
         try:
-            self.child.tell(order)
+            self.child.tell(body)
             said: dict[str, Any] = self.child.hear()
         except PlayerFault as fault:
             said = {"failed": str(fault)}
@@ -94,9 +95,12 @@ def _play(channel: Channel, target: ReadTarget, host: _QueryHost) -> None:
         algorithm = target.build()
         seed = channel.receive()["seed"]
         plan = make_plan(algorithm, host.table, seed)
-        channel.send({"plan": plan.pack()})
+        channel.send({"plan": b"" if plan is None else plan.pack()})
         q = channel.receive()["q"]
-        said = algorithm.answer(q, AskingReader(plan, seed, _Questions(channel, plan).ask))
+        n, d = host.table.shape.tokens, host.table.shape.d_v
+        questions = _Questions(channel, plan)
+        reader = AskingReader(plan or Plan.everything(n, d), seed, questions.ask)
+        said = algorithm.answer(q, reader)
         channel.send({"answer": check_output(said, host.table.shape.d_v)})
     except ChannelClosed:
         return
@@ -108,16 +112,17 @@ class _Questions:
     """Asks the harness; one row or cell at a time would be a journey each.
 
     So the first question for a single one asks for all of its kind that the plan has, at once.
-    What lies outside the plan is still asked for by name, and refused.
+    What lies outside the plan is still asked for by name, and refused. Without a plan every cell
+    asked for counts, so nothing is fetched that was not.
     """
 
-    def __init__(self, channel: Channel, plan: Plan) -> None:
+    def __init__(self, channel: Channel, plan: Plan | None) -> None:
         self._channel = channel
         self._plan = plan
         self._fetched: dict[str, Float32] = {}
 
     def ask(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
-        if kind not in KINDS or len(indices) != 1:
+        if self._plan is None or kind not in KINDS or len(indices) != 1:
             return self._over_the_channel(kind, indices, coordinates)
         where = (indices, coordinates) if len(coordinates) else indices
         n, d = self._plan.cells.shape[1:]
@@ -125,12 +130,12 @@ class _Questions:
         if not inside or not self._plan.cells[KINDS.index(kind)][where].all():
             return self._over_the_channel(kind, indices, coordinates)
         if kind not in self._fetched:
-            self._fetched[kind] = self._all(kind)
+            self._fetched[kind] = self._all(self._plan, kind)
         return np.asarray(self._fetched[kind][where])
 
-    def _all(self, kind: str) -> Float32:
-        i, j = np.nonzero(self._plan.cells[KINDS.index(kind)])
-        table = np.zeros(self._plan.cells.shape[1:], dtype=np.float32)
+    def _all(self, plan: Plan, kind: str) -> Float32:
+        i, j = np.nonzero(plan.cells[KINDS.index(kind)])
+        table = np.zeros(plan.cells.shape[1:], dtype=np.float32)
         table[i, j] = self._over_the_channel(kind, i, j)
         return table
 

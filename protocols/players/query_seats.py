@@ -34,8 +34,11 @@ class QuerySeat(Protocol):
     def sit(self, table: Table) -> Facts:
         """Find and build it once. Raises KVBarrierError."""
 
-    def plan(self, seed: int) -> Plan:
-        """Build a fresh one and ask for its plan. Raises PlayerFault, PluginFailure."""
+    def plan(self, seed: int) -> Plan | None:
+        """Build a fresh one and ask for its plan; None: it is adaptive and has none.
+
+        Raises PlayerFault, PluginFailure.
+        """
 
     def answer(self, q: Float32, cells: Cells) -> Float32:
         """Let it answer, after ``plan``: float32[d], finite.
@@ -67,7 +70,7 @@ class InlineQuerySeat:
     def __init__(self) -> None:
         self._table: Any = None
         self._target: Any = None
-        self._playing: tuple[Any, Plan, int] | None = None
+        self._playing: tuple[Any, Plan | None, int] | None = None
 
     def sit(self, table: Table) -> Facts:
         """See :meth:`QuerySeat.sit`."""
@@ -76,7 +79,7 @@ class InlineQuerySeat:
         make_plan(self._target.build(), self._table, 0)
         return facts_of(self._target, builtin=is_builtin(self._table.target))
 
-    def plan(self, seed: int) -> Plan:
+    def plan(self, seed: int) -> Plan | None:
         """See :meth:`QuerySeat.plan`."""
         algorithm = self._target.build()
         try:
@@ -91,7 +94,8 @@ class InlineQuerySeat:
         assert self._playing is not None
         algorithm, plan, seed = self._playing
         try:
-            said = algorithm.answer(q, AskingReader(plan, seed, cells.ask))
+            reader = AskingReader(plan or Plan.everything(*self._sizes()), seed, cells.ask)
+            said = algorithm.answer(q, reader)
         except OutsidePlan:
             raise
         except (Exception, SystemExit) as exc:
@@ -100,6 +104,9 @@ class InlineQuerySeat:
         if cells.outside is not None:  # also if it swallowed the refusal
             raise OutsidePlan(cells.outside)
         return check_output(said, self._table.shape.d_v)
+
+    def _sizes(self) -> tuple[int, int]:
+        return self._table.shape.tokens, self._table.shape.d_v
 
     def leave(self) -> str | None:
         """See :meth:`QuerySeat.leave`."""
@@ -117,16 +124,14 @@ class HostQuerySeat(HostSeat):
             raise opened
         return opened
 
-    def plan(self, seed: int) -> Plan:
+    def plan(self, seed: int) -> Plan | None:
         """See :meth:`QuerySeat.plan`."""
-        if self._channel is None:
+        if self._life is None:
             self._sit_again()
         n, d = self._sizes()
         size = (2 * n * d + 7) // 8
-        packed = self._ask(
-            {"op": "plan", "seed": seed}, lambda said: frames.blob(said, "plan", size), size
-        )
-        return Plan.unpack(packed, n, d)
+        packed = self._ask({"op": "plan", "seed": seed}, lambda said: frames.plan(said, size), size)
+        return None if packed is None else Plan.unpack(packed, n, d)
 
     def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
         """See :meth:`QuerySeat.answer`."""
@@ -164,9 +169,14 @@ def facts_of(target: Any, *, builtin: bool) -> Facts:
     return Facts(target.name, target.source, builtin, False, None, False)
 
 
-def make_plan(algorithm: Any, table: Table, seed: int) -> Plan:
-    """Its plan for the table's sizes. Raises PluginFailure for what is no plan."""
+def make_plan(algorithm: Any, table: Table, seed: int) -> Plan | None:
+    """Its plan for the table's sizes; None if it has no ``plan``, because it chooses as it reads.
+
+    Raises PluginFailure for what is no plan.
+    """
     n, d = table.shape.tokens, table.shape.d_v
+    if not hasattr(algorithm, "plan"):
+        return None
     try:
         return Plan.of(algorithm.plan(n, d, seed), n, d)
     except KVBarrierError:

@@ -1,12 +1,13 @@
 """The cells: they live here, with the harness, and leave only when a reader asks for them.
 
 That is the log: what was handed out is what was read, and a cell outside the committed plan is
-handed to nobody.
+handed to nobody. An adaptive algorithm has no plan but a *walk*: the questions it asks, in order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from ...compressors.readers.contract import KINDS, WHOLE, Float32, Indices, Plan, Reader
 
 Cell = tuple[str, int, int | None]
+Question = tuple[str, Indices, Indices]
 
 
 class OutsidePlan(Exception):
@@ -41,8 +43,9 @@ class Cells:
     def __init__(self, plan: Plan, K: Float32, V: Float32) -> None:
         # A copy: whoever made the plan, or answers by it, may hold the array that it came in.
         self._plan = plan.cells.copy()
+        self._whole = bool(self._plan.all())
         self._tables = {"K": K, "V": V}
-        self.log: list[tuple[str, Indices, Indices]] = []
+        self.log: list[Question] = []
         self.outside: Cell | None = None
 
     def ask(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
@@ -56,9 +59,8 @@ class Cells:
             self.outside = wrong
             raise OutsidePlan(wrong)
         self.log.append((kind, indices, coordinates))
-        table = self._tables[kind]
         # Indexing by arrays copies: what a reader writes into it stays with him.
-        return table[indices, coordinates] if len(coordinates) else table[indices]
+        return self._held(kind, indices, coordinates)
 
     def _first_outside(self, kind: str, indices: Indices, coordinates: Indices) -> Cell | None:
         if kind not in KINDS:
@@ -69,6 +71,8 @@ class Cells:
         there = (indices >= 0) & (indices < n)
         if cells:
             there &= (coordinates >= 0) & (coordinates < d)
+        if self._whole and there.all():
+            return None
         allowed = np.zeros(len(indices), dtype=np.bool_)
         i = indices[there]
         allowed[there] = planned[i, coordinates[there]] if cells else planned[i].all(axis=1)
@@ -76,6 +80,25 @@ class Cells:
             return None
         at = int(np.flatnonzero(~allowed)[0])
         return kind, int(indices[at]), int(coordinates[at]) if cells else None
+
+    def parts_from(self, walk: Cells) -> Cell | None:
+        """The first question that differs from those of another walk with the same answers so far.
+
+        None where there is none: up to the end, or to a cell whose contents differ. A question
+        that comes too much counts, as does one that is lacking; a row has no coordinate.
+        """
+        for mine, theirs in zip_longest(self.log, walk.log):
+            if mine is None or theirs is None or not _same(mine, theirs):
+                kind, indices, coordinates = mine or theirs
+                at = int(coordinates[0]) if len(coordinates) else None
+                return kind, int(indices[0]) if len(indices) else WHOLE, at
+            if not np.array_equal(self._held(*mine), walk._held(*theirs)):
+                return None
+        return None
+
+    def _held(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
+        table = self._tables[kind]
+        return table[indices, coordinates] if len(coordinates) else table[indices]
 
     def read(self) -> Plan:
         """Exactly the cells that were handed out."""
@@ -87,6 +110,10 @@ class Cells:
             else:
                 rows[indices] = True
         return Plan(handed)
+
+
+def _same(one: Question, other: Question) -> bool:
+    return one[0] == other[0] and all(map(np.array_equal, one[1:], other[1:]))
 
 
 class AskingReader(Reader):

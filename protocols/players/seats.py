@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,12 +23,12 @@ from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.plugin.contract import Float32
-from . import frames, players, residue
-from .channel import MAX_MESSAGE_BYTES, BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline
+from . import frames, players, residue, template
+from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
 from .child import FRAME, IMPORT_SECONDS
 from .inline_seat import read_facts
-from .isolation import Limits, environment, landlock_available
-from .player import CLEAN, LITTER, OURS
+from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
+from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
 from .players import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
@@ -39,27 +38,37 @@ Opened = Facts | errors.KVBarrierError
 
 _OPENING_SECONDS = 300.0
 _GRACE_SECONDS = 10.0
-_LEAVE_SECONDS = 8.0
 
 
 class Seat(Protocol):
     """A player at the table."""
 
-    def open(self, tables: Sequence[Table]) -> list[Opened]:
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
         """Build the compressor of each table once, before any secret is drawn.
 
         Others may follow: the process stays, and with it what it has imported. Where nobody can
         play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
         that our own code failed, else PluginFailure.
+
+        Raises NoNamespaces if there are none here.
+
+        With ``known``, what an earlier life said of them, they are only imported: by then secrets
+        are drawn, and nothing is built but for a message.
         """
 
-    def begin(self, table: Table, seed: int, role: str) -> int | None:
+    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """Build a fresh instance for one message; return the message length that it declares.
 
-        At a table that was opened; ``role`` is for the sentences.
+        At a table that was opened; ``role`` is for the sentences. A ``rehearsal`` counts for
+        nothing: it needs no process of its own.
         """
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """Alice's part, after ``begin``: return her message and its payload bytes."""
 
     def answer(
@@ -82,16 +91,25 @@ class Seat(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """A player's command line, environment and private folder, all fixed before x is drawn.
+    """What a player begins with, all of it fixed before x is drawn: see :func:`.keeper.keep`.
 
-    ``lives`` is how often it can begin anew (:meth:`Seat.renew`) under one supervisor.
+    Attributes:
+        role: "Alice" or "Bob".
+        how: how it is kept.
+        private: its private folder, which is made when it begins.
+        size: bytes that all files there may have.
+        environment: its environment; HOME and TMPDIR are in the private folder.
+        python: the interpreter that has what the target needs.
+        host: the module that plays.
     """
 
     role: str
+    how: str
     private: str
-    command: tuple[str, ...]
-    environment: dict[str, str]
-    lives: int = 1
+    size: int
+    environment: Mapping[str, str]
+    python: str
+    host: str
 
     @classmethod
     def prepare(
@@ -101,35 +119,30 @@ class Place:
         limits: Limits,
         host: str = "host",
         python: str | None = None,
-        lives: int = 1,
     ) -> Place:
-        """Choose a private folder, which is made when the player starts; write the command line.
-
-        ``host`` is the module that plays there (see :mod:`.player`), ``python`` the interpreter
-        that has what the target needs; None is the one that runs.
-        """
+        """Choose a private folder and all the rest; ``python`` None is the one that runs."""
         private = os.path.join(tempfile.gettempdir(), f"kvbarrier-{secrets.token_hex(8)}")
         hardened = "landlock" if landlock_available() else "bare"
         how = hardened if isolation == "process" else isolation
-        words = (role, how, private, str(limits.memory_bytes), host)
-        command = (python or sys.executable, "-P", "-m", __package__ + ".player", *words)
-        return cls(role, private, command, environment(private), lives)
+        given = allowed_environment(os.environ)
+        return cls(role, how, private, limits.memory_bytes, given, python or sys.executable, host)
 
-
-class _Life:
-    """The pipes of one life of a player, and the file that has its last words."""
-
-    def __init__(self) -> None:
-        self.words = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the seat)
-        down, ours_down = os.pipe()
-        ours_up, up = os.pipe()
-        self.theirs = (down, up, self.words.fileno())
-        self.channel = Channel(ours_up, ours_down)
+    def begin(self) -> template.Life:
+        """Begin a life there; who calls holds the template."""
+        return template.begin(
+            self.python,
+            self.environment,
+            host=self.host,
+            role=self.role,
+            how=self.how,
+            private=self.private,
+            size=self.size,
+        )
 
 
 @dataclass
 class HostSeat:
-    """In processes of its own: a supervisor, a host that imports, a child for every message."""
+    """In processes of its own: a keeper, a host that imports, a child for every message."""
 
     place: Place
     limits: Limits
@@ -137,39 +150,43 @@ class HostSeat:
     _opened: list[Opened] = field(default_factory=list)
     _builtin: bool | None = None
     _role: str = ""
-    _process: subprocess.Popen[bytes] | None = None
-    _channel: Channel | None = None
-    _words: Any = None
-    _later: list[tuple[Channel, Any]] = field(default_factory=list)
+    _life: template.Life | None = None
+    _words: str = ""
+    _template: ExitStack = field(default_factory=ExitStack)
     _memories: Mapping[str, Any] | None = None
     _trouble: list[str] = field(default_factory=list)
 
-    def open(self, tables: Sequence[Table]) -> list[Opened]:
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
         """See :meth:`Seat.open`."""
         first = len(self._tables)
-        while left := tables[len(self._tables) - first :]:
-            if self._channel is None and not self._open_again():
+        while left := tables[(done := len(self._tables) - first) :]:
+            if self._life is None and not self._open_again():
                 self._stop()
-            found = self._open(left)
+            found = self._open(left, known and known[done:])
             self._tables += left[: len(found)]
             self._opened += found
         self._builtin = all(isinstance(one, Facts) and one.builtin for one in self._opened)
         return self._opened[first:]
 
-    def begin(self, table: Table, seed: int, role: str) -> int | None:
+    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """See :meth:`Seat.begin`."""
         self._role = role
-        if self._channel is None:
+        if self._life is None:
             self._sit_again()
         # A host numbers the tables at which somebody can play.
         number = next(i for i, (known, _) in enumerate(self._living()) if known is table)
         self._builtin = self._living()[number][1].builtin
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
-        return self._ask(order, frames.declared)
+        return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
-    def write(self, triples: Triples, earlier: bytes | None) -> tuple[bytes, int]:
+    def write(
+        self,
+        triples: Triples,
+        earlier: bytes | None,
+        schedule: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
-        order = {"op": "write", "triples": triples, "earlier": earlier}
+        order = {"op": "write", "triples": triples, "earlier": earlier, "schedule": schedule}
         message, payload, self._memories = self._ask(order, frames.message, MAX_MESSAGE_BYTES)
         return message, payload
 
@@ -193,65 +210,38 @@ class HostSeat:
     def renew(self) -> None:
         """See :meth:`Seat.renew`."""
         self._tables, self._opened = [], []
-        if self._channel is None or not self._later:
-            self._stop()
-            return
-        if not self._channel.hang_up(Deadline(_LEAVE_SECONDS)):
-            self._stop()
-            return
-        self._channel.close()
-        self._words.close()
-        self._channel, self._words = self._later.pop(0)
+        self._stop()
 
     def leave(self) -> str | None:
         """See :meth:`Seat.leave`."""
         self._stop()
-        if self._words is not None:
-            self._words.close()
-            self._words = None
+        self._template.close()
         residue.remove(self.place.private)
         return self._trouble[0] if self._trouble else None
 
     # -- the processes --------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the supervisor, which starts the first host."""
+        """Begin a life: a keeper, which starts a host."""
         residue.remove(self.place.private)
         os.mkdir(self.place.private, 0o700)
-        if self._words is not None:
-            self._words.close()
-        lives = [_Life() for _ in range(self.place.lives)]
-        self._later = [(life.channel, life.words) for life in lives]
-        self._channel, self._words = self._later.pop(0)
-        first, *further = [life.theirs for life in lives]
-        try:
-            self._process = subprocess.Popen(
-                [*self.place.command, *(",".join(map(str, fds)) for fds in further)],
-                env=self.place.environment,
-                stdin=first[0],
-                stdout=first[1],
-                stderr=first[2],
-                pass_fds=[fd for fds in further for fd in fds],
-                cwd=self.place.private,
-                start_new_session=True,
-            )
-        finally:
-            for down, up, _ in (first, *further):
-                os.close(down)
-                os.close(up)
+        if self._life is None:
+            self._template.enter_context(template.held())
+        self._life = self.place.begin()
 
     def _living(self) -> list[tuple[Table, Facts]]:
         """The tables at which somebody can play."""
         pairs = zip(self._tables, self._opened, strict=True)
         return [(table, facts) for table, facts in pairs if isinstance(facts, Facts)]
 
-    def _open(self, tables: Sequence[Table]) -> list[Opened]:
+    def _open(self, tables: Sequence[Table], known: Sequence[Facts] | None) -> list[Opened]:
         """Hand over tables, and to a host that is new the limits; importing takes a while.
 
         If the host is lost over one of them, that is the last one answered.
         """
         said = [{**asdict(table), "public": dict(table.public)} for table in tables]
-        frame = {"op": "tables", "tables": said, **asdict(self.limits)}
+        before = known and [asdict(facts) for facts in known]
+        frame = {"op": "tables", "tables": said, "known": before, **asdict(self.limits)}
         found: list[Opened] = []
         for table in tables:
             try:
@@ -261,9 +251,11 @@ class HostSeat:
             except PlayerFault as fault:
                 found.append(errors.PluginFailure(self._last_words(table, str(fault))))
                 break
+            except NoNamespaces:
+                raise
             except errors.KVBarrierError as error:
                 found.append(error)
-                if self._channel is None:
+                if self._life is None:
                     break
         return found
 
@@ -276,7 +268,7 @@ class HostSeat:
         living = self._living()
         if not living:
             return True
-        again = self._open([table for table, _ in living])
+        again = self._open([table for table, _ in living], [facts for _, facts in living])
         for now, (_, before) in zip(again, living, strict=False):
             if isinstance(now, errors.HarnessFault) and before.builtin:
                 raise now
@@ -318,15 +310,16 @@ class HostSeat:
         return self._read(read, said)
 
     def _exchange(self, frame: dict[str, Any] | None, deadline: Deadline, limit: int) -> Any:
-        if self._channel is None:
+        if self._life is None:
             raise PlayerFault(f"{self.role} was not there any more.")
         try:
             if frame is not None:
-                self._channel.send(frame, deadline)
-            return self._channel.receive(deadline, limit)
+                self._life.channel.send(frame, deadline)
+            return self._life.channel.receive(deadline, limit)
         except ChannelClosed:
-            self._stop()
-            last = self._written().strip().rpartition("\n")[2]
+            if self._stop() == NO_NAMESPACES:
+                raise NoNamespaces(players.one_line(self._words).rstrip(".")) from None
+            last = self._words.strip().rpartition("\n")[2]
             if last.startswith(OURS) and (self._builtin is not False):
                 text = players.one_line(last.removeprefix(OURS))
                 raise errors.HarnessFault(text) from None
@@ -345,37 +338,25 @@ class HostSeat:
             text = f"{self.role}'s host process broke the channel: {exc}"
             raise PlayerFault(players.one_line(text)) from None
 
-    def _stop(self) -> None:
-        """Close the channel: the supervisor then kills whatever lives, and says if it could."""
-        process, self._process = self._process, None
-        # The later ones first, or another host would begin.
-        for channel, words in self._later:
-            channel.close()
-            words.close()
-        self._later = []
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        if process is None:
-            return
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_LEAVE_SECONDS)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        if process.returncode != CLEAN:
+    def _stop(self) -> int:
+        """Close the channel: the keeper then kills whatever lives, and says if it could.
+
+        Returns its exit code.
+        """
+        life, self._life = self._life, None
+        if life is None:
+            return CLEAN
+        code, self._words = life.end()
+        if code not in (CLEAN, NO_NAMESPACES):
             what = "processes could not all be ended"
-            if process.returncode == LITTER:
+            if code == LITTER:
                 what = "private folder could not be removed"
             self._trouble.append(f"{self.role}'s {what}, so nothing that they said counts.")
-
-    def _written(self) -> str:
-        self._words.seek(0)
-        return str(self._words.read(1 << 16).decode(errors="replace"))
+        return code
 
     def _last_words(self, table: Table, fault: str) -> str:
         """Tell how an import ended, with what its process wrote down at its end."""
-        text = self._written()
+        text = self._words
         if text.startswith("Timeout ("):
             frames = FRAME.findall(text)
             own = [frame for frame in frames if table.target.startswith(frame[0])]

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from kvbarrier.protocols.certificates.document import LARGEST_FILE
+from kvbarrier.reductions.own_keys_claim import own_bits
 
 Document = dict[str, Any]
 
@@ -107,7 +108,51 @@ def false_attack(document: Document) -> Iterator[tuple[str, Document]]:
     yield "secret", changed(secret_bits=511)
 
 
-FALSE = {"flat": false_flat, "rows": false_rows, "attack": false_attack}
+def false_own(document: Document) -> Iterator[tuple[str, Document]]:
+    keys, claim = document["keys"], document["interference"]
+    for name in ("rows", "queries"):
+        data = base64.b64decode(keys["rows"] if name == "rows" else document["queries"])
+        for change in ("opposite", "nan", "large", "short", "long", "twin", "zero"):
+            changed = bytearray(data)
+            if change == "opposite":
+                changed[3] ^= 128
+            elif change == "twin":
+                changed[24:48] = changed[:24]
+            elif change in ("nan", "large"):
+                changed[:4] = struct.pack("<f", float("nan") if change == "nan" else 1e30)
+            elif change == "zero":
+                changed = bytearray(len(data))
+            else:
+                changed = changed[:-4] if change == "short" else changed + changed[:4]
+            text = base64.b64encode(changed).decode()
+            yield (
+                name,
+                document
+                | ({"keys": keys | {"rows": text}} if name == "rows" else {"queries": text}),
+            )
+    norm = Fraction(document["norm"])
+    tokens, levels = document["tokens"], document["levels"]
+    for name, value in [
+        ("norm", str(norm * (1 - Fraction(1, 10**6)))), ("norm", str(norm / 2)), ("norm", "0"),
+        ("tokens", tokens[::-1]), ("tokens", tokens[1:]), ("tokens", [*tokens[:-1], 16]),
+        ("tokens", [tokens[0], *tokens[:-1]]), ("tokens", [tokens[1], *tokens[1:]]),
+        ("levels", levels[1:]), ("levels", [3, *levels[1:]]), ("levels", [1, *levels[1:]]),
+        ("bound_bits", document["bound_bits"] + 1), ("bound_bits", document["bound_bits"] - 1),
+        ("secret_bits", document["secret_bits"] + 1), ("d_v", 7), ("success", "1/2"),
+        ("success", "1"), ("tolerance", {"eta": "99/100"}), ("tolerance", {"gamma": "49/100"}),
+        ("keys", keys | {"n": 15}), ("keys", keys | {"d": 5}), ("keys", keys | {"n": 5000}),
+        ("interference", claim | {"key": (claim["key"] + 1) % 16}),
+        ("interference", claim | {"at_most": claim["at_least"]}),
+        ("logit_range", str(Fraction(document["logit_range"]) + Fraction(1, 1000))),
+    ]:  # fmt: skip
+        yield name, document | {name: value}
+    # Whoever claims more levels of a token has the bits to raise as well.
+    more = [*levels[:-1], levels[-1] * 2]
+    secret, bound = own_bits(more, document["d_v"], Fraction(document["success"]))
+    yield "levels", document | {"levels": more, "secret_bits": secret, "bound_bits": bound}
+
+
+FALSE = {"flat": false_flat, "rows": false_rows, "own": false_own, "attack": false_attack}
 
 
 HOSTILE: list[str | bytes] = [

@@ -48,6 +48,12 @@ def test_a_file_that_cannot_be_meant_is_one_sentence(kvbarrier, tmp_path, text, 
     assert "Traceback" not in said.err
 
 
+def test_what_is_above_the_verbs_is_for_all_that_have_it(kvbarrier, tmp_path) -> None:
+    (tmp_path / "kvbarrier.toml").write_text("n = 32\nd = 16\nmessages = 1\nwords = 'of others'\n")
+    assert budgets(kvbarrier("attack", "zero", "--json", "--budget", "1")) == [1.0]
+    assert kvbarrier("list", "keys").code == 0
+
+
 def test_another_projects_file_says_nothing(kvbarrier, tmp_path) -> None:
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
     assert kvbarrier("attack", "zero", "--n", "32", "--d", "16", "-m", "1", "-q").code == 0

@@ -19,10 +19,11 @@ from kvbarrier.runs import query_attack
 ROOT = Path(__file__).resolve().parents[2]
 READERS = ROOT / "tests" / "protocols" / "readers.py"
 EXAMPLE = ROOT / "examples" / "strided_reader.py"
+ADAPTIVE = ROOT / "examples" / "adaptive_reader.py"
 FIELDS = {
     "algorithm", "params", "source", "n", "d", "eta", "family", "trials", "failed", "f", "f_max",
     "cells_planned", "cells_asked", "error", "error_plain", "error_hidden", "error_rarest",
-    "worst_case", "line", "guarantee",
+    "worst_case", "line", "guarantee", "adaptive",
 }  # fmt: skip
 
 
@@ -104,6 +105,23 @@ def test_the_guide_shows_the_example() -> None:
     code = EXAMPLE.read_text().partition('"""\n\n')[2]
     assert code.startswith("import numpy")
     assert code in (ROOT / "docs" / "non-adaptive.md").read_text()
+
+
+def test_the_guides_adaptive_reader_is_judged_on_what_it_reads_on_d_0(capfd) -> None:
+    assert (
+        ADAPTIVE.read_text().partition('"""\n\n')[2]
+        in (ROOT / "docs" / "non-adaptive.md").read_text()
+    )
+    assert attack(ADAPTIVE, messages=16, isolation="process") == 0
+    [point] = json.loads(capfd.readouterr().out)["points"]
+    assert (point["adaptive"], point["f"], point["error"]["estimate"]) == (True, 1.0, 0.0)
+    # All 33 keys and the newest value; on a D_i it stopped before.
+    assert point["cells_planned"] == (33 + 1) * 4
+    assert point["cells_asked"] < point["cells_planned"]
+    assert attack("greedy", params={"share": 0.5}, messages=8, as_json=False) == 0
+    said = " ".join(capfd.readouterr().err.split())
+    assert "greedy, adaptive: D_0 against D_i" in said
+    assert "that it reads on D_0." in said
 
 
 def test_failed_trials_are_exit_code_3(capfd) -> None:

@@ -13,6 +13,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from kvbarrier.errors import KVBarrierError
 from kvbarrier.protocols.certificates.document import (
@@ -22,16 +23,18 @@ from kvbarrier.protocols.certificates.document import (
     read_document,
 )
 from kvbarrier.protocols.certificates.of_limit import limit_certificate
+from kvbarrier.protocols.certificates.of_own_keys import own_keys_certificate
 from kvbarrier.protocols.certificates.verify import verify_document
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.reductions.limit import index_limit
+from kvbarrier.reductions.own_keys import own_tokens
 from kvbarrier.runs.attack import Attack, play
 from kvbarrier.runs.certificate import attack_certificate
 
 from tests.cli.false_certificates import FALSE, HOSTILE
 
 Document = dict[str, Any]
-KINDS = ("flat", "rows", "attack")
+KINDS = ("flat", "rows", "own", "attack")
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4")
 
 
@@ -41,6 +44,11 @@ def documents() -> dict[str, Document]:
     return {
         "flat": limit_certificate(index_limit("kerdock", None, 16)),
         "rows": limit_certificate(index_limit("jl", 16, 6, gamma=0.1, eta=None)),
+        "own": own_keys_certificate(
+            own_tokens(np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32), 4.0),
+            0.9,
+            6,
+        ),
         "attack": attack_certificate(play(plan).outcomes[4:6], "results.csv"),
     }
 
@@ -163,6 +171,7 @@ def test_what_only_says_where_it_is_from_may_change(documents) -> None:
         rows | {"made_by": "by hand"},
         rows | {"values": "pm1"},
         documents["flat"] | {"tolerance": {"eta": "1/3"}},
+        documents["own"] | {"norm": "5"},
         counts | {"results": "elsewhere.csv"},
         counts | {"cells": counts["cells"][::-1]},
     ):

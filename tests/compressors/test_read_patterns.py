@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.readers.catalog import READERS
-from kvbarrier.compressors.readers.contract import NonAdaptive, Plan, Reader
+from kvbarrier.compressors.readers.contract import Adaptive, NonAdaptive, Plan, Reader
 from kvbarrier.compressors.readers.controls import KeyCells, Minimax, OneCoordinate
 from kvbarrier.compressors.readers.patterns import filled_attention, read_by
 from kvbarrier.compressors.readers.targets import resolve_reader
@@ -233,7 +233,7 @@ def test_every_name_can_be_built(name: str) -> None:
     target = resolve_reader(name)
     assert target.folder is None
     assert len(target.source) == 16
-    assert isinstance(target.build(), NonAdaptive)
+    assert isinstance(target.build(), Adaptive)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_every_name_can_be_built(name: str) -> None:
         ("window", {"shar": 1}, BadInput, "Did you mean 'share'"),
         ("window?share=0.5", {"share": 0.25}, BadInput, "given twice"),
         ("nowhere.py", {}, BadInput, "not there"),
-        ("two.py", {}, BadInput, "has 2 non-adaptive algorithms"),
+        ("two.py", {}, BadInput, "has 2 readers"),
         ("two.py:Thrid", {}, BadInput, "no class 'Thrid'"),
-        ("none.py", {}, PluginFailure, "has no non-adaptive algorithm"),
+        ("none.py", {}, PluginFailure, "has no reader"),
         ("none.py:Cache", {}, BadInput, "is a compressor"),
         ("none.py:Half", {}, PluginFailure, "has no answer"),
         ("needs.py", {}, BadInput, "needs the parameter 'k'"),

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from breaks.natural import BREAKS
-from kvbarrier.errors import BadInput
 from kvbarrier.experiments.natural import EXPERIMENT
 from kvbarrier.experiments.natural import claims as natural_claims
 from kvbarrier.experiments.natural import measure as natural
@@ -121,22 +117,6 @@ def test_the_hard_instances_geometry_is_kerdocks() -> None:
     assert row["addressed"] == 1
 
 
-def test_a_workers_sentence_is_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def says(stdout: str, stderr: str = "") -> None:
-        done = SimpleNamespace(stdout=stdout, stderr=stderr, returncode=1)
-        monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
-
-    monkeypatch.setattr(natural, "interpreter", lambda _: "python")
-    says(json.dumps({"error": "There is no text."}))
-    with pytest.raises(BadInput, match=r"There is no text\."):
-        natural.asked({})
-    says("", "Traceback\nMemoryError: no more")
-    with pytest.raises(BadInput, match="without an answer: MemoryError: no more"):
-        natural.asked({})
-    says('{"texts": []}')
-    assert natural.asked({}) == {"texts": []}
-
-
 def test_rows_are_shares_and_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"charged_bits": 90 * natural.HEAD_BITS // 4, "wire_bytes": 1, "attention_error": 0.5,
              "loss": 3.0}  # fmt: skip
@@ -144,7 +124,7 @@ def test_rows_are_shares_and_differences(monkeypatch: pytest.MonkeyPatch) -> Non
             "geometry": [{"range_50": 1.0}, {"range_50": 2.0}]}  # fmt: skip
     asked: list[Any] = []
     answer = {"versions": {"torch": "2"}, "texts": [text]}
-    monkeypatch.setattr(natural, "asked", lambda request: asked.append(request) or answer)
+    monkeypatch.setattr(natural, "asked", lambda _, request: asked.append(request) or answer)
     setting = natural.Setting("h2o", Fraction(1, 4))
     facts, losses, geometry = natural.on_texts((("prose", "one"),), (setting,))
     assert asked[0]["settings"] == [

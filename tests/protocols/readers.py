@@ -98,3 +98,36 @@ class Memory:
     def answer(self, q, reader):
         Memory.seen += 1
         return np.full_like(q, float(Memory.seen))
+
+
+class Walker:
+    """Adaptive: reads value after value, the next one where the last one points to."""
+
+    def __init__(self, steps=4, coins="seed"):
+        self.steps = steps
+        self.coins = coins
+
+    def answer(self, q, reader):
+        at = reader.seed % reader.n if self.coins == "seed" else os.urandom(1)[0] % reader.n
+        seen = []
+        for _ in range(self.steps):
+            seen.append(float(reader["V", at, 0]))
+            at = (at + int(seen[-1])) % reader.n
+        return np.full_like(q, max(seen))
+
+
+class Beyond:
+    """Adaptive: asks for a token that is not there."""
+
+    def answer(self, q, reader):
+        return reader.value(reader.n)
+
+
+class Lingerer:
+    """Adaptive: asks for one more key whenever a coin of its own says so."""
+
+    def answer(self, q, reader):
+        reader.key(0)
+        if os.urandom(1)[0] % 2:
+            reader.key(1)
+        return np.ones_like(q)

@@ -24,6 +24,9 @@ from kvbarrier.protocols.certificates import (
 from kvbarrier.protocols.certificates import (
     index as certificate_index,
 )
+from kvbarrier.protocols.certificates import (
+    own_keys as certificate_own_keys,
+)
 from kvbarrier.protocols.certificates.document import digest, parse_document
 from kvbarrier.protocols.certificates.of_limit import limit_certificate
 from kvbarrier.protocols.certificates.verify import (
@@ -59,6 +62,7 @@ ROWS = [
 CHECKER = [
     "protocols/certificates/verify.py", "protocols/certificates/document.py",
     "protocols/certificates/counts.py", "protocols/certificates/index.py",
+    "protocols/certificates/own_keys.py", "reductions/own_keys_claim.py",
     "reductions/certificate_claim.py", "reductions/exact_spectra.py", "reductions/form_ranks.py",
     "reductions/intervals.py", "reductions/packed_walsh.py", "reductions/row_interference.py",
 ]  # fmt: skip
@@ -161,6 +165,7 @@ def test_the_schema_names_what_verify_expects_and_nothing_else() -> None:
     kinds = {
         "index-bound": certificate_index.NAMES, "flat-keys": certificate_index.FLAT,
         "key-rows": certificate_index.ROWS, "attack-counts": certificate_counts.NAMES,
+        "own-keys-bound": certificate_own_keys.NAMES, "own-rows": ("n", "d", "rows"),
         "cell": certificate_counts.CELL, "batch": certificate_counts.BATCH,
     }  # fmt: skip
     for kind, names in kinds.items():

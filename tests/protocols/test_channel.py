@@ -77,22 +77,48 @@ def test_what_is_not_plain_is_refused_on_our_side(value):
         ch.pack(value)
 
 
+def test_arrays_of_a_frame_lie_in_its_body_apart_and_aligned():
+    body = bytearray(ch.pack([np.ones(3, "uint8"), np.zeros(2), "x", np.ones(1, "int64")]))
+    arrays = [one for one in ch.unpack(body) if isinstance(one, np.ndarray)]
+    for array in arrays:
+        assert array.flags.aligned
+        array[:] = 7
+    assert [array.tolist() for array in arrays] == [[7] * 3, [7.0] * 2, [7]]
+    assert ch.unpack(body)[2] == "x"
+
+
+def framed(head, arrays=b""):
+    body = len(head).to_bytes(4, "big") + head
+    return body + bytes(-len(body) % 16) + arrays if arrays else body
+
+
+FLOATS = msgpack.packb(msgpack.ExtType(1, msgpack.packb(("<f4", [2, 2]))))
+
+
+def test_a_frame_is_its_head_and_the_memory_of_its_arrays():
+    quarter = np.arange(4, dtype="float32").reshape(2, 2)
+    assert ch.pack(quarter) == framed(FLOATS, quarter.tobytes())
+
+
 @pytest.mark.parametrize(
-    "frame",
+    ("frame", "why"),
     [
-        b"",
-        b"\xc1",
-        b"\x01\x02",
-        ch.pack([1, 2])[:-1],
-        msgpack.packb(msgpack.ExtType(1, b"junk")),
-        msgpack.packb(msgpack.ExtType(9, b"")),
-        msgpack.packb(msgpack.ExtType(1, msgpack.packb(("|O", [1], bytes(8))))),
-        msgpack.packb(msgpack.ExtType(1, msgpack.packb(("<f4", [2, 2], bytes(8))))),
-        msgpack.packb(msgpack.ExtType(1, msgpack.packb(("no such", [1], b"x")))),
+        (b"", "not a frame"),
+        (framed(b"\xc1"), "not a frame"),
+        (framed(b"\x01\x02"), "not a frame"),
+        (ch.pack([1, 2])[:-1], "not a frame"),
+        (ch.pack([1, 2]) + b"x", "longer or shorter"),
+        (framed(FLOATS), "do not fit"),
+        (framed(FLOATS, bytes(12)), "do not fit"),
+        (framed(FLOATS, bytes(20)), "longer or shorter"),
+        (framed(msgpack.packb(msgpack.ExtType(1, b"junk"))), "not a frame"),
+        (framed(msgpack.packb(msgpack.ExtType(9, b""))), "unknown extension"),
+        (framed(msgpack.packb(msgpack.ExtType(1, msgpack.packb(("|O", [1])))), bytes(8)), "type"),
+        (framed(msgpack.packb(msgpack.ExtType(1, msgpack.packb(("none", [1])))), b"x"), "type"),
     ],
 )
-def test_what_is_no_frame_is_refused_on_theirs(frame):
-    with pytest.raises(ch.BadFrame):
+def test_what_is_no_frame_is_refused_on_theirs(frame, why):
+    with pytest.raises(ch.BadFrame, match=why):
         ch.unpack(frame)
 
 

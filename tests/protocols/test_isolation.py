@@ -23,19 +23,25 @@ import kvbarrier
 import numpy as np
 import pytest
 from kvbarrier.compressors.catalog import is_builtin
-from kvbarrier.errors import BadInput
+from kvbarrier.errors import BadInput, PluginFailure
+from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.index_game import probe_construction
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
     isolation,
+    keeper,
     landlock,
     namespaces,
     reaper,
     residue,
     seats,
     seccomp,
+    template,
 )
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.players import PlayerFault, Table
+from kvbarrier.runs.attack import attack
+from kvbarrier.runs.results import Results
 
 HERE = Path(__file__).parent
 KERNELS = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
@@ -91,8 +97,8 @@ def witness(kind):
         actual = "process" if kind == "bare" else kind
         with seated(actual, port=port, harness=os.getpid()) as seat:
             saw = json.loads(message(seat))
-            supervisor = seat._process.pid
-            return seat, {**saw, "supervisor": supervisor, "its_session": os.getsid(supervisor)}
+            keeper = seat._life.keeper
+            return seat, {**saw, "keeper": keeper, "its_session": os.getsid(keeper)}
 
 
 # -- what is decided before anything starts -----------------------------------------------------
@@ -100,11 +106,11 @@ def witness(kind):
 
 def test_isolation_is_by_default_what_can_be_had(monkeypatch):
     assert isolation.default_isolation(True) == "inline"
-    monkeypatch.setattr(isolation, "namespaces_available", lambda: True)
+    monkeypatch.setattr(isolation, "_known", {"namespaces": None})
     assert isolation.default_isolation(False) == "namespaces"
-    monkeypatch.setattr(isolation, "namespaces_available", lambda: False)
+    isolation.learn_namespaces("not for you")
     assert isolation.default_isolation(False) == "process"
-    with pytest.raises(BadInput, match="Namespaces cannot be had here"):
+    with pytest.raises(BadInput, match=r"Namespaces cannot be had here \(not for you\)"):
         isolation.check_isolation("namespaces")
     with pytest.raises(BadInput, match="Did you mean 'process'"):
         isolation.check_isolation("proces")
@@ -171,6 +177,54 @@ def test_namespaces_need_the_filter():
     assert "the filter of system calls is written for" in done.stdout, done.stderr
 
 
+REFUSING = """
+import sys
+from kvbarrier.protocols.players import namespaces, player
+def refuse(*_):
+    raise OSError(1, "none for you")
+namespaces.{step} = refuse
+sys.exit(player.main())
+"""
+
+
+@pytest.fixture(params=["enter", "settle"])
+def no_namespaces(request, monkeypatch):
+    """Templates whose keepers find that the kernel refuses that step."""
+    start = subprocess.Popen
+
+    def refusing(command, *args, **more):
+        code = REFUSING.format(step=request.param)
+        return start((command[0], "-P", "-c", code), *args, **more)
+
+    monkeypatch.setattr(template.subprocess, "Popen", refusing)
+    monkeypatch.setattr(isolation, "_known", {})
+
+
+@linux
+def test_where_namespaces_are_refused_processes_play(no_namespaces):
+    store = Results()
+    cache_file = str(HERE.parents[1] / "examples" / "ten_line_cache.py")
+    attack(cache_file, instance=INSTANCE, store=store, messages=1, budgets=(None,))
+    assert [(row.isolation, row.failed) for row in store.rows] == [("process", (None,))]
+    assert "none for you" in isolation.namespaces_problem()  # and nobody tries again
+
+
+@linux
+def test_namespaces_that_were_asked_for_are_not_replaced(no_namespaces):
+    cell = Cell(INSTANCE, str(HERE.parents[1] / "examples" / "ten_line_cache.py"), (), None, 1)
+    with pytest.raises(BadInput, match=r"had here \(.*none for you.*\): take isolation 'process'"):
+        probe_construction(cell, "namespaces")
+
+
+@linux
+@needs_namespaces
+@pytest.mark.parametrize("code", [keeper.NO_NAMESPACES, keeper.CLEAN])
+def test_no_plug_in_gets_itself_out_of_its_namespaces(code, tmp_path):
+    (tmp_path / "plugin.py").write_text(f"import os; os._exit({code})")
+    with pytest.raises(PluginFailure, match="ended its own host process"):
+        attack(f"{tmp_path}/plugin.py", instance=INSTANCE, messages=1)
+
+
 # -- what a player sees -------------------------------------------------------------------------
 
 
@@ -183,9 +237,9 @@ def test_a_players_world(kind):
     assert saw["environment"]["HOME"] == saw["cwd"] == f"{private}/home"
     assert saw["environment"]["TMPDIR"] == saw["tmpdir"] == f"{private}/tmp"
     assert saw["environment"]["PYTHONHASHSEED"] == "0"
-    assert saw["its_session"] == saw["supervisor"]
+    assert saw["its_session"] == saw["keeper"]
     # A session whose leader is outside of one's own pid namespace is called 0, ours in CI too.
-    assert saw["session"] == (0 if kind == "namespaces" else saw["supervisor"])
+    assert saw["session"] == (0 if kind == "namespaces" else saw["keeper"])
     assert saw["group"] == saw["pid"]
     assert saw["cores"] == 0
     # 256 MiB beyond what the interpreter has mapped by then, which is some GiB at the very most
@@ -254,18 +308,13 @@ def test_without_landlock_process_isolation_leaves_these_open():
     assert saw["device"] == "done"
 
 
-def test_the_command_line_is_fixed_before_anything_is_drawn():
+def test_what_a_player_begins_with_is_fixed_before_anything_is_drawn():
     place = seats.Place.prepare("Bob", "process", Limits())
     assert not Path(place.private).exists()
-    assert place.command[:5] == (
-        sys.executable,
-        "-P",
-        "-m",
-        "kvbarrier.protocols.players.player",
-        "Bob",
-    )
+    assert (place.role, place.python, place.host) == ("Bob", sys.executable, "host")
+    assert "HOME" not in place.environment
     with pytest.raises(AttributeError):
-        place.command = ()
+        place.private = ""
 
 
 # -- the end ------------------------------------------------------------------------------------
@@ -278,15 +327,12 @@ def alive(pid):
         return False
 
 
-def descendants(token):
-    """Processes with a token on their command line, this one's own children or not."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if token in Path(f"/proc/{pid}/cmdline").read_bytes() and alive(pid):
-                found.append(int(pid))
-        except OSError:
-            continue
+def descendants(pid):
+    """The living processes below one, as the tree is now."""
+    found, front = set(), [pid]
+    while front:
+        front = [child for parent in front for child in reaper.children(parent) if alive(child)]
+        found |= set(front)
     return found
 
 
@@ -315,16 +361,16 @@ def test_nothing_outlives_a_harness_that_is_killed(kind, tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as harness:
         private = harness.stdout.readline().strip()
         deadline = time.monotonic() + 20
-        want = 4 if kind == "process" else 5  # the supervisor, the host, its child, the daemon
+        want = 5  # the template, the keeper, the host, its child, the daemon
         # Counted once: between two counts the daemon's parent ends.
-        while len(found := descendants(private.encode())) < want and time.monotonic() < deadline:
+        while len(found := descendants(harness.pid)) < want and time.monotonic() < deadline:
             time.sleep(0.02)
         assert len(found) >= want
         harness.send_signal(signal.SIGKILL)
         killed = time.monotonic()
-        while descendants(private.encode()) and time.monotonic() < killed + 10:
+        while any(map(alive, found)) and time.monotonic() < killed + 10:
             time.sleep(0.01)
-        assert not descendants(private.encode())
+        assert not any(map(alive, found))
         assert time.monotonic() - killed < 5
         while Path(private).exists() and time.monotonic() < killed + 5:
             time.sleep(0.01)
@@ -332,22 +378,57 @@ def test_nothing_outlives_a_harness_that_is_killed(kind, tmp_path):
 
 
 @linux
-def test_a_killed_supervisor_is_no_clean_end():
-    with seated("process") as seat:
+@both
+def test_a_killed_keeper_is_no_clean_end(kind):
+    with seated(kind) as seat:
         message(seat)
-        os.kill(seat._process.pid, signal.SIGKILL)
+        below = descendants(seat._life.keeper)
+        assert below
+        os.kill(seat._life.keeper, signal.SIGKILL)
         # The channel is still open: it is the parent's death that ends the host.
         deadline = time.monotonic() + 5
-        while len(descendants(seat.place.private.encode())) and time.monotonic() < deadline:
+        while any(map(alive, below)) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert not descendants(seat.place.private.encode())
+        assert not any(map(alive, below))
         trouble = seat.leave()
     assert trouble == "Alice's processes could not all be ended, so nothing that they said counts."
 
 
+def memory(pid):
+    """All that a process may write to, where we may read it."""
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+        for line in maps:
+            place, rights, *_ = line.split()
+            begin, end = (int(at, 16) for at in place.split("-"))
+            if rights.startswith("rw"):
+                mem.seek(begin)
+                yield mem.read(end - begin)
+
+
+@linux
+@both
+def test_the_template_keeps_nothing_of_a_life(kind):
+    # A name is enough to hold a secret, and whoever lists a folder has it in its memory.
+    name = f"kvtrace-{os.getpid()}"
+    with template.held():
+        with seated(kind, "Namer", name=name) as seat:
+            message(seat)
+            pid = seat._life._template._process.pid
+            try:
+                found = sum(part.count(b"kvbarrier") for part in memory(pid))
+            except PermissionError:
+                pytest.skip("another process's memory cannot be read here")
+            assert found  # where one looks there are names
+            assert seat.leave() is None
+        assert sum(part.count(name.encode()) for part in memory(pid)) == 0
+        with seated(kind) as seat:  # the next one comes from the same
+            message(seat)
+            assert seat._life._template._process.pid == pid
+
+
 def test_a_lost_host_is_started_again_for_the_next_message():
     with seated("process") as seat:
-        os.kill(next(iter(reaper.children(seat._process.pid))), signal.SIGKILL)
+        os.kill(next(iter(reaper.children(seat._life.keeper))), signal.SIGKILL)
         with pytest.raises(PlayerFault, match="ended its own host process"):
             message(seat)
         assert json.loads(message(seat))

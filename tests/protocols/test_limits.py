@@ -16,7 +16,7 @@ from kvbarrier.errors import PluginFailure
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import probe_construction
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import child, player
+from kvbarrier.protocols.players import child, keeper, template
 from kvbarrier.protocols.players.channel import Deadline
 from kvbarrier.protocols.players.isolation import Limits
 
@@ -55,24 +55,20 @@ def test_a_terminal_hears_no_control_characters_of_an_import(kind, tmp_path):
 
 HANGS = """
 import sys
-from kvbarrier.protocols.players import child, host, player
+from kvbarrier.protocols.players import host, player
 host.IMPORT_SECONDS = 1.0
-sys.exit(player.main(sys.argv[1:]))
+sys.exit(player.main())
 """
 
 
 def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
-    from kvbarrier.protocols.players import seats
+    start = subprocess.Popen
 
-    prepare = seats.Place.prepare.__func__
+    def quick(command, *args, **more):
+        assert command[1:] == ("-P", "-m", "kvbarrier.protocols.players.player")
+        return start((command[0], "-P", "-c", HANGS), *args, **more)
 
-    def quick(cls, *args, **more):
-        place = prepare(cls, *args, **more)
-        python, p, _, _, *words = place.command
-        return cls(place.role, place.private, (python, p, "-c", HANGS, *words),
-                   place.environment, place.lives)  # fmt: skip
-
-    monkeypatch.setattr(seats.Place, "prepare", classmethod(quick))
+    monkeypatch.setattr(template.subprocess, "Popen", quick)
     began = time.monotonic()
     sentence = r"import of the compressor took longer than 120 s \(plugin.py, line 2, in <module>\)"
     with pytest.raises(PluginFailure, match=sentence):
@@ -162,5 +158,5 @@ def test_a_folder_without_rights_is_emptied_and_what_cannot_be_removed_is_told(t
 
 
 def test_what_cannot_be_removed_is_litter(tmp_path, monkeypatch):
-    monkeypatch.setattr(player.residue, "remove", lambda folder: False)
-    assert player._clean("namespaces", str(tmp_path), frozenset()) == player.LITTER
+    monkeypatch.setattr(keeper.residue, "remove", lambda folder: False)
+    assert keeper._clean("landlock", str(tmp_path), frozenset()) == keeper.LITTER

@@ -38,8 +38,17 @@ def fake_play(cell: Cell, key: bytes, batch: int, isolation: str, limits: Any) -
         failed = "Alice raised: no." if cell.target == "fails" and message % 3 == 0 else None
         # Two rows a bucket share its wrong bits, the first of them one more.
         by_row = text_of([count for w in wrong for count in ((w + 1) // 2, w // 2)])
+        total = sum(wrong)
+        by_channel = [total // d + (c < total % d) for c in range(d)]
+        by_value = [total // 3, total - total // 3]
+        by_place = text_of(by_channel), text_of([total]), text_of(by_value)
         charged = 64 if failed else 1000 + noise[16]
-        records.append(MessageRecord(wrong, asked, charged, 120, failed, wrong_by_row=by_row))
+        records.append(
+            MessageRecord(
+                wrong, asked, charged, 120, failed, wrong_by_row=by_row,
+                wrong_by_place=None if failed else by_place,
+            )
+        )  # fmt: skip
     return BatchRecord(tuple(records), 0.25, isolation, True, SOURCE)
 
 

@@ -33,4 +33,5 @@ def test_a_file_alone_says_of_a_point_what_the_attack_said() -> None:
     report = attack("zero", instance=ONE, budgets=[None], messages=4)
     rows = [row for outcome in report.outcomes for row in outcome.rows]
     (said,) = report.points
-    assert [said] == [point | {"scale": said["scale"]} for point in points.points_of(rows)]
+    beside = {name: said[name] for name in ("scale", "map")}  # of the play, not of the file
+    assert [said] == [point | beside for point in points.points_of(rows)]

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, ResultsConflict
 from kvbarrier.protocols.evidence.row_counts import counts_of, text_of
 from kvbarrier.protocols.evidence.verdicts import PointVerdict
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.instances import KeyPayload
 from kvbarrier.runs import faults
-from kvbarrier.runs.points import cell_of, judge_all, judge_rows
+from kvbarrier.runs.points import judge_all, judge_rows
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
 from kvbarrier.runs.row_reading import parse_line
 from kvbarrier.runs.rows import COLUMNS, HEADER, BatchRow, csv_line, newest, prefixes, union
@@ -53,7 +53,7 @@ def test_the_file_is_plain_csv_with_the_promised_columns(
     with (tmp_path / "r.csv").open(newline="") as file:
         (entry,) = list(csv.DictReader(file))
     assert list(entry) == list(COLUMNS)
-    assert entry["schema"] == "2"
+    assert entry["schema"] == "3"
     # 32 rows, two a bucket, with the wrong bits of that bucket: plain characters up to 61.
     texts = json.loads(entry["wrong_by_row"])
     assert [int(counts_of(text).sum()) for text in texts] == json.loads(entry["wrong"])
@@ -122,7 +122,7 @@ def test_files_joined_with_cat_are_read(tmp_path: Path, row: Row, cell: MakeCell
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("a,b\n1,2\n", "is not a results file"), ("no csv at all", "is not a results file"),
-     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "schema later than 2")],
+     ("\x89PNG\n", "is not a results file"), ("schema,instance,other\n", "schema later than 3")],
 )  # fmt: skip
 def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "other.csv"
@@ -135,23 +135,33 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path, text: str, sente
 
 
 def test_a_row_of_another_schema_is_refused(tmp_path: Path, row: Row, cell: MakeCell) -> None:
-    (tmp_path / "r.csv").write_text(HEADER + "3" + row(cell()).line()[1:])
-    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 3.*1 and 2.*use a new one"):
+    (tmp_path / "r.csv").write_text(HEADER + "4" + row(cell()).line()[1:])
+    with pytest.raises(BadInput, match=r"r.csv, line 2, .*schema is 4.*1, 2, 3.*use a new one"):
         read_results(tmp_path / "r.csv")
 
 
 def of_schema_1(row: BatchRow) -> str:
-    """The line that the program wrote before it counted by row: the same without its last field."""
+    """The line that the program wrote before it counted by row: without its last two fields."""
     values = next(csv.reader([row.line()]))
-    return csv_line(["1", *values[1:-1]])
+    return csv_line(["1", *values[1:-3]])
+
+
+def of_schema_2(row: BatchRow) -> str:
+    """The line of the program that counted by row, and not yet by place."""
+    values = next(csv.reader([row.line()]))
+    return csv_line(["2", *values[1:-2]])
+
+
+HEADER_1 = HEADER.replace(",wrong_by_row,declares,wrong_by_place", "")
+HEADER_2 = HEADER.replace(",declares,wrong_by_place", "")
 
 
 def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:
-    path, old = tmp_path / "r.csv", HEADER.replace(",wrong_by_row", "")
+    path, old = tmp_path / "r.csv", HEADER_1
     rows = [row(cell(), batch) for batch in range(3)]
     before = old + of_schema_1(rows[0])
     path.write_text(before)
-    assert read_results(path) == [replace(rows[0], wrong_by_row=None)]
+    assert read_results(path) == [replace(rows[0], wrong_by_row=None, wrong_by_place=None)]
     # Opening it, and playing what is there, leaves the file as it was, byte for byte.
     assert fill(path, [rows[0]]).decode() == before
     # What is new stands below a header of its own, as if two files had been joined.
@@ -162,6 +172,62 @@ def test_a_file_of_schema_1_is_read_and_goes_on(tmp_path: Path, row: Row, cell: 
     with path.open("a") as file:
         file.write(of_schema_1(row(cell(), 3)))  # joined the other way round
     assert len(read_results(path)) == 4
+
+
+def test_a_declaration_is_kept_and_a_file_without_one_is_read(
+    tmp_path: Path, row: Row, cell: MakeCell
+) -> None:
+    one = replace(row(cell()), declares=("keeps=last:8", "bits=3"))
+    fill(tmp_path / "r.csv", [one])
+    assert read_results(tmp_path / "r.csv") == [one]
+    before = HEADER_2 + of_schema_2(one)
+    (tmp_path / "old.csv").write_text(before)
+    assert read_results(tmp_path / "old.csv") == [replace(one, declares=None, wrong_by_place=None)]
+    # The same batch under another declaration is the same batch.
+    assert union([one], [replace(one, declares=None)]) == union(
+        [replace(one, declares=None)], [one]
+    )
+
+
+@pytest.mark.parametrize(
+    "words", ['["keeps=some"]', "[3]", '"keeps=all"', '["keeps=all","keeps=all"]']
+)
+def test_a_row_with_no_declaration_in_its_place_is_refused(
+    tmp_path: Path, row: Row, cell: MakeCell, words: str
+) -> None:
+    values = next(csv.reader([row(cell()).line()]))
+    (tmp_path / "r.csv").write_text(HEADER + csv_line([*values[:-2], words, values[-1]]))
+    with pytest.raises(BadInput, match="line 2, is not a results row"):
+        read_results(tmp_path / "r.csv")
+
+
+def test_a_file_of_schema_2_is_read_and_goes_on(tmp_path: Path, row: Row, cell: MakeCell) -> None:
+    path = tmp_path / "r.csv"
+    rows = [row(cell(), batch) for batch in range(2)]
+    before = HEADER_2 + of_schema_2(rows[0])
+    path.write_text(before)
+    assert read_results(path) == [replace(rows[0], wrong_by_place=None)]
+    assert fill(path, [rows[0]]).decode() == before
+    assert fill(path, rows).decode() == before + HEADER + rows[1].line()
+    assert [one.wrong_by_place is None for one in read_results(path)] == [True, False]
+
+
+def test_a_row_with_counts_by_place_stays_when_files_merge(row: Row, cell: MakeCell) -> None:
+    one = row(cell())
+    bare = replace(one, wrong_by_place=None, seconds=0.0)
+    assert union([bare], [one]) == union([one], [bare]) == [one]
+    channels, heads, values = one.wrong_by_place or ("", "", "")
+    turned = text_of(counts_of(channels)[::-1])
+    assert turned != channels
+    with pytest.raises(ResultsConflict, match="is not deterministic"):
+        union([one], [replace(one, wrong_by_place=(turned, heads, values))])
+
+
+def test_a_batch_counts_by_place_without_its_failed_messages(row: Row, cell: MakeCell) -> None:
+    one = row(cell("fails"))
+    told = sum(w for w, failed in zip(one.wrong, one.failed, strict=True) if failed is None)
+    assert told < sum(one.wrong)
+    assert [int(counts_of(text).sum()) for text in one.wrong_by_place or ()] == [told] * 3
 
 
 def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
@@ -176,7 +242,7 @@ def test_the_committed_baseline_is_of_schema_1_and_stands() -> None:
 
 def test_a_torn_line_below_the_second_header(tmp_path: Path, row: Row, cell: MakeCell) -> None:
     path = tmp_path / "r.csv"
-    before = (HEADER.replace(",wrong_by_row", "") + of_schema_1(row(cell(), 0))).encode()
+    before = (HEADER_1 + of_schema_1(row(cell(), 0))).encode()
     appended = (HEADER + row(cell(), 1).line()).encode()
     for end in (1, len(HEADER) - 1, len(HEADER), len(HEADER) + 9, len(appended) - 1):
         path.write_bytes(before + appended[:end])
@@ -217,7 +283,11 @@ def test_counts_by_row_say_how_many_rows_were_asked(row: Row, cell: MakeCell) ->
      (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]","[32]"]'), "sums over rows"),
      (lambda f: f.__setitem__("wrong_by_row", '["[32]","[32]","[32]"]'), "lists differ in length"),
      (lambda f: f.__setitem__("wrong_by_row", '["-","-","-","-"]'), "how many bits of each row"),
-     (lambda f: f.pop("host"), "20 fields instead of 21")],
+     (lambda f: f.__setitem__("wrong_by_place", '["[16]","0","00"]'), "sums over channels"),
+     (lambda f: f.__setitem__("wrong_by_place", '["[16]","0"]'), "by channel, by layer and head"),
+     (lambda f: f.__setitem__("wrong_by_place", '["-","0","00"]'), "how many bits"),
+     (lambda f: f.__setitem__("wrong_by_place", "7"), "not a list"),
+     (lambda f: f.pop("host"), "22 fields instead of 23")],
 )  # fmt: skip
 def test_a_damaged_row_is_named_by_its_line(
     tmp_path: Path,
@@ -360,7 +430,7 @@ def test_any_row_survives_its_line(
         "wrong_by_age": tuple(map(tuple, wrong)),
         "asked_by_age": ((32,) * 16,) * len(messages),
         "charged": charged, "payload": payload, "failed": failed, "seconds": seconds,
-        "wrong_by_row": tuple(map(text_of, wrong)),
+        "wrong_by_row": tuple(map(text_of, wrong)), "wrong_by_place": None,
     }  # fmt: skip
     row = BatchRow(**fields)
     line = row.line()

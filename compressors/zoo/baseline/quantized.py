@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -56,6 +57,10 @@ class Quantized(SoftmaxCache):
         self.bits = next(b for b in costs if budget_bits is None or 8 * costs[b] <= budget_bits)
         self.message_bytes = costs[self.bits]
         self.state = State(**self._fields(self.bits, self.capacity))
+        fields = self._fields(self.bits, self.group)
+        rows = [field for name, field in fields.items() if not name.endswith("_rest")]
+        a_token = sum(math.prod(size) * np.dtype(kind).itemsize for size, kind in rows) / self.group
+        self.declares = {"keeps": "all", "bytes": a_token}
         self.groups = 0
         self.rest = 0
 

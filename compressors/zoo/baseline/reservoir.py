@@ -8,7 +8,7 @@ import numpy as np
 
 from ....errors import BadInput
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...kit.token_cache import Slots, TokenCache, token_bits, whole
+from ...kit.token_cache import Slots, TokenCache, share_of, token_bits, whole
 from ...plugin.contract import Float32
 
 _COUNTER_BITS = 64
@@ -42,6 +42,7 @@ class Reservoir(TokenCache):
             token_bits(self.shape, dtype), wanted=wanted, besides=_COUNTER_BITS
         )
         self.hold(slots=slots, dtype=dtype, counters=("seen",))
+        self.declares = {"keeps": share_of(slots, self.shape)}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Slot t for the first m tokens, then the draw of step t where it is below m."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...catalog_entry import EVICTS, CatalogEntry
+from ...kit.state import storage_dtype
 from ...kit.token_cache import Slots, TokenCache, token_bits, whole
 
 
@@ -28,6 +29,7 @@ class SlidingWindow(TokenCache):
         wanted = None if window is None else whole(window, "window", 1)
         slots = self.tokens_that_fit(token_bits(self.shape, dtype), wanted=wanted)
         self.hold(slots=slots, dtype=dtype)
+        self.declares = {"keeps": f"last:{slots}", "bits": 8 * storage_dtype(dtype).itemsize}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t mod W."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...catalog_entry import EVICTS, CatalogEntry
+from ...kit.state import storage_dtype
 from ...kit.token_cache import Slots, TokenCache, token_bits, whole
 
 
@@ -35,6 +36,8 @@ class StreamingLLM(TokenCache):
             least=self.sinks + 1,
         )
         self.hold(slots=slots, dtype=dtype)
+        keeps = f"first:{self.sinks},last:{slots - self.sinks}"
+        self.declares = {"keeps": keeps, "bits": 8 * storage_dtype(dtype).itemsize}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Token t goes to slot t, and beyond the sinks to sinks + (t - sinks) mod W."""

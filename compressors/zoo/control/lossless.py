@@ -18,6 +18,7 @@ class Lossless(KeyedControl):
     """The secret bits, packed, eight to a byte."""
 
     name = "lossless"
+    declares = ("keeps=all",)
 
     def size_bytes(self) -> int:
         """ceil(n d_v / 8)."""

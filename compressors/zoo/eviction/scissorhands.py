@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput
 from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
-from ...kit.token_cache import whole
+from ...kit.token_cache import share_of, whole
 from ...plugin.contract import Float32
 from .scored_cache import EMPTIED, Indices, ScoredCache, enter, remove, score, weigh
 
@@ -96,6 +96,8 @@ class Scissorhands(ScoredCache):
                 "bits": ((slots, ring), np.uint8),
             },
         )
+        # After a drop the buffer is filled up again.
+        self.declares = {"keeps": share_of(slots - self.drop + 1, self.shape)}
 
     def leaving(self) -> Indices:
         """The m least important tokens, if there is no room."""

@@ -20,7 +20,7 @@ from ....errors import BadInput
 from ....reductions.jit import njit
 from ...kit.softmax_cache import Pair, Part, SoftmaxCache
 from ...kit.state import State, check_fits, from_storage, to_storage
-from ...kit.token_cache import whole
+from ...kit.token_cache import share_of, whole
 from ...plugin.contract import Float32
 
 Indices = NDArray[np.int64]
@@ -67,6 +67,7 @@ class ScoredCache(SoftmaxCache):
         """
         shape = self.shape
         self.slots = slots
+        self.declares = {"keeps": share_of(slots, shape)}
         tokens: dict[str, Field] = {
             "k": ((slots, shape.d_k), np.float16),
             "v": ((slots, shape.d_v), np.float16),

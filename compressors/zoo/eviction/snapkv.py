@@ -69,6 +69,8 @@ class SnapKV(KeptHeads):
         self.capacity = min(wanted, shape.tokens)
         self.window = min(whole(window, "window", 1), max(1, self.capacity // 2))
         self.message_bytes = self.row_bytes * sum(self.counts())
+        held = sum(self.counts()) / len(self.heads)
+        self.declares = {"keeps": f"share:{held / shape.tokens!r}"}
 
     def capacities(self) -> list[int]:
         """Tokens that a head of each layer keeps."""

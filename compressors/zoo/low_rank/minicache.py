@@ -75,6 +75,8 @@ class MiniCache(KeptHeads):
                 self.retained = (budget_bits // 8 - fixed) // each
         self.retained = min(self.retained, n)
         self.message_bytes = fixed + each * self.retained
+        # Merged layers promise nothing.
+        self.declares = None if self.pairs else {"keeps": "all", "bits": 16}
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """Not rows but whole layers are kept: see :meth:`write`."""

@@ -53,6 +53,7 @@ class PatternCache(TokenCache):
         counters = ("seen",) if self.counted else ()
         self.hold(slots=len(tokens) + shape.extra, dtype="fp16", counters=counters)
         self.message_bytes = (counter + len(tokens) * token) // 8
+        self.declares = {"keeps": f"share:{len(tokens) / shape.tokens!r}", "bits": 16}
 
     def slots_for(self, first: int, count: int) -> Slots:
         """Each token of the pattern, and each after the data, has a slot of its own.

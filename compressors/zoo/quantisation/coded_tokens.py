@@ -57,6 +57,8 @@ class CodedTokens(SoftmaxCache):
         )
         self.message_bytes = self._length()
         self.need(8 * self.message_bytes)
+        a_token = self.key_codec.row_bytes + self.value_codec.row_bytes
+        self.declares = {"keeps": "all", "bytes": a_token}
 
     @abstractmethod
     def codecs(self) -> tuple[Codec, Codec]:

@@ -16,6 +16,7 @@ from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
+from ...plugin.declaration import STRICT_BITS
 
 BITS = (16, 8, 4, 2, 1)
 _FP16 = np.dtype(np.float16)
@@ -77,6 +78,24 @@ class Kivi(SoftmaxCache):
         self.bits, self.residual = chosen
         self.message_bytes = lengths[chosen]
         self.state = State(**self._fields(self.bits, self.residual, self.capacity))
+        self.declares = self._declared()
+
+    def _declared(self) -> dict[str, Any]:
+        """Every token, at the bytes of a rounded one; with a budget the residual takes the rest."""
+        shape = self.shape
+        if self.budget_bits is None and self.bits < 16 and shape.tokens > self.residual:
+            return {"keeps": "all", "bytes": self._token_bytes()}
+        a_token = self._length(self.bits, self.residual, shape.tokens) / max(1, shape.tokens)
+        # Rounding is allowed to whom few bits are declared on average.
+        few = 8 * a_token < STRICT_BITS * (shape.d_k + shape.d_v)
+        whole = self.bits >= STRICT_BITS or shape.tokens < self.residual
+        return {"bytes": a_token} | ({"keeps": "all"} if few or whole else {})
+
+    def _token_bytes(self) -> float:
+        """Bytes of a token once it is rounded, its part of scales and zeros with them."""
+        shape, bits, along = self.shape, self.bits, self.along_v
+        key = shape.d_k * (4 + -(-self.group * bits // 8)) / self.group
+        return key + shape.d_v // along * (4 + -(-along * bits // 8))
 
     def _fields(self, bits: int, residual: int, tokens: int) -> _Fields:
         """The fields of a state with room for so many tokens."""

@@ -123,6 +123,8 @@ class QJL(CodedTokens):
         if budget_bits is not None and m is None:
             self._share_out(shape, budget_bits, value_bits)
         super().set_up()
+        # A sketch promises no token anything.
+        self.declares = {"bytes": self.declares["bytes"]}
 
     def _share_out(self, shape: Shape, budget_bits: int, value_bits: int | None) -> None:
         """The most bits of a value that leave a key 4 d_k projections, else 2, else 1."""

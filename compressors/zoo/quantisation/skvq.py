@@ -212,6 +212,19 @@ class SKVQ(SoftmaxCache):
         self.short = {name: size[0] for name, (size, _) in fields.items()}
         self.message_bytes = _bytes(fields)
         self.state = State(**self._fields(self.capacity))
+        if budget_bits is None:
+            # With a budget the window grows to what it holds, and no number costs the same.
+            self.declares = {"keeps": "all", "bytes": self._token_bytes()}
+
+    def _token_bytes(self) -> int:
+        """Bytes of a token once it is rounded; a stream that ends in the window is not."""
+        shape, meta = self.shape, self.meta.itemsize
+        sizes = {"k": shape.d_k, "v": shape.d_v}
+        if not self._split(shape.tokens)[1]:
+            return 2 * sum(sizes.values())
+        return sum(
+            2 * self.rounding[x].words(d) + 2 * meta * self.groups[x] for x, d in sizes.items()
+        )
 
     def _set(self, k_bits: float, v_bits: float) -> None:
         self.rounding = {"k": Rounding(k_bits, self.meta), "v": Rounding(v_bits, self.meta)}

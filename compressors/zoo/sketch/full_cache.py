@@ -42,6 +42,8 @@ class FullCache(Exact):
         if self.budget_bits is None and dtype is None:
             dtype = "fp16"
         super().set_up(dtype=dtype)
+        # Every token is held, and which ones a query reads is chance: nothing is promised of them.
+        self.declares = {"bits": 8 * self.state["k"].dtype.itemsize}
 
     # -- what a subclass says --------------------------------------------------------------------
 

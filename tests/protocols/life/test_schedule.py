@@ -12,7 +12,7 @@ from kvbarrier.compressors.plugin.operations import OPERATIONS
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game.coins import Draws, schedule_draws
 from kvbarrier.protocols.life.families import FAMILIES, USES, draw
-from kvbarrier.protocols.life.oracle import Oracle, check_legal, is_legal
+from kvbarrier.protocols.life.oracle import Oracle, check_legal, is_legal, read_schedule
 from kvbarrier.protocols.life.schedule import ARGUMENTS, Operation, Schedule
 from kvbarrier.protocols.life.shrink import shrink
 
@@ -95,19 +95,19 @@ def test_what_is_not_legal_is_refused(line, sentence, tmp_path):
     file = tmp_path / "s.json"
     file.write_text(schedule.to_json())
     with pytest.raises(BadInput, match=sentence):
-        Schedule.of_file(file)
+        read_schedule(file)
 
 
 def test_a_file_that_feeds_nothing_or_is_not_there(tmp_path):
     file = tmp_path / "s.json"
     file.write_text(Schedule.of("save").to_json())
     with pytest.raises(BadInput, match="feeds no token"):
-        Schedule.of_file(file)
+        read_schedule(file)
     with pytest.raises(BadInput, match="cannot be read"):
-        Schedule.of_file(tmp_path / "missing.json")
+        read_schedule(tmp_path / "missing.json")
     file.write_bytes(b"\xff\xfe{")
     with pytest.raises(BadInput, match="cannot be read"):
-        Schedule.of_file(file)
+        read_schedule(file)
 
 
 # -- the oracle against a reference that is written another way ------------------------------------

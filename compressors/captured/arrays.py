@@ -1,0 +1,216 @@
+"""Arrays in files, head by head: .npy, .npz and .safetensors, nothing read before it is asked for.
+
+A cache of a long text is larger than memory, so an array is opened by its header, and one head's
+[tokens, d] is read at a time: from a mapping of the file, or from the stream of a compressed .npz.
+Nothing is unpickled. NumPy does not know bfloat16: ``ml_dtypes`` makes it of two bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import BadInput, did_you_mean
+
+SUFFIXES = (".npy", ".npz", ".safetensors")
+#: a safetensors header
+_MOST_HEADER = 100 << 20
+_TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8"}
+
+
+class Opened(Protocol):
+    """An array in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As stored."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As stored; bfloat16 is two bytes without a name, V2."""
+
+    def part(self, index: tuple[int, ...]) -> NDArray[Any]:
+        """The numbers at the first axes' ``index``, read now."""
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """An array whose numbers lie in the file one after another."""
+
+    numbers: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.numbers.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.numbers.dtype
+
+    def part(self, index: tuple[int, ...]) -> NDArray[Any]:
+        return self.numbers[index]
+
+
+@dataclass(frozen=True)
+class _Streamed:
+    """A compressed member of a .npz, read up to the part that is asked for."""
+
+    path: Path
+    member: str
+    start: int
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    def part(self, index: tuple[int, ...]) -> NDArray[Any]:
+        rest = self.shape[len(index) :]
+        size = math.prod(rest) * self.dtype.itemsize
+        place = int(np.ravel_multi_index(index, self.shape[: len(index)])) if index else 0
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+                file.seek(self.start + place * size)
+                data = file.read(size)
+        except (OSError, zipfile.BadZipFile, EOFError) as error:
+            raise BadInput(f"{self.path} is damaged ({error}): write it again.") from None
+        if len(data) < size:
+            raise BadInput(f"{self.path} ends before its array '{self.member}': write it again.")
+        return np.frombuffer(data, self.dtype).reshape(rest)
+
+
+def open_arrays(path: Path) -> dict[str, Opened]:
+    """The arrays of a file by name; the one of a .npy is called ``keys``.
+
+    Raises BadInput for a file that is not one of ``SUFFIXES``, cannot be read, is cut short or
+    damaged, holds Python objects, or numbers that are not float16, bfloat16, float32 or float64.
+    """
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise BadInput(
+            f"{path} is no file of keys by its name: give a .npy, .npz or .safetensors file."
+        )
+    read = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors}[kind]
+    try:
+        return read(path)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        if isinstance(error, BadInput):
+            raise
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise BadInput(f"{path} is not a whole {kind} file ({why}): write it again.") from None
+
+
+def floats(part: NDArray[Any]) -> NDArray[np.float32]:
+    """A part's numbers as float32; bfloat16 and float16 are exact in it."""
+    if part.dtype.kind == "V":
+        import ml_dtypes
+
+        part = part.view(ml_dtypes.bfloat16)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(part, dtype=np.float32)
+
+
+def wanted(arrays: Mapping[str, Opened], name: str, path: Path) -> Opened:
+    """The array of a name; BadInput, with the names that there are."""
+    if name not in arrays:
+        hint = did_you_mean(name, arrays) if arrays else " It has no arrays."
+        raise BadInput(f"{path} has no array '{name}'.{hint}")
+    return arrays[name]
+
+
+def _npy(path: Path) -> dict[str, Opened]:
+    with path.open("rb") as file:
+        shape, fortran, dtype = _header(file, path)
+        start = file.tell()
+    return {"keys": _mapped(path, dtype, start, shape, fortran)}
+
+
+def _npz(path: Path) -> dict[str, Opened]:
+    found: dict[str, Opened] = {}
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name == info.filename:
+                continue
+            with archive.open(info) as file:
+                shape, fortran, dtype = _header(file, path)
+                start = file.tell()
+            if info.compress_type == zipfile.ZIP_STORED:
+                begin = _data_of(path, info) + start
+                found[name] = _mapped(path, dtype, begin, shape, fortran)
+            elif fortran:
+                raise BadInput(
+                    f"The array '{name}' of {path} is compressed in Fortran order: save it with "
+                    "numpy.ascontiguousarray, or uncompressed."
+                )
+            else:
+                found[name] = _Streamed(path, info.filename, start, dtype, shape)
+    return found
+
+
+def _data_of(path: Path, info: zipfile.ZipInfo) -> int:
+    """Where a stored member's bytes begin: after its local header, name and extra field."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        local = file.read(30)
+    if local[:4] != b"PK\x03\x04":
+        raise ValueError("a member has no local header")
+    name, extra = (int.from_bytes(local[i : i + 2], "little") for i in (26, 28))
+    return info.header_offset + 30 + name + extra
+
+
+def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise BadInput(
+            f"{path} is in version {version} of the .npy format: save it with NumPy again."
+        )
+    shape, fortran, dtype = read(file)
+    if dtype.hasobject:
+        raise BadInput(
+            f"{path} holds pickled Python objects, which kvbarrier never loads: save an array of "
+            "numbers."
+        )
+    return shape, fortran, dtype
+
+
+def _safetensors(path: Path) -> dict[str, Opened]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(size - 8, _MOST_HEADER):
+            raise ValueError("its header is longer than the file")
+        header = json.loads(file.read(length))
+    found: dict[str, Opened] = {}
+    for name, one in header.items():
+        if name == "__metadata__":
+            continue
+        dtype = np.dtype("V2" if (word := _TENSORS.get(one["dtype"])) == "bf16" else word or "V1")
+        shape, (begin, end) = tuple(int(x) for x in one["shape"]), one["data_offsets"]
+        if end - begin != math.prod(shape) * dtype.itemsize and word is not None:
+            raise ValueError(f"'{name}' has another size than its shape")
+        if word is not None:
+            found[name] = _mapped(path, dtype, 8 + length + begin, shape, False)
+    return found
+
+
+def _mapped(
+    path: Path, dtype: np.dtype[Any], start: int, shape: tuple[int, ...], fortran: bool
+) -> Opened:
+    if start + math.prod(shape) * dtype.itemsize > path.stat().st_size:
+        raise ValueError("it ends before its numbers do")
+    if math.prod(shape) == 0:
+        return _Mapped(np.empty(shape, dtype))
+    numbers = np.memmap(path, dtype, "r", start, shape, "F" if fortran else "C")
+    return _Mapped(numbers)

@@ -1,0 +1,76 @@
+"""What a law found: the code of its kind, the sentence of what happened here, and the places."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing found, in plain data.
+
+    Attributes:
+        code: of its kind (``kinds.KINDS``).
+        detail: what happened here, in a sentence.
+        tokens, channels, heads, layers: the places, each in increasing order; None is all of them,
+            or that the finding has no such place.
+        operation: after which operation, in words.
+        reproduction: the shortest sequence that shows it, one step each.
+    """
+
+    code: str
+    detail: str
+    tokens: tuple[int, ...] | None = None
+    channels: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = None
+    operation: str | None = None
+    reproduction: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for the pipe and for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, said: dict[str, Any]) -> Fault:
+        """The same back."""
+        places = {name: None if said.get(name) is None else tuple(said[name]) for name in PLACES}
+        steps = tuple(said.get("reproduction", ()))
+        rest = {name: said.get(name) for name in ("code", "detail", "operation")}
+        return cls(**rest, **places, reproduction=steps)  # type: ignore[arg-type]
+
+
+PLACES = ("tokens", "channels", "heads", "layers")
+
+
+def spans(numbers: Iterable[int], most: int = 6) -> str:
+    """Numbers as ranges, for people.
+
+    >>> spans([0, 1, 2, 5, 7, 8]), spans([3])
+    ('0-2, 5, 7-8', '3')
+    """
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    words = [str(a) if a == b else f"{a}-{b}" for a, b in ranges[:most]]
+    more = sum(b - a + 1 for a, b in ranges[most:])
+    return ", ".join(words) + (f" and {more} more" if more else "")
+
+
+def named(what: str, numbers: Sequence[int]) -> str:
+    """ "token 3" or "tokens 3-7".
+
+    >>> named("token", [3]), named("token", [3, 4])
+    ('token 3', 'tokens 3-4')
+    """
+    return f"{what}{'s' if len(set(numbers)) > 1 else ''} {spans(numbers)}"
+
+
+def whole(numbers: Iterable[Any]) -> tuple[int, ...]:
+    """Plain increasing integers."""
+    return tuple(sorted({int(n) for n in numbers}))

@@ -1,0 +1,45 @@
+"""Where wrong bits lie: the simplest place that beats chance, and what is read there.
+
+A place is a product of factors: rows (by token number, place in the batch of questions, sequence,
+distance from a cut), layers, heads, channels; or a set of diagonals of token number modulo m
+against channel group. The search is greedy (:mod:`.search`): of all axes the one place is taken
+that explains most (:mod:`.places`), if it beats chance (:mod:`.relabelling`, where the proof is);
+then the search goes on inside it. What it means where something is named, and where nothing is:
+docs/theory-map.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .description import LEVEL, Blocks, Description
+from .places import Places
+from .reading import Reading
+from .search import Search
+
+__all__ = ["LEVEL", "Blocks", "Description", "Places", "Reading", "localise"]
+
+
+def localise(
+    readings: Sequence[Reading], level: float = LEVEL, parameters: Sequence[int] = ()
+) -> Description:
+    """The simplest description of where bits are wrong that beats chance, at confidence ``level``.
+
+    ``readings``: one a message, all with the same layers, heads and channels. ``parameters``:
+    integers of the cache (a block, a window, a group), whose residues are tried too and cost less.
+    With probability at least ``level`` nothing is named along an axis that does not matter.
+
+    >>> import numpy as np
+    >>> secret = np.random.default_rng(0).integers(0, 2, (512, 1, 1, 64), dtype=np.uint8)
+    >>> said = secret.copy()
+    >>> said[:256] = 0
+    >>> print(localise([Reading(np.arange(512), secret, said, n=512)]).sentence)
+    Lost: tokens 0-255, all channels: every bit is read as 0. Elsewhere no bit is wrong.
+    """
+    wrong = sum(int(one.wrong.sum()) for one in readings)
+    asked = sum(one.secret.size for one in readings)
+    base = Description("none", "", len(readings), wrong, asked, level)
+    if wrong == 0:
+        return replace(base, sentence=f"No bit of {asked:,} is wrong.", outside=(0, asked))
+    return Search(readings, level, parameters).described(base)

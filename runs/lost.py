@@ -1,0 +1,134 @@
+"""What a cell's rows say about the places of wrong bits: counts always, and the map if it is known.
+
+The secrets come from each row's key, the cuts and the rows asked from its public coins; what Bob
+said is known of the messages that this process has seen played (``BatchRow.said``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..protocols.evidence.localise import Description, localise
+from ..protocols.evidence.losses import Losses
+from ..protocols.evidence.reading import Reading
+from ..protocols.evidence.row_counts import counts_of
+from ..protocols.game import coins
+from ..protocols.game.cell import Cell
+from ..protocols.game.schedules import rows_of
+from .rows import BatchRow
+
+
+def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
+    """What was read back of the messages that this process saw played; failed ones are left out.
+
+    A message whose stream was cut says after how many tokens.
+    """
+    instance, found = cell.instance, []
+    n, width, tokens = instance.secret_rows, instance.row_bits, instance.shape.tokens
+    # In the window's game the rows are the values of the newest tokens.
+    older = tokens - n if instance.window is not None else 0
+    heads = (instance.layers, instance.heads, width // (instance.layers * instance.heads))
+    for row, i, number in _messages(rows):
+        said = None if row.said is None else row.said[i]
+        if said is None:
+            continue
+        asked = rows_of(instance, row.master_key, number)
+        secret = coins.secret_bits(row.master_key, row.instance, number, n * width)
+        bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(asked) * width)
+        found.append(
+            Reading(
+                tokens=asked + older,
+                secret=secret.reshape(n, *heads)[asked],
+                said=bits.reshape(len(asked), *heads),
+                n=max(n, tokens),
+                cut=_cut(cell, row, number),
+            )
+        )
+    return found
+
+
+def map_of(cell: Cell, rows: Sequence[BatchRow]) -> Description | None:
+    """Where the bits lie that are wrong; None where no message is known bit by bit."""
+    readings = readings_of(cell, rows)
+    numbers = [value for _, value in cell.params if type(value) is int and value > 1]
+    return localise(readings, parameters=numbers) if readings else None
+
+
+def losses_of(cell: Cell, rows: Sequence[BatchRow]) -> Losses | None:
+    """Token by token and channel by channel; None where no message is known bit by bit."""
+    readings = readings_of(cell, rows)
+    return Losses.of(readings) if readings else None
+
+
+def as_map(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any] | None:
+    """The map of a cell as plain data."""
+    found = map_of(cell, rows)
+    return None if found is None else found.as_dict()
+
+
+def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
+    """Wrong bits by every axis, of messages that did not fail; None where they were not counted.
+
+    ``token`` and ``question``: lists by the number of the row in the secret, and by its place among
+    the rows asked. ``channel``, ``layer``, ``head``: lists. ``value``: of zeros, of ones. ``cut``:
+    [wrong, asked] bits of tokens before and after the cut of their stream, and of the messages
+    whose stream was not cut. ``asked`` bits are all of them together; ``failed`` messages.
+    """
+    n, width = cell.instance.secret_rows, cell.instance.row_bits
+    token, question = np.zeros(n, np.int64), np.zeros(cell.instance.rows or n, np.int64)
+    cut = {"before": [0, 0], "after": [0, 0], "whole": [0, 0]}
+    asked = failed = 0
+    by_row = all(row.wrong_by_row is not None for row in rows)
+    for row, i, number in _messages(rows):
+        if row.failed[i] is not None:
+            failed += 1
+            continue
+        asked += row.asked[i]
+        if row.wrong_by_row is None:
+            continue
+        wrong = counts_of(row.wrong_by_row[i])
+        tokens = rows_of(cell.instance, row.master_key, number)
+        token[tokens] += wrong
+        question[: len(wrong)] += wrong
+        at = _cut(cell, row, number)
+        for side, some in (
+            ("before", tokens < at if at is not None else tokens < 0),
+            ("after", tokens >= at if at is not None else tokens < 0),
+            ("whole", tokens >= 0 if at is None else tokens < 0),
+        ):
+            cut[side][0] += int(wrong[some].sum())
+            cut[side][1] += width * int(some.sum())
+    places = [row.wrong_by_place for row in rows if row.wrong_by_place is not None]
+    channel, head, value = (
+        [sum(map(counts_of, texts)) for texts in zip(*places, strict=True)]
+        if len(places) == sum(any(f is None for f in row.failed) for row in rows) and places
+        else (None, None, None)
+    )
+    grid = None if head is None else np.reshape(head, (cell.instance.layers, -1))
+    return {
+        "asked_bits": asked,
+        "failed": failed,
+        "token": token.tolist() if by_row else None,
+        "question": question.tolist() if by_row else None,
+        "channel": None if channel is None else np.asarray(channel).tolist(),
+        "layer": None if grid is None else grid.sum(axis=1).tolist(),
+        "head": None if grid is None else grid.sum(axis=0).tolist(),
+        "value": None if value is None else np.asarray(value).tolist(),
+        "cut": cut if by_row else None,
+    }
+
+
+def _messages(rows: Sequence[BatchRow]) -> Iterator[tuple[BatchRow, int, int]]:
+    """Every message: its row, its place there, its number."""
+    for row in rows:
+        for i in range(row.size):
+            yield row, i, row.batch * row.size + i
+
+
+def _cut(cell: Cell, row: BatchRow, number: int) -> int | None:
+    if not row.streaming or cell.instance.schedule is not None:
+        return None
+    return coins.cut_point(row.master_key, row.instance, number, cell.instance.shape.tokens)
