@@ -1,11 +1,12 @@
 """What all engines share: how they get tokens and questions, and the Bob who only reads.
 
 An engine is another project's cache. Its parameters determine its memory, so it takes no budget;
-it gets whole tokens, all layers and KV heads at once. There are three ways to feed it:
+it gets whole tokens, all layers and KV heads at once. There are two ways to feed all of them:
 
 * ``feed=prefill``: all tokens in one forward pass, as a prompt is;
-* ``feed=stream``: token by token, as the theorem's model has it;
-* ``feed=chunks``: each call in one pass, as a chunked prefill and the tokens after it are.
+* ``feed=stream``: token by token, as the theorem's model has it.
+
+Some also take ``feed=chunks``: each call in one pass, as a chunked prefill and the tokens after it.
 
 There are two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with
 ``ask=mask`` all questions in one pass, each seeing the cache and itself only; with ``ask=serial``
@@ -26,7 +27,7 @@ from ...errors import BadInput, did_you_mean
 from ..plugin.contract import Compressor, Float32, Shape
 from .memories import Memories
 
-FEEDS = ("prefill", "stream", "chunks")
+FEEDS = ("prefill", "stream")
 BOBS = ("asks", "reads")
 ASKS = ("mask", "serial")
 

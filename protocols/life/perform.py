@@ -325,9 +325,7 @@ class _Player(Actor):
             raise _Failed(_outcome_of(error, operation.name)) from None
 
     def ask(self, number: int) -> Float32:
-        """The outputs of an instance for every token that was fed, and for one at least.
-
-        [fed, (sequences,) .., d_v].
+        """The outputs of an instance for every token, [rows, (sequences,) .., d_v].
 
         Raises:
             _Failed: it raised, or answered something else.

@@ -46,7 +46,6 @@ class CodecCache(Engine):
         PluginFailure: it lacks a method, raised, or did not return K and V.
     """
 
-    feeds = ("prefill", "stream")
     bobs = ("asks",)
 
     def __init__(

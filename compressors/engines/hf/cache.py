@@ -21,7 +21,7 @@ import torch
 
 from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
-from ..engine import Engine
+from ..engine import FEEDS, Engine
 from ..memories import Memories
 from ..rotary import Rotary
 from .cache_makers import explained, maker
@@ -147,6 +147,8 @@ class TransformersCache(Engine):
         BadInput: the cache or parameter does not exist, or cannot be used here.
         PluginFailure: a foreign class raised.
     """
+
+    feeds = (*FEEDS, "chunks")
 
     def __init__(
         self,
