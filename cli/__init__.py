@@ -22,7 +22,7 @@ from .render import print_json, printed, readable, say
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
-    "check": "Run the plug-in contract on a compressor and explain each finding.",
+    "check": "Examine a cache: does it hold what it is given, and if not, where?",
     "compare": "Play several compressors in the same game; mark those that nobody beats.",
     "bound": "Compute the limit at a size: scale, secret bits, bits that no algorithm can save.",
     "capture": "Keep the keys, queries and values of a real model on a text in a file.",

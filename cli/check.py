@@ -1,4 +1,4 @@
-"""``kvbarrier check``: the plug-in contract; each finding says why and what to do."""
+"""``kvbarrier check``: the contract, then the laws; each finding says where, why and what to do."""
 
 from __future__ import annotations
 
