@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, tell
+from .render import print_json, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
+    from .ci import TestCase
 
 
 @click.command(name="check")
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
-@click.option(
-    "--expect",
-    multiple=True,
-    metavar="WORD",
-    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
-)
+@options.expect_option
 @click.option(
     "--timeout",
     type=float,
@@ -41,6 +37,11 @@ if TYPE_CHECKING:
     "file. Exit code 3 if it still fails.",
 )
 @click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first error of a law into this file, for --case.",
+)
+@click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a JUnit file for a build server: a test a rung.",
@@ -54,9 +55,10 @@ if TYPE_CHECKING:
 def command(
     target: str | None,
     params: tuple[str, ...],
-    expect: tuple[str, ...],
+    expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
+    save_case: Path | None,
     junit: Path | None,
     badge: Path | None,
     as_json: bool,
@@ -65,34 +67,70 @@ def command(
 
     A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
     mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
+
+    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
     """
     if case is not None:
         return _replay(case, target, timeout, as_json)
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
-    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
-    if is_engine(target):
-        raise BadInput(
-            f"{target} is an engine: kvbarrier's own adapter keeps the contract for it, so "
-            f"there is nothing to check. Run 'kvbarrier attack {target}' instead."
-        )
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
-    words = Declaration.of_words(expect).words() if expect else ()
-    report = check(target, params=parsed, expect=words, seconds=timeout)
+    if is_engine(target):
+        if expected:
+            raise BadInput("An engine's cache declares nothing here: leave --expect out.")
+        return _engine(target, parsed, timeout, junit, badge, as_json)
+    said = {name: one.words() for name, one in options.declared(expected).items()}
+    report = check(
+        target,
+        params=parsed,
+        expect=said.get("declaration", ()),
+        otherwise=said.get("undeclared", ()),
+        seconds=timeout,
+    )
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
-    _for_servers(report, junit, badge)
+    _for_servers(target, _cases(report), len(report.errors), junit, badge)
+    if save_case is not None:
+        _save_case(report, parsed, said.get("declaration", ()), save_case)
     return 3 if report.errors else 0
 
 
-def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) -> None:
-    """What a build server reads of a check."""
+def _engine(
+    target: str,
+    params: dict[str, object],
+    timeout: float,
+    junit: Path | None,
+    badge: Path | None,
+    as_json: bool,
+) -> int:
+    """The operations of an engine's cache, where it is installed."""
+    from ..protocols.life.engine_check import check_engine
+    from . import ci
+
+    report = check_engine(target, params, seconds=timeout, heard=say)
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        tell(report.text())
+    cases = []
+    for trial in report.trials:
+        name = f"{trial['way'] or 'as it is'}: {', '.join(trial['tried'])}"
+        told = [one["detail"] for one in trial["findings"] if one["severity"] == "error"]
+        cases.append(ci.TestCase(name, told, trial["seconds"]))
+    if report.ended:
+        cases.append(ci.TestCase("end", [report.ended]))
+    _for_servers(target, cases, len(report.errors), junit, badge)
+    return 3 if report.errors or report.ended else 0
+
+
+def _cases(report: CheckReport) -> list[TestCase]:
+    """A test a rung, and one for each error."""
     from . import ci
 
     cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
@@ -100,14 +138,35 @@ def _for_servers(report: CheckReport, junit: Path | None, badge: Path | None) ->
         ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
         for number, one in enumerate(report.errors, 1)
     ]
-    cases = cases or [ci.TestCase("contract")]
-    ci.summarise(report.target, cases)
+    return cases or [ci.TestCase("contract")]
+
+
+def _for_servers(
+    target: str, cases: list[TestCase], count: int, junit: Path | None, badge: Path | None
+) -> None:
+    """What a build server reads of a check."""
+    from . import ci
+
+    ci.summarise(target, cases)
     if junit is not None:
-        ci.write_junit(junit, report.target, cases)
+        ci.write_junit(junit, target, cases)
     if badge is not None:
-        count = len(report.errors)
         said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
         ci.write_badge(badge, "kv cache", said, not count)
+
+
+def _save_case(
+    report: CheckReport, params: dict[str, Any], declares: tuple[str, ...], path: Path
+) -> None:
+    """The first error of a law, as a file."""
+    from ..protocols.check.check_cases import first_case
+
+    case = first_case(report, params, declares)
+    if case is None:
+        say(f"no law is broken, so nothing is written to {path}.")
+        return
+    case.write(path)
+    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -186,7 +186,7 @@ def _scheme(scheme: Scheme, text: str) -> Target:
     whole = f"{authors}{colon}{name}" if place.endswith(".py") else what
 
     def make(*args: Any, **params: Any) -> Compressor:
-        made: Compressor = engine(*args, what=whole, **params)
+        made: Compressor = engine.adapter(params)(*args, what=whole, **params)
         return made
 
     # An engine judges its parameters itself: they may be for somebody's class behind it.

@@ -1,10 +1,12 @@
 """What all engines share: how they get tokens and questions, and the Bob who only reads.
 
 An engine is another project's cache. Its parameters determine its memory, so it takes no budget;
-it gets whole tokens, all layers and KV heads at once. There are two ways to feed it:
+it gets whole tokens, all layers and KV heads at once. There are two ways to feed all of them:
 
 * ``feed=prefill``: all tokens in one forward pass, as a prompt is;
 * ``feed=stream``: token by token, as the theorem's model has it.
+
+Some also take ``feed=chunks``: each call in one pass, as a chunked prefill and the tokens after it.
 
 There are two Bobs. ``bob=asks`` appends (q_r, k_r, v_r) and reads the attention output: with
 ``ask=mask`` all questions in one pass, each seeing the cache and itself only; with ``ask=serial``
@@ -15,7 +17,8 @@ message and attends to them himself: he recovers what a method masks without fre
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -32,9 +35,15 @@ ASKS = ("mask", "serial")
 class Engine(Compressor):
     """An engine behind the contract; arrays are [tokens, layers, KV heads, d].
 
+    Where ``shape.sequences`` is a number they are [tokens, sequences, layers, KV heads, d].
+
     Subclasses give the hooks below, ``save`` and ``restore``; the message is the compacted cache
     and nothing else. A subclass lists the ways that it supports in ``feeds``, ``bobs`` and
     ``asks``; the first of each is its default.
+
+    Class attributes:
+        displaced: where an adapter whose rotary embedding is alive asks: this many places behind
+            the place where a token should stand (:func:`asked_behind`).
 
     Args:
         what: the engine's thing, the words behind ``scheme:``.
@@ -45,6 +54,7 @@ class Engine(Compressor):
     """
 
     layout = "heads"
+    displaced = 0
     feeds: tuple[str, ...] = FEEDS
     bobs: tuple[str, ...] = BOBS
     asks: tuple[str, ...] = ASKS
@@ -71,8 +81,17 @@ class Engine(Compressor):
         self.feed = _chosen("feed", feed, self.feeds, what)
         self.bob = _chosen("bob", bob, self.bobs, what)
         self.ask = _chosen("ask", ask, self.asks, what)
-        self.streaming = self.feed == "stream"
+        self.streaming = self.feed != "prefill"
         self._pending: list[tuple[Float32, Float32, Float32]] = []
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
+        """Refused: what another project holds is copied by ``fork``, or by save and restore."""
+        raise TypeError(f"{self.what} cannot be copied as an object")
+
+    @classmethod
+    def adapter(cls, params: Mapping[str, Any]) -> type[Engine]:
+        """The class that plays these parameters: an engine may have several."""
+        return cls
 
     # -- hooks ---------------------------------------------------------------------------------
 
@@ -119,6 +138,9 @@ class Engine(Compressor):
             for q, k, v in zip(Q, K, V, strict=True):
                 self._step(q, k, v)
             return
+        if self.feed == "chunks":
+            self._prefill(Q, K, V)
+            return
         self._pending.append((Q, K, V))
         if sum(len(part[1]) for part in self._pending) >= self.shape.tokens:
             whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
@@ -138,6 +160,19 @@ class Engine(Compressor):
         if self.ask == "mask":
             return self._ask_masked(Q, K, V)
         return np.stack([self._ask_serial(q, k, v) for q, k, v in zip(Q, K, V, strict=True)])
+
+
+@contextmanager
+def asked_behind(places: int) -> Iterator[None]:
+    """All engines are asked for tokens that many places behind where they should stand.
+
+    Who answers there, and not at 0, has moved: the cache takes it for that much older.
+    """
+    Engine.displaced = places
+    try:
+        yield
+    finally:
+        Engine.displaced = 0
 
 
 def attention_over(

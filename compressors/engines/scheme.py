@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .way import Way
 
 
 @dataclass(frozen=True)
 class Scheme:
     """One engine, ``engines/NAME/``: its ``__init__`` has one as ``SCHEME``.
 
-    Beside it are ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH``, which any interpreter can
-    import, and ``pins.txt``, what ``make engines`` installs in ``.engines/NAME``.
+    Beside it are ``rows.py`` with ``ROWS`` and ``OUT_OF_REACH`` and ``ways.py`` with ``ways``,
+    which any interpreter can import, and ``pins.txt``, what ``make engines`` installs in
+    ``.engines/NAME``.
 
     Attributes:
         name: before the colon of a target; also the name of the extra.
@@ -39,6 +43,11 @@ class Scheme:
     def table(self) -> Any:
         """Import the module of declared rows."""
         return self._part("rows")
+
+    def ways(self, what: str, params: Mapping[str, Any]) -> list[Way]:
+        """In what ways a target of this engine is examined (``way``)."""
+        found: list[Way] = self._part("ways").ways(what, params)
+        return found
 
     def _part(self, module: str) -> Any:
         return importlib.import_module(f".{self.name}.{module}", __package__)

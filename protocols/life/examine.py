@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ RANDOM = 60
 TOKENS = 40
 _OFTEN = 2
 _REFUSALS = 4
+_WIDE, _AROUND, _EDGES = 64, 64, (1, 0, 8, -1)
+MOST_SIZE = 2000
 _KEY = bytes(32)
 
 
@@ -155,6 +158,7 @@ def examine(
     each: int = EACH,
     random: int = RANDOM,
     seconds: float = SECONDS,
+    sizes: Sequence[int] = (),
     declared: Callable[[int, int], NDArray[np.bool_] | None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Life:
@@ -167,6 +171,8 @@ def examine(
         families: which.
         each, random: schedules of each family, and random ones.
         seconds: after that nothing new is tried.
+        sizes: lengths that matter to the class (its window, block, capacity): a schedule of every
+            family also begins around each, in 64 dimensions where 16 have too few keys.
         declared: what of the survivors is declared held (:class:`.perform.Stage`).
 
     Raises:
@@ -174,37 +180,53 @@ def examine(
     """
     began = clock()
     d, layers, heads = (16, 1, 1) if shape is None else (shape.d_v, shape.layers, shape.kv_heads)
-    one, two = hard_for(tokens, d, layers, heads)
-    stage, again = (Stage(build, hard, declared=declared) for hard in (one, two))
-    probe = build(one.shape(tokens))
+
+    @cache
+    def stages(most: int) -> tuple[Stage, Stage]:
+        wide = d if most <= d * d // 2 else max(d, _WIDE)
+        one, two = hard_for(most, wide, layers, heads)
+        return Stage(build, one, declared=declared), Stage(build, two, declared=declared)
+
+    probe = build(stages(tokens)[0].hard.shape(tokens))
     can = operations_of(probe)
     tried = dict.fromkeys(families, 0)
-    found = _Found(stage, again, lambda: clock() - began > 2 * seconds)
+    found = _Found(lambda: clock() - began > 2 * seconds)
+    sizes = sorted({size for size in sizes if 1 < size <= MOST_SIZE})
+    longest = max([tokens, *(size + _AROUND for size in sizes)])
     whole = True
     if not probe.streaming:
         families = ()  # a batch algorithm takes the stream at once: nothing may happen before
-    for family, number in _plan(families, each, random):
+    for family, number, size in _plan(families, each, random, sizes):
         if clock() - began > seconds:
             whole = False
             break
-        coins = Draws(f"life {family}", _KEY, "", number)
-        # The lengths differ: what only fails at one of them shows.
-        schedule = draw(family, coins, tokens - number % (tokens // 2 + 1), can)
+        coins = Draws(f"life {family} {size}" if size else f"life {family}", _KEY, "", number)
+        if size:
+            before = size + _EDGES[number % len(_EDGES)]
+            schedule = draw(family, coins, _AROUND - max(_EDGES), can, before)
+        else:
+            # The lengths differ: what only fails at one of them shows.
+            schedule = draw(family, coins, tokens - number % (tokens // 2 + 1), can)
         tried[family] += 1
-        found.take(family, schedule)
+        found.take(family, schedule, *stages(size + _AROUND if size else tokens))
     findings = found.findings.values()
     faults = tuple(one for one in findings if one.performance.is_fault)
     refusals = tuple(one for one in findings if not one.performance.is_fault)
     return Life(
-        can, tried, faults, refusals, clock() - began, whole, tokens,
+        can, tried, faults, refusals, clock() - began, whole, longest,
         tuple(name for name in OPERATIONS if name not in can),
     )  # fmt: skip
 
 
-def _plan(families: Sequence[str], each: int, random: int) -> list[tuple[str, int]]:
-    """What is tried, one schedule of every family first."""
-    rounds = [(family, n) for n in range(each) for family in families if family != "random"]
-    return rounds + [("random", n) for n in range(random) if "random" in families]
+def _plan(
+    families: Sequence[str], each: int, random: int, sizes: Sequence[int]
+) -> list[tuple[str, int, int]]:
+    """What is tried: family, number, and around which size (0: none); what is short comes first."""
+    first, *later = range(each) if each else [0]
+    rounds = [(family, first, 0) for family in families if family != "random" and each]
+    rounds += [(family, n, size) for size in sizes for n, family in enumerate(families)]
+    rounds += [(family, n, 0) for n in later for family in families if family != "random"]
+    return rounds + [("random", n, 0) for n in range(random) if "random" in families]
 
 
 class _Found:
@@ -213,16 +235,17 @@ class _Found:
     A schedule that holds all the operations of a finding is counted as the same fault.
     """
 
-    def __init__(self, stage: Stage, again: Stage, late: Callable[[], bool]) -> None:
-        self._stage, self._again, self._late = stage, again, late
+    def __init__(self, late: Callable[[], bool]) -> None:
+        self._late = late
         self.findings: dict[frozenset[str], Finding] = {}
 
-    def take(self, family: str, schedule: Schedule) -> None:
+    def take(self, family: str, schedule: Schedule, stage: Stage, again: Stage) -> None:
         """Perform a schedule; keep what it shows unless the same was seen.
 
         What is refused is left out, and the rest of the schedule is tried as well.
         """
         for _ in range(_REFUSALS):
+            self._stage, self._again = stage, again
             refused = self._take(family, schedule)
             if refused is None:
                 return
@@ -261,9 +284,11 @@ class _Found:
 
     def _shortest(self, first: Performance) -> Performance:
         kind = first.outcome.kind
+        # What is lost and what still answers are two sides of one fault.
+        kinds = ("lost", "ghosts") if kind in ("lost", "ghosts") else (kind,)
 
         def fails(one: Schedule) -> bool:
-            return not self._late() and self._stage.perform(one).outcome.kind == kind
+            return not self._late() and self._stage.perform(one).outcome.kind in kinds
 
         found = self._stage.perform(shrink(first.schedule, fails))
         if self._stage.shows_only_saved(found):

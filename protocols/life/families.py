@@ -191,7 +191,8 @@ def _random_step(w: _Writer, name: str) -> None:
     elif name == "append-each":
         w.spread(w.between(1, 2))
     elif name == "crop":
-        w.do("crop", w.length - w.between(0, min(w.length, 8)))
+        most = w.length if not w.coins.below(3) else min(w.length, 8)
+        w.do("crop", w.length - w.between(0, most))
     elif name == "drop" and w.length:
         begin = w.between(0, w.length - 1)
         w.do("drop", begin, w.between(begin + 1, min(w.length, begin + 8)))
@@ -221,7 +222,9 @@ USES: dict[str, tuple[str, ...]] = {
 """What a family of a game uses: an instance names no compressor, so it cannot look at one."""
 
 
-def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) -> Schedule:
+def draw(
+    family: str, coins: Coins, n: int, can: Collection[str] | None = None, before: int = 0
+) -> Schedule:
     """Draw a schedule that feeds n tokens; a ``random`` one feeds at most n.
 
     Args:
@@ -229,6 +232,7 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
         coins: public.
         n: tokens that are ever fed, 1 or more.
         can: the operations that it may use; None: those of the game, ``USES``.
+        before: tokens that are fed first, and are not counted in n.
 
     Raises:
         BadInput: there is no such family, or n is none.
@@ -246,9 +250,10 @@ def draw(family: str, coins: Coins, n: int, can: Collection[str] | None = None) 
     of_a_game = can is None
     can = USES[family] if can is None else can
     beams = MOST_BEAMS if "select" in can and family in ("beam", "random") else None
-    writer = _Writer(coins, n, can, beams)
+    writer = _Writer(coins, before + n, can, beams)
     if of_a_game:
         writer.free = ()  # it charges the state of one instance
+    writer.feed(before)
     _FAMILIES[family](writer)
     if family != "random":
         writer.feed(writer.left)

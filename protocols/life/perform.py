@@ -71,17 +71,22 @@ class Hard:
         heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
         return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
 
-    def questions(self, sequences: int | None) -> tuple[Float32, Float32, Float32]:
-        """Bob's triples for every token; in a batch every sequence is asked the same."""
-        parts = self.reduction.queries()
+    def questions(
+        self, sequences: int | None, rows: int | None = None
+    ) -> tuple[Float32, Float32, Float32]:
+        """Bob's triples for the first ``rows`` tokens, or for all.
+
+        In a batch every sequence is asked the same.
+        """
+        parts = self.reduction.queries(None if rows is None else np.arange(rows))
         if sequences is None:
             return parts
         q, k, v = (np.repeat(part[:, None], sequences, axis=1) for part in parts)
         return q, k, v
 
-    def silence(self, sequences: int | None) -> Float32:
+    def silence(self, sequences: int | None, rows: int | None = None) -> Float32:
         """Answers of nothing but zeros, in the shape of real ones."""
-        return np.zeros_like(self.questions(sequences)[2])
+        return np.zeros_like(self.questions(sequences, rows)[2])
 
     def by_head(self, rows: NDArray[Any]) -> NDArray[Any]:
         """[m, ..] of a token's numbers as [m, layers, heads, d_v]."""
@@ -257,7 +262,8 @@ class Stage:
                 for token in row:
                     fresh.append(*step_of(self.hard.triples, [token], None))
                 # Of no token nothing is asked: a class may fail where it holds none.
-                outputs = _asked(fresh, self.hard, None) if row else self.hard.silence(None)
+                rows = max(row, default=0) + 1
+                outputs = _asked(fresh, self.hard, None, rows) if row else self.hard.silence(None)
                 outputs = self._asked_unsaved(fresh, row, outputs)
             except Exception as error:
                 raise blame(error, "feeding a fresh instance") from error
@@ -327,18 +333,18 @@ class _Player(Actor):
         oracle = self.oracle
         width = None if oracle.sequences is None else len(oracle.instances[number])
         try:
-            return _asked(self.live[number], self._hard, width)
+            return _asked(self.live[number], self._hard, width, oracle.fed or 1)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             if not oracle.instances[number][0] and self._fails_when_empty():
-                return self._hard.silence(width)
+                return self._hard.silence(width, oracle.fed or 1)
             raise _Failed(_outcome_of(error, "a question")) from None
 
     def _fails_when_empty(self) -> bool:
         """Whether a fresh instance cannot be asked either."""
         try:
-            _asked(self._fresh(), self._hard, self.oracle.sequences)
+            _asked(self._fresh(), self._hard, self.oracle.sequences, 1)
         except Exception:
             return True
         return False
@@ -363,8 +369,8 @@ class _Player(Actor):
             raise _Failed(_outcome_of(error, "a question")) from None
 
 
-def _asked(cache: Any, hard: Hard, width: int | None) -> Float32:
-    q, k, v = hard.questions(width)
+def _asked(cache: Any, hard: Hard, width: int | None, rows: int) -> Float32:
+    q, k, v = hard.questions(width, rows)
     outputs: Float32 = given(cache, "next_outputs", cache.next_outputs(q, k, v), v.shape)
     return outputs
 

@@ -61,6 +61,10 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
         for begin in range(0, len(operations), size):
             yield replace(schedule, operations=operations[:begin] + operations[begin + size :])
         size //= 2
+    for at, (one, two) in enumerate(pairwise(operations)):
+        if one.name == two.name and one.name in ("append", "extend"):
+            both = Operation(one.name, (one.arguments[0] + two.arguments[0],))
+            yield replace(schedule, operations=(*operations[:at], both, *operations[at + 2 :]))
     if schedule.sequences is not None and schedule.sequences > 1:
         yield replace(schedule, sequences=schedule.sequences - 1)
     if schedule.sequences is not None:
@@ -68,11 +72,6 @@ def _smaller(schedule: Schedule) -> Iterator[Schedule]:
     for at, operation in enumerate(operations):
         for other in _simpler(operation):
             yield replace(schedule, operations=(*operations[:at], *other, *operations[at + 1 :]))
-    # What is fed later can be fed at once, and a crop can take as much less as is fed less.
-    for at, (one, two) in enumerate(pairwise(operations)):
-        if one.name == two.name and one.name in ("append", "extend"):
-            both = Operation(one.name, (one.arguments[0] + two.arguments[0],))
-            yield replace(schedule, operations=(*operations[:at], both, *operations[at + 2 :]))
     yield from _fed_less(schedule)
 
 

@@ -1,6 +1,8 @@
 """A cache of transformers, attacked inside a genuine model (``carrier``).
 
-The message is what the cache object holds and a public one does not (``torch_state``).
+The message is what the cache object holds and a public one does not (``torch_state``). With
+feed=chunks 8 bytes precede it: how many tokens the cache was given and not told to forget, and in
+how many sequences. The player counts them: both are public, and the cache may be wrong about them.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import random
+import struct
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from importlib import metadata
@@ -18,8 +21,9 @@ import torch
 
 from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
-from ..engine import Engine
+from ..engine import FEEDS, Engine
 from ..memories import Memories
+from ..rotary import Rotary
 from .cache_makers import explained, maker
 from .carrier import Carrier
 from .torch_graph import World, copy_graph
@@ -30,6 +34,9 @@ _BLOCK = 1024
 """Questions in one pass: a mask has that many rows, and a column for every token."""
 
 _PUBLIC_STREAM = 20_251
+_COUNT = struct.Struct("<II")
+
+BEAMS = ("batch_select_indices", "reorder_cache")
 _OWN_WORDS = (
     "memory_report", "memory_usage_bytes", "compressed_storage_bytes", "storage_bytes",
     "bytes_used", "memory_bytes", "memory_usage", "nbytes",
@@ -45,12 +52,15 @@ class _Public:
     """
 
     def __init__(
-        self, shape: Shape, what: str, feed: str, dtype: str, attention: str, seed: int,
-        params: Mapping[str, Any],
+        self, shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool,
+        seed: int, params: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.shape, self.feed, self.seed = shape, feed, seed
         self.what = what if ":" in what else f"hf:{what}"
-        self.carrier = Carrier(shape, dtype, attention)
+        self.carrier = Carrier(shape, dtype, attention, live=live)
+        self.rotary = Rotary(self.carrier.width) if live else None
+        self.token = (*(() if shape.sequences is None else (shape.sequences,)),
+                      shape.layers, shape.kv_heads)  # fmt: skip
         self.maker = maker(what, params, shape, self.carrier.config)
         shared = (self.carrier.config, self.carrier.model, *self.maker.shared)
         self.world = World(shared)
@@ -58,7 +68,7 @@ class _Public:
 
     def _try(self) -> None:
         """Let two tokens show what a class does not say of itself: that it needs a GPU, say."""
-        nothing = np.zeros((2, self.shape.layers, self.shape.kv_heads, 1), np.float32)
+        nothing = np.zeros((2, *self.token, 1), np.float32)
         self._seed()
         before = _coins()
         # Two tokens may be too few for it; the stream will tell.
@@ -88,7 +98,7 @@ class _Public:
         """A cache that met a public stream, fed as Alice feeds hers."""
         shape, cache = self.shape, self.fresh()
         coins = np.random.default_rng(_PUBLIC_STREAM)
-        size = (shape.tokens, shape.layers, shape.kv_heads)
+        size = (shape.tokens, *self.token)
         keys = coins.standard_normal((*size, shape.d_k), np.float32)
         keys /= np.float32(shape.d_k**0.5)
         values = coins.standard_normal((*size, shape.d_v), np.float32)
@@ -110,11 +120,11 @@ def _coins() -> tuple[bytes, str, object]:
 
 @lru_cache(maxsize=8)
 def _public(
-    shape: Shape, what: str, feed: str, dtype: str, attention: str, seed: int,
+    shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool, seed: int,
     params: tuple[tuple[str, Any], ...],
 ) -> _Public:  # fmt: skip
     """Kept, as every message is written and read by instances of its own."""
-    return _Public(shape, what, feed, dtype, attention, seed, dict(params))
+    return _Public(shape, what, feed, dtype, attention, live, seed, dict(params))
 
 
 class TransformersCache(Engine):
@@ -126,12 +136,19 @@ class TransformersCache(Engine):
             ``ask=mask`` is given, and ``bob=reads`` cannot read it.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
         attention: sdpa or eager.
+        rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns
+            them back (``rotary``), so that who is wrong about positions answers wrongly.
+        beams: which method ``select`` calls: ``batch_select_indices``, with
+            ``batch_repeat_interleave`` where the sequences are repeated in order, or
+            ``reorder_cache``.
         params: the cache's own.
 
     Raises:
         BadInput: the cache or parameter does not exist, or cannot be used here.
         PluginFailure: a foreign class raised.
     """
+
+    feeds = (*FEEDS, "chunks")
 
     def __init__(
         self,
@@ -146,34 +163,58 @@ class TransformersCache(Engine):
         ask: str | None = None,
         dtype: str = "bf16",
         attention: str = "sdpa",
+        rotary: str = "neutral",
+        beams: str = BEAMS[0],
         **params: Any,
     ) -> None:
-        if attention not in ("sdpa", "eager"):
-            raise BadInput(f"The attention must be sdpa or eager, not {attention}.")
+        for name, said, known in (
+            ("attention", attention, ("sdpa", "eager")),
+            ("rotary", rotary, ("neutral", "live")),
+            ("beams", beams, BEAMS),
+        ):
+            if said not in known:
+                raise BadInput(f"The {name} must be {' or '.join(known)}, not {said}.")
         given = tuple(sorted(params.items()))
-        fed = feed or self.feeds[0]
-        self._side = _public(shape, what, fed, dtype, attention, 0, given)
+        fed, live = feed or self.feeds[0], rotary == "live"
+        self._side = _public(shape, what, fed, dtype, attention, live, 0, given)
         if self._side.draws:
-            self._side = _public(shape, what, fed, dtype, attention, seed, given)
+            self._side = _public(shape, what, fed, dtype, attention, live, seed, given)
         self.asks = self._side.maker.asks
-        self.bobs = ("asks", "reads") if self._side.maker.readable else ("asks",)
+        readable = self._side.maker.readable and not live and shape.sequences is None
+        self.bobs = ("asks", "reads") if readable else ("asks",)
         super().__init__(
             shape, budget_bits, seed, public, what=f"hf:{what}", feed=feed, bob=bob, ask=ask
         )
+        self.beams = beams
         self.cache = self._side.fresh()
+        self.held, self.width = 0, shape.sequences or 1
 
     # -- Alice ---------------------------------------------------------------------------------
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
-        self._side.play(self.cache, Q, K, V)
+        self._side.play(self.cache, *self._turned_back(Q, K, self._next_places(len(K))), V)
+        self.held += len(K)
 
     def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._side.play(self.cache, q[None], k[None], v[None])
+        self._prefill(q[None], k[None], v[None])
+
+    def _next_places(self, m: int) -> Any:
+        return np.arange(self.held, self.held + m)
+
+    def _turned_back(self, Q: Float32, K: Float32, places: Any) -> tuple[Float32, Float32]:
+        """What the model turns into Q and K at these places, one a row."""
+        rotary, width = self._side.rotary, self._side.carrier.width
+        if rotary is None:
+            return Q, K
+        here = places.reshape(-1, *(1,) * (np.ndim(K) - 2))
+        Q, K = (np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])]) for x in (Q, K))
+        return rotary.turned(Q, -self.displaced - here), rotary.turned(K, -here)
 
     def save(self) -> bytes:
         """What the cache holds and a public one does not."""
         self._settle()
-        return pack_state(self.cache, self._side.skeleton)
+        count = _COUNT.pack(self.held, self.width) if self.feed == "chunks" else b""
+        return count + pack_state(self.cache, self._side.skeleton)
 
     def _settle(self) -> None:
         """A prompt that is shorter than was said is a prompt all the same."""
@@ -190,7 +231,41 @@ class TransformersCache(Engine):
         Raises:
             BadInput: the bytes are not a message of such a cache.
         """
-        self.cache = unpack_state(message, self._side.skeleton)
+        at = _COUNT.size if self.feed == "chunks" else 0
+        self.cache = unpack_state(message[at:], self._side.skeleton)
+        if at:
+            self.held, self.width = _COUNT.unpack_from(message)
+        else:
+            self.held = int(self.cache.get_seq_length())
+
+    # -- what an engine does to it ---------------------------------------------------------------
+
+    def crop(self, tokens: int) -> None:
+        """``cache.crop``, told how many tokens to take off the end."""
+        self.cache.crop(tokens - self.held)
+        self.held = tokens
+
+    def select(self, indices: list[int]) -> None:
+        """``batch_select_indices``, ``batch_repeat_interleave`` or ``reorder_cache``: ``beams``."""
+        times, left = divmod(len(indices), self.width)
+        if self.beams == "reorder_cache":
+            self.cache.reorder_cache(torch.tensor(indices))
+        elif times > 1 and not left and indices == sorted(list(range(self.width)) * times):
+            self.cache.batch_repeat_interleave(times)
+        else:
+            self.cache.batch_select_indices(torch.tensor(indices))
+        self.width = len(indices)
+
+    def reset(self) -> None:
+        """``cache.reset``."""
+        self.cache.reset()
+        self.held, self.width = 0, self.shape.sequences or 1
+
+    def fork(self) -> TransformersCache:
+        """A deep copy of the cache, as who shares a prompt makes it."""
+        twin = self.fresh()
+        twin.cache, twin.held, twin.width = self._copy(), self.held, self.width
+        return twin
 
     def _copy(self) -> Any:
         return copy_graph(self.cache, self._side.world)
@@ -200,6 +275,8 @@ class TransformersCache(Engine):
         for at in range(0, len(Q), _BLOCK):
             q, k, v = (array[at : at + _BLOCK] for array in (Q, K, V))
             twin, m = self._copy(), len(q)
+            # The model takes them for tokens in a row.
+            q, k = self._turned_back(q, k, self._next_places(m))
             columns = _key_count(twin, m)
             mask = torch.ones((1, 1, m, columns), dtype=torch.bool)
             mask[0, 0, :, columns - m :] = torch.eye(m, dtype=torch.bool)
@@ -207,7 +284,8 @@ class TransformersCache(Engine):
         return np.concatenate(outputs)
 
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        answer: Float32 = self._side.play(self._copy(), q[None], k[None], v[None])[0]
+        q, k = self._turned_back(q[None], k[None], self._next_places(1))
+        answer: Float32 = self._side.play(self._copy(), q, k, v[None])[0]
         return answer
 
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:

@@ -1,7 +1,8 @@
 """The caches behind ``hf:``: those of transformers itself, or any class of cache.
 
     dynamic                      DynamicCache
-    sliding?window=128           DynamicCache of a model whose layers slide
+    sliding?window=128           DynamicCache of a model whose layers slide; with record=true it
+                                 keeps the past until the next crop (activate_past_recording)
     static?max_cache_len=..      StaticCache; with window=.., of a model whose layers slide
     quantized?backend=hqq&nbits=2&axis=0&q_group_size=64&residual_length=128
                                  QuantizedCache; axis is axis_key and axis_value together
@@ -35,7 +36,7 @@ from ...plugin.loading import load_file, load_module
 
 _OWN = {
     "dynamic": (),
-    "sliding": ("window",),
+    "sliding": ("window", "record"),
     "static": ("max_cache_len", "window"),
     "quantized": (
         "backend", "nbits", "axis", "axis_key", "axis_value", "q_group_size", "residual_length",
@@ -96,9 +97,17 @@ def _dynamic(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
 
 def _sliding(params: dict[str, Any], shape: Shape, config: Any) -> Maker:
     slides = _sliding_config(config, params.get("window", 128))
+    record = params.get("record", False)
+    if type(record) is not bool:
+        raise BadInput(f"record must be true or false, not {record}.")
+    if record and not hasattr(transformers.DynamicCache, "activate_past_recording"):
+        raise BadInput(f"transformers {transformers.__version__} records no past: leave it out.")
 
     def make() -> Any:
-        return transformers.DynamicCache(config=slides)
+        cache = transformers.DynamicCache(config=slides)
+        if record:
+            cache.activate_past_recording()
+        return cache
 
     return Maker(make, ("mask", "serial"), True, (slides,), ())
 

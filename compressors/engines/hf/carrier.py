@@ -18,6 +18,11 @@ transformers is replaced, so that a cache or a press sees what it sees in any mo
 So K and V in the cache are the stream's, rounded to ``dtype`` and nothing else. Where d_k and d_v
 differ, both are padded with zeros to the larger: these models have one width a head.
 
+With ``live=True`` the rotary embedding stays: ``rotary`` says which, and that the player turns back
+what it will turn.
+
+A batch of sequences is the batch of the model: arrays then are [m, sequences, layers, heads, d].
+
 In the token form a stream is ``input_ids``, and the rows of the embedding table are the triples.
 That table is no part of a message: Bob's knows no V.
 """
@@ -33,6 +38,7 @@ import transformers
 
 from ....errors import BadInput, did_you_mean
 from ...plugin.contract import Float32, Shape
+from ..rotary import SPEED, THETA
 
 # Players are forked, and a pool of threads does not survive that.
 torch.set_num_threads(1)
@@ -69,6 +75,7 @@ class Carrier:
         attn_implementation: what transformers calls it.
         vocabulary: rows of the embedding table, for the token form.
         family: see ``FAMILIES``.
+        live: whether the rotary embedding turns keys and queries.
 
     Raises:
         BadInput: the dtype or family does not exist.
@@ -81,6 +88,7 @@ class Carrier:
         attn_implementation: str = "sdpa",
         vocabulary: int = 0,
         family: str = "Llama",
+        live: bool = False,
     ) -> None:
         if family not in FAMILIES:
             hint = did_you_mean(family, FAMILIES)
@@ -102,7 +110,9 @@ class Carrier:
             vocab_size=max(vocabulary, flat, 1),
             max_position_embeddings=2 * (shape.tokens + shape.extra) + 1024,
             rms_norm_eps=self._gain**2,
-            rope_parameters={"rope_type": "linear", "factor": 1e300, "rope_theta": 1e4},
+            rope_parameters={"rope_type": "default", "rope_theta": THETA}
+            if live
+            else {"rope_type": "linear", "factor": 1e300, "rope_theta": 1e4},
             attn_implementation=attn_implementation,
             tie_word_embeddings=False,
             use_cache=True,
@@ -113,6 +123,11 @@ class Carrier:
         )
         self.model = getattr(transformers, f"{family}ForCausalLM")(self.config)
         self.model.to(self.dtype).eval().requires_grad_(False)
+        if live:
+            # No configuration has a factor below 1; and the angles stay float32, as transformers'
+            # own do that were not cast.
+            embedding = self.model.model.rotary_emb
+            embedding.inv_freq = SPEED * THETA ** (-torch.arange(0, self.width, 2) / self.width)
         # transformers 5.24 renamed it.
         known = inspect.signature(self.model.model.forward).parameters
         self._cache_name = "cache" if "cache" in known else "past_key_values"
@@ -154,12 +169,15 @@ class Carrier:
 
         Q is multiplied by sqrt(d), so that scores are <q, k>.
         """
-        m = len(K)
-        hidden = np.zeros((m, self.shape.layers, 4, self.shape.kv_heads, self.width), np.float32)
+        # A batch of none is a batch of one.
+        rows = [np.asarray(one).reshape(len(K), -1, *one.shape[-3:]) for one in (Q, K, V)]
+        m, batch, layers, heads, _ = rows[1].shape
+        hidden = np.zeros((batch, m, layers, 4, heads, self.width), np.float32)
         # The model divides by the root of the width that it has.
-        for part, rows in enumerate((np.asarray(Q) * np.float32(self.width**0.5), K, V)):
-            hidden[:, :, part, :, : rows.shape[-1]] = rows
-        return torch.from_numpy(hidden.reshape(1, m, -1)).to(self.dtype)
+        rows[0] = rows[0] * np.float32(self.width**0.5)
+        for part, one in enumerate(rows):
+            hidden[:, :, :, part, :, : one.shape[-1]] = one.swapaxes(0, 1)
+        return torch.from_numpy(hidden.reshape(batch, m, -1)).to(self.dtype)
 
     def write_table(self, first: int, Q: Float32, K: Float32, V: Float32) -> Any:
         """Make the triples rows ``first``.. of the embedding table; return their ids, int64[1, m].
@@ -192,7 +210,7 @@ class Carrier:
             mask: None for causal attention, or bool[1, 1, m, keys], True where a token sees a key.
 
         Returns:
-            Attention outputs, float32[m, layers, heads, d_v].
+            Attention outputs, float32[m, layers, heads, d_v], [m, sequences, ..] of a batch.
         """
         named = "inputs_embeds" if tokens.is_floating_point() else "input_ids"
         if mask is not None and self.attention == "eager":
@@ -206,8 +224,12 @@ class Carrier:
         return self.outputs(done.last_hidden_state)
 
     def outputs(self, hidden: Any) -> Float32:
-        """Read the last hidden state, [1, m, hidden]: float32[m, layers, heads, d_v], exactly."""
-        read = hidden[0][:, self._places()].to(torch.float32).numpy()
+        """Read the last hidden state, [batch, m, hidden], exactly.
+
+        Float32[m, layers, heads, d_v], or [m, sequences, ..] of a batch.
+        """
+        read = hidden[:, :, self._places()].to(torch.float32).numpy().swapaxes(0, 1)
         shape = self.shape
-        out: Float32 = read.reshape(len(read), shape.layers, shape.kv_heads, shape.d_v)
+        batch = () if shape.sequences is None else (read.shape[1],)
+        out: Float32 = read.reshape(len(read), *batch, shape.layers, shape.kv_heads, shape.d_v)
         return out

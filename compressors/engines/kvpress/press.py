@@ -80,11 +80,40 @@ class KVPress(Engine):
         self.carrier = Carrier(shape, dtype, attention, vocabulary)
         self.cache: Any = DynamicCache()
         self.seen = 0
+        self._pressed: list[int] | None = None
         self._waiting: list[dict[str, Any]] = []
 
     # -- feeding -------------------------------------------------------------------------------
 
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take tokens in order; behind a prompt that was pressed they are a question's, not its."""
+        if self._pressed is None:
+            super().extend(Q, K, V)
+            return
+        # kvpress finds no mask for a query of zeros, which no word of a question has.
+        Q = np.where(np.any(Q, axis=-1, keepdims=True), Q, K)
+        for q, k, v in zip(Q, K, V, strict=True):
+            self.carrier.forward(self.cache, self.carrier.embed(q[None], k[None], v[None]))
+
+    def crop(self, tokens: int) -> None:
+        """Take a question and its answer back, as kvpress's pipeline does before the next one.
+
+        Raises:
+            ValueError: tokens of the prompt are among them; a press has no way to take those back.
+        """
+        prompt_tokens = self.shape.tokens
+        if self._pressed is None or tokens < prompt_tokens:
+            raise ValueError(f"the prompt of {prompt_tokens} tokens was pressed and stays")
+        left = tokens - prompt_tokens
+        for layer, held in zip(self.cache.layers, self._pressed, strict=True):
+            layer.keys = layer.keys[:, :, : held + left]
+            layer.values = layer.values[:, :, : held + left]
+
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
+        self._press_prompt(Q, K, V)
+        self._pressed = [layer.get_seq_length() for layer in self.cache.layers]
+
+    def _press_prompt(self, Q: Float32, K: Float32, V: Float32) -> None:
         with self._coins(0):
             if not self.traits.tokens:
                 with self.press(self.carrier.model):
@@ -166,6 +195,8 @@ class KVPress(Engine):
             return
         state = unpack(message, self.shape, self.carrier.width, self.carrier.dtype)
         self.cache, self.seen, self._waiting = state.as_cache(), state.seen, state.waiting
+        if self.feed == "prefill":
+            self._pressed = [layer.get_seq_length() for layer in self.cache.layers]
         for module, rows in zip(self._modules(), state.masked, strict=True):
             indices = None if rows is None else torch.nonzero(rows[None], as_tuple=True)
             module.masked_key_indices = indices

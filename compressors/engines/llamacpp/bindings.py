@@ -5,8 +5,8 @@
 are the rows of the model's embedding table, and token i is row i.
 
 All contexts have one thread (players are forked), flash attention (quantised V needs it, and V is
-then kept as K is), and one pool of cells for all sequences, so that a copy of a sequence shares
-its cells.
+then kept as K is), and, if the settings do not say otherwise, one pool of cells for all sequences,
+so that a copy of a sequence shares its cells.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class _LlamaCppPython(Context):
         params.n_threads = params.n_threads_batch = 1
         params.type_k, params.type_v = settings.keys, settings.values
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-        params.kv_unified = True
+        params.kv_unified = settings.unified
         if self._model:
             self._context = llama_cpp.llama_init_from_model(self._model, params)
         if not self._context:
@@ -86,28 +86,51 @@ class _LlamaCppPython(Context):
         said = np.ctypeslib.as_array(api.llama_get_logits(self._context), (m * vocabulary,))
         return said.reshape(m, vocabulary).copy()
 
-    def state(self) -> bytes:
-        size = self.state_size()
+    def state(self, sequence: int = 0) -> bytes:
+        size = int(self._api.llama_state_seq_get_size(self._context, sequence))
         room = (ctypes.c_uint8 * size)()
-        written = self._api.llama_state_seq_get_data(self._context, room, size, 0)
+        written = self._api.llama_state_seq_get_data(self._context, room, size, sequence)
         return bytes(room)[:written]
 
     def state_size(self) -> int:
         return int(self._api.llama_state_seq_get_size(self._context, 0))
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: bytes, sequence: int = 0) -> None:
         held = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if not self._api.llama_state_seq_set_data(self._context, held, len(state), 0):
+        if not self._api.llama_state_seq_set_data(self._context, held, len(state), sequence):
             raise PluginFailure("llama.cpp refuses this state.")
 
-    def remove(self, sequence: int, begin: int, end: int) -> None:
-        self._api.llama_memory_seq_rm(self._memory, sequence, begin, end)
+    def whole_state(self) -> bytes:
+        size = int(self._api.llama_state_get_size(self._context))
+        room = (ctypes.c_uint8 * size)()
+        written = self._api.llama_state_get_data(self._context, room, size)
+        return bytes(room)[:written]
+
+    def load_whole(self, state: bytes) -> None:
+        held = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not self._api.llama_state_set_data(self._context, held, len(state)):
+            raise PluginFailure("llama.cpp refuses this state.")
+
+    def last(self, sequence: int) -> int:
+        return int(self._api.llama_memory_seq_pos_max(self._memory, sequence))
+
+    def begin(self, sequence: int) -> int:
+        return int(self._api.llama_memory_seq_pos_min(self._memory, sequence))
+
+    def remove(self, sequence: int, begin: int, end: int) -> bool:
+        return bool(self._api.llama_memory_seq_rm(self._memory, sequence, begin, end))
 
     def shift(self, sequence: int, begin: int, by: int) -> None:
         self._api.llama_memory_seq_add(self._memory, sequence, begin, -1, by)
 
-    def copy(self, sequence: int) -> None:
-        self._api.llama_memory_seq_cp(self._memory, 0, sequence, -1, -1)
+    def copy(self, sequence: int, source: int = 0) -> None:
+        self._api.llama_memory_seq_cp(self._memory, source, sequence, -1, -1)
+
+    def keep(self, sequence: int) -> None:
+        self._api.llama_memory_seq_keep(self._memory, sequence)
+
+    def clear(self) -> None:
+        self._api.llama_memory_clear(self._memory, True)
 
 
 class _Cyllama(Context):
@@ -131,7 +154,7 @@ class _Cyllama(Context):
         params.n_threads = params.n_threads_batch = 1
         params.type_k, params.type_v = settings.keys, settings.values
         params.flash_attn_type = 1
-        params.kv_unified = True
+        params.kv_unified = settings.unified
         try:
             self._context: Any = llama_cpp.LlamaContext(
                 Model(path, model_params, False), params, False
@@ -158,26 +181,45 @@ class _Cyllama(Context):
         said = [self._context.get_logits_ith(row) for row in range(len(tokens))]
         return np.array(said, dtype=np.float32)
 
-    def state(self) -> bytes:
-        return bytes(self._context.get_state_seq_data(0))
+    def state(self, sequence: int = 0) -> bytes:
+        return bytes(self._context.get_state_seq_data(sequence))
 
     def state_size(self) -> int:
         return int(self._context.get_state_seq_size(0))
 
-    def load(self, state: bytes) -> None:
+    def load(self, state: bytes, sequence: int = 0) -> None:
         try:
-            self._context.set_state_seq_data(state, 0)
+            self._context.set_state_seq_data(state, sequence)
         except ValueError as error:
             raise PluginFailure("llama.cpp refuses this state.") from error
 
-    def remove(self, sequence: int, begin: int, end: int) -> None:
-        self._context.memory_seq_rm(sequence, begin, end)
+    def whole_state(self) -> bytes:
+        return bytes(self._context.get_state_data())
+
+    def load_whole(self, state: bytes) -> None:
+        if not self._context.set_state_data(state):
+            raise PluginFailure("llama.cpp refuses this state.")
+
+    def last(self, sequence: int) -> int:
+        return int(self._context.memory_seq_pos_max(sequence))
+
+    def begin(self, sequence: int) -> int:
+        return int(self._context.memory_seq_pos_min(sequence))
+
+    def remove(self, sequence: int, begin: int, end: int) -> bool:
+        return bool(self._context.memory_seq_rm(sequence, begin, end))
 
     def shift(self, sequence: int, begin: int, by: int) -> None:
         self._context.memory_seq_add(sequence, begin, -1, by)
 
-    def copy(self, sequence: int) -> None:
-        self._context.memory_seq_cp(0, sequence, -1, -1)
+    def copy(self, sequence: int, source: int = 0) -> None:
+        self._context.memory_seq_cp(source, sequence, -1, -1)
+
+    def keep(self, sequence: int) -> None:
+        self._context.memory_seq_keep(sequence)
+
+    def clear(self) -> None:
+        self._context.kv_cache_clear(True)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,13 @@ class LlamaCpp(Engine):
         self._state = b""
         self._held = 0
 
+    @classmethod
+    def adapter(cls, params: Mapping[str, Any]) -> type[Engine]:
+        """With ``rotary=live`` one context lives through operations."""
+        from .living import Living
+
+        return Living if params.get("rotary") == "live" else cls
+
     # -- feeding -------------------------------------------------------------------------------
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:

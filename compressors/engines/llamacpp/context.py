@@ -15,13 +15,17 @@ MAX_SEQUENCES = 256
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a context: ggml's numbers of the cache types, cells, sequences, tokens in one pass."""
+    """Of a context: ggml's numbers of the cache types, cells, sequences, tokens in one pass.
+
+    ``unified``: whether all sequences share one pool of cells; else each has its part.
+    """
 
     keys: int
     values: int
     cells: int
     sequences: int
     batch: int
+    unified: bool = True
 
 
 class Context(ABC):
@@ -45,29 +49,60 @@ class Context(ABC):
         """
 
     @abstractmethod
-    def state(self) -> bytes:
-        """``llama_state_seq_get_data`` of sequence 0."""
+    def state(self, sequence: int = 0) -> bytes:
+        """``llama_state_seq_get_data`` of a sequence."""
 
     @abstractmethod
     def state_size(self) -> int:
         """``llama_state_seq_get_size`` of sequence 0: the engine's own word."""
 
     @abstractmethod
-    def load(self, state: bytes) -> None:
-        """``llama_state_seq_set_data`` into sequence 0, in the place of what it has.
+    def load(self, state: bytes, sequence: int = 0) -> None:
+        """``llama_state_seq_set_data`` into a sequence, in the place of what it has.
 
         Raises:
             PluginFailure: the engine refuses.
         """
 
     @abstractmethod
-    def remove(self, sequence: int, begin: int, end: int) -> None:
-        """``llama_memory_seq_rm``: forget the positions begin to end (-1: all from there on)."""
+    def whole_state(self) -> bytes:
+        """``llama_state_get_data``: all sequences."""
+
+    @abstractmethod
+    def load_whole(self, state: bytes) -> None:
+        """``llama_state_set_data``.
+
+        Raises:
+            PluginFailure: the engine refuses.
+        """
+
+    @abstractmethod
+    def last(self, sequence: int) -> int:
+        """``llama_memory_seq_pos_max``: the last position that is taken; -1 if none is."""
+
+    @abstractmethod
+    def begin(self, sequence: int) -> int:
+        """``llama_memory_seq_pos_min``: from where on all layers have everything; -1: nothing."""
+
+    @abstractmethod
+    def remove(self, sequence: int, begin: int, end: int) -> bool:
+        """``llama_memory_seq_rm``: forget the positions begin to end (-1: all from there on).
+
+        Returns whether the engine could.
+        """
 
     @abstractmethod
     def shift(self, sequence: int, begin: int, by: int) -> None:
         """``llama_memory_seq_add``: move the positions from ``begin`` on."""
 
     @abstractmethod
-    def copy(self, sequence: int) -> None:
-        """``llama_memory_seq_cp``: sequence 0 under another number, in the same cells."""
+    def copy(self, sequence: int, source: int = 0) -> None:
+        """``llama_memory_seq_cp``: ``source`` under another number, in the same cells."""
+
+    @abstractmethod
+    def keep(self, sequence: int) -> None:
+        """``llama_memory_seq_keep``: forget all other sequences."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """``llama_memory_clear``, the data as well."""

@@ -95,7 +95,7 @@ def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
 @pytest.mark.parametrize(
     ("target", "sentence"),
     [
-        ("hf:dynamik", "hf:dynamik is no cache. Did you mean 'dynamic'"),
+        ("hf:dynamik", "there is no cache hf:dynamik. Did you mean 'dynamic'"),
         ("hf:dynamic?bits=2", "hf:dynamic has no parameter 'bits'"),
         ("hf:sliding?size=2", "hf:sliding has no parameter 'size'"),
         ("hf:sliding?window=1", "window is a whole number from 2 on, not 1"),

@@ -249,7 +249,7 @@ def test_layers_and_heads_and_values_shorter_than_keys(binding: str) -> None:
 def test_more_tokens_than_announced_are_refused_before_the_engine_aborts() -> None:
     one = LlamaCpp(Shape(tokens=4, d_k=D, d_v=D), what="f16", feed="stream")
     tokens = [np.ones((6, 1, 1, D), dtype=np.float32)] * 3
-    with pytest.raises(PluginFailure, match="opened for 5 tokens"):
+    with pytest.raises(PluginFailure, match="has room for 5 tokens only"):
         one.extend(*tokens)
 
 

@@ -173,5 +173,8 @@ def test_results_with_a_schedule_are_kept_and_replayed(tmp_path):
         again = attack("exact", store=store, **options).points
     assert (tmp_path / "r.csv").read_bytes() == text
     # A results file does not keep what is outside the ledger.
-    assert [one | {"ghosts": None} for one in first] == list(again)
+    assert {k for one, two in zip(first, again, strict=True) for k in one if one[k] != two[k]} <= {
+        "ghosts",
+        "map",
+    }
     assert np.isfinite(again[0]["bits_per_secret_bit"])

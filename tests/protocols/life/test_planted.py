@@ -38,6 +38,17 @@ def test_healthy_twins_are_silent_on_two_hundred_random_schedules(cls):
     assert refused <= ({"crop"} if cls is planted.Ring else set())
 
 
+@pytest.mark.parametrize("cls", [planted.WrappedCrop, planted.RestoredFromZero])
+def test_a_window_longer_than_the_schedules_is_reached_by_its_size(cls, monkeypatch):
+    monkeypatch.setattr(planted, "WINDOW", 256)
+    assert examine(adapt(cls), random=10).faults == ()
+    life = examine(adapt(cls), random=0, sizes=(256,), seconds=60)
+    assert life.longest == 256 + 64
+    assert re.fullmatch(r"append 2\d\d, (crop \d+|save)", str(life.faults[0].performance.schedule))
+    healthy = examine(adapt(planted.Ring), random=0, sizes=(256,), seconds=60)
+    assert healthy.faults == ()
+
+
 def test_a_small_cache_is_examined_in_two_seconds():
     began = time.monotonic()
     examine(adapt(planted.Static), random=20)
