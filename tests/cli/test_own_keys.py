@@ -148,7 +148,8 @@ def test_attack_plays_on_them(kvbarrier, model: Path) -> None:
     )
     assert point["secret_bits"] == 4 * bound["secret_bits"]
     again = kvbarrier(*argv, "--messages", "4", "--resume", "r.csv", "--json")
-    assert json.loads(again.out)["points"][0] == point
+    # What was read bit by bit is not kept in the file.
+    assert json.loads(again.out)["points"][0] | {"map": None} == point | {"map": None}
 
 
 @pytest.mark.parametrize(
