@@ -31,6 +31,7 @@ from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits
 from ..protocols.players.template import held
+from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
 from .keyring import Keyring
@@ -305,7 +306,8 @@ def play(
     }
     played = [outcome for outcome in outcomes if outcome.rows]
     declared = held_against(played, declarations, less)
-    report = _report(plan.target, outcomes, gaps, engine, soft, declared)
+    with one_blas_thread("inline"):  # maps are many small products
+        report = _report(plan.target, outcomes, gaps, engine, soft, declared)
     return replace(report, counterexample=counterexample(played, declared, plan.limits))
 
 
