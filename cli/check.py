@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def command(
 
 def _engine(
     target: str,
-    params: dict[str, object],
+    params: Mapping[str, object],
     timeout: float,
     junit: Path | None,
     badge: Path | None,

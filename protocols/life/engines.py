@@ -115,7 +115,7 @@ def _ways(target: str, params: Mapping[str, Any]) -> Iterator[Way]:
 def versions(target: str, params: Mapping[str, Any]) -> dict[str, str]:
     """The packages that do the work, and their versions."""
     way = next(_ways(target, params))
-    made = _built(target, way)[1](Shape(tokens=1, d_k=D, d_v=D, layers=way.layers))
+    made: Any = _built(target, way)[1](Shape(tokens=1, d_k=D, d_v=D, layers=way.layers))
     said: dict[str, str] = getattr(made, "inner", made).versions()
     return said
 
@@ -272,8 +272,7 @@ def _behind(shown: Performance, stage: Stage) -> int:
 
 
 def _bad(mine: Reading, its: Reading) -> NDArray[np.bool_]:
-    wrong: NDArray[np.bool_] = (mine.wrong & ~its.wrong).any(axis=(1, 2, 3))
-    return wrong
+    return np.asarray((mine.wrong & ~its.wrong).any(axis=(1, 2, 3)), dtype=np.bool_)
 
 
 def _off(reading: Reading, stage: Stage) -> NDArray[np.float32]:
