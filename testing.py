@@ -63,7 +63,7 @@ class BitsLost(CacheFault):
     """Bits are lost that should be held: a declaration is refuted, or tokens lost with no gain."""
 
 
-_BYTES = {"over-declared", "over-budget", "declared-length", "budget-unused"}
+_BYTES = {"never-engaged", "over-declared", "over-budget", "declared-length", "budget-unused"}
 _NEVER = "compression never engaged"
 
 

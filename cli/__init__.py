@@ -61,7 +61,7 @@ class Verbs(click.Group):
             return None
         module = importlib.import_module(f".{MODULES.get(cmd_name, cmd_name)}", __name__)
         command: click.Command = module.command
-        if not ctx.resilient_parsing:
+        if ctx is not None and not ctx.resilient_parsing:
             from .config import defaults_of
 
             ctx.default_map = {cmd_name: defaults_of(cmd_name, command)}

@@ -276,7 +276,7 @@ def _for_servers(report: Report, failures: list[str], junit: Path | None) -> Non
 
 def _refuted(report: Report, path: Path | None) -> list[str]:
     """Save the counterexample, say how to play it again, and return what failed."""
-    from ..protocols.check.cases import Case
+    from ..protocols.check.case import Case
 
     case = report.counterexample
     if isinstance(case, Case):

@@ -303,7 +303,7 @@ def _print_notes(report: Report, verbose: bool) -> None:
 
 def _print_declared(report: Report, verbose: bool) -> None:
     """What was declared and whether it holds, apart from the theorem's verdict."""
-    from ..protocols.check.cases import Case
+    from ..protocols.check.case import Case
     from ..runs.points import budget_text
 
     holds = []

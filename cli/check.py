@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter of the compressor."
 )
-@click.option(
-    "--expect",
-    multiple=True,
-    metavar="WORD",
-    help="What it declares, instead of its own words: keeps=last:256, bits=3, exact. Repeatable.",
-)
+@options.expect_option
 @click.option(
     "--timeout",
     type=float,
@@ -43,6 +38,11 @@ if TYPE_CHECKING:
     "file. Exit code 3 if it still fails.",
 )
 @click.option(
+    "--save-case",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the first error of a law into this file, for --case.",
+)
+@click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a JUnit file for a build server: a test a rung.",
@@ -56,9 +56,10 @@ if TYPE_CHECKING:
 def command(
     target: str | None,
     params: tuple[str, ...],
-    expect: tuple[str, ...],
+    expected: tuple[str, ...],
     timeout: float,
     case: Path | None,
+    save_case: Path | None,
     junit: Path | None,
     badge: Path | None,
     as_json: bool,
@@ -75,22 +76,29 @@ def command(
     if target is None:
         raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
-    from ..compressors.plugin.declaration import Declaration
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
 
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
-        if expect:
+        if expected:
             raise BadInput("An engine's cache declares nothing here: leave --expect out.")
         return _engine(target, parsed, timeout, junit, badge, as_json)
-    words = Declaration.of_words(expect).words() if expect else ()
-    report = check(target, params=parsed, expect=words, seconds=timeout)
+    said = {name: one.words() for name, one in options.declared(expected).items()}
+    report = check(
+        target,
+        params=parsed,
+        expect=said.get("declaration", ()),
+        otherwise=said.get("undeclared", ()),
+        seconds=timeout,
+    )
     if as_json:
         print_json(report.as_dict())
     else:
         tell(report.text())
     _for_servers(target, _cases(report), len(report.errors), junit, badge)
+    if save_case is not None:
+        _save_case(report, parsed, said.get("declaration", ()), save_case)
     return 3 if report.errors else 0
 
 
@@ -146,6 +154,20 @@ def _for_servers(
     if badge is not None:
         said = "holds what it says" if not count else f"{count} fault{'s' * (count > 1)}"
         ci.write_badge(badge, "kv cache", said, not count)
+
+
+def _save_case(
+    report: CheckReport, params: dict[str, Any], declares: tuple[str, ...], path: Path
+) -> None:
+    """The first error of a law, as a file."""
+    from ..protocols.check.check_cases import first_case
+
+    case = first_case(report, params, declares)
+    if case is None:
+        say(f"no law is broken, so nothing is written to {path}.")
+        return
+    case.write(path)
+    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
 
 
 def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:

@@ -60,7 +60,8 @@ def junit(suite: str, cases: Sequence[TestCase]) -> str:
             first = text.partition("\n")[0]
             ElementTree.SubElement(case, "failure", message=_xml(first)).text = _xml(text)
     ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True).decode()
+    xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return xml.decode()
 
 
 def _xml(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,7 @@ def command(
 
 
 def _print(rows: list[Row], n: int, d: int, keys: str) -> None:
-    width = shutil.get_terminal_size().columns if options.sys.stdout.isatty() else 80
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     print_table(
         f"{keys} keys, n = {n}, d = {d}: the same secrets for all",
         ["", "target", "bits a number", "wrong, literal", "wrong, rotated"],

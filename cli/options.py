@@ -265,8 +265,9 @@ def instances(game: dict[str, Any]) -> list[Any]:
         if reduction not in ("index", "own-keys"):
             raise BadInput(f"--reduction {reduction} makes its own keys: leave --keys FILE out.")
         file, reduction = KeyFile(game["keys"]), "own-keys"
-        n = file.n if n is None else n
-        game = game | {"d": file.d}
+        if game["d"] not in (file.d, defaults()["d"]):
+            raise BadInput(f"The keys in {file.path} have dimension {file.d}: leave --d out.")
+        n, game = file.n if n is None else n, game | {"d": file.d}
     elif reduction != "own-keys" and (game.get("norm") or game.get("at")):
         raise BadInput("--norm and --at have a meaning only with --keys FILE: leave them out.")
     fields = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput
 from .options import progress
-from .render import number, print_json, print_table, tell
+from .render import number, print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..runs.own_keys import FileLimit
@@ -45,7 +45,7 @@ def bound_own_keys(
 
         head = found.heads[0]
         document = own_keys_certificate(head.tokens, success, file.d_v)
-        tell(f"wrote {certificate}: {write_certificate(certificate, document).sentence}")
+        say(f"wrote {certificate}: {write_certificate(certificate, document).sentence}")
     if as_json:
         print_json({"file": path, **found.as_dict()})
         return

@@ -16,7 +16,7 @@ class RecentTokens:
         self.tokens = deque(maxlen=room)
 
     def append(self, q, k, v):
-        self.tokens.append((k, v))
+        self.tokens.append((k.copy(), v.copy()))
 
     def attend(self, q):
         K, V = (np.array(rows) for rows in zip(*self.tokens, strict=True))

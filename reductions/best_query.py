@@ -17,10 +17,11 @@ F_i(q') >= F_i(q) + <g, q' - q> for all q', and the least of the right side over
 Both ends come with every step, so the distance to the optimum is known and never assumed.
 
 *The method.* Projected gradient steps q <- P(q - t g), P the projection onto the ball, t the two
-step lengths of Barzilai and Borwein (1988) in turn; the best point of all is kept. All tokens of a
-block move together: two matrix products and one pass of exponentials a step. A token leaves its
-block when (1) is narrower than ``TOLERANCE``. A common shift of all keys, the zero token's 0 with
-them, changes no difference, so keys are centred first.
+step lengths of Barzilai and Borwein (1988) in turn, taken back where F_i rises above its last few
+values (Birgin, Martinez and Raydan 2000); the best point of all is kept. All tokens of a block
+move together: two matrix products and one pass of exponentials a step. A token leaves its block
+when (1) is narrower than ``TOLERANCE``. A common shift of all keys, the zero token's 0 with them,
+changes no difference, so keys are centred first.
 
 *What is sent* is the float32 query fl((1 - 2^-23) q). Rounding moves a coordinate by a relative
 2^-24 at most, so its norm is at most (1 - 2^-23)(1 + 2^-24)(1 + 2^-50) r < r: inside the ball, in
@@ -46,6 +47,8 @@ Indices = NDArray[np.int64]
 TOLERANCE = 1e-7
 #: steps after which a token is left as it is
 MOST_STEPS = 400
+#: how many values a step may not rise above, and by which share of the slope it must fall below
+_MEMORY, _ARMIJO = 8, 1e-4
 #: entries of one block of scores, 16 MiB of float64
 _BLOCK = 1 << 21
 #: weights below e^-60 of the largest do not change a float64 sum of 2^30 terms
@@ -109,32 +112,39 @@ def _solve(K: Floats, own: Indices, r: float, last: float) -> tuple[Floats, Floa
     F, g = _value_and_gradient(Q, K, own, last)
     best, least, floor = Q.copy(), F.copy(), np.full(len(own), -math.inf)
     active, done = np.arange(len(own)), max(TOLERANCE, 2.0**-46 * r * float(np.abs(K).max()))
-    length = np.linalg.norm(g, axis=1)
-    first = r / np.maximum(length, 1e-300)
-    t = first
+    first = r / np.maximum(np.linalg.norm(g, axis=1), 1e-300)
+    t, recent = first, np.tile(F, (_MEMORY, 1))
     for number in range(MOST_STEPS):
-        gap = np.maximum(0.0, np.einsum("ij,ij->i", g, Q) + r * length)
-        floor[active] = np.maximum(floor[active], F - gap)
+        gap = np.einsum("ij,ij->i", g, Q) + r * np.linalg.norm(g, axis=1)
+        floor[active] = np.maximum(floor[active], F - np.maximum(0.0, gap))
         better = least[active] > F
         least[active[better]], best[active[better]] = F[better], Q[better]
         go_on = least[active] - floor[active] > done
         if not go_on.any():
             break
         if not go_on.all():
-            active, Q, g, t, first = (part[go_on] for part in (active, Q, g, t, first))
+            active, Q, F, g, t, first = (part[go_on] for part in (active, Q, F, g, t, first))
+            recent = recent[:, go_on]
         new = _onto_ball(Q - t[:, None] * g, r)
-        F, turned = _value_and_gradient(new, K, own[active], last)
+        risen, turned = _value_and_gradient(new, K, own[active], last)
         s, y = new - Q, turned - g
+        # Armijo's rule against the last few values: a step too far is taken back, and shortened.
+        kept = risen <= recent.max(axis=0) + _ARMIJO * np.einsum("ij,ij->i", g, s)
         across = np.einsum("ij,ij->i", s, y)
         with np.errstate(divide="ignore", invalid="ignore"):
             if number % 2:
-                t = across / np.einsum("ij,ij->i", y, y)
+                length = across / np.einsum("ij,ij->i", y, y)
             else:
-                t = np.einsum("ij,ij->i", s, s) / across
-        t = np.where(across > 0, np.clip(t, 1e-8 * first, 1e8 * first), first)
-        Q, g = new, turned
-        length = np.linalg.norm(g, axis=1)
+                length = np.einsum("ij,ij->i", s, s) / across
+        length = np.where(across > 0, np.clip(length, 1e-8 * first, 1e8 * first), first)
+        t = np.where(kept, length, 0.25 * t)
+        F, Q, g = np.where(kept, risen, F), _rows(kept, new, Q), _rows(kept, turned, g)
+        recent[number % _MEMORY] = F
     return best, least, floor
+
+
+def _rows(chosen: NDArray[np.bool_], one: Floats, other: Floats) -> Floats:
+    return np.where(chosen[:, None], one, other)
 
 
 def _onto_ball(Q: Floats, r: float) -> Floats:

@@ -44,8 +44,6 @@ Bool = NDArray[np.bool_]
 
 #: what the paper's guarantee leaves: an index is answered wrongly with probability 1/10
 DELTA = 0.1
-#: of beta: beyond it a score of a key with itself no longer fits what float32 can tell apart
-MOST_BETA = 1e4
 #: of the seed's coins, so that they are not those of ``Compressor.rng`` at any step
 _STREAM = 1 << 63
 
@@ -99,10 +97,11 @@ class GaussianReduction:
             raise BadInput(f"The gaussian reduction needs n >= {MIN_TOKENS} data tokens, not {n}.")
         if d < 2:
             raise BadInput(f"The gaussian reduction needs d >= 2, not d = {d}.")
-        if not 0 < beta <= MOST_BETA:
+        if not 0 < beta < most_beta(d):
             raise BadInput(
-                f"beta = {beta:g} is no query norm: give --beta above 0 and at most {MOST_BETA:g}; "
-                "sqrt(d) is where the bound ends to grow."
+                f"beta = {beta:g} is no query norm for d = {d}: give --beta above 0 and below "
+                f"{most_beta(d):.3g}, where float32 scores begin to blur (the closed form of "
+                f"the bound is best at sqrt(d) = {math.sqrt(d):.3g})."
             )
         if not 0 <= eta < 1:
             raise BadInput(f"The theorem needs 0 <= eta < 1, not eta = {eta:g}.")
@@ -183,6 +182,14 @@ class GaussianReduction:
         """Outputs [m, d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
         cut = self.thresholds(rows)
         return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
+
+
+def most_beta(d: int) -> float:
+    """The beta at which a float32 score of a key of squared norm 2 d can be off by ln(2)/2 nats.
+
+    To first order by (d+2) 2^-24 C |k|^2, C = beta/sqrt(d) (``scale.check_float32``).
+    """
+    return math.log(2) / 2 * 2.0**24 / ((d + 2) * 2 * math.sqrt(d))
 
 
 def closed_theta(n: int, d: int, beta: float, eta: float) -> float:

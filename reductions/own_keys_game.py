@@ -83,7 +83,7 @@ class OwnKeysReduction:
     @property
     def d_k(self) -> int:
         """The dimension of the keys."""
-        return self.head.keys.shape[1]
+        return int(self.head.keys.shape[1])
 
     @cached_property
     def secret(self) -> Ints:

@@ -19,7 +19,7 @@ from ..compressors.catalog import is_builtin
 from ..compressors.engines.schemes import is_engine
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
-from ..protocols.check.cases import Case
+from ..protocols.check.case import Case
 from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.ledger import Ledger, family_ledger

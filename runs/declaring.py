@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
-from ..protocols.check.cases import Case, find_case
+from ..protocols.check.case import Case
+from ..protocols.check.cases import find_case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell

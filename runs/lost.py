@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..protocols.evidence.localise import Description, localise
 from ..protocols.evidence.losses import Losses
@@ -17,6 +18,7 @@ from ..protocols.evidence.reading import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell
+from ..protocols.game.instances import Gaussian
 from ..protocols.game.schedules import rows_of
 from .rows import BatchRow
 
@@ -24,7 +26,8 @@ from .rows import BatchRow
 def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
     """What was read back of the messages that this process saw played; failed ones are left out.
 
-    A message whose stream was cut says after how many tokens.
+    A message whose stream was cut says after how many tokens. Rows that Bob guessed, in the average
+    case, are left out as well.
     """
     instance, found = cell.instance, []
     n, width, tokens = instance.secret_rows, instance.row_bits, instance.shape.tokens
@@ -38,16 +41,27 @@ def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
         asked = rows_of(instance, row.master_key, number)
         secret = coins.secret_bits(row.master_key, row.instance, number, n * width)
         bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(asked) * width)
+        read = _read(cell, row, number, asked)
         found.append(
             Reading(
-                tokens=asked + older,
-                secret=secret.reshape(n, *heads)[asked],
-                said=bits.reshape(len(asked), *heads),
+                tokens=(asked + older)[read],
+                secret=secret.reshape(n, *heads)[asked][read],
+                said=bits.reshape(len(asked), *heads)[read],
                 n=max(n, tokens),
                 cut=_cut(cell, row, number),
             )
         )
     return found
+
+
+def _read(
+    cell: Cell, row: BatchRow, number: int, asked: NDArray[np.int64]
+) -> NDArray[np.bool_] | slice:
+    """Which of the rows asked Bob read: a guess says nothing of the algorithm."""
+    if not isinstance(cell.instance, Gaussian):
+        return slice(None)
+    seed = coins.public_seed(row.master_key, row.instance, number)
+    return ~cell.instance.unread(seed, None if cell.instance.rows is None else asked)
 
 
 def map_of(cell: Cell, rows: Sequence[BatchRow]) -> Description | None:
@@ -73,7 +87,8 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
     """Wrong bits by every axis, of messages that did not fail; None where they were not counted.
 
     ``token`` and ``question``: lists by the number of the row in the secret, and by its place among
-    the rows asked. ``channel``, ``layer``, ``head``: lists. ``value``: of zeros, of ones. ``cut``:
+    the rows asked. ``channel``, ``layer``, ``head``: lists (of values with several bits a number, a
+    channel is one of its bits). ``value``: of zeros, of ones. ``cut``:
     [wrong, asked] bits of tokens before and after the cut of their stream, and of the messages
     whose stream was not cut. ``asked`` bits are all of them together; ``failed`` messages.
     """
@@ -92,7 +107,7 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
         wrong = counts_of(row.wrong_by_row[i])
         tokens = rows_of(cell.instance, row.master_key, number)
         token[tokens] += wrong
-        question[: len(wrong)] += wrong
+        question[: len(wrong)] += wrong  # of a schedule not all survive
         at = _cut(cell, row, number)
         for side, some in (
             ("before", tokens < at if at is not None else tokens < 0),
@@ -129,6 +144,7 @@ def _messages(rows: Sequence[BatchRow]) -> Iterator[tuple[BatchRow, int, int]]:
 
 
 def _cut(cell: Cell, row: BatchRow, number: int) -> int | None:
+    # A schedule has cuts of its own.
     if not row.streaming or cell.instance.schedule is not None:
         return None
     return coins.cut_point(row.master_key, row.instance, number, cell.instance.shape.tokens)

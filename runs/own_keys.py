@@ -66,7 +66,8 @@ class FileLimit:
 
     def total(self, name: str) -> float:
         """The sum of a number of ``OwnLimit`` over the heads."""
-        return sum(getattr(head.limit, name) for head in self.heads)
+        found: float = sum(getattr(head.limit, name) for head in self.heads)
+        return found
 
     def by_layer(self) -> dict[int, FileLimit]:
         """The same for the heads of each layer."""

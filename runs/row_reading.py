@@ -9,12 +9,14 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import lru_cache
+from operator import gt
 from typing import Any
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.row_counts import counts_of
+from ..protocols.evidence.row_counts import counts_of, total_of
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
@@ -25,6 +27,7 @@ MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
 LARGEST_BATCH = 1 << 31
 LONGEST_TEXT = 4096
 
+_REPEATED = 1 << 10
 _BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
 _TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
 _READ = f"schemas {', '.join(map(str, SCHEMAS))}"
@@ -45,24 +48,24 @@ def parse_line(line: str) -> BatchRow:
         cell=field["cell"],
         source=field["source"],
         batch=_whole(field["batch"]),
-        spec=compact(json.loads(field["spec"])),
+        spec=_canonical(field["spec"]),
         key=field["key"],
         isolation=field["isolation"],
         streaming={"yes": True, "no": False}[field["streaming"]],
         wrong_by_age=_table(field["wrong_by_age"]),
-        asked_by_age=_table(field["asked_by_age"]),
+        asked_by_age=_same_table(field["asked_by_age"]),
         secret=_whole(field["secret"]),
-        charged=_list(field["charged"], _count),
-        payload=_list(field["payload"], _count),
-        failed=_list(field["failed"], _sentence),
+        charged=_same_counts(field["charged"]),
+        payload=_same_counts(field["payload"]),
+        failed=_sentences(field["failed"]),
         seconds=float(field["seconds"]),
-        versions=compact(json.loads(field["versions"])),
-        host=compact(json.loads(field["host"])),
+        versions=_canonical(field["versions"]),
+        host=_canonical(field["host"]),
         wrong_by_row=_texts(field["wrong_by_row"]),
         wrong_by_place=_three(field["wrong_by_place"]),
         declares=_words(field["declares"]),
     )
-    _check(row, _list(field["wrong"], _count), _list(field["asked"], _count))
+    _check(row, _counts(json.loads(field["wrong"])), _same_counts(field["asked"]))
     return row
 
 
@@ -80,19 +83,31 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
     if wrong != row.wrong or asked != row.asked:
         raise ValueError("its totals are not the sums over age buckets")
     for w, a in zip(row.wrong_by_age, row.asked_by_age, strict=True):
-        if {len(w), len(a)} != {AGE_BUCKETS} or any(x > y for x, y in zip(w, a, strict=True)):
+        if {len(w), len(a)} != {AGE_BUCKETS} or any(map(gt, w, a)):
             raise ValueError("a message does not have 16 age buckets with wrong <= asked")
     if not all(0 < total <= row.secret for total in asked):
         raise ValueError("a message was asked for no bits, or for more than the secret has")
     if row.wrong_by_row is not None:
-        by_row = tuple(int(counts_of(text).sum()) for text in row.wrong_by_row)
+        by_row = tuple(map(total_of, row.wrong_by_row))
         if by_row != wrong:
             raise ValueError("its totals are not the sums over rows")
-    spec = row.spec_dict
-    if digest(spec) != row.cell or digest(spec["instance"]) != row.instance:
+    if _ids(row.spec) != (row.cell, row.instance):
         raise ValueError("its ids do not match its spec")
     _check_places(row)
     _check_limits(row)
+
+
+@lru_cache(_REPEATED)
+def _canonical(text: str) -> str:
+    """A spec, or what the rows of a host say of it: the same in thousands of rows."""
+    return compact(json.loads(text))
+
+
+@lru_cache(_REPEATED)
+def _ids(spec: str) -> tuple[str, str]:
+    """The ids of the cell and of its instance."""
+    said = json.loads(spec)
+    return digest(said), digest(said["instance"])
 
 
 def _check_places(row: BatchRow) -> None:
@@ -118,10 +133,12 @@ def _check_limits(row: BatchRow) -> None:
         raise ValueError(f"its messages must have at most {MAX_MESSAGE_BYTES} bytes")
     if not (math.isfinite(row.seconds) and row.seconds >= 0):
         raise ValueError("its seconds are not a length of time")
-    _check_spec(row.spec_dict, row.size)
+    _check_spec(row.spec, row.size)
 
 
-def _check_spec(spec: Mapping[str, Any], size: int) -> None:
+@lru_cache(_REPEATED)
+def _check_spec(text: str, size: int) -> None:
+    spec = json.loads(text)
     if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
         raise ValueError(f"its target must be a text of 1 to {LONGEST_TEXT} characters")
     if spec["batch_size"] != size:
@@ -157,10 +174,18 @@ def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(item(value) for value in values)
 
 
-def _count(value: Any) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{str(value)[:40]!r} is not a count")
-    return value
+def _counts(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, list):
+        raise ValueError(f"{str(values)[:40]!r} is not a list")
+    if set(map(type, values)) - {int} or min(values, default=0) < 0:
+        wrong = next(v for v in values if type(v) is not int or v < 0)
+        raise ValueError(f"{str(wrong)[:40]!r} is not a count")
+    return tuple(values)
+
+
+@lru_cache(_REPEATED)
+def _sentences(text: str) -> tuple[str | None, ...]:
+    return _list(text, _sentence)
 
 
 def _sentence(value: Any) -> str | None:
@@ -196,7 +221,19 @@ def _word(value: Any) -> str:
 
 
 def _table(text: str) -> Counts16:
-    return _list(text, lambda row: _items(row, _count))
+    return _list(text, _counts)
+
+
+@lru_cache(_REPEATED)
+def _same_table(text: str) -> Counts16:
+    """What was asked: the same of every row of a cell, and so kept once."""
+    return _table(text)
+
+
+@lru_cache(_REPEATED)
+def _same_counts(text: str) -> tuple[int, ...]:
+    """What was asked or charged: often the same in every row."""
+    return _counts(json.loads(text))
 
 
 def bad_line(name: str, number: int, why: object) -> BadInput:

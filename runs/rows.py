@@ -48,10 +48,10 @@ class BatchRow:
     layer and head (layer after layer), and by the secret bit's value (zeros, ones), a text each,
     without its messages that failed; None if they were not counted. ``said``: of each message what
     was read, packed, or None (``MessageRecord.said``); it is in no file and in no comparison.
-    ``declares``: the words of the declaration that it was played
-    under, or None; no part of its ids, and not compared, for what is played does not depend on it.
-    ``ghosts``: of each message how many tokens answer that are
-    gone, or None (``MessageRecord.ghosts``); it is in no file and in no comparison.
+    ``declares``: the words of the declaration that it was played under, or None; no part of its
+    ids, and not compared, for what is played does not depend on it. ``ghosts``: of each message how
+    many tokens answer that are gone, or None (``MessageRecord.ghosts``); it is in no file and in no
+    comparison.
     """
 
     instance: str

@@ -26,13 +26,8 @@ ROOMS = ["reductions", "compressors", "protocols", "runs", "experiments", "figur
 
 
 def modules() -> list[str]:
-    names = [
-        "kvbarrier",
-        "kvbarrier.api",
-        "kvbarrier.errors",
-        "kvbarrier.files",
-        "kvbarrier.testing",
-    ]
+    tops = ("", ".api", ".errors", ".files", ".testing")
+    names = [f"kvbarrier{top}" for top in tops]
     for room in ROOMS:
         package = importlib.import_module(f"kvbarrier.{room}")
         names.append(package.__name__)

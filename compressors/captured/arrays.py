@@ -56,7 +56,7 @@ class _Mapped:
         return self.numbers.dtype
 
     def part(self, index: tuple[int, ...]) -> NDArray[Any]:
-        return self.numbers[index]
+        return np.asarray(self.numbers[index])
 
 
 @dataclass(frozen=True)

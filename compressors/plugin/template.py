@@ -48,7 +48,7 @@ class MyCache(Compressor):
         Do not store your own generator: it would have to be sent.
         """
         kept = self.first if len(self.first) < self.sinks else self.recent
-        kept.append((k, v))
+        kept.append((k.copy(), v.copy()))
 
     def attend(self, q):
         """Return the attention output for the query q, over all that was appended: [d_v]."""
@@ -89,8 +89,9 @@ _READER = '''\
 It says in advance what it will read, and answers from that (Theorem 19). It reads a random part of
 the tokens and assumes that the others are like the typical one it read. Replace that by your idea.
 
-To choose as you read, delete plan: then answer may ask the reader for any cell, and every cell is
-counted. That helps no algorithm that has seen nothing before the query; try it.
+To choose as you read, delete plan, and write Adaptive for NonAdaptive: then answer may ask the
+reader for any cell, and every cell is counted. That helps no algorithm that has seen nothing before
+the query; try it.
 """
 
 import numpy as np

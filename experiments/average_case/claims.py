@@ -10,9 +10,10 @@ import numpy as np
 
 from ...protocols.evidence.betting import adjusted_level, interval
 from ...protocols.evidence.verdicts import LEVEL
+from ...protocols.game.cell import cell_of
 from ...reductions.bounds import error_floor
 from ...reductions.gaussian import average_rate
-from ...runs.points import cell_of, judge_rows
+from ...runs.points import judge_rows
 from ...runs.rows import BatchRow
 from ..kit.binomial import simultaneous
 from ..kit.experiment import Judgement, claim, judge

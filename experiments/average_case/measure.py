@@ -35,7 +35,7 @@ DIMENSIONS = (32, 64, 128)
 BETAS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
 #: tokens: independent rows drawn
 ROWS = {
-    "quick": {1 << 6: 2000, 1 << 8: 2000, 1 << 11: 1000, 1 << 14: 600, 1 << 17: 200},
+    "quick": {1 << 6: 2000, 1 << 8: 2000, 1 << 11: 1000, 1 << 14: 500, 1 << 17: 200},
     "full": {1 << k: 4000 for k in range(6, 18)},
 }
 #: of the normals of one table, held at once
@@ -100,7 +100,7 @@ def cells(scale: str) -> list[Cell]:
             cell = partial(Cell, Gaussian(n=TOKENS[scale], d=d, beta=beta))
             found += [
                 cell("zero"),
-                *(cell("time-sharing", budget=Fraction(k, 10 * 32)) for k in (1, 2, 4, 8, 9)),
+                *(cell("time-sharing", budget=Fraction(k, 10 * 32)) for k in (1, 2, 4, 8)),
                 cell("lossless"),
                 *(cell("sliding-window", budget=Fraction(k, 10)) for k in (5, 9)),
                 cell("quantized", (("axis", "token"), ("bits", 2))),

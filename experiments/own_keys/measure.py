@@ -93,13 +93,12 @@ def on_text(
     Raises:
         BadInput: the sentence of whoever runs the model.
     """
-    text = KINDS[kind][1](name)
     where = {"kind": kind, "text": name}
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "captured.npz"
         asked(
             "capture",
-            {"model": None, "text": text, "tokens": N, "layers": None, "heads": None,
+            {"model": None, "text": [kind, name], "tokens": N, "layers": None, "heads": None,
              "out": str(out)},
         )  # fmt: skip
         file = KeyFile(out)

@@ -4,9 +4,9 @@ A token t has a unit key k_t and a value v_t. For the query C k_t exact attentio
 
     sum_s exp(C(<k_s,k_t> - 1)) v_s / sum_s exp(C(<k_s,k_t> - 1)),
 
-which is v_t up to S = sum_{s != t} exp(C(<k_s,k_t> - 1)) times the spread of the values. The scale C
-is the least at which S <= 1/64 for every token (*tight*): whoever holds the token then answers
-within 1/64 of the spread of its value, and a number of {0, 1} is read on its side of 1/2.
+which is v_t up to S = sum_{s != t} exp(C(<k_s,k_t> - 1)) times the spread of the values. The
+scale C is the least at which S <= 1/64 for every token (*tight*): whoever holds the token then
+answers within 1/64 of the spread of its value, and a number of {0, 1} is read on its side of 1/2.
 At q = 0 every token held has the same weight.
 """
 
@@ -27,15 +27,16 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.answers import given
 from ...compressors.plugin.contract import Compressor, Float32, Shape
-from ...errors import BudgetTooSmall
+from ...errors import BudgetTooSmall, KVBarrierError
 from ...reductions import keys as key_sets
-from .subject import Subject
+from .subject import Subject, public_for
 
 D = 64
 EXTRA = 96
 INTERFERENCE = 1 / 64
 WINDOW = re.compile("window|size|context|capacity|recent|last|length|keep")
 LONGEST = 700
+LENGTHS = (LONGEST, 520, 264, 131, 97)
 """The longest stream of an examination, in tokens."""
 
 
@@ -79,7 +80,8 @@ def unit_keys(n: int, d: int = D, seed: int = 1) -> Float32:
         keys: Float32 = key_sets.make("kerdock", rows, D).rows_at(chosen)
         return keys
     keys = rng.standard_normal((n, d)).astype(np.float32)
-    return keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    unit: Float32 = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+    return unit
 
 
 @lru_cache(maxsize=1)
@@ -132,13 +134,13 @@ class Bench:
     """A subject, the clock, and what one law leaves for the next.
 
     Attributes:
-        deadline: ``time.monotonic()`` at which no further rung begins.
-        rung_ends, work_ends: the same for the rung that is tried, on the clock of the wall and on that
+        deadline: ``time.monotonic()`` at which no further rung begins. rung_ends, work_ends: the
+        same for the rung that is tried, on the clock of the wall and on that
             of the process: then :class:`OutOfTime` is raised.
         holds: what it holds, in words, once that is known.
         untried: what was not tried, and why, in words.
-        capacity: the most tokens that it takes, where it has said so by raising.
-        expect: the words of a declaration that stand for the cache's own.
+        words: of a declaration: those that come before the cache's own, and those that come after.
+        skipped: why the rung that is tried has nothing to try, in two words.
         found: the codes of what was found so far.
         kept: what one law leaves for the next.
     """
@@ -149,8 +151,8 @@ class Bench:
     untried: list[str] = field(default_factory=list)
     rung_ends: float = float("inf")
     work_ends: float = float("inf")
-    capacity: int | None = None
-    expect: tuple[str, ...] = ()
+    words: tuple[Sequence[str], Sequence[str]] = ((), ())
+    skipped: str = ""
     found: set[str] = field(default_factory=set)
     kept: dict[str, object] = field(default_factory=dict)
 
@@ -176,6 +178,20 @@ class Bench:
         return self.subject.build(shape)
 
     @cached_property
+    def is_of_another_rule(self) -> bool:
+        """Whether it refuses a game that asks for plain softmax (``public["attention"]``)."""
+        shape = self.shape(8)
+        self.build(shape)
+        public = {**public_for(shape), "attention": "softmax"}
+        try:
+            self.subject.target.factory(shape, None, self.subject.seed, public)
+        except BudgetTooSmall:
+            return False
+        except KVBarrierError:
+            return True
+        return False
+
+    @cached_property
     def streaming(self) -> bool:
         """Whether it says that the append loop equals extend."""
         return bool(self.build(self.shape(8)).streaming)
@@ -198,8 +214,9 @@ class Bench:
     def is_softmax(self) -> bool:
         """Whether its weights are those of a softmax over rows, whatever their keys.
 
-        Then log(w_t/w_s) is linear in q, and 0 at q = 0. Estimates of attention by features, samples or
-        clusters are not; nor is it known of a cache whose values are too coarse to read weights.
+        Then log(w_t/w_s) is linear in q, and 0 at q = 0. Estimates of attention by features,
+        samples or clusters are not; nor is it known of a cache whose values are too coarse to
+        read weights.
         """
         n = 12
         one = stream(n, real_valued(n))
@@ -220,13 +237,47 @@ class Bench:
         return not len(rows) or float(np.abs(level[rows] / level[rows].mean() - 1).max()) < 0.05
 
     @cached_property
+    def longest(self) -> int:
+        """The longest stream of at most 700 tokens for which it can be built."""
+        *longer, least = LENGTHS
+        for n in longer:
+            try:
+                self.build(self.shape(n))
+            except Exception as error:
+                self.untried.append(f"{n} tokens and more ({str(error).splitlines()[0][:80]})")
+            else:
+                return n
+        return least
+
+    @cached_property
+    def most(self) -> int:
+        """The most tokens that it can be given: it may be full at one of its sizes.
+
+        A batch algorithm is given its tokens at once, so it takes what its constructor takes.
+        """
+        if not self.streaming:
+            return self.longest
+        top = min(self.longest, max(LENGTHS[-2], 4 * max(self.sizes, default=1)))
+        one = stream(top, two_valued(top))
+        compressor = self.build(self.shape(top))
+        for t in range(top):
+            try:
+                self.append(compressor, one, t, t + 1)
+            except Exception as error:
+                if t not in self.sizes:
+                    return self.longest  # whoever feeds it says so
+                self.kept["full"] = f"append {t + 1} raises {type(error).__name__}"
+                return t
+        return self.longest
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """The whole numbers that it is made with: parameters, attributes, constants of its module.
 
         From 2 to :data:`LONGEST`, without those of the shape.
         """
         params = set(_numbers(self.subject.target.params.values()))
-        shape = self.shape(LONGEST)
+        shape = self.shape(self.longest)
         one = _inmost(self.build(shape))
         found = params | set(_numbers(_attributes(one).values()))
         found |= set(_numbers(_defaults(type(one)).values()))
@@ -238,14 +289,14 @@ class Bench:
     @cached_property
     def named_sizes(self) -> dict[str, int]:
         """The constructor's whole-number parameters by name, as they are set here."""
-        one = _inmost(self.build(self.shape(LONGEST)))
+        one = _inmost(self.build(self.shape(self.longest)))
         said = {**_defaults(type(one)), **self.subject.target.params}
         return {k: int(v) for k, v in said.items() if _is_size(v)}
 
     @cached_property
     def window_sizes(self) -> dict[str, int]:
         """The same, and attributes and constants that are named like a window."""
-        one = _inmost(self.build(self.shape(LONGEST)))
+        one = _inmost(self.build(self.shape(self.longest)))
         others = {**_constants(type(one)), **_attributes(one)}
         alike = {k: int(v) for k, v in others.items() if _is_size(v) and WINDOW.search(k.lower())}
         return {**alike, **self.named_sizes}
@@ -291,11 +342,11 @@ class Bench:
     def weights(self, one: Stream, queries: Float32, shape: Shape | None = None) -> Float32:
         """The weight of each token of the stream for each query: float32[m, n].
 
-        The values are rows 1, 2, .. of a Hadamard matrix H, for 63 tokens at a time, and 0 else: the
-        answer a = sum_t w_t h_t has w_t = <h_t, a>/64. All their numbers are +-1, which every scale and
-        step of a quantiser's own has exactly; row 0, all ones, is left out, so that what rows
-        that nobody appended have alike in all channels is no token's. (What a cache keeps may
-        depend on values, of course: then this is what it does with these.)
+        The values are rows 1, 2, .. of a Hadamard matrix H, for 63 tokens at a time, and 0 else:
+        the answer a = sum_t w_t h_t has w_t = <h_t, a>/64. All their numbers are +-1, which every
+        scale and step of a quantiser's own has exactly; row 0, all ones, is left out, so that
+        what rows that nobody appended have alike in all channels is no token's. (What a cache
+        keeps may depend on values, of course: then this is what it does with these.)
         """
         n = len(one)
         found = np.zeros((len(queries), n), dtype=np.float32)
@@ -313,9 +364,10 @@ class Bench:
 def _inmost(compressor: Compressor) -> object:
     """What the author wrote, inside our adapters."""
     one: object = compressor._stateful()
-    while isinstance(one, Compressor) and isinstance(getattr(one, "inner", None), Compressor):
-        one = one.inner
-        one = one._stateful() if isinstance(one, Compressor) else one
+    while isinstance(one, Compressor) and isinstance(
+        inner := getattr(one, "inner", None), Compressor
+    ):
+        one = inner._stateful()
     return one
 
 
@@ -342,7 +394,7 @@ def _attributes(thing: object) -> dict[str, Any]:
 
 
 def _defaults(cls: type) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for method in ("__init__", "set_up"):
         try:
             parameters = inspect.signature(getattr(cls, method)).parameters.values()

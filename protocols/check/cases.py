@@ -2,16 +2,15 @@
 
 A case is JSON: a target, what to play, what was asked, what was expected and what came. It names no
 path, so whoever replays a case of a plug-in has its file, and it holds no code. ``kind`` says how
-it is played; the one kind here is ``game``: a message of a game, which is a pure function of its
-cell, key and number.
+it is played: ``game`` is a message of a game, a pure function of its cell, key and number;
+``check`` is a law of an examination (``check_cases``).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ import numpy as np
 
 from ...compressors.plugin.declaration import Declaration
 from ...errors import BadInput
-from ...files import write_whole
 from ..evidence.declared import Declared
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
@@ -29,62 +27,9 @@ from ..game.coins import check_key
 from ..game.declarations import hold_against
 from ..game.index_game import read_message
 from ..players.isolation import Limits
+from .case import MARK, SCHEMA, Case, Replayed
 
-SCHEMA = 1
 _LONGEST = 1 << 20
-_MARK = "kvbarrier_case"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A counterexample.
-
-    Attributes:
-        kind: how it is played, one of :data:`KINDS`.
-        target: as on the command line, without a folder.
-        play: what its kind needs. Of ``game``: ``cell`` (its spec), ``key`` (hexadecimal),
-            ``message``.
-        declares: the words of the declaration that it refutes.
-        question: where: ``token``, ``layer``, ``head``, ``channel``; None of a case without one.
-        expected: the bit that was stored.
-        read: the bit that was read.
-        answered: the coordinate of the answer, or None where a bit has none.
-        found: one sentence.
-        versions: of what played it.
-    """
-
-    kind: str
-    target: str
-    play: Mapping[str, Any]
-    declares: tuple[str, ...]
-    question: Mapping[str, int] | None
-    expected: int | None
-    read: int | None
-    answered: float | None
-    found: str
-    versions: Mapping[str, str]
-
-    def text(self) -> str:
-        """The file's content."""
-        said = {_MARK: SCHEMA, **asdict(self)}
-        return json.dumps(said, indent=2, allow_nan=False) + "\n"
-
-    def write(self, path: Path) -> None:
-        """Write the file. Raises BadInput for what the system refuses."""
-        write_whole(path, self.text())
-
-    @property
-    def name(self) -> str:
-        """A file name that no other case has."""
-        return f"kvbarrier-case-{hashlib.sha256(self.text().encode()).hexdigest()[:8]}.json"
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """Whether a case still fails, and one sentence."""
-
-    fails: bool
-    sentence: str
 
 
 def read_case(path: Path) -> Case:
@@ -101,9 +46,9 @@ def read_case(path: Path) -> Case:
         said = json.loads(data) if len(data) <= _LONGEST else None
     except (ValueError, RecursionError):
         said = None
-    if not isinstance(said, dict) or _MARK not in said:
+    if not isinstance(said, dict) or MARK not in said:
         raise BadInput(f"{path} is no case, or a torn one: give a file that kvbarrier wrote.")
-    if said.pop(_MARK) != SCHEMA:
+    if said.pop(MARK) != SCHEMA:
         raise BadInput(f"{path} is a case of another version of kvbarrier: use that one.")
     try:
         case = Case(**said | {"declares": tuple(said["declares"])})
@@ -237,4 +182,13 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
     return Replayed(False, f"It does not fail any more. It was: {case.found}")
 
 
-KINDS: Mapping[str, Callable[[Case, str, str, Limits | None], Replayed]] = {"game": _replay_game}
+def _replay_check(case: Case, target: str, isolation: str, limits: Limits | None) -> Replayed:
+    from .check_cases import replay_check
+
+    return replay_check(case, target, isolation, limits)
+
+
+KINDS: Mapping[str, Callable[[Case, str, str, Limits | None], Replayed]] = {
+    "game": _replay_game,
+    "check": _replay_check,
+}

@@ -111,22 +111,28 @@ def _conform(subject: Any, request: dict[str, Any], say: Say) -> None:
     say(probe="the last run")
     _keep_for_elsewhere(subject, say)
     if not (found & BLOCKING or subject.target.knows_keys):
-        climb(subject, say, request["ladder_seconds"], request["expect"], request.get("only", ()))
+        climb(subject, say, request["ladder_seconds"], _words(request), request.get("only", ()))
 
 
 BLOCKING = {"raises", "wrong-output", "not-finite", "scaled-scores", "not-plain", "bad-message"}
 """After these the laws would only repeat them."""
 
 
+def _words(request: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """The words of a declaration that come before the target's own, and those that come after."""
+    return request["expect"], request["otherwise"]
+
+
 def _again(subject: Any, request: dict[str, Any], say: Say) -> None:
-    """The rungs that found something, in a fresh process; where chance may play, with other coins."""
+    """The rungs that found something, in a fresh process; where chance may play, with other
+    coins."""
     from .examination import climb, rung
     from .subject import SEED
 
     for name in request["rungs"]:
         coins = SEED if rung(name).exact else SEED + 1
         climb(
-            replace(subject, seed=coins), say, request["ladder_seconds"], request["expect"], (name,)
+            replace(subject, seed=coins), say, request["ladder_seconds"], _words(request), (name,)
         )
 
 

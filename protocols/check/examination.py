@@ -72,26 +72,37 @@ def rung(name: str) -> Rung:
 
 
 def climb(
-    subject: Subject, say: Say, seconds: float, expect: Sequence[str], only: Sequence[str] = ()
+    subject: Subject,
+    say: Say,
+    seconds: float,
+    words: tuple[Sequence[str], Sequence[str]] = ((), ()),
+    only: Sequence[str] = (),
+    work_seconds: float = SECONDS,
 ) -> None:
-    """Try the rungs in order; say what each found, and in the end what is held and was not tried."""
-    bench = Bench(subject, time.monotonic() + seconds, expect=tuple(expect))
+    """Try the rungs in order; say what each found, in the end what is held and was not tried."""
+    bench = Bench(subject, time.monotonic() + seconds, words=words)
+    if bench.is_of_another_rule:
+        say(
+            holds=None, untried=["the laws: they are those of softmax, and it answers another rule"]
+        )
+        return
     for one in LADDER:
         if only and one.name not in only:
             continue
         if bench.left() <= 0:
             bench.untried.append(f"{one.title} (time was up)")
             continue
-        _try(one, bench, say)
+        _try(one, bench, say, work_seconds)
     say(holds=bench.holds, untried=bench.untried)
 
 
-def _try(one: Rung, bench: Bench, say: Say) -> None:
+def _try(one: Rung, bench: Bench, say: Say, seconds: float) -> None:
     say(probe=one.title)
     began = time.monotonic()
-    bench.rung_ends = min(bench.deadline, began + WAIT * SECONDS)
-    bench.work_ends = time.process_time() + SECONDS
+    bench.rung_ends = min(bench.deadline, began + WAIT * seconds)
+    bench.work_ends = time.process_time() + seconds
     found: list[str] = []
+    bench.skipped = ""
     late = False
 
     def tell(fault: Fault) -> None:
@@ -104,13 +115,15 @@ def _try(one: Rung, bench: Bench, say: Say) -> None:
             tell(fault)
     except OutOfTime:
         late = True
-        bench.untried.append(f"{one.title}: all of it (it takes longer than {SECONDS:g} s)")
+        bench.untried.append(f"{one.title}: all of it (it takes longer than {seconds:g} s)")
     except WrongAnswer as wrong:
         tell(Fault(code_of(wrong), f"{one.title}: {wrong}", operation="attend"))
     except Exception as error:
         if is_our_fault(error):
             raise
         tell(Fault("raises", f"{one.title}: {told(error)}"))
-    outcome = ", ".join(dict.fromkeys(found)) or ("no time" if late else "nothing found")
+    outcome = ", ".join(dict.fromkeys(found)) or (
+        "no time" if late else bench.skipped or "nothing found"
+    )
     tried: dict[str, Any] = {"name": one.name, "title": one.title, "outcome": outcome}
     say(tried={**tried, "seconds": time.monotonic() - began})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,13 +62,14 @@ def spans(numbers: Iterable[int], most: int = 6) -> str:
     return ", ".join(words) + (f" and {more} more" if more else "")
 
 
-def named(what: str, numbers: Sequence[int]) -> str:
+def named(what: str, numbers: Iterable[Any]) -> str:
     """ "token 3" or "tokens 3-7".
 
     >>> named("token", [3]), named("token", [3, 4])
     ('token 3', 'tokens 3-4')
     """
-    return f"{what}{'s' if len(set(numbers)) > 1 else ''} {spans(numbers)}"
+    found = whole(numbers)
+    return f"{what}{'s' if len(found) > 1 else ''} {spans(found)}"
 
 
 def whole(numbers: Iterable[Any]) -> tuple[int, ...]:

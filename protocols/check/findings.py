@@ -30,6 +30,7 @@ class Finding:
     ``severity``: an ``error`` breaks an attack or makes its numbers mean something else, or is a
     fault of the cache; a ``warning`` makes a compressor look worse than it is; a ``note`` says what
     was left out. The places are those of :class:`.fault.Fault`; None is all, or none to name.
+    ``law``: the rung that found it; None for the contract's probes.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Finding:
     layers: tuple[int, ...] | None = None
     operation: str | None = None
     reproduction: tuple[str, ...] = ()
+    law: str | None = None
 
 
 def finding(code: str, detail: str) -> Finding:
@@ -56,13 +58,13 @@ def finding(code: str, detail: str) -> Finding:
     return Finding(**asdict(KINDS[code]), detail=detail)
 
 
-def of_fault(fault: Fault) -> Finding:
-    """The finding that a fault is.
+def of_fault(fault: Fault, law: str | None = None) -> Finding:
+    """The finding that a fault is, of a law.
 
     >>> of_fault(Fault("hole", "token 31 is lost.", tokens=(31,))).tokens
     (31,)
     """
-    return Finding(**asdict(KINDS[fault.code]) | fault.as_dict())
+    return Finding(**asdict(KINDS[fault.code]) | fault.as_dict(), law=law)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class CheckReport:
             parts.append("\n".join(_row(one) for one in self.tried))
         holds = [f"holds: {self.holds}"] if self.holds else []
         untried = [wrapped("not tried: " + one, "  ") for one in dict.fromkeys(self.untried)]
-        if not self.tried:
+        if not (self.tried or self.untried):
             untried.append("not tried: the laws of the examination, for what was found before.")
         end = f"{self.target}: {total or 'nothing was found'}."
         return "\n\n".join([*parts, "\n".join([*holds, *untried, end])])

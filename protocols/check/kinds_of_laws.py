@@ -47,7 +47,8 @@ LAWS = (
     ),
     Kind(
         "wrong-offset", "error", "Numbers come back right in shape and moved",
-        "A block of numbers correlates with what was appended and is moved by more than its spread.",
+        "A block of numbers correlates with what was appended and is moved by more than its "
+        "spread.",
         "An offset (a zero point) is lost, or has the wrong sign.",
         "Compare how the zero point is written and how it is read.",
     ),
@@ -125,7 +126,8 @@ LAWS = (
     ),
     Kind(
         "off-by-one", "error", "It holds one token more or fewer than its parameter says",
-        "A parameter of its constructor is W, and at every length over it W - 1 or W + 1 tokens are "
+        "A parameter of its constructor is W, and at every length over it W - 1 or W + 1 tokens "
+        "are "
         "held.",
         "A window one short loses the token that is asked for most at its edge.",
         "Compare < and <=, and where the newest token is counted.",

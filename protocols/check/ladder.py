@@ -46,6 +46,7 @@ def check(
     params: Mapping[str, Any] | None = None,
     *,
     expect: Sequence[str] = (),
+    otherwise: Sequence[str] = (),
     only: Sequence[str] = (),
     seconds: float = 120.0,
     memory_bytes: int = 4 << 30,
@@ -56,6 +57,7 @@ def check(
         target: as on the command line (``compressors.targets``).
         params: its own parameters.
         expect: the words of a declaration; they stand for the target's own.
+        otherwise: the same for a target that declares nothing.
         only: the rungs to climb, by name; none: all.
         seconds: wall clock for the whole check; what is left when it is up is not tried.
         memory_bytes: address space that it may take beyond its imports.
@@ -66,7 +68,8 @@ def check(
     """
     order = {
         "target": target, "params": dict(params or {}), "memory_bytes": memory_bytes,
-        "ladder_seconds": LADDER_SHARE * seconds, "expect": list(expect), "only": list(only),
+        "ladder_seconds": LADDER_SHARE * seconds, "only": list(only),
+        "expect": list(expect), "otherwise": list(otherwise),
     }  # fmt: skip
     began = time.monotonic()
     first = _run({**order, "phase": "conform"}, seconds)
@@ -110,7 +113,7 @@ def _with_laws(
     seen = again(rungs).faults if rungs else []
     laws = []
     for name, fault in faults:
-        one = of_fault(fault)
+        one = of_fault(fault, name)
         if one.severity == "note" or any(_is_same(name, fault, *other) for other in seen):
             laws.append(one)
         else:

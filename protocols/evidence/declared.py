@@ -20,10 +20,11 @@ message of m bits a token (m >= 32), judged by (a) or (b):
     (1-p)^m >= 1/2 even if a third of those 3/4 were kept apart in full precision, so m p <= ln 2,
     and 16 flips have probability at most (m p)^16 / 16! < 2e-16.
 (b) more than 1/8 of the held tokens have 3/8 of their bits wrong or more, as a token has that is
-    not there (half of them), and either 1/16 of the held tokens have at most m/16 wrong, or 3/8 of
-    all held bits are wrong. Rounding errs alike everywhere, and no p makes 1/8 of the tokens so bad
-    and 1/16 of them so good (m = 32: at best, with p = .21, 2.4 % are either; a test computes it).
-    Nor does it reach 3/8: even one bit, turned first, errs in .26 of them here.
+    not there (half of them), and either a quarter of them have at most m/16 wrong, or 3/8 of all
+    held bits are wrong. Rounding errs alike everywhere, and no p makes 1/8 of the tokens so bad and
+    1/4 of them so good: for m = 32 and 16 tokens, the fewest of a game, the chance of both is below
+    4e-6 whatever p is, for 64 tokens below 1e-15 (a test computes it). Nor does rounding reach 3/8:
+    even one bit, turned first, errs in .26 of them here. Who lost more than 3/4 of the tokens does.
 
 Below 2 bits nothing is held against a token: there rounding explains everything.
 
@@ -265,7 +266,7 @@ def _lost(wrong: Int64, held: NDArray[np.bool_], row_bits: int, d_v: int) -> NDA
     most = 8 * wrong >= 3 * row_bits
     good = 16 * of_held <= row_bits
     nothing = 8 * int(of_held.sum()) >= 3 * row_bits * len(of_held)
-    apart = 8 * int(most[held].sum()) > len(of_held) and 16 * int(good.sum()) >= len(of_held)
+    apart = 8 * int(most[held].sum()) > len(of_held) and 4 * int(good.sum()) >= len(of_held)
     many = most if nothing or apart else np.zeros_like(most)
     if 4 * int((of_held == 0).sum()) < 3 * len(of_held):
         return many

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...errors import BadInput
 from .description import LEVEL, Blocks, Description
 from .places import Places
 from .reading import Reading
@@ -30,6 +31,8 @@ def localise(
     integers of the cache (a block, a window, a group), whose residues are tried too and cost less.
     With probability at least ``level`` nothing is named along an axis that does not matter.
 
+    Raises BadInput for a level outside (0, 1), and readings whose layers, heads or channels differ.
+
     >>> import numpy as np
     >>> secret = np.random.default_rng(0).integers(0, 2, (512, 1, 1, 64), dtype=np.uint8)
     >>> said = secret.copy()
@@ -37,6 +40,14 @@ def localise(
     >>> print(localise([Reading(np.arange(512), secret, said, n=512)]).sentence)
     Lost: tokens 0-255, all channels: every bit is read as 0. Elsewhere no bit is wrong.
     """
+    if not 0.0 < level < 1.0:
+        raise BadInput(f"A level of {level} is no probability: give one above 0 and below 1.")
+    shapes = sorted({one.secret.shape[1:] for one in readings})
+    if len(shapes) > 1:
+        raise BadInput(
+            f"Readings with layers, heads and channels {shapes[0]} and {shapes[1]} have no map in "
+            "common: give those of one shape."
+        )
     wrong = sum(int(one.wrong.sum()) for one in readings)
     asked = sum(one.secret.size for one in readings)
     base = Description("none", "", len(readings), wrong, asked, level)

@@ -29,6 +29,7 @@ _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _TEXT = re.compile(r"(?:[0-9A-Za-z]|\(\d{1,15}\)|\[\d{1,7}\])*")
 _LARGE = re.compile(r"\((\d+)\)")
 _ZEROS = re.compile(r"\[(\d+)\]")
+_BRACKETS = re.compile(r"\(\d+\)|\[\d+\]")
 _RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
@@ -57,14 +58,30 @@ def counts_of(text: str) -> Int64:
     >>> counts_of('[4]V0(64)7').tolist()
     [0, 0, 0, 0, 31, 0, 64, 7]
     """
-    if not _TEXT.fullmatch(text):
-        raise ValueError(f"'{text[:40]}' does not say how many bits of each row are wrong")
+    _check(text)
     large = [int(count) for count in _LARGE.findall(text)]
     plain = _ZEROS.sub(lambda run: "0" * int(run[1]), _LARGE.sub("~", text))
     symbols = np.frombuffer(plain.encode(), dtype=np.uint8)
     counts = _VALUE[symbols]
     counts[symbols == ord("~")] = large
     return counts
+
+
+def total_of(text: str) -> int:
+    """The sum of a text's counts, without making them. Raises ValueError if it is malformed.
+
+    >>> total_of('[4]V0(64)7')
+    102
+    """
+    _check(text)
+    large = sum(map(int, _LARGE.findall(text))) if "(" in text else 0
+    plain = _BRACKETS.sub("", text) if "(" in text or "[" in text else text
+    return large + int(_VALUE[np.frombuffer(plain.encode(), dtype=np.uint8)].sum())
+
+
+def _check(text: str) -> None:
+    if not _TEXT.fullmatch(text):
+        raise ValueError(f"'{text[:40]}' does not say how many bits of each row are wrong")
 
 
 def row_errors(

@@ -20,8 +20,11 @@ _SHORTEST = 16
 """Tokens of the shortest stream that memory is compared with."""
 
 
-def unjudged(instance: Instance) -> str:
+def unjudged(instance: Instance, declaration: Declaration | None = None) -> str:
     """Why no bit of this game is held against a declaration; "" where they are.
+
+    After a schedule of operations all that survive are held if all are; which tokens are the last
+    ones then is the operations' own matter.
 
     Every scale of an instance is certified: one that separates no bits is refused.
 
@@ -33,8 +36,8 @@ def unjudged(instance: Instance) -> str:
         return f"the rows of the {instance.reduction} game are not the tokens of its stream"
     if instance.bob == "linear":
         return "the linear Bob reads each bit from all answers together"
-    if instance.schedule is not None:
-        return "after a schedule tokens stand at other places of a sequence than in the stream"
+    if instance.schedule is not None and declaration is not None and declaration.keeps != "all":
+        return "after a schedule of operations keeps=all alone names the tokens that are held"
     return ""
 
 
@@ -47,8 +50,8 @@ def shorter(cell: Cell) -> Cell | None:
     """
     instance = cell.instance
     tokens = instance.n - (1 << max(0, (instance.n // 2).bit_length() - 1))
-    scheduled = instance.schedule is not None
-    if instance.reduction != "index" or scheduled or tokens < _SHORTEST:
+    plain = instance.reduction == "index" and instance.schedule is None
+    if not plain or tokens < _SHORTEST:
         return None
     try:
         fewer = replace(instance, n=tokens, rows=None)
@@ -76,9 +79,10 @@ def hold_against(
         declaration,
         records,
         shape=instance.shape,
-        unjudged=unjudged(instance),
+        unjudged=unjudged(instance, declaration),
         after=instance.shape.extra,
         bits_a_number=(instance.levels or 2).bit_length() - 1,
         rows=rows,
-        shorter=less,
+        # A batch holds several streams, and operations change their lengths.
+        shorter=less if instance.schedule is None else None,
     )

@@ -342,6 +342,11 @@ class Gaussian(Instance):
             raise BadInput("The scale of the gaussian reduction is beta/sqrt(d): give --beta.")
         self.build()
 
+    @classmethod
+    def choices(cls) -> dict[str, Any]:
+        """See :meth:`Instance.choices`; the scale follows from beta."""
+        return {name: value for name, value in super().choices().items() if name != "scale"}
+
     @property
     def keys_played(self) -> str:
         """Keys of its own."""

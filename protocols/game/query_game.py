@@ -200,6 +200,10 @@ def _committed(seat: QuerySeat, instance: QueryInstance, seed: int) -> tuple[Pla
         seat.answer(q, walk)
     except OutsidePlan as finding:
         raise PluginFailure(f"On D_0 answer asked for {_outside(finding, walk)}") from None
+    except PlayerFault as fault:
+        raise PluginFailure(
+            f"On D_0, where an adaptive algorithm is asked first, answer failed: {fault}"
+        ) from None
     seat.plan(seed)
     return walk.read(), walk
 

@@ -273,7 +273,8 @@ def _behind(shown: Performance, stage: Stage) -> int:
 
 
 def _bad(mine: Reading, its: Reading) -> NDArray[np.bool_]:
-    return np.asarray((mine.wrong & ~its.wrong).any(axis=(1, 2, 3)), dtype=np.bool_)
+    wrong = np.any(mine.wrong & ~its.wrong, axis=(1, 2, 3))
+    return np.asarray(wrong, dtype=np.bool_)
 
 
 def _off(reading: Reading, stage: Stage) -> NDArray[np.float32]:

@@ -140,7 +140,7 @@ def _pieces(value: Any) -> list[bytes | memoryview]:
     parts: list[bytes | memoryview] = [len(head).to_bytes(_HEAD_LENGTH, "big"), head]
     end = _HEAD_LENGTH + len(head)
     for array in arrays:
-        parts += [bytes(-end % _ALIGN), memoryview(array.reshape(-1).view(np.uint8))]
+        parts += [bytes(-end % _ALIGN), array.reshape(-1).view(np.uint8).data]
         end += -end % _ALIGN + array.nbytes
     return parts
 

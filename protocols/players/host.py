@@ -351,16 +351,18 @@ def _rehearse_all(channel: Channel, left: Sequence[_Hosted], host: _IndexHost) -
         if "facts" in said:
             host.hosted.append(one)  # as the host will do
         channel.send(said)
-    compressor = None
+    compressor = fresh = None
     while True:
         order = channel.receive()
         try:
             if order["op"] == "begin":
                 one = host.hosted[order["table"]]
                 host.conduct.role, host.conduct.folder = order["role"], one.folder
-                compressor = one.build(order["seed"])
+                fresh = partial(one.build, order["seed"])
+                compressor = fresh()
                 reply: dict[str, Any] = {"declared": declared_length(compressor)}
             else:
+                order["build"] = fresh
                 reply = _TURNS[order["op"]](compressor, order)
         except BaseException as exc:
             reply = failure(exc, host)

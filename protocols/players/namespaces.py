@@ -3,7 +3,7 @@
 Every mount is read-only but a fresh tmpfs on the private folder and on /dev/shm; /proc, /dev and
 /sys are new and hold little; there is no network; the pid namespace dies with its first process; a
 filter of system calls (:mod:`.seccomp`) closes what namespaces share.
-Works for root and for unprivileged users. Light: the supervisor of the players imports it.
+Works for root and for unprivileged users. Light: the template of the players imports it.
 
 Run as a module it probes: exit code 0 if all of this can be had, else a reason on stderr.
 """

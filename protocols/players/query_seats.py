@@ -1,6 +1,6 @@
 """Who plans and answers in the game of Theorem 19: in our process, or in processes of its own.
 
-The harness's side. A foreign algorithm gets what every player gets (:mod:`.seats`): a supervisor,
+The harness's side. A foreign algorithm gets what every player gets (:mod:`.seats`): a keeper,
 a host that imports it, a child forked for every trial, namespaces where there are any. The cells
 stay on this side of the channel.
 """

@@ -2,7 +2,7 @@
 
 A daemon that forks twice and calls ``setsid`` escapes its process group, but not its nearest
 subreaper: orphans are handed to that one, which kills them until it has no children left.
-Light on purpose: the supervisor of the players imports nothing else of ours.
+Light on purpose: the template of the players imports it.
 """
 
 from __future__ import annotations

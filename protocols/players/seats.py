@@ -240,7 +240,7 @@ class HostSeat:
         If the host is lost over one of them, that is the last one answered.
         """
         said = [{**asdict(table), "public": dict(table.public)} for table in tables]
-        before = known and [asdict(facts) for facts in known]
+        before = None if known is None else [asdict(facts) for facts in known]
         frame = {"op": "tables", "tables": said, "known": before, **asdict(self.limits)}
         found: list[Opened] = []
         for table in tables:

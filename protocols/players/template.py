@@ -40,7 +40,7 @@ class Template:
             self._process = subprocess.Popen(
                 (python, "-P", "-m", __package__ + ".player"),
                 env=dict(environment),
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",

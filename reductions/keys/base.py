@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -41,10 +40,15 @@ class GapSpectrum:
     counts: tuple[tuple[Fraction, int], ...]
 
     @classmethod
-    def of(cls, norm2: Fraction | int, inner: Iterable[Fraction | int]) -> GapSpectrum:
-        """The spectrum from |k_i|^2 and the list of the other keys' inner products with k_i."""
-        tally = Counter(Fraction(p) for p in inner)
-        return cls(Fraction(norm2), tuple(sorted(tally.items())))
+    def of(cls, norm2: Fraction | int, inner: ArrayLike, unit: Fraction | int = 1) -> GapSpectrum:
+        """The spectrum from |k_i|^2 and the other keys' inner products with k_i.
+
+        ``inner`` has integers, the products in ``unit`` (> 0): a hundred thousand fractions would
+        take a second to count.
+        """
+        products, counts = np.unique(np.asarray(inner, dtype=np.int64), return_counts=True)
+        told = zip(products.tolist(), counts.tolist(), strict=True)
+        return cls(Fraction(norm2), tuple((Fraction(p * unit), c) for p, c in told))
 
     @property
     def others(self) -> int:

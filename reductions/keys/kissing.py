@@ -156,5 +156,4 @@ def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | Non
     if n < SIZES[d]:
         return rows, None
     square = Fraction(float(entry)) ** 2
-    others = vectors[1:] @ vectors[0]
-    return rows, GapSpectrum.of(norm * square, (int(p) * square for p in others))
+    return rows, GapSpectrum.of(norm * square, vectors[1:] @ vectors[0], unit=square)

@@ -35,6 +35,7 @@ def test_one_head_in_json(kvbarrier, one: Path) -> None:
     line = -np.log(3)
     below = sum(a < line for a in found["a"])
     assert found["certified_tokens"] == below > 0
+    assert type(found["certified_tokens"]) is int
     assert found["secret_bits"] == below * 16
     h = -0.1 * np.log2(0.1) - 0.9 * np.log2(0.9)
     assert found["bound_bits"] == pytest.approx(below * 16 * (1 - h))
@@ -73,11 +74,11 @@ def test_people_are_told_what_and_why(kvbarrier, tmp_path: Path) -> None:
     np.save(tmp_path / "twins.npy", K)
     said = kvbarrier("bound", "--keys", "twins.npy", "--norm", "2.0")
     assert said.code == 0
-    assert "2 tokens are not certified: another token has the same key" in said.err
-    assert "of all values and of all queries" in said.err
+    assert "2 tokens are not certified: another token has the same key" in said.out
+    assert "of all values and of all queries" in said.out
     none = kvbarrier("bound", "--keys", "twins.npy", "--norm", "0.1")
-    assert "No token is certified at this norm: the smallest norm that certifies one is" in none.err
-    norm = none.err.split("certifies one is ")[1].split()[0].rstrip(".")
+    assert "No token is certified at this norm: the smallest norm that certifies one is" in none.out
+    norm = none.out.split("certifies one is ")[1].split()[0].rstrip(".")
     least = json.loads(kvbarrier("bound", "--keys", "twins.npy", "--norm", norm, "--json").out)
     assert 0 < least["certified_tokens"] < 5
 
@@ -160,6 +161,7 @@ def test_attack_plays_on_them(kvbarrier, model: Path) -> None:
         (["--keys", "one.npy", "--norm", "2", "--reduction", "tensor"], "makes its own keys"),
         (["--keys", "one.npy", "--norm", "2", "--at", "3.3"], "and not 3.3"),
         (["--keys", "none.npy", "--norm", "2"], "cannot be read"),
+        (["--keys", "one.npy", "--norm", "2", "--d", "32"], "have dimension 16"),
         (["--reduction", "own-keys"], "--keys FILE.npy --norm R"),
         (["--norm", "2"], "only with --keys FILE"),
     ],

@@ -119,7 +119,7 @@ def test_the_guides_adaptive_reader_is_judged_on_what_it_reads_on_d_0(capfd) -> 
     assert point["cells_planned"] == (33 + 1) * 4
     assert point["cells_asked"] < point["cells_planned"]
     assert attack("greedy", params={"share": 0.5}, messages=8, as_json=False) == 0
-    said = " ".join(capfd.readouterr().err.split())
+    said = " ".join(capfd.readouterr().out.split())
     assert "greedy, adaptive: D_0 against D_i" in said
     assert "that it reads on D_0." in said
 

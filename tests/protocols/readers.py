@@ -123,6 +123,18 @@ class Beyond:
         return reader.value(reader.n)
 
 
+class Stumbler:
+    """Adaptive: fails, on D_0 as well or (``late``) only where it sees a value above 1."""
+
+    def __init__(self, late=False):
+        self.late = late
+
+    def answer(self, q, reader):
+        if not self.late or max(reader[("V", i, 0)] for i in range(reader.n)) > 1:
+            raise KeyError("lost")
+        return np.ones_like(q)
+
+
 class Lingerer:
     """Adaptive: asks for one more key whenever a coin of its own says so."""
 

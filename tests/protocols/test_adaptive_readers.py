@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.plugin.template import template_text
 from kvbarrier.compressors.readers.catalog import READERS
 from kvbarrier.compressors.readers.contract import Plan
 from kvbarrier.errors import PluginFailure
@@ -121,6 +122,17 @@ def test_a_walk_that_is_no_function_of_coins_and_answers_is_refused(kind: str, n
 
 
 @pytest.mark.parametrize("kind", ["inline", "process"])
+def test_a_fault_on_d_0_is_told_at_once_and_a_later_one_is_an_error(kind: str) -> None:
+    with pytest.raises(PluginFailure, match=r"asked first, answer failed: .* KeyError: 'lost'"):
+        play(own("Stumbler"), INSTANCE, KEY, 1, isolation=kind, limits=LIMITS)
+    played = play(own("Stumbler", late=True), INSTANCE, KEY, 6, isolation=kind, limits=LIMITS)
+    hidden = played.on(plain=False)
+    assert hidden
+    assert all(trial.error and "KeyError" in trial.failed for trial in hidden)
+    assert not any(trial.error for trial in played.on(plain=True))
+
+
+@pytest.mark.parametrize("kind", ["inline", "process"])
 def test_a_token_that_is_not_there_is_named(kind: str) -> None:
     with pytest.raises(PluginFailure, match="asked for value 17, which does not exist"):
         play(own("Beyond"), INSTANCE, KEY, 1, isolation=kind, limits=LIMITS)
@@ -132,6 +144,18 @@ def test_early_stopping_reads_more_where_it_finds_something_and_only_d_0_counts(
     assert found
     assert all(trial.asked > trial.reads for trial in found)
     assert {trial.share for trial in played.prior} == {0.5}
+
+
+def test_the_template_says_how_to_do_without_a_plan(tmp_path: Path) -> None:
+    text = template_text("reader")
+    assert "delete plan, and write Adaptive for NonAdaptive" in text
+    before, _, rest = text.partition("    def plan(")
+    _, _, answer = rest.partition("    def answer(")
+    file = tmp_path / "mine.py"
+    file.write_text((before + "    def answer(" + answer).replace("NonAdaptive", "Adaptive"))
+    [trial] = play(Algorithm(str(file)), INSTANCE, KEY, 1).prior
+    # reader.tokens() is all there is.
+    assert (trial.adaptive, trial.share, trial.error) == (True, 1.0, False)
 
 
 def test_two_walks_part_at_the_first_question_that_differs() -> None:

@@ -127,6 +127,19 @@ def test_always_losing_the_same_tokens_is_no_breach_of_an_average() -> None:
         assert (point["guarantee"]["worst_bucket"] is None) == (verdict == "not-broken")
 
 
+def test_a_guess_is_no_place_on_the_map() -> None:
+    faint = replace(INSTANCE, beta=1.0)
+    for params, target, kind in (
+        ({"dtype": "fp32"}, "exact", "none"),
+        ({"window": 32, "dtype": "fp32"}, "sliding-window", "place"),
+    ):
+        [point] = attack.attack(
+            target, instance=faint, params=params, budgets=[None], messages=16
+        ).points
+        assert point["average_case"]["theta"]["estimate"] > 0.1
+        assert point["map"]["kind"] == kind
+
+
 def test_losing_half_of_the_tokens_is_one() -> None:
     kept = {"window": 32, "dtype": "fp32"}
     [point] = attack.attack(

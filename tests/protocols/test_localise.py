@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kvbarrier.errors import BadInput
 from kvbarrier.protocols.evidence.description import Description
 from kvbarrier.protocols.evidence.localise import localise
 from kvbarrier.protocols.evidence.places import choices
@@ -199,6 +200,15 @@ def test_a_description_is_plain_data():
             found.wrong,
             found.asked,
         )
+
+
+def test_readings_of_two_shapes_and_levels_that_are_none_are_refused():
+    one, other = (readings(planted, seed=0, messages=1) for planted in (PLANTED[0], PLANTED[10]))
+    with pytest.raises(BadInput, match="have no map in common: give those of one shape"):
+        localise(one + other)
+    with pytest.raises(BadInput, match=r"level of 1\.0 is no probability"):
+        localise(one, level=1.0)
+    assert localise([]).sentence == "No bit of 0 is wrong."
 
 
 def test_a_parameter_of_the_cache_is_a_modulus():

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.game.cell import Cell
+from kvbarrier.protocols.game.cell import Cell, cell_of
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
 from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instances import instance_of
 from kvbarrier.protocols.game.own_keys import OwnKeys
 from kvbarrier.reductions.own_keys import own_tokens
 from kvbarrier.reductions.own_keys_game import OwnKeysReduction
-from kvbarrier.runs.points import cell_of
 
 KEY = COMMITTED_KEYS["experiments"]
 K = np.random.default_rng(7).normal(size=(48, 12)).astype(np.float32)

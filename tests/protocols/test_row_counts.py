@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.evidence.row_counts import counts_of, row_errors, text_of
+from kvbarrier.protocols.evidence.row_counts import counts_of, row_errors, text_of, total_of
 
 counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_size=80)
 
@@ -16,6 +16,7 @@ counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_s
 def test_counts_come_back(values: list[int]) -> None:
     text = text_of(values)
     assert counts_of(text).tolist() == values
+    assert total_of(text) == sum(values)
     assert text.isascii()
     assert not set(text) & set(' ,"\\\n')
 
@@ -41,6 +42,8 @@ def test_a_lost_row_of_64_bits_costs_a_character() -> None:
 def test_what_is_no_text_of_counts_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="how many bits of each row are wrong"):
         counts_of(text)
+    with pytest.raises(ValueError, match="how many bits of each row are wrong"):
+        total_of(text)
 
 
 def test_errors_stand_at_the_rows_that_were_asked() -> None:

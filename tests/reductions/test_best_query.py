@@ -73,6 +73,17 @@ def test_a_key_between_others_has_no_query() -> None:
     assert found.floor[0] == pytest.approx(np.log(4), abs=1e-6)
 
 
+def test_keys_with_one_far_away_are_solved_too() -> None:
+    """A model's first token: long steps along the far key would go to and fro for ever."""
+    rng = np.random.default_rng(0)
+    for far in (10.0, 30.0, 100.0):
+        K = rng.normal(size=(128, 24)) * np.exp(rng.normal(size=24))
+        K[0] = far * rng.normal(size=24)
+        for r in (0.5, 2.0):
+            found = best_queries(K, r)
+            assert (found.least - found.floor).max() < 1e-6, (far, r)
+
+
 def test_the_time_grows_with_the_square_of_n() -> None:
     """Two products of n times n by d numbers a step: from n to 2n the CPU time is about fourfold.
 

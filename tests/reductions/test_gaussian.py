@@ -116,7 +116,9 @@ def test_public_says_keys_and_no_more_than_the_coins_do() -> None:
         ({"d": 1}, "d >= 2"),
         ({"beta": 0.0}, "give --beta above 0"),
         ({"beta": math.nan}, "give --beta above 0"),
-        ({"beta": math.inf}, "at most"),
+        ({"beta": math.inf}, "where float32 scores begin to blur"),
+        # ln(2)/2 * 2^24 / (18 * 2 * 4) = 40378.7
+        ({"beta": 40_400.0, "d": 16}, r"below 4\.04e\+04"),
         ({"eta": 1.0}, "eta < 1"),
     ],
 )

@@ -197,6 +197,6 @@ def test_key_set_takes_only_finite_float32_rows() -> None:
 
 
 def test_gap_spectrum_counts() -> None:
-    spectrum = GapSpectrum.of(Fraction(1), [Fraction(1, 2), 0, Fraction(1, 2)])
+    spectrum = GapSpectrum.of(Fraction(1), [1, 0, 1], unit=Fraction(1, 2))
     assert spectrum.counts == ((Fraction(0), 1), (Fraction(1, 2), 2))
     assert spectrum.gaps.tolist() == [-1.0, -0.5]

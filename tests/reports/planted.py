@@ -1,7 +1,7 @@
 """Faults of the kinds that public reports tell of, planted in small caches: healthy, or fault=True.
 
-Each class is a whole cache. The docstring says what is planted; tests/reports/test_planted.py says what
-an examination must name.
+Each class is a whole cache. The docstring says what is planted; test_planted.py says what an
+examination must name.
 """
 
 from __future__ import annotations
@@ -466,7 +466,7 @@ class EveryFourth(Rows):
 class SaysExact(Rows):
     """Declares exact; faulty: values go through float16."""
 
-    declares = {"exact": True}
+    declares = ("exact",)
 
     def append(self, q, k, v):
         super().append(q, k, v.astype(np.float16) if self.fault else v)
@@ -475,8 +475,39 @@ class SaysExact(Rows):
 class SaysWindow(Rows):
     """Declares the last 32; faulty: it keeps 30."""
 
-    declares = {"keeps": "last:32", "bits": 32}
+    declares = ("keeps=last:32", "bits=32")
 
     def append(self, q, k, v):
         super().append(q, k, v)
         del self.K[: -30 if self.fault else -32], self.V[: -30 if self.fault else -32]
+
+
+class Slots(Rows):
+    """Room for `slots` tokens, and no more; faulty: the last slot is never read."""
+
+    def __init__(self, shape, slots=50, fault=False):
+        self.fault, self.n = fault, 0
+        self.K = np.zeros((slots, shape.d_k), np.float32)
+        self.V = np.zeros((slots, shape.d_v), np.float32)
+
+    def append(self, q, k, v):
+        self.K[self.n], self.V[self.n] = k, v
+        self.n += 1
+
+    def attend(self, q):
+        m = min(self.n, len(self.K) - self.fault)
+        return soft(self.K[:m], self.V[:m], q)
+
+
+class Refuses(Rows):
+    """Its constructor wants at most 128 tokens; faulty: it forgets every tenth."""
+
+    def __init__(self, shape, fault=False):
+        if shape.tokens > 128:
+            raise ValueError("at most 128 tokens")
+        super().__init__(shape, fault)
+
+    def append(self, q, k, v):
+        if self.fault and len(self.K) % 10 == 9:
+            k, v = 0 * k, 0 * v
+        super().append(q, k, v)

@@ -1,10 +1,11 @@
-"""Faults of other kinds, planted in small caches: the laws name them, and say nothing of the healthy.
+"""Faults of other kinds, planted: the laws name them, and say nothing of the healthy.
 
 The laws run in this process; tests/reports/test_reports.py has the processes.
 """
 
 from __future__ import annotations
 
+import runpy
 import time
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from typing import Any
 import pytest
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.protocols.check.bench import Bench
-from kvbarrier.protocols.check.examination import LADDER
+from kvbarrier.protocols.check.examination import LADDER, climb
 from kvbarrier.protocols.check.fault import Fault
 from kvbarrier.protocols.check.kinds import KINDS
 from kvbarrier.protocols.check.subject import Subject
 
 PLANTED = Path(__file__).parent / "planted.py"
+HONEST = Path(__file__).parent / "honest.py"
+drawn = runpy.run_path(str(HONEST))["drawn"]
 
 
 def found(name: str, **params: Any) -> list[Fault]:
@@ -61,6 +64,8 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "ZeroRange": ("constant-lost", {}),
     "Unsigned": ("sign-lost", {}),
     "HalfBudget": ("budget-unused", {}),
+    "Slots": ("hole", {"tokens": (49,), "operation": "append 50"}),
+    "Refuses": ("hole", {"tokens": tuple(range(9, 97, 10))}),
     "NeverEngages": ("never-engaged", {}),
     "EveryFourth": ("hole", {"tokens": tuple(range(3, 131, 4))}),
     "SaysExact": ("counterexample", {"operation": "attend"}),
@@ -80,6 +85,15 @@ def test_nothing_is_said_of_the_healthy(name: str) -> None:
     assert [(f.code, f.detail) for f in found(name) if KINDS[f.code].severity != "note"] == []
 
 
+@pytest.mark.parametrize("number", [*range(8), 15])
+def test_nothing_is_said_of_honest_loss(number: int) -> None:
+    said: list[dict[str, Any]] = []
+    subject = Subject(resolve(f"{HONEST}:Honest", drawn(number)), seed=1000 + number)
+    climb(subject, lambda **words: said.append(words), seconds=600)
+    faults = [Fault.of(words["fault"]) for words in said if "fault" in words]
+    assert [(f.code, f.detail) for f in faults if KINDS[f.code].severity != "note"] == []
+
+
 def test_a_buffer_that_is_kept_is_a_note() -> None:
     (note,) = (f for f in found("Buffer", fault=True) if f.code == "keeps-arrays")
     assert note.tokens == tuple(range(24))
@@ -88,6 +102,6 @@ def test_a_buffer_that_is_kept_is_a_note() -> None:
 
 def test_the_scales_of_keys_are_named_by_their_rule() -> None:
     assert (
-        "Group g has the scale of group 3 - g"
+        "group g has the scale of group 3 - g"
         in errors("KeyScales", fault=True)["wrong-scale"].detail
     )

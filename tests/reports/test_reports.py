@@ -1,14 +1,21 @@
-"""Ten public reports of faults, planted in small caches: check passes the healthy and names the faulty.
+"""Ten public reports of faults, planted: check passes the healthy and names the faulty.
 
 The places are those of the reports, computed without kvbarrier (own keys, own scale, own decoding).
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kvbarrier.errors import BadInput
+from kvbarrier.protocols.check.cases import read_case, replay_case
+from kvbarrier.protocols.check.check_cases import first_case
 from kvbarrier.protocols.check.findings import Finding
 from kvbarrier.protocols.check.ladder import check
 
@@ -109,3 +116,42 @@ def test_18_names_the_blocks_and_the_transposition() -> None:
     assert "channel groups of 16" in one.detail
     assert "transposed" in one.detail
     assert "values" in one.detail
+
+
+def test_a_case_is_saved_and_plays_again(tmp_path: Path) -> None:
+    name, params = str(HERE / "13_head_index.py"), {"fault": True}
+    report = check(name, params, only=["heads"])
+    case = first_case(report, params)
+    assert case is not None
+    case.write(tmp_path / "case.json")
+    assert "/" not in case.target
+    again = replay_case(read_case(tmp_path / "case.json"), name)
+    assert again.fails
+    assert "heads 1-3 answer with head 0's values" in again.sentence
+    mended = replace(case, play={**case.play, "params": {}})
+    assert replay_case(mended, name).fails is False
+
+
+@pytest.mark.parametrize("law", ["nonsense", None, 3])
+def test_a_case_of_no_law_is_refused(law: object) -> None:
+    name, params = str(HERE / "13_head_index.py"), {"fault": True}
+    case = first_case(check(name, params, only=["heads"]), params)
+    assert case is not None
+    with pytest.raises(BadInput, match="no law"):
+        replay_case(replace(case, play={**case.play, "law": law}), name)
+
+
+def test_the_command_line_says_it_at_80_columns_and_in_json(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "kvbarrier", "check", str(HERE / "13_head_index.py"),
+            "--param", "fault=true"]  # fmt: skip
+    shown = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert shown.returncode == 3
+    lines = (shown.stdout + shown.stderr).splitlines()
+    assert [line for line in lines if len(line) > 80 and str(HERE) not in line] == []
+    assert "each head against its own truth" in shown.stdout + shown.stderr
+    told = subprocess.run(
+        [*argv, "--json"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    (one,) = (f for f in json.loads(told.stdout)["findings"] if f["severity"] == "error")
+    assert (told.returncode, one["code"], one["heads"]) == (3, "wrong-head", [1, 2, 3])
+    assert {"tokens", "channels", "layers", "operation", "reproduction"} <= set(one)

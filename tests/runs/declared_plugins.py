@@ -193,3 +193,16 @@ class Recent(Softmax):
 
     def __init__(self, shape):
         self.tokens = deque(maxlen=6)
+
+
+class Crops(Softmax):
+    """Every token; a crop takes ``more`` tokens than it should."""
+
+    declares = ("keeps=all", "bits=32")
+
+    def __init__(self, shape, more=0):
+        super().__init__(shape)
+        self.more = more
+
+    def crop(self, tokens):
+        del self.tokens[max(0, tokens - self.more) :]

@@ -121,20 +121,21 @@ HONEST = (
 )
 
 
-def honest(target: str, params: Any, basis: str, budget: Fraction | None) -> str:
-    """The kind of map of four messages of an honest cache, under a fresh key."""
+def named(target: str, params: Any, basis: str, budget: Fraction | None) -> str | None:
+    """What the map names in four messages of an honest cache, under a fresh key."""
     instance = Index(n=128, d=32, keys="jl", basis=basis)
     cell = Cell(instance, target, params, budget, batch_size=4)
-    found = map_of(cell, [played(cell, fresh_key())])
+    key = fresh_key()
+    found = map_of(cell, [played(cell, key)])
     assert found is not None
-    return found.kind
+    return None if found.kind in ("none", "diffuse") else f"{key.hex()}: {found.sentence}"
 
 
 @pytest.mark.parametrize(("target", "params", "basis", "budget"), HONEST)
 def test_nothing_is_named_in_an_honest_cache(
     target: str, params: Any, basis: str, budget: Fraction | None
 ) -> None:
-    assert {honest(target, params, basis, budget) for _ in range(2)} <= {"none", "diffuse"}
+    assert [named(target, params, basis, budget) for _ in range(2)] == [None] * 2
 
 
 @pytest.mark.soak
@@ -142,7 +143,9 @@ def test_nothing_is_named_in_an_honest_cache(
 def test_nothing_is_named_in_two_hundred_honest_runs(
     target: str, params: Any, basis: str, budget: Fraction | None
 ) -> None:
-    assert {honest(target, params, basis, budget) for _ in range(200)} <= {"none", "diffuse"}
+    said = [named(target, params, basis, budget) for _ in range(200)]
+    # The level is .99: two of 200 may have something named.
+    assert sum(one is not None for one in said) <= 2, [one for one in said if one]
 
 
 def test_what_h2o_evicts_is_named_and_is_evicted() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from kvbarrier.errors import KVBarrierError
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import seats
 from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.template import Life
 from kvbarrier.runs import shares
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results
@@ -21,15 +21,15 @@ BUDGETS = (Fraction(1, 4), Fraction(1, 2), Fraction(1))
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The roles of the players that were started, in order."""
+    """The lives of players that were begun, in order."""
     roles = []
-    popen = subprocess.Popen
+    begin = seats.Place.begin
 
-    def noted(command, **more):
-        roles.append(next(word for word in command if word in ("Alice", "Bob")))
-        return popen(command, **more)
+    def noted(place: seats.Place) -> Life:
+        roles.append(place.role)
+        return begin(place)
 
-    monkeypatch.setattr(seats.subprocess, "Popen", noted)
+    monkeypatch.setattr(seats.Place, "begin", noted)
     return roles
 
 
@@ -43,7 +43,7 @@ def play(folder: Path, **options: object) -> Results:
 
 def test_three_budgets_take_one_alice_and_one_bob(tmp_path: Path, started: list[str]) -> None:
     store = play(tmp_path, budgets=BUDGETS, messages=1)
-    assert started == ["Alice", "Bob"]
+    assert started == ["Alice", "Alice", "Bob"]  # two lives of hers, since streams are cut
     assert len(store.rows) == 3
     assert len({row.key for row in store.rows}) == 3  # a fresh one for each
     assert [row.failed for row in store.rows] == [(None,)] * 3
@@ -54,7 +54,7 @@ def test_what_takes_long_is_shared_by_several_pairs(
 ) -> None:
     monkeypatch.setattr(shares, "START_SECONDS", 1e-6)
     store = play(tmp_path, budgets=BUDGETS, messages=1, workers=2)
-    assert sorted(started) == ["Alice", "Alice", "Bob", "Bob"]
+    assert sorted(started) == ["Alice"] * 4 + ["Bob"] * 2
     assert len({row.key for row in store.rows}) == 3
 
 

@@ -2,10 +2,11 @@
 
     python -m kvbarrier.compressors.engines.natural.capture < request > answer
 
-The request: ``model`` (a folder, or null for the packaged weights), ``text``, ``tokens``,
-``layers`` and ``heads`` (KV heads; lists, or null for all), ``out``, the file to write, in the
-format of ``compressors.captured.key_file``. The answer: the sizes and what they depend on; or
-``error``, one sentence.
+The request: ``model`` (a folder, or null for the packaged weights), ``text`` (or a kind and a name
+of ``texts``, some of which come with this environment), ``tokens``, ``layers`` and ``heads`` (KV
+heads; lists, or null for all), ``out``, the file to write, in the format of
+``compressors.captured.key_file``. The answer: the sizes and what they depend on; or ``error``, one
+sentence.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, KVBarrierError
+from . import texts
 from .smollm import SmolLM, versions
 
 
@@ -44,7 +46,10 @@ def captured(request: Mapping[str, Any]) -> dict[str, Any]:
     model = SmolLM(request["model"])
     layers = _chosen(request["layers"], model.layers, "layer")
     heads = _chosen(request["heads"], model.kv_heads, "KV head")
-    ids = model.tokens(request["text"], request["tokens"])
+    text = request["text"]
+    ids = model.tokens(
+        text if isinstance(text, str) else texts.named(*text).text, request["tokens"]
+    )
     stream = model.stream(ids)
     group = model.heads // model.kv_heads
     asking = [h * group + g for h in heads for g in range(group)]

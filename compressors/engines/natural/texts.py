@@ -83,6 +83,14 @@ def pieces(kind: str, count: int | None = None) -> list[Text]:
     return [Text(kind, name, read(name)[:LENGTH]) for name in names[:count]]
 
 
+def named(kind: str, name: str) -> Text:
+    """The text of a kind with this name; BadInput if there is none."""
+    for one in pieces(kind):
+        if one.name == name:
+            return one
+    raise BadInput(f"There is no text '{name}' of {kind}.")
+
+
 def _prose(name: str) -> str:
     return str(topics[name])
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, KVBarrierError
+from ....errors import KVBarrierError
 from . import geometry as of_keys
 from . import texts
 from .heads import NaturalHeads, grouped
@@ -59,7 +59,7 @@ def answered(request: Mapping[str, Any]) -> dict[str, Any]:
         BadInput: a text, a compressor or the model is not there, or a text is too short.
     """
     plan = Plan(request["prompt"], request["continuation"], request["every"])
-    chosen = [_text(kind, name) for kind, name in request["texts"]]
+    chosen = [texts.named(kind, name) for kind, name in request["texts"]]
     model = SmolLM()
     return {
         "versions": versions(),
@@ -136,13 +136,6 @@ def geometry(stream: Stream, prompt: int) -> list[dict[str, float]]:
         ]
         rows.append(of_keys.mean(found))
     return rows
-
-
-def _text(kind: str, name: str) -> texts.Text:
-    for one in texts.pieces(kind):
-        if one.name == name:
-            return one
-    raise BadInput(f"There is no text '{name}' of {kind}.")
 
 
 _PARENT = os.getppid()

@@ -1,10 +1,10 @@
 """Blocks of numbers read back: right in shape and wrong in scale, or right but for an offset.
 
-For a block of numbers x (some channels of a token) and what was read, y, let y = r x + b + e be the
-least-squares fit. A rounding error, however coarse, is centred: it gives r near 1, b near 0, and e of
-the size of the step. A block with e small (x and y correlate by more than 19/20) and r outside
-[2/3, 3/2], or |b| over the spread of x, was multiplied by another scale or moved by another offset than
-its own: no rounding does that.
+For a block of numbers x (some channels of a token) and what was read, y, let y = r x + b + e be
+the least-squares fit. A rounding error, however coarse, is centred: it gives r near 1, b near 0,
+and e of the size of the step. A block with e small (x and y correlate by more than 19/20) and r
+outside [2/3, 3/2], or |b| over the spread of x, was multiplied by another scale or moved by
+another offset than its own: no rounding does that.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _rules(tokens: int, groups: int) -> list[tuple[str, Rule]]:
     for m in (2, 4, 8):
         if m <= groups:
             rules.append((
-                f"token t, group g has the scale of token g, group t within {m} tokens: the table of "
+                f"token t, group g has the scale of token g, group t within {m} tokens: the "
+                "table of "
                 "scales is transposed",
                 lambda t, g, m=m: (t - t % m + g, t % m) if g < m else (-1, -1),  # type: ignore[misc]
             ))  # fmt: skip

@@ -1,10 +1,11 @@
 """What is declared held is held: counterexamples, by counting.
 
-A declaration (``plugin.declaration``) names the tokens that a cache holds after n tokens. The streams
-here have certified scales (``bench``), so one wrong bit of a held token refutes it. Where fewer bits
-a number are declared than explain no rounding, a token is refuted that lost a quarter of its bits
-or more, while three quarters of the held tokens have none wrong (``evidence.declared`` has the
-proof). Memory: 24 tokens more may make the message longer by what the declaration allows for them.
+A declaration (``plugin.declaration``) names the tokens that a cache holds after n tokens. The
+streams here have certified scales (``bench``), so one wrong bit of a held token refutes it. Where
+fewer bits a number are declared than explain no rounding, a token is refuted that lost a quarter
+of its bits or more, while three quarters of the held tokens have none wrong
+(``evidence.declared`` has the proof). Memory: 24 tokens more may make the message longer by what
+the declaration allows for them.
 """
 
 from __future__ import annotations
@@ -27,15 +28,18 @@ FEW, MORE = 24, 48
 
 def declaration_of(bench: Bench) -> Declaration | None:
     """The declaration in force: the words of the command line, or the cache's own."""
-    if bench.expect:
-        return Declaration.of_words(bench.expect)
-    return declared_by(bench.build(bench.shape(MORE)))
+    before, after = bench.words
+    if before:
+        return Declaration.of_words(before)
+    own = declared_by(bench.build(bench.shape(MORE)))
+    return Declaration.of_words(after) if own is None and after else own
 
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Every length against the declaration, then memory."""
     declaration = declaration_of(bench)
     if declaration is None:
+        bench.skipped = "nothing declared"
         return
     growth = grown(bench)
     for n in growth.lengths:
@@ -117,7 +121,8 @@ def _memory(bench: Bench, growth: Growth, declaration: Declaration) -> Iterator[
     if grew > SLACK * may:
         yield Fault(
             "over-declared",
-            f"from {FEW} to {MORE} tokens the message grows by {grew / numbers:.3g} bits a number, and "
+            f"from {FEW} to {MORE} tokens the message grows by {grew / numbers:.3g} bits a "
+            "number, and "
             f"{may / numbers:.3g} are declared.",
             operation="save",
             reproduction=(f"append {FEW}: {growth.bits[FEW]} bits",

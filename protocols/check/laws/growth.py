@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Compressor
-from ..bench import LONGEST, Bench, D, Stream, stream, two_valued
+from ..bench import Bench, D, Stream, stream, two_valued
 
 LOST = 0.25
 """From this share of wrong bits on a token is called lost: guessing has one half."""
@@ -33,8 +33,8 @@ class Growth:
         stream: of the longest length.
         wrong: wrong[n][t], bool[d_v]: the wrong bits of token t when n tokens had come.
         ones: ones[n], float[len(SMALL)]: the answer in the channel that is 1 in every token, at
-            short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the tokens read right, if
-            these are half of those asked or more than 16.
+            short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the
+            tokens read right, if these are half of those asked or more than 16.
         bits: bits[n]: of the message.
         full: the length at which it raised, if that is one of its own sizes.
     """
@@ -78,8 +78,7 @@ def lengths_for(bench: Bench) -> list[int]:
     lengths = set(range(1, small + 1)) | {97, 131}
     for size in bench.sizes:
         lengths |= around(size)
-    limit = LONGEST if bench.capacity is None else bench.capacity
-    return sorted(n for n in lengths if n <= limit)
+    return sorted(n for n in lengths if n <= bench.most)
 
 
 def around(size: int) -> set[int]:

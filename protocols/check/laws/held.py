@@ -2,15 +2,20 @@
 
 What is held is read, not declared: the tokens with all bits right at the tight scale. It is
 described as all, the last W, the first S and the last W, or as a number of tokens. That is no
-finding: nobody said that all is to be held. Three things are, since the cache itself says otherwise:
+finding: nobody said that all is to be held. Three things are, since the cache itself says
+otherwise:
 
-*A hole.* A token t is lost at length n while older ones are held, few are (a tenth), or t was lost
-as soon as it came, though most newest tokens are not; and later the cache holds at least twice as many tokens as it held before it lost t. So it did not lack room. (A cache that
-evicts for lack of room holds no more afterwards than before.) Held tokens must be clean (at most 1
-bit in 50 wrong besides the lost tokens), so that coarse rounding does not pass for a hole.
+*A hole.* A token t is lost at length n while older ones are held, few are (a tenth), or t was
+lost as soon as it came, though most newest tokens are not; and later the cache holds at least
+twice as many tokens as it held before it lost t. So it did not lack room. (A cache that evicts
+for lack of room holds no more afterwards than before.) Held tokens must be clean (at most 1 bit
+in 50 wrong besides the lost tokens), so that coarse rounding does not pass for a hole.
 
-*One beside a parameter.* At the last three lengths at which it holds fewer tokens than came, it holds
-W - 1 or W + 1, where a parameter of its constructor, or a number named like a window, is W >= 8.
+So is the first token that is lost, if it is the newest: who lacks room lets an older one go.
+
+*One beside a parameter.* At the last three lengths at which it holds fewer tokens than came, it
+holds W - 1 or W + 1, where a parameter of its constructor, or a number named like a window, is W
+>= 8.
 
 *Sinks.* A parameter named like a sink says S, tokens are evicted, and the first S are not all held.
 """
@@ -79,6 +84,7 @@ def described(growth: Growth, n: int) -> str:
 
 
 def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
+    newest = list(_newest(growth))
     lengths = growth.lengths
     most = {n: _count(growth, n) for n in lengths}
     born = _lost_at_birth(growth)
@@ -99,7 +105,8 @@ def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
         end = [t for t in growth.lost(last) if t > oldest] or inside
         yield Fault(
             "hole",
-            f"{named('token', inside)} {'is' if len(inside) == 1 else 'are'} lost after {n} tokens, "
+            f"{named('token', inside)} {'is' if len(inside) == 1 else 'are'} lost after {n} "
+            "tokens, "
             f"while it holds {len(held)} others, and later {most[last]}: there was room. After "
             f"{last} tokens, {named('token', end)} {'is' if len(end) == 1 else 'are'} lost.",
             tokens=whole(end),
@@ -107,6 +114,22 @@ def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
             reproduction=(f"append {n} tokens", f"ask for token {inside[0]}"),
         )
         return
+    yield from newest
+
+
+def _newest(growth: Growth) -> Iterator[Fault]:
+    """Whether the first token that is lost is the newest, while all others are held."""
+    n = next((n for n in growth.lengths if growth.lost(n)), None)
+    if n is None or growth.lost(n) != [n - 1] or len(growth.held(n)) < n - 1 or n < 3:
+        return
+    yield Fault(
+        "hole",
+        f"token {n - 1} is lost as soon as it came, after {n} tokens, while all before it are "
+        "held.",
+        tokens=(n - 1,),
+        operation=f"append {n}",
+        reproduction=(f"append {n} tokens", f"ask for token {n - 1}"),
+    )
 
 
 def _lost_at_birth(growth: Growth) -> set[int]:
@@ -139,7 +162,8 @@ def _beside(bench: Bench, growth: Growth) -> Iterator[Fault]:
             missing = n - size + first
             yield Fault(
                 "off-by-one",
-                f"{name}={size}, and it holds {w} tokens at every length over it: after {n} tokens, "
+                f"{name}={size}, and it holds {w} tokens at every length over it: after {n} "
+                "tokens, "
                 + (
                     f"token {missing} is lost, of the last {size - first}."
                     if w < size
@@ -163,7 +187,8 @@ def _sinks(bench: Bench, growth: Growth) -> Iterator[Fault]:
                 yield Fault(
                     "sinks-lost",
                     f"{name}={size}, and after {n} tokens {named('token', gone)} "
-                    f"{'is' if len(gone) == 1 else 'are'} lost, while {len(held)} later ones are held.",
+                    f"{'is' if len(gone) == 1 else 'are'} lost, while {len(held)} later ones are "
+                    "held.",
                     tokens=whole(gone),
                     operation=f"append {n}",
                     reproduction=(f"append {n} tokens", f"ask for token {gone[0]}"),

@@ -50,7 +50,8 @@ def law(bench: Bench) -> Iterator[Fault]:
         if len(away):
             yield Fault(
                 "keeps-arrays",
-                f"it keeps the arrays of append: written over afterwards, {named('token', away)} of "
+                f"it keeps the arrays of append: written over afterwards, {named('token', away)} "
+                "of "
                 f"{TOKENS} answer otherwise.",
                 tokens=whole(away), operation="append",
                 reproduction=("append the tokens from one buffer each for q, k and v",
@@ -86,9 +87,10 @@ def _changed(bench: Bench, one: Stream) -> Iterator[Fault]:
         if len(rows):
             door = "attend" if name == "q" else "append"
             yield Fault(
-                "changes-inputs", f"{door} writes into its argument {name}: row {rows[0]} is another "
-                "afterwards.", operation=door,
-            )  # fmt: skip
+                "changes-inputs",
+                f"{door} writes into its argument {name}: row {rows[0]} is another afterwards.",
+                operation=door,
+            )
 
 
 def _reused(bench: Bench, one: Stream) -> Compressor:

@@ -1,11 +1,12 @@
 """An attention answer is a convex combination of appended values.
 
 *Law.* Attention answers sum_t w_t v_t with w_t = exp(<q,k_t>)/Z >= 0, sum_t w_t = 1. If channel 0
-of every appended value is 1, channel 0 of every answer is 1, for every query, whichever tokens the
-cache holds and whatever it did to the keys. What it did to the values is seen at the tight scale: at
-q = 0 the answer lies between the least and the largest of the numbers read there. What lacks at a short query is weight on rows that nobody appended: empty
-slots, stale rows. If these are m rows with score 0, the answer at q = 0 is h/(h + m) for h rows
-of appended tokens, and the answer at a query with normaliser Z over the tokens is Z/(Z + m).
+of every appended value is 1, channel 0 of every answer is 1, for every query, whichever tokens
+the cache holds and whatever it did to the keys. What it did to the values is seen at the tight
+scale: at q = 0 the answer lies between the least and the largest of the numbers read there. What
+lacks at a short query is weight on rows that nobody appended: empty slots, stale rows. If these
+are m rows with score 0, the answer at q = 0 is h/(h + m) for h rows of appended tokens, and the
+answer at a query with normaliser Z over the tokens is Z/(Z + m).
 
 Weights at q = 0 name the tokens: all rows there are have the same.
 """
@@ -52,14 +53,18 @@ def law(bench: Bench) -> Iterator[Fault]:
     total = float(weights.sum())
     each = float(np.median(weights[rows])) if len(rows) else 0.0
     text = (
-        f"after {n} tokens, a channel that is 1 in every value comes out as {worst[0]:.3f} at q = 0, "
+        f"after {n} tokens, a channel that is 1 in every value comes out as {worst[0]:.3f} at q "
+        "= 0, "
         f"and {worst[1]:.3f} and {worst[2]:.3f} at queries of length {SMALL[1]:g} and {SMALL[2]:g} "
         f"(1 at the tight scale)"
     )
     tokens = None
     if each > 0 and worst[0] < 1:
         foreign = (1 - worst[0]) / each
-        text += f": of {1 / each:.4g} rows that are attended to, {foreign:.3g} hold nothing that was appended"
+        text += (
+            f": of {1 / each:.4g} rows that are attended to, {foreign:.3g} hold nothing that was "
+            "appended"
+        )
         first = int(rows.min())
         right = set(growth.held(n))
         gone = [t for t in range(n) if t not in right and t not in set(rows.tolist())]

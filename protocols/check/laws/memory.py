@@ -1,11 +1,11 @@
 """A budget is there to be used, and compression to save memory.
 
-*Unused.* A cache that depends on its budget B was given room for r tokens at the price it has, p =
-(message bits) / (tokens held); if it loses tokens and its message is charged less than 2B/5, then
-at its own price it could hold more than twice as many as it does. It misses its own purpose,
-whatever the plan: 2B/5 leaves room for a whole number of bits a number (a quantiser with 1, 2, 4 or 8
-bits uses more than half of what it may), and it must be so at three budgets. A cache of one size,
-whatever the budget, is not judged: it has a plan of its own.
+*Unused.* A cache that depends on its budget B was given room for r tokens at the price it has, p
+= (message bits) / (tokens held); if it loses tokens and its message is charged less than 2B/5,
+then at its own price it could hold more than twice as many as it does. It misses its own purpose,
+whatever the plan: 2B/5 leaves room for a whole number of bits a number (a quantiser with 1, 2, 4
+or 8 bits uses more than half of what it may), and it must be so at three budgets. A cache of one
+size, whatever the budget, is not judged: it has a plan of its own.
 
 *Never engaged.* A parameter named like bits says at most 8; but at the greatest length tried each
 further token costs 16 bits a number or more, and the oldest tokens are answered exactly: nothing
@@ -60,7 +60,8 @@ def _engaged(bench: Bench) -> Iterator[Fault]:
         words = ", ".join(f"{name}={size}" for name, size in said.items())
         yield Fault(
             "never-engaged",
-            f"{words}, and after {b} tokens nothing is rounded: the answers are exact to {away:.1g}, "
+            f"{words}, and compression never engaged: after {b} tokens the answers are exact to "
+            f"{away:.1g}, "
             f"and each further token costs {each:.3g} bits a number.",
             operation=f"append {b}",
             reproduction=(
@@ -79,6 +80,8 @@ def _true(one: Stream, tokens: list[int]) -> NDArray[np.float64]:
 
 def _unused(bench: Bench) -> Iterator[Fault]:
     """Play at three budgets; read which tokens are held and what the message is charged."""
+    if bench.most < TOKENS:
+        return
     one = stream(TOKENS, two_valued(TOKENS))
     shape = bench.shape(TOKENS)
     step = 1
@@ -112,7 +115,8 @@ def _unused(bench: Bench) -> Iterator[Fault]:
         "budget-unused",
         f"at budget 1 ({budget} bits, {budget / secret:.3g} a secret bit) the message is charged "
         f"{charged} bits ({charged / secret:.3g} a secret bit, {charged / budget:.0%}; {rest}) and "
-        f"{len(lost)} of {TOKENS} tokens are lost: {held} are held, and {could} would fit at the same "
+        f"{len(lost)} of {TOKENS} tokens are lost: {held} are held, and {could} would fit at the "
+        "same "
         f"price{stated}. Lost: {named('token', lost)}.",
         tokens=whole(lost),
         operation="save",

@@ -1,10 +1,10 @@
 """Right numbers in wrong places, numbers counted twice, and numbers that are paid for and lost.
 
-Values are random with both signs, so two rows of d numbers, or two channels over n tokens, correlate by
-about 1/sqrt(d) by chance; more than 9/10 says that one was read for the other.
+Values are random with both signs, so two rows of d numbers, or two channels over n tokens,
+correlate by about 1/sqrt(d) by chance; more than 9/10 says that one was read for the other.
 
-*Places.* Channel c answers with channel c'; or token t with token t', where t' does not answer itself
-(what an evicted token's query finds instead is a token that does).
+*Places.* Channel c answers with channel c'; or token t with token t', where t' does not answer
+itself (what an evicted token's query finds instead is a token that does).
 
 *Counts.* At q = 0 all held rows weigh the same. A token with exactly k >= 2 times the weight of the
 others, while all tokens are held, was stored k times. (A cache that merges tokens has one row for
@@ -34,9 +34,10 @@ PAID = 8.0
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Channels, then tokens, then counts, for d = 64 and for widths that are no power of 2."""
-    one = stream(TOKENS, real_valued(TOKENS))
+    tokens = min(TOKENS, bench.most)
+    one = stream(tokens, real_valued(tokens))
     compressor = bench.fed(one)
-    read = bench.read(compressor, one, range(TOKENS))
+    read = bench.read(compressor, one, range(tokens))
     found = list(_places(one.values, read)) or list(_lost_channels(bench, one, read))
     yield from found
     if not found:
@@ -49,7 +50,8 @@ def correlations(read: Float32, truth: Float32) -> NDArray[np.float64]:
     a, b = (np.asarray(x, np.float64) for x in (read, truth))
     a, b = (x - x.mean(axis=1, keepdims=True) for x in (a, b))
     a, b = (x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12) for x in (a, b))
-    return a @ b.T
+    product: NDArray[np.float64] = a @ b.T
+    return product
 
 
 def _places(truth: Float32, read: Float32) -> Iterator[Fault]:
@@ -69,7 +71,8 @@ def _places(truth: Float32, read: Float32) -> Iterator[Fault]:
         shift = f" ({what} i with {what} i {steps.pop():+d})" if len(steps) == 1 else ""
         yield Fault(
             "wrong-place",
-            f"{named(what, moved)} of {len(x)} answer with another {what}'s numbers: {pairs}{shift}.",
+            f"{named(what, moved)} of {len(x)} answer with another {what}'s numbers: "
+            f"{pairs}{shift}.",
             tokens=whole(moved) if what == "token" else None,
             channels=whole(moved) if what == "channel" else None,
             operation="attend",
@@ -84,17 +87,18 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
     dead = [int(c) for c in np.flatnonzero(own < 0.3)]
     if not dead or np.median(own) < SAME or len(dead) > D // 2:
         return
-    n = TOKENS // 2
-    short, long = (8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, TOKENS))
+    n = len(one) // 2
+    short, long = (8 * len(bench.fed(one.first(m), bench.shape(m)).save()) for m in (n, 2 * n))
     each = (long - short) / (n * 2 * D)
     if each >= PAID:
         yield Fault(
             "channel-lost",
-            f"{named('channel', dead)} of every token read as nothing that was appended, while each "
+            f"{named('channel', dead)} of every token read as nothing that was appended, while "
+            "each "
             f"token costs {each:.3g} bits a number.",
             channels=whole(dead),
             operation="attend",
-            reproduction=(f"append {TOKENS}", f"ask for token 0: channel {dead[0]}"),
+            reproduction=(f"append {len(one)}", f"ask for token 0: channel {dead[0]}"),
         )
 
 
@@ -109,7 +113,8 @@ def _counts(bench: Bench, one: Stream) -> Iterator[Fault]:
     if twice and len(twice) < len(one) / 3 and np.abs(rest - 1).max() < 0.02:
         yield Fault(
             "counted-twice",
-            f"{named('token', twice)} weigh{'s' * (len(twice) == 1)} {times[twice[0]]:.0f} times as "
+            f"{named('token', twice)} weigh{'s' * (len(twice) == 1)} {times[twice[0]]:.0f} times "
+            "as "
             f"much as the others at q = 0, after {len(one)} tokens: stored that often.",
             tokens=whole(twice),
             operation=f"append {len(one)}",

@@ -32,6 +32,10 @@ TITLE = "every length from 1 on"
 def law(bench: Bench) -> Iterator[Fault]:
     """The lengths at which tokens are lost that are read right later."""
     growth = grown(bench)
+    if "full" in bench.kept:
+        words = ", ".join(k for k, v in bench.window_sizes.items() if v == bench.most)
+        size = f"{words} = {bench.most}" if words else f"{bench.most}"
+        yield Fault("full", f"{bench.kept['full']}; it has the size {size}.")
     back = {n: came_back(growth, n) for n in growth.lengths}
     if not bench.streaming:
         clean = [n for n in growth.lengths if not growth.lost(n)]
@@ -52,7 +56,8 @@ def law(bench: Bench) -> Iterator[Fault]:
     softly = bench.weighs_alike(growth.stream.first(n), shape)
     yield Fault(
         "comes-back" if softly else "reads-in-part",
-        f"after {n} tokens, {named('token', tokens)}{of} read wrong ({share:.0%} of the bits); after "
+        f"after {n} tokens, {named('token', tokens)}{of} read wrong ({share:.0%} of the bits); "
+        "after "
         f"{later} tokens, token {tokens[0]} reads right again. {_when(growth, faulty)}",
         tokens=whole(tokens),
         channels=channels,

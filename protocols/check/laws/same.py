@@ -1,12 +1,12 @@
 """One stream, many doors: whatever way it comes in and is asked, the answers are the same.
 
 *Law.* A streaming algorithm is a map from the state and the next triple to the next state. So the
-append loop, ``extend`` on all, on pieces and on pieces after appends, and save, restore and going on
-at any cut, are the same composition of maps, and must answer alike: with equal public coins bit for
-bit but for the order of float additions. Row r of ``next_outputs`` and ``block_outputs`` are
-defined by the loops. Nothing is said of what is lost: an honest loss is the same through each door.
-A batch algorithm (``streaming = False``) has only one way in, so of it only the ways of asking and a
-restore after the whole are tried.
+append loop, ``extend`` on all, on pieces and on pieces after appends, and save, restore and going
+on at any cut, are the same composition of maps, and must answer alike: with equal public coins
+bit for bit but for the order of float additions. Row r of ``next_outputs`` and ``block_outputs``
+are defined by the loops. Nothing is said of what is lost: an honest loss is the same through each
+door. A batch algorithm (``streaming = False``) has only one way in, so of it only the ways of
+asking and a restore after the whole are tried.
 
 Values are of both signs and lie on no quantiser's grid, keys are distinct: two states that differ
 in a token answer differently to its key. Tokens are named by that.
@@ -59,7 +59,7 @@ def ways_in(bench: Bench) -> Iterator[Fault]:
     usual: dict[int, tuple[Stream, Compressor]] = {}
     said: set[str] = set()
     for way in ways:
-        if way.code in said or way.n > (bench.capacity or LONGEST):
+        if way.code in said or way.n > bench.most:
             continue
         if way.n not in usual:
             one = stream(way.n, real_valued(way.n))
@@ -187,9 +187,12 @@ def _cuts(bench: Bench) -> Iterator[Way]:
             at = cut
         return Way("cut-differs", words, (*steps, f"append {n - at}"), n, restored(cuts))
 
+    short = min(SHORT, bench.most)
     for cut in (1, 16, 33, 64, 96):
-        yield way((cut,), SHORT)
-    yield way((21, 50, 90), SHORT)
+        if cut < short:
+            yield way((cut,), short)
+    if short == SHORT:
+        yield way((21, 50, 90), SHORT)
     for size in reversed(bench.sizes[-6:]):
         if 4 * size <= LONGEST:
             yield way((3 * size + size // 2 + 2,), 4 * size)
@@ -202,7 +205,7 @@ def _cuts(bench: Bench) -> Iterator[Way]:
 
 def after_restore(bench: Bench) -> Iterator[Fault]:
     """A batch algorithm: the whole, save, restore, and a few tokens of Bob's."""
-    n, more = ROWS, 5
+    n, more = min(ROWS, bench.most), 5
     one = stream(n + more, real_valued(n + more))
     shape = bench.shape(n)
     straight = bench.fed(one.first(n), shape)
@@ -218,7 +221,7 @@ def after_restore(bench: Bench) -> Iterator[Fault]:
 
 def rows(bench: Bench) -> Iterator[Fault]:
     """The author's next_outputs and block_outputs, row by row, against the loops over copies."""
-    n = ROWS
+    n = min(ROWS, bench.most)
     compressor = bench.fed(stream(n, real_valued(n)), bench.shape(n))
     one = stream(n, real_valued(n))
     if has_own(compressor, "next_outputs"):
@@ -265,7 +268,8 @@ def _one_by_one(compressor: Compressor, one: Stream) -> Iterator[Fault]:
     missed = sorted(set(range(n)) - {int(t) for r, t in enumerate(np.arange(n)) if r in found})
     yield Fault(
         "batch-differs",
-        f"next_outputs with {n} rows: {named('row', list(found))} do not answer as append and attend "
+        f"next_outputs with {n} rows: {named('row', list(found))} do not answer as append and "
+        "attend "
         f"do; {which}. Asked in order, all tokens are hit but {named('token', missed)}."
         if missed
         else f"next_outputs with {n} rows: {which}: not as append and attend answer.",

@@ -1,16 +1,18 @@
 """What is attended to answers to its own key.
 
-*Law.* At q = 0 every row that a cache holds has the same weight; at q = C k_t, C tight, token t has
-all but 1/64 of it. Weights are read directly (``bench.weights``), with values that are Hadamard rows,
-so values have no part in this. A token that has weight at q = 0 and none at its own key is held with
-another key than the one appended: <q,k> is computed with something else.
+*Law.* At q = 0 every row that a cache holds has the same weight; at q = C k_t, C tight, token t
+has all but 1/64 of it. Weights are read directly (``bench.weights``), with values that are
+Hadamard rows, so values have no part in this. A token that has weight at q = 0 and none at its
+own key is held with another key than the one appended: <q,k> is computed with something else.
 
 A lossy cache may do this honestly, if its keys are coarse. Then something was saved by it. The law
 counts it as a fault if nothing was:
 
-* *paid*: the message has at least 8 bits for each number of each row attended to. Rounding to 8 bits
+* *paid*: the message has at least 8 bits for each number of each row attended to. Rounding to 8
+bits
   moves a score C<k,k'> by at most C sqrt(d) |k|_max / 255, here below 1/10;
-* *at once*: the tokens answered to their keys one append earlier, and the message has no fewer bits for
+* *at once*: the tokens answered to their keys one append earlier, and the message has no fewer
+bits for
   each row attended to than before, so that this append compressed nothing, and yet lost their keys.
 """
 
@@ -70,7 +72,8 @@ def _look(bench: Bench, growth: Growth, n: int) -> Fault | None:
     if not mute:
         return None
     each = _bits(bench, one, shape) / max(1, len(rows) * 2 * D)
-    text = f"after {n} tokens, {named('token', mute)} are attended to (weight 1/{1 / level[mute[0]]:.0f} "
+    share = f"1/{1 / level[mute[0]]:.0f}"
+    text = f"after {n} tokens, {named('token', mute)} are attended to (weight {share} "
     text += "at q = 0) but do not answer to their own keys"
     if len(mute) == 1:
         text = text.replace(" are attended", " is attended").replace("do not", "does not")
