@@ -79,6 +79,15 @@ def test_check_finds_them_first_and_shortens_them():
     assert all(len(one["reproduction"]) <= 4 for one in first.findings)
 
 
+def test_a_sliding_layer_that_is_cropped_twice_is_found_by_what_is_tried_first():
+    ways = ("", "recording the past")
+    first = [one for one, _ in zip(trials("hf:sliding", {}, 5.0), ways, strict=False)]
+    found = {one.way: [told["code"] for told in one.findings] for one in first}
+    assert found["recording the past"] == ["operation-fails-late"]
+    # Without recording a crop behind the window is refused: nothing is lost.
+    assert found[""] == ["operation-refused"]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
