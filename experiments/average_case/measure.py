@@ -2,7 +2,7 @@
 
 ``average-case-theta.csv``: for each d, n and beta the probability theta that a row's interference
 reaches 1/rho (``reductions.gaussian``), from independent rows, beside its closed bound; and the
-bits per secret bit that follow. ``average-case-played.csv``: the reduction ``gaussian`` played by
+bits per secret bit that follow. ``average-case.csv``: the reduction ``gaussian`` played by
 algorithms of the zoo and by controls, at one n, for each d and several beta.
 
 How a row is drawn. Given k_i, the products <k_i, k_l> of the other keys are independent
@@ -28,7 +28,7 @@ from ..kit.played import Played, play_table
 from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
-THETA, PLAYED = "average-case-theta.csv", "average-case-played.csv"
+THETA, PLAYED = "average-case-theta.csv", "average-case.csv"
 ETA = 0.5
 LEVEL = 0.99
 DIMENSIONS = (32, 64, 128)

@@ -4,7 +4,7 @@ SmolLM2-135M-Instruct reads 512 tokens of prose, code, a table and text in anoth
 keys and queries of all layers and heads are captured. ``own-keys-tokens.csv``: for each KV head the
 tokens that the median and the 90 % norm of its group's queries certify, eta = 1/2.
 ``own-keys-precision.csv``: the bits a number against an additive error gamma, for some heads, and
-for explicit keys (kerdock) at given norms. ``own-keys-played.csv``: compressors attacked on these
+for explicit keys (kerdock) at given norms. ``own-keys.csv``: compressors attacked on these
 keys. ``own-keys-points.csv``: caches of 2 to 16 bits a number with values in [0, 1], their memory
 and the additive error of nine answers in ten, beside the bound at that error.
 
@@ -35,7 +35,7 @@ from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
 TOKENS, PRECISION = "own-keys-tokens.csv", "own-keys-precision.csv"
-PLAYED, POINTS = "own-keys-played.csv", "own-keys-points.csv"
+PLAYED, POINTS = "own-keys.csv", "own-keys-points.csv"
 N, D = 512, 64
 NORMS = {"p50": 0.5, "p90": 0.9}
 GAMMAS = (0.1, 0.03, 0.01, 0.003, 0.001)
