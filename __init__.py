@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api import AttackReport, attack, check, load
+    from .compressors.plugin.bit_packing import pack_bits, unpack_bits
     from .compressors.plugin.contract import Compressor, Shape, tokens_within
     from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
     from .reductions.limit import index_limit
@@ -29,7 +30,9 @@ _HOMES = {
     "check": "api",
     "index_limit": "reductions.limit",
     "load": "api",
+    "pack_bits": "compressors.plugin.bit_packing",
     "tokens_within": "compressors.plugin.contract",
+    "unpack_bits": "compressors.plugin.bit_packing",
 }
 
 __all__ = [
@@ -45,7 +48,9 @@ __all__ = [
     "check",
     "index_limit",
     "load",
+    "pack_bits",
     "tokens_within",
+    "unpack_bits",
 ]
 
 

@@ -10,7 +10,7 @@ import click
 
 from ..errors import BadInput
 from . import options
-from .render import print_json, say, tell
+from .render import print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     help="Write the first error of a law into this file, for --case.",
 )
 @click.option(
+    "--explain",
+    is_flag=True,
+    help="Say what the message is made of instead: the bytes of each attribute.",
+)
+@click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a JUnit file for a build server: a test a rung.",
@@ -60,6 +65,7 @@ def command(
     timeout: float,
     case: Path | None,
     save_case: Path | None,
+    explain: bool,
     junit: Path | None,
     badge: Path | None,
     as_json: bool,
@@ -84,6 +90,8 @@ def command(
         if expected:
             raise BadInput("An engine's cache declares nothing here: leave --expect out.")
         return _engine(target, parsed, timeout, junit, badge, as_json)
+    if explain:
+        return _explain(target, parsed, timeout, as_json)
     said = {name: one.words() for name, one in options.declared(expected).items()}
     report = check(
         target,
@@ -128,6 +136,35 @@ def _engine(
         cases.append(ci.TestCase("end", [report.ended]))
     _for_servers(target, cases, len(report.errors), junit, badge)
     return 3 if report.errors or report.ended else 0
+
+
+def _explain(target: str, params: Mapping[str, Any], timeout: float, as_json: bool) -> int:
+    """The message, attribute by attribute."""
+    from dataclasses import asdict
+
+    from ..protocols.check.explain import TOKENS, D
+    from ..protocols.check.ladder import explain
+
+    told = explain(target, params, seconds=timeout)
+    if as_json:
+        print_json({"schema": 1, "target": target, "tokens": TOKENS, "d": D, **asdict(told)})
+        return 0
+    bits = 8 * told.length / (2 * TOKENS * D)
+    title = (
+        f"{target}: {told.length} bytes for {TOKENS} tokens of dimension {D}, {bits:.3g} bits for "
+        "each number of K and V"
+    )
+    if told.own_save:
+        tell(f"{title}. It has a save of its own, so its parts are not seen.")
+        return 0
+    print_table(
+        title,
+        ["part", "what it is", "bytes", "share", "packed"],
+        told.rows(),
+        caption="packed: bytes if each number had the bits that its different values need "
+        "(kvbarrier.pack_bits), where that is at most 3/4.",
+    )
+    return 0
 
 
 def _cases(report: CheckReport) -> list[TestCase]:

@@ -201,7 +201,23 @@ def _once(subject: Any, request: dict[str, Any], say: Say) -> None:
     say(again=f"{saved(one).hex()} {looped(subject, one).tolist()}")
 
 
-_PHASES = {"conform": _conform, "elsewhere": _elsewhere, "once": _once, "again": _again}
+def _explain(subject: Any, request: dict[str, Any], say: Say) -> None:
+    """The message of one stream, attribute by attribute."""
+    from dataclasses import asdict
+
+    from .explain import explain
+
+    say(probe="a stream whose message is explained")
+    say(explained=asdict(explain(subject)))
+
+
+_PHASES = {
+    "conform": _conform,
+    "elsewhere": _elsewhere,
+    "once": _once,
+    "again": _again,
+    "explain": _explain,
+}
 
 
 if __name__ == "__main__":

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from ...compressors.plugin.blame import is_ours
-from ...errors import BadInput, HarnessFault
+from ...errors import BadInput, HarnessFault, PluginFailure
 from ..players.isolation import environment
 from .examination import rung
+from .explain import Explained, Part
 from .fault import Fault
 from .findings import CheckReport, Finding, Tried, finding, of_fault
 
@@ -103,6 +104,32 @@ def check(
     return CheckReport(target, tuple(found), tried, first.holds, tuple(first.untried))
 
 
+def explain(
+    target: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = 120.0,
+    memory_bytes: int = 4 << 30,
+) -> Explained:
+    """What the message of a target is made of, played in a process of its own.
+
+    Raises:
+        BadInput: there is no such target or parameter.
+        PluginFailure: it raised, hung or died.
+        HarnessFault: our own code failed.
+    """
+    order = {"target": target, "params": dict(params or {}), "memory_bytes": memory_bytes}
+    phase = _run({**order, "phase": "explain"}, seconds)
+    if phase.explained is None:
+        raise PluginFailure(
+            f"{target} could not be explained: {phase.findings()[0].detail}"
+            if phase.codes
+            else f"{target} could not be explained: its process ended."
+        )
+    parts = tuple(Part(**part) for part in phase.explained.pop("parts"))
+    return Explained(**phase.explained, parts=parts)
+
+
 def _with_laws(
     found: list[Finding], faults: list[tuple[str, Fault]], again: Callable[[list[str]], _Phase]
 ) -> list[Finding]:
@@ -165,6 +192,7 @@ class _Phase:
     kept: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
     again: str | None = None
+    explained: dict[str, Any] | None = None
     codes: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[str, Fault]] = field(default_factory=list)
     tried: list[Tried] = field(default_factory=list)
@@ -189,6 +217,8 @@ class _Phase:
             self.tried.append(Tried(**said["tried"]))
         elif "holds" in said:
             self.holds, self.untried = said["holds"], said["untried"]
+        elif "explained" in said:
+            self.explained = said["explained"]
         elif "code" in said:
             self.codes.append((said["code"], said["detail"]))
         elif "message" in said:
