@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ..errors import BadInput, did_you_mean
 from . import options
 from .listing import _experiments, text
 from .render import print_json, print_table, say, tell
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from ..experiments.kit.experiment import Claim, Judgement
 
 CLAIMS = "claims.csv"
+_FEW = 4
+"""Of fewer claims the evidence is shown, whatever the verdict."""
 
 
 class _OrByName(click.Group):
@@ -41,7 +44,7 @@ def command(ctx: click.Context) -> None:
     'all'.
     """
     if ctx.invoked_subcommand is None:
-        ctx.exit(ctx.invoke(run, names=("all",), scale="quick", out=None, resume=True,
+        ctx.exit(ctx.invoke(run, names=("all",), claims=(), scale="quick", out=None, resume=True,
                             workers=None, cluster=None, as_json=False))  # fmt: skip
 
 
@@ -59,7 +62,14 @@ def list_(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1)
+@click.option(
+    "--claim",
+    "claims",
+    multiple=True,
+    metavar="ID",
+    help="Run the experiment of this claim, and judge this claim alone; repeatable.",
+)
 @click.option(
     "--scale",
     type=click.Choice(["quick", "full"]),
@@ -89,6 +99,7 @@ def list_(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def run(
     names: tuple[str, ...],
+    claims: tuple[str, ...],
     scale: Literal["quick", "full"],
     out: Path | None,
     resume: bool,
@@ -102,6 +113,9 @@ def run(
     from ..figures.registry import draw
     from ..runs.executors import make_executor
 
+    if not names and not claims:
+        raise click.UsageError("Missing argument 'NAMES': name experiments, 'all', or a --claim.")
+    names = (*names, *(_experiment_of(claim) for claim in claims))
     chosen = [get(name) for name in (NAMES if "all" in names else dict.fromkeys(names))]
     folder = out or Path("results") / scale
     if not resume:
@@ -121,7 +135,11 @@ def run(
             experiment.run(Run(folder, scale, executor, tick))
             picture = draw(experiment.name, folder)
             say(f"  {picture}")
-            judged += [(claim, claim.check(folder)) for claim in experiment.claims]
+            judged += [
+                (claim, claim.check(folder))
+                for claim in experiment.claims
+                if not claims or claim.name in claims
+            ]
     rows = [
         {"claim": claim.name, "about": claim.about, "statement": claim.sentence,
          "source": claim.source, "verdict": judgement.verdict, "evidence": judgement.evidence,
@@ -141,10 +159,18 @@ def _print_claims(rows: list[dict[str, str]]) -> None:
     columns = ["claim", "about", "verdict"]
     print_table("claims", columns, [[row[name] for name in columns] for row in rows])
     for row in rows:
-        if row["verdict"] != "holds":
+        if row["verdict"] != "holds" or len(rows) < _FEW:
             tell(f"{row['claim']} {row['verdict']}: {row['statement']}\n  {row['evidence']}")
     held = sum(row["verdict"] == "holds" for row in rows)
     tell(f"{held} of {len(rows)} claims hold; {CLAIMS} has what was run for each.")
+
+
+def _experiment_of(claim: str) -> str:
+    """The experiment that has a claim. Raises BadInput for an unknown one."""
+    homes = {row["claim"]: row["experiment"] for row in _experiments()}
+    if claim not in homes:
+        raise BadInput(f"there is no claim '{claim}'.{did_you_mean(claim, homes)}")
+    return str(homes[claim])
 
 
 def _forget(folder: Path) -> None:
