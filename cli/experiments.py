@@ -121,9 +121,10 @@ def run(
     if not resume:
         _forget(folder)
     expected = sum(experiment.minutes.get(scale, 0.0) for experiment in chosen)
+    count = "1 experiment" if len(chosen) == 1 else f"{len(chosen)} experiments"
     say(
-        f"{len(chosen)} experiments into {folder}, about {expected:.0f} minutes on two cores; "
-        "if interrupted, the same command continues"
+        f"{count} into {folder}, about {expected:.0f} minutes on two cores; if interrupted, the "
+        "same command continues"
     )
     judged: list[tuple[Claim, Judgement]] = []
     with (

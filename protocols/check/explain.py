@@ -19,8 +19,8 @@ from .subject import Subject
 
 TOKENS, D = 128, 64
 WORTH = 0.75
-"""A part is said to have a tighter form if that takes at most this share of its bytes, and if it has
-at most a quarter as many values as numbers: with a value a number there is nothing to agree on."""
+"""A part is said to have a tighter form if that takes at most this share of its bytes, and if it
+has at most a quarter as many values as numbers: else there is nothing to agree on."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,8 @@ def test_a_command_that_is_shown_is_understood(page: str, line: str) -> None:
 
     words = [word for word in shlex.split(line) if word not in ("...", "…")]
     words = [word.removesuffix("...") for word in words]
-    context = click.Context(cli, info_name="kvbarrier")
+    # As main makes it: a command keeps the help option of the first context that asks for it.
+    context = click.Context(cli, info_name="kvbarrier", **cli.context_settings)
     _, verb, rest = cli.resolve_command(context, words[1:])
     assert verb is not None
     try:
