@@ -219,6 +219,7 @@ class Living(Engine):
         return wide if self.shape.sequences is not None else wide[:, None]
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        # An open context is asked by decoding; only next_outputs above would call this.
         raise NotImplementedError
 
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
@@ -226,6 +227,7 @@ class Living(Engine):
         return answer
 
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
+        # For a Bob who reads the message, and operations are only asked for.
         raise NotImplementedError
 
     # -- operations ------------------------------------------------------------------------------
