@@ -145,6 +145,7 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
     tries: tuple[tuple[str, str, NDArray[Any], NDArray[np.float64]], ...] = (
         ("sign-lost", "values that are all negative", -magnitudes, positive),
         ("constant-lost", "tokens that are equal in runs of 8", run, usual),
+        ("wrong-offset", "values far from 0 (20 and more, spread 1)", base + 20, usual),
         ("constant-lost", "values that are all .7", flat, usual),
         ("magnitude-lost", "values 300 times as large", 300 * base, usual),
         ("magnitude-lost", "values 300 times as small", base / 300, usual),
@@ -153,6 +154,10 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
     small = _error(base / 300, _read(bench, base / 300))
     # Without a scale that follows the data (8-bit floats as they are) small values fade by degrees.
     coarse = np.median(small) > max(FADES, WORSE * np.median(usual))
+    wrapped = list(_largest(bench, base))
+    yield from wrapped
+    if wrapped:
+        return
     for code, words, values, against in tries:
         error = _error(values, _read(bench, values))
         # Of a token that is lost anyway nothing is said.
@@ -172,9 +177,52 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
             reproduction=(f"append {len(base)} tokens, {words}", f"ask for token {hit[0]}"),
         )
         return
+    yield from _growing(bench, base, usual)
     zero = _read(bench, np.zeros_like(base))
     if np.abs(zero).max() > LOST:
         yield Fault("constant-lost", f"values that are all 0 are answered with {zero.max():.3g}.")
+
+
+def _largest(bench: Bench, base: Float32) -> Iterator[Fault]:
+    """The number of largest magnitude, by far: rounding cannot turn its sign, wrapping does."""
+    values = base.copy()
+    at = np.arange(len(base)) * 7 % D
+    rows = np.arange(len(base))
+    values[rows, at] *= np.float32(8)
+    read = _read(bench, values)
+    others = (np.sign(read) == np.sign(values)).mean(axis=1) > 0.5
+    hit = np.flatnonzero(others & (read[rows, at] * values[rows, at] < -8))
+    if len(hit) >= 3:
+        t = hit[0]
+        yield Fault(
+            "sign-lost",
+            f"the number of a token with the largest magnitude comes back with the other sign in "
+            f"{len(hit)} of {len(base)} tokens (token {t}, channel {at[t]}: {values[t, at[t]]:.3g} "
+            f"as {read[t, at[t]]:.3g}): a code wraps around.",
+            tokens=whole(hit),
+            operation="attend",
+            reproduction=(f"append {len(base)} tokens", f"ask for token {t}, channel {at[t]}"),
+        )
+
+
+def _growing(bench: Bench, base: Float32, usual: NDArray[np.float64]) -> Iterator[Fault]:
+    """Eight tokens, then others 30 times as large: a group's scale, however wide the group, is
+    that of its largest, which so comes back as well as ever."""
+    values = base.copy()
+    values[8:] *= np.float32(30)
+    error = _error(values, _read(bench, values))[8:]
+    hit = 8 + np.flatnonzero((error > WIPED) & (usual[8:] < LOST))
+    if len(hit) > 0.8 * (len(base) - 8):
+        yield Fault(
+            "wiped-out",
+            f"values 30 times as large as the first 8 tokens': {len(hit)} of {len(base) - 8} "
+            f"tokens come back with a relative error of {np.median(error):.2g}, for "
+            f"{np.median(usual):.2g} otherwise: the first tokens' scale is kept.",
+            tokens=whole(hit),
+            operation="attend",
+            reproduction=("append 8 tokens", "append others 30 times as large",
+                          f"ask for token {hit[0]}"),
+        )  # fmt: skip
 
 
 def _keys(bench: Bench) -> Iterator[Fault]:
