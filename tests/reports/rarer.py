@@ -409,19 +409,6 @@ class Bfloat(Rows):
         return w @ np.array(self.V) / total
 
 
-class TopTies(Rows):
-    """Attends to the 16 best; faulty: those over the 16th score, which leaves ties out."""
-
-    def attend(self, q):
-        K, V = np.array(self.K), np.array(self.V)
-        s = K @ q
-        if len(s) > 16:
-            least = np.sort(s)[-16]
-            chosen = (s > least) | (s == s.max()) if self.fault else s >= least
-            K, V = K[chosen], V[chosen]
-        return soft(K, V, q)
-
-
 class EqualKeys(Rows):
     """Faulty: rows are found by the hash of their key, so that equal keys have one row."""
 

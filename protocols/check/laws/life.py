@@ -42,9 +42,7 @@ def law(bench: Bench) -> Iterator[Fault]:
     if not can or not bench.streaming:
         bench.skipped = "it has none"
         return
-    life = examine(
-        build, HEADS if bench.whole_tokens else None, seconds=SECONDS, sizes=bench.sizes
-    )
+    life = examine(build, HEADS if bench.whole_tokens else None, seconds=SECONDS, sizes=bench.sizes)
     lacks = f"; {', '.join(life.lacks)} (it has none)" if life.lacks else ""
     bench.untried.append(
         f"other schedules of operations than the {sum(life.tried.values())} drawn, of up to "
