@@ -299,7 +299,7 @@ class NvFour:
 
 
 class Delta:
-    """4-bit differences from the row before as it was read, in closed loop; a fresh start every 16."""
+    """4-bit differences from the row before as read, in closed loop; a fresh start every 16."""
 
     def __init__(self, shape, seed):
         self.K, self.V = [], []

@@ -101,7 +101,7 @@ class HeadScales:
 
 
 class OddNibble:
-    """4-bit codes of two tokens share a byte; faulty: a lone last token is read from the high half."""
+    """4-bit codes of two tokens share a byte; faulty: a lone last token is read wrongly."""
 
     def __init__(self, shape, fault=False):
         self.fault = fault
@@ -127,7 +127,7 @@ class OddNibble:
 
 
 class PartialGroup:
-    """8 bits by channel in groups of 32 tokens; faulty: save leaves out the group that is not full."""
+    """8 bits by channel in groups of 32 tokens; faulty: save leaves out a group in part."""
 
     def __init__(self, shape, group=32, fault=False):
         self.group, self.fault = group, fault
@@ -178,7 +178,7 @@ class FirstScale:
 
 
 class ZeroInRange:
-    """4 bits with an integer zero point; faulty: clipped to 0..15, though 0 need not be in range."""
+    """4 bits with an integer zero point; faulty: clipped to 0..15."""
 
     def __init__(self, shape, fault=False):
         self.fault = fault
@@ -284,7 +284,7 @@ class BeamLayers:
 
     def attend(self, q):
         K, V = np.array(self.K), np.array(self.V)
-        *batch, layers, heads, _ = q.shape
+        heads = q.shape[-2]
         group = heads // K.shape[-2]
         out = np.empty((*q.shape[:-1], V.shape[-1]), np.float32)
         for at in np.ndindex(*q.shape[:-1]):
@@ -384,7 +384,7 @@ class FlushedTwice:
 
 
 class Chunked(Rows):
-    """Prefill in chunks of 32; faulty: the last token of a chunk that is not the last is dropped."""
+    """Prefill in chunks of 32; faulty: the last token of all chunks but one is lost."""
 
     def extend(self, Q, K, V):
         for begin in range(0, len(K), 32):
@@ -466,7 +466,7 @@ class Turned(Rows):
 
 
 class Grown:
-    """A buffer that doubles, values stored [d, room]; faulty: it is reshaped where it must be copied."""
+    """A buffer that doubles, values stored [d, room]; faulty: it is reshaped, not copied."""
 
     def __init__(self, shape, fault=False):
         self.fault, self.room = fault, 64
@@ -493,7 +493,12 @@ class CountByte(Rows):
     def save(self):
         n = len(self.K)
         head = np.array([n % 256 if self.fault else n], np.uint32).tobytes()
-        return head + np.array([*map(np.concatenate, zip(self.K, self.V))], np.float32).tobytes()
+        return (
+            head
+            + np.array(
+                [*map(np.concatenate, zip(self.K, self.V, strict=True))], np.float32
+            ).tobytes()
+        )
 
     def restore(self, message):
         n = int(np.frombuffer(message[:4], np.uint32)[0])
@@ -540,7 +545,7 @@ class Remembers(Rows):
 
 
 class LayerBudget:
-    """Layers share the budget; faulty: each layer takes its part of a part that is its own already."""
+    """Layers share the budget; faulty: each takes a part of its own part."""
 
     layout = "heads"
 

@@ -73,8 +73,8 @@ def _after_reset(bench: Bench) -> Iterator[Fault]:
             "operation-broken",
             f"after {before} tokens whose values are 300 times as large, and reset, "
             f"{named('token', worse)} of the next {n} answer with an error of "
-            f"{now[worse].mean():.2g}, for {usual[worse].mean():.2g} in a fresh instance: something "
-            "that follows the size of the values is left.",
+            f"{now[worse].mean():.2g}, for {usual[worse].mean():.2g} in a fresh instance: "
+            "something that follows the size of the values is left.",
             tokens=whole(worse),
             operation="reset",
             reproduction=(f"append {before} with values 300 times as large", "reset",

@@ -179,10 +179,11 @@ def _played(bench: Bench, layers: int, heads: int) -> Iterator[Fault]:
     rest = ", ".join(f"{c / b:.0%} at budget {share}" for share, b, c, _ in found[1:])
     yield Fault(
         "budget-unused",
-        f"{of}at budget 1 ({budget} bits, {budget / secret:.3g} a secret bit) the message is charged "
+        f"{of}at budget 1 ({budget} bits, {budget / secret:.3g} a secret bit) the message is "
+        "charged "
         f"{charged} bits ({charged / secret:.3g} a secret bit, {charged / budget:.0%}; {rest}) and "
-        f"{len(lost)} of {asked} tokens asked are lost: {held} are held, and {could} would fit at the "
-        "same "
+        f"{len(lost)} of {asked} tokens asked are lost: {held} are held, and {could} would fit at "
+        "the same "
         f"price{stated}. Lost: {named('token', lost)}.",
         tokens=whole(lost),
         operation="save",

@@ -31,14 +31,7 @@ from .growth import Growth, grown
 
 TITLE = "tokens answer to their own keys"
 PAID = 8.0
-OTHERS = {
-    "wrong-place",
-    "value-damaged",
-    "channel-lost",
-    "comes-back",
-    "foreign-mass",
-    "wrong-offset",
-}
+OTHERS = {"wrong-place", "channel-lost", "comes-back", "foreign-mass", "wrong-offset"}
 
 
 def law(bench: Bench) -> Iterator[Fault]:

@@ -221,8 +221,9 @@ def _largest(bench: Bench, base: Float32) -> Iterator[Fault]:
     rows = np.arange(len(base))
     values[rows, at] *= np.float32(8)
     read = _read(bench, values)
-    others = (np.sign(read) == np.sign(values)).mean(axis=1) > 0.5
-    hit = np.flatnonzero(others & (read[rows, at] * values[rows, at] < -8))
+    others = (read * values >= 0).mean(axis=1) > 0.9
+    ratio = read[rows, at] / values[rows, at]
+    hit = np.flatnonzero(others & (ratio < -0.5))
     if len(hit) >= 3:
         t = hit[0]
         yield Fault(

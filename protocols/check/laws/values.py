@@ -1,8 +1,8 @@
 """Rows that are still attended to answer with the values that they had.
 
-*Law.* At q = 0 every row that a cache holds has the same weight, so the weight w of the newest token
-says how many rows there are, 1/w. One append loses the values of half or more of the tokens that
-answered before it, while
+*Law.* At q = 0 every row that a cache holds has the same weight, so the weight w of the newest
+token says how many rows there are, 1/w. One append loses the values of half or more of the tokens
+that answered before it, while
 
 * the rows are all there: 1/w is at least 9/10 of the tokens that came;
 * nothing was saved: the message is no shorter than before, and has at least 8 bits a number;
@@ -10,7 +10,7 @@ answered before it, while
   3/10; rounding to a sign leaves .8).
 
 Then this append moved or overwrote the values of rows that it keeps. Who evicts has fewer rows; who
-merges tokens answers with their mean, which correlates by 1/sqrt(m) with each of m: with .7 for two.
+merges tokens answers with their mean, which correlates by 1/sqrt(m) with each of m: .7 for two.
 
 The weight is read with values that are 0 but for the newest token's, of which 0 is 0 wherever it
 was moved.
@@ -61,7 +61,7 @@ def _at(bench: Bench, growth: Growth, n: int) -> Fault | None:
     read = bench.read(after, one, gone)
     alike = np.median(np.abs(correlations(read, one.values[gone]).diagonal()))
     each = long / (n * 2 * D)
-    kept_rows = 0 < weight and 0.9 * n <= 1 / weight <= 1.1 * n
+    kept_rows = weight > 0 and 0.9 * n <= 1 / weight <= 1.1 * n
     if not kept_rows or long < short or each < PAID or alike > NOTHING:
         return None
     return Fault(
