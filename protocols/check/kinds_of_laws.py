@@ -39,6 +39,20 @@ LAWS = (
         "Look at what changes stored keys: a rotation, a shift, a scale, an index of keys.",
     ),
     Kind(
+        "value-damaged", "error", "Tokens are attended to and have lost their values",
+        "One append loses half of the tokens that answered before, whose rows are all still "
+        "attended to, though no bits were saved by that.",
+        "The values of these rows were moved or overwritten.",
+        "Look at what copies values: a buffer that grows, a layout, a page.",
+    ),
+    Kind(
+        "bits-swapped", "error", "The bits of keys and values are exchanged",
+        "Parameters give keys and values their bits, and the keys come back as wrong as with the "
+        "bits of the values, and the values as right as with the bits of the keys.",
+        "The memory is the same, and what was meant to be kept well is not.",
+        "Compare the order in which the two are passed on.",
+    ),
+    Kind(
         "wrong-scale", "error", "Numbers come back right in shape and wrong in scale",
         "A block of numbers correlates with what was appended and is multiplied by another factor; "
         "tried with gains of 1/10 to 10 for every token and group of channels.",

@@ -26,6 +26,7 @@ from ....compressors.plugin.answers import given
 from ....compressors.plugin.contract import Compressor, Float32, Shape
 from ..bench import EXTRA, Bench, D, tight_scale, two_valued, unit_keys
 from ..fault import Fault, named, whole
+from . import head_scales
 
 TITLE = "each head against its own truth"
 TOKENS = 24
@@ -43,7 +44,7 @@ class _Watched(Shape):
 
 
 def law(bench: Bench) -> Iterator[Fault]:
-    """Several layers and heads, then grouped queries."""
+    """Several layers and heads, then grouped queries, then scales (``head_scales``)."""
     if not bench.whole_tokens:
         bench.skipped = "one head at a time"
         return
@@ -53,6 +54,7 @@ def law(bench: Bench) -> Iterator[Fault]:
             if found:
                 yield from found
                 return
+    yield from head_scales.law(bench)
 
 
 def _played(

@@ -17,11 +17,18 @@ So is the first token that is lost, if it is the newest: who lacks room lets an 
 holds W - 1 or W + 1, where a parameter of its constructor, or a number named like a window, is W
 >= 8.
 
+*Out of turn.* At the greatest length the first S and the last W >= 8 are held; at a smaller one a
+token of the last W is lost while an older one, after the first S, is held. There is room for W, as
+the later length shows, and an older token took it. *The wrong end.* A parameter named like a window
+is S + W, and at all lengths over it the first S and the last W < S are held: what came first is
+kept in place of the last.
+
 *Sinks.* A parameter named like a sink says S, tokens are evicted, and the first S are not all held.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,6 +39,7 @@ from .growth import LOST, Growth, grown
 
 TITLE = "what is held has no holes"
 LEAST = 8
+LAST = 3
 
 
 def law(bench: Bench) -> Iterator[Fault]:
@@ -43,6 +51,7 @@ def law(bench: Bench) -> Iterator[Fault]:
     if not any(came_back(growth, n) for n in growth.lengths):
         yield from _holes(bench, growth)
     yield from _beside(bench, growth)
+    yield from _wrong_end(bench, growth) or _out_of_turn(growth)
     yield from _sinks(bench, growth)
 
 
@@ -174,6 +183,51 @@ def _beside(bench: Bench, growth: Growth) -> Iterator[Fault]:
                 reproduction=(f"append {n} tokens", f"ask for token {missing}"),
             )
             return
+
+
+def _wrong_end(bench: Bench, growth: Growth) -> list[Fault]:
+    for name, size in bench.named_sizes.items():
+        if size < LEAST or not re.search("window|recent|local", name.lower()):
+            continue
+        over = [n for n in growth.lengths if n > size + 1]
+        kept = {first_and_last(growth, n) for n in over} - {None}
+        if len(over) < LAST or len(kept) != 1:
+            continue
+        n = over[-1]
+        first, last = kept.pop() or (0, 0)
+        if first > last and abs(first + last - size) <= 1:
+            gone = [t for t in growth.lost(n) if t >= n - size]
+            return [Fault(
+                "hole",
+                f"{name}={size}, and after {n} tokens the first {first} and the last {last} are "
+                f"held: of the last {size}, {named('token', gone)} are lost.",
+                tokens=whole(range(max(first, n - size), n - last)),
+                operation=f"append {size + 1}",
+                reproduction=(f"append {n} tokens", f"ask for token {gone[-1]}"),
+            )]  # fmt: skip
+    return []
+
+
+def _out_of_turn(growth: Growth) -> list[Fault]:
+    end = growth.lengths[-1]
+    first, last = first_and_last(growth, end) or (0, 0)
+    if last < LEAST or first + last >= end:
+        return []
+    for n in growth.lengths[:-1]:
+        gone = [t for t in growth.lost(n) if t >= n - last]
+        older = [t for t in growth.held(n) if first <= t < n - last]
+        if gone and len(older) >= len(gone) / 2:
+            return [Fault(
+                "hole",
+                f"after {end} tokens it holds the last {last}; after {n} tokens "
+                f"{named('token', gone)} of these {'is' if len(gone) == 1 else 'are'} lost, while "
+                f"{named('token', older)} {'is' if len(older) == 1 else 'are'} held.",
+                tokens=whole(gone),
+                operation=f"append {n}",
+                reproduction=(f"append {n} tokens", f"ask for token {gone[0]}: lost",
+                              f"ask for token {older[0]}: held"),
+            )]  # fmt: skip
+    return []
 
 
 def _sinks(bench: Bench, growth: Growth) -> Iterator[Fault]:

@@ -17,13 +17,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..bench import Bench, attended
+from ..bench import Bench, attended, stream, two_valued
 from ..fault import Fault, named, whole
-from .growth import LOST, SMALL, Growth, grown
+from .growth import LOST, SMALL, Growth, grown, look
 from .returns import came_back
 
 TITLE = "weight on appended tokens only"
 FEW = 8
+LONG = 520
+"""Over 2 * 256, where a sum of ones ends in 8 bits (bfloat16)."""
 ROUNDED = 0.05
 """The same where some bits of held tokens are wrong: then rounding is coarse."""
 LEAST = 0.004
@@ -44,7 +46,20 @@ def lacking(growth: Growth, n: int) -> float:
 
 def law(bench: Bench) -> Iterator[Fault]:
     """The lengths at which the constant channel is not constant."""
-    growth = grown(bench)
+    yield from _at_lengths(bench, grown(bench))
+    if "foreign-mass" not in bench.found and bench.most >= LONG and bench.streaming:
+        yield from _at_lengths(bench, _long(bench))
+
+
+def _long(bench: Bench) -> Growth:
+    """One greater length: what sums weights in a narrow type is wrong from some length on."""
+    growth = Growth(stream(LONG, two_valued(LONG)))
+    compressor = bench.fed(growth.stream)
+    look(bench, growth, compressor, LONG, range(0, LONG, LONG // 24))
+    return growth
+
+
+def _at_lengths(bench: Bench, growth: Growth) -> Iterator[Fault]:
     found = [n for n in growth.lengths if lacking(growth, n)]
     if not found or any(came_back(growth, n) for n in growth.lengths):
         return

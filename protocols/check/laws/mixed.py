@@ -41,8 +41,39 @@ def law(bench: Bench) -> Iterator[Fault]:
     found = list(_places(one.values, read)) or list(_lost_channels(bench, one, read))
     yield from found
     if not found:
-        yield from _counts(bench, one)
+        own = correlations(read, one.values).diagonal()
+        yield from _counts(bench, one, all_answer=bool(own.min() > SAME))
+        if own.min() > SAME:
+            yield from _equal_keys(bench)
         yield from _narrow(bench)
+
+
+def _equal_keys(bench: Bench) -> Iterator[Fault]:
+    """Two tokens with one key: at it both have half of the weight, if all tokens are held."""
+    n, first, second = 24, 3, 17
+    one = stream(n, real_valued(n))
+    keys = one.keys.copy()
+    keys[second] = keys[first]
+    both = Stream(keys, one.values, one.scale)
+    read = bench.read(bench.fed(both), both, range(n))
+    others = np.delete(np.arange(n), [first, second])
+    if correlations(read[others], one.values[others]).diagonal().min() < SAME:
+        return
+    a, b = one.values[first].astype(np.float64), one.values[second]
+    share = float((read[first] - b) @ (a - b) / ((a - b) @ (a - b)))
+    fit = correlations(read[[first]], (share * a + (1 - share) * b)[None])[0, 0]
+    if fit > SAME and not 0.2 < share < 0.8:
+        lost = first if share < 0.5 else second
+        yield Fault(
+            "hole",
+            f"tokens {first} and {second} have the same key, and of {n} tokens the answer to it "
+            f"has token {first} with weight {share:.2f} and not 1/2: token {lost} is lost, while "
+            "all others are held.",
+            tokens=(lost,),
+            operation=f"append {second + 1}",
+            reproduction=(f"append {n}, token {second} with the key of token {first}",
+                          f"ask for that key: weight of token {first} {share:.2f}"),
+        )  # fmt: skip
 
 
 def correlations(read: Float32, truth: Float32) -> NDArray[np.float64]:
@@ -102,15 +133,21 @@ def _lost_channels(bench: Bench, one: Stream, read: Float32) -> Iterator[Fault]:
         )
 
 
-def _counts(bench: Bench, one: Stream) -> Iterator[Fault]:
+def _counts(bench: Bench, one: Stream, all_answer: bool) -> Iterator[Fault]:
+    """Who weighs a whole number of times as much as the others.
+
+    The others are most, or, where every token answers with its own numbers, those with the least:
+    then no two share a row (a merged pair answers with its mean), so the unit is one row.
+    """
     (weights,) = bench.weights(one, np.zeros((1, D), np.float32))
-    least = float(np.median(weights))
+    least = float(weights.min() if all_answer else np.median(weights))
     if least <= 0 or weights.min() < 0.9 * least:
         return
     times = weights / least
     twice = [int(t) for t in np.flatnonzero((times > 1.9) & (np.abs(times - times.round()) < 0.02))]
     rest = np.delete(times, twice)
-    if twice and len(twice) < len(one) / 3 and np.abs(rest - 1).max() < 0.02:
+    few = len(twice) < len(one) / 3 or (all_answer and len(rest) >= 4)
+    if twice and few and np.abs(rest - 1).max() < 0.02:
         yield Fault(
             "counted-twice",
             f"{named('token', twice)} weigh{'s' * (len(twice) == 1)} {times[twice[0]]:.0f} times "

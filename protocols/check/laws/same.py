@@ -10,6 +10,9 @@ asking and a restore after the whole are tried.
 
 Values are of both signs and lie on no quantiser's grid, keys are distinct: two states that differ
 in a token answer differently to its key. Tokens are named by that.
+
+Asking is no step of the stream: where ``attend`` leaves the message as it is, a cache that is asked
+after every token ends as one that was asked nothing.
 """
 
 from __future__ import annotations
@@ -56,6 +59,8 @@ def ways_in(bench: Bench) -> Iterator[Fault]:
     """extend, pieces and cuts against the append loop; one finding a code."""
     own = has_own(bench.build(bench.shape(8)), "extend")
     ways = [*(_extends(bench) if own else ()), *_cuts(bench)]
+    if bench.asking_is_free:
+        ways.append(_asked_between(min(SHORT, bench.most)))
     usual: dict[int, tuple[Stream, Compressor]] = {}
     said: set[str] = set()
     for way in ways:
@@ -71,6 +76,21 @@ def ways_in(bench: Bench) -> Iterator[Fault]:
             continue
         said.add(way.code)
         yield _told(bench, way, one, straight, other)
+
+
+def _asked_between(n: int) -> Way:
+    def play(bench: Bench, one: Stream) -> Compressor:
+        compressor = bench.build(bench.shape(n))
+        questions = one.questions(range(n))
+        for t in range(n):
+            bench.append(compressor, one, t, t + 1)
+            for token in {t, t // 2}:
+                compressor.attend(questions[token])
+        return compressor
+
+    words = f"after {n} appends with questions between them"
+    steps = ("append 1", "ask for token 0", f"append {n - 1}, with questions between")
+    return Way("asking-changes-it", words, steps, n, play)
 
 
 def _asked(n: int) -> list[int]:

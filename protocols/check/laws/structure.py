@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from ....compressors.plugin.contract import Float32
 from ..bench import Bench, D, Stream, real_valued, tight_scale, unit_keys
 from ..fault import Fault, whole
-from .blocks import fitted, where, whose_scale
+from .blocks import SHAPED, fitted, where, whose_scale
 
 TITLE = "gains, signs, constants, outliers"
 TOKENS = 64
 FINE = 1e-5
 """The interference allowed among values whose gains differ by a factor of 100."""
-FEW = 0.05
+FEW, COARSE = 0.05, 1 / 3
 """Of fewer blocks nothing is said: a coarse rounding of 8 numbers passes for a scale now and
-then."""
+then; where most blocks have lost their shape, more often."""
 WORSE, LOST, WIPED, FADES = 3.0, 0.1, 0.5, 0.02
 KEYS = 8
 
@@ -86,21 +86,50 @@ def _values(bench: Bench) -> Iterator[Fault]:
     tries.append(("values of one magnitude", base, 16))
     tries.append(("values all negative", -np.abs(base), 16))
     for words, values, group in tries:
-        fault = _misfit(words, values, _read(bench, values), group, "values")
+        read = _read(bench, values)
+        fault = _misfit(words, values, read, group, "values")
+        if fault is not None:
+            alone = ~_shares_a_row(bench, len(values))
+            fault = _misfit(words, values, read, group, "values", alone)
         if fault is not None:
             yield fault
             return
 
 
-def _misfit(words: str, truth: Float32, read: Float32, group: int, what: str) -> Fault | None:
+def _shares_a_row(bench: Bench, n: int) -> NDArray[np.bool_]:
+    """bool[n]: the tokens at whose own key another has half of their weight: merged with them.
+
+    A mean of x and a much smaller y has the shape of x and half its scale.
+    """
+    keys = unit_keys(n)
+    one = Stream(keys, np.zeros((n, D), np.float32), tight_scale(keys))
+    weights = bench.weights(one, one.questions(range(n)))
+    own = weights.diagonal().copy()
+    np.fill_diagonal(weights, 0)
+    shared: NDArray[np.bool_] = weights.max(axis=1) > own / 2
+    return shared
+
+
+def _misfit(
+    words: str,
+    truth: Float32,
+    read: Float32,
+    group: int,
+    what: str,
+    alone: NDArray[np.bool_] | None = None,
+) -> Fault | None:
+    """The fault of these tokens, or of those of them that are ``alone`` in their rows."""
     fit = fitted(truth, read, group)
+    few = FEW if np.median(fit.shaped) > SHAPED else COARSE
     for code, flags, said in (
         ("wrong-scale", fit.rescaled, "right in shape and wrong in scale"),
         ("wrong-offset", fit.moved, "right in shape and moved"),
     ):
         if what == "keys" and code == "wrong-offset":
             continue
-        if flags.sum() < max(3, FEW * flags.size):
+        if alone is not None:
+            flags = flags & alone[:, None]
+        if flags.sum() < max(3, few * flags.size):
             continue
         whose = whose_scale(truth, fit, group) if code == "wrong-scale" else None
         rule = "" if whose is None else f"; {whose}"
@@ -145,6 +174,7 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
     tries: tuple[tuple[str, str, NDArray[Any], NDArray[np.float64]], ...] = (
         ("sign-lost", "values that are all negative", -magnitudes, positive),
         ("constant-lost", "tokens that are equal in runs of 8", run, usual),
+        ("wrong-offset", "values far from 0 (20 and more, spread 1)", base + 20, usual),
         ("constant-lost", "values that are all .7", flat, usual),
         ("magnitude-lost", "values 300 times as large", 300 * base, usual),
         ("magnitude-lost", "values 300 times as small", base / 300, usual),
@@ -153,6 +183,12 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
     small = _error(base / 300, _read(bench, base / 300))
     # Without a scale that follows the data (8-bit floats as they are) small values fade by degrees.
     coarse = np.median(small) > max(FADES, WORSE * np.median(usual))
+    if coarse and np.median(small) < WIPED:
+        tries = tuple(one for one in tries if "times as small" not in one[1])
+    wrapped = list(_largest(bench, base))
+    yield from wrapped
+    if wrapped:
+        return
     for code, words, values, against in tries:
         error = _error(values, _read(bench, values))
         # Of a token that is lost anyway nothing is said.
@@ -172,9 +208,53 @@ def _equivariance(bench: Bench) -> Iterator[Fault]:
             reproduction=(f"append {len(base)} tokens, {words}", f"ask for token {hit[0]}"),
         )
         return
+    yield from _growing(bench, base, usual)
     zero = _read(bench, np.zeros_like(base))
     if np.abs(zero).max() > LOST:
         yield Fault("constant-lost", f"values that are all 0 are answered with {zero.max():.3g}.")
+
+
+def _largest(bench: Bench, base: Float32) -> Iterator[Fault]:
+    """The number of largest magnitude, by far: rounding cannot turn its sign, wrapping does."""
+    values = base.copy()
+    at = np.arange(len(base)) * 7 % D
+    rows = np.arange(len(base))
+    values[rows, at] *= np.float32(8)
+    read = _read(bench, values)
+    others = (read * values >= 0).mean(axis=1) > 0.9
+    ratio = read[rows, at] / values[rows, at]
+    hit = np.flatnonzero(others & (ratio < -0.5))
+    if len(hit) >= 3:
+        t = hit[0]
+        yield Fault(
+            "sign-lost",
+            f"the number of a token with the largest magnitude comes back with the other sign in "
+            f"{len(hit)} of {len(base)} tokens (token {t}, channel {at[t]}: {values[t, at[t]]:.3g} "
+            f"as {read[t, at[t]]:.3g}): a code wraps around.",
+            tokens=whole(hit),
+            operation="attend",
+            reproduction=(f"append {len(base)} tokens", f"ask for token {t}, channel {at[t]}"),
+        )
+
+
+def _growing(bench: Bench, base: Float32, usual: NDArray[np.float64]) -> Iterator[Fault]:
+    """Eight tokens, then others 30 times as large: a group's scale, however wide the group, is
+    that of its largest, which so comes back as well as ever."""
+    values = base.copy()
+    values[8:] *= np.float32(30)
+    error = _error(values, _read(bench, values))[8:]
+    hit = 8 + np.flatnonzero((error > WIPED) & (usual[8:] < LOST))
+    if len(hit) > 0.8 * (len(base) - 8):
+        yield Fault(
+            "wiped-out",
+            f"values 30 times as large as the first 8 tokens': {len(hit)} of {len(base) - 8} "
+            f"tokens come back with a relative error of {np.median(error):.2g}, for "
+            f"{np.median(usual):.2g} otherwise: the first tokens' scale is kept.",
+            tokens=whole(hit),
+            operation="attend",
+            reproduction=("append 8 tokens", "append others 30 times as large",
+                          f"ask for token {hit[0]}"),
+        )  # fmt: skip
 
 
 def _keys(bench: Bench) -> Iterator[Fault]:
