@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import html
+import inspect
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
@@ -160,12 +161,14 @@ def attack(
     from .runs.attack import Attack, play
     from .runs.results import Results, ResultsFile
 
-    words = options.defaults() | {"n": n, "d": d}
-    for name, value in game.items():
+    words = options.defaults()
+    for name in game:
         if name not in words:
-            raise BadInput(f"attack has no word '{name}'.{did_you_mean(name, words)}")
-        words[name] = value
-    first, *others = options.instances(words)
+            known = {*words, *inspect.signature(attack).parameters} - {"game"}
+            raise BadInput(f"attack has no argument '{name}'.{did_you_mean(name, known)}")
+    first, *others = options.instances(words | options.typed({"n": n, "d": d, **game}))
+    if params is not None and not isinstance(params, Mapping):
+        raise BadInput(f"params must be a mapping of names, not {params!r}.")
     plan = Attack(
         target_of(target),
         first,
@@ -173,24 +176,30 @@ def attack(
         budgets=None if budget is None else options.budgets(_texts(budget)),
         params=dict(params or {}),
         declaration=Declaration.of(expect),
-        messages=messages,
+        messages=None if messages is None else options.whole("messages", messages),
         isolation=isolation,
     )
     keep = nullcontext(Results()) if resume is None else ResultsFile(Path(resume))
     with keep as store:
-        report = play(plan, store=store, workers=workers, progress=progress)
+        report = play(
+            plan, store=store, progress=progress,
+            workers=None if workers is None else options.whole("workers", workers),
+        )  # fmt: skip
     return AttackReport(report.points[0]["compressor"], report.points, report.as_dict())
 
 
 def _texts(budget: Any) -> tuple[str, ...]:
     several = isinstance(budget, Iterable) and not isinstance(budget, str)
-    return tuple(str(one) for one in (budget if several else (budget,)))
+    texts = tuple(str(one) for one in (budget if several else (budget,)))
+    if not texts:
+        raise BadInput("budget names nothing: give a number, '1/4' or 'free', or several of these.")
+    return texts
 
 
 def check(
     target: Any,
     *,
-    expect: Iterable[str] = (),
+    expect: Any = None,
     params: Mapping[str, Any] | None = None,
     seconds: float = 120.0,
 ) -> CheckReport:
@@ -198,12 +207,13 @@ def check(
 
     Args:
         target: a class, a function ``compress``, the path of a file, or a catalog name.
-        expect: what it declares: "keeps=last:256", "bits=3", "exact"; instead of its own words.
+        expect: what it declares, as for :func:`attack`; None: its own words.
         params: its own parameters.
         seconds: the time limit of the whole check.
 
     Returns:
-        The report: ``findings``, ``errors``, ``holds``, ``text()``, ``as_dict()``.
+        The report: ``findings``, ``errors``, ``ok``, ``holds``, ``text()``, ``as_dict()``; print
+        shows what the command line does.
 
     Raises:
         BadInput: there is no such target, parameter or declaration.
@@ -212,7 +222,8 @@ def check(
     from .compressors.plugin.declaration import Declaration
     from .protocols.check.ladder import check as climb
 
-    words = Declaration.of_words(tuple(expect)).words()
+    declared = Declaration.of(expect)
+    words = () if declared is None else declared.words()
     return climb(target_of(target), params=params, expect=words, seconds=seconds)
 
 

@@ -86,7 +86,7 @@ def cause(finding: Finding) -> type[CacheFault]:
 def assert_cache(
     cache: Any,
     *,
-    expect: Sequence[str] = (),
+    expect: Any = None,
     params: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
 ) -> CheckReport:
@@ -94,8 +94,8 @@ def assert_cache(
 
     Args:
         cache: a class, the path of its file, or any target of the command line.
-        expect: what it declares, in the words of ``--expect``: "keeps=all", "bits=4", "exact";
-            they stand for the declaration of the class.
+        expect: what it declares: one word of ``--expect``, several, or a mapping such as
+            ``{"keeps": "all", "bits": 4}``; it stands for the declaration of the class.
         params: its own parameters.
         seconds: the time limit of the whole check.
 
@@ -113,15 +113,18 @@ def assert_cache(
     """
     from .api import check
     from .compressors.plugin.by_value import target_of
+    from .compressors.plugin.declaration import Declaration
 
+    declared = Declaration.of(expect)
+    words = () if declared is None else declared.words()
     target = target_of(cache)
-    report = check(target, params=params, expect=expect, seconds=seconds)
+    report = check(target, params=params, expect=words, seconds=seconds)
     if report.errors:
         causes = [cause(one) for one in report.errors]
         order = (BrokenContract, NeverCompressed, BytesOverDeclared, BitsLost, OperationBroken)
         first = next(one for one in order if one in causes)
         own = [f for f, c in zip(report.errors, causes, strict=True) if c is first]
-        raise first(own, _again(target, expect, params or {}))
+        raise first(own, _again(target, words, params or {}))
     return report
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 import warnings
-from contextlib import suppress
-from typing import NoReturn
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn
 
 import click
 
@@ -67,6 +69,16 @@ class Verbs(click.Group):
             ctx.default_map = {cmd_name: defaults_of(cmd_name, command)}
         return command
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """As click does it, which prints the help here."""
+        with _reader_may_go():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it."""
+        with _reader_may_go():
+            return super().invoke(ctx)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -79,6 +91,20 @@ class Verbs(click.Group):
         """Write the verbs with their one-line help, importing none of them."""
         with formatter.section("Verbs"):
             formatter.write_dl(list(VERBS.items()))
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    """Whoever reads our output may end before us: then we end as by SIGPIPE.
+
+    click's own answer is exit code 1, which is that of a gate that failed.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # Without a second error at shutdown.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(128 + signal.SIGPIPE)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -105,8 +131,16 @@ def cli() -> None:
     """
 
 
+def _fill_closed_streams() -> None:
+    """Open what the shell closed: else a file that we open next becomes the output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if number == 0 else "w"))  # noqa: SIM115
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code; every expected error is one sentence."""
+    _fill_closed_streams()
     # Other packages' warnings go on with tracebacks: the first line says what it is about.
     warnings.formatwarning = lambda message, *_, **__: (
         f"kvbarrier: {readable(str(message).partition(chr(10))[0])}\n"
@@ -139,10 +173,6 @@ def main(argv: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         _complain("interrupted; finished batches are kept. Run the same command to continue.", None)
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone; leave without a second error at shutdown.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(141)
     except OSError as error:
         # Our own files are named by whoever writes them.
         name = error.filename or "the output"

@@ -203,8 +203,7 @@ def command(
     written += [path for path in (certificate, save_case, map_file) if path is not None]
     if map_file is not None and map_file.suffix not in MAP_KINDS:
         raise BadInput(
-            f"{map_file} is no picture that can be drawn: give --map a name that ends in "
-            f"{', '.join(MAP_KINDS)}."
+            f"{map_file} cannot be drawn: give --map a name that ends in {' or '.join(MAP_KINDS)}."
         )
     for path in written:
         # Before the first message, not after the last one.
@@ -349,7 +348,8 @@ def _show(report: Report, document: dict[str, Any], out: Path | None, style: str
 def _memory(gib: float) -> int:
     if not 0 < gib < 1 << 20:
         raise BadInput(
-            f"--memory {gib:g} GiB is not a memory limit: give a positive number of GiB."
+            f"--memory {gib:g} GiB is not a memory limit: give a number of GiB above 0 and "
+            f"below {1 << 20}."
         )
     return int(gib * (1 << 30))
 

@@ -84,7 +84,9 @@ def command(
     from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
+    from . import ci
 
+    ci.refuse_badge(badge)
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
         if expected:

@@ -97,18 +97,19 @@ def _cell(text: str) -> str:
 
 
 def write_badge(path: Path, label: str, said: str, good: bool | None) -> None:
-    """Write a badge: an SVG, or the JSON of shields.io's endpoint. ``good`` None is undecided.
-
-    Raises BadInput for another kind of file.
-    """
+    """Write a badge: an SVG, or the JSON of shields.io's endpoint. ``good`` None is undecided."""
     if path.suffix == ".json":
         colour = {True: "success", False: "critical", None: "inactive"}[good]
         document = {"schemaVersion": 1, "label": label, "message": said, "color": colour}
         write_whole(path, json.dumps(document) + "\n")
-    elif path.suffix == ".svg":
-        write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
     else:
-        raise BadInput(f"{path} is no badge: give a name that ends in .svg or .json.")
+        write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
+
+
+def refuse_badge(path: Path | None) -> None:
+    """Raises BadInput for a name that no badge has; for callers that work for long before."""
+    if path is not None and path.suffix not in (".json", ".svg"):
+        raise BadInput(f"{path} is not a badge's name: give a name that ends in .svg or .json.")
 
 
 def _badge(label: str, said: str, colour: str) -> str:

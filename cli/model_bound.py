@@ -48,21 +48,28 @@ def _read(file: Path) -> Any:
 
 
 def _print_model(limit: ModelLimit, dtype: str) -> None:
-    columns = ["layers", "kind", "KV heads", "tokens", "d_k, d_v", f"{dtype} cache (MiB)",
-               "values: least (MiB)", "most", "nats", "keys and values: least (MiB)", "most",
-               "nats"]  # fmt: skip
-    rows = [
-        [str(one.layers), one.kind, str(one.heads), str(one.tokens), f"{one.d_k}, {one.d_v}",
-         _mib(one.cache_bits), _mib(one.bound_bits), f"{one.compression:.2f}x",
-         f"{one.logit_range:.1f}", _mib(one.bound_bits_kv), f"{one.compression_kv:.2f}x",
-         "-" if one.logit_range_kv is None else f"{one.logit_range_kv:.1f}"]
-        for one in limit.layers
-    ]  # fmt: skip
-    total = ["all", "", "", "", "", _mib(limit.cache_bits), _mib(limit.bound_bits),
-             f"{limit.compression:.2f}x", f"{limit.logit_range:.1f}", _mib(limit.bound_bits_kv),
-             f"{limit.compression_kv:.2f}x", f"{limit.logit_range_kv:.1f}"]  # fmt: skip
     print_table(
-        f"{limit.model} at {limit.context} tokens", columns, [*rows, total],
+        f"{limit.model} at {limit.context} tokens",
+        ["layers", "kind", "KV heads", "tokens", "d_k, d_v", f"{dtype} cache (MiB)"],
+        [
+            *([str(one.layers), one.kind, str(one.heads), str(one.tokens),
+               f"{one.d_k}, {one.d_v}", _mib(one.cache_bits)] for one in limit.layers),
+            ["all", "", "", "", "", _mib(limit.cache_bits)],
+        ],
+    )  # fmt: skip
+    rows = [
+        [layers, kind, secrets, _mib(bits), f"{most:.2f}x", "-" if nats is None else f"{nats:.1f}"]
+        for layers, kind, one in (
+            *((str(one.layers), one.kind, one) for one in limit.layers), ("all", "", limit),
+        )
+        for secrets, bits, most, nats in (
+            ("values", one.bound_bits, one.compression, one.logit_range),
+            ("keys and values", one.bound_bits_kv, one.compression_kv, one.logit_range_kv),
+        )
+    ]  # fmt: skip
+    print_table(
+        "The least memory, and the largest compression, with secret bits in:",
+        ["layers", "kind", "secrets in", "least (MiB)", "most", "nats"], rows,
         caption=f"Guarantee: every coordinate within (1±{limit.eta:g}), each bit right with "
                 f"probability {limit.success:g}; one bit a number. On some stream with logits "
                 "up to the stated nats, no algorithm with this guarantee uses less memory "

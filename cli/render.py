@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -57,20 +57,26 @@ def print_table(
 ) -> None:
     """Write a table for people to stdout; numbers are aligned right.
 
-    ``width``: in characters where stdout is no terminal; a terminal has its own.
+    ``width``: in characters where stdout is no terminal; a terminal has its own. Where a column
+    would be narrower than a word of it, every row is a list of its cells, one a line.
     """
     from rich.console import Console
     from rich.table import Table
 
     rows = [[readable(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+    least = [_longest_word([name, *(row[i] for row in rows)]) for i, name in enumerate(columns)]
+    if sum(least) + 3 * len(columns) - 1 > width:
+        _print_rows(readable(title), columns, rows, readable(caption or ""), width)
+        return
     table = Table(box=_rules(), pad_edge=False)
     for index, name in enumerate(columns):
         numeric = all(_is_number(row[index]) for row in rows) and bool(rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(name, justify=justify, overflow="fold", min_width=least[index])
     for row in rows:
         table.add_row(*row)
-    if sys.stdout.isatty():
-        width = shutil.get_terminal_size().columns
     lines = io.StringIO()
     Console(file=lines, width=width, highlight=False, markup=False, emoji=False).print(table)
     click.echo(textwrap.fill(readable(title), width))
@@ -78,6 +84,23 @@ def print_table(
         click.echo(line.rstrip())
     if caption:
         click.echo(textwrap.fill(readable(caption), width))
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((len(word) for text in texts for word in text.split()), default=0)
+
+
+def _print_rows(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str, width: int
+) -> None:
+    click.echo(textwrap.fill(title, width))
+    for row in rows:
+        click.echo()
+        for name, cell in zip(columns, row, strict=True):
+            if cell:
+                click.echo(textwrap.fill(f"{name}: {cell}", width, subsequent_indent="  "))
+    if caption:
+        click.echo("\n" + textwrap.fill(caption, width))
 
 
 def _rules() -> Any:

@@ -33,6 +33,8 @@ def command(
     from ..runs.results import read_results
 
     rows = read_results(file)
+    if not rows:
+        raise BadInput(f"{file} has no results: run kvbarrier attack --resume {file} first.")
     ids = sorted({row.cell for row in rows if row.cell.startswith(cell)})
     if len(ids) != 1:
         known = {row.cell for row in rows}
@@ -41,7 +43,8 @@ def command(
     found = [row for row in rows if row.cell == ids[0] and row.batch == batch]
     if not found:
         batches = sorted(row.batch for row in rows if row.cell == ids[0])
-        raise BadInput(f"cell {ids[0]} has no batch {batch}: give {batches[0]} to {batches[-1]}.")
+        more = f" to {batches[-1]}" if len(batches) > 1 else ""
+        raise BadInput(f"cell {ids[0]} has no batch {batch}: give {batches[0]}{more}.")
     with prints_to_stderr():
         result = replay(found[-1], target=target, isolation=isolation)
     if as_json:

@@ -99,7 +99,7 @@ class GaussianReduction:
             raise BadInput(f"The gaussian reduction needs d >= 2, not d = {d}.")
         if not 0 < beta < most_beta(d):
             raise BadInput(
-                f"beta = {beta:g} is no query norm for d = {d}: give --beta above 0 and below "
+                f"beta = {beta:g} is not a query norm for d = {d}: give --beta above 0 and below "
                 f"{most_beta(d):.3g}, where float32 scores begin to blur (the closed form of "
                 f"the bound is best at sqrt(d) = {math.sqrt(d):.3g})."
             )

@@ -21,13 +21,14 @@ class Interrupted(KVBarrierError):
     """
 
     def __init__(self, signum: int, kept: int, abandoned: int, where: str) -> None:
-        name, batches = signal.Signals(signum).name, "1 batch" if kept == 1 else f"{kept} batches"
+        name = signal.Signals(signum).name
+        many = "1 batch is" if kept == 1 else f"{kept} batches are"
         what = (
-            f"{batches} of this run are in {where}"
+            f"{many} kept in {where}: run the same command again to continue."
             if where
-            else ("no results of this run are kept")
+            else "no results of this run are kept: run the same command again."
         )
-        super().__init__(f"Stopped by {name}; {what}: run the same command again to continue.")
+        super().__init__(f"Stopped by {name}; {what}")
         self.exit_code = 128 + signum
         self.kept = kept
         self.abandoned = abandoned

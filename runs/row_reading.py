@@ -216,7 +216,7 @@ def _words(text: str) -> tuple[str, ...] | None:
 
 def _word(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
-        raise ValueError(f"{str(value)[:40]!r} is no word of a declaration")
+        raise ValueError(f"{str(value)[:40]!r} is not a word of a declaration")
     return value
 
 

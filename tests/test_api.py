@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import kvbarrier
+import numpy as np
 import pytest
 from kvbarrier.api import COLUMNS
 from kvbarrier.compressors.plugin.by_value import target_of
@@ -104,7 +106,7 @@ def test_what_is_no_target_is_refused(bad: object, says: str) -> None:
 
 
 def test_words_are_those_of_the_command_line() -> None:
-    with pytest.raises(kvbarrier.BadInput, match=r"no word 'key'\. Did you mean 'keys'"):
+    with pytest.raises(kvbarrier.BadInput, match=r"no argument 'key'\. Did you mean 'keys'"):
         kvbarrier.attack("zero", key="jl")
     with pytest.raises(kvbarrier.BadInput, match=r"in \(0, 2\]"):
         kvbarrier.attack("zero", budget=3)
@@ -146,3 +148,54 @@ def test_no_results_are_a_sentence(tmp_path: Path) -> None:
 def test_dir_lists_the_public_names() -> None:
     assert {"attack", "load", "Shape"} <= set(dir(kvbarrier))
     assert all(hasattr(kvbarrier, name) for name in dir(kvbarrier))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ({"keys": 3}, "keys must be text, not 3"),
+        ({"n": "x"}, "n must be a whole number, not 'x'"),
+        ({"n": True}, "n must be a whole number, not True"),
+        ({"d": 16.5}, "d must be a whole number, not 16.5"),
+        ({"eta": "small"}, "eta must be a number, not 'small'"),
+        ({"messages": "x"}, "messages must be a whole number, not 'x'"),
+        ({"workers": 1.5}, "workers must be a whole number, not 1.5"),
+        ({"budget": []}, "budget names nothing"),
+        ({"params": 3}, "params must be a mapping of names, not 3"),
+        ({"budgett": 1}, "no argument 'budgett'. Did you mean 'budget'?"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_in_one_sentence(words: dict, says: str) -> None:
+    """A fraction of a token is not cut off, and no exception of Python's own comes out."""
+    given = {"n": 16, "d": 16, "keys": "hypercube", "budget": "free", "messages": 1} | words
+    with pytest.raises(kvbarrier.BadInput, match=re.escape(says)):
+        kvbarrier.attack("zero", **given)
+
+
+def test_numbers_of_numpy_and_paths_are_taken_as_they_are(tmp_path: Path) -> None:
+    keys = tmp_path / "k.npy"
+    np.save(keys, np.eye(16, dtype=np.float32) * 4)
+    whole = kvbarrier.attack(
+        "zero", n=np.int64(16), keys=keys, norm="4", budget=np.float64(0.5), messages=np.int32(1)
+    )
+    assert (whole.points[0]["n"], whole.points[0]["d"]) == (16, 16)
+
+
+def test_a_check_report_prints_as_the_command_does() -> None:
+    report = kvbarrier.check("zero")
+    assert str(report) == report.text()
+    assert repr(report).startswith("<check of zero: ")
+    assert report.ok == (not report.errors) == report.as_dict()["ok"]
+
+
+@pytest.mark.parametrize("expect", ["keeps=all", ["keeps=all"], {"keeps": "all"}])
+def test_an_expectation_has_the_same_forms_everywhere(expect: object) -> None:
+    """One word alone is not a row of letters."""
+    from kvbarrier.testing import BitsLost, assert_cache
+
+    game = {"n": 32, "d": 16, "keys": "hypercube", "budget": "1/2", "messages": 2}
+    (point,) = kvbarrier.attack("zero", expect=expect, **game).points
+    assert point["declared"]["words"] == ["keeps=all"]
+    # A check through assert_cache, whose command repeats the words.
+    with pytest.raises(BitsLost, match="check zero --expect keeps=all"):
+        assert_cache("zero", expect=expect)

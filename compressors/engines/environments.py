@@ -32,7 +32,7 @@ def interpreter(scheme: Scheme) -> str:
         if python.exists():
             return str(python)
     raise BadInput(
-        f"{scheme.name} needs {scheme.needs}, which is not installed: run 'make engines' in "
+        f"{scheme.name} is not installed here: it needs {scheme.needs}. Run 'make engines' in "
         f"the checkout, or pip install 'kvbarrier[{scheme.name}]'."
     )
 

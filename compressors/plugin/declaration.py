@@ -94,7 +94,7 @@ class Declaration:
         if self.exact and self.share is not None and self.share < 1:
             raise BadInput(
                 f"exact and keeps={self.keeps} contradict each other: exact attention over tokens "
-                "that nobody names is no promise. Declare keeps=all, last:W or first:S,last:W."
+                "that nobody names promises nothing. Declare keeps=all, last:W or first:S,last:W."
             )
 
     @classmethod
@@ -136,8 +136,7 @@ class Declaration:
         for name in said:
             if name not in WORDS:
                 raise BadInput(
-                    f"a declaration has no word '{name}'.{did_you_mean(str(name), WORDS)} "
-                    "Its words are keeps, bits, bytes and exact."
+                    f"a declaration has no word '{name}'.{did_you_mean(str(name), WORDS)}"
                 )
         return cls(**said)
 
@@ -153,7 +152,7 @@ class Declaration:
         if isinstance(said, list | tuple) and all(isinstance(word, str) for word in said):
             return cls.of_words(said)
         raise BadInput(
-            f"declares is a {type(said).__name__}: write declares = "
+            f"declares has the type {type(said).__name__}: write declares = "
             '{"keeps": "last:256", "bits": 3}, with some of keeps, bits, bytes and exact.'
         )
 
@@ -318,7 +317,9 @@ def _canonical(keeps: Any) -> str:
     if names == ["share"]:
         share = _number("share", parts[0].partition(":")[2])
         if not 0 < share <= 1:
-            raise BadInput(f"keeps={keeps} is no share: write share:f with f above 0, at most 1.")
+            raise BadInput(
+                f"keeps={keeps} is not a share: write share:f with f above 0, at most 1."
+            )
         return f"share:{_short(share)}"
     if names not in (["last"], ["first", "last"], ["last", "first"]):
         hint = " Only one of them may be given." if len(parts) > 1 else ""
@@ -343,7 +344,8 @@ def _whole(keeps: str, text: str, least: int) -> int:
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
     if not least <= number <= sys.maxsize:
         raise BadInput(
-            f"keeps={keeps} counts '{text}' tokens: give a whole number from {least} on."
+            f"keeps={keeps} must have a number of tokens where '{text}' is: give a whole number "
+            f"from {least} on."
         )
     return number
 

@@ -38,7 +38,8 @@ def existing(path: Path) -> Path:
         return whole
     looked = "" if path.is_absolute() else f" (looked for {whole})"
     state = "is a folder" if whole.is_dir() else "is not there"
-    near = difflib.get_close_matches(whole.name, [p.name for p in whole.parent.glob("*.py")], n=1)
+    others = [p.name for p in whole.parent.glob("*.py") if p.is_file()]
+    near = difflib.get_close_matches(whole.name, others, n=1)
     hint = f" Did you mean {path.with_name(near[0])}?" if near else ""
     raise BadInput(f"{path} {state}{looked}: give the path of a .py file.{hint}")
 

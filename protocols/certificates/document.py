@@ -68,14 +68,14 @@ def parse_document(data: bytes) -> dict[str, Any]:
             object_pairs_hook=_object,
         )
     except UnicodeDecodeError:
-        raise BadInput("The file is no certificate: it is not UTF-8 text.") from None
+        raise BadInput("The file is not a certificate: it is not UTF-8 text.") from None
     except json.JSONDecodeError as error:
         raise BadInput(
-            f"The file is no certificate: it is not JSON (line {error.lineno}, column "
+            f"The file is not a certificate: it is not JSON (line {error.lineno}, column "
             f"{error.colno}: {error.msg})."
         ) from None
     except RecursionError:
-        raise BadInput("The file is no certificate: its JSON is nested too deeply.") from None
+        raise BadInput("The file is not a certificate: its JSON is nested too deeply.") from None
     if not isinstance(document, dict):
         raise BadInput(f"A certificate is a JSON object, not {shown(document)}.")
     _check_depth(document)
@@ -92,7 +92,7 @@ def _check_depth(document: dict[str, Any]) -> None:
             for item in (value.values() if isinstance(value, dict) else value)
         ]
     if any(isinstance(value, dict | list) for value in level):
-        raise BadInput(f"The file is no certificate: its JSON is nested over {DEEPEST} deep.")
+        raise BadInput(f"The file is not a certificate: its JSON is nested over {DEEPEST} deep.")
 
 
 def _integer(text: str) -> int:
@@ -103,7 +103,8 @@ def _integer(text: str) -> int:
 
 def _no_float(text: str) -> Any:
     raise BadInput(
-        f'The number {text[:20]} is no integer: a certificate has integers, and fractions as "p/q".'
+        f"The number {text[:20]} is not an integer: a certificate has integers, and "
+        'fractions as "p/q".'
     )
 
 
@@ -231,7 +232,7 @@ def sealed(kind: str, made_by: str, parts: dict[str, Any]) -> dict[str, Any]:
 def check_seal(document: dict[str, Any]) -> None:
     """BadInput unless it is a certificate of this version with its own digest."""
     if document.get("format") != FORMAT or type(document.get("version")) is not int:
-        raise BadInput(f"The file is no certificate: its 'format' is not '{FORMAT}'.")
+        raise BadInput(f"The file is not a certificate: its 'format' is not '{FORMAT}'.")
     if document["version"] != VERSION:
         raise BadInput(
             f"The certificate has version {shown(document['version'])}, and this program reads "

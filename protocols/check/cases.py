@@ -47,14 +47,14 @@ def read_case(path: Path) -> Case:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or MARK not in said:
-        raise BadInput(f"{path} is no case, or a torn one: give a file that kvbarrier wrote.")
+        raise BadInput(f"{path} is not a case, or it is torn: give a file that kvbarrier wrote.")
     if said.pop(MARK) != SCHEMA:
         raise BadInput(f"{path} is a case of another version of kvbarrier: use that one.")
     try:
         case = Case(**said | {"declares": tuple(said["declares"])})
         _check(case)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is no whole case ({error}): give the file as it was.") from None
+        raise BadInput(f"{path} is not a whole case ({error}): give the file as it was.") from None
     return case
 
 

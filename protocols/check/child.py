@@ -154,7 +154,7 @@ def _probe(probe: Any, subject: Any, say: Say) -> int:
     from ...compressors.plugin.answers import WrongAnswer
     from .probes import code_of, told
 
-    say(probe=(probe.__doc__ or probe.__name__).splitlines()[0])
+    say(probe=(probe.__doc__ or probe.__name__).splitlines()[0].rstrip("."))
     found = 0
     try:
         for code, detail in probe(subject):

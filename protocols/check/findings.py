@@ -100,12 +100,23 @@ class CheckReport:
         """The findings that break an attack, and the faults of the cache."""
         return tuple(one for one in self.findings if one.severity == "error")
 
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.errors
+
+    def __repr__(self) -> str:
+        return f"<check of {self.target}: {self._total()}>"
+
+    def __str__(self) -> str:
+        return self.text()
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for ``--json``."""
         return {
             "schema": 2,
             "target": self.target,
-            "ok": not self.errors,
+            "ok": self.ok,
             "findings": [asdict(one) for one in self.findings],
             "holds": self.holds,
             "tried": [asdict(one) for one in self.tried],
@@ -115,16 +126,19 @@ class CheckReport:
     def text(self) -> str:
         """For people, at 80 columns: every finding with its reasons, then what was tried."""
         parts = [_told(one) for one in self.findings]
-        counts = {kind: sum(one.severity == kind for one in self.findings) for kind in SEVERITIES}
-        total = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
         if self.tried:
             parts.append("\n".join(_row(one) for one in self.tried))
         holds = [f"holds: {self.holds}"] if self.holds else []
         untried = [wrapped("not tried: " + one, "  ") for one in dict.fromkeys(self.untried)]
         if not (self.tried or self.untried):
             untried.append("not tried: the laws of the examination, for what was found before.")
-        end = f"{self.target}: {total or 'nothing was found'}."
+        end = f"{self.target}: {self._total()}."
         return "\n\n".join([*parts, "\n".join([*holds, *untried, end])])
+
+    def _total(self) -> str:
+        counts = {kind: sum(one.severity == kind for one in self.findings) for kind in SEVERITIES}
+        total = ", ".join(f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n)
+        return total or "nothing was found"
 
 
 def _row(one: Tried) -> str:

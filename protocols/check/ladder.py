@@ -270,11 +270,16 @@ def _listen(order: dict[str, Any], seconds: float, private: str) -> _Phase:
     for line in out.splitlines():
         phase.hear(line)
     if late:
-        phase.codes.append(("hangs", f"{phase.doing}: not done after {seconds:g} s{_where(err)}."))
+        phase.codes.append(
+            (
+                "hangs",
+                f"in the step {phase.doing!r} it is not done after {seconds:g} s{_where(err)}.",
+            )
+        )
     elif process.returncode != 0:
         phase.codes.append(("crashes", _last_words(phase.doing, process.returncode, err)))
     elif not (phase.done or phase.codes):
-        phase.codes.append(("crashes", f"{phase.doing}: its process ended by itself."))
+        phase.codes.append(("crashes", f"in the step {phase.doing!r} its process ended by itself."))
     return phase
 
 
@@ -288,7 +293,7 @@ def _last_words(doing: str, code: int, err: bytes) -> str:
     lines = err.decode(errors="replace").strip().splitlines()
     frames = ((line, _FRAME.search(line)) for line in lines)
     tail = "\n".join(line for line, frame in frames if not (frame and is_ours(frame[1])))[-_TAIL:]
-    return f"{doing}: its process {how}{_where(err)}." + (f"\n{tail}" if tail else "")
+    return f"in the step {doing!r} its process {how}{_where(err)}." + (f"\n{tail}" if tail else "")
 
 
 def _where(err: bytes) -> str:

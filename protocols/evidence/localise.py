@@ -41,7 +41,7 @@ def localise(
     Lost: tokens 0-255, all channels: every bit is read as 0. Elsewhere no bit is wrong.
     """
     if not 0.0 < level < 1.0:
-        raise BadInput(f"A level of {level} is no probability: give one above 0 and below 1.")
+        raise BadInput(f"A level of {level} is not a probability: give one above 0 and below 1.")
     shapes = sorted({one.secret.shape[1:] for one in readings})
     if len(shapes) > 1:
         raise BadInput(

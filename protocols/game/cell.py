@@ -53,8 +53,8 @@ class Cell:
             assert self.budget is not None
             if not 0 < self.budget <= MAX_BUDGET:
                 raise BadInput(
-                    f"A budget of {self.budget} is no fraction of the 16-bit cache: give one over "
-                    f"0 and up to {MAX_BUDGET}."
+                    f"A budget of {self.budget} is not a fraction of the 16-bit cache: give one "
+                    f"over 0 and up to {MAX_BUDGET}."
                 )
         if self.batch_size < 1:
             raise BadInput(f"A batch of {self.batch_size} messages is none: give 1 or more.")

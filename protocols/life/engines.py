@@ -106,7 +106,7 @@ def trials(
 def _ways(target: str, params: Mapping[str, Any]) -> Iterator[Way]:
     scheme = scheme_of(target)
     if scheme is None:
-        raise BadInput(f"{target} is no engine's target: check it as a plug-in.")
+        raise BadInput(f"{target} is not the target of an engine: check it as a plug-in.")
     text, mark, query = target.partition("?")
     given = {**(parse_query(query, target) if mark else {}), **params}
     yield from scheme.ways(text.partition(":")[2], given)

@@ -173,10 +173,12 @@ def read_schedule(path: str | Path) -> Schedule:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(_MOST_FILE + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not a schedule: it is not UTF-8 text.") from None
     if len(text) > _MOST_FILE:
-        raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is no schedule.")
+        raise BadInput(f"{path} is longer than {_MOST_FILE} characters: it is not a schedule.")
     schedule = Schedule.of_json(text, str(path))
     if not check_legal(schedule, str(path)).fed:
         raise BadInput(f"{path} feeds no token: append some.")

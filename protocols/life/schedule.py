@@ -94,7 +94,7 @@ class Schedule:
                 numbers = tuple(int(word) for word in part[1:])
             except ValueError:
                 raise BadInput(
-                    f"'{' '.join(part)}' is no operation: write its name and whole numbers."
+                    f"'{' '.join(part)}' is not an operation: write its name and whole numbers."
                 ) from None
             found.append(Operation(part[0], numbers))
         return cls(tuple(found), sequences)
@@ -132,7 +132,7 @@ class Schedule:
             BadInput: it has another schema, other fields, or an operation that there is not.
         """
         if not isinstance(data, Mapping) or "schema" not in data:
-            raise BadInput(f"{where} is no schedule: it must be an object with a schema.")
+            raise BadInput(f"{where} is not a schedule: it must be an object with a schema.")
         if data["schema"] != SCHEMA or type(data["schema"]) is not int:
             raise BadInput(
                 f"{where} has schema {data['schema']!r}, and this version reads schema {SCHEMA}: "
@@ -164,5 +164,5 @@ class Schedule:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BadInput(f"{where} is no JSON ({error}): is the file whole?") from None
+            raise BadInput(f"{where} is not JSON ({error}): is the file whole?") from None
         return cls.of_dict(data, where)

@@ -197,7 +197,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         "files", "version", "declares", "modules",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
-        raise BadFrame("its source is no digest")
+        raise BadFrame("its source is not a digest")
     if type(streaming) is not bool or type(batched) is not bool:
         raise BadFrame("streaming and batched are true or false")
     return Facts(
@@ -219,7 +219,7 @@ def _declaration(said: Any) -> tuple[str, ...] | None:
     if said is None:
         return None
     if type(said) not in (list, tuple) or len(said) > _DECLARED or {type(w) for w in said} - {str}:
-        raise BadFrame("its declaration is no list of words")
+        raise BadFrame("its declaration is not a list of words")
     try:
         return Declaration.of_words(said).words()
     except errors.BadInput:

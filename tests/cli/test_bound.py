@@ -48,6 +48,16 @@ def test_people_are_told_under_which_guarantee(kvbarrier, config: Path) -> None:
     assert "here forbids compressions up to 60.26x" in said.out + said.err
 
 
+def test_a_models_tables_fit_into_eighty_columns(kvbarrier, config: Path) -> None:
+    """In a pipe, and so in a page: no word and no number is broken over two lines."""
+    said = kvbarrier("bound", "--model", config).out
+    for word in ("layers", "KV heads", "tokens", "bf16 cache (MiB)", "values", "keys and values"):
+        assert word in said, word
+    for cell in ("131072", "128, 128", "16384", "60.26x", "32.27x"):
+        assert cell in said, cell
+    assert max(map(len, said.splitlines())) <= 80
+
+
 def test_dtype_and_context_reach_the_table(kvbarrier, config: Path) -> None:
     half = json.loads(kvbarrier("bound", "--model", config, "--dtype", "fp8", "--json").out)
     full = json.loads(kvbarrier("bound", "--model", config, "--json").out)

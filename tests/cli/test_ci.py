@@ -59,8 +59,12 @@ def test_a_badge_is_an_svg_or_what_shields_reads(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "b.json").read_text()) == {
         "schemaVersion": 1, "label": "kv cache", "message": "1 fault", "color": "critical",
     }  # fmt: skip
-    with pytest.raises(ValueError, match="no badge"):
-        write_badge(tmp_path / "b.gif", "a", "b", True)
+
+
+def test_a_name_that_no_badge_has_is_refused_before_the_check(kvbarrier) -> None:
+    said = kvbarrier("check", "zero", "--badge", "b.gif")
+    assert (said.code, said.out) == (2, "")
+    assert "b.gif is not a badge's name: give a name that ends in .svg or .json" in said.err
 
 
 def steps() -> list[dict[str, object]]:

@@ -41,7 +41,7 @@ def test_a_false_declaration_is_exit_code_1_and_leaves_a_case(attacked, kvbarrie
     case.write_text(case.read_text()[:-10])
     said = kvbarrier("check", "--case", case.name)
     assert said.code == 2
-    assert "no case, or a torn one" in said.err
+    assert "not a case, or it is torn" in said.err
 
 
 def test_words_of_the_command_line(attacked, tmp_path):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from kvbarrier.cli.attack_tables import summary
@@ -71,6 +75,44 @@ def test_a_terminal_without_unicode_gets_plain_rules(monkeypatch, capsys) -> Non
     monkeypatch.undo()
     print_table("title", ["a", "b"], [["x", 1.0]], caption="word " * 40)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_table_that_is_too_wide_becomes_a_list_and_breaks_no_word(capsys) -> None:
+    columns = ["budget", "bit error", "95 % interval", "verdict"]
+    row = ["1/4", "0.4397", "0.3353 to 0.5608", "undecided"]
+    print_table("title", columns, [row], caption="note", width=26)
+    assert capsys.readouterr().out.splitlines() == [
+        "title", "", "budget: 1/4", "bit error: 0.4397", "95 % interval: 0.3353 to",
+        "  0.5608", "verdict: undecided", "", "note",
+    ]  # fmt: skip
+    # budget 6, error 6, interval 8 and verdict 9: the longest words, 3 columns between, 2 edges
+    for width in range(40, 80):
+        print_table("title", columns, [row], width=width)
+        text = capsys.readouterr().out
+        assert max(map(len, text.splitlines())) <= width
+        assert all(word in text for word in ("budget", "interval", "0.4397", "undecided"))
+
+
+def in_a_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run with "kvbarrier" as the program of this interpreter."""
+    program = f"{shlex.quote(sys.executable)} -m kvbarrier"
+    return subprocess.run(
+        ["bash", "-c", command.replace("kvbarrier", program)],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_program_without_a_stdout_or_a_stderr_does_its_work(tmp_path: Path, closed: str) -> None:
+    """It is no bug of ours, exit code 70, that nobody wants to read what it says."""
+    done = in_a_shell(f"kvbarrier list keys {closed}", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_goes_away_is_not_a_gate_that_failed(tmp_path: Path) -> None:
+    """128 + SIGPIPE, as of every program; 1 is for gates, claims and declarations."""
+    done = in_a_shell("kvbarrier list keys | true; exit ${PIPESTATUS[0]}", tmp_path)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 CACHE = "class Mine:\n    append = attend = lambda self, *_: None\n"

@@ -204,5 +204,5 @@ def test_it_reaches_whoever_builds_the_compressor():
     assert declared_by(Plain).exact
     assert declared_by(Asked) is None
     assert declared_by(object()) is None
-    with pytest.raises(BadInput, match="declares is a int"):
+    with pytest.raises(BadInput, match="declares has the type int"):
         declared_by(adapt(Wrong)(SHAPE))

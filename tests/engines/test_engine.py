@@ -119,8 +119,8 @@ def test_an_engine_that_is_not_installed_says_how(monkeypatch: Any, tmp_path: An
     with pytest.raises(BadInput) as caught:
         schemes.interpreter_of("kvpress:KnormPress")
     assert str(caught.value) == (
-        "kvpress needs kvpress and the transformers that it is pinned to, which is not installed: "
-        "run 'make engines' in the checkout, or pip install 'kvbarrier[kvpress]'."
+        "kvpress is not installed here: it needs kvpress and the transformers that it is pinned "
+        "to. Run 'make engines' in the checkout, or pip install 'kvbarrier[kvpress]'."
     )
     python = tmp_path / "elsewhere" / "kvpress" / "bin" / "python"
     python.parent.mkdir(parents=True)

@@ -250,7 +250,7 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("ask", {"ask": ["K", WHOLE]}, "it asked for no cells"),
         ("ask", {"ask": ["K", WHOLE, WHOLE[:2]]}, "another number of coordinates"),
         ("ask", {"ask": ["K", OUTPUTS[0], WHOLE]}, "it asked for no cells"),
-        ("sit", {"facts": {**FACTS, "source": "no digest"}}, "its source is no digest"),
+        ("sit", {"facts": {**FACTS, "source": "no digest"}}, "its source is not a digest"),
         ("sit", {"facts": {**FACTS, "source": "0" * 16}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": ["/dev/zero"]}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": ["/no/such\0file"]}}, "not the digest of its files"),

@@ -206,7 +206,7 @@ def test_readings_of_two_shapes_and_levels_that_are_none_are_refused():
     one, other = (readings(planted, seed=0, messages=1) for planted in (PLANTED[0], PLANTED[10]))
     with pytest.raises(BadInput, match="have no map in common: give those of one shape"):
         localise(one + other)
-    with pytest.raises(BadInput, match=r"level of 1\.0 is no probability"):
+    with pytest.raises(BadInput, match=r"level of 1\.0 is not a probability"):
         localise(one, level=1.0)
     assert localise([]).sentence == "No bit of 0 is wrong."
 

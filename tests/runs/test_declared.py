@@ -205,17 +205,17 @@ def test_a_case_is_played_again_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda text: text[:100], "no case, or a torn one"),
-        (lambda text: "[]", "no case, or a torn one"),
-        (lambda text: "[" * 100_000, "no case, or a torn one"),
+        (lambda text: text[:100], "not a case, or it is torn"),
+        (lambda text: "[]", "not a case, or it is torn"),
+        (lambda text: "[" * 100_000, "not a case, or it is torn"),
         (
             lambda text: text.replace('"kvbarrier_case": 1', '"kvbarrier_case": 99'),
             "another version",
         ),
         (lambda text: text.replace('"kind": "game"', '"kind": "spell"'), "kind 'spell'"),
-        (lambda text: text.replace('"declares"', '"declared"'), "no whole case"),
-        (lambda text: text.replace("keeps=last:8", "keeps=some"), "no whole case"),
-        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "no whole case"),
+        (lambda text: text.replace('"declares"', '"declared"'), "not a whole case"),
+        (lambda text: text.replace("keeps=last:8", "keeps=some"), "not a whole case"),
+        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "not a whole case"),
     ],
 )
 def test_a_foreign_case_file_is_refused_with_a_sentence(tmp_path, change, says):

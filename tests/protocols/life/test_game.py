@@ -143,7 +143,7 @@ def test_an_operation_that_raises_is_a_failed_message_told_at_the_rehearsal():
     ("text", "sentence"),
     [
         ("beem", "Did you mean 'beam'"),
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         (Schedule.of("append 33").to_json(), "feeds 33 tokens: take --n 33"),
         (Schedule.of("append 3, reset").to_json(), "No token survives"),
         (Schedule.of("append 3, copy").to_json(), "has copy, and a game charges"),

@@ -57,8 +57,8 @@ def test_a_torn_file_is_refused_with_a_sentence(schedule, data):
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
-        ([], "is no schedule"),
-        ({"operations": []}, "is no schedule"),
+        ([], "is not a schedule"),
+        ({"operations": []}, "is not a schedule"),
         ({"schema": 2, "sequences": None, "operations": []}, "schema 2, and this version reads"),
         ({"schema": True, "sequences": None, "operations": []}, "has schema True"),
         ({"schema": 1, "operations": []}, "has the fields operations, schema"),
@@ -106,7 +106,7 @@ def test_a_file_that_feeds_nothing_or_is_not_there(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         read_schedule(tmp_path / "missing.json")
     file.write_bytes(b"\xff\xfe{")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="is not a schedule: it is not UTF-8 text"):
         read_schedule(file)
 
 
