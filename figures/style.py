@@ -67,11 +67,30 @@ def plain(text: Any, most: int = 120) -> str:
     >>> print(plain("$a\\ud800b\\nc" + "d" * 200, most=12))
     \\$a?b cddddd…
     """
-    flat = " ".join(str(text).encode("utf-8", "replace").decode().split())
-    flat = "".join(c if c.isprintable() else "?" for c in flat)
-    short = flat if len(flat) <= most else flat[: most - 1] + "…"
+    short = one_line(text, most)
     # Matplotlib leaves a label that begins with an underscore out of the legend.
     return short.replace("$", r"\$") if not short.startswith("_") else " " + short
+
+
+def one_line(text: Any, most: int = 120) -> str:
+    """Somebody's text as one short line of printable characters.
+
+    >>> one_line("a\\u202eb\\nc" + "d" * 200, most=12)
+    'a?b cdddddd…'
+    """
+    flat = " ".join(str(text).encode("utf-8", "replace").decode().split())
+    flat = "".join(c if c.isprintable() else "?" for c in flat)
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def look(index: int) -> tuple[int, int]:
+    """Places of the ``index``-th series in COLOURS and MARKERS: the next round of colours meets
+    other markers.
+
+    >>> look(0), look(10), look(11)
+    ((0, 0), (0, 1), (1, 2))
+    """
+    return index % len(COLOURS), (index + index // len(COLOURS)) % len(MARKERS)
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int,
