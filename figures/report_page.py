@@ -32,8 +32,12 @@ def page(found: Sequence[Reported], sources: Sequence[Source], version: str) -> 
     """
     script, style = _asset("js"), _colours() + _asset("css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    allowed = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    allowed = (
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+        f"script-src 'sha256-{digest}'"
+    )
     computers = _computers(found)
+    found = sorted(found, key=_order)
     streams = list(dict.fromkeys(stream_of(one.point) for one in found))
     numbered = [(f"p{number}", one) for number, one in enumerate(found, 1)]
     parts = [
@@ -51,12 +55,19 @@ def page(found: Sequence[Reported], sources: Sequence[Source], version: str) -> 
     return "\n".join([*parts, f"<script>{script}</script></body></html>\n"])
 
 
+def _order(one: Reported) -> tuple[Any, ...]:
+    """By stream, series and memory, whatever order the files were named in."""
+    point = one.point
+    budget = float("inf") if point["budget"] is None else float(point["budget"])
+    return stream_of(point), series_label(point), bits_per_number(point), budget, one.cell
+
+
 def _asset(kind: str) -> str:
     return resources.files(__package__).joinpath(f"report_page.{kind}").read_text("utf-8")
 
 
 def _colours() -> str:
-    """The colours of the series; on a dark page each is half way to white."""
+    """The colours of the series; on a dark page each is a third nearer to white."""
     light = "".join(f".c{i}{{stroke:{colour}}}" for i, colour in enumerate(COLOURS))
     dark = "".join(f".c{i}{{stroke:{_paler(colour)}}}" for i, colour in enumerate(COLOURS))
     return f"{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
@@ -64,7 +75,7 @@ def _colours() -> str:
 
 def _paler(colour: str) -> str:
     parts = [int(colour[at : at + 2], 16) for at in (1, 3, 5)]
-    return "#" + "".join(f"{(part + 255) // 2:02x}" for part in parts)
+    return "#" + "".join(f"{(2 * part + 255) // 3:02x}" for part in parts)
 
 
 def _text(value: Any) -> str:
@@ -87,10 +98,10 @@ def _head(found: Sequence[Reported], streams: Sequence[str]) -> str:
     return (
         f"<h1>kvbarrier report</h1><p>{said}</p>{contents}"
         "<details><summary>How to read it</summary>"
-        "<p>Alice hides N random bits in the values of a stream. The compressor keeps a memory of M "
-        "bits, and Bob reads the bits back from it. <b>Error</b> e is the share of the asked bits "
-        "that is wrong; 1/2 is guessing. <b>Bits a number</b> is the memory for each number of K "
-        "and V, of which an uncompressed cache takes 16. No method reaches M/N &lt; 1 − h(e) "
+        "<p>Alice hides N random bits in the values of a stream. The compressor keeps a memory of "
+        "M bits, and Bob reads the bits back from it. <b>Error</b> e is the share of the asked "
+        "bits that is wrong; 1/2 is guessing. <b>Bits a number</b> is the memory for each number "
+        "of K and V, of which an uncompressed cache takes 16. No method reaches M/N &lt; 1 − h(e) "
         "(Fano). Intervals are anytime-valid and count messages.</p>"
         "<p><b>Theorem</b>: does the method give the paper's guarantee, an error of at most 1/10, "
         "on this stream? <b>Declared</b>: does it hold what its author says it keeps? "
@@ -119,15 +130,13 @@ def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers)
         for index, name in enumerate(series)
     )
     points = [one.point for _, one in rows]
-    levels = sorted({float(point["bit_error"]["level"]) for point in points})
-    level = " and ".join(f"{100 * value:g} %" for value in levels)
     return "".join([
         f'<section id="s{place}"><h2>{_text(stream)}</h2>',
-        '<figure><span class="turned">bit error e: wrong bits of those asked</span>',
+        '<figure><figcaption>bit error e: wrong bits / asked bits</figcaption>',
         plot(marks, f"Bit error against memory: {one_line(stream)}"),
         f'<div class="legend">{legend}</div></figure>',
-        "<p class='note'>A point is a setting; its bar is the anytime-valid interval "
-        f"({level}). Hover or focus a point to read it, follow it to its row; an entry of the "
+        "<p class='note'>A point is a setting; its bar is the anytime-valid interval. "
+        "Hover or focus a point to read it, follow it to its row; an entry of the "
         "legend shows or hides its series.</p>",
         "<h3>Ranking at a given memory</h3>",
         "<p class='note'>For each memory the setting of least error that fits. ≈: its interval "
@@ -164,24 +173,29 @@ def _ranking(points: Sequence[dict[str, Any]]) -> str:
             _sorting("error", 3 * index + 2, "n"),
             _sorting("bits a number", 3 * index + 3, "n"),
         ]
-    heads += [_sorting("assumes", 3 * len(MEMORIES) + 1, "g"),
-              _sorting("broken by", 3 * len(MEMORIES) + 2)]  # fmt: skip
     body = []
     for name in names:
         cells = [f'<th scope="row">{_text(name)}</th>']
         for memory in MEMORIES:
             cells += _ranked(at[name, str(memory)])
-        known = at[name, str(MEMORIES[0])]
-        cells += [
-            f"<td{css}>{_text(known[what] or NONE)}</td>"
-            for what, css in (("assumes", ' class="g"'), ("broken_by", ""))
-        ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return (
         '<div class="scroll" role="region" aria-label="ranking" tabindex="0"><table class="wide">'
-        f'<thead><tr><td></td>{groups}<td class="g" colspan="2"></td></tr>'
+        f"<thead><tr><td></td>{groups}</tr>"
         f"<tr>{''.join(heads)}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
+        f"{_assumptions(rows)}"
     )
+
+
+def _assumptions(rows: Sequence[dict[str, Any]]) -> str:
+    known = {row["compressor"]: row for row in rows if row["assumes"]}
+    said = "".join(
+        f"<dt>{_text(name)}</dt><dd>assumes: {_text(row['assumes'])}. Broken by: "
+        f"{_text(row['broken_by'] or 'nobody here')}.</dd>"
+        for name, row in sorted(known.items())
+    )
+    title = "What the methods assume, and which adversary breaks it"
+    return f"<details><summary>{title}</summary><dl>{said}</dl></details>" if said else ""
 
 
 def _ranked(row: dict[str, Any]) -> list[str]:
@@ -211,7 +225,8 @@ def _sorting(name: str, column: int, css: str = "", *, ascending: bool = False) 
 
 
 def _points(rows: Sequence[Row], computers: Computers) -> str:
-    names = ("target", "budget", "M/N", "bits a number", "error", "interval", "messages",
+    level = f"{rows[0][1].point['bit_error']['level']:.0%} interval"
+    names = ("target", "budget", "M/N", "bits a number", "error", level, "messages",
              "theorem", "declared", "ledger")  # fmt: skip
     numbers = names[1:7]
     heads = [
@@ -243,12 +258,12 @@ def _point(id_: str, one: Reported, computers: Computers) -> str:
         _number(f"{rate:.9g}", f"{rate:.4g}"),
         _number(f"{bits:.9g}", f"{bits:.3g}"),
         _number(f"{error['estimate']:.9g}", error_text(point)),
-        _number(f"{error['low']:.9g}", f"{_interval(error)} ({error['level']:.0%})"),
+        _number(f"{error['low']:.9g}", _interval(error)),
         _number(str(point["messages"]), f"{point['messages']}{failed}"),
         f"<td>{_verdict(guarantee_text(point))}</td>",
         f"<td>{declared}</td>",
         f"<td>{_verdict(point['ledger']['verdict'])}</td>",
-        f"<td>{_again(one, computers)}</td>",
+        f'<td class="again">{_again(one, computers)}</td>',
     ]
     return f'<tr id="{id_}">{"".join(cells)}</tr>'
 

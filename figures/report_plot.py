@@ -172,7 +172,7 @@ class _Axes:
                      "</text>")  # fmt: skip
         y = self.y(0.03)
         parts.append(f'<text class="fano" x="1.5%" y="{y:.2f}%" dy="-1.3em">impossible</text>')
-        parts.append(f'<text class="fano" x="1.5%" y="{y:.2f}%">Fano: M/N &lt; 1 − h(e)</text>')
+        parts.append(f'<text class="fano" x="1.5%" y="{y:.2f}%">below Fano’s limit</text>')
         return f'<g aria-hidden="true">{"".join(parts)}</g>'
 
     def mark(self, mark: Mark) -> str:

@@ -76,7 +76,9 @@ def rank_rows(points: Sequence[Point]) -> list[dict[str, Any]]:
 
 
 def _at(points: Sequence[Point], memory: Fraction) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(str(point["compressor"]) for point in points))
+    # Of settings that measure the same, the one that asked for the least.
+    points = sorted(points, key=lambda p: np.inf if p["budget"] is None else float(p["budget"]))
+    names = sorted({str(point["compressor"]) for point in points})
     found = {
         name: error_at([p for p in points if p["compressor"] == name], memory) for name in names
     }
