@@ -56,10 +56,17 @@ def page(found: Sequence[Reported], sources: Sequence[Source], version: str) -> 
 
 
 def _order(one: Reported) -> tuple[Any, ...]:
-    """By stream, series and memory, whatever order the files were named in."""
+    """By stream, series and memory, in whatever order the files were named in."""
     point = one.point
     budget = float("inf") if point["budget"] is None else float(point["budget"])
-    return stream_of(point), series_label(point), bits_per_number(point), budget, one.cell
+    return (
+        stream_of(point),
+        _series(point),
+        bits_per_number(point),
+        budget,
+        series_label(point),
+        one.cell,
+    )
 
 
 def _asset(kind: str) -> str:
@@ -119,9 +126,9 @@ Computers = dict[str, str]
 
 
 def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers) -> str:
-    series = list(dict.fromkeys(series_label(one.point) for _, one in rows))
+    series = list(dict.fromkeys(_series(one.point) for _, one in rows))
     marks = [
-        Mark(id_, series.index(series_label(one.point)), _spoken(one.point), one.point)
+        Mark(id_, series.index(_series(one.point)), _spoken(one.point), one.point)
         for id_, one in rows
     ]
     legend = "".join(
@@ -147,6 +154,20 @@ def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers)
         _points(rows, computers),
         "</section>",
     ])  # fmt: skip
+
+
+def _series(point: dict[str, Any]) -> str:
+    """A target with those of its parameters that are words: numbers vary along a curve."""
+    words = {
+        name: value
+        for name, value in point["params"].items()
+        if isinstance(value, (bool, str)) and not _is_number(str(value))
+    }
+    return series_label(point | {"params": words})
+
+
+def _is_number(text: str) -> bool:
+    return text.replace("/", "").replace(".", "").isdigit()
 
 
 def _spoken(point: dict[str, Any]) -> str:
@@ -204,13 +225,14 @@ def _ranked(row: dict[str, Any]) -> list[str]:
     error = row["bit_error"]
     alike = " ≈" if row["rank"] > 1 and not row["told_apart"] else ""
     setting = row["setting"].removeprefix(row["compressor"]).split(",")[0].strip()
-    chosen = ", ".join(filter(None, [setting, f"budget {budget_text(row['budget'])}"]))
+    asked = "" if row["budget"] is None else f"budget {budget_text(row['budget'])}"
+    chosen = ", ".join(filter(None, [setting, asked]))
     return [
         f'<td class="n g" data-v="{row["rank"]}">{row["rank"]}{alike}</td>',
         f'<td class="n" data-v="{error["estimate"]:.9g}">{error_text(row)}'
         f"<small>{_interval(error)}</small></td>",
         f'<td class="n" data-v="{row["bits_per_number"]:.9g}">{row["bits_per_number"]:.3g}'
-        f"<small>{_text(chosen)}</small></td>",
+        f'<small class="setting">{_text(chosen)}</small></td>',
     ]
 
 

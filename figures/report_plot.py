@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from ..reductions.bounds import fano_rate, time_sharing_error
+from ..reductions.bounds import error_floor, fano_rate, time_sharing_error
 from ..runs.ranking import MEMORIES, bits_per_number
 from .style import MARKERS, look
 
@@ -106,13 +106,13 @@ class _Axes:
 
     def limits(self) -> str:
         """Fano's curve with the region below it, and time sharing."""
-        errors = [i / 128 for i in range(65)]
+        highest = error_floor(LEFT)
+        errors = [highest * i / 64 for i in range(65)]
         fano = [(self.x(fano_rate(error)), self.y(error)) for error in errors]
         rates = [LEFT ** (1 - i / 64) for i in range(65)]
         sharing = [(self.x(rate), self.y(float(time_sharing_error(rate)))) for rate in rates]
-        floor = f"0,{10 * self.y(0.5):.0f} 0,{10 * self.y(0):.0f}"
         return (
-            f'<polygon class="impossible" points="{floor} {_path(fano)}"/>'
+            f'<polygon class="impossible" points="0,{10 * self.y(0):.1f} {_path(fano)}"/>'
             f'<polyline class="fano" points="{_path(fano)}"/>'
             f'<polyline class="sharing" points="{_path(sharing)}"/>'
         )

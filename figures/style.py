@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import replaced
+from ..errors import BadInput
+from ..files import refuse_link, replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,6 +110,20 @@ NAMELESS: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """The kinds of files that are written, by suffix, and what is left out of each."""
+
+
+def refuse_other_picture(path: Path, option: str) -> None:
+    """Raise BadInput for a name that is no picture's, and for a symbolic link.
+
+    ``option``: what was given the name. For callers that draw at the end of long work.
+    """
+    kinds = [f".{kind}" for kind in NAMELESS]
+    if path.suffix not in kinds:
+        raise BadInput(
+            f"{path} is no picture that can be drawn: give {option} a name that ends in "
+            f"{', '.join(kinds)}."
+        )
+    refuse_link(path)
 
 
 def save(figure: Figure, path: Path) -> None:
