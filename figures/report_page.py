@@ -17,7 +17,7 @@ from typing import Any
 from ..runs.points import budget_text, error_text, guarantee_text, series_label
 from ..runs.ranking import MEMORIES, bits_per_number, rank_rows, stream_of
 from ..runs.reported import Reported, Source
-from .report_plot import Mark, key, plot, shapes
+from .report_plot import MANY, Mark, key, plot, shapes
 from .style import COLOURS, one_line
 
 NONE = "–"
@@ -142,7 +142,8 @@ def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers)
         '<figure><figcaption>bit error e: wrong bits / asked bits</figcaption>',
         plot(marks, f"Bit error against memory: {one_line(stream)}"),
         f'<div class="legend">{legend}</div></figure>',
-        "<p class='note'>A point is a setting; its bar is the anytime-valid interval. "
+        "<p class='note'>A point is a setting; its bar is the anytime-valid interval"
+        f"{', drawn when you look at the point' if len(points) > MANY else ''}. "
         "Hover or focus a point to read it, follow it to its row; an entry of the "
         "legend shows or hides its series.</p>",
         "<h3>Ranking at a given memory</h3>",

@@ -21,7 +21,7 @@ Point = dict[str, Any]
 
 LEFT = 0.04
 """The left edge of the axis M/N; who sends less is drawn there."""
-MANY = 200
+MANY = 60
 """From so many points on, an interval is drawn only of the one that is looked at."""
 
 _SHAPES = {
