@@ -75,20 +75,22 @@ class AttackReport:
         return pd.DataFrame([_row(point) for point in self.points], columns=list(COLUMNS))
 
     def plot(self, path: str | Path | None = None, title: str | None = None) -> Picture:
-        """Draw error against memory; with a ``path``, whose suffix must be .png, into that file.
+        """Draw error against memory; with a ``path``, also into that PNG, SVG or PDF file.
 
         Raises BadInput for a path of another kind.
         """
         from .figures import error_vs_memory
+        from .figures.style import refuse_other_picture
         from .runs.points import curve_label
 
         labelled = [{**point, "series": curve_label(dict(point))} for point in self.points]
-        if path is not None and Path(path).suffix != ".png":
-            raise BadInput(f"{path} is not a PNG file name: give a name that ends in .png.")
+        if path is not None:
+            refuse_other_picture(Path(path), "plot")
+            error_vs_memory.draw(labelled, Path(path), title=title)
         with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "plot.png" if path is None else Path(path)
-            error_vs_memory.draw(labelled, out, title=title)
-            return Picture(out.read_bytes())
+            shown = Path(folder) / "plot.png"
+            error_vs_memory.draw(labelled, shown, title=title)
+            return Picture(shown.read_bytes())
 
     def __repr__(self) -> str:
         said: dict[str, int] = {}

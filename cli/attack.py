@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..runs.rows import BatchRow
 
 QUERIES = "indistinguishability"
-MAP_KINDS = (".png", ".svg", ".pdf")
 OUT_FILES = ("results.csv", "verdict.json", "plot.png")
 IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 
@@ -176,6 +175,7 @@ def command(
     comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
     Theorem 19.
     """
+    from ..figures.style import refuse_other_picture
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack, play
     from ..runs.gates import parse_gate
@@ -201,10 +201,8 @@ def command(
     kept = resume or (out and out / "results.csv")
     written = [] if out is None else [out / name for name in OUT_FILES]
     written += [path for path in (certificate, save_case, map_file) if path is not None]
-    if map_file is not None and map_file.suffix not in MAP_KINDS:
-        raise BadInput(
-            f"{map_file} cannot be drawn: give --map a name that ends in {' or '.join(MAP_KINDS)}."
-        )
+    if map_file is not None:
+        refuse_other_picture(map_file, "--map")
     for path in written:
         # Before the first message, not after the last one.
         refuse_link(path)

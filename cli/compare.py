@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BadInput
-from ..files import refuse_link
 from . import options
 from .render import number, print_json, print_table, prints_to_stderr, say, tell
 
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw error against memory into this PNG file.",
+    help="Draw error against memory into this PNG, SVG or PDF file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
@@ -81,15 +80,14 @@ def command(
     A row is a setting: its bits for each number of K and V, and the share of bits that are wrong.
     A star marks the Pareto set: no other row needs at most its memory and loses less.
     """
+    from ..figures.style import refuse_other_picture
     from ..protocols.game.instances import Index
     from ..runs.compared import compare
 
     if len(set(targets)) != len(targets):
         raise BadInput("a target is named twice: name each once, or --sweep its parameters.")
     if out is not None:
-        if out.suffix != ".png":
-            raise BadInput(f"{out} is not a PNG file name: give --out a name that ends in .png.")
-        refuse_link(out)
+        refuse_other_picture(out, "--out")
     with options.progress("compare") as tick, prints_to_stderr():
         rows, gaps = compare(
             targets,

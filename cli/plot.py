@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
-from ..files import refuse_link
 from .render import say
 
 
@@ -20,19 +19,18 @@ from .render import say
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("plot.png"),
     show_default=True,
-    help="PNG file to write.",
+    help="PNG, SVG or PDF file to write.",
 )
 @click.option("--title", help="The title.  [default: the instance]")
 def command(files: tuple[Path, ...], out: Path, title: str | None) -> None:
     """Draw error against memory from results FILES (made by attack --resume or --out), merged."""
     from ..figures import error_vs_memory
+    from ..figures.style import refuse_other_picture
     from ..runs.points import curve_label, points_of
     from ..runs.results import read_results
     from ..runs.rows import union
 
-    if out.suffix != ".png":
-        raise BadInput(f"{out} is not a PNG file name: give --out a name that ends in .png.")
-    refuse_link(out)
+    refuse_other_picture(out, "--out")
     points = points_of(union(*[read_results(file) for file in files]))
     if not points:
         raise BadInput(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
@@ -27,30 +26,26 @@ from .render import print_json, say
 def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
     """Rank the points of results FILES (made by attack --resume or --out, or experiments), merged.
 
-    The rank is by recovered secret bits per charged bit. The page also shows the overhead over the
-    limit, the error at fixed budgets, what each method assumes, and which adversary breaks that
-    assumption. It needs no other file.
+    The rank is by the error at a given memory: within 1/8, 1/4 and 1/2 of a 16-bit cache. The page
+    also has error against memory as a picture, every point with its interval and verdicts, the
+    command that repeats it, what each method assumes, and which adversary breaks that assumption.
+    It needs no other file.
     """
-    from ..figures import error_vs_memory
-    from ..runs.points import curve_label, points_of
-    from ..runs.ranking import page, rank_rows
-    from ..runs.results import read_results
-    from ..runs.rows import union
+    from ..figures.report_page import page
+    from ..runs.host import versions
+    from ..runs.ranking import rank_rows
+    from ..runs.reported import reported
 
     if out.suffix != ".html":
         raise BadInput(f"{out} is not an HTML file name: give --out a name that ends in .html.")
     refuse_link(out)
-    points = points_of(union(*[read_results(file) for file in files]))
-    if not points:
+    found, sources = reported(files)
+    if not found:
         raise BadInput(
             f"no complete batch 0 is in {', '.join(map(str, files))}: run kvbarrier attack first."
         )
     if as_json:
-        print_json({"schema": 1, "rows": rank_rows(points)})
+        print_json({"schema": 2, "rows": rank_rows([one.point for one in found])})
         return
-    with tempfile.TemporaryDirectory() as folder:
-        picture = Path(folder) / "plot.png"
-        labelled = [point | {"series": curve_label(point)} for point in points]
-        error_vs_memory.draw(labelled, picture)
-        write_whole(out, page(points, picture.read_bytes()))
-    say(f"wrote {out}: {len(points)} points")
+    write_whole(out, page(found, sources, versions()["kvbarrier"]))
+    say(f"wrote {out}: {len(found)} points")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..reductions.bounds import fano_rate, time_sharing_error
-from .style import COLOURS, FAINT, FORBIDDEN, MARKERS
+from .style import COLOURS, FAINT, FORBIDDEN, MARKERS, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,9 +41,8 @@ def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: fl
 
     A point beyond the left edge (M = 0: it sends nothing) is drawn there with an arrow.
     """
-    colour = COLOURS[index % len(COLOURS)]
-    # The next round of colours meets other markers.
-    marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+    place, shape = look(index)
+    colour, marker = COLOURS[place], MARKERS[shape]
     members = sorted(members, key=lambda p: float(p["bits_per_secret_bit"]))
     rates = np.array([max(float(p["bits_per_secret_bit"]), left * 1.12) for p in members])
     errors = np.array([float(p["bit_error"]["estimate"]) for p in members])

@@ -34,7 +34,7 @@ def picture(folder: Path, path: Path) -> None:
 
 
 def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> None:
-    """Draw points in the form of ``attack --json`` into a PNG at ``path``.
+    """Draw points in the form of ``attack --json`` into ``path``: PNG, SVG or PDF, by its suffix.
 
     A point of a compressor that sends nothing (M = 0) is drawn at the left edge with an arrow.
     Past ``NAMED`` series the points are dots without names and intervals, and the caption says so.

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import replaced
+from ..errors import BadInput
+from ..files import refuse_link, replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,11 +68,30 @@ def plain(text: Any, most: int = 120) -> str:
     >>> print(plain("$a\\ud800b\\nc" + "d" * 200, most=12))
     \\$a?b cddddd…
     """
-    flat = " ".join(str(text).encode("utf-8", "replace").decode().split())
-    flat = "".join(c if c.isprintable() else "?" for c in flat)
-    short = flat if len(flat) <= most else flat[: most - 1] + "…"
+    short = one_line(text, most)
     # Matplotlib leaves a label that begins with an underscore out of the legend.
     return short.replace("$", r"\$") if not short.startswith("_") else " " + short
+
+
+def one_line(text: Any, most: int = 120) -> str:
+    """Somebody's text as one short line of printable characters.
+
+    >>> one_line("a\\u202eb\\nc" + "d" * 200, most=12)
+    'a?b cdddddd…'
+    """
+    flat = " ".join(str(text).encode("utf-8", "replace").decode().split())
+    flat = "".join(c if c.isprintable() else "?" for c in flat)
+    return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def look(index: int) -> tuple[int, int]:
+    """Places of the ``index``-th series in COLOURS and MARKERS: the next round of colours meets
+    other markers.
+
+    >>> look(0), look(10), look(11)
+    ((0, 0), (0, 1), (1, 2))
+    """
+    return index % len(COLOURS), (index + index // len(COLOURS)) % len(MARKERS)
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int,
@@ -90,6 +110,20 @@ NAMELESS: dict[str, dict[str, None]] = {
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """The kinds of files that are written, by suffix, and what is left out of each."""
+
+
+def refuse_other_picture(path: Path, option: str) -> None:
+    """Raise BadInput for a name that is no picture's, and for a symbolic link.
+
+    ``option``: what was given the name. For callers that draw at the end of long work.
+    """
+    kinds = [f".{kind}" for kind in NAMELESS]
+    if path.suffix not in kinds:
+        raise BadInput(
+            f"{path} is no picture that can be drawn: give {option} a name that ends in "
+            f"{', '.join(kinds)}."
+        )
+    refuse_link(path)
 
 
 def save(figure: Figure, path: Path) -> None:

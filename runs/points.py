@@ -6,7 +6,7 @@ of the cell, how it was played and its verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -187,14 +187,19 @@ def declared_of(
 
 def points_of(rows: Iterable[BatchRow], level: float = LEVEL) -> list[dict[str, Any]]:
     """Every cell of some rows as a point, in the order in which the cells first appear."""
-    found = []
+    return [point for _, _, point in told(rows, level)]
+
+
+def told(
+    rows: Iterable[BatchRow], level: float = LEVEL
+) -> Iterator[tuple[list[BatchRow], Declared | None, dict[str, Any]]]:
+    """The same, each with the contiguous batches it rests on and its declaration as judged."""
     for run in prefixes(list(rows)).values():
         if run:
             cell = cell_of(run[0].spec_dict)
             # A file has no shorter stream, so no slope.
             declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
-            found.append(point_of(cell, run, judge_cell(cell, run, level), declared))
-    return found
+            yield run, declared, point_of(cell, run, judge_cell(cell, run, level), declared)
 
 
 def point_of(

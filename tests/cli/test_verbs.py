@@ -101,6 +101,15 @@ def test_plot_draws_merged_files(kvbarrier, tmp_path) -> None:
         )
     assert kvbarrier("plot", "zero.csv", "lossless.csv", "--out", "both.png").code == 0
     assert (tmp_path / "both.png").stat().st_size > 10_000
+    for kind, start in (("svg", b"<?xml"), ("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        path = tmp_path / f"both.{kind}"
+        assert kvbarrier("plot", "zero.csv", "lossless.csv", "--out", path).code == 0
+        first = path.read_bytes()
+        assert first.startswith(start)
+        kvbarrier("plot", "zero.csv", "lossless.csv", "--out", path)
+        assert path.read_bytes() == first
+    said = kvbarrier("plot", "zero.csv", "--out", "both.gif")
+    assert (said.code, ".png, .svg, .pdf" in said.err.replace("\n", " ")) == (2, True)
 
 
 def test_regress_holds_the_committed_baselines(kvbarrier) -> None:
