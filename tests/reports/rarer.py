@@ -568,3 +568,15 @@ class LayerBudget:
         for l, h in np.ndindex(*q.shape[:2]):
             out[l, h] = soft(K[:, l, h // group], V[:, l, h // group], q[l, h])
         return out
+
+
+class SaysSeven(Rows):
+    """Declares all tokens at 7 bits; faulty: one channel of every value is 0."""
+
+    declares = ("keeps=all", "bits=7")
+
+    def append(self, q, k, v):
+        v = v.copy()
+        if self.fault:
+            v[5] = 0
+        super().append(q, k.astype(np.float16), v.astype(np.float16))

@@ -70,6 +70,12 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+def test_a_channel_that_is_declared_and_lost_is_a_counterexample() -> None:
+    fault = said(RARER, "SaysSeven", "counterexample", fault=True)["counterexample"]
+    assert (fault.channels, fault.operation) == ((5,), "append 64")
+    assert "counterexample" not in said(RARER, "SaysSeven")
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_the_fault_is_named(name: str) -> None:
     code, places = NAMED[name]
