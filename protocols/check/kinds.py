@@ -75,7 +75,7 @@ _ALL = (
     ),
     Kind(
         "asking-changes-it", "error", "Asking changes the state",
-        "After questions (next_outputs, or attend between appends) the message or answers are others.",
+        "After questions, of next_outputs or between appends, message or answers are others.",
         "Every question must be answered from the same state: Bob asks about one bit at a time.",
         "Work on a copy in next_outputs, and forget at each append what attend remembers.",
     ),

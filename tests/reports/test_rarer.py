@@ -66,6 +66,7 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "Grown": ("value-damaged", {"tokens": tuple(range(64)), "operation": "append 65"}),
     "CountByte": ("cut-differs", {}),
     "Remembers": ("asking-changes-it", {}),
+    "HeadMajor": ("restore-differs", {"heads": (0, 1), "layers": (0, 1, 2)}),
     "LayerBudget": ("budget-unused", {}),
 }
 

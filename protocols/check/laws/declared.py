@@ -7,8 +7,8 @@ of its bits or more, while three quarters of the held tokens have none wrong
 (``evidence.declared`` has the proof). With tokens and channels exchanged this is as true: of 64
 held tokens or more a channel is refuted that is wrong in a quarter of them, 16 at least, while
 three quarters of the channels have no wrong bit: if rounding flips each with probability p, then
-64 p <= ln 2, and 16 flips of a channel have probability below 2e-16. Memory: 24 tokens more may make the message longer by what
-the declaration allows for them.
+64 p <= ln 2, and 16 flips of a channel have probability below 2e-16 (more tokens ask for more).
+Memory: 24 tokens more may make the message longer by what the declaration allows for them.
 """
 
 from __future__ import annotations
