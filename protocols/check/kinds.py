@@ -74,10 +74,10 @@ _ALL = (
         "Row r of next_outputs is the answer if triple r came next, each on a copy of the state.",
     ),
     Kind(
-        "asking-changes-it", "error", "next_outputs changes the state",
-        "After next_outputs the saved message or the answers are others.",
+        "asking-changes-it", "error", "Asking changes the state",
+        "After questions, of next_outputs or between appends, message or answers are others.",
         "Every question must be answered from the same state: Bob asks about one bit at a time.",
-        "Work on a copy in next_outputs; the inherited one does.",
+        "Work on a copy in next_outputs, and forget at each append what attend remembers.",
     ),
     Kind(
         "restore-differs", "error", "restore does not bring the state back",

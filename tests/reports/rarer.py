@@ -568,3 +568,52 @@ class LayerBudget:
         for l, h in np.ndindex(*q.shape[:2]):
             out[l, h] = soft(K[:, l, h // group], V[:, l, h // group], q[l, h])
         return out
+
+
+class SaysSeven(Rows):
+    """Declares all tokens at 7 bits; faulty: one channel of every value is 0."""
+
+    declares = ("keeps=all", "bits=7")
+
+    def append(self, q, k, v):
+        v = v.copy()
+        if self.fault:
+            v[5] = 0
+        super().append(q, k.astype(np.float16), v.astype(np.float16))
+
+
+class HeadMajor:
+    """All layers and heads; faulty: its message has values by layer, and reads them by head."""
+
+    layout = "heads"
+
+    def __init__(self, shape, fault=False):
+        self.fault = fault
+        self.wide = (shape.layers, shape.kv_heads)
+        self.d = (shape.d_k, shape.d_v)
+        self.K = np.zeros((0, *self.wide, shape.d_k), np.float32)
+        self.V = np.zeros((0, *self.wide, shape.d_v), np.float32)
+
+    def append(self, q, k, v):
+        self.K, self.V = np.concatenate([self.K, k[None]]), np.concatenate([self.V, v[None]])
+
+    def attend(self, q):
+        group = q.shape[1] // self.wide[1]
+        out = np.empty((*q.shape[:2], self.d[1]), np.float32)
+        for l, h in np.ndindex(*q.shape[:2]):
+            out[l, h] = soft(self.K[:, l, h // group], self.V[:, l, h // group], q[l, h])
+        return out
+
+    def save(self):
+        return self.K.astype(np.float32).tobytes() + self.V.astype(np.float32).tobytes()
+
+    def restore(self, message):
+        rows = np.frombuffer(message, np.float32)
+        n = len(rows) // (self.wide[0] * self.wide[1] * sum(self.d))
+        split = n * self.wide[0] * self.wide[1] * self.d[0]
+        self.K = rows[:split].reshape(n, *self.wide, self.d[0])
+        V = rows[split:]
+        if self.fault:
+            self.V = V.reshape(n, *self.wide[::-1], self.d[1]).transpose(0, 2, 1, 3)
+        else:
+            self.V = V.reshape(n, *self.wide, self.d[1])

@@ -66,8 +66,15 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
     "Grown": ("value-damaged", {"tokens": tuple(range(64)), "operation": "append 65"}),
     "CountByte": ("cut-differs", {}),
     "Remembers": ("asking-changes-it", {}),
+    "HeadMajor": ("restore-differs", {"heads": (0, 1), "layers": (0, 1, 2)}),
     "LayerBudget": ("budget-unused", {}),
 }
+
+
+def test_a_channel_that_is_declared_and_lost_is_a_counterexample() -> None:
+    fault = said(RARER, "SaysSeven", "counterexample", fault=True)["counterexample"]
+    assert (fault.channels, fault.operation) == ((5,), "append 64")
+    assert "counterexample" not in said(RARER, "SaysSeven")
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -5,6 +5,9 @@ layer and head has a gain of its own, from 1/10 to 10, public as all is. Each (l
 its own keys, and its d_v numbers are fitted, read = r truth + b. Rounding is centred, so it leaves
 r near 1, whatever shares a step. A head that is right in shape and has r outside [2/3, 3/2] was
 multiplied by the scale of another.
+
+*One door and another.* A fresh instance that restores the message answers alike in every head
+(``same`` says so of one head, where no axis can be exchanged).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from .blocks import fitted
 TOKENS, LAYERS, HEADS = 24, 3, 2
 FINE = 1e-5
 MATCHES, NEAR, FEW = 0.7, 0.06, 0.25
+TOLERANCE = 1e-2
 
 
 def law(bench: Bench) -> Iterator[Fault]:
@@ -43,10 +47,26 @@ def law(bench: Bench) -> Iterator[Fault]:
     else:
         compressor.extend(np.zeros_like(keys), keys, values)
     scale = np.float32(tight_scale(one, FINE))
-    read = np.stack([
-        np.array(given(compressor, "attend", compressor.attend(scale * k), (LAYERS, HEADS, D)))
-        for k in keys
-    ])  # fmt: skip
+    read, again = (
+        np.stack([np.array(given(c, "attend", c.attend(scale * k), (LAYERS, HEADS, D)))
+                  for k in keys])
+        for c in (compressor, bench.copy(compressor))
+    )  # fmt: skip
+    away = np.abs(again - read).max(axis=-1) > TOLERANCE * np.abs(values).max(axis=-1)
+    moved = [(int(l), int(h)) for l, h in np.argwhere(away.any(axis=0))]
+    if moved:
+        yield Fault(
+            "restore-differs",
+            f"with {LAYERS} layers and {HEADS} heads a fresh instance that restored the message "
+            "answers otherwise in "
+            + ", ".join(f"layer {l} head {h}" for l, h in moved) + ".",
+            tokens=whole(np.flatnonzero(away.any(axis=(1, 2)))),
+            heads=whole(h for _, h in moved),
+            layers=whole(l for l, _ in moved),
+            operation="restore",
+            reproduction=(f"append {TOKENS} tokens of {LAYERS} layers and {HEADS} heads",
+                          "save, restore", f"ask layer {moved[0][0]}, head {moved[0][1]}"),
+        )  # fmt: skip
     fits = np.array([
         [fitted(values[:, l, h], read[:, l, h], D) for h in range(HEADS)] for l in range(LAYERS)
     ])  # fmt: skip

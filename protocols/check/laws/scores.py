@@ -126,9 +126,10 @@ def _mute(
     queries = one.questions(rows)
     weights = bench.weights(one, queries, shape)  # type: ignore[arg-type]
     own = weights[np.arange(len(rows)), rows]
-    # Merged tokens share a row, and so its weight: each has as much as the most.
-    alike = weights > 0.95 * weights.max(axis=1, keepdims=True)
-    merged = alike[np.arange(len(rows)), rows] & (alike.sum(axis=1) < weights.shape[1] / 4)
+    # Merged tokens share a row: two and more have one weight, and it is the most there is.
+    alike = weights > 0.999 * weights.max(axis=1, keepdims=True)
+    merged = alike[np.arange(len(rows)), rows] & (alike.sum(axis=1) > 1)
+    merged &= alike.sum(axis=1) < weights.shape[1] / 4
     silent = np.flatnonzero((own < 0.5) & ~merged)
     heard = {int(weights[i].argmax()) for i in silent if weights[i].max() > 0.9}
     return [int(rows[i]) for i in silent], heard
