@@ -244,7 +244,7 @@ def typed(given: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _typed(name: str, value: Any, kind: click.ParamType) -> Any:
+def _typed(name: str, value: Any, kind: click.ParamType[Any]) -> Any:
     if isinstance(kind, click.types.IntParamType):
         return whole(name, value)
     a_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
