@@ -129,6 +129,7 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
                       arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8})  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("charged message bits / 16-bit cache (log scale)")
+    axes.set_ylabel("error (output not within 1 ± η)")
     axes.set_title("caches, not covered by Theorem 19")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from ..compressors.plugin.declaration import Declaration
@@ -48,13 +49,16 @@ def on_shorter_streams(
     that contradicts its cell's shape.
     """
     found: dict[str, Shorter | None] = {}
-    for cell in cells:
-        declaration = declarations[cell.id]
-        if declaration is None or declaration.bits_per_number(cell.instance.shape) is None:
-            continue
-        fewer = shorter(cell)
-        if fewer is None:
-            continue
+    telling = [
+        (cell, declaration, fewer)
+        for cell in cells
+        if (declaration := declarations[cell.id]) is not None
+        and declaration.bits_per_number(cell.instance.shape) is not None
+        and (fewer := shorter(cell)) is not None
+    ]
+    with suppress(KVBarrierError):  # of one of them, which says so again below
+        session.probe([fewer for *_, fewer in telling])  # in one child, and not in one for each
+    for cell, declaration, fewer in telling:
         try:
             played = session.rehearse(fewer)
         except KVBarrierError:

@@ -108,7 +108,9 @@ def test_a_foreign_cache_plays_and_results_come_back(kvbarrier, tmp_path) -> Non
     [point] = points(kvbarrier(*play))
     assert (point["asked_bits"], point["secret_bits"]) == (4 * 16 * 16 * 4, 4 * 64 * 16 * 4)
     before = (tmp_path / "r.csv").read_bytes()
-    assert points(kvbarrier(*play)) == [point]
+    [again] = points(kvbarrier(*play))
+    # What was read of a message is in no file, so no map is drawn of results that were read.
+    assert again | {"map": None} == point | {"map": None}
     assert (tmp_path / "r.csv").read_bytes() == before
     assert b'levels""":16' in before.replace(b" ", b"") or b"levels" in before
 

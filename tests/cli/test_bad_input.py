@@ -271,6 +271,9 @@ def bad_arguments(good: Path, folder: Path, rng: random.Random) -> tuple[str, ..
         "report": [file, "--json"],
         "list": [rng.choice(("keys", "reductions", "engines", *WORDS))],
         "new": [rng.choice(("a.py", *WORDS))],
+        "compare": ["zero", rng.choice(("lossless", *WORDS[:34])), "-n", "32", "-d", "16",
+                    "--keys", "hypercube", "-m", "1"],
+        "capture": [rng.choice(("smollm2", *WORDS[:34])), rng.choice((file, *WORDS[:34]))],
     }[verb]  # fmt: skip
     if verb == "check" and argv[0] in ("zero", "exact"):
         argv = ["no-such"]

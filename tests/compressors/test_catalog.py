@@ -108,8 +108,8 @@ def test_the_refusal_names_where_it_plays() -> None:
             catalog.entry(name).check_rule({"attention": rule})
         told[name] = str(caught.value).rpartition("--reduction ")[2]
     assert told == {
-        "exact": "index, heavy-hitters, clusters, recency, visual, key-payload, own-keys or "
-        "sliding-window.",
+        "exact": "index, heavy-hitters, clusters, recency, visual, gaussian, key-payload, own-keys "
+        "or sliding-window.",
         "four-cache": "tensor.",
         "running-sum": "sliding-window.",
     }

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import kvbarrier
 import pytest
 from kvbarrier.protocols.game.instance import Instance
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.runs.attack import Report
+from kvbarrier.runs.attack import Report, attack
 from kvbarrier.runs.points import guarantee_text
 from kvbarrier.runs.results import Results
 
@@ -16,7 +15,7 @@ PLUGINS = Path(__file__).with_name("unsteady.py")
 
 
 def played(name: str, instance: Instance, **options: object) -> Report:
-    return kvbarrier.attack(f"{PLUGINS}:{name}", instance=instance, budgets=[None], **options)
+    return attack(f"{PLUGINS}:{name}", instance=instance, budgets=[None], **options)
 
 
 def test_a_cache_that_forgets_every_eighth_token_is_broken() -> None:
