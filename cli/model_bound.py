@@ -57,14 +57,8 @@ def _print_model(limit: ModelLimit, dtype: str) -> None:
             ["all", "", "", "", "", _mib(limit.cache_bits)],
         ],
     )  # fmt: skip
-    rows = [
-        row
-        for layers, kind, one in [
-            *((str(one.layers), one.kind, one) for one in limit.layers),
-            ("all", "", limit),
-        ]
-        for row in _bounds(layers, kind, one)
-    ]
+    rows = [row for one in limit.layers for row in _bounds(str(one.layers), one.kind, one)]
+    rows += _bounds("all", "", limit)
     print_table(
         "The least memory, and the largest compression, with secret bits in:",
         ["layers", "kind", "secrets in", "least (MiB)", "most", "nats"], rows,
