@@ -203,7 +203,8 @@ def command(
     written += [path for path in (certificate, save_case, map_file) if path is not None]
     if map_file is not None and map_file.suffix not in MAP_KINDS:
         raise BadInput(
-            f"{map_file} cannot be drawn: give --map a name that ends in {' or '.join(MAP_KINDS)}."
+            f"{map_file} cannot be drawn: give --map a name that ends in "
+            f"{', '.join(MAP_KINDS[:-1])} or {MAP_KINDS[-1]}."
         )
     for path in written:
         # Before the first message, not after the last one.
