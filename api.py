@@ -158,6 +158,7 @@ def attack(
     [[0.0, 'broken']]
     """
     from .cli import options
+    from .cli.typed import typed, whole
     from .compressors.plugin.by_value import target_of
     from .compressors.plugin.declaration import Declaration
     from .runs.attack import Attack, play
@@ -168,7 +169,7 @@ def attack(
         if name not in words:
             known = {*words, *inspect.signature(attack).parameters} - {"game"}
             raise BadInput(f"attack has no argument '{name}'.{did_you_mean(name, known)}")
-    first, *others = options.instances(words | options.typed({"n": n, "d": d, **game}))
+    first, *others = options.instances(words | typed({"n": n, "d": d, **game}))
     if params is not None and not isinstance(params, Mapping):
         raise BadInput(f"params must be a mapping of names, not {params!r}.")
     plan = Attack(
@@ -178,14 +179,14 @@ def attack(
         budgets=None if budget is None else options.budgets(_texts(budget)),
         params=dict(params or {}),
         declaration=Declaration.of(expect),
-        messages=None if messages is None else options.whole("messages", messages),
+        messages=None if messages is None else whole("messages", messages),
         isolation=isolation,
     )
     keep = nullcontext(Results()) if resume is None else ResultsFile(Path(resume))
     with keep as store:
         report = play(
             plan, store=store, progress=progress,
-            workers=None if workers is None else options.whole("workers", workers),
+            workers=None if workers is None else whole("workers", workers),
         )  # fmt: skip
     return AttackReport(report.points[0]["compressor"], report.points, report.as_dict())
 

@@ -47,7 +47,8 @@ Exit codes:
   3  the plug-in failed, or its behaviour changed during the attack
   4  impossible memory: a hidden channel, or a bug in kvbarrier
   70 a bug in kvbarrier (KVBARRIER_DEBUG=1 shows the traceback)
-  130, 143  interrupted; finished batches are kept, run again to continue"""
+  130, 143  interrupted; finished batches are kept, run again to continue
+  141 the reader of the output went away"""
 
 
 class Verbs(click.Group):

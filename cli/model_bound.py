@@ -10,7 +10,7 @@ from ..errors import BadInput
 from .render import number, print_json, print_table, tell
 
 if TYPE_CHECKING:
-    from ..reductions.model_limit import ModelLimit
+    from ..reductions.model_limit import LayerLimit, ModelLimit
 
 _MOST_BYTES = 1 << 20
 
@@ -57,16 +57,8 @@ def _print_model(limit: ModelLimit, dtype: str) -> None:
             ["all", "", "", "", "", _mib(limit.cache_bits)],
         ],
     )  # fmt: skip
-    rows = [
-        [layers, kind, secrets, _mib(bits), f"{most:.2f}x", "-" if nats is None else f"{nats:.1f}"]
-        for layers, kind, one in (
-            *((str(one.layers), one.kind, one) for one in limit.layers), ("all", "", limit),
-        )
-        for secrets, bits, most, nats in (
-            ("values", one.bound_bits, one.compression, one.logit_range),
-            ("keys and values", one.bound_bits_kv, one.compression_kv, one.logit_range_kv),
-        )
-    ]  # fmt: skip
+    rows = [row for one in limit.layers for row in _bounds(str(one.layers), one.kind, one)]
+    rows += _bounds("all", "", limit)
     print_table(
         "The least memory, and the largest compression, with secret bits in:",
         ["layers", "kind", "secrets in", "least (MiB)", "most", "nats"], rows,
@@ -77,6 +69,17 @@ def _print_model(limit: ModelLimit, dtype: str) -> None:
                 + "".join(f" {one.kind}: if {one.hypothesis}." for one in limit.layers
                           if one.hypothesis),
     )  # fmt: skip
+
+
+def _bounds(layers: str, kind: str, one: LayerLimit | ModelLimit) -> list[list[str]]:
+    both = (
+        ("values", one.bound_bits, one.compression, one.logit_range),
+        ("keys and values", one.bound_bits_kv, one.compression_kv, one.logit_range_kv),
+    )
+    return [
+        [layers, kind, secrets, _mib(bits), f"{most:.2f}x", "-" if nats is None else f"{nats:.1f}"]
+        for secrets, bits, most, nats in both
+    ]
 
 
 def _mib(bits: float) -> str:

@@ -24,6 +24,13 @@ _ALL = (
         "Mend the line that is named.",
     ),
     Kind(
+        "bad-declaration", "error", "Its declaration cannot be read",
+        "declares has another word or form than keeps, bits, bytes and exact have, or its words "
+        "contradict each other.",
+        "Nothing can be held against it, and an attack refuses the class.",
+        "Write it as the sentence says, or leave it out.",
+    ),
+    Kind(
         "fails-at-budget", "error", "It raises an exception at a small budget",
         "At 1/64, 1/16, 1/4 or all of the 16-bit cache it raises something else than "
         "BudgetTooSmall.",

@@ -40,7 +40,7 @@ def test_nothing_is_said_where_nothing_is_lost(kvbarrier: Any) -> None:
 def test_a_map_that_is_no_picture_is_refused(kvbarrier: Any, tmp_path: Path) -> None:
     result = kvbarrier(*WINDOW, "--map", str(tmp_path / "map.txt"))
     assert result.code == 2
-    assert "give --map a name that ends in .png, .svg, .pdf" in result.err.replace("\n", " ")
+    assert "give --map a name that ends in .png, .svg or .pdf" in result.err.replace("\n", " ")
 
 
 def test_messages_from_a_file_have_no_map(kvbarrier: Any, tmp_path: Path) -> None:

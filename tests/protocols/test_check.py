@@ -202,3 +202,16 @@ def test_a_hidden_scale_is_found_in_a_cache_that_keeps_its_budget(tmp_path):
     (tmp_path / "scaled.py").write_text(text.replace("(K @ q)", "(K @ q) / np.sqrt(len(q))"))
     report = check(str(tmp_path / "scaled.py"))
     assert "scaled-scores" in {one.code for one in report.findings}
+
+
+def test_a_declaration_that_says_nothing_is_named_as_what_it_is(tmp_path: Path) -> None:
+    """The sentence of the command line, and no line of code to mend."""
+    file = tmp_path / "words.py"
+    file.write_text(
+        "import numpy as np\n\n\nclass Words:\n"
+        '    declares = {"keeps": "all", "bit": 4}\n'
+        "    def append(self, q, k, v):\n        self.v = np.array(v)\n"
+        "    def attend(self, q):\n        return self.v\n"
+    )
+    (one,) = (one for one in check(str(file)).errors if one.code == "bad-declaration")
+    assert one.detail == "a declaration has no word 'bit'. Did you mean 'bits'?"

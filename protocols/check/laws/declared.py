@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compressors.plugin.declaration import Declaration, declared_by
+from ....errors import BadInput
 from ..bench import Bench, Stream, real_valued, stream
 from ..fault import Fault, named, whole
 from .growth import LOST, Growth, grown
@@ -41,7 +42,11 @@ def declaration_of(bench: Bench) -> Declaration | None:
 
 def law(bench: Bench) -> Iterator[Fault]:
     """Every length against the declaration, then memory."""
-    declaration = declaration_of(bench)
+    try:
+        declaration = declaration_of(bench)
+    except BadInput as error:
+        yield Fault("bad-declaration", str(error))
+        return
     if declaration is None:
         bench.skipped = "nothing declared"
         return
@@ -83,7 +88,7 @@ def _at(bench: Bench, growth: Growth, declaration: Declaration, n: int) -> Fault
     channels = whole(np.flatnonzero(np.any([growth.wrong[n][t] for t in wrong], axis=0)))
     return Fault(
         "counterexample",
-        f"{declaration} is declared, and after {n} tokens {named('token', wrong)} "
+        f"{declaration} is declared, and after {n} tokens, {named('token', wrong)} "
         f"{'is' if len(wrong) == 1 else 'are'} read wrong: token {token}, layer 0, head 0, channel "
         f"{channel} was {bit} and reads as {1 - bit}.",
         tokens=whole(wrong),
