@@ -121,7 +121,7 @@ def refuse_other_picture(path: Path, option: str) -> None:
     if path.suffix not in kinds:
         raise BadInput(
             f"{path} is no picture that can be drawn: give {option} a name that ends in "
-            f"{', '.join(kinds)}."
+            f"{', '.join(kinds[:-1])} or {kinds[-1]}."
         )
     refuse_link(path)
 
