@@ -77,7 +77,7 @@ def rejection(data: str | bytes) -> tuple[int, str]:
     assert sentence.isprintable()
     assert 15 < len(sentence) < 500
     assert sentence[-1] in ".?"
-    assert seconds < 1
+    assert seconds < 3
     return error.exit_code, sentence
 
 
