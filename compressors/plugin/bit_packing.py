@@ -27,7 +27,7 @@ def pack_bits(codes: Any, bits: int) -> NDArray[np.uint8]:
 
     >>> packed = pack_bits(np.array([[1, 7], [4, 2]]), 3)
     >>> packed.tolist(), unpack_bits(packed, 3, (2, 2)).tolist()
-    ([60, 32], [[1, 7], [4, 2]])
+    ([62, 32], [[1, 7], [4, 2]])
     """
     flat = np.asarray(codes).reshape(-1)
     if not 1 <= bits <= 32:

@@ -55,7 +55,7 @@ def test_the_most_memory_is_held_to(kvbarrier) -> None:
     ("words", "says"),
     [
         (("zero", "zero"), "named twice"),
-        (("zero", "--out", "a.txt"), "ends in .png, .svg, .pdf"),
+        (("zero", "--out", "a.txt"), "ends in .png, .svg or .pdf"),
         (("zeroo",), "Did you mean 'zero'?"),
         ((), "TARGETS"),
     ],

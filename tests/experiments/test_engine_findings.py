@@ -88,4 +88,4 @@ def test_what_is_not_installed_is_a_line_and_the_table_goes_on(
     row = EngineRow("llamacpp:f16", distribution="cyllama")
     lines = engines.play_group([(row, cell) for cell in engines.cells(row, "quick")])
     assert len(lines) == 3
-    assert all("run 'make engines'" in line["failed"] for line in lines)
+    assert all("Run 'make engines'" in line["failed"] for line in lines)
