@@ -89,11 +89,10 @@ def compare(
         tick = None if progress is None else (lambda step, t=target: progress(t, step))
         try:
             report = play(plan, progress=tick, keyring=ring)
-        except BudgetTooSmall as error:
+        except BudgetTooSmall:
             if budgets is not None:
                 raise
             # Of one size, which none of the usual budgets has room for: as large as it is.
-            del error
             report = play(replace(plan, budgets=(None,)), progress=tick, keyring=ring)
         rows += _rows(report, instance)
         gaps += [(target, gap) for gap in report.gaps]
