@@ -11,7 +11,7 @@ COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help
-.PHONY: help install experiments test soak lint types bench regress docs site gallery engines engines-source test-engines clean
+.PHONY: help install experiments test soak lint types bench regress docs consoles site gallery engines engines-source test-engines clean
 
 help:
 	@echo "make experiments   set up, run every experiment (SCALE=quick|full), redraw the pictures, print the claims"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
+	@echo "make consoles      run again what the README shows on a console (a deliberate step)"
 	@echo "make site          the docs as a site in _site/, checked in a browser if there is one"
 	@echo "make gallery       replace the committed pictures by the last results (a deliberate step)"
 
@@ -84,6 +85,9 @@ bench: $(VENV)/.core
 
 docs: $(VENV)/.core
 	@$(BIN)/python docs/generate.py
+
+consoles: $(VENV)/.core
+	@$(BIN)/python docs/consoles.py
 
 gallery: $(VENV)/.core
 	@$(BIN)/python -m kvbarrier.figures.update_gallery results/$(SCALE)

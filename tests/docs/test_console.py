@@ -7,20 +7,17 @@ understood: verbs, options and their number of arguments.
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import re
 import shlex
-import shutil
-import subprocess
-import sys
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"```console\n(.*?)```", re.S)
 SPAN = re.compile(r"(?<!`)`(kvbarrier [a-z][^`]*)`")
 CODE = re.compile(r"```(?:console)?\n(.*?)```|((?:^ {4}kvbarrier.*\n)+)", re.S | re.M)
 LINE = re.compile(r"^(?: {4})?(kvbarrier [a-z][^\n#]*)", re.M)
@@ -32,27 +29,29 @@ def told(text: str) -> list[str]:
     return re.sub(r"\d[\d.,]*|\bage\b|\brow\b", "#", text).split()
 
 
-def blocks(page: Path) -> list[list[tuple[str, str]]]:
-    found = []
-    for block in BLOCK.findall(page.read_text()):
-        parts = re.split(r"^\$ ", block, flags=re.M)[1:]
-        if parts:
-            found.append([tuple(part.split("\n", 1)) for part in parts])
-    return found
+def consoles() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("consoles", ROOT / "docs" / "consoles.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+CONSOLES = consoles()
+
+
+def shown_on(page: Path) -> list[tuple[str, str]]:
+    found = CONSOLES.BLOCK.findall(page.read_text())
+    return [pair for block in found for pair in CONSOLES.commands(block)]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if shown_on(p)], ids=lambda p: p.name)
 def test_what_is_shown_is_what_is_said(page: Path, tmp_path: Path) -> None:
-    for example in (ROOT / "examples").glob("*.py"):
-        shutil.copy(example, tmp_path)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for block in blocks(page):
-        for command, shown in block:
-            done = subprocess.run(
-                ["bash", "-c", command], cwd=tmp_path, env=os.environ | {"PATH": path},
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            assert told(done.stdout) == told(shown), f"{page.name}: {command}\n{done.stdout}"
+    CONSOLES.with_examples(tmp_path)
+    for command, shown in shown_on(page):
+        said = CONSOLES.said(command, tmp_path)
+        assert told(said) == told(shown), f"{page.name}: {command}: run make consoles\n{said}"
 
 
 def commands() -> list[tuple[str, str]]:
