@@ -141,7 +141,8 @@ def plan(said: Any, size: int) -> bytes | None:
     Raises:
         BadFrame: it holds neither.
     """
-    if type(said) is dict and said.get("plan") == b"":
+    (packed,) = fields(said, "plan")
+    if type(packed) is bytes and not packed:
         return None
     return blob(said, "plan", size)
 
