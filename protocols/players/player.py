@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import msgpack
 
 from . import keeper, reaper
+from .channel import NAMES
 
 ORDER_LENGTH = 4
 DESCRIPTORS = 4
@@ -122,7 +123,7 @@ def _receive(harness: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not more:
             return None
         body += more
-    return msgpack.unpackb(body), fds
+    return msgpack.unpackb(body, unicode_errors=NAMES), fds
 
 
 def _begin(
