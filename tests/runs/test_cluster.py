@@ -125,7 +125,7 @@ def test_a_scheduler_without_workers_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr("kvbarrier.runs.cluster.PATIENCE_SECONDS", 0.5)
     with (
-        pytest.raises(BadInput, match=f"no workers after 0.5 seconds.*{cluster.address}"),
+        pytest.raises(BadInput, match=r"no workers after 0\.5 seconds.*dask worker tcp:"),
         dask_executor(cluster.address),
     ):
         pass
@@ -146,7 +146,7 @@ def test_a_worker_with_another_version_is_named(cluster: Cluster, tmp_path: Path
 def test_no_scheduler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kvbarrier.runs.cluster.PATIENCE_SECONDS", 0.5)
     with (
-        pytest.raises(BadInput, match="No dask scheduler answers at tcp://127.0.0.1:1"),
+        pytest.raises(BadInput, match=r"No dask scheduler answers at tcp://127\.0\.0\.1:1"),
         dask_executor("tcp://127.0.0.1:1"),
     ):
         pass
