@@ -62,8 +62,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
     except distributed.KilledWorker as error:
         raise ClusterLost(
             f"Several workers of the dask scheduler at {address} died while they played one batch "
-            f"({error}); out of memory? Finished batches are kept: use a smaller n or d, or workers "
-            "with more memory, and run the same command again to continue."
+            f"({error}); out of memory? Finished batches are kept: use a smaller n or d, or "
+            "workers with more memory, and run the same command again to continue."
         ) from None
     finally:
         client.close()
