@@ -310,7 +310,7 @@ def _print_declared(report: Report, verbose: bool) -> None:
     for point, one in zip(report.points, report.declared, strict=False):
         if one is None:
             continue
-        if verbose or one.verdict == "not-as-declared" or one.unjudged:
+        if verbose or one.verdict != "as-declared" or one.unjudged:
             tell(f"budget {budget_text(point['budget'])}: {one.sentence}")
         else:
             holds.append((budget_text(point["budget"]), one))

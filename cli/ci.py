@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from ..errors import BadInput
-from ..files import write_whole
+from ..files import refuse_place, write_whole
 from .render import readable
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
@@ -106,10 +106,13 @@ def write_badge(path: Path, label: str, said: str, good: bool | None) -> None:
         write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
 
 
-def refuse_badge(path: Path | None) -> None:
-    """Raises BadInput for a name that no badge has; for callers that work for long before."""
-    if path is not None and path.suffix not in (".json", ".svg"):
-        raise BadInput(f"{path} is not a badge's name: give a name that ends in .svg or .json.")
+def refuse(junit: Path | None, badge: Path | None) -> None:
+    """Raise BadInput for places and names that cannot be; for callers that work for long before."""
+    if badge is not None and badge.suffix not in (".json", ".svg"):
+        raise BadInput(f"{badge} is not a badge's name: give a name that ends in .svg or .json.")
+    for path in (junit, badge):
+        if path is not None:
+            refuse_place(path)
 
 
 def _badge(label: str, said: str, colour: str) -> str:

@@ -176,8 +176,8 @@ class Report:
 
     @property
     def as_declared(self) -> bool:
-        """Nothing that was declared is refuted."""
-        return all(one is None or one.verdict == "as-declared" for one in self.declared)
+        """Nothing that was declared is refuted; what was not judged is not."""
+        return all(one is None or one.verdict != "not-as-declared" for one in self.declared)
 
     @property
     def builtin(self) -> bool:
