@@ -1,7 +1,7 @@
 """CONTRIBUTING.md's recipes are true: a toy of each kind, added by its steps in a copy of the tree.
 
-``tests/contributing/KIND/`` has the files that its steps write, ``EDITS`` the lines that they add to
-files that are there. Both are by hand, and are counted together; its tests come on top.
+``tests/contributing/KIND/`` has the files that its steps write, ``EDITS`` the lines that they add
+to files that are there. Both are by hand, and are counted together; its tests come on top.
 """
 
 from __future__ import annotations
