@@ -29,7 +29,7 @@ from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, unpack
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
-from .players import (
+from .play import (
     Build,
     PlayerFault,
     Table,

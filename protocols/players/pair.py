@@ -14,7 +14,7 @@ from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
 from .isolation import Limits, NoNamespaces, warm_kernels
-from .players import Facts, Table
+from .play import Facts, Table
 from .seats import HostSeat, Opened, Place, Seat
 from .template import held
 

@@ -21,7 +21,7 @@ from ...compressors.readers.targets import resolve_reader
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
 from . import frames
 from .isolation import Limits
-from .players import Facts, PlayerFault, Table, fault_of
+from .play import Facts, PlayerFault, Table, fault_of
 from .reader import AskingReader, Cells, OutsidePlan
 from .seats import HostSeat, Place
 

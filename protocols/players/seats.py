@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.plugin.contract import Float32
-from . import frames, players, residue, template
+from . import frames, play, residue, template
 from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
 from .child import FRAME, IMPORT_SECONDS
 from .inline_seat import read_facts
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
 from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
-from .players import Facts, PlayerFault, Table, Triples
+from .play import Facts, PlayerFault, Table, Triples
 
 T = TypeVar("T")
 
@@ -201,7 +201,7 @@ class HostSeat:
             lambda said: frames.array(said, "answer", kind, *shape),
             4 * math.prod(shape),
         )
-        return players.check_outputs(answer, *shape) if thresholds is None else answer
+        return play.check_outputs(answer, *shape) if thresholds is None else answer
 
     def memories(self) -> Mapping[str, Any] | None:
         """See :meth:`Seat.memories`."""
@@ -318,16 +318,16 @@ class HostSeat:
             return self._life.channel.receive(deadline, limit)
         except ChannelClosed:
             if self._stop() == NO_NAMESPACES:
-                raise NoNamespaces(players.one_line(self._words).rstrip(".")) from None
+                raise NoNamespaces(play.one_line(self._words).rstrip(".")) from None
             last = self._words.strip().rpartition("\n")[2]
             if last.startswith(OURS) and (self._builtin is not False):
-                text = players.one_line(last.removeprefix(OURS))
+                text = play.one_line(last.removeprefix(OURS))
                 raise errors.HarnessFault(text) from None
             raise PlayerFault(f"{self.role} ended its own host process.") from None
         except (ChannelTimeout, BadFrame) as exc:
             self._stop()
             text = f"{self.role}'s host process broke off: {exc}"
-            raise PlayerFault(players.one_line(text)) from None
+            raise PlayerFault(play.one_line(text)) from None
 
     def _read(self, read: Callable[[Any], T], said: Any) -> T:
         """Read a frame; who sends what is none has been tampered with, and is ended."""
@@ -336,7 +336,7 @@ class HostSeat:
         except BadFrame as exc:
             self._stop()
             text = f"{self.role}'s host process broke the channel: {exc}"
-            raise PlayerFault(players.one_line(text)) from None
+            raise PlayerFault(play.one_line(text)) from None
 
     def _stop(self) -> int:
         """Close the channel: the keeper then kills whatever lives, and says if it could.
@@ -362,6 +362,6 @@ class HostSeat:
             own = [frame for frame in frames if table.target.startswith(frame[0])]
             where = [f" ({Path(f).name}, line {n}, in {w})" for f, n, w in own or frames]
             story = f"The import of the compressor took longer than {IMPORT_SECONDS:g} s"
-            return players.one_line(story + "".join(where[:1]))
+            return play.one_line(story + "".join(where[:1]))
         last = text.strip().rpartition("\n")[2]
-        return players.one_line(f"The compressor cannot be imported: {fault} {last}")
+        return play.one_line(f"The compressor cannot be imported: {fault} {last}")

@@ -39,7 +39,7 @@ from kvbarrier.protocols.players import (
     template,
 )
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import PlayerFault, Table
+from kvbarrier.protocols.players.play import PlayerFault, Table
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results
 

@@ -65,7 +65,7 @@ def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
     start = subprocess.Popen
 
     def quick(command, *args, **more):
-        assert command[1:] == ("-P", "-m", "kvbarrier.protocols.players.player")
+        assert command[1:] == ("-P", "-m", "kvbarrier.protocols.players.template_process")
         return start((command[0], "-P", "-c", HANGS), *args, **more)
 
     monkeypatch.setattr(template.subprocess, "Popen", quick)
