@@ -239,7 +239,6 @@ class _IndexHost(Host):
     # -- the rounds ---------------------------------------------------------------------------
 
     def end(self) -> None:
-        """See :meth:`Host.end`."""
         self.rehearsing = False
         super().end()
 

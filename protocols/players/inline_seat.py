@@ -18,12 +18,13 @@ from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
 from . import frames, play
 from .play import Facts, Table, Triples
+from .seat import Opened, Seat
 
 T = TypeVar("T")
 
 
-class InlineSeat:
-    """See above; a :class:`.seats.Seat`."""
+class InlineSeat(Seat):
+    """See above."""
 
     def __init__(self) -> None:
         self._role = ""
@@ -34,11 +35,8 @@ class InlineSeat:
         self._builtin = False
         self._folder: str | None = None
 
-    def open(
-        self, tables: Sequence[Table], known: Sequence[Facts] | None = None
-    ) -> list[Facts | errors.KVBarrierError]:
-        """See :meth:`Seat.open`."""
-        found: list[Facts | errors.KVBarrierError] = []
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
+        found: list[Opened] = []
         for table in tables:
             try:
                 found.append(self._open(table))
@@ -68,7 +66,6 @@ class InlineSeat:
             raise errors.PluginFailure(str(fault)) from exc
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
-        """See :meth:`Seat.begin`."""
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._fresh = partial(build, seed)
@@ -81,7 +78,6 @@ class InlineSeat:
         earlier: bytes | None,
         schedule: Mapping[str, Any] | None = None,
     ) -> tuple[bytes, int]:
-        """See :meth:`Seat.write`."""
         message, payload = self._try(
             lambda: play.write(self._compressor, triples, earlier, schedule, self._fresh)
         )
@@ -91,19 +87,16 @@ class InlineSeat:
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
-        """See :meth:`Seat.answer`."""
         return self._try(lambda: play.answer(self._compressor, message, queries, thresholds, block))
 
     def memories(self) -> Mapping[str, Any] | None:
-        """See :meth:`Seat.memories`."""
         return self._memories
 
     def renew(self) -> None:
-        """See :meth:`Seat.renew`; in our process nobody can be made to forget."""
+        # In our process nobody can be made to forget.
         self._compressor, self._opened = None, []
 
     def leave(self) -> str | None:
-        """See :meth:`Seat.leave`."""
         self._compressor, self._opened = None, []
         return None
 

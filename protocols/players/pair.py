@@ -15,7 +15,8 @@ from .gate import Gate, Side
 from .inline_seat import InlineSeat
 from .isolation import Limits, NoNamespaces, warm_kernels
 from .play import Facts, Table
-from .seats import HostSeat, Opened, Place, Seat
+from .seat import Opened, Seat
+from .seats import HostSeat, Place
 from .template import held
 
 _GATE = Gate()

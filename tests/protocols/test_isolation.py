@@ -179,11 +179,11 @@ def test_namespaces_need_the_filter():
 
 REFUSING = """
 import sys
-from kvbarrier.protocols.players import namespaces, player
+from kvbarrier.protocols.players import namespaces, template_process
 def refuse(*_):
     raise OSError(1, "none for you")
 namespaces.{step} = refuse
-sys.exit(player.main())
+sys.exit(template_process.main())
 """
 
 

@@ -55,9 +55,9 @@ def test_a_terminal_hears_no_control_characters_of_an_import(kind, tmp_path):
 
 HANGS = """
 import sys
-from kvbarrier.protocols.players import host, player
+from kvbarrier.protocols.players import host, template_process
 host.IMPORT_SECONDS = 1.0
-sys.exit(player.main())
+sys.exit(template_process.main())
 """
 
 
