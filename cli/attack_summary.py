@@ -12,14 +12,22 @@ if TYPE_CHECKING:
 
 
 def print_summary(report: Report) -> None:
-    """A sentence for every setting, and for every adversary where there are several."""
+    """A sentence for every setting, and for every adversary where there are several.
+
+    Where one is broken at a memory at which a quantiser is not, a last one says so.
+    """
     from ..runs.points import curve_label
+    from ..runs.yardstick import yardstick
 
     groups: dict[str, list[dict[str, Any]]] = {}
     for point in report.points:
         groups.setdefault(curve_label(point), []).append(point)
     for label, points in groups.items():
         tell(summary(label, points))
+    played = [one.cell.instance for one in report.outcomes if one.rows]
+    found = yardstick(list(zip(played, report.points, strict=True)))
+    if found is not None:
+        tell(found.sentence())
 
 
 def summary(label: str, points: Sequence[dict[str, Any]]) -> str:
