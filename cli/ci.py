@@ -7,17 +7,19 @@ with a name that ends in .json the document that shields.io's endpoint reads.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from ..errors import BadInput
 from ..files import refuse_place, write_whole
 from .render import readable
+
+escape = partial(html.escape, quote=False)
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 GREEN, RED, GREY = "#2e7d32", "#b3261e", "#6b6b6b"
@@ -44,6 +46,8 @@ def junit(suite: str, cases: Sequence[TestCase]) -> str:
       <testcase classname="kvbarrier" name="heads" time="0.000" />
     </testsuite>
     """
+    from xml.etree import ElementTree
+
     root = ElementTree.Element(
         "testsuite",
         name=_xml(suite),
