@@ -275,10 +275,10 @@ def _for_servers(report: Report, failures: list[str], junit: Path | None) -> Non
     from . import ci
 
     played = [
-        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        ci.JUnitCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
         for point in report.points
     ]
-    cases = [*played, ci.TestCase("messages", _ends(report)), ci.TestCase("gates", failures)]
+    cases = [*played, ci.JUnitCase("messages", _ends(report)), ci.JUnitCase("gates", failures)]
     ci.summarise(report.target, cases)
     if junit is not None:
         ci.write_junit(junit, report.target, cases)
