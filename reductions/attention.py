@@ -8,10 +8,16 @@ thread (``attention_tiles``), which are imported when first used.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
+from .memo import Memo
+
+if TYPE_CHECKING:
+    from .attention_tiles import Heaviest
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -19,6 +25,8 @@ Own = tuple[Float32, Float32] | None
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
+#: what was found of the last queries and keys; 64 MiB hold 2^16 keys of dimension 64
+_KNOWN: Memo[Heaviest] = Memo(1 << 26)
 _NOTHING = "Attention needs at least one token: append a token first."
 
 
@@ -151,6 +159,11 @@ def next_bits(
     is skipped only if every j is settled. Any upper bound on p will do: no product with V and no
     exact exponential is needed (``attention_kernels.exp2_above``).
 
+    Once for many messages. t and p depend on queries and keys alone, so both are remembered by the
+    bytes of these arrays (``memo``): where the same keys are met with other values, a row costs one
+    look at V_t. Which rows the test is tried on does not depend on values either, so no bit depends
+    on what was asked before.
+
     Rounding. Let u = 2^-24 and B = |q| max |k|. A float32 inner product, summed in any order, is
     off by at most (d + 1) u B while d^2 u <= 1; the factor log2 e and its product add 2 u B,
     subtracting the maximum 2 u B: the difference of two scores is off by at most
@@ -167,16 +180,32 @@ def next_bits(
         raise BadInput(
             f"There are {len(q)} queries: give one threshold for each, not shape {theta.shape}."
         )
-    reach = _reach(rows)
     with attention_tiles.one_thread:
         if not dominance:
+            _reach(rows)
             return attention_tiles.outputs(*rows) > theta[:, None]
-        slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
-        bits, left = attention_tiles.dominated_bits(*rows, theta.astype(np.float64), slack)
+        found = _heaviest(rows)
+        bits, left = attention_tiles.dominated_bits(
+            found, None if own is None else own[1], v, theta.astype(np.float64)
+        )
         if len(left):
             own = None if own is None else (own[0][left], own[1][left])
             bits[left] = attention_tiles.outputs(q[left], own, k, v) > theta[left, None]
     return bits
+
+
+def _heaviest(rows: tuple[Float32, Own, Float32, Float32]) -> Heaviest:
+    """What the dominance test needs of queries and keys; BadInput as in :func:`next_outputs`."""
+    from . import attention_tiles
+
+    q, own, k, _ = rows
+    given = (q, k, *(own or ())[:1])
+    found = _KNOWN.find(given)
+    if found is None:
+        slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * _reach(rows) + SUM_ROUNDING)
+        found = attention_tiles.heaviest(q, None if own is None else own[0], k, slack)
+        _KNOWN.keep(given, found, found.key.nbytes + found.rest.nbytes)
+    return found
 
 
 def _rows(
