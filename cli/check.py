@@ -246,6 +246,6 @@ def _replay(
         print_json({"schema": 1, "case": str(path), "fails": played.fails, "said": played.sentence})
     else:
         tell(played.sentence)
-    one = ci.TestCase(path.name, [played.sentence] if played.fails else [])
+    one = ci.JUnitCase(path.name, [played.sentence] if played.fails else [])
     _for_servers(target or path.name, [one], int(played.fails), junit, badge)
     return 3 if played.fails else 0
