@@ -153,24 +153,37 @@ def _print_engine(report: Report) -> None:
 
     if not report.engine:
         return
-    rows, cache = [], report.outcomes[0].cell.instance.shape.cache_bits_16 / 8
-    for one in report.engine:
-        held, said = one["memories"], one["memories"]["claimed"]
-        parts = [held[name] for name in ("logical", "resident", "side")]
-        rows.append([
-            series_label({"compressor": report.target, "params": one["params"]}),
-            "-" if said is None else f"{said / cache:.3f}",
-            *(f"{part / cache:.3f}" for part in parts),
-            held["basis"] or "-",
-        ])  # fmt: skip
+    several = len(report.engine) > 1
+    named = [
+        series_label({"compressor": report.target, "params": one["params"]})
+        for one in report.engine
+    ]
+    columns = ("claimed", "logical", "resident", "side", "wire", "constant")
+    rows = [
+        [
+            *([name] if several else []),
+            *("-" if s is None else f"{s:.3f}" for s in map(one["shares"].get, columns)),
+        ]
+        for name, one in zip(named, report.engine, strict=True)
+    ]
+    bases = dict.fromkeys(
+        one["memories"]["basis"] for one in report.engine if one["memories"]["basis"]
+    )
     print_table(
         "what the cache occupies, as a share of the 16-bit K and V cache",
-        ["target", "claimed", "logical", "resident", "side", "claimed by"],
+        ["target", *columns] if several else list(columns),
         rows,
         caption="logical: all reachable tensors. resident: the storages behind them. side: parked "
-        "outside the cache. The message itself is M/N above. "
-        + ", ".join(f"{k} {v}" for k, v in report.engine[0]["versions"].items()),
+        "outside the cache. wire: the message, which is charged. constant: what of it another "
+        "stream's message has as well."
+        + (f" claimed: by {', '.join(bases)}." if bases else "")
+        + " "
+        + ", ".join(f"{k} {v}" for k, v in report.engine[0]["versions"].items())
+        + ".",
     )
+    for name, one in zip(named, report.engine, strict=True):
+        for sentence in one["findings"]:
+            tell(f"finding, {name}: {sentence}." if several else f"finding: {sentence}.")
 
 
 def _game(point: dict[str, Any], several: bool = False) -> str:

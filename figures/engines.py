@@ -100,7 +100,7 @@ _UNSAID = ("axis", "skip_layers", "residual_len", "residual_length", "sliding_wi
 
 def _same(one: Setting, prefilled: Setting | None) -> bool:
     """Whether feeding token by token changed nothing that the picture could show."""
-    from ..experiments.engines.findings import APART
+    from ..compressors.engines.findings import APART
 
     if one.feed == "prefill" or prefilled is None:
         return False

@@ -25,7 +25,7 @@ from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL, judge_family
-from ..protocols.game.cell import Cell
+from ..protocols.game.cell import Cell, target_name
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
@@ -33,6 +33,7 @@ from ..protocols.players.isolation import Limits
 from ..protocols.players.template import held
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
+from .engine_report import engine_report
 from .executors import make_executor
 from .keyring import Keyring
 from .lost import as_map
@@ -157,7 +158,7 @@ class Report:
     interval at 1 - (1 - level)/number.
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
-    (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
+    (``compressors.engines.memories``) and as shares, its packages' versions, and the findings.
     ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a separate family.
     ``declared``: the declaration held against each point, None where there is none.
     ``counterexample``: the first one, played again in fresh processes, or why it is no case.
@@ -415,22 +416,24 @@ def _report(
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     verdicts = [judge_cell(outcome.cell, outcome.rows) for outcome in played]
+    points = tuple(
+        point_of(outcome.cell, outcome.rows, verdict, one)
+        | {
+            "scale": outcome.cell.instance.build().scale,
+            "map": as_map(outcome.cell, outcome.rows),
+        }
+        | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
+        for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
+    )
+    cache = outcomes[0].cell.instance.shape.cache_bits_16 if engine else 0
     return Report(
         target=target,
-        points=tuple(
-            point_of(outcome.cell, outcome.rows, verdict, one)
-            | {
-                "scale": outcome.cell.instance.build().scale,
-                "map": as_map(outcome.cell, outcome.rows),
-            }
-            | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
-            for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
-        ),
+        points=points,
         gaps=tuple(gaps),
         family=judge_family(verdicts).as_dict(),
         outcomes=tuple(outcomes),
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
-        engine=tuple(engine),
+        engine=engine_report(target_name(target), engine, points, cache),
         soft=tuple(soft.values()),
         declared=tuple(declared),
     )

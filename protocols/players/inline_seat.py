@@ -80,12 +80,15 @@ class InlineSeat:
         triples: Triples,
         earlier: bytes | None,
         schedule: Mapping[str, Any] | None = None,
+        account: bool = False,
     ) -> tuple[bytes, int]:
         """See :meth:`Seat.write`."""
         message, payload = self._try(
             lambda: players.write(self._compressor, triples, earlier, schedule, self._fresh)
         )
-        self._memories = self._try(lambda: frames.memories(players.memories(self._compressor)))
+        if account:
+            held = self._try(lambda: players.memories(self._compressor, message))
+            self._memories = self._try(lambda: frames.memories(held))
         return message, payload
 
     def answer(

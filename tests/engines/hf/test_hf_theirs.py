@@ -98,7 +98,7 @@ def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
         ("hf:dynamik", "there is no cache hf:dynamik. Did you mean 'dynamic'"),
         ("hf:dynamic?bits=2", "hf:dynamic has no parameter 'bits'"),
         ("hf:sliding?size=2", "hf:sliding has no parameter 'size'"),
-        ("hf:sliding?window=1", "window is a whole number from 2 on, not 1"),
+        ("hf:sliding?window=1", "window must be a whole number, 2 or more, not 1"),
         ("hf:static?max_cache_len=100", "the stream and one question need 129 tokens"),
         ("hf:static?ask=mask", "hf:static takes ask=serial, not mask"),
         ("hf:quantized?backend=kivi", "hf:quantized has no backend 'kivi'"),
