@@ -9,7 +9,6 @@ its elements alone. An unchanged instance is the empty message.
 from __future__ import annotations
 
 import struct
-import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Any
 import msgpack
 import numpy as np
 
+from .machinery import alike
 from .plain import Views, encode, pack_plain, pack_shared, pack_tree, raw_bytes, unpack_plain
 from .plain_codes import (
     ARRAY,
@@ -83,10 +83,12 @@ def _slots(cls: type) -> Iterator[str]:
 def sent_attributes(obj: object, fresh: object) -> dict[str, Any]:
     """The attributes that :func:`pack_difference` sends, by name."""
     known = attributes(fresh)
+    # What refers to the instance itself, as a method kept in an attribute does, is no difference.
+    seen = frozenset({(id(obj), id(fresh))})
     return {
         name: value
         for name, value in sorted(attributes(obj).items())
-        if name not in known or not same(value, known[name])
+        if name not in known or not same(value, known[name], seen)
     }
 
 
@@ -253,17 +255,13 @@ def same(a: Any, b: Any, seen: frozenset[tuple[int, int]] = frozenset()) -> bool
 
 
 def _same_objects(a: Any, b: Any, seen: frozenset[tuple[int, int]]) -> bool:
-    """Functions by code and closure; helper objects attribute by attribute, else by their ==."""
+    """Machinery as ``machinery`` says; helper objects by their attributes, else by their ==."""
     if isinstance(a, set | frozenset):
         return len(a) == len(b) and encode(a, "") == encode(b, "")
-    if isinstance(a, types.FunctionType):
-        return a.__code__ == b.__code__ and same(_captured(a), _captured(b), seen)
+    found = alike(a, b, partial(same, seen=seen))
+    if found is not None:
+        return found
     if parts := attributes(a):
         return same(parts, attributes(b), seen)
     # Without attributes in Python the state may be in C, as a Generator's is: ask the object.
     return bool(a == b)
-
-
-def _captured(function: types.FunctionType) -> list[Any]:
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return [function.__defaults__, function.__kwdefaults__, cells]

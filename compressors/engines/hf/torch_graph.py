@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from ...plugin.machinery import alike
 from ...plugin.packing import attributes
 from ...plugin.sharing import Layout, layout_of, shared
 
@@ -161,18 +162,26 @@ def tensor_over(memory: Any, at: Layout, dtype: torch.dtype) -> Any:
 
 
 def same_opaque(a: Any, b: Any) -> bool:
-    """Whether two opaque values are the same thing; functions by their code."""
+    """Whether two opaque values are the same thing: machinery as ``plugin.machinery`` says."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, types.FunctionType):
-        return a.__code__ is b.__code__
+    if isinstance(a, torch.Tensor):
+        return label(a, TENSOR) == label(b, TENSOR) and raw(a) == raw(b)
     try:
-        return bool(a == b)
+        found = alike(a, b, same_opaque)
+        if found is None and isinstance(a, list | tuple | dict):
+            pairs = zip(_items(a), _items(b), strict=True)
+            found = all(same_opaque(one, other) for one, other in pairs)
+        return bool(a == b) if found is None else found
     except Exception:
         # An author's ==; what cannot be compared is not known to be the same.
         return False
+
+
+def _items(x: Any) -> list[Any]:
+    return [one for pair in x.items() for one in pair] if isinstance(x, dict) else list(x)
 
 
 def clone_tensor(x: Any) -> Any:

@@ -46,13 +46,16 @@ from .torch_graph import (
     ABSENT,
     ARRAY,
     DEQUE,
+    DICT,
     IDENTIFIED,
+    LIST,
     METHOD,
     OBJECT,
     OPAQUE,
     PLAIN,
     SIZE,
     TENSOR,
+    TUPLE,
     WRAPPED,
     elements,
     is_exact,
@@ -155,11 +158,19 @@ class _Writing:
                     *inner]  # fmt: skip
         bound = [x.maxlen] if kind == DEQUE else []
         theirs = parts(s, kind) if self._world.kind(s) == kind else []
-        return [CONTAINERS[kind], number, *bound, *self._nodes(parts(x, kind), theirs, path)]
+        inside = self._nodes(parts(x, kind), theirs, path, kind)
+        return [CONTAINERS[kind], number, *bound, *inside]
 
-    def _nodes(self, mine: list[Any], theirs: list[Any], path: str) -> list[Any]:
+    def _nodes(
+        self, mine: list[Any], theirs: list[Any], path: str, kind: str = OBJECT
+    ) -> list[Any]:
         theirs = theirs + [ABSENT] * (len(mine) - len(theirs))
-        return [self._node(x, s, path) for x, s in zip(mine, theirs, strict=False)]
+        places = [path] * len(mine)
+        if kind in (LIST, TUPLE, DEQUE):
+            places = [f"{path}[{i}]" for i in range(len(mine))]
+        elif kind == DICT:  # keys and values in turn
+            places = [f"{path}[{mine[i - i % 2]!r}]" for i in range(len(mine))]
+        return [self._node(x, s, at) for x, s, at in zip(mine, theirs, places, strict=False)]
 
     def _object(self, x: Any, s: Any, number: int | None, path: str) -> Any:
         mine = sorted(attributes(x).items())

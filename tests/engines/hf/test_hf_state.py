@@ -1,6 +1,9 @@
 """Any cache object as bytes: what comes back, what it costs, and what strangers' bytes can do."""
 
 import contextlib
+import functools
+import logging
+import threading
 from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
@@ -171,7 +174,7 @@ def test_what_cannot_be_sent_is_named():
     public = Skeleton(Cache(), World([MODEL]))
     cache = Cache()
     cache.by_layer = {0: Other()}
-    with pytest.raises(PluginFailure, match=r"Cache\.by_layer holds a .*Other"):
+    with pytest.raises(PluginFailure, match=r"Cache\.by_layer\[0\] holds a .*Other"):
         pack_state(cache, public)
     cache.by_layer = {0: np.array([object()])}
     with pytest.raises(PluginFailure, match="array of object"):
@@ -305,3 +308,41 @@ def test_shared_memory_from_strangers():
             torn[at] = coins.integers(256)
         with contextlib.suppress(BadInput):
             assert type(unpack_state(bytes(torn), public)) is Recording
+
+
+def scaled(x, by):
+    return x * by
+
+
+class Serving:
+    def __init__(self, seed, by=2.0):
+        self.lock, self.turn = threading.Lock(), threading.Condition()
+        self.log, self.device = logging.getLogger("kvbarrier.tests"), torch.device("cpu")
+        self.scale = functools.partial(scaled, by=torch.full((3,), by))
+        self.step = functools.partial(torch.add, alpha=2)
+        self.rows = torch.full((4,), float(seed))
+
+
+def test_locks_loggers_devices_and_partials_are_public():
+    public = Skeleton(Serving(1), World())
+    message = pack_state(Serving(2), public)
+    assert len(message) < 16 + 30
+    back = unpack_state(message, public)
+    assert back.rows.tolist() == [2] * 4
+    assert back.step(torch.ones(1), torch.ones(1)).item() == 3
+    assert copy_graph(Serving(2), World()).rows.tolist() == [2] * 4
+    with pytest.raises(PluginFailure, match=r"Serving\.scale holds a functools\.partial"):
+        pack_state(Serving(2, by=3.0), public)
+
+
+def test_what_cannot_be_sent_is_named_by_its_path():
+    class Other:
+        pass
+
+    public = Skeleton({"layers": [Cache()]}, World([MODEL]))
+    cache = {"layers": [Cache()]}
+    cache["layers"][0].by_layer = {"sink": [1, Other()]}
+    with pytest.raises(
+        PluginFailure, match=r"dict\['layers'\]\[0\]\.by_layer\['sink'\]\[1\] holds"
+    ):
+        pack_state(cache, public)
