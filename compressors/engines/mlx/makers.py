@@ -26,6 +26,11 @@ LM = ("KVCache", "ConcatenateKVCache", "RotatingKVCache", "QuantizedKVCache")
 TURBO = "TurboQuantKVCache"
 ROTATED = "RotatedKVCache"
 VELOX = "veloxquant"
+#: methods whose old tokens do not change when many questions come at once
+TOGETHER = frozenset(
+    "turboquant_rvq xquant kvquant palu cachegen gear zipcache skvq amc anchorkv kvtc rocketkv h2o "
+    "snapkv knorm tova streaming_llm".split()
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ def maker(what: str, params: Mapping[str, Any], shape: Shape) -> Maker:
         return Maker(_bound(cls, params, what), _attention("mlx_lm"), True, ("mlx-lm",))
     if not colon and name == TURBO:
         cls = importlib.import_module("mlx_vlm.turboquant").TurboQuantKVCache
-        return Maker(_bound(cls, params, what), _attention("mlx_vlm"), False, ("mlx-vlm",))
+        return Maker(_bound(cls, params, what), _attention("mlx_vlm"), True, ("mlx-vlm",))
     if not colon and name == ROTATED:
         importlib.import_module("mlx_turboquant").register()
         cls = importlib.import_module("mlx_turboquant.kv_cache").TurboQuantKVCache
@@ -129,4 +134,5 @@ def _velox(method: str, params: Mapping[str, Any], shape: Shape) -> Maker:
         except Exception as error:
             raise blame(error, f"making {method}") from error
 
-    return Maker(make, _attention("mlx_lm"), False, ("veloxquant-mlx", "mlx-lm"))
+    packages = ("veloxquant-mlx", "mlx-lm")
+    return Maker(make, _attention("mlx_lm"), method in TOGETHER, packages)

@@ -13,12 +13,17 @@ pytest.importorskip("mlx_lm", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.engines.engine import attention_over  # noqa: E402
 from kvbarrier.compressors.engines.mlx.cache import MlxCache  # noqa: E402
+from kvbarrier.compressors.engines.mlx.makers import TOGETHER  # noqa: E402
 from kvbarrier.compressors.plugin.contract import Shape  # noqa: E402
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import BadInput, PluginFailure  # noqa: E402
 from kvbarrier.protocols.game.instances import Index  # noqa: E402
 
 N, D = 512, 64
+#: the budgets of those that evict
+EVICT = {"streaming_llm": "stream_window_size", "snapkv": "snap_budget"} | {
+    name: f"{name}_budget" for name in ("h2o", "knorm", "tova")
+}
 FULL = N * 2 * D * 2  # bytes of K and V in 16 bits
 
 
@@ -82,6 +87,26 @@ def test_questions_in_one_pass_are_answered_as_one_by_one(what: str) -> None:
     assert np.allclose(*answers, atol=1e-5)
 
 
+@pytest.mark.parametrize("method", sorted(TOGETHER | {"TurboQuantKVCache"}))
+def test_others_answer_many_questions_as_they_answer_one(method: str) -> None:
+    turbo = method == "TurboQuantKVCache"
+    pytest.importorskip("mlx_vlm" if turbo else "veloxquant_mlx")
+    what, params = (method, {"bits": 3}) if turbo else (f"veloxquant:{method}", {})
+    if method in EVICT:
+        params = {EVICT[method]: N // 2}
+    shape = Shape(tokens=N, d_k=D, d_v=D)
+    rng = np.random.default_rng(5)
+    K, V = (rng.standard_normal((N, 1, 1, D)).astype(np.float32) / s for s in (8, 1))
+    alice = MlxCache(shape, what=what, **params)
+    alice.extend(K, K, V)
+    answers, some = [], np.arange(0, N, 64)
+    for ask, rows in (("mask", np.arange(N)), ("serial", some)):
+        bob = MlxCache(shape, what=what, ask=ask, **params)
+        bob.restore(alice.save())
+        answers.append(bob.next_outputs(60 * K[rows], 0 * K[rows], 0 * V[rows]))
+    assert np.allclose(answers[0][some], answers[1], atol=1e-5)
+
+
 @pytest.mark.parametrize(("bits", "group"), [(8, 64), (4, 64), (4, 32), (2, 64)])
 def test_a_quantised_cache_is_as_long_as_its_format(bits: int, group: int) -> None:
     length, held, wrong = played(f"mlx:QuantizedKVCache?bits={bits}&group_size={group}")
@@ -112,7 +137,7 @@ def test_a_prompt_stays_in_a_rotating_cache_until_the_next_token() -> None:
 @pytest.mark.parametrize("bits", [2, 4])
 def test_turboquant_of_mlx_vlm_is_as_long_as_its_format(bits: int) -> None:
     pytest.importorskip("mlx_vlm")
-    length, held, wrong = played(f"mlx:TurboQuantKVCache?bits={bits}&ask=mask", "rotated")
+    length, held, wrong = played(f"mlx:TurboQuantKVCache?bits={bits}", "rotated")
     # Codes and a norm in 16 bits for every row; rotations and levels are public.
     size = 2 * N * (D * bits // 8 + 2)
     assert held.logical == held.claimed == size
