@@ -28,8 +28,25 @@ ROTATED = "RotatedKVCache"
 VELOX = "veloxquant"
 #: methods whose old tokens do not change when many questions come at once
 TOGETHER = frozenset(
-    "turboquant_rvq xquant kvquant palu cachegen gear zipcache skvq amc anchorkv kvtc rocketkv h2o "
-    "snapkv knorm tova streaming_llm".split()
+    [
+        "turboquant_rvq",
+        "xquant",
+        "kvquant",
+        "palu",
+        "cachegen",
+        "gear",
+        "zipcache",
+        "skvq",
+        "amc",
+        "anchorkv",
+        "kvtc",
+        "rocketkv",
+        "h2o",
+        "snapkv",
+        "knorm",
+        "tova",
+        "streaming_llm",
+    ]
 )
 
 
