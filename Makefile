@@ -23,6 +23,7 @@ help:
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
 	@echo "make engines       install other people's caches in .engines and attack them (about 6 GB)"
+	@echo "make engines/NAME  one of them alone: $(ENGINES)"
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
@@ -111,6 +112,9 @@ TORCH_INDEX ?=
 
 engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
 	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)
+
+engines/%: $(VENV)/.core .engines/%/.done
+	@$(BIN)/python -m kvbarrier.experiments.engines.one $* results/$(SCALE) --scale $(SCALE)
 
 test-engines: $(ENGINES:%=test-engines/%)
 

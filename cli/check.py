@@ -77,7 +77,8 @@ def command(
     A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
     mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
 
-    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
+    An engine's cache (hf:, kvpress:, llamacpp:, mlx:, codec:) lives through schedules of its
+    operations.
     """
     from ..compressors.engines.schemes import is_engine
     from . import ci
