@@ -204,8 +204,8 @@ def command(
     ]
     kept = resume or (out and out / "results.csv")
     # Before the first message, not after the last one.
-    for name in OUT_FILES if out is not None else ():
-        refuse_link(out / name)
+    for own in [] if out is None else [out / name for name in OUT_FILES]:
+        refuse_link(own)
     if map_file is not None:
         refuse_other_picture(map_file, "--map", out)
     for path in (certificate, save_case, junit):

@@ -39,7 +39,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
             "--cluster needs dask.distributed, which is not installed: run pip install distributed."
         ) from None
     try:
-        client: Any = distributed.Client(address, timeout=PATIENCE_SECONDS)
+        made: Any = distributed.Client
+        client = made(address, timeout=PATIENCE_SECONDS)
     except (OSError, ValueError, TimeoutError) as error:
         raise BadInput(
             f"No dask scheduler answers at {address} ({error}): start one with 'dask scheduler' "

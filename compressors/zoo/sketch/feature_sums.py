@@ -67,8 +67,8 @@ class FeatureSums(Blockwise):
             check_fits(np.asarray(block), _FLOAT32, type(self).__name__)
         keys, values = np.asarray(K, dtype=np.float64), np.asarray(V, dtype=np.float32)
         for start in range(0, len(keys), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            self._add(np.stack([self.log_key(k) for k in keys[block]]), values[block])
+            some = slice(start, start + _BLOCK)
+            self._add(np.stack([self.log_key(k) for k in keys[some]]), values[some])
 
     def _add(self, logs: Float64, values: Float32) -> None:
         """Add tokens, float64[b, features] and float32[b, d_v], one after another.

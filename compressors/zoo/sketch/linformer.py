@@ -99,10 +99,10 @@ class Linformer(Blockwise):
             check_fits(block, _FLOAT32, self.name)
         seen = int(self.state["seen"][0])
         for start in range(0, len(K), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            E, F = self.columns(seen + start, len(K[block]))
-            add_outer_products(E, K[block], self.state["k"])
-            add_outer_products(F, V[block], self.state["v"])
+            some = slice(start, start + _BLOCK)
+            E, F = self.columns(seen + start, len(K[some]))
+            add_outer_products(E, K[some], self.state["k"])
+            add_outer_products(F, V[some], self.state["v"])
         self.state["seen"][0] += len(K)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
