@@ -16,7 +16,7 @@ from .render import print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
-    from .ci import TestCase
+    from .ci import JUnitCase
 
 
 @click.command(name="check")
@@ -77,7 +77,8 @@ def command(
     A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
     mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
 
-    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
+    An engine's cache (hf:, kvpress:, llamacpp:, mlx:, codec:) lives through schedules of its
+    operations.
     """
     from ..compressors.engines.schemes import is_engine
     from . import ci
@@ -152,9 +153,9 @@ def _engine(
     for trial in report.trials:
         name = f"{trial['way'] or 'as it is'}: {', '.join(trial['tried'])}"
         told = [one["detail"] for one in trial["findings"] if one["severity"] == "error"]
-        cases.append(ci.TestCase(name, told, trial["seconds"]))
+        cases.append(ci.JUnitCase(name, told, trial["seconds"]))
     if report.ended:
-        cases.append(ci.TestCase("end", [report.ended]))
+        cases.append(ci.JUnitCase("end", [report.ended]))
     _for_servers(target, cases, len(report.errors), junit, badge)
     return 3 if report.errors or report.ended else 0
 
@@ -188,20 +189,20 @@ def _explain(target: str, params: Mapping[str, Any], timeout: float, as_json: bo
     return 0
 
 
-def _cases(report: CheckReport) -> list[TestCase]:
+def _cases(report: CheckReport) -> list[JUnitCase]:
     """A test a rung, and one for each error."""
     from . import ci
 
-    cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
+    cases = [ci.JUnitCase(one.title, (), one.seconds) for one in report.tried]
     cases += [
-        ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
+        ci.JUnitCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
         for number, one in enumerate(report.errors, 1)
     ]
-    return cases or [ci.TestCase("contract")]
+    return cases or [ci.JUnitCase("contract")]
 
 
 def _for_servers(
-    target: str, cases: list[TestCase], count: int, junit: Path | None, badge: Path | None
+    target: str, cases: list[JUnitCase], count: int, junit: Path | None, badge: Path | None
 ) -> None:
     """What a build server reads of a check."""
     from . import ci
@@ -246,6 +247,6 @@ def _replay(
         print_json({"schema": 1, "case": str(path), "fails": played.fails, "said": played.sentence})
     else:
         tell(played.sentence)
-    one = ci.TestCase(path.name, [played.sentence] if played.fails else [])
+    one = ci.JUnitCase(path.name, [played.sentence] if played.fails else [])
     _for_servers(target or path.name, [one], int(played.fails), junit, badge)
     return 3 if played.fails else 0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadInput, HarnessFault
-from ..players.players import one_line
+from ..players.play import one_line
 from .explain import Explained, Part
 from .fault import PLACES, Fault
 from .findings import KINDS, Finding, Tried, finding

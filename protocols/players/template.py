@@ -1,4 +1,4 @@
-"""The harness's side of the template (:mod:`.player`): one process for each interpreter.
+"""The harness's side of the template (:mod:`.template_process`): one process for each interpreter.
 
 It is started when the first player sits down, and kept as long as somebody holds it (:func:`held`):
 a pair of players, or a whole run. All lives are forked from it, Alice's and Bob's: they have one
@@ -22,7 +22,7 @@ import msgpack
 
 from .channel import NAMES, Channel, Deadline
 from .keeper import SURVIVORS
-from .player import KEEPER, ORDER_LENGTH
+from .template_process import KEEPER, ORDER_LENGTH
 
 _LEAVE_SECONDS = 8.0
 
@@ -38,7 +38,7 @@ class Template:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                (python, "-P", "-m", __package__ + ".player"),
+                (python, "-P", "-m", __package__ + ".template_process"),
                 env=dict(environment),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from kvbarrier.cli.ci import TestCase, junit, write_badge
+from kvbarrier.cli.ci import JUnitCase, junit, write_badge
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = (ROOT / "examples" / "ten_line_cache.py").read_text()
@@ -29,7 +29,7 @@ def cases(path: Path) -> dict[str, list[str]]:
 
 
 def test_control_characters_do_not_break_the_xml() -> None:
-    text = junit("a\x00<b>", [TestCase("x", ["\x1b[31m & \ud800"])])
+    text = junit("a\x00<b>", [JUnitCase("x", ["\x1b[31m & \ud800"])])
     assert ElementTree.fromstring(text.split("\n", 1)[1])[0][0].text == "?[31m & ?"
 
 

@@ -1,6 +1,6 @@
 """The players' entry point: the template, from which the keeper of every life is forked.
 
-``python -m ...protocols.players.player``, with the harness's socket on descriptor 0. It imports
+``python -m ...players.template_process``, with the harness's socket on descriptor 0. It imports
 what is ours, once, and then waits: for each order of the harness it forks a :mod:`.keeper`, and
 says how that ended. It never imports a plug-in, reads none of what players send or leave, not even
 the name of a file or of a process, and so has nothing in its memory that one life could pass on to
