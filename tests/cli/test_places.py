@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -49,6 +50,9 @@ def test_a_place_is_refused_before_the_work(kvbarrier, tmp_path, monkeypatch, ar
     def never(*_args, **_options):
         pytest.fail("it worked first")
 
+    for one in WORK:  # all of them first: who is imported later would keep what it finds
+        importlib.import_module(one.rpartition(".")[0])
+    importlib.import_module("kvbarrier.runs.several")
     for one in WORK:
         monkeypatch.setattr(one, never)
     for file in ("case.json", "r.csv", "text.txt"):
