@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "ten_line_cache.py"
 SMALL = ("--n", "48", "--d", "16", "-b", "1", "-m", "1")
 WORK = {
-    "kvbarrier.runs.attack.play", "kvbarrier.protocols.check.ladder.check",
+    "kvbarrier.runs.several.play_several", "kvbarrier.protocols.check.ladder.check",
     "kvbarrier.protocols.check.cases.replay_case", "kvbarrier.runs.compared.compare",
     "kvbarrier.runs.query_attack.play_attack", "kvbarrier.runs.reported.reported",
     "kvbarrier.compressors.engines.natural.process.asked",
@@ -52,7 +52,6 @@ def test_a_place_is_refused_before_the_work(kvbarrier, tmp_path, monkeypatch, ar
 
     for one in WORK:  # all of them first: who is imported later would keep what it finds
         importlib.import_module(one.rpartition(".")[0])
-    importlib.import_module("kvbarrier.runs.several")
     for one in WORK:
         monkeypatch.setattr(one, never)
     for file in ("case.json", "r.csv", "text.txt"):
