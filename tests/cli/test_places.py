@@ -125,3 +125,13 @@ def test_names_that_are_no_utf8(tmp_path, environment):
             cwd=os.fsencode(folder), env={**os.environ, **environment}, capture_output=True,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    "argv", [("attack",), ("check",), ("compare", "zero"), ("attack", "codec:link.py:X")]
+)
+def test_a_plug_in_that_is_a_link_to_itself(kvbarrier, tmp_path, argv):
+    (tmp_path / "link.py").symlink_to("link.py")
+    said = kvbarrier(*argv, *(("link.py",) if "codec" not in argv[-1] else ()))
+    assert said.code == 2
+    assert "link.py cannot be found" in said.err
