@@ -185,6 +185,7 @@ def command(
     from ..runs.attack import Attack
     from ..runs.gates import parse_gate
     from ..runs.several import play_several
+    from . import ci
 
     limits = Limits(timeout, _memory(memory))
     played: dict[str, Any] = {
@@ -208,9 +209,10 @@ def command(
         refuse_link(own)
     if map_file is not None:
         refuse_other_picture(map_file, "--map", out)
-    for path in (certificate, save_case, junit):
+    for path in (certificate, save_case):
         if path is not None:
             refuse_place(path, out)
+    ci.refuse(junit, None, out)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
