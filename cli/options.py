@@ -297,10 +297,12 @@ def instances(game: dict[str, Any]) -> list[Any]:
 
 def schedule(text: str | None) -> str | None:
     """A family's name as it is, a file's schedule as JSON text. Raises BadInput for neither."""
+    if text is None:
+        return None
     from ..protocols.life.families import FAMILIES
     from ..protocols.life.oracle import read_schedule
 
-    if text is None or text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
+    if text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
         return text
     return read_schedule(text).to_json()
 

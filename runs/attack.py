@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compressors.catalog import is_builtin
 from ..compressors.engines.schemes import is_engine
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
-from ..protocols.check.case import Case
 from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.ledger import Ledger, family_ledger
@@ -39,8 +38,10 @@ from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
 from .runner import CellOutcome, Facts, Step, run_cells
-from .soft import as_dict, soft_of
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
+
+if TYPE_CHECKING:
+    from ..protocols.check.case import Case
 
 BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
 """1/64, 1/32, ..., 1 of the 16-bit cache."""
@@ -218,7 +219,7 @@ class Report:
         case = self.counterexample
         if case is None:
             return {}
-        return {"counterexample": asdict(case) if isinstance(case, Case) else {"found": case}}
+        return {"counterexample": {"found": case} if isinstance(case, str) else asdict(case)}
 
 
 def attack(
@@ -299,16 +300,25 @@ def play(
             keys="auto" if keyring is None else "fresh",
             keyring=keyring,
         )
-    soft = {
-        outcome.cell.id: soft_of(outcome, plan.limits)
-        for outcome in outcomes
-        if outcome.rows and outcome.cell.instance.bob == "linear"
-    }
     played = [outcome for outcome in outcomes if outcome.rows]
+    soft = _soft_ledgers(played, plan.limits)
     declared = held_against(played, declarations, less)
     with one_blas_thread("inline"):  # maps are many small products
         report = _report(plan.target, outcomes, gaps, engine, soft, declared)
     return replace(report, counterexample=counterexample(played, declared, plan.limits))
+
+
+def _soft_ledgers(
+    played: Sequence[CellOutcome], limits: Limits
+) -> dict[str, tuple[Ledger, dict[str, Any]]]:
+    """Of every cell with a linear Bob: its soft ledger, and what the report says of that."""
+    linear = [outcome for outcome in played if outcome.cell.instance.bob == "linear"]
+    if not linear:
+        return {}
+    from .soft import as_dict, soft_of
+
+    found = {outcome.cell.id: (soft_of(outcome, limits), outcome) for outcome in linear}
+    return {id_: (ledger, as_dict(ledger, outcome)) for id_, (ledger, outcome) in found.items()}
 
 
 def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
@@ -410,7 +420,7 @@ def _report(
     outcomes: Sequence[CellOutcome],
     gaps: list[Gap],
     engine: Sequence[dict[str, Any]],
-    soft: Mapping[str, Ledger],
+    soft: Mapping[str, tuple[Ledger, dict[str, Any]]],
     declared: Sequence[Declared | None],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
@@ -423,7 +433,7 @@ def _report(
                 "scale": outcome.cell.instance.build().scale,
                 "map": as_map(outcome.cell, outcome.rows),
             }
-            | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
+            | ({"soft": soft[outcome.cell.id][1]} if outcome.cell.id in soft else {})
             for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
         ),
         gaps=tuple(gaps),
@@ -431,6 +441,6 @@ def _report(
         outcomes=tuple(outcomes),
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
         engine=tuple(engine),
-        soft=tuple(soft.values()),
+        soft=tuple(ledger for ledger, _ in soft.values()),
         declared=tuple(declared),
     )

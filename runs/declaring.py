@@ -10,11 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
-from ..protocols.check.case import Case
-from ..protocols.check.cases import find_case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell
@@ -23,6 +22,9 @@ from ..protocols.game.index_game import Session
 from ..protocols.players.isolation import Limits
 from .points import declared_of
 from .runner import CellOutcome, Facts
+
+if TYPE_CHECKING:
+    from ..protocols.check.case import Case
 
 
 def declaring(
@@ -95,6 +97,8 @@ def counterexample(
     for outcome, one in zip(outcomes, declared, strict=True):
         if one is None or one.refuting is None:
             continue
+        from ..protocols.check.cases import find_case
+
         number, size = one.refuting, outcome.cell.batch_size
         row = outcome.rows[number // size]
         case = find_case(

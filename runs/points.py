@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.average import Average
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
@@ -30,14 +29,17 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
+from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Gaussian
-from ..protocols.game.schedules import rows_of
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes
+
+if TYPE_CHECKING:
+    from ..protocols.evidence.average import Average
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
@@ -90,6 +92,8 @@ def average_of(cell: Cell, rows: Sequence[BatchRow]) -> Average | None:
         instance.unread(public_seed(key, instance.id, number), None if asked is None else asked[t])
         for t, (key, number) in enumerate(numbers)
     ]
+    from ..protocols.evidence.average import Average
+
     return Average.of(messages_of(rows), unread, instance.row_bits, instance.closed_theta)
 
 

@@ -25,10 +25,10 @@ from ..players.pair import at_the_table, prepared, seated_after
 from ..players.play import Facts, Table
 from ..players.seat import Opened, Seat
 from . import coins
+from .asked import needs_of
 from .cell import Batch, Cell
 from .referee import Referee
 from .referee import Sent as Sent
-from .schedules import needs_of
 
 
 @dataclass(frozen=True)

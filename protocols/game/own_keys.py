@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...compressors.captured.key_file import KeyFile, norm_of
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput
 from .instance import Instance
@@ -58,6 +57,8 @@ class OwnKeys(Instance):
             raise BadInput("The own-keys reduction has no --scale: its queries are as --norm says.")
         if self.digest is not None:
             return
+        from ...compressors.captured.key_file import KeyFile, norm_of
+
         file = KeyFile(self.keys)
         place, said = file.place(self.at), norm_of(str(self.norm))
         norm = said if isinstance(said, float) else file.query_norm(place, said[0], self.n)
@@ -143,6 +144,7 @@ def _solved(
     gamma: float | None,
 ) -> OwnTokens:  # fmt: skip
     """The head's tokens; ``changed``, when the file was written last, keeps the cache true."""
+    from ...compressors.captured.key_file import KeyFile
     from ...reductions.own_keys import own_tokens
 
     file = KeyFile(path)

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Float32
-from ...reductions.key_payload import KeyPayloadReduction
-from ...reductions.linear_bob import LinearBob
 from ...reductions.reduction import Reduction, of_message, questions_per_row
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
-from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
-from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.play import Facts, PlayerFault, Table
 from ..players.seat import Seat
 from . import coins
+from .asked import rows_of, schedule_of
 from .cell import Cell
-from .schedules import Questions, rows_of, schedule_of
+
+if TYPE_CHECKING:
+    from ..life.schedule import Schedule
 
 MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
@@ -146,15 +145,30 @@ class Referee:
         if self._outputs is not None:
             self._outputs[number] = said
         if thresholds is None:
-            if isinstance(self._reduction, LinearBob):
-                self._bins[number] = bin_of(self._reduction.scores(said))
-            if isinstance(self._reduction, KeyPayloadReduction):
-                # Of each bit he is told those above it in its number: one answer reads one bit.
-                told = self._secret(number)[rows]
-                said = self._reduction.decode(said, rows, told)
+            if self._instance.bob == "linear":
+                self._bins[number] = self._bins_of(said)
+            if self._instance.reduction == "key-payload":
+                said = self._decoded_below(said, rows, self._secret(number)[rows])
             else:
                 said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _bins_of(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        """Of a linear Bob: the bin of the soft ledger that the score of every bit is in."""
+        from ...reductions.linear_bob import LinearBob
+        from ..evidence.soft_ledger import bin_of
+
+        assert isinstance(self._reduction, LinearBob)
+        return bin_of(self._reduction.scores(outputs))
+
+    def _decoded_below(
+        self, outputs: NDArray[Any], rows: NDArray[np.int64], secret: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Each bit of a key as he reads it who is told those above it in its number."""
+        from ...reductions.key_payload import KeyPayloadReduction
+
+        assert isinstance(self._reduction, KeyPayloadReduction)
+        return self._reduction.decode(outputs, rows, secret)
 
     def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
         seed = coins.public_seed(self._key, self._id, number)
@@ -169,6 +183,8 @@ class Referee:
         self, bob: Seat, table: Table, number: int, s: Sent, schedule: Schedule
     ) -> NDArray[np.uint8] | str:
         """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
+        from .schedules import Questions
+
         questions = Questions(self._reduction, schedule)
         try:
             self._begin(bob, table, number, "Bob")
@@ -231,8 +247,10 @@ class Referee:
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:
-        if not isinstance(self._reduction, LinearBob):
+        if self._instance.bob != "linear":
             return ()
+        from ..evidence.soft_ledger import EDGES, counts_by_bin
+
         bits = self._secret(number)[self._rows(number)].astype(np.int64).ravel()
         # Of a message that failed nothing is known: all its bits are in one bin.
         bins = self._bins[number].ravel() if played else np.zeros_like(bits)

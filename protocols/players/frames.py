@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import errors
-from ...compressors.engines.memories import Memories
-from ...compressors.engines.schemes import is_engine
+from ...compressors.catalog import is_builtin
+from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
-from .play import Facts, one_line
+from .play import Facts, Table, one_line
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""
@@ -104,6 +104,8 @@ def memories(said: Any) -> dict[str, Any] | None:
     """
     if said is None:
         return None
+    from ...compressors.engines.memories import Memories
+
     logical, resident, side, claimed, basis = fields(said, *Memories.__dataclass_fields__)
     return Memories(
         _count(logical), _count(resident), _count(side),
@@ -214,6 +216,17 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         declares=_declaration(declares),
         modules=_names(modules, "modules"),
     )
+
+
+def facts_of(table: Table, said: Any) -> Facts:
+    """Return the facts of whoever plays a table, whose source is seen to be that of its files.
+
+    Raises what :func:`facts` and :func:`check_source` raise.
+    """
+    engine = is_engine(table.target) or table.target.startswith(REGISTERED)
+    found = facts(said, builtin=is_builtin(table.target), engine=engine)
+    check_source(found, table.target, table.folder)
+    return found
 
 
 def _declaration(said: Any) -> tuple[str, ...] | None:

@@ -28,7 +28,8 @@ from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, unpack
-from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
+from .child import Child, Conduct, memory_limit
+from .codes import IMPORT_SECONDS
 from .play import (
     Build,
     PlayerFault,

@@ -28,8 +28,6 @@ from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
 from ...compressors.plugin.operations import refuse_lacking
 from ...errors import HarnessFault, KVBarrierError
-from ..life.actor import Actor
-from ..life.schedule import Schedule
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -216,6 +214,9 @@ def _lived(
     compressor: Any, build: Callable[[], Any] | None, triples: Triples, said: Mapping[str, Any]
 ) -> Any:
     """The instance that is there after a schedule."""
+    from ..life.actor import Actor
+    from ..life.schedule import Schedule
+
     assert build is not None
     schedule = Schedule.of_dict(said)
     first = iter([compressor])

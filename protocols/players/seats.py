@@ -21,10 +21,8 @@ from ... import errors
 from ...compressors.plugin.contract import Float32
 from . import frames, play, residue, template
 from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
-from .child import FRAME, IMPORT_SECONDS
-from .inline_seat import read_facts
+from .codes import CLEAN, FRAME, IMPORT_SECONDS, LITTER, NO_NAMESPACES, OURS
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
-from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
 from .play import Facts, PlayerFault, Table, Triples
 from .seat import Opened, Seat
 
@@ -198,7 +196,7 @@ class HostSeat(Seat):
         return found
 
     def _facts_in(self, table: Table, said: Any) -> Facts:
-        return read_facts(table, said)
+        return frames.facts_of(table, said)
 
     def _open_again(self) -> bool:
         """Start a host; return whether it says of the tables known what the last one said."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors import catalog
 from kvbarrier.compressors import zoo as entries
+from kvbarrier.compressors.catalog_entry import REDUCTIONS_OF
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
 from kvbarrier.compressors.plugin.signature import OFFERED, Signature
 from kvbarrier.compressors.targets import resolve
@@ -131,5 +132,5 @@ def test_rules_are_those_of_the_reductions(tmp_path) -> None:
         .public()["attention"]
         for name in REDUCTIONS
     }
-    listed = {name: rule for rule, names in catalog.REDUCTIONS_OF.items() for name in names}
+    listed = {name: rule for rule, names in REDUCTIONS_OF.items() for name in names}
     assert listed == asked

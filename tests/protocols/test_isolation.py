@@ -30,8 +30,8 @@ from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
     isolation,
     keeper,
+    kernels,
     landlock,
-    namespaces,
     reaper,
     residue,
     seats,
@@ -83,7 +83,7 @@ def message(seat, seed=1):
 @cache
 def witness(kind):
     """What a player sees, and where it was; ``bare`` is process isolation without Landlock."""
-    isolation.warm_kernels()  # as before every game, or there are none to copy
+    kernels.warm_kernels()  # as before every game, or there are none to copy
     with (
         socket.socket() as listening,
         pytest.MonkeyPatch.context() as patch,
@@ -252,7 +252,7 @@ def test_a_players_world(kind):
     for folder in (saw["cwd"], saw["tmpdir"]):
         assert saw["writes"][folder] == "done"
     # numba writes where it reads: a copy of our kernels, which goes with the player.
-    cached = [f for folder in namespaces.numba_caches() for f in folder.rglob("*.nbi")]
+    cached = [f for folder in kernels.numba_caches() for f in folder.rglob("*.nbi")]
     assert saw["kernels"] == ["done", len(cached)]
     assert saw["environment"]["NUMBA_CACHE_DIR"] == f"{private}/numba"
     assert not Path(private).exists()
@@ -597,8 +597,8 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
     # In a folder of its own, so that nothing is there yet; the second process finds it done.
     code = (
         "import sys\n"
-        "from kvbarrier.protocols.players import isolation\n"
-        "isolation.warm_kernels()\n"
+        "from kvbarrier.protocols.players import kernels\n"
+        "kernels.warm_kernels()\n"
         "print('numba' in sys.modules)\n"
     )
 
@@ -618,13 +618,13 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
 
 
 def test_a_players_copy_of_the_kernels_is_the_one_that_numba_reads(tmp_path):
-    isolation.warm_kernels()
+    kernels.warm_kernels()
     code = (
         "import sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from kvbarrier.protocols.players import namespaces\n"
-        "namespaces.take_kernels(sys.argv[1])\n"
+        "from kvbarrier.protocols.players import kernels\n"
+        "kernels.take_kernels(sys.argv[1])\n"
         "def kept():\n"
         "    return {f: f.stat().st_mtime_ns for f in Path(sys.argv[1]).rglob('*.nb*')}\n"
         "before = kept()\n"
