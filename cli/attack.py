@@ -131,10 +131,10 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a JUnit file for a build server: a test a gate, and one a declaration.",
+    help="Write a JUnit file for a build server: a test for each gate and each declaration.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
-@click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all columns, every null and its power.")
+@click.option("-q", "--quiet", is_flag=True, help="Print one sentence that sums up, and no table.")
 @click.option(
     "--map",
     "map_file",

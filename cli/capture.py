@@ -46,7 +46,7 @@ def command(
     from ..files import replaced
 
     if out.suffix.lower() != ".npz":
-        raise BadInput(f"{out} must be a .npz file by its name.")
+        raise BadInput(f"{out} must have a name that ends in .npz.")
     if tokens < 2:
         raise BadInput(f"--tokens must be 2 or more, not {tokens}.")
     if model != PACKAGED and not Path(model).is_dir():

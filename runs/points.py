@@ -152,11 +152,11 @@ def _refuse_contradictions(
         wrong = None if text is None else counts_of(text)
         wanted = None
         if tuple(bits.tolist()) != row.asked_by_age[i]:
-            wanted = "was not asked the rows that its instance asks"
+            wanted = "was asked for other rows than its instance asks for"
         elif wrong is not None and len(wrong) == len(here):
             by_age = np.bincount(here, weights=wrong, minlength=AGE_BUCKETS).astype(np.int64)
             if tuple(by_age.tolist()) != row.wrong_by_age[i]:
-                wanted = "has other wrong bits by row and by age"
+                wanted = "counts different numbers of wrong bits by row and by age"
         if wanted is not None:
             raise BadInput(
                 f"Message {i} of batch {row.batch} of cell {row.cell} {wanted}: restore the file "

@@ -107,8 +107,8 @@ class OwnKeys(Instance):
             changed = path.stat().st_mtime_ns
         except OSError:
             raise BadInput(
-                f"The keys of this instance are in {self.keys}, which is not here: run where it "
-                "lies."
+                f"The keys of this instance are in {self.keys}, which is not here: run the "
+                "command where the file is."
             ) from None
         assert isinstance(self.norm, float)
         found = _solved(
@@ -127,8 +127,8 @@ class OwnKeys(Instance):
         head = self._head()
         if _digest(head) != self.digest:
             raise BadInput(
-                f"{self.keys} has not the keys that this instance was played on, or this machine "
-                "certifies other tokens of them: play it again into a new file."
+                f"{self.keys} does not have the keys that this instance was played on, or this "
+                "machine certifies other tokens of them: play it again into a new file."
             )
         return OwnKeysReduction.build(head, self.d)
 

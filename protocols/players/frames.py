@@ -46,7 +46,7 @@ def fields(said: Any, *names: str) -> list[Any]:
         BadFrame: it has others, or is no frame of fields.
     """
     if type(said) is not dict or set(said) != set(names):
-        raise BadFrame(f"it sent something else than {', '.join(names)}")
+        raise BadFrame(f"it sent other fields than {', '.join(names)}")
     return [said[name] for name in names]
 
 
@@ -65,7 +65,7 @@ def failure(said: Any, role: str, *, builtin: bool) -> str | None:
     if "error" in said:
         error, text = fields(said, "error", "text")
         if type(error) is not str or error != "HarnessFault":  # an array is neither equal nor not
-            raise BadFrame("it failed with an error that nobody knows")
+            raise BadFrame("it reports an error of an unknown kind")
         if builtin:
             raise errors.HarnessFault(_line(text))
     else:
@@ -92,7 +92,7 @@ def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
     """
     message, payload, held = fields(said, "message", "payload", "memories")
     if type(message) is not bytes or len(message) > MAX_MESSAGE_BYTES:
-        raise BadFrame("its message is no bytes, or too many")
+        raise BadFrame("its message is not bytes, or is too long")
     return message, _count(payload, len(message)), memories(held)
 
 
@@ -170,13 +170,13 @@ def question(said: Any) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
     """
     (asked,) = fields(said, "ask")
     if type(asked) is not list or len(asked) != 3 or type(asked[0]) is not str:
-        raise BadFrame("it asked for no cells")
+        raise BadFrame("its question names no cells")
     kind, indices, coordinates = asked
     for part in (indices, coordinates):
         if type(part) is not np.ndarray or part.dtype != np.int64 or part.ndim != 1:
-            raise BadFrame("it asked for no cells")
+            raise BadFrame("its question names no cells")
     if coordinates.shape not in ((0,), indices.shape):
-        raise BadFrame("it asked for cells with another number of coordinates than indices")
+        raise BadFrame("its question has more or fewer coordinates than indices")
     return _words(kind), indices, coordinates
 
 
@@ -202,7 +202,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is not a digest")
     if type(streaming) is not bool or type(batched) is not bool:
-        raise BadFrame("streaming and batched are true or false")
+        raise BadFrame("its streaming and batched are not true or false")
     return Facts(
         name=_words(name),
         source=source,
@@ -237,7 +237,7 @@ def _declaration(said: Any) -> tuple[str, ...] | None:
     try:
         return Declaration.of_words(said).words()
     except errors.BadInput:
-        raise BadFrame("its declaration is none") from None
+        raise BadFrame("its declaration is not valid") from None
 
 
 def check_source(facts: Facts, target: str, folder: str) -> None:
@@ -270,13 +270,13 @@ def _size(file: Path) -> float:
 
 def _names(said: Any, what: str) -> tuple[str, ...]:
     if type(said) is not list or len(said) > _MOST_NAMES or {type(name) for name in said} - {str}:
-        raise BadFrame(f"its {what} are no names")
+        raise BadFrame(f"its {what} are not a list of names")
     return tuple(said)
 
 
 def _versions(said: Any) -> dict[str, str]:
     if type(said) is not dict or len(said) > _PACKAGES:
-        raise BadFrame("its versions are no names with versions")
+        raise BadFrame("its versions are not names with versions")
     return {_words(name): _words(version) for name, version in said.items()}
 
 
@@ -286,7 +286,7 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
     kind, text, detail, budget = fields(said, "error", "text", "detail", "budget")
     sentence = _line(text)
     if type(kind) is not str:
-        raise BadFrame("it failed with an error that nobody knows")
+        raise BadFrame("it reports an error of an unknown kind")
     if kind == "BudgetTooSmall" and type(budget) is list and len(budget) == 3:
         return errors.BudgetTooSmall(_words(budget[0]), _count(budget[1]), _count(budget[2]))
     if kind == "BadInput":
@@ -294,27 +294,27 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
     if kind == "HarnessFault":
         return errors.HarnessFault(sentence)
     if kind != "PluginFailure" or type(detail) not in (str, type(None)):
-        raise BadFrame("it failed with an error that nobody knows")
+        raise BadFrame("it reports an error of an unknown kind")
     return errors.PluginFailure(sentence, None if detail is None else _traceback(detail))
 
 
 def _count(said: Any, most: int = _MOST) -> int:
     if type(said) is not int or not 0 <= said <= most:
-        raise BadFrame("a number in it is none, or out of range")
+        raise BadFrame("a number in it is not a whole number, or is out of range")
     return said
 
 
 def _line(said: Any) -> str:
     """One sentence: what a player says reaches terminals and reports."""
     if type(said) is not str:
-        raise BadFrame("a text in it is none")
+        raise BadFrame("a text in it is not text")
     return one_line(said[: 4 * _SENTENCE], _SENTENCE)
 
 
 def _words(said: Any) -> str:
     """A name, or a few words."""
     if type(said) is not str:
-        raise BadFrame("a text in it is none")
+        raise BadFrame("a text in it is not text")
     return "".join(c if c.isprintable() else " " for c in said[:_NAME])
 
 

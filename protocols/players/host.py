@@ -259,7 +259,7 @@ class _IndexHost(Host):
     def _turn(self, body: bytearray) -> dict[str, Any]:
         child = self.child
         if child is None:
-            return {"failed": f"{self.conduct.role} was not there any more."}
+            return {"failed": f"{self.conduct.role} had already ended."}
         if self.rehearsing:
             child.renew_time()
         try:
@@ -326,7 +326,7 @@ class _Rehearsals:
         except PlayerFault as fault:
             return {}, fault
         if type(said) is not dict:
-            return {}, PlayerFault("it said something else than its facts.")
+            return {}, PlayerFault("it did not send its facts.")
         return said, None
 
     def _end(self) -> None:

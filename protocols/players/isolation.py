@@ -54,11 +54,11 @@ class Limits:
 
 
 class NoNamespaces(BadInput):
-    """Namespaces cannot be had here; ``reason`` is the kernel's."""
+    """Namespaces are not available here; ``reason`` is the kernel's."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"Namespaces cannot be had here ({reason}): take isolation 'process'.")
+        super().__init__(f"Namespaces are not available here ({reason}): use isolation 'process'.")
 
 
 _known: dict[str, str | None] = {}

@@ -212,7 +212,7 @@ def drop_power() -> None:
 def probe() -> str | None:
     """Try all of it in children of this process; return None, or why it cannot be had."""
     if not LINUX:
-        return "namespaces are a thing of Linux"
+        return "only Linux has namespaces"
     private = tempfile.mkdtemp(prefix="kvbarrier-probe-")
     read, write = os.pipe()
     pid = os.fork()

@@ -79,7 +79,7 @@ def seated_after(
         if isinstance(opened, KVBarrierError):
             troubles.append(f"{who[0].upper()}{who[1:]} could not begin: {opened}")
         elif opened != before:
-            said = f"The compressor's code was another one for {who} than for {first}."
+            said = f"The compressor's code changed between {first} and {who}."
             troubles.append(said)
         else:
             troubles.append("")

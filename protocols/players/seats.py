@@ -247,7 +247,7 @@ class HostSeat(Seat):
 
     def _exchange(self, frame: dict[str, Any] | None, deadline: Deadline, limit: int) -> Any:
         if self._life is None:
-            raise PlayerFault(f"{self.role} was not there any more.")
+            raise PlayerFault(f"{self.role} had already ended.")
         try:
             if frame is not None:
                 self._life.channel.send(frame, deadline)

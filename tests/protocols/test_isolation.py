@@ -46,7 +46,7 @@ from kvbarrier.runs.results import Results
 HERE = Path(__file__).parent
 KERNELS = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
 INSTANCE = Index(16, 8, keys="hypercube")
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a thing of Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
 )
@@ -110,7 +110,7 @@ def test_isolation_is_by_default_what_can_be_had(monkeypatch):
     assert isolation.default_isolation(False) == "namespaces"
     isolation.learn_namespaces("not for you")
     assert isolation.default_isolation(False) == "process"
-    with pytest.raises(BadInput, match=r"Namespaces cannot be had here \(not for you\)"):
+    with pytest.raises(BadInput, match=r"Namespaces are not available here \(not for you\)"):
         isolation.check_isolation("namespaces")
     with pytest.raises(BadInput, match="Did you mean 'process'"):
         isolation.check_isolation("proces")
@@ -212,7 +212,9 @@ def test_where_namespaces_are_refused_processes_play(no_namespaces):
 @linux
 def test_namespaces_that_were_asked_for_are_not_replaced(no_namespaces):
     cell = Cell(INSTANCE, str(HERE.parents[1] / "examples" / "ten_line_cache.py"), (), None, 1)
-    with pytest.raises(BadInput, match=r"had here \(.*none for you.*\): take isolation 'process'"):
+    with pytest.raises(
+        BadInput, match=r"available here \(.*none for you.*\): use isolation 'process'"
+    ):
         probe_construction(cell, "namespaces")
 
 

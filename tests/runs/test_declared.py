@@ -213,9 +213,9 @@ def test_a_case_is_played_again_from_its_file(tmp_path):
             "another version",
         ),
         (lambda text: text.replace('"kind": "game"', '"kind": "spell"'), "kind 'spell'"),
-        (lambda text: text.replace('"declares"', '"declared"'), "not a whole case"),
-        (lambda text: text.replace("keeps=last:8", "keeps=some"), "not a whole case"),
-        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "not a whole case"),
+        (lambda text: text.replace('"declares"', '"declared"'), "not a complete case"),
+        (lambda text: text.replace("keeps=last:8", "keeps=some"), "not a complete case"),
+        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "not a complete case"),
     ],
 )
 def test_a_foreign_case_file_is_refused_with_a_sentence(tmp_path, change, says):
