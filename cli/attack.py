@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
-from ..files import refuse_link, write_whole
+from ..files import refuse_special, write_whole
 from . import options
 from .attack_baseline import Baseline
 from .attack_notes import as_budget, setting
@@ -204,12 +204,12 @@ def command(
     ]
     kept = resume or (out and out / "results.csv")
     written = [] if out is None else [out / name for name in OUT_FILES]
-    written += [path for path in (certificate, save_case, map_file) if path is not None]
+    written += [path for path in (certificate, save_case, map_file, junit) if path is not None]
     if map_file is not None:
         refuse_other_picture(map_file, "--map")
     for path in written:
         # Before the first message, not after the last one.
-        refuse_link(path)
+        refuse_special(path)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."

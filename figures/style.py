@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..files import refuse_link, replaced
+from ..files import refuse_special, replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -123,7 +123,7 @@ def refuse_other_picture(path: Path, option: str) -> None:
             f"{path} is no picture that can be drawn: give {option} a name that ends in "
             f"{', '.join(kinds[:-1])} or {kinds[-1]}."
         )
-    refuse_link(path)
+    refuse_special(path)
 
 
 def save(figure: Figure, path: Path) -> None:

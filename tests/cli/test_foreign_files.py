@@ -201,6 +201,27 @@ def test_nothing_is_written_through_a_link(
     assert not (tmp_path / "z.csv").exists()  # before the first message
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("attack", "zero", *SMALL, "--resume", "pipe"),
+        ("attack", "zero", *SMALL, "--junit", "pipe"),
+        ("attack", "zero", *SMALL, "--resume", "z.csv", "--certificate", "pipe"),
+        ("check", "zero", "--junit", "pipe"),
+        ("bound", "--n", "16", "--d", "16", "--certificate", "pipe"),
+    ],
+)
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(
+    kvbarrier, forged, tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    """A file moved to its place would be no pipe any more; for root, no /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    said = kvbarrier(*argv)
+    assert (said.code, "pipe is a device or a pipe" in said.err) == (2, True)
+    assert (tmp_path / "pipe").is_fifo()
+    assert not (tmp_path / "z.csv").exists()  # before the first message
+
+
 def test_an_old_half_is_no_way_round(kvbarrier, forged, tmp_path: Path) -> None:
     precious = links(tmp_path, "plot.png.partial")
     assert kvbarrier("plot", "good.csv").code == 0
