@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BadInput
+from ..files import refuse_special
 from . import options
 from .render import print_json, print_table, say, tell
 
@@ -80,13 +81,16 @@ def command(
     if case is not None:
         return _replay(case, target, timeout, as_json)
     if target is None:
-        raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
+        raise BadInput("TARGET is missing: name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
     from ..compressors.plugin.values import parse_value
     from ..protocols.check.ladder import check
     from . import ci
 
     ci.refuse_badge(badge)
+    for path in (junit, badge, save_case):
+        if path is not None:
+            refuse_special(path)  # before the check, not after it
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
         if expected:

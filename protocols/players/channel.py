@@ -136,7 +136,8 @@ def _pieces(value: Any) -> list[bytes | memoryview]:
             return float(value)
         raise TypeError(f"a {type(value).__name__} cannot go over the channel")
 
-    head = bytes(msgpack.packb(value, default=special))
+    # A path of bytes that are no text has surrogates in it.
+    head = bytes(msgpack.packb(value, default=special, unicode_errors="surrogatepass"))
     parts: list[bytes | memoryview] = [len(head).to_bytes(_HEAD_LENGTH, "big"), head]
     end = _HEAD_LENGTH + len(head)
     for array in arrays:
@@ -155,6 +156,8 @@ def unpack(body: bytes | bytearray) -> Any:
 
     >>> unpack(pack({"K": np.eye(2, dtype=np.float32), "n": 2}))["K"][1]
     array([0., 1.], dtype=float32)
+    >>> unpack(pack("caf\\udce9")) == "caf\\udce9"
+    True
     """
     body = body if isinstance(body, bytearray) else bytearray(body)
     met = 0
@@ -180,6 +183,7 @@ def unpack(body: bytes | bytearray) -> Any:
             max_bin_len=MAX_FRAME_BYTES,
             max_ext_len=MAX_FRAME_BYTES,
             max_str_len=MAX_FRAME_BYTES,
+            unicode_errors="surrogatepass",
         )
     except BadFrame:
         raise

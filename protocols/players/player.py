@@ -122,7 +122,7 @@ def _receive(harness: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not more:
             return None
         body += more
-    return msgpack.unpackb(body), fds
+    return msgpack.unpackb(body, unicode_errors="surrogatepass"), fds
 
 
 def _begin(

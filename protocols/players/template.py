@@ -55,7 +55,7 @@ class Template:
 
     def begin(self, order: Mapping[str, Any], fds: tuple[int, int, int, int]) -> None:
         """Have a keeper forked; see :func:`.keeper.keep` for the order."""
-        body = msgpack.packb(order)
+        body = msgpack.packb(order, unicode_errors="surrogatepass")
         with suppress(OSError):  # then it is gone, and the life's channel is closed
             head = len(body).to_bytes(ORDER_LENGTH, "big")
             socket.send_fds(self._socket, [head], list(fds))
