@@ -22,9 +22,9 @@ def replaced(path: Path, move: Callable[[Path, Path], object] = os.replace) -> I
     """Yield the path of a new empty file, which ``move`` puts in the place of ``path`` at the end.
 
     After an exception it is gone, and ``path`` is as it was. Raises BadInput, with the path, for
-    what the system refuses and as :func:`refuse_special` does.
+    what the system refuses and as :func:`refuse_link` does.
     """
-    refuse_special(path)
+    refuse_link(path)
     # Not the name with something added, which may be as long as a name can be.
     partial = path.with_name(f".kvbarrier-{secrets.token_hex(6)}.partial")
     try:
@@ -62,7 +62,7 @@ def write_new(path: Path, text: str) -> None:
         raise unwritten(path, error) from error
 
 
-def refuse_special(path: Path) -> None:
+def refuse_link(path: Path) -> None:
     """Raise BadInput for a symbolic link, whose target the user did not name, and for a device or a
     pipe, in whose place a file would be moved: for root, even of /dev/null."""
     if path.is_symlink():
@@ -78,9 +78,40 @@ def refuse_special(path: Path) -> None:
         raise BadInput(f"{path} is a device or a pipe and stays as it is: name a file.")
 
 
-def unwritten(path: Path, error: OSError) -> BadInput:
-    """The sentence for a system error while writing a file."""
+def refuse_place(path: Path, made: Path | None = None) -> None:
+    """Raise BadInput where no file can be written, as far as that can be known before.
+
+    For callers that work for long before they write. ``made`` is a folder that will be there.
+    """
+    try:
+        refuse_link(path)
+        if path.exists() and path.is_dir():
+            raise BadInput(f"{path} is a folder: give the name of a file.")
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise unwritten(path, error) from error
+    folder = path.parent
+    while made is not None and folder.is_relative_to(made) and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise BadInput(f"{path}: there is no folder {folder}: make it, or use another path.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{path}: nothing can be written in {folder}: use another path.")
+
+
+def refuse_folder(path: Path) -> None:
+    """The same for a folder that will be made, with those above it."""
+    refuse_place(path / "file", made=Path(path.anchor))
+
+
+def unwritten(path: Path, error: OSError | ValueError) -> BadInput:
+    """The sentence for a system error while writing a file, or for a name that no file can have."""
+    why = getattr(error, "strerror", None) or error
     return BadInput(
-        f"{path} could not be written ({error.strerror or error}) and is unchanged: use "
-        "another path, or free some space there."
+        f"{path} could not be written ({why}) and is unchanged: use another path, or free some "
+        "space there."
     )

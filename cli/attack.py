@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
-from ..files import refuse_special, write_whole
+from ..files import refuse_link, refuse_place, write_whole
 from . import options
 from .attack_baseline import Baseline
 from .attack_notes import as_budget, setting
@@ -203,13 +203,14 @@ def command(
         Attack(target, first, others=others, budgets=asked, **words, **played) for target in targets
     ]
     kept = resume or (out and out / "results.csv")
-    written = [] if out is None else [out / name for name in OUT_FILES]
-    written += [path for path in (certificate, save_case, map_file, junit) if path is not None]
+    # Before the first message, not after the last one.
+    for own in [] if out is None else [out / name for name in OUT_FILES]:
+        refuse_link(own)
     if map_file is not None:
-        refuse_other_picture(map_file, "--map")
-    for path in written:
-        # Before the first message, not after the last one.
-        refuse_special(path)
+        refuse_other_picture(map_file, "--map", out)
+    for path in (certificate, save_case, junit):
+        if path is not None:
+            refuse_place(path, out)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
@@ -274,13 +275,23 @@ def _for_servers(report: Report, failures: list[str], junit: Path | None) -> Non
     from . import ci
 
     played = [
-        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        ci.JUnitCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
         for point in report.points
     ]
-    cases = [*played, ci.TestCase("gates", failures)]
+    cases = [*played, ci.JUnitCase("messages", _ends(report)), ci.JUnitCase("gates", failures)]
     ci.summarise(report.target, cases)
     if junit is not None:
         ci.write_junit(junit, report.target, cases)
+
+
+def _ends(report: Report) -> list[str]:
+    """What ends an attack with another code than its gates do, in sentences."""
+    said = report.failures()
+    if report.impossible:
+        said.append("impossible: no message of this length does this well.")
+    if report.changed:
+        said.append("changed: the compressor was not one algorithm while it was played.")
+    return said
 
 
 def _refuted(report: Report, path: Path | None) -> list[str]:

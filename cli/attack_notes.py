@@ -97,7 +97,7 @@ def _print_declared(report: Report, verbose: bool) -> None:
     for point, one in zip(report.points, report.declared, strict=False):
         if one is None:
             continue
-        if verbose or one.verdict == "not-as-declared" or one.unjudged:
+        if verbose or one.verdict != "as-declared" or one.unjudged:
             tell(f"{setting(point, report)}: {one.sentence}")
         else:
             name = f"{series_label(point)} is " if several else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .attack_notes import print_notes, stream
 from .attack_summary import print_summary
-from .render import number, print_table
+from .render import number, print_table, tell
 
 if TYPE_CHECKING:
     from ..runs.attack_report import Report
@@ -154,24 +154,35 @@ def _print_engine(report: Report) -> None:
 
     if not report.engine:
         return
-    rows, cache = [], report.outcomes[0].cell.instance.shape.cache_bits_16 / 8
+    several = len(report.engine) > 1
+    named = [series_label(one) for one in report.engine]
     versions = dict.fromkeys(f"{k} {v}" for e in report.engine for k, v in e["versions"].items())
-    for one in report.engine:
-        held, said = one["memories"], one["memories"]["claimed"]
-        parts = [held[name] for name in ("logical", "resident", "side")]
-        rows.append([
-            series_label(one),
-            "-" if said is None else f"{said / cache:.3f}",
-            *(f"{part / cache:.3f}" for part in parts),
-            held["basis"] or "-",
-        ])  # fmt: skip
+    columns = ("claimed", "logical", "resident", "side", "wire", "constant")
+    rows = [
+        [
+            *([name] if several else []),
+            *("-" if s is None else f"{s:.3f}" for s in map(one["shares"].get, columns)),
+        ]
+        for name, one in zip(named, report.engine, strict=True)
+    ]
+    bases = dict.fromkeys(
+        one["memories"]["basis"] for one in report.engine if one["memories"]["basis"]
+    )
     print_table(
         "what the cache occupies, as a share of the 16-bit K and V cache",
-        ["target", "claimed", "logical", "resident", "side", "claimed by"],
+        ["target", *columns] if several else list(columns),
         rows,
         caption="logical: all reachable tensors. resident: the storages behind them. side: parked "
-        "outside the cache. The message itself is M/N above. " + ", ".join(versions),
+        "outside the cache. wire: the message, which is charged. constant: what of it another "
+        "stream's message has as well."
+        + (f" claimed: by {', '.join(bases)}." if bases else "")
+        + " "
+        + ", ".join(versions)
+        + ".",
     )
+    for name, one in zip(named, report.engine, strict=True):
+        for sentence in one["findings"]:
+            tell(f"finding, {name}: {sentence}." if several else f"finding: {sentence}.")
 
 
 def _game(point: dict[str, Any], several: bool = False) -> str:

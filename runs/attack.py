@@ -33,6 +33,7 @@ from ..protocols.players.template import held
 from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
+from .engine_report import engine_report
 from .executors import make_executor
 from .keyring import Keyring
 from .lost import as_map
@@ -320,22 +321,24 @@ def _report(
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
     verdicts = [judge_cell(outcome.cell, outcome.rows) for outcome in played]
+    points = tuple(
+        point_of(outcome.cell, outcome.rows, verdict, one)
+        | {
+            "scale": outcome.cell.instance.build().scale,
+            "map": as_map(outcome.cell, outcome.rows),
+        }
+        | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
+        for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
+    )
+    cache = outcomes[0].cell.instance.shape.cache_bits_16 if engine else 0
     return Report(
         targets=(target,),
-        points=tuple(
-            point_of(outcome.cell, outcome.rows, verdict, one)
-            | {
-                "scale": outcome.cell.instance.build().scale,
-                "map": as_map(outcome.cell, outcome.rows),
-            }
-            | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
-            for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
-        ),
+        points=points,
         gaps=tuple(gaps),
         verdicts=tuple(verdicts),
         outcomes=tuple(outcomes),
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
-        engine=tuple(engine),
+        engine=engine_report(target_name(target), engine, points, cache),
         soft=tuple(soft.values()),
         declared=tuple(declared),
     )

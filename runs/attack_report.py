@@ -75,7 +75,7 @@ class Report:
     interval at 1 - (1 - level)/number.
 
     ``engine``: of an engine's target, for every setting the memories of its cache in bytes
-    (``compressors.engines.memories``; the wire is the points' own) and its packages' versions.
+    (``compressors.engines.memories``) and as shares, its packages' versions, and the findings.
     ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a separate family.
     ``declared``: the declaration held against each point, None where there is none.
     ``counterexample``: the first one, played again in fresh processes, or why it is no case.
@@ -106,8 +106,8 @@ class Report:
 
     @property
     def as_declared(self) -> bool:
-        """Nothing that was declared is refuted."""
-        return all(one is None or one.verdict == "as-declared" for one in self.declared)
+        """Nothing that was declared is refuted; what was not judged is not."""
+        return all(one is None or one.verdict != "not-as-declared" for one in self.declared)
 
     @property
     def builtin(self) -> bool:

@@ -3,7 +3,7 @@
     bit_error<=0.1 @ budget=0.25          the point at a quarter of the 16-bit cache
     bit_error.estimate<=0.1               every point, by its estimate alone
     guarantee!=broken @ window=128        by verdict, at a parameter of the compressor
-    declared==as-declared                 fails as well where nothing is declared
+    declared==as-declared                 fails as well where nothing is declared, or not judged
 
 ``bit_error`` is known up to an interval, and such a gate is about the error, not the estimate: it
 holds if the whole interval satisfies it, is broken if none of it does, and otherwise is undecided,
@@ -51,7 +51,7 @@ _INTERVALS: dict[str, Callable[[Point], tuple[float, float]]] = {
 _WORDS = {
     "guarantee": ("broken", "not-broken", "undecided"),
     "ledger": ("impossible", "not-excluded"),
-    "declared": ("as-declared", "not-as-declared"),
+    "declared": ("as-declared", "not-as-declared", "undecided"),
 }
 _SHAPE = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*([^@\s]+)\s*(?:@\s*(.+?))?\s*$")
 

@@ -177,7 +177,7 @@ def declared_of(
     """A declaration held against a cell's contiguous batches; None if there is none.
 
     ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
-    None: it has no slope. Raises BadInput for words that contradict the shape.
+    None: it is not known. Raises BadInput for words that contradict the shape.
     """
     if declaration is None:
         return None

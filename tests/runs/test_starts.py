@@ -26,12 +26,11 @@ RUN = (
 @pytest.mark.parametrize(
     ("kind", "others"),
     [
-        # The template; a keeper and a host for each of three lives; one child for all rehearsals,
-        # and one for those on shorter streams, since the file declares its memory.
-        ("process", 9),
+        # The template; a keeper and a host for each of three lives; one child for all rehearsals.
+        ("process", 8),
         pytest.param(
             "namespaces",
-            9,
+            8,
             marks=pytest.mark.skipif(not isolation.namespaces_available(), reason="none here"),
         ),
     ],
