@@ -30,7 +30,8 @@ suppress_warnings = ["toc.not_included"]
 
 html_theme = "furo"
 html_title = f"kvbarrier {release}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 
@@ -57,11 +58,10 @@ def write_rows(app: Sphinx) -> None:
 
 def lead_to_rows(app: Sphinx, docname: str, source: list[str]) -> None:
     """On the site every row of the referee's table leads to its page."""
-    from engines_page import engines_page
-    from row_pages import FOLDER, slug
+    from row_pages import narrow_table
 
     if docname == "engines-table":
-        source[0] = engines_page(GALLERY, lambda one: f"{FOLDER}/{slug(one)}.md")
+        source[0] = narrow_table(GALLERY, source[0])
 
 
 def remove_rows(app: Sphinx, exception: Exception | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,8 @@ MEMORIES = ("declared", "claimed", "logical", "resident", "side", "wire")
 ERRORS = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
 
 
-def engines_page(gallery: Path, address: Callable[[Setting], str] | None = None) -> str:
-    """The page as it should stand; with ``address`` each row leads to a page of its own."""
+def engines_page(gallery: Path) -> str:
+    """The page as it should stand."""
     found = settings(gallery)
     played = [one for one in found if one.lines]
     counts = sorted({int(line["messages"]) for one in played for line in one.lines.values()})
@@ -49,16 +49,15 @@ def engines_page(gallery: Path, address: Callable[[Setting], str] | None = None)
         d=int(first["d"]),
         versions=_versions(played),
     )
-    rows = [_row(one, address and address(one)) for one in found]
+    rows = [_row(one) for one in found]
     left_out = read_table(gallery, LEFT_OUT).to_dict("records")
     out = [f"| `{short(line['target'])}` | {_cell(line['reason'])} |" for line in left_out]
     return head + "\n".join(rows) + "\n" + _OUT + "\n".join(out) + "\n"
 
 
-def _row(one: Setting, address: str | None) -> str:
+def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
-    name = f"`{short(one.name)}`"
-    cells = [f"[{name}]({address})" if address else name, one.distribution]
+    cells = [f"`{short(one.name)}`", one.distribution]
     if one.lines:
         cells += [share(one.main[name]) for name in MEMORIES]
         cells += [error(one.error(*way)) for way in ERRORS]

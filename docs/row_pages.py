@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engines_page import MEMORIES, error, share, short
+from engines_page import ERRORS, MEMORIES, error, share, short
 from kvbarrier.experiments.engines.findings import Setting, settings
 
 FOLDER = "engines-rows"
@@ -33,6 +33,25 @@ def row_pages(gallery: Path) -> Iterator[tuple[str, str]]:
     """The names of all pages and their text."""
     for one in settings(gallery):
         yield slug(one), "\n".join([*_head(one), *_memories(one), *_lines(one), *_foot(one)]) + "\n"
+
+
+def narrow_table(gallery: Path, page: str) -> str:
+    """The referee's ``page`` with the few columns that a screen shows; a row leads to its own."""
+    head, _, rest = page.partition("\n| setting |")
+    out_of_reach = rest.partition("\n## Out of reach")
+    lines = [
+        "| setting | declared | sent | asking, literal | asking, rotated | reading | findings |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in settings(gallery):
+        cells = [f"[{_plain(short(one.name))}]({FOLDER}/{slug(one)}.md)"]
+        if one.lines:
+            cells += [share(one.main[name]) for name in ("declared", "wire")]
+            cells += [error(one.error(*way)) for way in ERRORS]
+        else:
+            cells += [""] * 5
+        lines.append(f"| {' | '.join([*cells, _plain('; '.join(one.findings()))])} |")
+    return head + "\n" + "\n".join(lines) + "\n" + "".join(out_of_reach[1:])
 
 
 def command(one: Setting, line: Mapping[str, Any]) -> str:

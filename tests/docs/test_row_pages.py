@@ -71,3 +71,22 @@ def test_a_command_plays_the_rows_own_game(pages: ModuleType) -> None:
             assert (("--basis" in words) and words[words.index("--basis") + 1]) == (
                 basis != "literal" and basis
             )
+
+
+def test_the_sites_table_leads_from_every_row_to_its_page(pages: ModuleType) -> None:
+    committed = (ROOT / "docs" / "engines-table.md").read_text()
+    text = pages.narrow_table(GALLERY, committed)
+    head, _, *rows = table(text.partition("## Out of reach")[0])
+    assert {len(row) for row in rows} == {len(head)}
+    leads = re.findall(r"\]\(engines-rows/([\w-]+)\.md\)", text)
+    assert leads == [name for name, _ in pages.row_pages(GALLERY)]
+    assert text.partition("## Out of reach")[2] == committed.partition("## Out of reach")[2]
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """pack_bits was public and on no page."""
+    import kvbarrier
+
+    page = (ROOT / "docs" / "python.md").read_text()
+    names = [name for name in dir(kvbarrier) if not name.startswith("_")]
+    assert [name for name in names if not re.search(rf"\b{name}\b", page)] == []
