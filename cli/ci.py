@@ -7,17 +7,19 @@ with a name that ends in .json the document that shields.io's endpoint reads.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from ..errors import BadInput
-from ..files import write_whole
+from ..files import refuse_place, write_whole
 from .render import readable
+
+escape = partial(html.escape, quote=False)
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 GREEN, RED, GREY = "#2e7d32", "#b3261e", "#6b6b6b"
@@ -44,6 +46,8 @@ def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
       <testcase classname="kvbarrier" name="heads" time="0.000" />
     </testsuite>
     """
+    from xml.etree import ElementTree
+
     root = ElementTree.Element(
         "testsuite",
         name=_xml(suite),
@@ -106,10 +110,13 @@ def write_badge(path: Path, label: str, said: str, good: bool | None) -> None:
         write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
 
 
-def refuse_badge(path: Path | None) -> None:
-    """Raises BadInput for a name that no badge has; for callers that work for long before."""
-    if path is not None and path.suffix not in (".json", ".svg"):
-        raise BadInput(f"{path} is not a badge's name: give a name that ends in .svg or .json.")
+def refuse(junit: Path | None, badge: Path | None) -> None:
+    """Raise BadInput for places and names that cannot be; for callers that work for long before."""
+    if badge is not None and badge.suffix not in (".json", ".svg"):
+        raise BadInput(f"{badge} is not a badge's name: give a name that ends in .svg or .json.")
+    for path in (junit, badge):
+        if path is not None:
+            refuse_place(path)
 
 
 def _badge(label: str, said: str, colour: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kvbarrier.experiments.engines.findings import Setting, settings
+from kvbarrier.experiments.engines.findings import SHARES, Setting, settings
 from kvbarrier.experiments.engines.measure import LEFT_OUT
 from kvbarrier.experiments.kit.tables import read_table
 
@@ -19,8 +19,8 @@ row](engines.md). All memories are shares of the 16-bit K and V cache. Errors: w
 bits, {messages} independent messages a line, n = {n}, d = {d}, Kerdock keys; the 95 % intervals over
 messages are in the table's data. Played with {versions}.
 
-| setting | package | declared | claimed | logical | resident | side | wire | asking, literal | asking, rotated | reading | findings and notes |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| setting | package | declared | claimed | logical | resident | side | wire | constant | asking, literal | asking, rotated | reading | findings and notes |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501
 
 _OUT = """
@@ -33,7 +33,6 @@ What cannot be played offline on a CPU, and why.
 """
 
 
-MEMORIES = ("declared", "claimed", "logical", "resident", "side", "wire")
 ERRORS = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
 
 
@@ -59,10 +58,10 @@ def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
     cells = [f"`{short(one.name)}`", one.distribution]
     if one.lines:
-        cells += [share(one.main[name]) for name in MEMORIES]
+        cells += [share(one.main.get(name)) for name in SHARES]
         cells += [error(one.error(*way)) for way in ERRORS]
     else:
-        cells += [""] * (len(MEMORIES) + len(ERRORS))
+        cells += [""] * (len(SHARES) + len(ERRORS))
     return "| " + " | ".join([*cells, words]) + " |"
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from engines_page import ERRORS, MEMORIES, error, share, short
-from kvbarrier.experiments.engines.findings import Setting, settings
+from engines_page import ERRORS, error, share, short
+from kvbarrier.experiments.engines.findings import SHARES, Setting, settings
 
 FOLDER = "engines-rows"
 
@@ -89,8 +89,8 @@ def _memories(one: Setting) -> list[str]:
     return [
         "## Memory", "",
         "As shares of the 16-bit K and V cache ([what each is](../engines.md#the-columns)).", "",
-        "| " + " | ".join(MEMORIES) + " |", "|" + "---|" * len(MEMORIES),
-        "| " + " | ".join(share(one.main[name]) for name in MEMORIES) + " |", "",
+        "| " + " | ".join(SHARES) + " |", "|" + "---|" * len(SHARES),
+        "| " + " | ".join(share(one.main.get(name)) for name in SHARES) + " |", "",
     ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..files import refuse_link, replaced
+from ..files import refuse_place, replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,10 +140,11 @@ NAMELESS: dict[str, dict[str, None]] = {
 """The kinds of files that are written, by suffix, and what is left out of each."""
 
 
-def refuse_other_picture(path: Path, option: str) -> None:
-    """Raise BadInput for a name that is no picture's, and for a symbolic link.
+def refuse_other_picture(path: Path, option: str, made: Path | None = None) -> None:
+    """Raise BadInput for a name that is no picture's, and where no file can be written.
 
-    ``option``: what was given the name. For callers that draw at the end of long work.
+    ``option``: what was given the name. ``made``: a folder that will be there. For callers that
+    draw at the end of long work.
     """
     kinds = [f".{kind}" for kind in NAMELESS]
     if path.suffix not in kinds:
@@ -151,7 +152,7 @@ def refuse_other_picture(path: Path, option: str) -> None:
             f"{path} is no picture that can be drawn: give {option} a name that ends in "
             f"{', '.join(kinds[:-1])} or {kinds[-1]}."
         )
-    refuse_link(path)
+    refuse_place(path, made)
 
 
 def settle(figure: Figure) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..experiments.kit.tables import read_table
-from ..experiments.toy_sum.measure import TABLE
+from ..experiments.toy_sum import TABLE
 from .style import house_style, save, sheet
 
 
