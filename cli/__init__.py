@@ -127,7 +127,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 def cli() -> None:
     """Measure any KV-cache compressor against the memory lower bound it cannot beat.
 
-    The theorem is Haris & Onak, Compression Barriers for Autoregressive Transformers, COLT 2025.
+    The theorem is Haris & Onak, Compression Barriers in Autoregressive Transformers, COLT 2025.
     """
 
 
