@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from kvbarrier.reductions import attention
+from kvbarrier.reductions.blas import one_thread
 from paired import middle, ratio, rounds
 
 SHAPES = [(4096, 64), (1024, 64), (512, 64), (4096, 128)]
@@ -66,7 +67,7 @@ def measure(n: int, d: int, count: int) -> dict[str, float | None]:
         calls["torch"] = peer
     wrong = int((calls["dominance"]() != (V > 0.5)).sum() + (calls["dense"]() != (V > 0.5)).sum())
     assert wrong == 0, f"{wrong} wrong bits: a benchmark of a wrong answer is worth nothing"
-    with attention_threads():
+    with one_thread:
         taken = rounds(calls, count)
     result: dict[str, float | None] = {
         "dense ms": 1e3 * middle(taken["dense"]),
@@ -97,9 +98,3 @@ def kept(n: int, d: int, share: float, count: int) -> float:
         count,
     )
     return ratio(taken, "off", "on")
-
-
-def attention_threads():
-    from kvbarrier.reductions import attention_tiles
-
-    return attention_tiles.one_thread

@@ -34,9 +34,9 @@ def processor() -> str:
 
 def header() -> None:
     import threadpoolctl
-    from kvbarrier.reductions import attention_tiles
+    from kvbarrier.reductions.blas import one_thread
 
-    with attention_tiles.one_thread:
+    with one_thread:
         pass
     cores = sorted(
         {

@@ -17,6 +17,7 @@ from kvbarrier.errors import BadInput
 from kvbarrier.reductions import attention as doors
 from kvbarrier.reductions import attention_kernels as kernels
 from kvbarrier.reductions import attention_tiles as tiles
+from kvbarrier.reductions.blas import one_thread
 
 naive = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "naive" / "attention.py")))
 U = 2.0**-24
@@ -347,15 +348,15 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
 
     with threadpoolctl.threadpool_limits(2, "blas"):
         before = blas()
-        with tiles.one_thread:
+        with one_thread:
             assert set(blas()) == {1}
         assert blas() == before
         # Overlapping threads: a enters, b enters, a leaves, b leaves.
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__enter__()
+        one_thread.__enter__()
+        one_thread.__exit__(None, None, None)
         assert set(blas()) == {1}
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__exit__(None, None, None)
         assert blas() == before
 
 
