@@ -93,7 +93,7 @@ def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Hea
             rest = total * (1.0 + slack[rows]) - 1.0
             found.rest[rows] = rest
             # Values do not count here: what is found must not depend on what was asked before.
-            promising = 2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top)
+            promising = bool(2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top))
             first = last if promising else block.stop
     return found
 
