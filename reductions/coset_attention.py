@@ -190,24 +190,27 @@ class Cosets:
         Returns float32[m, d_v]; see the module for how near it is.
         """
         m, width = len(self.same), V.shape[1]
-        none = np.full(m, -np.inf), np.zeros((m, width), dtype=np.float32)
-        scores, values = none if own is None else own
-        top = np.maximum(np.where(self.same >= 0, self.gamma, 0.0), scores)
-        weights = np.stack([
-            np.exp(-top),
-            np.where(self.same >= 0, np.exp(self.gamma - top), 0.0),
-            np.where(self.opposite >= 0, np.exp(-self.gamma - top), 0.0),
-            np.exp(scores - top),
-        ], axis=1)  # fmt: skip
-        sums = weights[:, 0] * self.total + weights[:, 1:].sum(axis=1)
-        weights /= sums[:, None]
+        scores, values = own or (-np.inf, np.empty((m, 0), dtype=np.float32))
         out = np.empty((m, width), dtype=np.float32)
         with self._alone:
             gather(
                 *self._sums(V), self.queries.coset, self.queries.linear, self.queries.sign,
-                self.same, self.opposite, V, values, weights, out,
+                self.same, self.opposite, V, values, self._shares(scores), out,
             )  # fmt: skip
         return out
+
+    def _shares(self, scores: Float64 | float) -> Float64:
+        """Float64[m, 4]: the shares in an output of the sums, of the two keys, of the own token."""
+        held = self.same >= 0
+        top = np.maximum(np.where(held, self.gamma, 0.0), scores)
+        shares = np.empty((len(held), 4))
+        np.exp(-top, out=shares[:, 0])
+        shares[:, 1] = held * np.exp(self.gamma * held - top)
+        shares[:, 2] = (self.opposite >= 0) * np.exp(-self.gamma - top)
+        shares[:, 3] = np.exp(scores - top)
+        total = shares[:, 0] * self.total + shares[:, 1] + shares[:, 2] + shares[:, 3]
+        shares /= total[:, None]
+        return shares
 
     def _sums(self, V: Float32) -> Float64:
         """The two sums of the module docstring, float64[2, cosets of queries, d, d_v]."""
