@@ -20,8 +20,8 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
 
-ROWS = 512  # queries a block
-SCORES = 512 * 256  # scores a tile: 512 KiB
+ROWS = 1024  # queries a block
+SCORES = 1024 * 256  # scores a tile: 1 MiB
 COLUMNS = 1024  # keys a tile at most: the proof in attention.next_bits counts on it
 _PROBE = 32  # rows asked first where the last block was seldom dominated
 _LOG2E = math.log2(math.e)
