@@ -225,7 +225,7 @@ def test_dominance_settles_every_row_of_an_exact_cache_and_hardly_one_of_a_lost_
 
 
 def test_a_few_rows_are_asked_first_after_a_block_that_failed():
-    # Keys of block 0 (1024 rows) lost, of block 1 kept: its first 32 rows find out, all are settled.
+    # Keys of block 0 (1024 rows) lost, of block 1 kept: its first 32 rows find out, all settle.
     Q, Kq, Vq, K, V = keyed(2048, 64, 16.0, [0.0, 1.0])
     left = undecided(Q, Kq, Vq, K[1024:], V[1024:], 0.45)
     assert set(left.tolist()) <= set(range(1024))
