@@ -214,7 +214,7 @@ def _cosets(rows: tuple[Float32, Own, Float32, Float32]) -> Cosets | None:
     """The plan for these queries and keys, if they are words of few cosets."""
     q, _, k, _ = rows
     # It takes many queries to pay, and most sets show by one row that they are none.
-    if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if len(a)):
+    if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if a.size):
         return None
     from .blas import one_thread
     from .coset_attention import Cosets

@@ -147,19 +147,26 @@ class Cosets:
         d = K.shape[1]
         if d & (d - 1) or not _DIMENSIONS[0] <= d <= _DIMENSIONS[1] or not (len(Q) and len(K)):
             return None
-        sizes = [_size(rows) for rows in (Q, K)]
-        if None in sizes:
+        limit = min(_MOST_WEIGHTS, len(Q) * len(K) // _GAIN)
+        query_size = _size(Q)
+        if query_size is None:
             return None
-        queries, keys = Words.of(Q), Words.of(K)
-        weights = len(queries.forms) * len(keys.forms) * d
-        if weights > min(_MOST_WEIGHTS, len(Q) * len(K) // _GAIN):
+        queries = Words.of(Q)
+        # A coset has 2 d keys: where even whole ones are too many, the keys are not looked at.
+        if len(queries.forms) * len(K) > 2 * limit:
+            return None
+        key_size = _size(K)
+        if key_size is None:
+            return None
+        keys = Words.of(K)
+        if len(queries.forms) * len(keys.forms) * d > limit:
             return None
         held = np.full((len(keys.forms), d, 2), -1)
         at = keys.coset, keys.linear, (keys.sign < 0).astype(np.int64)
         held[at] = np.arange(len(K))
         if (held[at] != np.arange(len(K))).any():
             return None
-        gamma = math.prod(float(size) for size in sizes if size is not None) * d
+        gamma = query_size * key_size * d
         products = (queries.forms[:, None] * keys.forms).reshape(-1, d)
         G = np.ascontiguousarray(products.T)
         walsh(G[None])
@@ -226,14 +233,14 @@ class Cosets:
         return sums
 
 
-def _size(rows: Float32) -> np.float32 | None:
+def _size(rows: Float32) -> float | None:
     """The size of all numbers, or None where there are two."""
     size = np.abs(rows[0, 0])
     # Most sets that are none show it in their first row.
     for part in (rows[0], rows):
         if not (np.abs(part) == size).all():
             return None
-    return size if size > 0 else None
+    return float(size) if size > 0 else None
 
 
 def _matches(queries: Words, keys: Words, held: Ints) -> Ints:
