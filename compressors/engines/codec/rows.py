@@ -108,6 +108,5 @@ OUT_OF_REACH = {
     "pyturboquant-gpu": "it needs a CUDA GPU",
     "turboquant-gpu": "its kernels are for a CUDA GPU",
     "turboquant-vllm": "it runs inside vLLM, on a CUDA GPU",
-    "mlx-turboquant": "it needs MLX, which runs on Apple's machines",
     "kvcodec's predictor": "it has to be trained on a model's cache first",
 }
