@@ -94,7 +94,8 @@ PLAYED = [
     ("kvquant", "kvquant_plus_plus:InnerProduct", {"num_bits": 3}, 0.08, 0.075,
      4 + 1 / 16 + 2 * F32),
     # A norm of 64 bits a row; a matrix of 64 by 64 doubles, two for the sketch.
-    ("pyturboquant_cpu", "pyturboquant_cpu:Mse", {"bits": 4}, 0, 0, 4 / 16 + 2 * F32 + 4 * D / N + levels(4)),
+    ("pyturboquant_cpu", "pyturboquant_cpu:Mse", {"bits": 4}, 0, 0,
+     4 / 16 + 2 * F32 + 4 * D / N + levels(4)),
     ("pyturboquant_cpu", "pyturboquant_cpu:Prod", {"bits": 4}, 0.01, 0.012,
      4 / 16 + 4 * F32 + 8 * D / N + levels(3)),
     ("turboquant_vectors", "turboquant_vectors:Vectors", {"bits": 4}, 0, 0,
