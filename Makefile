@@ -1,6 +1,8 @@
 # Each target does its own set-up: a virtual environment in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 SCALE  ?= quick
+# The address of a dask scheduler whose workers run the experiments, if any: tcp://host:8786
+CLUSTER ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
@@ -56,7 +58,7 @@ $(VENV)/.lint: $(VENV)/.core
 install: $(VENV)/.core
 
 experiments: $(VENV)/.core
-	@$(BIN)/kvbarrier experiments run all --scale $(SCALE) --out results/$(SCALE)
+	@$(BIN)/kvbarrier experiments run all --scale $(SCALE) --out results/$(SCALE) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile

@@ -69,9 +69,40 @@ def refuse_link(path: Path) -> None:
         )
 
 
-def unwritten(path: Path, error: OSError) -> BadInput:
-    """The sentence for a system error while writing a file."""
+def refuse_place(path: Path, made: Path | None = None) -> None:
+    """Raise BadInput where no file can be written, as far as that can be known before.
+
+    For callers that work for long before they write. ``made`` is a folder that will be there.
+    """
+    try:
+        refuse_link(path)
+        if path.exists() and path.is_dir():
+            raise BadInput(f"{path} is a folder: give the name of a file.")
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise unwritten(path, error) from error
+    folder = path.parent
+    while made is not None and folder.is_relative_to(made) and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise BadInput(f"{path}: there is no folder {folder}: make it, or use another path.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise BadInput(f"{path}: nothing can be written in {folder}: use another path.")
+
+
+def refuse_folder(path: Path) -> None:
+    """The same for a folder that will be made, with those above it."""
+    refuse_place(path / "file", made=Path(path.anchor))
+
+
+def unwritten(path: Path, error: OSError | ValueError) -> BadInput:
+    """The sentence for a system error while writing a file, or for a name that no file can have."""
+    why = getattr(error, "strerror", None) or error
     return BadInput(
-        f"{path} could not be written ({error.strerror or error}) and is unchanged: use "
-        "another path, or free some space there."
+        f"{path} could not be written ({why}) and is unchanged: use another path, or free some "
+        "space there."
     )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import BadInput
 from . import options
 from .render import number, print_json, print_table, prints_to_stderr, say, tell
 
@@ -84,12 +83,10 @@ def command(
     from ..protocols.game.instances import Index
     from ..runs.compared import compare
 
-    if len(set(targets)) != len(targets):
-        raise BadInput("a target is named twice: name each once, or --sweep its parameters.")
     if out is not None:
         refuse_other_picture(out, "--out")
     with options.progress("compare") as tick, prints_to_stderr():
-        rows, gaps = compare(
+        rows, report = compare(
             targets,
             Index(n=n, d=d, keys=keys),
             budgets=options.budgets(budgets) if budgets else None,
@@ -97,18 +94,22 @@ def command(
             sweep=options.sweeps(sweeps),
             messages=messages,
             most=most,
-            progress=lambda target, step: tick(target, step.done, step.most),
+            progress=lambda step: tick(step.cell.target, step.done, step.most),
         )
     if as_json:
         print_json({"schema": 1, "rows": [row.as_dict() for row in rows]})
     else:
         _print(rows, n, d, keys)
-        for target in dict.fromkeys(target for target, _ in gaps):
-            budgets_ = [gap.budget for name, gap in gaps if name == target]
-            tell(f"{target} does not fit into {len(set(budgets_))} of the budgets.")
+        for name in dict.fromkeys(gap.compressor for gap in report.gaps):
+            refused = {gap.budget for gap in report.gaps if gap.compressor == name}
+            tell(f"{name} does not fit into {len(refused)} of the budgets.")
+    for one in report.unplayed:
+        say(f"kvbarrier: {one.target} was not played: {one.error}")
     if out is not None:
         _draw(rows, out)
-    return 3 if any(point["failed"] for row in rows for point in row.points) else 0
+    if any(point["failed"] for row in rows for point in row.points):
+        return 3
+    return max((one.error.exit_code for one in report.unplayed), default=0)
 
 
 def _print(rows: list[Row], n: int, d: int, keys: str) -> None:

@@ -148,9 +148,10 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
     options = [
         click.option("--reduction", default="index", show_default=True,
                      help="Reduction to play; see list reductions."),
-        click.option("--n", type=COUNT,
+        click.option("-n", "--n", type=COUNT,
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
-        click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension."),
+        click.option("-d", "--d", type=DIMENSION, default=64, show_default=True,
+                     help="Head dimension."),
         click.option("--keys", default="jl", show_default=True,
                      help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a "
                           "model's own keys, with --norm."),

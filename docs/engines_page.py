@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kvbarrier.experiments.engines.findings import Setting, settings
+from kvbarrier.experiments.engines.findings import SHARES, Setting, settings
 from kvbarrier.experiments.engines.measure import LEFT_OUT
 from kvbarrier.experiments.kit.tables import read_table
 
@@ -19,8 +19,8 @@ row](engines.md). All memories are shares of the 16-bit K and V cache. Errors: w
 bits, {messages} independent messages a line, n = {n}, d = {d}, Kerdock keys; the 95 % intervals over
 messages are in the table's data. Played with {versions}.
 
-| setting | package | declared | claimed | logical | resident | side | wire | asking, literal | asking, rotated | reading | findings and notes |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| setting | package | declared | claimed | logical | resident | side | wire | constant | asking, literal | asking, rotated | reading | findings and notes |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501
 
 _OUT = """
@@ -54,10 +54,8 @@ def engines_page(gallery: Path) -> str:
 def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
     if not one.lines:
-        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | | {words} |"
-    shares = [
-        _share(one.main[name]) for name in ("declared", "logical", "resident", "side", "wire")
-    ]
+        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | | | {words} |"
+    shares = [_share(one.main.get(name)) for name in SHARES]
     ways = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
     errors = [_error(one.error(*way)) for way in ways]
     cells = [f"`{_short(one.name)}`", one.distribution, *shares, *errors, words]

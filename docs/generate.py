@@ -20,6 +20,7 @@ from kvbarrier.compressors.docstring import fidelity
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
 from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
+from kvbarrier.figures.registry import pictures
 from kvbarrier.runs.points import budget_text
 from kvbarrier.runs.ranking import Point, ranking
 
@@ -99,7 +100,8 @@ def claims_page() -> str:
         experiment = get(name)
         about = inspect.getdoc(sys.modules[experiment.run.__module__]) or ""
         parts += [f"## {experiment.title} (`{name}`)", "", about, ""]
-        parts += [f"![{experiment.title}](../figures/gallery/{name}.png)", ""]
+        for picture in pictures(name):
+            parts += [f"![{experiment.title}: {picture}](../figures/gallery/{picture}.png)", ""]
         for claim in experiment.claims:
             row = found.get(claim.name)
             parts += [
@@ -134,7 +136,9 @@ best setting, 1 being the limit. Methods that are not cache compressors:
 [not-compressors.md](../not-compressors.md). The streams:
 [reading a verdict](../reading-a-verdict.md), [planted families](../planted-families.md).
 
-![The leaderboard](../../figures/gallery/leaderboard.png)
+![What a recovered bit costs](../../figures/gallery/leaderboard.png)
+
+![Bit error by family of streams](../../figures/gallery/leaderboard-streams.png)
 """
 
 

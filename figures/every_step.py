@@ -10,7 +10,7 @@ import numpy as np
 from ..experiments.every_step.measure import GRID, TIMES
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import fano_rate
-from .style import COLOURS, FORBIDDEN, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FORBIDDEN, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +31,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(grid: pd.DataFrame, times: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.every_step.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.8), layout="constrained")
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.8))
         d = int(times["d"].max())
         _grid(left, grid)
         _times(right, times[times["d"] == d])

@@ -11,7 +11,7 @@ import numpy as np
 from ..experiments.kit.tables import read_table
 from ..experiments.non_adaptive.measure import ADAPTIVE, CACHES, PATTERNS, STATES, TIME
 from ..reductions.hiding import error_line, minimax_error
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,12 +54,8 @@ def draw(
     path: Path,
 ) -> None:
     """Draw the tables of ``experiments.non_adaptive.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, ((left, right), (below, last)) = pyplot.subplots(
-            2, 2, figsize=(9.4, 10.2), layout="constrained"
-        )
+        figure, ((left, right), (below, last)) = sheet(2, 2, figsize=(9.4, 10.2))
         _reads(left, patterns, "readers that choose beforehand")
         right.set_ylim(left.get_ylim())
         _memory(right, caches)

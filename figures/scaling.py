@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.scaling.measure import TABLE
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table of ``experiments.scaling`` (one row a compressor, axis and size) as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(1, 2, figsize=(9.4, 5.0), layout="constrained")
+        figure, axes = sheet(1, 2, figsize=(9.4, 5.0))
         for panel, axis in zip(axes, AXES, strict=True):
             _panel(panel, axis, table[table["axis"] == axis])
         handles, labels = axes[0].get_legend_handles_labels()
@@ -55,7 +53,7 @@ def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> None:
     for index, (name, rows) in enumerate(table.groupby("compressor", sort=False)):
         _curve(axes, index, str(name), rows.sort_values("size"))
         slopes.append(f"{name} {float(rows['slope'].iloc[0]):.3f}")
-    axes.text(0.03, 0.97, "\n".join(slopes), transform=axes.transAxes, fontsize=8.5, color=INK,
+    axes.text(0.03, 0.97, "\n".join(slopes), transform=axes.transAxes, fontsize=8.6, color=INK,
               ha="left", va="top")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.spike.measure import TABLE
-from .style import COLOURS, FAINT, INK, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table of ``experiments.spike.measure`` (one row a key set and scale) as a PNG."""
-    from matplotlib import pyplot
-
     groups = list(table.groupby("d", sort=False))
     with house_style():
-        figure, axes = pyplot.subplots(
-            2, len(groups), figsize=(9.4, 6.2), layout="constrained", sharex="col", sharey="row",
+        figure, axes = sheet(
+            2, len(groups), figsize=(9.4, 6.2), sharex="col", sharey="row",
             squeeze=False, gridspec_kw={"height_ratios": [2.0, 1.0]},
         )  # fmt: skip
         for column, (_, rows) in enumerate(groups):
@@ -96,8 +94,8 @@ def _verticals(axes: Axes, first: pd.Series, *, text: bool) -> None:
             continue
         axes.axvline(where, color=colour, lw=1.2, ls="-.")
         if text:
-            axes.text(where, 0.5, f" {label} {where:.2f}", rotation=90, fontsize=8.5, color=colour,
+            axes.text(where, 0.5, f" {label} {where:.2f}", rotation=90, fontsize=8.6, color=colour,
                       ha="right", va="center")  # fmt: skip
     if text and not np.isfinite(float(first["paper_scale"])):
         axes.text(0.64, 0.28, "the paper's condition\nε < 1/2 fails here",
-                  transform=axes.transAxes, fontsize=8.5, color=FAINT)  # fmt: skip
+                  transform=axes.transAxes, fontsize=8.6, color=FAINT)  # fmt: skip

@@ -40,10 +40,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(worst: pd.DataFrame, compressors: pd.DataFrame, path: Path) -> None:
     """Draw the tables ``tolerance-worst`` and ``tolerance-compressors`` as a PNG."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     with house_style():
-        figure = pyplot.figure(figsize=(9.4, 7.4), layout="constrained")
+        figure = Figure(figsize=(9.4, 7.4), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=[1.0, 1.35])
         flips, scales = (figure.add_subplot(grid[row, 0]) for row in (0, 1))
         scatter = figure.add_subplot(grid[:, 1])
@@ -96,7 +96,7 @@ def _flips(axes: Axes, worst: pd.DataFrame) -> None:
     below = worst[(worst["ratio"] == worst.loc[worst["ratio"] < 1.0, "ratio"].max())]
     at = worst[worst["ratio"] == 1.0]
     axes.text(1.008, 0.5, f"at 1 − 10⁻⁶: flips in {int((below['flips'] > 0).sum())} of\n"
-              f"{len(below)} instances; at 1: in {int((at['flips'] > 0).sum())}", fontsize=8.5,
+              f"{len(below)} instances; at 1: in {int((at['flips'] > 0).sum())}", fontsize=8.6,
               color=INK)  # fmt: skip
     axes.set_xlabel("scale C / exact scale")
     axes.set_ylabel("share of bits flipped")

@@ -1,8 +1,8 @@
 """Targets side by side in the same game: what each loses at what memory, and who is not beaten.
 
-Every target meets the same messages (:mod:`.keyring`), in the literal basis and in the rotated one:
-two-valued numbers flatter a quantiser, rotated ones do not. Memory is the charged bits of the
-message for each number of K and V.
+The attack on several targets (:mod:`.several`) told for choosing. It is played in the literal basis
+and in the rotated one: two-valued numbers flatter a quantiser, rotated ones do not. Memory is the
+charged bits of the message for each number of K and V.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from ..errors import BadInput, BudgetTooSmall
+from ..errors import BadInput
 from ..protocols.game.instances import Index
-from .attack import Attack, Gap, Report, play
-from .keyring import Keyring
+from .attack import Attack
+from .attack_report import Report
 from .points import series_label
 from .runner import Step
+from .several import play_several
 
 BUDGETS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1))
 MESSAGES = 8
@@ -66,43 +67,37 @@ def compare(
     budgets: Sequence[Fraction | None] | None = None,
     messages: int = MESSAGES,
     most: float | None = None,
-    progress: Callable[[str, Step], None] | None = None,
+    progress: Callable[[Step], None] | None = None,
     **options: Any,
-) -> tuple[list[Row], list[tuple[str, Gap]]]:
-    """Play every target; rows in the order of their memory, and what does not fit.
+) -> tuple[list[Row], Report]:
+    """Play every target; rows in the order of their memory, and the attack that they tell of.
 
     ``most``: rows of more bits a number are left out. ``options`` are fields of ``Attack``, for all
     targets alike.
 
-    Raises what ``attack.play`` raises, and BadInput if nothing is left.
+    Raises what ``play_several`` raises, and BadInput if nothing is left.
     """
-    ring, rows, gaps = Keyring(), [], []
-    for target in targets:
-        plan = Attack(
+    plans = [
+        Attack(
             target,
             replace(instance, basis=BASES[0]),
             others=[replace(instance, basis=BASES[1])],
-            budgets=BUDGETS if budgets is None else budgets,
+            budgets=budgets,
+            usual=BUDGETS,
             messages=messages,
             **options,
         )
-        tick = None if progress is None else (lambda step, t=target: progress(t, step))
-        try:
-            report = play(plan, progress=tick, keyring=ring)
-        except BudgetTooSmall:
-            if budgets is not None:
-                raise
-            # Of one size, which none of the usual budgets has room for: as large as it is.
-            report = play(replace(plan, budgets=(None,)), progress=tick, keyring=ring)
-        rows += _rows(report, instance)
-        gaps += [(target, gap) for gap in report.gaps]
+        for target in targets
+    ]
+    report = play_several(plans, progress=progress)
+    rows = _rows(report, instance)
     kept = [row for row in rows if most is None or row.bits_per_number <= most]
     if not kept:
         least = min(row.bits_per_number for row in rows)
         raise BadInput(
             f"no setting takes at most {most:g} bits a number: the smallest takes {least:.3g}."
         )
-    return sorted(pareto(kept), key=lambda row: row.bits_per_number), gaps
+    return sorted(pareto(kept), key=lambda row: row.bits_per_number), report
 
 
 def _rows(report: Report, instance: Index) -> list[Row]:

@@ -108,7 +108,7 @@ def find_case(
     if isinstance(reading, str):
         return None
     judged = judge_reading(declaration, cell, reading)
-    if judged.verdict == "as-declared":
+    if judged.verdict != "not-as-declared":
         return None
     place = _place(judged, reading, cell)
     return Case(

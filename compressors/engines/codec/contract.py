@@ -192,7 +192,7 @@ def tell(
     text = f"{type(error).__name__}: {error}"
     for word, need in _NEEDS.items():
         if word in text.lower():
-            first = " ".join(text.split())[:160].rstrip(".")
+            first = " ".join(text.split())[:1000].rstrip(".")
             raise BadInput(
                 f"{name} needs {need}, which this machine does not have ({first})."
             ) from error

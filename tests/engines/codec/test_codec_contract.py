@@ -432,3 +432,27 @@ def test_the_example_loses_nothing_and_its_claim_is_not_its_message(basis: str) 
     share = 8 * len(message) * 16 / 16 / instance.shape.cache_bits_16
     assert share == pytest.approx(4 / 16 + 32 / (16 * 64), abs=0.002)
     assert alice.inner.memories().claimed * 4 == instance.shape.cache_bits_16 / 8
+
+
+def test_what_a_codec_returns_twice_is_sent_once(codec: Any) -> None:
+    text = """
+class Twice:
+    {kind}
+    def encode(self, x):
+        return [x, x[2:], {{"again": x}}]
+    def decode(self, data):
+        assert {shares}
+        return data[0]
+"""
+    once, _ = told(
+        codec("class C:\n def encode(self, x): return x\n def decode(self, d): return d")
+    )
+    numpy, _ = told(codec(text.format(kind="", shares="np.shares_memory(data[0], data[1])")))
+    # 12 calls; in each a list, a dict, two views and their layouts.
+    assert len(once) < len(numpy) < len(once) + 12 * 110
+    pytest.importorskip("torch", reason="a codec may be given tensors")
+    for dtype, size in (("float32", 4), ("bfloat16", 2)):
+        kind = f"tensors, dtype = 'torch', {dtype!r}"
+        shares = "data[0][2:].data_ptr() == data[1].data_ptr()"
+        torch, _ = told(codec(text.format(kind=kind, shares=shares)))
+        assert len(torch) < len(once) * size // 4 + 12 * 120
