@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ...errors import BadInput, did_you_mean
 from ..plugin.contract import Compressor, Float32, Shape
+from .constant import constant_bytes, public_stream
 from .memories import Memories
 
 FEEDS = ("prefill", "stream")
@@ -130,6 +132,16 @@ class Engine(Compressor):
     @abstractmethod
     def memories(self) -> Memories:
         """Return what the cache occupies now."""
+
+    def accounts(self, message: bytes) -> Memories:
+        """The memories, and how much of the message another stream's has as well."""
+        constant = None
+        # Whatever stops a public stream has been told of the played one, or is not its concern.
+        with suppress(Exception):
+            twin = self.fresh()
+            twin.extend(*public_stream(self.shape))
+            constant = constant_bytes(message, twin.save())
+        return replace(self.memories(), constant=constant)
 
     @abstractmethod
     def versions(self) -> dict[str, str]:

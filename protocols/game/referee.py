@@ -81,11 +81,13 @@ class Referee:
         return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
 
     def alice(
-        self, alice: Seat, table: Table, facts: Facts, number: int, half: Sent | None = None
-    ) -> Sent | str:
+        self, alice: Seat, table: Table, facts: Facts, number: int, half: Sent | None = None,
+        account: bool = False,
+    ) -> Sent | str:  # fmt: skip
         """Have Alice write one message; a str is a fault.
 
-        Of a stream that is cut she writes the first half, or after that ``half`` the second.
+        Of a stream that is cut she writes the first half, or after that ``half`` the second. With
+        ``account`` an engine's memories are taken, where the stream is whole.
         """
         at = self.cut(facts, number)
         part = slice(None, at) if half is None else slice(at, None)
@@ -100,7 +102,8 @@ class Referee:
             q, k, v = self._hard(number).stream(self._secret(number))
             triples = (q[part].copy(), k[part].copy(), v[part].copy())
             earlier = None if half is None else half.message
-            message, payload = alice.write(triples, earlier, self._schedule(number))
+            whole = account and (at is None or half is not None)
+            message, payload = alice.write(triples, earlier, self._schedule(number), whole)
         except PlayerFault as fault:
             return str(fault)
         if declared is not None and len(message) != declared:

@@ -106,11 +106,10 @@ def memories(said: Any) -> dict[str, Any] | None:
         return None
     from ...compressors.engines.memories import Memories
 
-    logical, resident, side, claimed, basis = fields(said, *Memories.__dataclass_fields__)
-    return Memories(
-        _count(logical), _count(resident), _count(side),
-        None if claimed is None else _count(claimed), _words(basis),
-    ).as_dict()  # fmt: skip
+    logical, resident, side, claimed, basis, constant = fields(said, *Memories.__dataclass_fields__)
+    own, same = (None if one is None else _count(one) for one in (claimed, constant))
+    held = Memories(_count(logical), _count(resident), _count(side), own, _words(basis), same)
+    return held.as_dict()
 
 
 def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:

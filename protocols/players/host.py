@@ -426,7 +426,8 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
     triples, earlier = tuple(order["triples"]), order["earlier"]
     message, payload = write(compressor, triples, earlier, order["schedule"], order["build"])
-    return {"message": message, "payload": payload, "memories": memories(compressor)}
+    held = memories(compressor, message) if order["account"] else None
+    return {"message": message, "payload": payload, "memories": held}
 
 
 def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:

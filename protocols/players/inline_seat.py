@@ -76,11 +76,14 @@ class InlineSeat(Seat):
         triples: Triples,
         earlier: bytes | None,
         schedule: Mapping[str, Any] | None = None,
+        account: bool = False,
     ) -> tuple[bytes, int]:
         message, payload = self._try(
             lambda: play.write(self._compressor, triples, earlier, schedule, self._fresh)
         )
-        self._memories = self._try(lambda: frames.memories(play.memories(self._compressor)))
+        if account:
+            held = self._try(lambda: play.memories(self._compressor, message))
+            self._memories = self._try(lambda: frames.memories(held))
         return message, payload
 
     def answer(

@@ -226,10 +226,10 @@ def _lived(
     return actor.live[0]
 
 
-def memories(compressor: Any) -> dict[str, Any] | None:
+def memories(compressor: Any, message: bytes) -> dict[str, Any] | None:
     """Return the memories of an engine's cache (``compressors.engines.memories``), else None."""
-    said = getattr(getattr(compressor, "inner", compressor), "memories", None)
-    return None if said is None else dict(said().as_dict())
+    said = getattr(getattr(compressor, "inner", compressor), "accounts", None)
+    return None if said is None else dict(said(message).as_dict())
 
 
 def _payload(compressor: Any, message: bytes) -> int:

@@ -47,8 +47,12 @@ class Seat(Protocol):
         triples: Triples,
         earlier: bytes | None,
         schedule: Mapping[str, Any] | None = None,
+        account: bool = False,
     ) -> tuple[bytes, int]:
-        """Alice's part, after ``begin``: return her message and its payload bytes."""
+        """Alice's part, after ``begin``: return her message and its payload bytes.
+
+        With ``account`` her cache's memories are taken, which costs another stream.
+        """
 
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
@@ -56,7 +60,7 @@ class Seat(Protocol):
         """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
 
     def memories(self) -> Mapping[str, Any] | None:
-        """What the cache of the last ``write`` occupied, where the compressor says it."""
+        """What the cache of the last ``write`` with ``account`` occupied, where it is said."""
 
     def renew(self) -> None:
         """End the player and all it started, and only then return.

@@ -125,9 +125,13 @@ class HostSeat(Seat):
         triples: Triples,
         earlier: bytes | None,
         schedule: Mapping[str, Any] | None = None,
+        account: bool = False,
     ) -> tuple[bytes, int]:
         order = {"op": "write", "triples": triples, "earlier": earlier, "schedule": schedule}
-        message, payload, self._memories = self._ask(order, frames.message, MAX_MESSAGE_BYTES)
+        message, payload, held = self._ask(
+            {**order, "account": account}, frames.message, MAX_MESSAGE_BYTES
+        )
+        self._memories = held if account else self._memories
         return message, payload
 
     def answer(

@@ -20,7 +20,7 @@ from typing import Any
 
 import msgpack
 
-from .channel import Channel, Deadline
+from .channel import NAMES, Channel, Deadline
 from .codes import KEEPER, ORDER_LENGTH, SURVIVORS
 
 _LEAVE_SECONDS = 8.0
@@ -54,7 +54,7 @@ class Template:
 
     def begin(self, order: Mapping[str, Any], fds: tuple[int, int, int, int]) -> None:
         """Have a keeper forked; see :func:`.keeper.keep` for the order."""
-        body = msgpack.packb(order)
+        body = msgpack.packb(order, unicode_errors=NAMES)
         with suppress(OSError):  # then it is gone, and the life's channel is closed
             head = len(body).to_bytes(ORDER_LENGTH, "big")
             socket.send_fds(self._socket, [head], list(fds))

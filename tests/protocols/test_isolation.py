@@ -261,6 +261,20 @@ def test_a_players_world(kind):
 
 
 @linux
+@both
+def test_a_player_holds_nothing_of_another_life(kind):
+    # It had a descriptor of the keeper of every life that was there before.
+    with (
+        template.held(),
+        seated(kind, port=0, harness=0) as other,
+        seated(kind, port=0, harness=0) as seat,
+    ):
+        assert other._life is not None
+        aims = json.loads(message(seat))["fds"].values()
+        assert [aim for aim in aims if "pidfd" in aim] == []
+
+
+@linux
 @needs_namespaces
 def test_namespaces_close_the_outer_world():
     _, saw = witness("namespaces")
