@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
+from .stored import Rows, Stored, blocks
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
+Given = ArrayLike | Stored
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
@@ -75,14 +77,14 @@ def _softmax(scores: Float64) -> Float64:
     return normal
 
 
-def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: Given, V: Given) -> Float32:
     """Every row's attention over the stored rows and its own token.
 
     Args:
         Q: [m, d_k], one query a row.
         Kq: [m, d_k], row r the own key of query r (its (q_n, k_n, v_n) in Theorem 6).
         Vq: [m, d_v], row r its own value.
-        K: [t, d_k], stored keys; t = 0 is fine.
+        K: [t, d_k], stored keys, also as :class:`.stored.Stored`; t = 0 is fine.
         V: [t, d_v], stored values.
 
     Returns:
@@ -101,7 +103,7 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
         return attention_tiles.outputs(*rows)
 
 
-def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+def block_outputs(Q: ArrayLike, K: Given, V: Given) -> Float32:
     """Every row's attention over the stored rows alone, as :func:`next_outputs`: float32[m, d_v].
 
     Raises:
@@ -119,8 +121,8 @@ def next_bits(
     Q: ArrayLike,
     Kq: ArrayLike | None,
     Vq: ArrayLike | None,
-    K: ArrayLike,
-    V: ArrayLike,
+    K: Given,
+    V: Given,
     thresholds: ArrayLike,
     dominance: bool = True,
 ) -> NDArray[np.bool_]:
@@ -180,12 +182,17 @@ def next_bits(
 
 
 def _rows(
-    Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: ArrayLike, V: ArrayLike
-) -> tuple[Float32, Own, Float32, Float32]:
-    """The same as C-contiguous float32, checked against one another."""
-    q, k, v = (np.ascontiguousarray(a, dtype=np.float32) for a in (Q, K, V))
+    Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: Given, V: Given
+) -> tuple[Float32, Own, Rows, Rows]:
+    """The same as C-contiguous float32 or stored rows, checked against one another."""
+    q = np.ascontiguousarray(Q, dtype=np.float32)
+    k, v = (
+        a if isinstance(a, Stored) else np.ascontiguousarray(a, dtype=np.float32) for a in (K, V)
+    )
     m, t, d_k, d_v = len(q), len(k), k.shape[-1], v.shape[-1]
-    named = [("Q", q, (m, d_k)), ("K", k, (t, d_k)), ("V", v, (t, d_v))]
+    named: list[tuple[str, Rows, tuple[int, int]]] = [
+        ("Q", q, (m, d_k)), ("K", k, (t, d_k)), ("V", v, (t, d_v))
+    ]  # fmt: skip
     pair: Own = None
     if own is not None:
         own_k, own_v = (np.ascontiguousarray(a, dtype=np.float32) for a in own)
@@ -199,17 +206,17 @@ def _rows(
     return q, pair, k, v
 
 
-def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
+def _reach(rows: tuple[Float32, Own, Rows, Rows]) -> Float64:
     """|q_r| times the largest |k| that row r meets, float64[m], a little above."""
     q, own, k, _ = rows
     # float32 sums of d squares are off by d u, at most 2.4e-4 for d <= 4096.
     with np.errstate(over="ignore"):
-        squares = [np.einsum("ij,ij->i", a, a) for a in (q, k, *(own or ())[:1])]
-    largest = (
-        squares[1].max(initial=0.0)
-        if own is None
-        else np.maximum(squares[1].max(initial=0.0), squares[2])
-    )
+        squares = [np.einsum("ij,ij->i", a, a) for a in (q, *(own or ())[:1])]
+        tops = [np.einsum("ij,ij->i", a, a).max(initial=0.0) for a in blocks(k)]
+    # NaN wins every maximum of NumPy's.
+    largest = np.max(tops, initial=0.0)
+    if own is not None:
+        largest = np.maximum(largest, squares[1])
     reach: Float64 = 1.001 * np.sqrt(squares[0].astype(np.float64) * largest)
     if not (reach < 1e37).all():
         raise BadInput(

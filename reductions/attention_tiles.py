@@ -18,6 +18,7 @@ from scipy.linalg.blas import sgemm
 from threadpoolctl import ThreadpoolController
 
 from .attention_kernels import bound_tile, settle_rows, weigh_tile
+from .stored import Rows, Stored, blocks
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -66,14 +67,14 @@ class _OneThread:
 one_thread = _OneThread()
 
 
-def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
+def outputs(Q: Float32, own: Own, K: Rows, V: Rows) -> Float32:
     """Attention of every query over the rows of K, V and, if given, its own token.
 
     Args:
         Q: float32[m, d_k].
         own: (float32[m, d_k], float32[m, d_v]): one more key and value for each query, or None.
-        K: float32[t, d_k].
-        V: float32[t, d_v].
+        K: float32[t, d_k], or stored rows.
+        V: float32[t, d_v], or stored rows.
 
     All are C-contiguous. Returns float32[m, d_v]. Without any key the output is nan.
     """
@@ -95,7 +96,7 @@ def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
 
 
 def dominated_bits(
-    Q: Float32, own: Own, K: Float32, V: Float32, theta: Float64, slack: Float64
+    Q: Float32, own: Own, K: Rows, V: Rows, theta: Float64, slack: Float64
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """The bits output > theta of the rows in which one weight settles them (``next_bits``).
 
@@ -108,7 +109,7 @@ def dominated_bits(
         bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
     """
     bits = np.empty((len(Q), V.shape[1]), dtype=np.bool_)
-    ends = [(V.min(initial=np.inf), V.max(initial=-np.inf))]
+    ends = [(block.min(initial=np.inf), block.max(initial=-np.inf)) for block in blocks(V)]
     ends += [] if own is None else [(own[1].min(initial=np.inf), own[1].max(initial=-np.inf))]
     low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
     scratch = np.empty(SCORES, dtype=np.float32)
@@ -125,7 +126,10 @@ def dominated_bits(
             for tile in _cuts(len(K), _columns(len(top))):
                 bound_tile(_scores(Q[rows], K[tile], scratch), tile.start, top, argtop, total)
             rest = total * (1.0 + slack[rows]) - 1.0
-            left = settle_rows(V, argtop, rest, theta[rows], low, high, bits[rows])
+            values, at = V, argtop
+            if isinstance(V, Stored):
+                values, at = V[np.maximum(argtop, 0)], np.where(argtop < 0, -1, np.arange(len(top)))
+            left = settle_rows(values, at, rest, theta[rows], low, high, bits[rows])
             promising = 2 * len(left) <= len(top)
             undecided.append(first + left)
             first = last

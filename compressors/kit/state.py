@@ -113,7 +113,8 @@ class State:
         if not rows:
             return self.buffer.tobytes()
         return b"".join(
-            (field[rows[name]] if name in rows else field).tobytes()
+            # Rows in a row are joined as they lie, without a copy of each field beside the whole.
+            np.ascontiguousarray(field[rows[name]] if name in rows else field).view(np.uint8).data
             for name, field in self._fields.items()
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,24 +19,29 @@ from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
 from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.players import Facts, PlayerFault, Table
+from ..players.players import Facts, PlayerFault, Table, Triples
 from ..players.seats import Seat
 from . import coins
 from .cell import Cell
+from .parcel import Parcel
 from .schedules import Questions, rows_of, schedule_of
 
 MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
+PART = 1 << 20
+"""Numbers of the keys in one part of a stream: 4 MiB of them."""
+
+
 @dataclass(frozen=True)
 class Sent:
-    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+    """What Alice handed over for one message, its charged bits and payload bytes.
 
     ``declared`` is the length that her instance declared before it saw anything, or None.
     """
 
-    message: bytes
+    message: Parcel
     charged: int
     payload: int
     declared: int | None = None
@@ -89,7 +95,9 @@ class Referee:
         Of a stream that is cut she writes the first half, or after that ``half`` the second.
         """
         at = self.cut(facts, number)
-        part = slice(None, at) if half is None else slice(at, None)
+        begin, end = (0, at or self._reduction.tokens)
+        if half is not None:
+            begin, end = end, self._reduction.tokens
         try:
             declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
@@ -98,9 +106,12 @@ class Referee:
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._hard(number).stream(self._secret(number))
-            triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            earlier = None if half is None else half.message
+            earlier = None if half is None else half.message.open()
+            parts = self._parts(facts, number, begin, end)
+            triples = next(parts)
+            for following in parts:
+                alice.feed(triples, earlier)
+                triples, earlier = following, None
             message, payload = alice.write(triples, earlier, self._schedule(number))
         except PlayerFault as fault:
             return str(fault)
@@ -110,7 +121,20 @@ class Referee:
                 f"message_bytes = {declared}."
             )
         charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
-        return Sent(message, charged, max(0, min(payload, len(message))), declared)
+        return Sent(Parcel(message), charged, max(0, min(payload, len(message))), declared)
+
+    def _parts(self, facts: Facts, number: int, begin: int, end: int) -> Iterator[Triples]:
+        """The tokens begin .. end - 1 of a stream, in the parts in which they are handed over."""
+        hard, x = self._hard(number), self._secret(number)
+        size = end - begin
+        if facts.streaming and self._instance.schedule is None and hasattr(hard, "part"):
+            size = max(1, PART // (self._instance.layers * self._instance.heads * hard.d_k))
+        if size >= end - begin:
+            q, k, v = (part[begin:end].copy() for part in hard.stream(x))
+            yield q, k, v
+            return
+        for first in range(begin, end, size):
+            yield hard.part(x, slice(first, min(first + size, end)))
 
     def bob(
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
@@ -131,14 +155,14 @@ class Referee:
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
         size = questions_per_row(self._reduction) if apart else asked
-        answers = []
+        answers, message = [], s.message.open()
         try:
             for first in range(0, asked, size):
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
                 self._begin(bob, table, number, "Bob")
-                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+                some = bob.answer(message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
             return str(fault)
@@ -172,7 +196,7 @@ class Referee:
         questions = Questions(self._reduction, schedule)
         try:
             self._begin(bob, table, number, "Bob")
-            outputs = bob.answer(s.message, questions.triples, None, 1)
+            outputs = bob.answer(s.message.open(), questions.triples, None, 1)
         except PlayerFault as fault:
             return str(fault)
         self._ghosts[number] = questions.ghosts(outputs, self._secret(number))

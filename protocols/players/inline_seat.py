@@ -69,11 +69,16 @@ class InlineSeat:
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
         """See :meth:`Seat.begin`."""
+        self._compressor = None  # two of them may be more than there is room for
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._fresh = partial(build, seed)
         self._compressor = self._try(self._fresh)
         return self._try(lambda: players.declared_length(self._compressor))
+
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """See :meth:`Seat.feed`."""
+        self._try(lambda: players.feed(self._compressor, triples, earlier))
 
     def write(
         self,

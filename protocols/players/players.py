@@ -9,12 +9,14 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.catalog import is_builtin
 from ...compressors.plugin.answers import WrongAnswer, given, numbers
 from ...compressors.plugin.blame import (
     is_our_fault,
@@ -87,22 +89,32 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody. Where
-    keys are drawn for each message, they are those of the seed, the same for Alice and for Bob.
+    Every instance gets its own copies of the public arrays: writing into them tells nobody. One of
+    ours gets them when it reads them. Where keys are drawn for each message, they are those of the
+    seed, the same for Alice and for Bob.
 
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
     from ...reductions.gaussian import drawn_keys
+    from ...reductions.public import Public
 
-    target = resolve(table.target)
+    target, ours = resolve(table.target), is_builtin(table.target)
+
+    def own(name: str) -> Any:
+        value = table.public[name]
+        return value.copy() if isinstance(value, np.ndarray) else value
 
     def build(seed: int) -> Any:
-        public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
-        if public.get("redrawn"):
-            n, d = public["keys"].shape
-            public["keys"] = drawn_keys(n, d, seed)
+        public: Mapping[str, Any] = (
+            Public({}, **{name: partial(own, name) for name in table.public})
+            if ours
+            else {name: own(name) for name in table.public}
+        )
+        if table.public.get("redrawn"):
+            n, d = table.public["keys"].shape
+            public = {**public, "keys": drawn_keys(n, d, seed)}
         made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
         if table.needs:
             refuse_lacking(made, table.needs, target.name)
@@ -171,6 +183,13 @@ def declared_length(compressor: Any) -> int | None:
     return int(declared)
 
 
+def feed(compressor: Any, triples: Triples, earlier: bytes | None = None) -> None:
+    """Alice: take the triples, after what an ``earlier`` message holds."""
+    if earlier is not None:
+        compressor.restore(earlier)
+    compressor.extend(*triples)
+
+
 def write(
     compressor: Any,
     triples: Triples,
@@ -188,10 +207,8 @@ def write(
     Raises:
         PlayerFault: ``save`` returned something else than bytes, or more than the channel takes.
     """
-    if earlier is not None:
-        compressor.restore(earlier)
     if schedule is None:
-        compressor.extend(*triples)
+        feed(compressor, triples, earlier)
     else:
         compressor = _lived(compressor, build, triples, schedule)
     message = compressor.save()

@@ -63,6 +63,12 @@ class Seat(Protocol):
         nothing: it needs no process of its own.
         """
 
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """A part of Alice's stream, after ``begin`` and what an ``earlier`` message holds.
+
+        More follows, and then ``write``.
+        """
+
     def write(
         self,
         triples: Triples,
@@ -178,6 +184,10 @@ class HostSeat:
         self._builtin = self._living()[number][1].builtin
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
         return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
+
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """See :meth:`Seat.feed`."""
+        self._ask({"op": "feed", "triples": triples, "earlier": earlier}, frames.fed)
 
     def write(
         self,
