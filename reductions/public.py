@@ -24,6 +24,9 @@ class Public(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         return self._made[name]() if name in self._made else self._told[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._told or name in self._made
+
     def __iter__(self) -> Iterator[str]:
         return iter({**self._told, **self._made})
 

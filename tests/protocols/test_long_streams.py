@@ -16,6 +16,7 @@ from kvbarrier.protocols.game.parcel import Parcel
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.reductions.keys import LazyKeySet
+from kvbarrier.reductions.stream_family import StreamFamily
 
 KEY = b"the key of long streams is this."
 needs_namespaces = pytest.mark.skipif(
@@ -114,14 +115,27 @@ def test_a_message_that_waited_in_a_file_is_the_one_that_was_charged(monkeypatch
         waiting.open()
 
 
+def at_most(keys_of, most):
+    """The keys of some tokens, but not of more than so many."""
+
+    def keys(self, at):
+        assert len(at) <= most, "all keys were made"
+        return keys_of(self, at)
+
+    return keys
+
+
 def test_keys_that_nobody_reads_are_never_made_as_a_whole(monkeypatch):
     def refuse(self):
         raise AssertionError("all keys were made")
 
     instance = Index(1 << 12, 64, keys="bch", rows=16)
+    heads = replace(instance, heads=2)
     monkeypatch.setattr(LazyKeySet, "rows", property(refuse))
+    monkeypatch.setattr(StreamFamily, "_keys", at_most(StreamFamily._keys, 64))
     monkeypatch.setattr(referee, "PART", 1 << 12)
     play(Cell(instance, "exact", (), Fraction(1), batch_size=1))
+    play(Cell(heads, "exact", (), Fraction(1), batch_size=1))
     with pytest.raises(HarnessFault, match="all keys were made"):
         play(Cell(instance, "lossless", (), Fraction(1), batch_size=1))
 
