@@ -50,7 +50,7 @@ class TokenCache(SoftmaxCache):
             k=((slots, self.shape.d_k), storage),
             v=((slots, self.shape.d_v), storage),
         )
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
         self.seen = 0
 
     # -- the policy ------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ class BalanceKV(SoftmaxCache):
             k=((self.slots, shape.d_k), _HALF),
             v=((self.slots, shape.d_v), _HALF),
         )
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
 
     # -- the contract ----------------------------------------------------------------------------
 

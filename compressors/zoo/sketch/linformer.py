@@ -69,7 +69,7 @@ class Linformer(Blockwise):
         )
         self.state["k"][...] = 0
         self.state["v"][...] = 0
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
 
     def column(self, t: int) -> tuple[Float32, Float32]:
         """Column t of E and of F: float32[k] each."""
