@@ -15,6 +15,7 @@ from ..errors import BadInput, BudgetTooSmall
 from ..files import refuse_link, write_whole
 from . import options
 from .attack_tables import as_budget, print_report, print_summary
+from .model_attack import model_options, sampled, tell_sample
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.argument("target")
 @options.game_options
 @options.stream_options
+@model_options
 @click.option(
     "-b",
     "--budget",
@@ -163,6 +165,9 @@ def command(
     verbose: bool,
     quiet: bool,
     as_json: bool,
+    model: Path | None,
+    context: int,
+    sample: str | None,
     **game: Any,
 ) -> int:
     """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine such as
@@ -189,6 +194,7 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(target, game, out, as_json, played)
+    game, of_model = sampled(game, model, context, sample)
     first, *others = options.instances(game)
     plan = Attack(
         target,
@@ -222,11 +228,14 @@ def command(
                 workers=workers,
                 cluster=cluster,
                 progress=lambda step: tick(target, step.done, step.most),
+                announce=say,
             )
         except BudgetTooSmall as error:
             least = Fraction(error.minimum_bits, plan.instance.shape.cache_bits_16)
             raise BadInput(f"{error} That is {as_budget(least)}.") from None
     document = report.as_dict()
+    if of_model is not None:
+        document["model"] = of_model.as_dict()
     failures = []
     try:
         # An impossible memory is the news; whether a gate holds on top of it is not.
@@ -239,6 +248,8 @@ def command(
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
+        if of_model is not None and not as_json:
+            tell_sample(of_model)
         if map_file is not None:
             _draw_map(report, map_file)
     for failure in failures:

@@ -28,7 +28,7 @@ from ...compressors.plugin.blame import (
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
 from ...compressors.plugin.operations import refuse_lacking
-from ...errors import HarnessFault, KVBarrierError
+from ...errors import BadInput, HarnessFault, KVBarrierError
 from ..life.actor import Actor
 from ..life.schedule import Schedule
 from .channel import MAX_MESSAGE_BYTES
@@ -174,12 +174,18 @@ def declared_length(compressor: Any) -> int | None:
 
     Raises:
         PlayerFault: it is no length.
+        BadInput: no message has that length.
     """
     declared = getattr(compressor, "message_bytes", None)
     if declared is None:
         return None
     if isinstance(declared, bool) or not isinstance(declared, int | np.integer) or declared < 0:
         raise PlayerFault(f"message_bytes must be a length in bytes or None, not {declared!r}.")
+    if declared > MAX_MESSAGE_BYTES:
+        raise BadInput(
+            f"A message of {declared} bytes is declared, and a message has at most "
+            f"{MAX_MESSAGE_BYTES}: take fewer tokens, layers or heads, or a smaller budget."
+        )
     return int(declared)
 
 
