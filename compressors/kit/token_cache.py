@@ -22,8 +22,8 @@ from .state import State, check_fits, from_storage, storage_dtype
 
 Slots = NDArray[np.int64]
 
-LONG = 1 << 24
-"""Numbers from which on a cache is not made float32 as a whole: 64 MiB of them."""
+LONG = 1 << 21
+"""Numbers from which on a cache is not made float32 as a whole for a few questions: 8 MiB."""
 
 
 class TokenCache(SoftmaxCache):
@@ -127,7 +127,9 @@ class TokenCache(SoftmaxCache):
     def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
         own, slot = self._own(K, V)
         filled = self._filled()
-        if filled * (self.shape.d_k + self.shape.d_v) < LONG:
+        long = filled * (self.shape.d_k + self.shape.d_v) >= LONG
+        # Many questions would make the same numbers float32 once for every block of them.
+        if not long or 8 * len(Q) > filled:
             return [(slice(None), own, self.kept(slot))]
         gap = slot if slot < filled else -1
         k, v = (Stored(self.state[name][:filled], from_storage, gap) for name in ("k", "v"))

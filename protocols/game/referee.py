@@ -30,8 +30,8 @@ MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
-PART = 1 << 20
-"""Numbers of the keys in one part of a stream: 4 MiB of them."""
+PART = 1 << 18
+"""Numbers of the keys in one part of a stream: 1 MiB of them."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,13 @@ class Referee:
     def _parts(self, facts: Facts, number: int, begin: int, end: int) -> Iterator[Triples]:
         """The tokens begin .. end - 1 of a stream, in the parts in which they are handed over."""
         hard, x = self._hard(number), self._secret(number)
-        size = end - begin
-        if facts.streaming and self._instance.schedule is None and hasattr(hard, "part"):
-            size = max(1, PART // (self._instance.layers * self._instance.heads * hard.d_k))
-        if size >= end - begin:
+        if not hasattr(hard, "part"):
             q, k, v = (part[begin:end].copy() for part in hard.stream(x))
             yield q, k, v
             return
+        size = end - begin
+        if facts.streaming and self._instance.schedule is None:
+            size = max(1, PART // (self._instance.layers * self._instance.heads * hard.d_k))
         for first in range(begin, end, size):
             yield hard.part(x, slice(first, min(first + size, end)))
 
