@@ -6,9 +6,12 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
+from ..compressors.catalog import CATALOG
 from ..errors import BadInput
 from ..protocols.game.cell import Cell
+from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import Instance
 from ..protocols.game.parcel import LONG
 
@@ -21,17 +24,19 @@ class Room:
     """Bytes: ``state`` of a player, ``message`` beside it, ``stream`` of what is there as a whole.
 
     ``waiting``: messages of a batch that wait for Bob in memory; longer ones wait in a file.
+    ``square``: of a compressor that makes all scores of a prefill at once, in float32.
     """
 
     state: int
     message: int
     stream: int
     waiting: int
+    square: int
 
     @property
     def total(self) -> int:
         """All of it, with what our process needs anyway."""
-        return self.state + self.message + self.stream + self.waiting + WORKING
+        return self.state + self.message + self.stream + self.waiting + self.square + WORKING
 
 
 def room_of(cell: Cell) -> Room:
@@ -47,7 +52,9 @@ def room_of(cell: Cell) -> Room:
     """
     held = (cell.budget_bits or 0) // 8
     waiting = 0 if held >= LONG else held * cell.batch_size
-    return Room(held, held, _stream_bytes(cell.instance), waiting)
+    one = CATALOG.get(cell.target)
+    square = 4 * cell.instance.n**2 if one is not None and "memory" in one.square else 0
+    return Room(held, held, _stream_bytes(cell.instance), waiting, square)
 
 
 def _stream_bytes(instance: Instance) -> int:
@@ -92,16 +99,24 @@ def _what_fits(cell: Cell, there: int) -> str:
     """The option that helps, and its value."""
     instance = cell.instance
     heads = instance.layers * instance.heads
-    one = replace(cell, instance=replace(instance, layers=1, heads=1)) if heads > 1 else cell
+    single: dict[str, Any] = {"layers": 1, "heads": 1} if heads > 1 else {}
+    one = replace(cell, instance=replace(instance, **single))
     each = room_of(one).total - WORKING
     if heads > 1 and each <= there - WORKING:
         fit = int((there - WORKING) // each)
         return f"take {fit} heads at most (--layers, --heads, or --sample with --model)"
-    tokens = int(instance.n * max(0, there - WORKING) / max(1, each))
     # Keys have their interference known exactly at powers of two.
-    fit = 1 << max(4, tokens.bit_length() - 1)
+    fit = 1 << (instance.n.bit_length() - 1)
+    while fit > AGE_BUCKETS and room_of(_of_length(cell, fit)).total > there:
+        fit //= 2
     smaller = " or a smaller --budget" if cell.budget_bits else ""
     return f"take --n {fit}{smaller}"
+
+
+def _of_length(cell: Cell, n: int) -> Cell:
+    rows = cell.instance.rows
+    fewer = replace(cell.instance, n=n, rows=None if rows is None else min(rows, n))
+    return replace(cell, instance=fewer)
 
 
 def _gib(size: int) -> str:

@@ -6,13 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from ..kit.experiment import Judgement, claim, judge
-from .measure import SETTINGS, TABLE
+from .measure import INGEST, SETTINGS, TABLE
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: an exponent below grows like n, above like n^2: four times the noise of a factor 16 decides
 BETWEEN = 1.5
+#: a square with a small factor beside what is done for a token alone, at the sizes measured
+LEAST_SQUARE = 1.15
 SQUARE = ("h2o", "subgen", "performer")
 LINEAR = tuple(one.target for one in SETTINGS if one.target not in SQUARE)
 
@@ -68,6 +70,36 @@ def square(table: pd.DataFrame) -> Judgement:
     found = exponents(table[table["target"].isin(SQUARE)], "seconds", "seconds_median")
     decided = all(low > BETWEEN or high < BETWEEN for low, high in found.values())
     return judge(all(low > BETWEEN for low, _ in found.values()), _told(found), decided=decided)
+
+
+@claim(
+    "growth.catalog",
+    "observation",
+    "The time in which each compressor takes in a stream grows as the catalog says: above n^1.15 "
+    "where it says n^2, below n^1.5 elsewhere, with memory in proportion to n",
+    "ours",
+    INGEST,
+    preregistered=False,
+)
+def catalog(table: pd.DataFrame) -> Judgement:
+    found = exponents(table, "seconds", "seconds_median")
+    squares = set(table.loc[table["square"].notna(), "target"])
+    above = {name: one for (name, _), one in found.items() if name in squares}
+    below = {name: one for (name, _), one in found.items() if name not in squares}
+    slow = min(above, key=lambda name: above[name][0])
+    fast = max(below, key=lambda name: below[name][1])
+    wrong = [name for name, (_, high) in above.items() if high <= LEAST_SQUARE]
+    wrong += [name for name, (low, _) in below.items() if low >= BETWEEN]
+    unsure = [name for name, (low, _) in above.items() if low <= LEAST_SQUARE]
+    unsure += [name for name, (_, high) in below.items() if high >= BETWEEN]
+    return judge(
+        not unsure,
+        f"{len(above)} of n^2, the least {slow} {above[slow][0]:.2f} to {above[slow][1]:.2f}; "
+        f"{len(below)} of n, the most {fast} {below[fast][0]:.2f} to {below[fast][1]:.2f}; n = "
+        f"{table['n'].min():,} to {table['n'].max():,}"
+        + (f"; not as said: {', '.join(wrong)}" if wrong else ""),
+        decided=bool(wrong) or not unsure,
+    )
 
 
 @claim(

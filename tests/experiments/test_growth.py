@@ -56,3 +56,25 @@ def test_a_row_of_the_table():
     # Alice's state and message, at least, were there together.
     assert row["peak_bytes"] > 2 * row["charged_bits"] / 8
     assert 0 < row["read_seconds"] < row["seconds"]
+
+
+def test_a_catalog_that_says_too_little_or_cannot_be_told_apart(tmp_path):
+    def judged(**powers: float) -> str:
+        rows = [times(power, 1.1, target=name).assign(square="time" if name == "h2o" else None)
+                for name, power in powers.items()]  # fmt: skip
+        pd.concat(rows).to_csv(tmp_path / measure.INGEST)
+        return claims.catalog.check(tmp_path).verdict
+
+    assert judged(h2o=2.0, exact=1.0) == "holds"
+    assert judged(h2o=2.0, exact=1.9) == "fails"
+    assert judged(h2o=1.0, exact=1.0) == "fails"
+    assert judged(h2o=1.16, exact=1.0) == "undecided"
+    assert judged(h2o=2.0, exact=1.48) == "undecided"
+
+
+def test_two_streams_of_a_compressor_are_measured_at_its_budget_or_without():
+    rows = measure.ingest("zero", "quick")
+    assert [row["n"] for row in rows] == [2048, 8192]
+    assert all(0 < row["seconds"] <= row["seconds_median"] for row in rows)
+    assert {"h2o", "fastgen"} <= set(measure.catalogued())
+    assert "two-cache" not in measure.catalogued()

@@ -97,6 +97,13 @@ def test_heads_are_what_helps_where_there_are_several():
     room.refuse_too_large([cell(n=1 << 17, d=128, heads=5)], available=there)
 
 
+def test_who_makes_all_scores_at_once_needs_the_square_of_n():
+    many = Cell(Index(1 << 17, 64, keys="bch", rows=64), "fastgen", budget=1, batch_size=2)
+    # 4 (2^17)^2 bytes are 64 GiB; at 2^15 they are 4.
+    with pytest.raises(BadInput, match=r"needs at least 64\.3 GiB .*take --n 32768"):
+        room.refuse_too_large([many], available=8 << 30)
+
+
 def test_short_messages_wait_in_memory_all_sixteen():
     assert room.room_of(cell(n=1 << 12, batch_size=16)).waiting == 16 * (1 << 20)
 

@@ -283,4 +283,5 @@ ENTRY = CatalogEntry(
     budgets="any above log2 n tokens: it chooses batch and levels",
     assumes="tokens that resemble one another, so that one half stands for the other",
     broken_by="near-orthogonal keys with independent values: no token stands for another",
+    square="time",
 )

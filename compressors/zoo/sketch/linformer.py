@@ -130,4 +130,5 @@ ENTRY = CatalogEntry(
     budgets="any: as many rows in fp32 as fit",
     assumes="an attention matrix of low rank, and projections trained for it",
     broken_by="near-orthogonal keys: an attention matrix of full rank",
+    square="time",
 )
