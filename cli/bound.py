@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
+from ..files import refuse_place
 from .model_bound import bound_compression, bound_model, bound_range
 from .options import COUNT, DIMENSION, given, is_key_file
 from .own_bound import bound_own_keys
@@ -131,6 +132,8 @@ def command(
     """
     from ..reductions.limit import index_limit
 
+    if certificate is not None:
+        refuse_place(certificate)
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
     if is_key_file(keys):

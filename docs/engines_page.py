@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kvbarrier.experiments.engines.findings import Setting, settings
+from kvbarrier.experiments.engines.findings import SHARES, Setting, settings
 from kvbarrier.experiments.engines.measure import LEFT_OUT
 from kvbarrier.experiments.kit.tables import read_table
 
@@ -19,8 +19,8 @@ row](engines.md). All memories are shares of the 16-bit K and V cache. Errors: w
 bits, {messages} independent messages a line, n = {n}, d = {d}, Kerdock keys; the 95 % intervals over
 messages are in the table's data. Played with {versions}.
 
-| setting | package | declared | claimed | logical | resident | side | wire | asking, literal | asking, rotated | reading | findings and notes |
-|---|---|---|---|---|---|---|---|---|---|---|---|
+| setting | package | declared | claimed | logical | resident | side | wire | constant | asking, literal | asking, rotated | reading | findings and notes |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 """  # noqa: E501
 
 _OUT = """
@@ -31,6 +31,9 @@ What cannot be played offline on a CPU, and why.
 | target | reason |
 |---|---|
 """
+
+
+ERRORS = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
 
 
 def engines_page(gallery: Path) -> str:
@@ -47,32 +50,33 @@ def engines_page(gallery: Path) -> str:
     )
     rows = [_row(one) for one in found]
     left_out = read_table(gallery, LEFT_OUT).to_dict("records")
-    out = [f"| `{_short(line['target'])}` | {_cell(line['reason'])} |" for line in left_out]
+    out = [f"| `{short(line['target'])}` | {_cell(line['reason'])} |" for line in left_out]
     return head + "\n".join(rows) + "\n" + _OUT + "\n".join(out) + "\n"
 
 
 def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
-    if not one.lines:
-        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | | {words} |"
-    shares = [
-        _share(one.main[name]) for name in ("declared", "logical", "resident", "side", "wire")
-    ]
-    ways = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
-    errors = [_error(one.error(*way)) for way in ways]
-    cells = [f"`{_short(one.name)}`", one.distribution, *shares, *errors, words]
-    return "| " + " | ".join(cells) + " |"
+    cells = [f"`{short(one.name)}`", one.distribution]
+    if one.lines:
+        cells += [share(one.main.get(name)) for name in SHARES]
+        cells += [error(one.error(*way)) for way in ERRORS]
+    else:
+        cells += [""] * (len(SHARES) + len(ERRORS))
+    return "| " + " | ".join([*cells, words]) + " |"
 
 
-def _short(target: str) -> str:
+def short(target: str) -> str:
+    """A target without the room of our package in which codecs stand."""
     return target.replace("kvbarrier.compressors.engines.codec.packages.", "")
 
 
-def _share(value: Any) -> str:
+def share(value: Any) -> str:
+    """A share of the cache in three decimals, a dash where there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _error(value: float | None) -> str:
+def error(value: float | None) -> str:
+    """A bit error in four decimals, or its magnitude if these would round it to zero."""
     if value is None:
         return "-"
     return "0" if value == 0 else f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"

@@ -3,7 +3,8 @@
 *claimed* is the class's own word; *logical* the sum of numel x itemsize over the tensors that can
 be reached from the cache; *resident* the bytes of the storages behind them, each once (a slice of
 a large tensor keeps all of it); *side* what the method parks outside the cache, on modules. The
-fourth memory, *wire*, is the length of the message, which the game counts.
+fourth memory, *wire*, is the length of the message, which the game counts; *constant* is how much
+of it does not depend on the stream (``constant``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class Memories:
         side: bytes of state outside the cache object.
         claimed: what the class itself says, in bytes; None where it says nothing.
         basis: how ``claimed`` was obtained, in a few words.
+        constant: bytes of the message that another stream has as well; None where not measured.
     """
 
     logical: int
@@ -28,6 +30,7 @@ class Memories:
     side: int = 0
     claimed: int | None = None
     basis: str = ""
+    constant: int | None = None
 
     def as_dict(self) -> dict[str, int | str | None]:
         """Plain data."""

@@ -23,7 +23,7 @@ def quantise(rows: Float32, bits: int) -> tuple[NDArray[Any], NDArray[Any], NDAr
 
     Args:
         rows: float32[N, R, L]; the L numbers of a row share scale and zero.
-        bits: 1, 2, 4 or 8.
+        bits: 1 to 8.
 
     Returns float16[N, R] scales, float16[N, R] zeros, uint8[N, R, ceil(L bits / 8)] codes.
 
@@ -66,18 +66,17 @@ def restore(
 def pack_rows(X: Any, scale: Any, zero: Any, bits: Any, codes: Any) -> None:
     """codes[r] = the levels floor((X[r] - zero[r]) / scale[r] + 1/2) in ``bits`` bits each.
 
-    Levels outside 0 .. 2^bits - 1 go to the nearer end; scale 0 gives level 0. Level j lies in byte
-    j // (8 / bits), from bit bits * (j mod (8 / bits)) on; unused bits are 0.
+    Levels outside 0 .. 2^bits - 1 go to the nearer end; scale 0 gives level 0. Level j lies in the
+    bits from bits * j on, the lowest of a byte first; unused bits are 0.
 
     Args:
         X: float32[rows, L].
         scale, zero: float32[rows].
-        bits: 1, 2, 4 or 8.
+        bits: 1 to 8.
         codes: uint8[rows, ceil(L bits / 8)], written.
     """
-    per = 8 // bits
     most = np.float32((1 << bits) - 1)
-    levels = np.zeros(codes.shape[1] * per, np.uint8)
+    levels = np.zeros(X.shape[1], np.uint8)
     for r in range(X.shape[0]):
         unit = scale[r]
         for j in range(X.shape[1]):
@@ -85,23 +84,30 @@ def pack_rows(X: Any, scale: Any, zero: Any, bits: Any, codes: Any) -> None:
             level = level if level > _NONE else _NONE  # also where 0 / 0 is not a number
             level = level if level < most else most
             levels[j] = np.uint8(level if unit > _NONE else _NONE)
-        for b in range(codes.shape[1]):
-            byte = 0
-            for i in range(per):
-                byte |= int(levels[b * per + i]) << (bits * i)
-            codes[r, b] = byte
+        word, have, at = 0, 0, 0
+        for j in range(X.shape[1]):
+            word |= int(levels[j]) << have
+            have += bits
+            if have >= 8:
+                codes[r, at] = word & 255
+                word >>= 8
+                have -= 8
+                at += 1
+        if have:
+            codes[r, at] = word & 255
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def unpack_rows(codes: Any, scale: Any, zero: Any, bits: Any, X: Any) -> None:
     """X[r, j] = zero[r] + scale[r] * level, in float32; arguments as in :func:`pack_rows`."""
-    per = 8 // bits
     mask = (1 << bits) - 1
-    levels = np.zeros(codes.shape[1] * per, np.float32)
     for r in range(X.shape[0]):
-        for b in range(codes.shape[1]):
-            byte = int(codes[r, b])
-            for i in range(per):
-                levels[b * per + i] = np.float32((byte >> (bits * i)) & mask)
+        word, have, at = 0, 0, 0
         for j in range(X.shape[1]):
-            X[r, j] = zero[r] + scale[r] * levels[j]
+            if have < bits:
+                word |= int(codes[r, at]) << have
+                have += 8
+                at += 1
+            X[r, j] = zero[r] + scale[r] * np.float32(word & mask)
+            word >>= bits
+            have -= bits

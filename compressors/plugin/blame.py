@@ -15,7 +15,7 @@ from typing import Any
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
 
 _HOUSE = Path(__file__).resolve().parents[2]
-_TEXT = 600
+_TEXT = 1000
 _ROOMS = ("reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli")
 
 

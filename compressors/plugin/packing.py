@@ -9,7 +9,6 @@ its elements alone. An unchanged instance is the empty message.
 from __future__ import annotations
 
 import struct
-import types
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -18,7 +17,8 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from .plain import encode, pack_plain, pack_tree, raw_bytes, unpack_plain
+from .machinery import alike
+from .plain import Views, encode, pack_plain, pack_shared, pack_tree, raw_bytes, unpack_plain
 from .plain_codes import (
     ARRAY,
     BIGINT,
@@ -30,10 +30,21 @@ from .plain_codes import (
     SAME,
     SCALAR,
     SCALARS,
+    SHARED,
     TUPLE,
+    VIEW,
     dtype_name,
 )
-from .plain_reading import Marker, Same, array_head, decode, from_raw, parse_tree, torn
+from .plain_reading import (
+    Marker,
+    Same,
+    array_head,
+    decode,
+    from_raw,
+    parse_tree,
+    torn,
+    with_memories,
+)
 
 __all__ = [
     "attributes",
@@ -72,35 +83,43 @@ def _slots(cls: type) -> Iterator[str]:
 def sent_attributes(obj: object, fresh: object) -> dict[str, Any]:
     """The attributes that :func:`pack_difference` sends, by name."""
     known = attributes(fresh)
+    # What refers to the instance itself, as a method kept in an attribute does, is no difference.
+    seen = frozenset({(id(obj), id(fresh))})
     return {
         name: value
         for name, value in sorted(attributes(obj).items())
-        if name not in known or not same(value, known[name])
+        if name not in known or not same(value, known[name], seen)
     }
 
 
 def pack_difference(obj: object, fresh: object) -> bytes:
     """Return what ``obj`` has and ``fresh``, a new instance of the same arguments, does not.
 
-    Two names of one array are sent twice and are two arrays afterwards.
+    Arrays that share memory are sent once (``sharing``), and share it afterwards.
 
     Raises:
         PluginFailure: an attribute that changed is not plain data; the sentence names it.
     """
     mine, known = attributes(obj), attributes(fresh)
     places = {name: place for place, name in enumerate(sorted(known))}
-    flat: list[Any] = []
-    for name, place in places.items():
-        if name not in mine:
+    gone = [place for name, place in places.items() if name not in mine]
+    sent = sent_attributes(obj, fresh)
+
+    def tree_of(views: Views) -> list[Any]:
+        flat: list[Any] = []
+        for place in gone:
             flat += [place, msgpack.ExtType(REMOVED, b"")]
-    for name, value in sent_attributes(obj, fresh).items():
-        flat.append(places.get(name, name))
-        template = known.get(name)
-        if type(value) is type(template) is np.ndarray and _alike(value, template):
-            flat.append(msgpack.ExtType(SAME, raw_bytes(value)))
-        else:
-            flat.append(encode(value, f"{type(obj).__name__}.{name}"))
-    return pack_tree(flat) if flat else b""
+        for name, value in sent.items():
+            flat.append(places.get(name, name))
+            template = known.get(name)
+            alike = type(value) is type(template) is np.ndarray and _alike(value, template)
+            if alike and id(value) not in views:
+                flat.append(msgpack.ExtType(SAME, raw_bytes(value)))
+            else:
+                flat.append(encode(value, f"{type(obj).__name__}.{name}", views=views))
+        return flat
+
+    return pack_shared(list(sent.values()), tree_of) if gone or sent else b""
 
 
 def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
@@ -126,7 +145,7 @@ def unpacker(message: bytes) -> Callable[[object], None]:
 
 def _read(message: bytes) -> Any:
     try:
-        return parse_tree(message) if message else []
+        return with_memories(parse_tree(message) if message else [])
     except Exception as error:
         raise torn(message) from error
 
@@ -144,20 +163,23 @@ def _unpack(fresh: object, message: bytes, tree: Any, again: bool) -> None:
             object.__setattr__(fresh, name, value)
 
 
-def _changes(fresh: object, flat: list[Any], again: bool) -> list[tuple[str, Any]]:
+def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[str, Any]]:
     known = attributes(fresh)
     names = sorted(known)
     changes = []
+    memories, flat = tree
+    held = [one.filled() for one in memories]
     for place, value in zip(flat[0::2], flat[1::2], strict=True):
         name = names[place] if type(place) is int and place >= 0 else str(place)
-        is_method = callable(getattr(type(fresh), name, None))
-        if name not in known and (is_method or name.startswith("__") or type(place) is not str):
-            raise ValueError("no such attribute")
+        if name not in known:
+            is_method = callable(getattr(type(fresh), name, None))
+            if is_method or name.startswith("__") or type(place) is not str:
+                raise ValueError("no such attribute")
         if type(value) is Same:
             template = known[name]
             value = from_raw(value.data, template.dtype, template.shape)
         elif not (type(value) is Marker and value.code == REMOVED and name in known):
-            value = decode(value, again)
+            value = decode(value, held, again)
         changes.append((name, value))
     return changes
 
@@ -169,7 +191,13 @@ def payload_bytes(message: bytes) -> int:
     """
     try:
         flat = msgpack.unpackb(message, unicode_errors="surrogatepass")
-        return sum(map(_payload, flat[1::2])) if type(flat) is list else len(message)
+        if type(flat) is not list:
+            return len(message)
+        own = 0
+        if flat and flat[0] == msgpack.ExtType(SHARED, b""):
+            _, memories, flat = flat
+            own = sum(len(data) for data, _ in memories)
+        return own + sum(map(_payload, flat[1::2]))
     except Exception:
         return len(message)
 
@@ -183,6 +211,8 @@ def _payload(tree: Any) -> int:
     if isinstance(tree, msgpack.ExtType):
         if tree.code in (ARRAY, ROWS, SCALARS, SCALAR):
             return len(tree.data) - array_head(tree.data)[2]
+        if tree.code == VIEW:
+            return 0
         if tree.code in _BARE or (tree.code >= TUPLE and not tree.data):
             return len(tree.data)
         raise ValueError("not ours")
@@ -226,17 +256,13 @@ def same(a: Any, b: Any, seen: frozenset[tuple[int, int]] = frozenset()) -> bool
 
 
 def _same_objects(a: Any, b: Any, seen: frozenset[tuple[int, int]]) -> bool:
-    """Functions by code and closure; helper objects attribute by attribute, else by their ==."""
+    """Machinery as ``machinery`` says; helper objects by their attributes, else by their ==."""
     if isinstance(a, set | frozenset):
         return len(a) == len(b) and encode(a, "") == encode(b, "")
-    if isinstance(a, types.FunctionType):
-        return a.__code__ == b.__code__ and same(_captured(a), _captured(b), seen)
+    found = alike(a, b, partial(same, seen=seen))
+    if found is not None:
+        return found
     if parts := attributes(a):
         return same(parts, attributes(b), seen)
     # Without attributes in Python the state may be in C, as a Generator's is: ask the object.
     return bool(a == b)
-
-
-def _captured(function: types.FunctionType) -> list[Any]:
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    return [function.__defaults__, function.__kwdefaults__, cells]

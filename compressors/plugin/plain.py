@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import types
 from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgpack
@@ -37,13 +38,18 @@ from .plain_codes import (
     SCALAR,
     SCALARS,
     SET,
+    SHARED,
     TUPLE,
+    VIEW,
     dtype_name,
 )
-from .plain_reading import decode, parse_tree, torn
+from .plain_reading import decode, parse_tree, torn, with_memories
+from .sharing import layout_of, shared, written
 
 _COINS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 _SIMPLE = (int, bool, str, bytes, float, type(None))
+Views = Mapping[int, Any]
+_NONE: Views = {}
 
 
 def pack_plain(data: Any, name: str = "data") -> bytes:
@@ -60,7 +66,7 @@ def pack_plain(data: Any, name: str = "data") -> bytes:
     >>> pack_plain([1, "two", None]).hex()
     '9301a374776fc0'
     """
-    return pack_tree(encode(data, name))
+    return pack_shared(data, lambda views: encode(data, name, views=views))
 
 
 def unpack_plain(message: bytes) -> Any:
@@ -70,7 +76,8 @@ def unpack_plain(message: bytes) -> Any:
         PluginFailure: the bytes are not a message of ours.
     """
     try:
-        return decode(parse_tree(message))
+        memories, tree = with_memories(parse_tree(message))
+        return decode(tree, [one.filled() for one in memories])
     except Exception as error:
         raise torn(message) from error
 
@@ -78,6 +85,49 @@ def unpack_plain(message: bytes) -> Any:
 def pack_tree(tree: Any) -> bytes:
     """msgpack, with lone surrogates of Python strings kept."""
     return bytes(msgpack.packb(tree, unicode_errors="surrogatepass", strict_types=True))
+
+
+def pack_shared(data: Any, tree_of: Callable[[Views], Any]) -> bytes:
+    """The message of ``tree_of({})``, or a shorter one with what arrays share sent once.
+
+    Args:
+        data: containers in which the arrays lie.
+        tree_of: the tree, where the arrays in ``views`` are written so.
+
+    Bytes that arrays share come first: [SHARED, [memories], tree].
+    """
+    message = pack_tree(tree_of({}))
+    arrays = list(_arrays(data))
+    memories = shared([layout_of(one) for one in arrays])
+    if not memories:
+        return message
+    views, trees = {}, []
+    for m, memory in enumerate(memories):
+        parts = [arrays[i] for i in memory.members]
+        trees.append(written(memory, [_bytes_of(one) for one in parts]))
+        for number, one in enumerate(parts):
+            name = str(dtype_name(one.dtype)).encode()
+            views[id(one)] = msgpack.ExtType(VIEW, _varint(m) + _varint(number) + name)
+    return min(message, pack_tree([_mark(SHARED), trees, tree_of(views)]), key=len)
+
+
+def _arrays(data: Any) -> Iterator[NDArray[Any]]:
+    """The arrays in containers, each as often as it is there."""
+    kind = type(data)
+    if kind is np.ndarray:
+        if dtype_name(data.dtype) is not None:
+            yield data
+    elif kind in (list, tuple, deque):
+        for item in data:
+            yield from _arrays(item)
+    elif kind is dict:
+        yield from _arrays(list(data.values()))
+
+
+def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """uint8[*shape, itemsize]."""
+    flat = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+    return flat.reshape(*array.shape, array.itemsize)
 
 
 def refusal(path: str, value: Any) -> PluginFailure:
@@ -102,8 +152,11 @@ def refusal(path: str, value: Any) -> PluginFailure:
     return PluginFailure(f"{path} is {what}, which is not plain data: {advice}.")
 
 
-def encode(value: Any, path: str, depth: int = 0) -> Any:
-    """Return the msgpack tree of plain data; ``path`` names the value in errors."""
+def encode(value: Any, path: str, depth: int = 0, views: Views = _NONE) -> Any:
+    """Return the msgpack tree of plain data; ``path`` names the value in errors.
+
+    ``views`` has what is written for an array that shares its memory, by id.
+    """
     kind = type(value)
     if kind is int and not -(1 << 63) <= value < 1 << 64:
         size = value.bit_length() // 8 + 1
@@ -111,7 +164,7 @@ def encode(value: Any, path: str, depth: int = 0) -> Any:
     if kind in _SIMPLE:
         return value
     if kind is np.ndarray:
-        return msgpack.ExtType(ARRAY, _array_data(value, path))
+        return views.get(id(value)) or msgpack.ExtType(ARRAY, _array_data(value, path))
     if isinstance(value, np.generic):
         return msgpack.ExtType(SCALAR, _array_data(np.asarray(value), path))
     if kind is complex:
@@ -121,17 +174,18 @@ def encode(value: Any, path: str, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise PluginFailure(f"{path} is nested deeper than {MAX_DEPTH} levels: flatten it.")
     if kind is list:
-        return _rows(value, path, depth)
+        return _rows(value, path, depth, views)
     if kind is tuple:
-        return [_mark(TUPLE), *_each(value, path, depth)]
+        return [_mark(TUPLE), *_each(value, path, depth, views)]
     if kind is deque:
-        return [_mark(DEQUE), value.maxlen, _rows(list(value), path, depth)]
+        return [_mark(DEQUE), value.maxlen, _rows(list(value), path, depth, views)]
     if kind is dict:
         keys, values = list(value), list(value.values())
         names = f"the keys of {path}"
-        return [_mark(MAP), _rows(keys, names, depth), _rows(values, path, depth, keys)]
+        rows = _rows(values, path, depth, views, keys)
+        return [_mark(MAP), _rows(keys, names, depth, views), rows]
     if kind in (set, frozenset):
-        items = sorted(_each(value, path, depth), key=pack_tree)
+        items = sorted(_each(value, path, depth, views), key=pack_tree)
         return [_mark(SET if kind is set else FROZENSET), *items]
     raise refusal(path, value)
 
@@ -140,32 +194,36 @@ def _mark(code: int) -> Any:
     return msgpack.ExtType(code, b"")
 
 
-def _each(values: Any, path: str, depth: int, names: list[Any] | None = None) -> list[Any]:
+def _each(
+    values: Any, path: str, depth: int, views: Views, names: list[Any] | None = None
+) -> list[Any]:
     return [
-        encode(item, f"{path}[{i if names is None else names[i]!r}]", depth + 1)
+        encode(item, f"{path}[{i if names is None else names[i]!r}]", depth + 1, views)
         for i, item in enumerate(values)
     ]
 
 
-def _rows(values: list[Any], path: str, depth: int, names: list[Any] | None = None) -> Any:
+def _rows(
+    values: list[Any], path: str, depth: int, views: Views, names: list[Any] | None = None
+) -> Any:
     """A list: stacked when its items are alike, column by column when they are alike tuples."""
     if len(values) > 1:
         first = values[0]
         if type(first) is tuple and first and _alike_tuples(values):
-            columns = [_stack([row[c] for row in values], path) for c in range(len(first))]
+            columns = [_stack([row[c] for row in values], path, views) for c in range(len(first))]
             if all(column is not None for column in columns):
                 return [_mark(COLUMNS), *columns]
-        stacked = _stack(values, path)
+        stacked = _stack(values, path, views)
         if stacked is not None:
             return stacked
-    return _each(values, path, depth, names)
+    return _each(values, path, depth, views, names)
 
 
 def _alike_tuples(values: list[Any]) -> bool:
     return all(type(row) is tuple and len(row) == len(values[0]) for row in values)
 
 
-def _stack(values: list[Any], path: str) -> Any:
+def _stack(values: list[Any], path: str, views: Views) -> Any:
     """One extension for a list of alike arrays, NumPy scalars or floats; else None."""
     first = values[0]
     kind = type(first)
@@ -179,6 +237,8 @@ def _stack(values: list[Any], path: str) -> Any:
     if not all(
         type(v) is kind and v.dtype == first.dtype and v.shape == first.shape for v in values
     ):
+        return None
+    if any(id(value) in views for value in values):
         return None
     rows = np.stack(values, dtype=first.dtype)
     return msgpack.ExtType(SCALARS if scalar else ROWS, _array_data(rows, path))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 # Extension codes. Those from TUPLE on carry no data: they are the first item of a list.
-SAME, ARRAY, ROWS, SCALARS, FLOATS, SCALAR, BIGINT, COMPLEX, BYTEARRAY = range(9)
-TUPLE, DEQUE, SET, FROZENSET, MAP, COLUMNS, REMOVED = range(16, 23)
+SAME, ARRAY, ROWS, SCALARS, FLOATS, SCALAR, BIGINT, COMPLEX, BYTEARRAY, VIEW = range(10)
+TUPLE, DEQUE, SET, FROZENSET, MAP, COLUMNS, REMOVED, SHARED = range(16, 24)
 
 MAX_DEPTH = 32
 

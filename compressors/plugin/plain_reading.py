@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +30,17 @@ from .plain_codes import (
     MAP,
     MAX_DEPTH,
     NAMED,
-    REMOVED,
     ROWS,
     SAME,
     SCALAR,
     SCALARS,
     SET,
+    SHARED,
     TUPLE,
+    VIEW,
     dtype_name,
 )
+from .sharing import Held, Memory
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ class Same:
     data: bytes
 
 
+@dataclass(frozen=True)
+class View:
+    """An array over shared memory: which memory, which of its layouts, and the dtype."""
+
+    memory: int
+    layout: int
+    dtype: np.dtype[Any]
+
+
 _NO_VALUES = (Marker, Same, dict, msgpack.Timestamp)
 
 
@@ -85,12 +97,23 @@ def parse_tree(message: bytes) -> Any:
     return msgpack.unpackb(message, ext_hook=_extension, unicode_errors="surrogatepass")
 
 
-def decode(tree: Any, again: bool = False, depth: int = 0) -> Any:
+def with_memories(tree: Any) -> tuple[list[Memory], Any]:
+    """The memories that arrays share, and the tree that was packed beside them."""
+    if type(tree) is list and tree and type(tree[0]) is Marker and tree[0].code == SHARED:
+        _, memories, inner = tree
+        return [Memory(one) for one in memories], inner
+    return [], tree
+
+
+def decode(tree: Any, memories: Sequence[Held] = (), again: bool = False, depth: int = 0) -> Any:
     """Rebuild containers from a parsed tree; any exception means that it is not one of ours.
 
-    ``again``: the tree was decoded before; nothing that can be changed is shared with that.
+    ``memories``: what arrays share, filled for this time. ``again``: the tree was decoded before;
+    nothing that can be changed is shared with that.
     """
     kind = type(tree)
+    if kind is View:
+        return memories[tree.memory].array(tree.layout, tree.dtype)
     if kind is Rows:
         return tree.listed(again)
     if again and kind is np.ndarray:
@@ -104,9 +127,9 @@ def decode(tree: Any, again: bool = False, depth: int = 0) -> Any:
     if depth > 2 * MAX_DEPTH + 4:
         raise ValueError("too deep")
     if not (tree and type(tree[0]) is Marker):
-        return [decode(item, again, depth + 1) for item in tree]
+        return [decode(item, memories, again, depth + 1) for item in tree]
     code = tree[0].code
-    items = [decode(item, again, depth + 1) for item in tree[1:]]
+    items = [decode(item, memories, again, depth + 1) for item in tree[1:]]
     if code == TUPLE:
         return tuple(items)
     if code == DEQUE:
@@ -149,7 +172,11 @@ def _extension(code: int, data: bytes) -> Any:
         return complex(np.frombuffer(data, dtype=np.complex128)[0])
     if code == BYTEARRAY:
         return bytearray(data)
-    if TUPLE <= code <= REMOVED and not data:
+    if code == VIEW:
+        memory, at = _read_varint(data, 0)
+        number, at = _read_varint(data, at)
+        return View(memory, number, _dtype(data[at:].decode()))
+    if TUPLE <= code <= SHARED and not data:
         return Marker(code)
     raise ValueError("an unknown extension")
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...compressors.engines.findings import of_errors, of_memories
 from ..kit.tables import read_table
 from .measure import TABLE
-
-#: shares of the cache and errors further apart than this are told
-APART = 0.02
 
 
 @dataclass
@@ -52,44 +50,22 @@ class Setting:
         """The sentences, the most serious first."""
         if not self.lines:
             return self.failed[:1]
-        found = [*self._memory(), *self._bobs()]
-        return found + self.failed[:1]
-
-    def _memory(self) -> list[str]:
-        said = {name: _number(self.main[name]) for name in _SHARES}
-        found = []
-        wire, declared = said["wire"], said["declared"]
-        if declared is not None and wire is not None and wire > declared + APART:
-            found.append(f"declared {declared:.3g}, real bytes {wire:.3g}")
-        if said["resident"] is not None and said["resident"] > (said["logical"] or 0) + APART:
-            found.append(
-                f"{said['resident']:.2f} stays in memory behind tensors that show "
-                f"{said['logical']:.2f}"
-            )
-        if said["side"] is not None and said["side"] > APART:
-            found.append(f"{said['side']:.2f} more is parked on modules")
-        return found
-
-    def _bobs(self) -> list[str]:
-        asks, reads = self.error("literal", "asks"), self.error("literal", "reads")
-        rotated = self.error("rotated", "asks")
-        found = []
-        if asks is not None and reads is not None and asks - reads > APART:
-            found.append(f"hides and does not free: {asks:.3f} by asking, {reads:.3f} by reading")
-        if asks is not None and reads is not None and reads - asks > APART:
-            found.append("its rows cannot be read off the message as they are")
-        if asks is not None and rotated is not None and abs(rotated - asks) > APART:
-            found.append(f"the basis decides: {asks:.3f} literal, {rotated:.3f} rotated")
-        return found
+        said = {name: _number(self.main.get(name)) for name in SHARES}
+        errors = (
+            self.error(*way)
+            for way in (("literal", "asks"), ("literal", "reads"), ("rotated", "asks"))
+        )
+        return [*of_memories(said), *of_errors(*errors), *self.failed[:1]]
 
 
-_SHARES = ("declared", "claimed", "logical", "resident", "side", "wire")
+#: the memories of a line, in the order of the table
+SHARES = ("declared", "claimed", "logical", "resident", "side", "wire", "constant")
 
 
-def settings(folder: Path) -> list[Setting]:
-    """All settings of the table in ``folder``, in its order."""
+def settings(folder: Path, table: str = TABLE) -> list[Setting]:
+    """All settings of a table in ``folder``, in its order."""
     found: dict[tuple[str, str, str], Setting] = {}
-    for line in read_table(folder, TABLE).to_dict("records"):
+    for line in read_table(folder, table).to_dict("records"):
         key = (line["target"], line["params"], line["feed"])
         one = found.setdefault(
             key,

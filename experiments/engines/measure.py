@@ -154,7 +154,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
     failed = [r.failed for r in one.records if r.failed]
     shares = {
         name: None if held.get(name) is None else held[name] / cache
-        for name in ("claimed", "logical", "resident", "side")
+        for name in ("claimed", "logical", "resident", "side", "constant")
     }
     return line | {
         # The engine's own default where none was asked for.
@@ -183,7 +183,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
 _EMPTY: Row = dict.fromkeys(
     (
         "messages", "wrong", "asked", "bit_error", "low", "high", "rate", "ledger", "surprise",
-        "wire", "claimed", "logical", "resident", "side", "claimed_by", "isolation",
+        "wire", "claimed", "logical", "resident", "side", "constant", "claimed_by", "isolation",
         "seconds", "versions",
     )
 )  # fmt: skip

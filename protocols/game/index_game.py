@@ -22,8 +22,8 @@ from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
-from ..players.players import Facts, Table
-from ..players.seats import Opened, Seat
+from ..players.play import Facts, Table
+from ..players.seat import Opened, Seat
 from . import coins
 from .cell import Batch, Cell
 from .referee import Referee
@@ -392,7 +392,8 @@ class _Line:
         assert isinstance(self.facts, Facts)
         began = time.perf_counter()
         for number in self.numbers:
-            self.sent.append(self._referee.alice(alice, self.table, self.facts, number))
+            last = number == self.numbers[-1]
+            self.sent.append(self._referee.alice(alice, self.table, self.facts, number, None, last))
         self._memories = alice.memories()
         self._seconds += time.perf_counter() - began
 
@@ -412,8 +413,9 @@ class _Line:
         table, facts = self.table, self.facts
         halves = self.halves()
         for i, half in halves.items():
+            last = i == len(self.sent) - 1
             self.sent[i] = trouble or self._referee.alice(
-                alice, table, facts, self.numbers[i], half
+                alice, table, facts, self.numbers[i], half, last
             )
         if len(self.sent) - 1 in halves:
             self._memories = alice.memories()

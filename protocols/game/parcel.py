@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+import weakref
 
 from ...errors import HarnessFault
 
@@ -29,6 +30,7 @@ class Parcel:
         if self._length >= LONG:
             self._digest, self._bytes = hashlib.sha256(message).digest(), b""
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the parcel)
+            weakref.finalize(self, self._file.close)
             self._file.write(message)
 
     def __len__(self) -> int:

@@ -19,8 +19,8 @@ from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
 from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.players import Facts, PlayerFault, Table, Triples
-from ..players.seats import Seat
+from ..players.play import Facts, PlayerFault, Table, Triples
+from ..players.seat import Seat
 from . import coins
 from .cell import Cell
 from .parcel import Parcel
@@ -88,11 +88,13 @@ class Referee:
         return coins.cut_point(self._key, self._id, number, self._reduction.tokens)
 
     def alice(
-        self, alice: Seat, table: Table, facts: Facts, number: int, half: Sent | None = None
-    ) -> Sent | str:
+        self, alice: Seat, table: Table, facts: Facts, number: int, half: Sent | None = None,
+        account: bool = False,
+    ) -> Sent | str:  # fmt: skip
         """Have Alice write one message; a str is a fault.
 
-        Of a stream that is cut she writes the first half, or after that ``half`` the second.
+        Of a stream that is cut she writes the first half, or after that ``half`` the second. With
+        ``account`` an engine's memories are taken, where the stream is whole.
         """
         at = self.cut(facts, number)
         begin, end = (0, at or self._reduction.tokens)
@@ -112,7 +114,8 @@ class Referee:
             for following in parts:
                 alice.feed(triples, earlier)
                 triples, earlier = following, None
-            message, payload = alice.write(triples, earlier, self._schedule(number))
+            whole = account and (at is None or half is not None)
+            message, payload = alice.write(triples, earlier, self._schedule(number), whole)
         except PlayerFault as fault:
             return str(fault)
         if declared is not None and len(message) != declared:

@@ -20,7 +20,7 @@ from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
-from .players import Facts, one_line
+from .play import Facts, one_line
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""
@@ -115,11 +115,10 @@ def memories(said: Any) -> dict[str, Any] | None:
     """
     if said is None:
         return None
-    logical, resident, side, claimed, basis = fields(said, *Memories.__dataclass_fields__)
-    return Memories(
-        _count(logical), _count(resident), _count(side),
-        None if claimed is None else _count(claimed), _words(basis),
-    ).as_dict()  # fmt: skip
+    logical, resident, side, claimed, basis, constant = fields(said, *Memories.__dataclass_fields__)
+    own, same = (None if one is None else _count(one) for one in (claimed, constant))
+    held = Memories(_count(logical), _count(resident), _count(side), own, _words(basis), same)
+    return held.as_dict()
 
 
 def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:

@@ -26,7 +26,7 @@ def numbers(rows, length, seed=0):
     return X.astype(np.float32), scale, zero
 
 
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("bits", range(1, 9))
 @pytest.mark.parametrize("length", [1, 3, 8, 64, 67])
 def test_pack_and_unpack_match_their_twins(bits, length):
     X, scale, zero = numbers(30, length)

@@ -173,11 +173,11 @@ def test_an_array_of_known_shape_costs_its_elements() -> None:
 @pytest.mark.parametrize(
     ("rows", "payload"),
     [
-        ([np.ones(16, np.float32)] * 100, 6400),
-        ([(np.ones(16, np.float32), np.ones(8, np.float32))] * 100, 9600),
-        ([(np.ones(16, np.float32), 0.5)] * 100, 7200),
+        (list(np.ones((100, 16), np.float32)), 6400),
+        ([(np.ones(16, np.float32), np.ones(8, np.float32)) for _ in range(100)], 9600),
+        ([(row, 0.5) for row in np.ones((100, 16), np.float32)], 7200),
         # Whole numbers below 128 are a byte each.
-        (dict.fromkeys(range(100), (np.ones(16, np.float32), np.float16(2))), 6700),
+        ({i: (np.ones(16, np.float32), np.float16(2)) for i in range(100)}, 6700),
         (deque([0.5] * 100, maxlen=200), 800),
     ],
     ids=["arrays", "pairs", "scored", "by-index", "floats"],

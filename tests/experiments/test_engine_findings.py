@@ -44,6 +44,25 @@ def test_a_cache_that_masks_is_told_so(tmp_path: Path) -> None:
             {"declared": 0.25, "wire": 0.25, "logical": 0.25},
             ["1.00 stays in memory behind tensors that show 0.25"],
         ),
+        ({"declared": None, "claimed": 0.25}, ["claimed 0.25, real bytes 1"]),
+        ({"claimed": 0.11}, ["declared and claimed 0.1, real bytes 1"]),
+        (
+            {"claimed": 0.5},
+            ["declared 0.1, real bytes 1", "claimed 0.5, real bytes 1"],
+        ),
+        ({"declared": None, "constant": 0.019}, []),
+        (
+            {"declared": None, "constant": 0.25},
+            ["0.25 of the message does not depend on the stream"],
+        ),
+        (
+            {"declared": None, "wire": 2.13, "resident": 1.133, "logical": 1.133},
+            [
+                "the message has 2.13 where arrays of 1.13 are in memory: the rest is how they "
+                "are written, and what lies outside of arrays"
+            ],
+        ),
+        ({"declared": None, "wire": 1.08, "side": 0.09}, ["0.09 more is parked on modules"]),
     ],
 )
 def test_only_what_disagrees_is_told(tmp_path: Path, change: dict[str, Any], said: Any) -> None:

@@ -57,22 +57,21 @@ def reservoir(n, m, seed):
 
 
 def pack_rows(X, scale, zero, bits, codes):
-    """Twin of the kernel: one number at a time, in float32."""
-    codes[...] = 0
+    """Twin of the kernel: the levels of a row are the digits of one number in base 2^bits."""
     for r in range(len(X)):
+        number = 0
         for j in range(X.shape[1]):
             level = np.float32(0)
             if scale[r] > 0:
                 level = np.floor((X[r, j] - zero[r]) / scale[r] + np.float32(0.5))
-            level = int(min(max(level, 0), 2**bits - 1))
-            place = j * bits
-            codes[r, place // 8] |= level << (place % 8)
+            number += int(min(max(level, 0), 2**bits - 1)) * 2 ** (bits * j)
+        codes[r] = list(number.to_bytes(codes.shape[1], "little"))
 
 
 def unpack_rows(codes, scale, zero, bits, X):
     """Twin of the kernel."""
     for r in range(len(X)):
+        number = int.from_bytes(codes[r].tobytes(), "little")
         for j in range(X.shape[1]):
-            place = j * bits
-            level = (int(codes[r, place // 8]) >> (place % 8)) % 2**bits
+            level = number // 2 ** (bits * j) % 2**bits
             X[r, j] = zero[r] + scale[r] * np.float32(level)

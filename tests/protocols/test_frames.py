@@ -21,7 +21,7 @@ from kvbarrier.errors import KVBarrierError
 from kvbarrier.protocols.players import channel as ch
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.keeper import CLEAN
-from kvbarrier.protocols.players.players import Facts, PlayerFault, Table
+from kvbarrier.protocols.players.play import Facts, PlayerFault, Table
 from kvbarrier.protocols.players.query_seats import HostQuerySeat
 from kvbarrier.protocols.players.reader import Cells, OutsidePlan
 from kvbarrier.protocols.players.seats import HostSeat, Place
@@ -35,7 +35,7 @@ FACTS = {
     "declares": None,
     "modules": [],
 }  # fmt: skip
-HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel"}
+HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3}
 OUTPUTS = np.zeros((N, D), dtype=np.float32)
 BITS = np.zeros((N, D), dtype=bool)
 WHOLE = np.arange(N)
@@ -88,7 +88,7 @@ def hear(door: str, body: bytes):
                 assert declared is None or (type(declared) is int and declared >= 0)
                 return declared
             if door == "write":
-                message, payload = seat.write(TRIPLES, None)
+                message, payload = seat.write(TRIPLES, None, None, True)
                 assert type(message) is bytes
                 assert type(payload) is int
                 assert 0 <= payload <= len(message)

@@ -120,7 +120,8 @@ def _to_array(tensor: Any, name: str) -> np.ndarray[Any, Any]:
             f"{name} returned a {type(tensor).__name__} of {kind} on {tensor.device}, which is "
             "not a plain CPU tensor: return the tensors that it consists of."
         )
-    whole = tensor.detach().contiguous()
+    # As it lies in memory, so that what shares it is found (``plugin.sharing``).
+    whole = tensor.detach().resolve_conj().resolve_neg()
     if kind in _AS_INTEGERS:
         import ml_dtypes
 

@@ -67,13 +67,19 @@ class _Public:
         self._try()
 
     def _try(self) -> None:
-        """Let two tokens show what a class does not say of itself: that it needs a GPU, say."""
+        """Let two tokens show what a class does not say of itself: that it needs a GPU, say.
+
+        Of several ways to construct it they choose the first that takes them.
+        """
         nothing = np.zeros((2, *self.token, 1), np.float32)
-        self._seed()
-        before = _coins()
-        # Two tokens may be too few for it; the stream will tell.
-        with contextlib.suppress(PluginFailure):
-            self.play(self.maker.make(), nothing, nothing, nothing)
+        for make in (self.maker.make, *self.maker.others):
+            self._seed()
+            before = _coins()
+            # Two tokens may be too few for it; the stream will tell.
+            with contextlib.suppress(PluginFailure):
+                self.play(make(), nothing, nothing, nothing)
+                self.maker = self.maker._replace(make=make)
+                break
         self.draws = before != _coins()
 
     def fresh(self) -> Any:
@@ -133,7 +139,7 @@ class TransformersCache(Engine):
     Args:
         what: see ``cache_makers``.
         feed, bob, ask: see ``engine``. A foreign class is asked one question at a time unless
-            ``ask=mask`` is given, and ``bob=reads`` cannot read it.
+            ``ask=mask`` is given. ``bob=reads`` reads the rows that ``update`` returns.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
         attention: sdpa or eager.
         rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns
@@ -297,12 +303,30 @@ class TransformersCache(Engine):
         at = {"cache_position": torch.tensor([held])}
         keys, values = [], []
         for layer in range(shape.layers):
-            k, v = twin.update(nothing, nothing, layer, at)
+            k, v = self._updated(twin, nothing, layer, at)
             # A static cache hands out its empty places as well; all hand out the new token.
             rows = min(held, k.shape[-2] - 1)
             keys.append([one[:rows, : shape.d_k].float().numpy() for one in k[0]])
             values.append([one[:rows, : shape.d_v].float().numpy() for one in v[0]])
         return keys, values
+
+    def _updated(self, cache: Any, nothing: Any, layer: int, at: Mapping[str, Any]) -> Any:
+        """The keys and values that ``update`` returns: [1, KV heads, rows, d] each."""
+        try:
+            given = cache.update(nothing, nothing, layer, at)
+        except Exception as error:
+            raise explained(error, f"{self.what}.update") from error
+        fits = isinstance(given, tuple) and len(given) == 2 and all(
+            isinstance(x, torch.Tensor) and x.ndim == 4 and x.shape[:2] == nothing.shape[:2]
+            and x.shape[2] >= 1 and x.shape[3] >= nothing.shape[3]
+            for x in given
+        )  # fmt: skip
+        if not fits or given[0].shape[2] != given[1].shape[2]:
+            raise BadInput(
+                f"{self.what}.update returns no rows that can be read: it must return keys and "
+                f"values, [1, {nothing.shape[1]}, rows, {nothing.shape[3]}] each. Use bob=asks."
+            )
+        return given
 
     # -- what it says of itself ------------------------------------------------------------------
 

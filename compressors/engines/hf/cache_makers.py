@@ -9,15 +9,18 @@
     package.module:Class         a class of cache that an installed package has
     path/to/file.py:Class        one in a file
 
-A foreign class gets its parameters by name. Those that it names and the user did not give are
-filled in if the model knows them: ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the
-CPU).
+A foreign class gets its parameters by name. Those that it requires and the user did not give are
+filled in where the model knows them, under the names that people use for them (``_known_sizes``);
+of those with a default only ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU)
+and ``max_cache_len``. Where there are several ways to construct it, the first that takes two tokens
+is the way.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
@@ -42,6 +45,8 @@ _OWN = {
         "backend", "nbits", "axis", "axis_key", "axis_value", "q_group_size", "residual_length",
     ),
 }  # fmt: skip
+#: characters of somebody's exception that are shown: whole, but for dumps of tensors
+_TEXT = 1000
 _BACKENDS = {"quanto": "optimum-quanto", "hqq": "hqq", "fp8": ""}
 
 
@@ -50,6 +55,7 @@ class Maker(NamedTuple):
 
     Attributes:
         make: builds a fresh one.
+        others: other ways to build one, if that one cannot take two tokens.
         asks: ways to ask, the default first; a cache that is written in place, or whose ways
             nobody has compared, is asked one question at a time.
         readable: whether its rows can be read from ``update``.
@@ -62,6 +68,7 @@ class Maker(NamedTuple):
     readable: bool
     shared: tuple[Any, ...]
     distributions: tuple[str, ...]
+    others: tuple[Callable[[], Any], ...] = ()
 
 
 def maker(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> Maker:
@@ -196,19 +203,17 @@ def _theirs(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> 
         raise BadInput(f"{path} has no class '{name}'.{did_you_mean(name, classes)}")
     given = {key: _literal(value) for key, value in params.items()}
     ways = _arguments(cls, given, shape, config, what)
-    failures = []
+    failures, makes = [], []
     for positional, named in ways:
         try:
             _check(cls(*positional, **named), what)
         except Exception as error:
             failures.append(error)
-            continue
-
-        def make(positional: Any = positional, named: Any = named) -> Any:
-            return cls(*positional, **named)
-
-        return Maker(make, ("serial", "mask"), False, (), _distributions(module))
-    raise explained(failures[0], what) from failures[0]
+        else:
+            makes.append(functools.partial(cls, *positional, **named))
+    if not makes:
+        raise explained(failures[0], what) from failures[0]
+    return Maker(makes[0], ("serial", "mask"), True, (), _distributions(module), tuple(makes[1:]))
 
 
 def _check(made: Any, what: str) -> None:
@@ -238,8 +243,10 @@ def _arguments(
         "device": "cpu",
         "max_cache_len": shape.tokens + shape.extra,
     }
-    named = {n: value for n, value in filled.items() if n in names} | given
-    missing = [n for n in names if known[n].default is inspect.Parameter.empty and n not in named]
+    required = [n for n in names if known[n].default is inspect.Parameter.empty]
+    sizes = {n: value for n, value in _known_sizes(shape, config).items() if n in required}
+    named = sizes | {n: value for n, value in filled.items() if n in names} | given
+    missing = [n for n in required if n not in named]
     # Whatever it is called: one open place, and the first, is the configuration's.
     if len(missing) == 1 and missing[0] == names[0] and "config" not in named:
         return [((config,), named)]
@@ -250,6 +257,33 @@ def _arguments(
         # It may be a configuration of its own that it names so.
         ways.append(((), {n: value for n, value in named.items() if n != "config"}))
     return ways
+
+
+def _known_sizes(shape: Shape, config: Any) -> dict[str, Any]:
+    """What the model knows, under the names that constructors have for it."""
+    tokens = shape.tokens + shape.extra
+    known: dict[Any, tuple[str, ...]] = {
+        "layers": ("num_layers", "n_layers", "n_layer", "layers", "num_hidden_layers"),
+        "heads": ("num_heads", "n_heads", "n_head", "num_attention_heads", "heads"),
+        "kv_heads": (
+            "num_kv_heads", "n_kv_heads", "num_key_value_heads", "kv_heads", "num_k_heads",
+        ),
+        "width": ("head_dim", "d", "dim", "d_head", "head_size", "d_k"),
+        "hidden": ("hidden_size", "d_model", "embed_dim"),
+        "tokens": (
+            "max_cache_len", "max_seq_len", "max_length", "max_len", "max_seq_length",
+            "max_tokens", "capacity", "seq_len", "context_length",
+        ),
+        "one": ("batch_size", "max_batch_size", "bsz"),
+        "dtype": ("dtype", "torch_dtype"),
+        "seed": ("seed",),
+    }  # fmt: skip
+    values = {
+        "layers": shape.layers, "heads": config.num_attention_heads, "kv_heads": shape.kv_heads,
+        "width": config.head_dim, "hidden": config.num_attention_heads * config.head_dim,
+        "tokens": tokens, "one": 1, "dtype": config.dtype or torch.bfloat16, "seed": 0,
+    }  # fmt: skip
+    return {name: values[what] for what, names in known.items() for name in names}
 
 
 def _literal(value: Any) -> Any:
@@ -286,4 +320,4 @@ def explained(error: BaseException, what: str) -> KVBarrierError:
 
 def _sentence(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    return (text[:200] or type(error).__name__).rstrip(".") + "."
+    return (text[:_TEXT] or type(error).__name__).rstrip(".") + "."

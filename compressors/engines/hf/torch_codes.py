@@ -7,6 +7,7 @@ import torch
 from .torch_graph import DEQUE, DICT, LIST, SET, TUPLE
 
 AGAIN, LIKE, TENSORS, ARRAYS, SIZES, OPAQUES, METHODS, WRAPPERS, ALIKE, OBJECTS = range(10)
+SHARED, VIEWS, ARRAY_VIEWS = 15, 16, 17
 CONTAINERS = {LIST: 10, TUPLE: 11, DICT: 12, SET: 13, DEQUE: 14}
 CONTAINER_OF = {code: kind for kind, code in CONTAINERS.items()}
 BUILTIN = {LIST: list, TUPLE: tuple, DICT: dict, SET: set}

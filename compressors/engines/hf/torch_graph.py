@@ -17,14 +17,17 @@ import functools
 import logging
 import types
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from ...plugin.machinery import alike
 from ...plugin.packing import attributes
+from ...plugin.sharing import Layout, layout_of, shared
 
 PLAIN, SIZE, OPAQUE, METHOD, TUPLE = "plain", "size", "opaque", "method", "tuple"
 LIST, DICT, SET, DEQUE, OBJECT = "list", "dict", "set", "deque", "object"
@@ -122,19 +125,63 @@ def raw(x: Any) -> bytes:
     return np.asarray(x).tobytes()
 
 
+def layout(x: Any) -> Layout:
+    """Where the elements of a dense CPU tensor or an array lie, from address 0.
+
+    What is not its memory as it lies there, as a lazily conjugated tensor, has an empty one.
+    """
+    if isinstance(x, np.ndarray):
+        return layout_of(x)
+    if not isinstance(x, torch.Tensor) or x.is_conj() or x.is_neg():
+        return Layout(0, (0,), (0,), 1)
+    size = x.element_size()
+    return Layout(x.data_ptr(), tuple(x.shape), tuple(s * size for s in x.stride()), size)
+
+
+def elements(x: Any) -> NDArray[np.uint8]:
+    """The bytes of a dense CPU tensor's or an array's elements: uint8[*shape, itemsize]."""
+    if isinstance(x, torch.Tensor):
+        flat = x.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return flat.reshape(*x.shape, x.element_size())
+    flat = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8)
+    return flat.reshape(*x.shape, x.itemsize)
+
+
+def tensor_over(memory: Any, at: Layout, dtype: torch.dtype) -> Any:
+    """A tensor of this layout over memory, a tensor of bytes; writing into it shows in others.
+
+    Raises:
+        ValueError, RuntimeError: it lies across the places of elements, or beyond the memory.
+    """
+    steps = (at.start, *at.strides)
+    if dtype.itemsize != at.itemsize or any(one % at.itemsize for one in steps):
+        raise ValueError("another dtype")
+    start, *strides = (one // at.itemsize for one in steps)
+    new = torch.empty(0, dtype=dtype)
+    return new.set_(memory.untyped_storage(), start, at.shape, tuple(strides))
+
+
 def same_opaque(a: Any, b: Any) -> bool:
-    """Whether two opaque values are the same thing; functions by their code."""
+    """Whether two opaque values are the same thing: machinery as ``plugin.machinery`` says."""
     if a is b:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, types.FunctionType):
-        return a.__code__ is b.__code__
+    if isinstance(a, torch.Tensor):
+        return label(a, TENSOR) == label(b, TENSOR) and raw(a) == raw(b)
     try:
-        return bool(a == b)
+        found = alike(a, b, same_opaque)
+        if found is None and isinstance(a, list | tuple | dict):
+            pairs = zip(_items(a), _items(b), strict=True)
+            found = all(same_opaque(one, other) for one, other in pairs)
+        return bool(a == b) if found is None else found
     except Exception:
         # An author's ==; what cannot be compared is not known to be the same.
         return False
+
+
+def _items(x: Any) -> list[Any]:
+    return [one for pair in x.items() for one in pair] if isinstance(x, dict) else list(x)
 
 
 def clone_tensor(x: Any) -> Any:
@@ -177,13 +224,49 @@ def copy_graph(
     memo: dict[int, tuple[Any, Any]] | None = None,
     made: Callable[[Any, Any], None] = lambda old, new: None,
 ) -> Any:
-    """Return a copy of a graph; opaque nodes are shared.
+    """Return a copy of a graph; opaque nodes are shared, and tensors over the same bytes stay so.
 
     ``memo`` has the old and the new of what was copied, by the id of the old. ``made(old, new)`` is
     called for every node of an ``IDENTIFIED`` kind before its children are copied; ``new`` is None
     for a wrapped tensor, which is made after them.
     """
     memo = {} if memo is None else memo
+    return _copied(x, world, memo, made, _over_common_memory(x, world))
+
+
+def _over_common_memory(x: Any, world: World) -> dict[int, Any]:
+    """Copies of the tensors that share bytes with others of the graph, by the id of the old."""
+    found = list(_tensors(x, world, set()))
+    copies: dict[int, Any] = {}
+    for one in shared([layout(tensor) for tensor in found]):
+        memory = torch.zeros(len(one.touched), dtype=torch.uint8)
+        for i, at in zip(one.members, one.layouts, strict=True):
+            at.over(memory.numpy())[...] = elements(found[i])
+            copies[id(found[i])] = tensor_over(memory, at, found[i].dtype)
+    return copies
+
+
+def _tensors(x: Any, world: World, seen: set[int]) -> Iterator[Any]:
+    kind = world.kind(x)
+    if kind in (PLAIN, OPAQUE, SIZE) or id(x) in seen:
+        return
+    if kind in IDENTIFIED:
+        seen.add(id(x))
+    if kind == TENSOR:
+        if x.device.type == "cpu" and x.layout is torch.strided:
+            yield x
+        return
+    for part in parts(x, kind):
+        yield from _tensors(part, world, seen)
+
+
+def _copied(
+    x: Any,
+    world: World,
+    memo: dict[int, tuple[Any, Any]],
+    made: Callable[[Any, Any], None],
+    copies: dict[int, Any],
+) -> Any:
     kind = world.kind(x)
     if kind in (PLAIN, OPAQUE, SIZE):
         return x
@@ -191,7 +274,7 @@ def copy_graph(
         return memo[id(x)][1]
 
     def children() -> list[Any]:
-        return [copy_graph(part, world, memo, made) for part in parts(x, kind)]
+        return [_copied(part, world, memo, made, copies) for part in parts(x, kind)]
 
     if kind == METHOD:
         return types.MethodType(x.__func__, children()[0])
@@ -207,7 +290,7 @@ def copy_graph(
         memo[id(x)] = x, new
         return new
     if kind == TENSOR:
-        new = clone_tensor(x)
+        new = copies[id(x)] if id(x) in copies else clone_tensor(x)
     elif kind == ARRAY:
         new = x.copy()
     elif kind == OBJECT:

@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from ...plugin.packing import attributes
+from ...plugin.sharing import Memory
 from .torch_codes import (
     AGAIN,
     ALIKE,
+    ARRAY_VIEWS,
     ARRAYS,
     BUILTIN,
     CONTAINER_OF,
@@ -24,6 +26,7 @@ from .torch_codes import (
     OPAQUES,
     SIZES,
     TENSORS,
+    VIEWS,
     WRAPPERS,
 )
 from .torch_graph import (
@@ -41,6 +44,7 @@ from .torch_graph import (
     filled,
     parts,
     set_attribute,
+    tensor_over,
 )
 from .torch_skeleton import Skeleton
 
@@ -48,7 +52,8 @@ from .torch_skeleton import Skeleton
 class Reading:
     """A tree made a graph. Any exception means that the bytes are not ours."""
 
-    def __init__(self, skeleton: Skeleton) -> None:
+    def __init__(self, skeleton: Skeleton, memories: list[Any]) -> None:
+        self._memories = [Memory(one).filled() for one in memories]
         self._skeleton, self._world = skeleton, skeleton.world
         self._made: list[Any] = []
         # What of the skeleton was copied, kept alive as its id stands for it.
@@ -75,6 +80,8 @@ class Reading:
             return self._again(rest)
         if code in (LIKE, TENSORS, ARRAYS):
             return self._leaf(code, rest, s)
+        if code in (VIEWS, ARRAY_VIEWS):
+            return self._view(code, *rest)
         if code == SIZES:
             return torch.Size(rest)
         if code == OPAQUES:
@@ -132,6 +139,16 @@ class Reading:
         else:
             number, shape, data = rest
             new = tensor_of(DTYPES[number], tuple(int(one) for one in shape), data)
+        self._made.append(new)
+        return new
+
+    def _view(self, code: int, memory: int, number: int, dtype: Any) -> Any:
+        held = self._memories[memory]
+        if code == ARRAY_VIEWS:
+            new = held.array(number, np.dtype(str(dtype)))
+        else:
+            over = torch.from_numpy(held.memory)
+            new = tensor_over(over, held.layouts[number], DTYPES[dtype])
         self._made.append(new)
         return new
 

@@ -10,7 +10,8 @@ at most one copy of each part of the skeleton, and instances of the skeleton's c
 else is one ``BadInput``. (msgpack bounds the depth.)
 
 A node is plain data as itself, or a list: empty for what the skeleton has at this place, else
-[code, ...]. Nodes that can be shared are numbered on both sides as they are met.
+[code, ...]. Nodes that can be shared are numbered on both sides as they are met. Tensors over the
+same bytes are sent as layouts over memory that comes once, before the rest (``plugin.sharing``).
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ import torch
 
 from ....errors import BadInput, PluginFailure
 from ...plugin.packing import attributes
+from ...plugin.sharing import shared, written
 from .torch_codes import (
     AGAIN,
     ALIKE,
+    ARRAY_VIEWS,
     ARRAYS,
     CONTAINERS,
     DTYPES,
@@ -33,24 +36,31 @@ from .torch_codes import (
     METHODS,
     OBJECTS,
     OPAQUES,
+    SHARED,
     SIZES,
     TENSORS,
+    VIEWS,
     WRAPPERS,
 )
 from .torch_graph import (
     ABSENT,
     ARRAY,
     DEQUE,
+    DICT,
     IDENTIFIED,
+    LIST,
     METHOD,
     OBJECT,
     OPAQUE,
     PLAIN,
     SIZE,
     TENSOR,
+    TUPLE,
     WRAPPED,
+    elements,
     is_exact,
     label,
+    layout,
     parts,
     raw,
     same_opaque,
@@ -68,16 +78,35 @@ class Packing:
     """
 
     def __init__(self, cache: Any, skeleton: Skeleton) -> None:
-        self._skeleton, self._world = skeleton, skeleton.world
+        apart = _Writing(cache, skeleton, {})
+        self.sent = apart.sent
+        self.message = apart.message
+        memories = shared([layout(one) for one in self.sent])
+        if not memories:
+            return
+        views, trees = {}, []
+        for m, memory in enumerate(memories):
+            members = [self.sent[i] for i in memory.members]
+            trees.append(written(memory, [elements(one) for one in members]))
+            views |= {id(one): (m, number) for number, one in enumerate(members)}
+        tree = [SHARED, trees, _Writing(cache, skeleton, views).tree]
+        self.message = min(self.message, msgpack.packb(tree, strict_types=True), key=len)
+
+
+class _Writing:
+    """A cache as a tree; ``views``: by the id of a tensor or array its memory and its layout."""
+
+    def __init__(self, cache: Any, skeleton: Skeleton, views: dict[int, tuple[int, int]]) -> None:
+        self._skeleton, self._world, self._views = skeleton, skeleton.world, views
         self._numbers: dict[int, int] = {}
         self._taken: set[int] = set()
         # What has a number stays alive, or another object could get its id.
         self._kept: list[Any] = []
         self.sent: list[Any] = []
         name = type(cache).__name__
-        tree = self._node(cache, skeleton.root, name)
+        self.tree = self._node(cache, skeleton.root, name)
         try:
-            self.message: bytes = msgpack.packb(tree, strict_types=True)
+            self.message: bytes = msgpack.packb(self.tree, strict_types=True)
         except (OverflowError, ValueError) as error:
             raise PluginFailure(f"{name} cannot be sent: {error}.") from None
 
@@ -109,6 +138,8 @@ class Packing:
             if x.dtype.kind not in "biufc":
                 raise PluginFailure(f"{path} is an array of {x.dtype}, which cannot be sent.")
             self.sent.append(x)
+            if id(x) in self._views:
+                return [ARRAY_VIEWS, *self._views[id(x)], x.dtype.str]
             shape = list(x.shape) if isinstance(x, np.ndarray) else None
             return [ARRAYS, x.dtype.str, shape, raw(x)]
         if kind == SIZE:
@@ -127,11 +158,19 @@ class Packing:
                     *inner]  # fmt: skip
         bound = [x.maxlen] if kind == DEQUE else []
         theirs = parts(s, kind) if self._world.kind(s) == kind else []
-        return [CONTAINERS[kind], number, *bound, *self._nodes(parts(x, kind), theirs, path)]
+        inside = self._nodes(parts(x, kind), theirs, path, kind)
+        return [CONTAINERS[kind], number, *bound, *inside]
 
-    def _nodes(self, mine: list[Any], theirs: list[Any], path: str) -> list[Any]:
+    def _nodes(
+        self, mine: list[Any], theirs: list[Any], path: str, kind: str = OBJECT
+    ) -> list[Any]:
         theirs = theirs + [ABSENT] * (len(mine) - len(theirs))
-        return [self._node(x, s, path) for x, s in zip(mine, theirs, strict=False)]
+        places = [path] * len(mine)
+        if kind in (LIST, TUPLE, DEQUE):
+            places = [f"{path}[{i}]" for i in range(len(mine))]
+        elif kind == DICT:  # keys and values in turn
+            places = [f"{path}[{mine[i - i % 2]!r}]" for i in range(len(mine))]
+        return [self._node(x, s, at) for x, s, at in zip(mine, theirs, places, strict=False)]
 
     def _object(self, x: Any, s: Any, number: int | None, path: str) -> Any:
         mine = sorted(attributes(x).items())
@@ -149,6 +188,8 @@ class Packing:
                 "tensors can be sent."
             )
         self.sent.append(x)
+        if id(x) in self._views:
+            return [VIEWS, *self._views[id(x)], DTYPES.index(x.dtype)]
         if self._world.kind(s) == TENSOR and label(x, TENSOR) == label(s, TENSOR):
             return [LIKE, raw(x)]
         return [TENSORS, DTYPES.index(x.dtype), list(x.shape), raw(x)]
@@ -204,8 +245,10 @@ def unpack_state(message: bytes, skeleton: Skeleton) -> Any:
         BadInput: the bytes are not a message of such a cache.
     """
     try:
-        tree = msgpack.unpackb(message)
-        cache = Reading(skeleton).node(tree, skeleton.root)
+        tree, memories = msgpack.unpackb(message), []
+        if type(tree) is list and tree and tree[0] == SHARED:
+            _, memories, tree = tree
+        cache = Reading(skeleton, memories).node(tree, skeleton.root)
         if type(cache) is not type(skeleton.root):
             raise ValueError("not a cache")
         return cache

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, did_you_mean
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import pairs
 from ...kit.min_max import quantise, restore
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, to_storage
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
 
-BITS = (8, 4, 2, 1)
+#: bits of a number that a budget chooses from
+LADDER = ((8, 8), (4, 4), (2, 2), (1, 1))
+BITS = range(1, 9)
 
 
 class Quantized(SoftmaxCache):
@@ -25,13 +28,14 @@ class Quantized(SoftmaxCache):
 
     A group of g tokens is cut into rows that share a scale: ``axis="token"`` has g = 1 and one row,
     the token's d numbers; ``axis="channel"`` has g = ``group`` and d rows of g numbers, one a
-    channel. Tokens that do not fill a group yet are kept in fp16. K and V are treated alike.
+    channel. Tokens that do not fill a group yet are kept in fp16. K and V are cut alike.
 
     State: scales and zeros (NaN: no group yet), g - 1 fp16 tokens (NaN: none), and codes packed
     into bytes. A message carries the slots beyond ``shape.tokens`` only once they are used.
 
     Args:
-        bits: 8, 4, 2 or 1 a number; by default the most that fit the budget.
+        bits: 1 to 8 a number; by default the most of 8, 4, 2 and 1 that fit the budget.
+        k_bits, v_bits: of a key's number and of a value's (as ``bits``).
         axis: "token" or "channel".
         group: g of the channel axis.
 
@@ -42,42 +46,50 @@ class Quantized(SoftmaxCache):
 
     name = "quantized"
 
-    def set_up(self, *, bits: int | None = None, axis: str = "token", group: int = 32) -> None:
+    def set_up(
+        self,
+        *,
+        bits: int | None = None,
+        k_bits: int | None = None,
+        v_bits: int | None = None,
+        axis: str = "token",
+        group: int = 32,
+    ) -> None:
         shape, budget_bits = self.shape, self.budget_bits
         if axis not in ("token", "channel"):
             known = did_you_mean(str(axis), ("token", "channel"))
             raise BadInput(f"There is no axis '{axis}'.{known}")
-        if bits is not None and bits not in BITS:
-            raise BadInput(f"A number has 1, 2, 4 or 8 bits, not {bits!r}.")
         self.axis = axis
         self.group = 1 if axis == "token" else whole(group, "group", 2)
         self.capacity = shape.tokens + shape.extra
-        costs = {b: self._message_bytes(b) for b in (BITS if bits is None else (bits,))}
+        tried = pairs(LADDER, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits)
+        costs = {pair: self._message_bytes(pair) for pair in tried}
         self.need(8 * min(costs.values()))
-        self.bits = next(b for b in costs if budget_bits is None or 8 * costs[b] <= budget_bits)
-        self.message_bytes = costs[self.bits]
-        self.state = State(**self._fields(self.bits, self.capacity))
-        fields = self._fields(self.bits, self.group)
+        chosen = next(p for p in costs if budget_bits is None or 8 * costs[p] <= budget_bits)
+        self.bits = dict(zip("kv", chosen, strict=True))
+        self.message_bytes = costs[chosen]
+        self.state = State(**self._fields(chosen, self.capacity))
+        fields = self._fields(chosen, self.group)
         rows = [field for name, field in fields.items() if not name.endswith("_rest")]
         a_token = sum(math.prod(size) * np.dtype(kind).itemsize for size, kind in rows) / self.group
         self.declares = {"keeps": "all", "bytes": a_token}
         self.groups = 0
         self.rest = 0
 
-    def _fields(self, bits: int, tokens: int) -> dict[str, tuple[tuple[int, ...], Any]]:
+    def _fields(self, bits: tuple[int, int], tokens: int) -> dict[str, tuple[tuple[int, ...], Any]]:
         """The fields of a state for so many tokens, with the fp16 slots of all."""
         fields: dict[str, tuple[tuple[int, ...], Any]] = {}
         codes: dict[str, tuple[tuple[int, ...], Any]] = {}
         groups = tokens // self.group
-        for name, d in (("k", self.shape.d_k), ("v", self.shape.d_v)):
+        for name, d, of_it in zip("kv", (self.shape.d_k, self.shape.d_v), bits, strict=True):
             rows, length = (1, d) if self.group == 1 else (d, self.group)
             fields[name + "_scale"] = (groups, rows), np.float16
             fields[name + "_zero"] = (groups, rows), np.float16
             fields[name + "_rest"] = (min(self.group - 1, self.capacity), d), np.float16
-            codes[name + "_codes"] = (groups, rows, -(-length * bits // 8)), np.uint8
+            codes[name + "_codes"] = (groups, rows, -(-length * of_it // 8)), np.uint8
         return fields | codes
 
-    def _message_bytes(self, bits: int) -> int:
+    def _message_bytes(self, bits: tuple[int, int]) -> int:
         fields = self._fields(bits, self.shape.tokens).values()
         return sum(int(np.prod(shape)) * np.dtype(dtype).itemsize for shape, dtype in fields)
 
@@ -135,7 +147,8 @@ class Quantized(SoftmaxCache):
         if self.rest + 1 < self.group:
             return [(slice(None), (_fp16(K), _fp16(V)), self.kept())]
         if self.group == 1:
-            return [(slice(None), (self._round(K), self._round(V)), self.kept())]
+            own = self._round("k", K), self._round("v", V)
+            return [(slice(None), own, self.kept())]
         return self.by_token(K, V)
 
     # -- quantisation ----------------------------------------------------------------------------
@@ -154,7 +167,7 @@ class Quantized(SoftmaxCache):
         done = tokens[: full * self.group].reshape(full, self.group, d)
         left = to_storage(tokens[full * self.group :], np.dtype(np.float16), "Quantized")
         rows = done.reshape(full, 1, d) if self.group == 1 else done.transpose(0, 2, 1)
-        return *quantise(rows, self.bits), left
+        return *quantise(rows, self.bits[name]), left
 
     def _read(self, name: str) -> Float32:
         d = self.shape.d_k if name == "k" else self.shape.d_v
@@ -162,16 +175,16 @@ class Quantized(SoftmaxCache):
         scale, zero, codes = (
             self.state[name + part][filled] for part in ("_scale", "_zero", "_codes")
         )
-        rows = restore(scale, zero, codes, self.bits, d if self.group == 1 else self.group)
+        rows = restore(scale, zero, codes, self.bits[name], d if self.group == 1 else self.group)
         if self.group > 1:
             rows = rows.transpose(0, 2, 1)
         rest = self.state[name + "_rest"][: self.rest].astype(np.float32)
         return np.concatenate([rows.reshape(self.groups * self.group, d), rest])
 
-    def _round(self, X: Float32) -> Float32:
+    def _round(self, name: str, X: Float32) -> Float32:
         """Tokens of groups of one, quantised and back."""
-        rows = np.asarray(X, dtype=np.float32)[:, None]
-        return restore(*quantise(rows, self.bits), self.bits, X.shape[1])[:, 0]
+        rows, bits = np.asarray(X, dtype=np.float32)[:, None], self.bits[name]
+        return restore(*quantise(rows, bits), bits, X.shape[1])[:, 0]
 
 
 def _fp16(X: Float32) -> Float32:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import pairs
 from ...kit.min_max import quantise, restore
 from ...kit.prefill import halved
 from ...kit.softmax_cache import Part, SoftmaxCache
@@ -18,7 +19,9 @@ from ...kit.token_cache import whole
 from ...plugin.contract import Float32
 from ...plugin.declaration import STRICT_BITS
 
-BITS = (16, 8, 4, 2, 1)
+#: bits of a number that a budget chooses from; 16 is fp16 itself
+LADDER = ((16, 16), (8, 8), (4, 4), (2, 2), (1, 1))
+BITS = (*range(1, 9), 16)
 _FP16 = np.dtype(np.float16)
 _Fields = dict[str, tuple[tuple[int, ...], Any]]
 
@@ -35,8 +38,9 @@ class Kivi(SoftmaxCache):
     State: how many tokens there are (uint32), scales and zeros, the waiting tokens, codes.
 
     Args:
-        bits: 16, 8, 4, 2 or 1 a number; 16 keeps fp16 itself. By default the most that fit the
-            budget, or 2.
+        bits: 1 to 8 a number, or 16, which keeps fp16 itself. By default the most of 16, 8, 4, 2
+            and 1 that fit the budget, or 2.
+        k_bits, v_bits: of a key's number and of a value's (as ``bits``).
         group: G (32; of channels the largest divisor of d up to that).
         residual: R, a multiple of G (128, or with a budget down to G so that the tokens fit).
 
@@ -49,18 +53,22 @@ class Kivi(SoftmaxCache):
         values per token in groups of channels: implemented.
         residual of recent tokens in full precision: implemented.
         keys rounded when the residual is full, values one by one: implemented.
-        2 and 4 bits: implemented, and 1, 8 and 16 beside them.
+        2 and 4 bits: implemented, and the others beside them.
         fused kernel of dequantisation and product: not meaningful here, it saves time.
     """
 
     name = "kivi"
 
     def set_up(
-        self, *, bits: int | None = None, group: int = 32, residual: int | None = None
+        self,
+        *,
+        bits: int | None = None,
+        k_bits: int | None = None,
+        v_bits: int | None = None,
+        group: int = 32,
+        residual: int | None = None,
     ) -> None:
         shape, budget_bits = self.shape, self.budget_bits
-        if bits is not None and (isinstance(bits, bool) or bits not in BITS):
-            raise BadInput(f"A number has 1, 2, 4, 8 or 16 bits, not {bits!r}.")
         self.group = whole(group, "group", 1)
         if residual is not None and whole(residual, "residual", self.group) % self.group:
             raise BadInput(f"residual is a multiple of group = {group}, not {residual}.")
@@ -69,58 +77,63 @@ class Kivi(SoftmaxCache):
         )
         self.capacity = shape.tokens + shape.extra
         waits = (residual,) if residual else tuple(self.group * k for k in (4, 2, 1))
-        ladder = [(b, r) for b in ((bits,) if bits else BITS) for r in waits]
+        rungs = LADDER if budget_bits is not None else ((2, 2),)
+        tried = pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits)
         if budget_bits is None:
-            ladder = [(bits or 2, residual or 4 * self.group)]
+            waits = (residual or 4 * self.group,)
+        ladder = [(pair, r) for pair in tried for r in waits]
         lengths = {one: self._length(*one, shape.tokens) for one in ladder}
         self.need(8 * min(lengths.values()))
         chosen = next(o for o in ladder if budget_bits is None or 8 * lengths[o] <= budget_bits)
-        self.bits, self.residual = chosen
+        pair, self.residual = chosen
+        self.bits = dict(zip("kv", pair, strict=True))
         self.message_bytes = lengths[chosen]
-        self.state = State(**self._fields(self.bits, self.residual, self.capacity))
+        self.state = State(**self._fields(*chosen, self.capacity))
         self.declares = self._declared()
 
     def _declared(self) -> dict[str, Any]:
         """Every token, at the bytes of a rounded one; with a budget the residual takes the rest."""
         shape = self.shape
-        if self.budget_bits is None and self.bits < 16 and shape.tokens > self.residual:
+        fewest = min(self.bits.values())
+        if self.budget_bits is None and fewest < 16 and shape.tokens > self.residual:
             return {"keeps": "all", "bytes": self._token_bytes()}
-        a_token = self._length(self.bits, self.residual, shape.tokens) / max(1, shape.tokens)
+        a_token = len(self.save()) / max(1, shape.tokens)
         # Rounding is allowed to whom few bits are declared on average.
         few = 8 * a_token < STRICT_BITS * (shape.d_k + shape.d_v)
-        whole = self.bits >= STRICT_BITS or shape.tokens < self.residual
+        whole = fewest >= STRICT_BITS or shape.tokens < self.residual
         return {"bytes": a_token} | ({"keeps": "all"} if few or whole else {})
 
     def _token_bytes(self) -> float:
         """Bytes of a token once it is rounded, its part of scales and zeros with them."""
-        shape, bits, along = self.shape, self.bits, self.along_v
-        key = shape.d_k * (4 + -(-self.group * bits // 8)) / self.group
-        return key + shape.d_v // along * (4 + -(-along * bits // 8))
+        shape, along = self.shape, self.along_v
+        of_k, of_v = (self.bits[name] for name in "kv")
+        key = shape.d_k * (4 + -(-self.group * of_k // 8)) / self.group
+        value = shape.d_v // along * (4 + -(-along * of_v // 8))
+        return (key if of_k < 16 else 2 * shape.d_k) + (value if of_v < 16 else 2 * shape.d_v)
 
-    def _fields(self, bits: int, residual: int, tokens: int) -> _Fields:
+    def _fields(self, bits: tuple[int, int], residual: int, tokens: int) -> _Fields:
         """The fields of a state with room for so many tokens."""
         d_k, d_v, g = self.shape.d_k, self.shape.d_v, self.group
-        if bits == 16:
-            return {
-                "count": ((1,), np.uint32),
-                "k_rest": ((tokens, d_k), np.float16),
-                "v_rest": ((tokens, d_v), np.float16),
-            }
-        groups = tokens // residual * (residual // g)
-        old, rows = max(0, tokens - residual), d_v // self.along_v
+        of_k, of_v = bits
+        groups = tokens // residual * (residual // g) if of_k < 16 else 0
+        old, rows = max(0, tokens - residual) if of_v < 16 else 0, d_v // self.along_v
+        keys, values = (
+            tokens if one == 16 else min(waiting, self.capacity)
+            for one, waiting in ((of_k, residual - 1), (of_v, residual))
+        )
         return {
             "count": ((1,), np.uint32),
             "k_scale": ((groups, d_k), np.float16),
             "k_zero": ((groups, d_k), np.float16),
             "v_scale": ((old, rows), np.float16),
             "v_zero": ((old, rows), np.float16),
-            "k_rest": ((min(residual - 1, self.capacity), d_k), np.float16),
-            "v_rest": ((min(residual, self.capacity), d_v), np.float16),
-            "k_codes": ((groups, d_k, -(-g * bits // 8)), np.uint8),
-            "v_codes": ((old, rows, -(-self.along_v * bits // 8)), np.uint8),
+            "k_rest": ((keys, d_k), np.float16),
+            "v_rest": ((values, d_v), np.float16),
+            "k_codes": ((groups, d_k, -(-g * of_k // 8)), np.uint8),
+            "v_codes": ((old, rows, -(-self.along_v * of_v // 8)), np.uint8),
         }
 
-    def _length(self, bits: int, residual: int, tokens: int) -> int:
+    def _length(self, bits: tuple[int, int], residual: int, tokens: int) -> int:
         fields = self._fields(bits, residual, tokens).values()
         return sum(int(np.prod(size)) * np.dtype(kind).itemsize for size, kind in fields)
 
@@ -131,9 +144,8 @@ class Kivi(SoftmaxCache):
 
     def _rounded(self, count: int) -> tuple[int, int]:
         """Of so many tokens, how many keys and how many values are rounded."""
-        if self.bits == 16:
-            return 0, 0
-        return count // self.residual * self.residual, max(0, count - self.residual)
+        keys, values = count // self.residual * self.residual, max(0, count - self.residual)
+        return (keys if self.bits["k"] < 16 else 0), (values if self.bits["v"] < 16 else 0)
 
     # -- the contract ----------------------------------------------------------------------------
 
@@ -168,7 +180,8 @@ class Kivi(SoftmaxCache):
         """Round the tokens from number ``first`` on; of keys whole groups."""
         rows = self._as_rows(name, X.astype(np.float32))
         at = first // self.group if name == "k" else first
-        for part, values in zip(("scale", "zero", "codes"), quantise(rows, self.bits), strict=True):
+        rounded = quantise(rows, self.bits[name])
+        for part, values in zip(("scale", "zero", "codes"), rounded, strict=True):
             self.state[f"{name}_{part}"][at : at + len(rows)] = values
 
     def _as_rows(self, name: str, X: Float32) -> Float32:
@@ -192,7 +205,8 @@ class Kivi(SoftmaxCache):
         scale, zero, codes = (
             self.state[f"{name}_{part}"][groups] for part in ("scale", "zero", "codes")
         )
-        rows = restore(scale, zero, codes, self.bits, self.group if name == "k" else self.along_v)
+        length = self.group if name == "k" else self.along_v
+        rows = restore(scale, zero, codes, self.bits[name], length)
         return (rows.transpose(0, 2, 1) if name == "k" else rows).reshape(rounded, d)
 
     def save(self) -> bytes:
@@ -205,7 +219,7 @@ class Kivi(SoftmaxCache):
         self.state.load(message, self._short() if len(message) == self.message_bytes else None)
 
     def _short(self) -> dict[str, int]:
-        fields = self._fields(self.bits, self.residual, self.shape.tokens)
+        fields = self._fields((self.bits["k"], self.bits["v"]), self.residual, self.shape.tokens)
         return {name: size[0] for name, (size, _) in fields.items()}
 
     def parts(self, Q: Float32, K: Float32, V: Float32) -> Iterable[Part]:

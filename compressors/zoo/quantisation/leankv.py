@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, PluginFailure
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import pairs
 from ...kit.min_max import quantise, restore
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
@@ -17,7 +18,7 @@ from ..eviction.kept_heads import KeptHeads, Rows, causal_weights
 #: queries at the end of the prompt that score its tokens, as in the authors' code
 _SCORED_BY = 64
 _ALPHA_HIGH, _ALPHA_LOW = 1.0, 0.02
-_PRECISION = re.compile(r"K([1248])V([1248])")
+_PRECISION = re.compile(r"K([1-8])V([1-8])")
 #: grades of a token
 _PRUNED, _LOW, _HIGH = 0, 1, 2
 
@@ -45,7 +46,9 @@ class LeanKV(KeptHeads):
     public; without one the length is charged.
 
     Args:
-        high, low: bits of a number of keys and values, 1, 2, 4 or 8 ("K8V4" and "K4V2").
+        high, low: bits of a number of keys and values, 1 to 8 ("K8V4" and "K4V2").
+        k_bits, v_bits: of a key's number and of a value's in ``high``, which is then not given;
+            ``low`` has half of them, and at least 1.
         alpha_high, alpha_low: thresholds times n, without a budget (1 and 0.02).
         window: newest tokens kept in ``high`` (64; less where that is half of the budget).
 
@@ -70,8 +73,10 @@ class LeanKV(KeptHeads):
     def set_up(
         self,
         *,
-        high: str = "K8V4",
-        low: str = "K4V2",
+        high: str | None = None,
+        low: str | None = None,
+        k_bits: int | None = None,
+        v_bits: int | None = None,
         alpha_high: float | None = None,
         alpha_low: float | None = None,
         window: int = 64,
@@ -79,10 +84,11 @@ class LeanKV(KeptHeads):
         super().set_up()
         shape, budget_bits = self.shape, self.budget_bits
         #: bits of a key's and a value's number, by grade
-        self.bits = {_LOW: _precision(low, "low"), _HIGH: _precision(high, "high")}
+        self.bits = _grades(high, low, k_bits, v_bits)
         #: bytes of a token, by grade
         self.cost = {grade: self._token_bytes(bits) for grade, bits in self.bits.items()}
         if self.cost[_LOW] > self.cost[_HIGH]:
+            low, high = ("K{}V{}".format(*self.bits[grade]) for grade in (_LOW, _HIGH))
             raise BadInput(f"low = {low} takes more room than high = {high}: turn them round.")
         self.window = min(whole(window, "window", 0), shape.tokens)
         if budget_bits is None:
@@ -202,6 +208,19 @@ class LeanKV(KeptHeads):
         )
 
 
+def _grades(
+    high: str | None, low: str | None, k_bits: int | None, v_bits: int | None
+) -> dict[int, Bits]:
+    """Bits of a key's and a value's number, by grade."""
+    if k_bits is None and v_bits is None:
+        return {_LOW: _precision(low or "K4V2", "low"), _HIGH: _precision(high or "K8V4", "high")}
+    if high is not None:
+        raise BadInput("high says the bits of keys and values: leave k_bits and v_bits out.")
+    ((of_k, of_v),) = pairs([(8, 4)], range(1, 9), k_bits=k_bits, v_bits=v_bits)
+    halves = max(1, of_k // 2), max(1, of_v // 2)
+    return {_LOW: _precision(low, "low") if low else halves, _HIGH: (of_k, of_v)}
+
+
 def _precision(name: str, what: str) -> Bits:
     """The bits of a key's and a value's number.
 
@@ -210,7 +229,7 @@ def _precision(name: str, what: str) -> Bits:
     """
     match = _PRECISION.fullmatch(str(name))
     if match is None:
-        raise BadInput(f"{what} is a precision like K8V4, with 1, 2, 4 or 8 bits, not {name!r}.")
+        raise BadInput(f"{what} is a precision like K8V4, with 1 to 8 bits, not {name!r}.")
     return int(match[1]), int(match[2])
 
 

@@ -103,6 +103,25 @@ class PolarCodec:
         return rows
 
 
+def angles(bits: float) -> tuple[int, int]:
+    """The rung of ``LADDER`` with the most bits a number, radii included, up to so many.
+
+    A block of 16 numbers has an fp16 radius, 8 angles of level 1 and 7 of the others.
+
+    Raises:
+        BadInput: even the lowest takes more.
+
+    >>> angles(4), angles(3)
+    ((4, 2), (3, 1))
+    """
+    rates = {rung: (16 + 8 * rung[0] + 7 * rung[1]) / BLOCK for rung in LADDER}
+    fit = [rung for rung, rate in rates.items() if rate <= bits]
+    if not fit:
+        least = min(rates.values())
+        raise BadInput(f"A number takes {least} bits or more in angles and radii, not {bits!r}.")
+    return fit[0]
+
+
 class PolarQuant(CodedTokens):
     """PolarQuant (Han, Kacham, Karbasi, Mirrokni, Zandieh 2025, arXiv 2502.02617).
 
@@ -117,10 +136,13 @@ class PolarQuant(CodedTokens):
     Args:
         first: bits of an angle of level 1 (4, or with a budget the most of a ladder that fit).
         others: bits of an angle of levels 2 to 4 (2).
+        k_bits, v_bits: of a key's number and of a value's: the best angles of the ladder that take
+            at most so many, radii included (as ``first`` and ``others``).
 
     Raises:
         BudgetTooSmall: the tokens do not fit, with these bits or with (2, 1).
-        BadInput: bits outside 1 to 8, or a number is NaN or does not fit fp16.
+        BadInput: bits of an angle outside 1 to 8, bits of a number that no angles of the ladder
+            take, or a number is NaN or does not fit fp16.
 
     Mechanisms:
         random preconditioning: implemented, by a rotation.
@@ -134,12 +156,23 @@ class PolarQuant(CodedTokens):
 
     name = "polarquant"
 
-    def set_up(self, *, first: int | None = None, others: int | None = None) -> None:
+    def set_up(
+        self,
+        *,
+        first: int | None = None,
+        others: int | None = None,
+        k_bits: float | None = None,
+        v_bits: float | None = None,
+    ) -> None:
         for bits in (first, others):
             if bits is not None and (isinstance(bits, bool) or bits not in range(1, 9)):
                 raise BadInput(f"An angle has 1 to 8 bits, not {bits!r}.")
         chosen = 4 if first is None else first, 2 if others is None else others
-        ladder = (chosen,) if self.budget_bits is None or first or others else LADDER
+        of_k, of_v = (None if bits is None else angles(bits) for bits in (k_bits, v_bits))
+        if (first or others) and of_k and of_v:
+            raise BadInput("k_bits and v_bits say all angles' bits: leave first and others out.")
+        rungs = (chosen,) if self.budget_bits is None or first or others else LADDER
+        ladder = list(dict.fromkeys((of_k or rung, of_v or rung) for rung in rungs))
         for self.bits in ladder:
             try:
                 super().set_up()
@@ -153,7 +186,8 @@ class PolarQuant(CodedTokens):
         turns = []
         for purpose, d in ((_KEYS, self.shape.d_k), (_VALUES, self.shape.d_v)):
             turns.append(rotation(self.rng(purpose), d, -(-d // BLOCK) * BLOCK))
-        return PolarCodec(turns[0], *self.bits), PolarCodec(turns[1], *self.bits)
+        keys, values = self.bits
+        return PolarCodec(turns[0], *keys), PolarCodec(turns[1], *values)
 
 
 ENTRY = CatalogEntry(

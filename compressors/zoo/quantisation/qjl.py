@@ -8,13 +8,14 @@ import numpy as np
 
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import in_words
 from ...kit.min_max import quantise, restore
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, unpack
 
 _SKETCH = 0
-_VALUE_BITS = (1, 2, 4, 8)
+_VALUE_BITS = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class MinMaxCodec:
 
     Attributes:
         d: numbers in a row.
-        bits: 1, 2, 4 or 8 a number.
+        bits: 1 to 8 a number.
     """
 
     d: int
@@ -92,15 +93,18 @@ class QJL(CodedTokens):
     A key is the signs of m Gaussian projections and its length: no scale, no zero. A score is
     estimated without bias from the signs and the unrounded query. Values are rounded per token.
 
-    State: fp16 lengths, m bits a key; fp16 scale and zero and ``value_bits`` a number of the value.
+    State: fp16 lengths, m bits a key; fp16 scale and zero and ``v_bits`` a number of the value.
 
     Args:
         m: projections (4 d_k, or with a budget what it holds beside the values).
-        value_bits: 1, 2, 4 or 8 (2, or with a budget the most that leave a key 4 d_k projections).
+        k_bits: projections for each of a key's numbers, m/d_k: another way to give m.
+        v_bits: 1 to 8 a number of the value (2, or with a budget the most of 8, 4, 2 and 1 that
+            leave a key 4 d_k projections).
 
     Raises:
         BudgetTooSmall: the values and 8 projections do not fit, or not ``m``.
-        BadInput: ``m`` is not positive, there are no such bits, or a number does not fit fp16.
+        BadInput: ``m`` is not positive or given twice, there are no such bits, or a number does not
+            fit fp16.
 
     Mechanisms:
         signs of a Gaussian sketch and a length: implemented.
@@ -114,36 +118,48 @@ class QJL(CodedTokens):
 
     name = "qjl"
 
-    def set_up(self, *, m: int | None = None, value_bits: int | None = None) -> None:
+    def set_up(
+        self, *, m: int | None = None, k_bits: float | None = None, v_bits: int | None = None
+    ) -> None:
         shape, budget_bits = self.shape, self.budget_bits
-        if value_bits is not None and value_bits not in _VALUE_BITS:
-            raise BadInput(f"A value has 1, 2, 4 or 8 bits a number, not {value_bits!r}.")
+        if v_bits is not None and v_bits not in _VALUE_BITS:
+            raise BadInput(f"A number has {in_words(_VALUE_BITS)} bits, not {v_bits!r}.")
+        if k_bits is not None:
+            m = self._projections_of(k_bits, m)
         self.m = 4 * shape.d_k if m is None else whole(m, "m", 1)
-        self.value_bits = 2 if value_bits is None else value_bits
+        self.v_bits = 2 if v_bits is None else v_bits
         if budget_bits is not None and m is None:
-            self._share_out(shape, budget_bits, value_bits)
+            self._share_out(shape, budget_bits, v_bits)
         super().set_up()
         # A sketch promises no token anything.
         self.declares = {"bytes": self.declares["bytes"]}
 
-    def _share_out(self, shape: Shape, budget_bits: int, value_bits: int | None) -> None:
+    def _projections_of(self, k_bits: float, m: int | None) -> int:
+        """m of so many projections a number."""
+        if m is not None:
+            raise BadInput("k_bits is m/d_k: give one of them.")
+        if k_bits * self.shape.d_k < 1:
+            raise BadInput(f"k_bits gives a key at least one projection, not {k_bits!r}.")
+        return round(k_bits * self.shape.d_k)
+
+    def _share_out(self, shape: Shape, budget_bits: int, v_bits: int | None) -> None:
         """The most bits of a value that leave a key 4 d_k projections, else 2, else 1."""
-        if value_bits is None:
+        if v_bits is None:
             for bits, least in ((8, 4 * shape.d_k), (4, 4 * shape.d_k), (2, 8), (1, 8)):
-                self.value_bits = bits
+                self.v_bits = bits
                 if self._projections(shape, budget_bits) >= least:
                     break
         self.m = max(8, self._projections(shape, budget_bits))
 
     def _projections(self, shape: Shape, budget_bits: int) -> int:
         """How many signs a key may have: a multiple of 8."""
-        values = MinMaxCodec(shape.d_v, self.value_bits).row_bytes
+        values = MinMaxCodec(shape.d_v, self.v_bits).row_bytes
         return 8 * ((budget_bits // 8 - 4) // max(1, shape.tokens) - values - 2)
 
     def codecs(self) -> tuple[Codec, Codec]:
         """The sketch, from public coins, and the rounding of values."""
         sketch = self.rng(_SKETCH).standard_normal((self.m, self.shape.d_k)).astype(np.float32)
-        return SignCodec(sketch), MinMaxCodec(self.shape.d_v, self.value_bits)
+        return SignCodec(sketch), MinMaxCodec(self.shape.d_v, self.v_bits)
 
 
 ENTRY = CatalogEntry(

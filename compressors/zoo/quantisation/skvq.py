@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput, BudgetTooSmall
 from ....reductions.jit import njit
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, from_storage, storage_dtype, to_storage
 from ...kit.token_cache import whole
@@ -188,9 +189,6 @@ class SKVQ(SoftmaxCache):
         meta: str = "fp8",
     ) -> None:
         shape, budget_bits = self.shape, self.budget_bits
-        for bits in (k_bits, v_bits):
-            if bits is not None and bits not in LEVELS:
-                raise BadInput(f"A number has 1.5, 2, 3, 4 or 8 bits, not {bits!r}.")
         if clip is not None and not 0 < clip <= 1:
             raise BadInput(f"clip is a factor above 0 and up to 1, not {clip!r}.")
         if meta not in ("fp8", "fp16"):
@@ -202,12 +200,13 @@ class SKVQ(SoftmaxCache):
         if max(self.groups.values()) > 256:
             raise BadInput(f"There are at most 256 groups of channels: group = {group} is small.")
         wanted = None if window is None else whole(window, "window", 1)
-        pairs = [(k_bits or k, v_bits or v) for k, v in LADDER]
+        rungs = LADDER if budget_bits is not None else ((2, 2),)
+        tried = pairs(rungs, tuple(LEVELS), k_bits=k_bits, v_bits=v_bits)
         if budget_bits is None:
             self.window = wanted or _WINDOW
-            self._set(k_bits or 2, v_bits or 2)
+            self._set(*tried[0])
         else:
-            self._fit(budget_bits, pairs, wanted)
+            self._fit(budget_bits, tried, wanted)
         fields = self._fields(shape.tokens)
         self.short = {name: size[0] for name, (size, _) in fields.items()}
         self.message_bytes = _bytes(fields)
@@ -229,10 +228,10 @@ class SKVQ(SoftmaxCache):
     def _set(self, k_bits: float, v_bits: float) -> None:
         self.rounding = {"k": Rounding(k_bits, self.meta), "v": Rounding(v_bits, self.meta)}
 
-    def _fit(self, budget_bits: int, pairs: list[tuple[float, float]], wanted: int | None) -> None:
+    def _fit(self, budget_bits: int, tried: list[tuple[float, float]], wanted: int | None) -> None:
         """The most bits that fit with a short window; then the longest window."""
         costs = []
-        for pair in dict.fromkeys(pairs):
+        for pair in tried:
             self._set(*pair)
             windows = [wanted or _SHORTEST]
             if wanted is None:

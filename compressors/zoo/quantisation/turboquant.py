@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BudgetTooSmall
 from ...catalog_entry import CatalogEntry
+from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
 from .lloyd_max import codebook, nearest
 
 BITS = (8, 6, 5, 4, 3, 2, 1)
+#: bits of a key's and a value's number that a budget chooses from
+LADDER = tuple((b, b) for b in BITS)
 _KEYS, _VALUES, _SKETCH = 0, 1, 2
 
 
@@ -159,6 +162,7 @@ class TurboQuant(CodedTokens):
 
     Args:
         bits: b, 1 to 6 or 8; by default the most that fit the budget, or 4.
+        k_bits, v_bits: b of a key's number and of a value's (as ``bits``).
 
     Raises:
         BudgetTooSmall: the tokens do not fit, at these bits or at 1.
@@ -176,10 +180,11 @@ class TurboQuant(CodedTokens):
 
     name = "turboquant"
 
-    def set_up(self, *, bits: int | None = None) -> None:
-        if bits is not None and (isinstance(bits, bool) or bits not in BITS):
-            raise BadInput(f"A number has 1 to 6 or 8 bits, not {bits!r}.")
-        ladder = BITS if bits is None and self.budget_bits is not None else (bits or 4,)
+    def set_up(
+        self, *, bits: int | None = None, k_bits: int | None = None, v_bits: int | None = None
+    ) -> None:
+        rungs = LADDER if self.budget_bits is not None else ((4, 4),)
+        ladder = pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits)
         for self.bits in ladder:
             try:
                 super().set_up()
@@ -192,8 +197,9 @@ class TurboQuant(CodedTokens):
         """Rotations and the sketch from public coins."""
         d_k, d_v = self.shape.d_k, self.shape.d_v
         sketch = self.rng(_SKETCH).standard_normal((d_k, d_k)).astype(np.float32)
-        keys = InnerProductCodec(rotation(self.rng(_KEYS), d_k), sketch, self.bits)
-        return keys, MSECodec(rotation(self.rng(_VALUES), d_v), self.bits)
+        k_bits, v_bits = self.bits
+        keys = InnerProductCodec(rotation(self.rng(_KEYS), d_k), sketch, k_bits)
+        return keys, MSECodec(rotation(self.rng(_VALUES), d_v), v_bits)
 
 
 ENTRY = CatalogEntry(

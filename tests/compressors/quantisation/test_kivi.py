@@ -126,12 +126,12 @@ def test_budgets() -> None:
         Kivi(shape, 1000)
     least = Kivi(shape, refused.value.minimum_bits)
     assert 8 * least.message_bytes == refused.value.minimum_bits
-    assert (least.bits, least.residual) == (1, 32)
+    assert (least.bits, least.residual) == ({"k": 1, "v": 1}, 32)
     chosen = [Kivi(shape, int(shape.cache_bits_16 * s)) for s in (0.3, 0.5, 0.75, 1.01)]
-    assert [one.bits for one in chosen] == sorted(one.bits for one in chosen)
-    assert chosen[-1].bits == 16
-    with pytest.raises(BadInput, match="1, 2, 4, 8 or 16 bits"):
-        Kivi(shape, bits=3)
+    assert [one.bits["k"] for one in chosen] == sorted(one.bits["k"] for one in chosen)
+    assert chosen[-1].bits == {"k": 16, "v": 16}
+    with pytest.raises(BadInput, match="1 to 8 or 16 bits"):
+        Kivi(shape, bits=9)
     with pytest.raises(BadInput, match="residual is a multiple"):
         Kivi(shape, residual=40)
     with pytest.raises(BadInput, match="not finite"):

@@ -205,7 +205,7 @@ def test_more_bits_for_keys_than_for_values():
 
 def test_parameters_are_checked():
     for params, word in (
-        ({"high": "K3V4"}, "K8V4"),
+        ({"high": "K9V4"}, "K8V4"),
         ({"low": "k4v2"}, "low is a precision"),
         ({"high": "K2V2", "low": "K4V2"}, "turn them round"),
         ({"alpha_high": 1, "alpha_low": 2}, "alpha_low <= alpha_high"),

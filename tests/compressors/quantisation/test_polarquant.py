@@ -104,11 +104,11 @@ def test_budgets() -> None:
     with pytest.raises(BudgetTooSmall) as refused:
         PolarQuant(SHAPE, 100)
     least = PolarQuant(SHAPE, refused.value.minimum_bits)
-    assert (least.bits, 8 * least.message_bytes) == ((2, 1), refused.value.minimum_bits)
+    assert (least.bits, 8 * least.message_bytes) == (((2, 1), (2, 1)), refused.value.minimum_bits)
     for share in (3, 4, 5):
         one = PolarQuant(SHAPE, SHAPE.cache_bits_16 // share)
         assert 8 * one.message_bytes <= SHAPE.cache_bits_16 // share
-    assert PolarQuant(SHAPE, SHAPE.cache_bits_16).bits == (6, 4)
+    assert PolarQuant(SHAPE, SHAPE.cache_bits_16).bits == ((6, 4), (6, 4))
     with pytest.raises(BadInput, match="An angle has 1 to 8 bits"):
         PolarQuant(SHAPE, first=9)
     with pytest.raises(BadInput, match="not finite"):

@@ -59,7 +59,7 @@ def test_it_does_well_where_scores_are_small_and_worse_with_fewer_projections() 
     Q, K, V = stream()
     errors = {}
     for m, length in ((4096, 0.3), (4096, 8.0), (32, 8.0)):
-        one = QJL(SHAPE, m=m, value_bits=8)
+        one = QJL(SHAPE, m=m, v_bits=8)
         one.extend(Q, K, V)
         exact = np.array([attention(length * q / 6, K, V) for q in Q])
         errors[m, length] = np.abs([one.attend(length * q / 6) for q in Q] - exact).mean()
@@ -71,7 +71,7 @@ def test_budgets() -> None:
     with pytest.raises(BudgetTooSmall) as refused:
         QJL(SHAPE, 100)
     least = QJL(SHAPE, refused.value.minimum_bits)
-    assert (least.m, least.value_bits) == (8, 1)
+    assert (least.m, least.v_bits) == (8, 1)
     projections = []
     for share in (8, 4, 2):
         one = QJL(SHAPE, SHAPE.cache_bits_16 // share)
@@ -79,5 +79,5 @@ def test_budgets() -> None:
         assert 8 * one.message_bytes > SHAPE.cache_bits_16 // share - 64 * 8 - 32
         projections.append(one.m)
     assert projections == sorted(projections)
-    with pytest.raises(BadInput, match="1, 2, 4 or 8 bits"):
-        QJL(SHAPE, value_bits=3)
+    with pytest.raises(BadInput, match="1 to 8 bits"):
+        QJL(SHAPE, v_bits=9)

@@ -1,5 +1,9 @@
 """Any cache object as bytes: what comes back, what it costs, and what strangers' bytes can do."""
 
+import contextlib
+import functools
+import logging
+import threading
 from collections import OrderedDict, deque, namedtuple
 
 import numpy as np
@@ -170,7 +174,7 @@ def test_what_cannot_be_sent_is_named():
     public = Skeleton(Cache(), World([MODEL]))
     cache = Cache()
     cache.by_layer = {0: Other()}
-    with pytest.raises(PluginFailure, match=r"Cache\.by_layer holds a .*Other"):
+    with pytest.raises(PluginFailure, match=r"Cache\.by_layer\[0\] holds a .*Other"):
         pack_state(cache, public)
     cache.by_layer = {0: np.array([object()])}
     with pytest.raises(PluginFailure, match="array of object"):
@@ -248,3 +252,97 @@ def test_tensors_of_tensors():
     twin = copy_graph(mine, World())
     assert torch.equal(twin.dequantize(), mine.dequantize())
     assert twin._data._data.data_ptr() != mine._data._data.data_ptr()
+
+
+class Recording:
+    """Keeps a buffer, and what it hands out is a view of it."""
+
+    def __init__(self, n, seed):
+        coins = torch.Generator().manual_seed(seed)
+        self.record = torch.rand((2, 4, n, 8), generator=coins).to(torch.bfloat16)
+        self.keys = self.record[0, :, : n - 3]
+        self.both = [self.record[1], np.arange(5 * seed)]
+        self.heads = self.record[:, :1].expand(2, 16, n, 8)
+        self.order = self.both[1][2:]
+
+
+def test_tensors_over_the_same_bytes_are_sent_once_and_stay_so():
+    public, mine = Skeleton(Recording(50, 1), World()), Recording(50, 2)
+    message = pack_state(mine, public)
+    # 3,200 numbers of 2 bytes and 10 of 8; their shapes and strides, twenty bytes each.
+    assert 6480 < len(message) < 6480 + 200
+    for back in (unpack_state(message, public), copy_graph(mine, World())):
+        for name in ("record", "keys", "heads"):
+            same(getattr(back, name), getattr(mine, name))
+        same(back.both[0], mine.both[0])
+        same(back.order, mine.order)
+        back.record[:, :, 7] = 3
+        assert (back.keys[:, 7] == 3).all()
+        assert (back.heads[1, 9, 7] == 3).all()
+        assert (back.both[0][:, 7] == 3).all()
+        assert not (mine.keys[:, 7] == 3).any()
+
+
+def test_a_row_of_a_public_table_does_not_bring_the_table():
+    class Cached:
+        def __init__(self, seed):
+            self.table = torch.arange(10_000.0)
+            self.row = self.table[seed : seed + 10]
+
+    message = pack_state(Cached(7), Skeleton(Cached(3), World()))
+    assert len(message) < 40 + 12
+
+
+def test_shared_memory_from_strangers():
+    public = Skeleton(Recording(20, 1), World())
+    message = pack_state(Recording(20, 2), public)
+    for cut in range(0, len(message), 7):
+        with pytest.raises(BadInput, match="does not fit this cache"):
+            unpack_state(message[:cut], public)
+    coins = np.random.default_rng(1)
+    for _ in range(500):
+        torn = bytearray(message)
+        for at in coins.integers(0, 60, size=2):
+            torn[at] = coins.integers(256)
+        for at in coins.integers(len(torn) - 300, len(torn), size=2):
+            torn[at] = coins.integers(256)
+        with contextlib.suppress(BadInput):
+            assert type(unpack_state(bytes(torn), public)) is Recording
+
+
+def scaled(x, by):
+    return x * by
+
+
+class Serving:
+    def __init__(self, seed, by=2.0):
+        self.lock, self.turn = threading.Lock(), threading.Condition()
+        self.log, self.device = logging.getLogger("kvbarrier.tests"), torch.device("cpu")
+        self.scale = functools.partial(scaled, by=torch.full((3,), by))
+        self.step = functools.partial(torch.add, alpha=2)
+        self.rows = torch.full((4,), float(seed))
+
+
+def test_locks_loggers_devices_and_partials_are_public():
+    public = Skeleton(Serving(1), World())
+    message = pack_state(Serving(2), public)
+    assert len(message) < 16 + 30
+    back = unpack_state(message, public)
+    assert back.rows.tolist() == [2] * 4
+    assert back.step(torch.ones(1), torch.ones(1)).item() == 3
+    assert copy_graph(Serving(2), World()).rows.tolist() == [2] * 4
+    with pytest.raises(PluginFailure, match=r"Serving\.scale holds a functools\.partial"):
+        pack_state(Serving(2, by=3.0), public)
+
+
+def test_what_cannot_be_sent_is_named_by_its_path():
+    class Other:
+        pass
+
+    public = Skeleton({"layers": [Cache()]}, World([MODEL]))
+    cache = {"layers": [Cache()]}
+    cache["layers"][0].by_layer = {"sink": [1, Other()]}
+    with pytest.raises(
+        PluginFailure, match=r"dict\['layers'\]\[0\]\.by_layer\['sink'\]\[1\] holds"
+    ):
+        pack_state(cache, public)

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="caches of transformers hold tensors
 pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
 from kvbarrier.compressors.targets import resolve  # noqa: E402
-from kvbarrier.errors import BadInput  # noqa: E402
+from kvbarrier.errors import BadInput, PluginFailure  # noqa: E402
 from kvbarrier.protocols.game.instances import Index  # noqa: E402
 
 INSTANCE = Index(n=128, d=64, keys="kerdock", eta=0.5)
@@ -46,6 +46,30 @@ class Turned(DynamicCache):
         import torch
         self.rotation = torch.randn(64, 64)
 
+class OwnConfig(DynamicCache):
+    """Its config is one of its own: with the model's it is made, and fails at the first token."""
+    def __init__(self, config=None):
+        super().__init__()
+        self.bits = 16 if config is None else config
+
+    def update(self, k, v, layer, *args, **kwargs):
+        return super().update(k.to(k.dtype) * (self.bits / 16), v, layer, *args, **kwargs)
+
+class Sized(DynamicCache):
+    def __init__(self, num_layers, n_kv_heads, dim, max_seq_len, dtype, batch_size):
+        super().__init__()
+        self.sizes = (num_layers, n_kv_heads, dim, max_seq_len, str(dtype), batch_size)
+
+class Scores(DynamicCache):
+    """Returns other things than rows."""
+    def update(self, k, v, layer, *args, **kwargs):
+        keys, values = super().update(k, v, layer, *args, **kwargs)
+        return (keys, values) if k.abs().sum() or k.shape[2] > 1 else [keys, values]
+
+class Says(DynamicCache):
+    def __init__(self):
+        raise ValueError("no " * 200 + "end")
+
 class OnTheGPU(DynamicCache):
     def __init__(self):
         super().__init__()
@@ -78,6 +102,44 @@ def test_a_class_in_a_file(tmp_path):
             build(f"hf:{file}:{query}")
 
 
+def test_a_constructor_is_chosen_by_playing(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    assert build(f"hf:{file}:OwnConfig").inner.cache.bits == 16
+
+
+def test_sizes_that_the_model_knows_are_filled_in_by_name(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    sizes = build(f"hf:{file}:Sized").inner.cache.sizes
+    assert sizes == (1, 1, 64, 129, "torch.bfloat16", 1)
+    assert build(f"hf:{file}:Sized?max_seq_len=7").inner.cache.sizes[3] == 7
+
+
+def test_the_rows_of_anybodys_class_are_read_from_update(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    target = f"hf:{file}:Halves?share=0.5&bob=reads"
+    reduction, rows, x = INSTANCE.build(), np.arange(128), secret()
+    alice, bob = build(target), build(target)
+    alice.extend(*reduction.stream(x))
+    bob.restore(alice.save())
+    read = reduction.decode(bob.next_outputs(*reduction.queries(rows)), rows)
+    assert np.array_equal(read[:64], x[:64])
+    assert (read[64:] != x[64:]).mean() == pytest.approx(0.5, abs=0.04)
+    scores = build(f"hf:{file}:Scores?bob=reads")
+    scores.extend(*reduction.stream(x))
+    with pytest.raises(BadInput, match=r"update returns no rows that can be read.*Use bob=asks"):
+        scores.next_outputs(*reduction.queries(rows))
+
+
+def test_their_words_are_shown_whole(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    with pytest.raises(PluginFailure, match="no no end"):
+        build(f"hf:{file}:Says")
+
+
 def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
     file = tmp_path / "turned.py"
     file.write_text(THEIRS)
@@ -98,7 +160,7 @@ def test_what_is_drawn_is_drawn_from_the_public_coins(tmp_path):
         ("hf:dynamik", "there is no cache hf:dynamik. Did you mean 'dynamic'"),
         ("hf:dynamic?bits=2", "hf:dynamic has no parameter 'bits'"),
         ("hf:sliding?size=2", "hf:sliding has no parameter 'size'"),
-        ("hf:sliding?window=1", "window is a whole number from 2 on, not 1"),
+        ("hf:sliding?window=1", "window must be a whole number, 2 or more, not 1"),
         ("hf:static?max_cache_len=100", "the stream and one question need 129 tokens"),
         ("hf:static?ask=mask", "hf:static takes ask=serial, not mask"),
         ("hf:quantized?backend=kivi", "hf:quantized has no backend 'kivi'"),

@@ -29,6 +29,7 @@ from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
 from ...compressors.plugin.operations import refuse_lacking
 from ...errors import BadInput, HarnessFault, KVBarrierError
+from ...reductions.public import Public
 from ..life.actor import Actor
 from ..life.schedule import Schedule
 from .channel import MAX_MESSAGE_BYTES
@@ -89,38 +90,39 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody. One of
-    ours gets them when it reads them. Where keys are drawn for each message, they are those of the
-    seed, the same for Alice and for Bob.
-
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
-    from ...reductions.gaussian import drawn_keys
-    from ...reductions.public import Public
 
-    target, ours = resolve(table.target), is_builtin(table.target)
+    target = resolve(table.target)
+    return target, partial(built, target, table)
+
+
+def built(target: Any, table: Table, seed: int) -> Any:
+    """Return a fresh instance of a target, with its own copies of the table's public arrays.
+
+    So writing into them tells nobody; one of ours gets its copy when it reads an array. Where keys
+    are drawn for each message, they are those of the seed, the same for Alice and for Bob. Raises
+    what ``Target.factory`` raises.
+    """
 
     def own(name: str) -> Any:
         value = table.public[name]
         return value.copy() if isinstance(value, np.ndarray) else value
 
-    def build(seed: int) -> Any:
-        public: Mapping[str, Any] = (
-            Public({}, **{name: partial(own, name) for name in table.public})
-            if ours
-            else {name: own(name) for name in table.public}
-        )
-        if table.public.get("redrawn"):
-            n, d = table.public["keys"].shape
-            public = {**public, "keys": drawn_keys(n, d, seed)}
-        made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
-        if table.needs:
-            refuse_lacking(made, table.needs, target.name)
-        return made
+    makes: dict[str, Callable[[], Any]] = {name: partial(own, name) for name in table.public}
+    if table.public.get("redrawn"):
+        from ...reductions.gaussian import drawn_keys
 
-    return target, build
+        makes["keys"] = partial(drawn_keys, *table.public["keys"].shape, seed)
+    public: Mapping[str, Any] = Public({}, **makes)
+    if not is_builtin(table.target):
+        public = dict(public)
+    made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+    if table.needs:
+        refuse_lacking(made, table.needs, target.name)
+    return made
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
@@ -244,10 +246,10 @@ def _lived(
     return actor.live[0]
 
 
-def memories(compressor: Any) -> dict[str, Any] | None:
+def memories(compressor: Any, message: bytes) -> dict[str, Any] | None:
     """Return the memories of an engine's cache (``compressors.engines.memories``), else None."""
-    said = getattr(getattr(compressor, "inner", compressor), "memories", None)
-    return None if said is None else dict(said().as_dict())
+    said = getattr(getattr(compressor, "inner", compressor), "accounts", None)
+    return None if said is None else dict(said(message).as_dict())
 
 
 def _payload(compressor: Any, message: bytes) -> int:

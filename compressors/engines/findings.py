@@ -1,0 +1,61 @@
+"""What the memories and the Bobs of one setting say against each other, in words.
+
+The table and ``attack`` print the same sentences. Shares are of the 16-bit K and V cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: shares of the cache and errors further apart than this are told
+APART = 0.02
+
+
+def of_memories(said: Mapping[str, float | None]) -> list[str]:
+    """The sentences about *declared*, *claimed*, *logical*, *resident*, *side*, *wire*, *constant*.
+
+    A share that is None or missing is not known, and nothing is said of it.
+
+    >>> of_memories({"declared": 0.1, "resident": 1.0, "logical": 1.0, "wire": 1.0})
+    ['declared 0.1, real bytes 1']
+    """
+    declared, claimed, logical, resident, wire, constant = (
+        said.get(name)
+        for name in ("declared", "claimed", "logical", "resident", "wire", "constant")
+    )
+    side = said.get("side") or 0.0
+    found = []
+    promises = {"declared": declared, "claimed": claimed}
+    if declared is not None and claimed is not None and abs(declared - claimed) <= APART:
+        promises = {"declared and claimed": declared}
+    for word, promised in promises.items():
+        if promised is not None and wire is not None and wire > promised + APART:
+            found.append(f"{word} {promised:.3g}, real bytes {wire:.3g}")
+    if resident is not None and logical is not None and resident > logical + APART:
+        found.append(f"{resident:.2f} stays in memory behind tensors that show {logical:.2f}")
+    if side > APART:
+        found.append(f"{side:.2f} more is parked on modules")
+    if constant is not None and constant > APART:
+        found.append(f"{constant:.2f} of the message does not depend on the stream")
+    if resident is not None and wire is not None and wire > resident + side + APART:
+        found.append(
+            f"the message has {wire:.2f} where arrays of {resident + side:.2f} are in memory: the "
+            "rest is how they are written, and what lies outside of arrays"
+        )
+    return found
+
+
+def of_errors(asks: float | None, reads: float | None, rotated: float | None) -> list[str]:
+    """The sentences about bit errors: by asking, by reading, and by asking on the rotated stream.
+
+    >>> of_errors(0.45, 0.0, None)
+    ['hides and does not free: 0.450 by asking, 0.000 by reading']
+    """
+    found = []
+    if asks is not None and reads is not None and asks - reads > APART:
+        found.append(f"hides and does not free: {asks:.3f} by asking, {reads:.3f} by reading")
+    if asks is not None and reads is not None and reads - asks > APART:
+        found.append("its rows cannot be read off the message as they are")
+    if asks is not None and rotated is not None and abs(rotated - asks) > APART:
+        found.append(f"the basis decides: {asks:.3f} literal, {rotated:.3f} rotated")
+    return found
