@@ -84,6 +84,17 @@ def declared(said: Any) -> int | None:
     return None if length is None else _count(length, MAX_MESSAGE_BYTES)
 
 
+def fed(said: Any) -> None:
+    """Read that a part of the stream was taken.
+
+    Raises:
+        BadFrame: it is told otherwise.
+    """
+    (yes,) = fields(said, "fed")
+    if yes is not True:
+        raise BadFrame("it took no part of the stream")
+
+
 def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
     """Return Alice's message, its payload in bytes, and what her cache occupies.
 
