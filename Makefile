@@ -1,6 +1,8 @@
 # Each target does its own set-up: a virtual environment in .venv, pinned by constraints.txt.
 PYTHON ?= python3
 SCALE  ?= quick
+# The address of a dask scheduler whose workers run the experiments, if any: tcp://host:8786
+CLUSTER ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
@@ -21,6 +23,7 @@ help:
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
 	@echo "make engines       install other people's caches in .engines and attack them (about 6 GB)"
+	@echo "make engines/NAME  one of them alone: $(ENGINES)"
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
 	@echo "make docs          rewrite the generated pages"
@@ -55,7 +58,7 @@ $(VENV)/.lint: $(VENV)/.core
 install: $(VENV)/.core
 
 experiments: $(VENV)/.core
-	@$(BIN)/kvbarrier experiments run all --scale $(SCALE) --out results/$(SCALE)
+	@$(BIN)/kvbarrier experiments run all --scale $(SCALE) --out results/$(SCALE) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 test: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
@@ -109,6 +112,9 @@ TORCH_INDEX ?=
 
 engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
 	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)
+
+engines/%: $(VENV)/.core .engines/%/.done
+	@$(BIN)/python -m kvbarrier.experiments.engines.one $* results/$(SCALE) --scale $(SCALE)
 
 test-engines: $(ENGINES:%=test-engines/%)
 

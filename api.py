@@ -19,7 +19,7 @@ import inspect
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ COLUMNS = {
     "messages": "independent messages played",
     "failed": "messages that failed: all their bits count as guessed",
     "over_budget": "whether a message was larger than its budget",
-    "declared": "the declaration's verdict: as-declared or not-as-declared; None: none was judged",
+    "declared": "the declaration's verdict: as-declared, not-as-declared, undecided; None: none",
 }
 """The columns of :meth:`AttackReport.to_frame`, with units."""
 
@@ -134,7 +134,8 @@ def attack(
     """Attack a compressor; the words and defaults are those of ``kvbarrier attack``.
 
     Args:
-        target: a class, a function ``compress``, the path of a file, or a catalog name.
+        target: a class, a function ``compress``, the path of a file, or a catalog name; or several
+            of these, which meet the same secrets.
         n, d: data tokens (default 512) and head dimension.
         budget: fractions of the 16-bit cache: a number, "1/4", "free", or several of these.
         params: the compressor's own parameters.
@@ -156,13 +157,16 @@ def attack(
     <attack on zero: 1 point; 1 broken>
     >>> report.to_frame()[["bits_per_secret_bit", "guarantee"]].values.tolist()
     [[0.0, 'broken']]
+    >>> attack(["zero", "exact"], n=32, d=16, keys="hypercube", budget="free", messages=4)
+    <attack on zero, exact: 2 points; 1 broken, 1 undecided>
     """
     from .cli import options
     from .cli.typed import typed, whole
     from .compressors.plugin.by_value import target_of
     from .compressors.plugin.declaration import Declaration
-    from .runs.attack import Attack, play
+    from .runs.attack import Attack
     from .runs.results import Results, ResultsFile
+    from .runs.several import play_several
 
     words = options.defaults()
     for name in game:
@@ -172,8 +176,11 @@ def attack(
     first, *others = options.instances(words | typed({"n": n, "d": d, **game}))
     if params is not None and not isinstance(params, Mapping):
         raise BadInput(f"params must be a mapping of names, not {params!r}.")
-    plan = Attack(
-        target_of(target),
+    targets = target if isinstance(target, list | tuple) else [target]
+    if not targets:
+        raise BadInput("target names nothing: give a class, a file or a name, or several of these.")
+    first_plan = Attack(
+        target_of(targets[0]),
         first,
         others=others,
         budgets=None if budget is None else options.budgets(_texts(budget)),
@@ -182,13 +189,15 @@ def attack(
         messages=None if messages is None else whole("messages", messages),
         isolation=isolation,
     )
+    plans = [first_plan, *(replace(first_plan, target=target_of(one)) for one in targets[1:])]
     keep = nullcontext(Results()) if resume is None else ResultsFile(Path(resume))
     with keep as store:
-        report = play(
-            plan, store=store, progress=progress,
+        report = play_several(
+            plans, store=store, progress=progress,
             workers=None if workers is None else whole("workers", workers),
         )  # fmt: skip
-    return AttackReport(report.points[0]["compressor"], report.points, report.as_dict())
+    names = dict.fromkeys(str(point["compressor"]) for point in report.points)
+    return AttackReport(", ".join(names), report.points, report.as_dict())
 
 
 def _texts(budget: Any) -> tuple[str, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -11,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ..errors import BadInput, BudgetTooSmall
-from ..files import refuse_link, write_whole
+from ..errors import BadInput, BudgetTooSmall, KVBarrierError
+from ..files import refuse_link, refuse_place, write_whole
 from . import options
-from .attack_tables import as_budget, print_report, print_summary
+from .attack_baseline import Baseline
+from .attack_notes import as_budget, setting
+from .attack_summary import print_summary
+from .attack_tables import print_report
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
-    from ..runs.attack import Attack, Report
+    from ..protocols.game.instance import Instance
+    from ..runs.attack_report import Report
     from ..runs.results import Results
-    from ..runs.rows import BatchRow
 
 QUERIES = "indistinguishability"
 OUT_FILES = ("results.csv", "verdict.json", "plot.png")
@@ -28,7 +32,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 
 
 @click.command(name="attack")
-@click.argument("target")
+@click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @options.game_options
 @options.stream_options
 @click.option(
@@ -141,7 +145,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
-    target: str,
+    targets: tuple[str, ...],
     expected: tuple[str, ...],
     save_case: Path | None,
     budgets: tuple[str, ...],
@@ -169,7 +173,8 @@ def command(
     hf:dynamic, kvpress:KnormPress or codec:module:Class; ?param=value may follow.
 
     Alice hides n·d random bits in the values of a stream, TARGET's memory becomes one message, Bob
-    reads the bits back. Each budget is one point: charged bits against wrong bits.
+    reads the bits back. Each budget is one point: charged bits against wrong bits. Several TARGETs
+    meet the same secrets and share one table; compare tells the same for choosing.
 
     With --reduction indistinguishability TARGET is an algorithm that reads the cache when the query
     comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
@@ -177,55 +182,54 @@ def command(
     """
     from ..figures.style import refuse_other_picture
     from ..protocols.players.isolation import Limits
-    from ..runs.attack import Attack, play
+    from ..runs.attack import Attack
     from ..runs.gates import parse_gate
+    from ..runs.several import play_several
 
+    limits = Limits(timeout, _memory(memory))
     played: dict[str, Any] = {
         "params": options.parameters(params),
         "sweep": options.sweeps(sweeps),
         "messages": messages,
         "isolation": None if isolation == "auto" else isolation,
-        "limits": Limits(timeout, _memory(memory)),
+        "limits": limits,
     }
     if game["reduction"] == QUERIES:
-        return _attack_queries(target, game, out, as_json, played)
+        return _attack_queries(targets, game, out, as_json, played)
     first, *others = options.instances(game)
-    plan = Attack(
-        target,
-        first,
-        others=others,
-        budgets=options.budgets(budgets) if budgets else None,
-        **options.declared(expected),
-        **played,
-    )
+    words = options.declared(expected)
+    asked = options.budgets(budgets) if budgets else None
+    plans = [
+        Attack(target, first, others=others, budgets=asked, **words, **played) for target in targets
+    ]
     kept = resume or (out and out / "results.csv")
-    written = [] if out is None else [out / name for name in OUT_FILES]
-    written += [path for path in (certificate, save_case, map_file) if path is not None]
+    # Before the first message, not after the last one.
+    for own in [] if out is None else [out / name for name in OUT_FILES]:
+        refuse_link(own)
     if map_file is not None:
-        refuse_other_picture(map_file, "--map")
-    for path in written:
-        # Before the first message, not after the last one.
-        refuse_link(path)
+        refuse_other_picture(map_file, "--map", out)
+    for path in (certificate, save_case, junit):
+        if path is not None:
+            refuse_place(path, out)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
         )
     parsed_gates = [parse_gate(text) for text in gates]
     for gate in parsed_gates:
-        gate.check(plan.settings())
-    then = _baseline_rows(baseline, plan)
+        gate.check([one for plan in plans for one in plan.settings()])
+    then = baseline and Baseline(baseline, targets)
     with _store(resume, out) as store, options.progress("attack") as tick, prints_to_stderr():
         try:
-            report = play(
-                plan,
+            report = play_several(
+                plans,
                 store=store,
                 workers=workers,
                 cluster=cluster,
-                progress=lambda step: tick(target, step.done, step.most),
+                progress=lambda step: tick(step.cell.target, step.done, step.most),
             )
         except BudgetTooSmall as error:
-            least = Fraction(error.minimum_bits, plan.instance.shape.cache_bits_16)
-            raise BadInput(f"{error} That is {as_budget(least)}.") from None
+            raise BadInput(_with_budget(error, first)) from None
     document = report.as_dict()
     failures = []
     try:
@@ -233,14 +237,16 @@ def command(
         if not report.impossible:
             gaps = [gap.as_dict() for gap in report.gaps]
             failures = [f for gate in parsed_gates for f in gate.judge(report.points, gaps)]
-            if then is not None:
-                document["baseline"] = _against(then, plan, workers)
+            if then:
+                document["baseline"] = then.against(played["isolation"], limits, workers)
                 moved = document["baseline"]["moved"]
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
         if map_file is not None:
             _draw_map(report, map_file)
+    for one in report.unplayed:
+        say(f"kvbarrier: {one.target} was not played: {_with_budget(one.error, first)}")
     for failure in failures:
         say(f"gate failed: {failure}")
     if not report.as_declared:
@@ -251,36 +257,55 @@ def command(
         from ..runs.certificate import write_attack_certificate
 
         with prints_to_stderr():
-            proved = write_attack_certificate(certificate, report.outcomes, kept, plan.limits)
+            proved = write_attack_certificate(certificate, report.outcomes, kept, limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _with_budget(error: KVBarrierError, instance: Instance) -> str:
+    """The sentence of an error, and the budget that mends it if there is one."""
+    if not isinstance(error, BudgetTooSmall):
+        return str(error)
+    least = Fraction(error.minimum_bits, instance.shape.cache_bits_16)
+    return f"{error} That is {as_budget(least)}."
 
 
 def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
     """What a build server reads of an attack: a test a point, and one for what failed."""
     from . import ci
-    from .attack_tables import setting
 
     played = [
-        ci.TestCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
+        ci.JUnitCase(f"{setting(point, report)}: {point['guarantee']['verdict']}")
         for point in report.points
     ]
-    cases = [*played, ci.TestCase("gates", failures)]
+    cases = [*played, ci.JUnitCase("messages", _ends(report)), ci.JUnitCase("gates", failures)]
     ci.summarise(report.target, cases)
     if junit is not None:
         ci.write_junit(junit, report.target, cases)
 
 
+def _ends(report: Report) -> list[str]:
+    """What ends an attack with another code than its gates do, in sentences."""
+    said = report.failures()
+    if report.impossible:
+        said.append("impossible: no message of this length does this well.")
+    if report.changed:
+        said.append("changed: the compressor was not one algorithm while it was played.")
+    return said
+
+
 def _refuted(report: Report, path: Path | None) -> list[str]:
     """Save the counterexample, say how to play it again, and return what failed."""
     from ..protocols.check.case import Case
+    from ..protocols.game.cell import target_name
 
     case = report.counterexample
     if isinstance(case, Case):
         path = path or Path(case.name)
         case.write(path)
-        own = f" {report.target}" if report.target != case.target else ""
-        say(f"wrote {path}; play it again:  kvbarrier check --case {path}{own}")
+        whole = next(t for t in report.targets if t == case.target or target_name(t) == case.target)
+        own = f" {shlex.quote(whole)}" if whole != case.target else ""
+        say(f"wrote {path}; play it again:  kvbarrier check --case {shlex.quote(str(path))}{own}")
     return ["not-as-declared"]
 
 
@@ -288,7 +313,6 @@ def _draw_map(report: Report, path: Path) -> None:
     from ..figures import map as figure
     from ..protocols.game.cell import target_name
     from ..runs.lost import losses_of
-    from .attack_tables import setting
 
     played = [outcome for outcome in report.outcomes if outcome.rows]
     points = [
@@ -303,17 +327,25 @@ def _draw_map(report: Report, path: Path) -> None:
         )
         return
     level = next(p["map"]["level"] for p in report.points if p["map"] is not None)
-    figure.draw(points, path, title=f"What {target_name(report.target)} loses", level=level)
+    one = len(report.targets) == 1
+    title = f"What {target_name(report.target)} loses" if one else "What is lost"
+    figure.draw(points, path, title=title, level=level)
     say(f"wrote {path}: {len(points)} point{'s' if len(points) > 1 else ''}")
 
 
 def _attack_queries(
-    target: str, game: dict[str, Any], out: Path | None, as_json: bool, played: dict[str, Any]
+    targets: Sequence[str],
+    game: dict[str, Any],
+    out: Path | None,
+    as_json: bool,
+    played: dict[str, Any],
 ) -> int:
     """The other adversary, for algorithms charged by their reads, not by their memory."""
     from .query_attack import attack_queries
 
-    heard = {"target", "reduction", "n", "d", "eta", "params", "sweeps", "messages", "isolation",
+    if len(targets) > 1:
+        raise BadInput(f"--reduction {QUERIES} takes one TARGET, not {len(targets)}: name one.")
+    heard = {"targets", "reduction", "n", "d", "eta", "params", "sweeps", "messages", "isolation",
              "timeout", "memory", "out", "as_json"}  # fmt: skip
     context = click.get_current_context()
     for name in context.params:
@@ -323,7 +355,7 @@ def _attack_queries(
             raise BadInput(f"{option} has no meaning with --reduction {QUERIES}: leave it out.")
     n = 512 if game["n"] is None else game["n"]
     eta = 0.5 if game["eta"] is None else game["eta"]
-    return attack_queries(target, n=n, d=game["d"], eta=eta, out=out, as_json=as_json, **played)
+    return attack_queries(targets[0], n=n, d=game["d"], eta=eta, out=out, as_json=as_json, **played)
 
 
 def _style(verbose: bool, quiet: bool) -> str:
@@ -369,44 +401,6 @@ def _store(resume: Path | None, out: Path | None) -> Iterator[Results]:
         yield store
 
 
-def _baseline_rows(baseline: Path | None, plan: Attack) -> list[BatchRow] | None:
-    if baseline is None:
-        return None
-    from ..runs.replay import baseline_rows
-
-    return baseline_rows(baseline, plan.target)
-
-
-def _against(rows: list[BatchRow], plan: Attack, workers: int | None) -> dict[str, Any]:
-    from ..runs.executors import make_executor
-    from ..runs.replay import compare_with_baseline
-
-    with make_executor(workers or 1, "process") as executor, prints_to_stderr():
-        report = compare_with_baseline(
-            rows,
-            plan.target,
-            executor=executor,
-            isolation=plan.isolation,
-            limits=plan.limits,
-        )
-    different = [c for c in report.comparisons if c.different]
-    count = sum(len(c.different) for c in different)
-    say(
-        f"baseline: {report.messages} messages replayed, {count or 'none'} with a different "
-        f"result; {report.caught}."
-    )
-    return {
-        "messages": report.messages,
-        "level": report.level,
-        "smallest_shift_caught": report.smallest_shift,
-        "moved": [f"{c.compressor} budget={c.budget}: {c.failure}" for c in report.failures],
-        "different": [
-            {"cell": c.cell, "budget": c.budget, "messages": [d.as_dict() for d in c.different]}
-            for c in different
-        ],
-    }
-
-
 def _write(out: Path, report: Report, document: dict[str, Any]) -> None:
     import json
 
@@ -434,4 +428,5 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
         return 4
     if report.changed or any(point["failed"] for point in report.points):
         return 3
-    return 1 if failures else 0
+    unplayed = max((one.error.exit_code for one in report.unplayed), default=0)
+    return unplayed or (1 if failures else 0)

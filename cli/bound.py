@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import BadInput
+from ..files import refuse_place
 from .model_bound import bound_compression, bound_model, bound_range
 from .options import COUNT, DIMENSION, is_key_file
 from .own_bound import bound_own_keys
@@ -132,6 +133,8 @@ def command(
     """
     from ..reductions.limit import index_limit
 
+    if certificate is not None:
+        refuse_place(certificate)
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
     if is_key_file(keys):

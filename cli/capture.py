@@ -43,10 +43,11 @@ def command(
     (make engines).
     """
     from ..compressors.engines.natural.process import asked
-    from ..files import replaced
+    from ..files import refuse_place, replaced
 
     if out.suffix.lower() != ".npz":
         raise BadInput(f"{out} must be a .npz file by its name.")
+    refuse_place(out)
     if tokens < 2:
         raise BadInput(f"--tokens must be 2 or more, not {tokens}.")
     if model != PACKAGED and not Path(model).is_dir():

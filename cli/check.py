@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import BadInput
+from ..files import refuse_place
 from . import options
 from .render import print_json, print_table, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.check.findings import CheckReport
-    from .ci import TestCase
+    from .ci import JUnitCase
 
 
 @click.command(name="check")
@@ -75,18 +77,27 @@ def command(
     A ladder from cheap to dear: contract, heads, places, structure, declaration, every length,
     mass, doors, scores, memory, operations. Exit code 3 if it finds an error.
 
-    An engine's cache (hf:, kvpress:, llamacpp:, codec:) lives through schedules of its operations.
+    An engine's cache (hf:, kvpress:, llamacpp:, mlx:, codec:) lives through schedules of its
+    operations.
     """
-    if case is not None:
-        return _replay(case, target, timeout, as_json)
-    if target is None:
-        raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
     from ..compressors.engines.schemes import is_engine
-    from ..compressors.plugin.values import parse_value
-    from ..protocols.check.ladder import check
     from . import ci
 
-    ci.refuse_badge(badge)
+    ci.refuse(junit, badge)
+    if save_case is not None:
+        refuse_place(save_case)
+    if case is not None:
+        _refuse("--case", "params", "expected", "explain", "save_case")
+        return _replay(case, target, timeout, junit, badge, as_json)
+    if target is None:
+        raise BadInput("TARGET is missing: name what to check, or give --case.")
+    if is_engine(target):
+        _refuse("an engine's cache", "explain", "save_case")
+    elif explain:
+        _refuse("--explain", "expected", "save_case", "junit", "badge")
+    from ..compressors.plugin.values import parse_value
+    from ..protocols.check.ladder import check
+
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
         if expected:
@@ -112,6 +123,15 @@ def command(
     return 3 if report.errors else 0
 
 
+def _refuse(meaning: str, *names: str) -> None:
+    """Refuse options that would be ignored."""
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            option = next(p.opts[0] for p in context.command.params if p.name == name)
+            raise BadInput(f"{option} has no meaning with {meaning}: leave it out.")
+
+
 def _engine(
     target: str,
     params: Mapping[str, object],
@@ -133,9 +153,9 @@ def _engine(
     for trial in report.trials:
         name = f"{trial['way'] or 'as it is'}: {', '.join(trial['tried'])}"
         told = [one["detail"] for one in trial["findings"] if one["severity"] == "error"]
-        cases.append(ci.TestCase(name, told, trial["seconds"]))
+        cases.append(ci.JUnitCase(name, told, trial["seconds"]))
     if report.ended:
-        cases.append(ci.TestCase("end", [report.ended]))
+        cases.append(ci.JUnitCase("end", [report.ended]))
     _for_servers(target, cases, len(report.errors), junit, badge)
     return 3 if report.errors or report.ended else 0
 
@@ -169,20 +189,20 @@ def _explain(target: str, params: Mapping[str, Any], timeout: float, as_json: bo
     return 0
 
 
-def _cases(report: CheckReport) -> list[TestCase]:
+def _cases(report: CheckReport) -> list[JUnitCase]:
     """A test a rung, and one for each error."""
     from . import ci
 
-    cases = [ci.TestCase(one.title, (), one.seconds) for one in report.tried]
+    cases = [ci.JUnitCase(one.title, (), one.seconds) for one in report.tried]
     cases += [
-        ci.TestCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
+        ci.JUnitCase(f"{one.code} {number}", [f"{one.title}: {one.detail}"])
         for number, one in enumerate(report.errors, 1)
     ]
-    return cases or [ci.TestCase("contract")]
+    return cases or [ci.JUnitCase("contract")]
 
 
 def _for_servers(
-    target: str, cases: list[TestCase], count: int, junit: Path | None, badge: Path | None
+    target: str, cases: list[JUnitCase], count: int, junit: Path | None, badge: Path | None
 ) -> None:
     """What a build server reads of a check."""
     from . import ci
@@ -209,14 +229,24 @@ def _save_case(
     say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
 
 
-def _replay(path: Path, target: str | None, timeout: float, as_json: bool) -> int:
+def _replay(
+    path: Path,
+    target: str | None,
+    timeout: float,
+    junit: Path | None,
+    badge: Path | None,
+    as_json: bool,
+) -> int:
     """Play a counterexample again in fresh processes."""
     from ..protocols.check.cases import read_case, replay_case
     from ..protocols.players.isolation import Limits
+    from . import ci
 
     played = replay_case(read_case(path), target, limits=Limits(seconds=timeout))
     if as_json:
         print_json({"schema": 1, "case": str(path), "fails": played.fails, "said": played.sentence})
     else:
         tell(played.sentence)
+    one = ci.JUnitCase(path.name, [played.sentence] if played.fails else [])
+    _for_servers(target or path.name, [one], int(played.fails), junit, badge)
     return 3 if played.fails else 0

@@ -7,24 +7,26 @@ with a name that ends in .json the document that shields.io's endpoint reads.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from ..errors import BadInput
-from ..files import write_whole
+from ..files import refuse_place, write_whole
 from .render import readable
+
+escape = partial(html.escape, quote=False)
 
 SUMMARY = "GITHUB_STEP_SUMMARY"
 GREEN, RED, GREY = "#2e7d32", "#b3261e", "#6b6b6b"
 
 
 @dataclass(frozen=True)
-class TestCase:
+class JUnitCase:
     """One line of a report: what was asked, how long it took, and each failure in words."""
 
     name: str
@@ -32,10 +34,10 @@ class TestCase:
     seconds: float = 0.0
 
 
-def junit(suite: str, cases: Sequence[TestCase]) -> str:
+def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
     """JUnit XML, as build servers read it.
 
-    >>> print(junit("mine.py", [TestCase("memory", ["40 bits"]), TestCase("heads")]))
+    >>> print(junit("mine.py", [JUnitCase("memory", ["40 bits"]), JUnitCase("heads")]))
     <?xml version='1.0' encoding='utf-8'?>
     <testsuite name="mine.py" tests="2" failures="1" errors="0" time="0.000">
       <testcase classname="kvbarrier" name="memory" time="0.000">
@@ -44,6 +46,8 @@ def junit(suite: str, cases: Sequence[TestCase]) -> str:
       <testcase classname="kvbarrier" name="heads" time="0.000" />
     </testsuite>
     """
+    from xml.etree import ElementTree
+
     root = ElementTree.Element(
         "testsuite",
         name=_xml(suite),
@@ -69,12 +73,12 @@ def _xml(text: str) -> str:
     return readable(text)
 
 
-def write_junit(path: Path, suite: str, cases: Sequence[TestCase]) -> None:
+def write_junit(path: Path, suite: str, cases: Sequence[JUnitCase]) -> None:
     """Write the XML. Raises BadInput if it cannot be written."""
     write_whole(path, junit(suite, cases) + "\n")
 
 
-def summarise(title: str, cases: Sequence[TestCase]) -> None:
+def summarise(title: str, cases: Sequence[JUnitCase]) -> None:
     """Add a table to the step summary, where the build server has one."""
     file = os.environ.get(SUMMARY)
     if not file:
@@ -106,10 +110,13 @@ def write_badge(path: Path, label: str, said: str, good: bool | None) -> None:
         write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
 
 
-def refuse_badge(path: Path | None) -> None:
-    """Raises BadInput for a name that no badge has; for callers that work for long before."""
-    if path is not None and path.suffix not in (".json", ".svg"):
-        raise BadInput(f"{path} is not a badge's name: give a name that ends in .svg or .json.")
+def refuse(junit: Path | None, badge: Path | None) -> None:
+    """Raise BadInput for places and names that cannot be; for callers that work for long before."""
+    if badge is not None and badge.suffix not in (".json", ".svg"):
+        raise BadInput(f"{badge} is not a badge's name: give a name that ends in .svg or .json.")
+    for path in (junit, badge):
+        if path is not None:
+            refuse_place(path)
 
 
 def _badge(label: str, said: str, colour: str) -> str:

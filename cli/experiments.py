@@ -114,7 +114,7 @@ def run(
     from ..runs.executors import make_executor
 
     if not names and not claims:
-        raise click.UsageError("Missing argument 'NAMES': name experiments, 'all', or a --claim.")
+        raise BadInput("NAMES is missing: name experiments, 'all', or a --claim.")
     names = (*names, *(_experiment_of(claim) for claim in claims))
     chosen = [get(name) for name in (NAMES if "all" in names else dict.fromkeys(names))]
     folder = out or Path("results") / scale
@@ -134,8 +134,8 @@ def run(
         for experiment in chosen:
             say(f"{experiment.name}: {experiment.title}")
             experiment.run(Run(folder, scale, executor, tick))
-            picture = draw(experiment.name, folder)
-            say(f"  {picture}")
+            for picture in draw(experiment.name, folder):
+                say(f"  {_files(picture)}")
             judged += [
                 (claim, claim.check(folder))
                 for claim in experiment.claims
@@ -153,6 +153,39 @@ def run(
     else:
         _print_claims(rows)
     return 1 if any(row["verdict"] == "fails" for row in rows) else 0
+
+
+@command.command(name="draw")
+@click.argument("names", nargs=-1, required=True)
+@click.option(
+    "--tables",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path("results/quick"),
+    show_default=True,
+    help="Folder with the tables of the experiments.",
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the pictures.  [default: beside the tables]",
+)
+def draw_(names: tuple[str, ...], tables: Path, out: Path | None) -> None:
+    """Draw the pictures of experiments, or of 'all', from their tables; nothing is run.
+
+    Each picture is written as PNG, SVG and PDF. The tables of the committed pictures are in
+    figures/gallery.
+    """
+    from ..experiments.registry import NAMES, get
+    from ..figures.registry import draw
+
+    for name in NAMES if "all" in names else dict.fromkeys(names):
+        for picture in draw(get(name).name, tables, out):
+            say(_files(picture))
+
+
+def _files(picture: Path) -> str:
+    """The files of a picture, as a shell would name them."""
+    return f"{picture}.{{png,svg,pdf}}"
 
 
 def _print_claims(rows: list[dict[str, str]]) -> None:
@@ -175,7 +208,11 @@ def _experiment_of(claim: str) -> str:
 
 
 def _forget(folder: Path) -> None:
-    for path in (path for kind in ("*.csv", "*.png", "*.parts") for path in folder.glob(kind)):
+    for path in (
+        path
+        for kind in ("*.csv", "*.png", "*.svg", "*.pdf", "*.parts")
+        for path in folder.glob(kind)
+    ):
         path.unlink()
 
 

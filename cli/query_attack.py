@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..files import write_whole
+from ..files import refuse_folder, write_whole
 from . import options
 from .render import print_json, print_table, prints_to_stderr, say, tell
 
@@ -41,6 +41,8 @@ def attack_queries(
     from ..protocols.game.query_game import QueryInstance
     from ..runs import query_attack
 
+    if out is not None:
+        refuse_folder(out)
     plan = query_attack.QueryAttack(
         target,
         QueryInstance(n, d, eta),

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
-from ..files import refuse_link, write_whole
+from ..files import refuse_place, write_whole
 from .render import print_json, say
 
 
@@ -38,7 +38,7 @@ def command(files: tuple[Path, ...], out: Path, as_json: bool) -> None:
 
     if out.suffix != ".html":
         raise BadInput(f"{out} is not an HTML file name: give --out a name that ends in .html.")
-    refuse_link(out)
+    refuse_place(out)
     found, sources = reported(files)
     if not found:
         raise BadInput(

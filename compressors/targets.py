@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -142,14 +142,35 @@ def _named(name: str) -> Target:
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
+    raise _unknown(name, {*catalog.names(), *registered})
+
+
+def refuse_missing(target: str) -> None:
+    """Raise BadInput for a name or a file that is not there; no code of it is imported.
+
+    >>> refuse_missing("h2o?heavy=8"), refuse_missing("H2O")
+    Traceback (most recent call last):
+    kvbarrier.errors.BadInput: there is no compressor 'H2O'. Did you mean 'h2o'? \
+'kvbarrier list compressors' shows all; a file's name ends in .py.
+    """
+    text = target.partition("?")[0]
+    path, colon, _ = text.rpartition(":")
+    file = path if colon else text
+    if file.endswith(".py"):
+        existing(Path(file))
+    elif not colon and text not in (known := {*catalog.names(), *_entry_points(COMPRESSORS_GROUP)}):
+        raise _unknown(text, known)
+
+
+def _unknown(name: str, known: Collection[str]) -> BadInput:
     if Path(name).exists():
-        raise BadInput(f"{name} is not a Python file: give a name that ends in .py.")
+        return BadInput(f"{name} is not a Python file: give a name that ends in .py.")
     if name in READERS:
-        raise _no_compressor(name)
+        return _no_compressor(name)
     if Path(f"{name}.py").is_file():
-        raise BadInput(f"there is no compressor '{name}'. Did you mean the file {name}.py?")
-    hint = did_you_mean(name, {*catalog.names(), *registered})
-    raise BadInput(
+        return BadInput(f"there is no compressor '{name}'. Did you mean the file {name}.py?")
+    hint = did_you_mean(name, known)
+    return BadInput(
         f"there is no compressor '{name}'.{hint} 'kvbarrier list compressors' shows all; a file's "
         "name ends in .py."
     )

@@ -10,7 +10,7 @@ from ..experiments.average_case.measure import PLAYED, THETA
 from ..experiments.kit.tables import read_table
 from ..runs.points import points_of
 from ..runs.results import read_results
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(theta: pd.DataFrame, points: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw the tables of ``experiments.average_case.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     dimensions = sorted(theta["d"].unique())
     n = points[0]["n"]
     with house_style():
-        figure, panels = pyplot.subplots(
-            1, len(dimensions), figsize=(9.4, 6.2), layout="constrained", sharey=True
-        )
+        figure, panels = sheet(1, len(dimensions), figsize=(9.4, 6.2), sharey=True)
         for axes, d in zip(panels, dimensions, strict=True):
             _curves(axes, theta[theta["d"] == d], n)
             _points(axes, [point for point in points if point["d"] == d])

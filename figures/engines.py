@@ -1,9 +1,8 @@
-"""The referee's table as a picture: what each cache declares, keeps and sends, and what it loses.
+"""Declared against sent: the caches of engines that differ most from what they say.
 
-Left: the memories of every setting, as shares of the 16-bit K and V cache, on the literal stream.
-Right: the bit error by asking, on the literal and on the rotated stream, and by reading the
-message; bars are intervals over messages, the dashed line what guessing reaches. A setting that was
-fed token by token as well has a second line where that changed something.
+A line a target, from the memory that its setting declares to the bytes of its message, as shares
+of the 16-bit K and V cache; of several settings of a target the one that differs most. All rows,
+with what is lost, are in the referee's table (docs/engines-table.md).
 """
 
 from __future__ import annotations
@@ -12,62 +11,63 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..compressors.engines.schemes import SCHEMES
-from .style import COLOURS, FAINT, INK, house_style, legend_below, save
+from .style import COLOURS, INK, house_style, legend_below, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ..experiments.engines.findings import Setting
 
-_MEMORIES = (
-    ("declared", "declared", "|", INK),
-    ("resident", "resident", "s", COLOURS[4]),
-    ("logical", "logical", "o", COLOURS[0]),
-    ("wire", "wire: the message", "x", COLOURS[1]),
-)
-_BOBS = (
-    ("literal", "asks", "asking, literal", "o", COLOURS[0]),
-    ("rotated", "asks", "asking, rotated", "D", COLOURS[1]),
-    ("literal", "reads", "reading the message", "x", COLOURS[2]),
-)
-_GAP = 0.22
-_EDGE = 0.56
+MOST = 20
+_TICKS = {1 / 16: "1/16", 1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2", 1: "1", 2: "2", 4: "4"}
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
+    """Draw the experiment's tables in ``folder``."""
     from ..experiments.engines.findings import settings
 
-    found = [one for one in settings(folder) if one.lines and one.main["shown"]]
-    plain = {(one.target, str(one.params)): one for one in found if one.feed == "prefill"}
-    draw([one for one in found if not _same(one, plain.get((one.target, str(one.params))))], path)
+    draw(settings(folder), path)
 
 
 def draw(settings: Sequence[Setting], path: Path) -> None:
-    """Draw settings of the table, in the order of their engines, into a PNG at ``path``."""
-    from matplotlib import pyplot
-
+    """Draw the ``MOST`` targets of the table that differ most into ``path``."""
+    found = [one for one in settings if one.lines and _factor(one) > 0]
+    shown = worst(found)
     with house_style():
-        figure, (left, right) = pyplot.subplots(
-            1, 2, figsize=(11, 1.9 + 0.185 * len(settings)), layout="constrained", sharey=True,
-            gridspec_kw={"width_ratios": (1.2, 1)},
-        )  # fmt: skip
-        _memories(left, settings)
-        _errors(right, settings)
-        _rules(left, right, settings)
-        left.set_yticks(range(len(settings)), [label(one) for one in settings], fontsize=8.2)
-        left.set_ylabel("setting")
-        handles, labels = (
-            a + b
-            for a, b in zip(
-                left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
-            )
-        )
-        legend_below(figure, handles, labels, columns=7, caption=_caption(settings))
+        figure, axes = sheet(figsize=(9.4, 2.0 + 0.285 * len(shown)))
+        _rows(axes, shown)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(_TICKS), list(_TICKS.values()))
+        axes.minorticks_off()
+        axes.set_xlim(1 / 24, 6)
+        axes.axvline(1, color="#666666", lw=1)
+        axes.text(0.97, -0.95, "16-bit cache", ha="right", va="center", fontsize=9, color="#666666")
+        axes.set_yticks(range(len(shown)), [plain(label(one), 42) for one in shown], fontsize=9.5)
+        axes.tick_params(length=0, axis="y")
+        axes.set_ylim(len(shown) - 0.4, -1.5)
+        axes.set_xlabel("memory, as a share of the 16-bit K and V cache (log)")
+        axes.set_ylabel("setting")
+        figure.suptitle("Declared, and sent: the settings of engines that differ most",
+                        x=0.01, ha="left", fontsize=12.5)  # fmt: skip
+        legend_below(figure, *axes.get_legend_handles_labels(), columns=3,
+                     caption=_caption(shown, found))  # fmt: skip
         save(figure, path)
+
+
+def worst(settings: Sequence[Setting]) -> list[Setting]:
+    """The settings that send most for what they declare, one a target, the worst first."""
+    of_target: dict[tuple[str, str], Setting] = {}
+    for one in sorted(settings, key=_factor, reverse=True):
+        press = str(one.params.get("press", one.params.get("backend", "")))
+        of_target.setdefault((one.target, press), one)
+    return list(of_target.values())[:MOST]
+
+
+def _factor(one: Setting) -> float:
+    """Bytes sent for a byte declared; 0 where nothing is declared."""
+    declared, wire = float(one.main["declared"]), float(one.main["wire"])
+    return wire / declared if declared > 0 and wire > 0 else 0.0
 
 
 def label(one: Setting) -> str:
@@ -98,69 +98,29 @@ _UNSAID = ("axis", "skip_layers", "residual_len", "residual_length", "sliding_wi
            "threshold", "compression_interval", "target_size")  # fmt: skip
 
 
-def _same(one: Setting, prefilled: Setting | None) -> bool:
-    """Whether feeding token by token changed nothing that the picture could show."""
-    from ..compressors.engines.findings import APART
-
-    if one.feed == "prefill" or prefilled is None:
-        return False
-    pairs = [(one.main[name], prefilled.main[name]) for name in ("wire", "resident")]
-    pairs += [(one.error(b, "asks"), prefilled.error(b, "asks")) for b in ("literal", "rotated")]
-    return all(a is None or b is None or abs(a - b) <= APART for a, b in pairs)
-
-
-def _caption(settings: Sequence[Setting]) -> str:
-    lines = [line for one in settings for line in one.lines.values()]
-    counts = " or ".join(str(n) for n in sorted({int(line["messages"]) for line in lines}))
-    return (
-        f"{len(lines)} lines, {counts} independent messages each; n = {int(lines[0]['n'])}, "
-        f"d = {int(lines[0]['d'])}, Kerdock keys. Bars: anytime-valid 95 % intervals over "
-        "messages, cut at the edge."
+def _rows(axes: Axes, shown: Sequence[Setting]) -> None:
+    declared = [float(one.main["declared"]) for one in shown]
+    sent = [float(one.main["wire"]) for one in shown]
+    rows = range(len(shown))
+    axes.hlines(rows, declared, sent, color=COLOURS[1], lw=2, alpha=0.45)
+    axes.plot(declared, rows, "|", color=INK, ms=11, mew=2, ls="none", label="declared")
+    axes.plot(
+        sent, rows, "o", color=COLOURS[1], ms=6, ls="none", label="sent: bytes of the message"
     )
+    for row, one in enumerate(shown):
+        factor = _factor(one)
+        said = f"{factor:.0f}×" if factor >= 9.95 else f"{factor:.1f}×"
+        axes.annotate(said, (sent[row], row), (8, 0), textcoords="offset points", va="center",
+                      fontsize=9, color=INK)  # fmt: skip
 
 
-def _memories(axes: Axes, settings: Sequence[Setting]) -> None:
-    rows = np.arange(len(settings))
-    for column, said, marker, colour in _MEMORIES:
-        values = np.array([one.main[column] for one in settings], dtype=float)
-        size = 9 if marker == "|" else 5
-        fill = "none" if marker == "s" else colour
-        axes.plot(values, rows, marker, color=colour, label=said, ms=size, mfc=fill, mew=1.3,
-                  ls="none")  # fmt: skip
-    axes.set_xscale("log", base=2)
-    ticks = [1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4]
-    axes.set_xticks(ticks, ["1/16", "1/8", "1/4", "1/2", "1", "2", "4"])
-    axes.minorticks_off()
-    axes.set_xlim(1 / 34, 5)
-    axes.axvline(1, color=FAINT, lw=1)
-    axes.set_xlabel("memory, as a share of the 16-bit cache")
-    axes.set_title("what it declares, keeps and sends")
-
-
-def _errors(axes: Axes, settings: Sequence[Setting]) -> None:
-    for place, (basis, bob, said, marker, colour) in enumerate(_BOBS):
-        found = [(r, one.lines.get((basis, bob))) for r, one in enumerate(settings)]
-        lines = [(r + _GAP * (place - 1), line) for r, line in found if line is not None]
-        rows = [r for r, _ in lines]
-        ends = [[line[end] for _, line in lines] for end in ("low", "high")]
-        axes.hlines(rows, ends[0], np.minimum(ends[1], _EDGE), color=colour, lw=0.7, alpha=0.25)
-        axes.plot([line["bit_error"] for _, line in lines], rows, marker, color=colour, label=said,
-                  ms=4, ls="none")  # fmt: skip
-    axes.axvline(0.5, color=FAINT, lw=1, ls="--")
-    axes.set_xlim(-0.012, _EDGE)
-    axes.set_xlabel("bit error: wrong bits over asked bits")
-    axes.set_title("what is lost")
-
-
-def _rules(left: Axes, right: Axes, settings: Sequence[Setting]) -> None:
-    """A line between engines, and their names at the right edge."""
-    schemes = [one.target.partition(":")[0] for one in settings]
-    for scheme in dict.fromkeys(schemes):
-        at = schemes.index(scheme)
-        for axes in (left, right):
-            axes.axhline(at - 0.5, color=FAINT, lw=0.7)
-        right.text(1.01, at - 0.3, SCHEMES[scheme].title, transform=right.get_yaxis_transform(),
-                   fontsize=8.6, va="top", color=INK)  # fmt: skip
-    for axes in (left, right):
-        axes.set_ylim(len(settings) - 0.4, -0.6)
-        axes.tick_params(length=0, axis="y")
+def _caption(shown: Sequence[Setting], found: Sequence[Setting]) -> str:
+    engines = dict.fromkeys(SCHEMES[one.target.partition(":")[0]].title for one in shown)
+    line = shown[0].main
+    messages = max(int(one.main["messages"]) for one in shown)
+    return (
+        f"The worst setting of each of {len(shown)} targets ({', '.join(engines)}), out of "
+        f"{len(found)} settings that declare a memory.\nThe largest of {messages} messages, "
+        f"n = {int(line['n'])}, d = {int(line['d'])}, Kerdock keys: bytes are counted, so no "
+        "interval is due. All rows: docs/engines-table.md."
+    )

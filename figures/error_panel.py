@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..reductions.bounds import fano_rate, time_sharing_error
-from .style import COLOURS, FAINT, FORBIDDEN, MARKERS, look
+from .style import COLOURS, FAINT, FORBIDDEN, LIMIT, MARKERS, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point = Mapping[str, Any]
-LIMIT = "#a33b20"
 LEFT = 0.09
 
 
@@ -36,10 +35,12 @@ def time_sharing_line(axes: Axes, left: float) -> None:
               lw=1.3, label="time sharing: e = (1 − M/N)/2")  # fmt: skip
 
 
-def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: float) -> None:
-    """The points of one compressor, the ``index``-th, in the form of ``attack --json``.
+def curve(axes: Axes, index: int, label: str, members: Sequence[Point],
+          left: float) -> list[tuple[float, float]]:  # fmt: skip
+    """Draw the points of the ``index``-th curve, in the form of ``attack --json``.
 
-    A point beyond the left edge (M = 0: it sends nothing) is drawn there with an arrow.
+    A point beyond the left edge (M = 0: it sends nothing) is drawn there with an arrow. Returns
+    where its points lie, by memory.
     """
     place, shape = look(index)
     colour, marker = COLOURS[place], MARKERS[shape]
@@ -58,6 +59,7 @@ def curve(axes: Axes, index: int, label: str, members: Sequence[Point], left: fl
         if float(point["bits_per_secret_bit"]) < left:
             axes.annotate("", (left, error), (rate, error),
                           arrowprops={"arrowstyle": "->", "color": colour})  # fmt: skip
+    return [(float(rate), float(error)) for rate, error in zip(rates, errors, strict=True)]
 
 
 def cloud(axes: Axes, points: Sequence[Point], left: float) -> None:
@@ -84,4 +86,4 @@ def error_panel(axes: Axes, points: Sequence[Point], order: Sequence[str]) -> No
     axes.set_xlabel("memory M/N: charged bits per secret bit (log)")
     axes.set_ylabel("bit error: wrong bits / asked bits")
     axes.text(0.1, 0.02, "impossible", color=LIMIT, fontsize=9)
-    axes.text(0.52, 0.575, "half of the secret's bits", color=FAINT, fontsize=8.5)
+    axes.text(0.52, 0.575, "half of the secret's bits", color=FAINT, fontsize=8.6)

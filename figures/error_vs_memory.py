@@ -3,7 +3,7 @@
 The horizontal axis is M/N, charged bits per secret bit, logarithmic, with the compression ratio
 against a 16-bit K and V cache on top. No (rate, error) point can lie in the shaded region below
 Fano's curve M/N = 1 - h(e); time sharing and two perfect codes show how near one
-can come.
+can come. Each curve has its name beside it; curves that lie on one another share a line and a name.
 """
 
 from __future__ import annotations
@@ -14,20 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..reductions.bounds import CODES
-from .error_panel import LIMIT, Point, cloud, curve, fano_limit, time_sharing_line
-from .style import FAINT, INK, house_style, legend_below, plain, save
+from ..reductions.bounds import CODES, time_sharing_error
+from .error_panel import Point, cloud, curve, fano_limit, time_sharing_line
+from .labels import Name, name_series, text_in
+from .style import COLOURS, FAINT, INK, LIMIT, caption_below, house_style, look, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEFT_EDGE = 0.04
-NAMED = 40
-"""How many series a legend names; the points of more are dots."""
+NAMED = 24
+"""How many curves are told apart; the points of more are dots."""
+_SAME_MEMORY, _SAME_ERROR = 1.2, 0.02
+"""Curves of which each point is as near to the other's are one line."""
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
+    """Draw the experiment's tables in ``folder``."""
     from ..experiments.error_vs_memory.measure import POINTS
 
     draw(POINTS.read(folder), path)
@@ -37,49 +40,78 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
     """Draw points in the form of ``attack --json`` into ``path``: PNG, SVG or PDF, by its suffix.
 
     A point of a compressor that sends nothing (M = 0) is drawn at the left edge with an arrow.
-    Past ``NAMED`` series the points are dots without names and intervals, and the caption says so.
+    Past ``NAMED`` curves the points are dots without names and intervals, and the caption says so.
     """
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(figsize=(8.6, 5.2), layout="constrained")
-        _limits(axes)
-        series = _series(points)
-        if len(series) > NAMED:
+        figure, axes = sheet(figsize=(8.6, 5.4))
+        names = _limits(axes)
+        curves = _curves(points)
+        if len(curves) > NAMED:
             cloud(axes, points, LEFT_EDGE)
         else:
-            for index, (label, members) in enumerate(series.items()):
-                curve(axes, index, label, members, LEFT_EDGE)
+            for index, (label, members) in enumerate(curves.items()):
+                drawn = curve(axes, index, label, members, LEFT_EDGE)
+                names.append(Name(label, text_in(COLOURS[look(index)[0]]), drawn))
         _frame(axes, points)
         axes.set_title(plain(title or _title(points)))
-        handles, labels = axes.get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=4, caption=_caption(points, len(series)))
+        caption_below(figure, _caption(points, len(curves)))
+        name_series(figure, axes, [_guarantee(axes), *names])
         save(figure, path)
 
 
-def _limits(axes: Axes) -> None:
+def _limits(axes: Axes) -> list[Name]:
+    """Draw the limits; return the names that are to stand beside them."""
     fano_limit(axes, LEFT_EDGE)
     time_sharing_line(axes, LEFT_EDGE)
     best = [code for code in CODES if code.name.startswith(("Hamming(7", "Golay(23"))]
-    axes.plot(
-        [float(code.rate) for code in best],
-        [float(code.distortion) for code in best],
-        "*",
-        color=INK,
-        ms=15,
-        ls="none",
-        mfc="white",
-        label="Hamming(7,4), Golay(23,12)",
-        zorder=2,
-    )
-    axes.text(0.052, 0.035, "impossible\n(information theory)", color=LIMIT, fontsize=9)
+    stars = [(float(code.rate), float(code.distortion)) for code in best]
+    axes.plot(*zip(*stars, strict=True), "*", color=INK, ms=13, ls="none", mfc="white", zorder=2)
+    axes.text(
+        0.046, 0.02, "impossible (information theory):\nM/N < 1 − h(e), Fano's limit",
+        color=LIMIT, fontsize=9, linespacing=1.35,
+    )  # fmt: skip
+    shares = np.geomspace(0.09, 0.9, 24)
+    line = [(float(share), float(time_sharing_error(float(share)))) for share in shares]
+    return [
+        Name("time sharing: e = (1 − M/N)/2", "#666666", line),
+        Name("Hamming(7,4), Golay(23,12)", INK, stars),
+    ]
 
 
-def _series(points: Sequence[Point]) -> dict[str, list[Point]]:
+def _guarantee(axes: Axes) -> Name:
+    line = [(float(memory), 0.1) for memory in np.geomspace(1.5, axes.get_xlim()[1], 12)]
+    return Name("guarantee: error ≤ 1/10", "#666666", line[::-1])
+
+
+def _curves(points: Sequence[Point]) -> dict[str, list[Point]]:
+    """The points of each curve by its name; those that lie on one another are together."""
     series: dict[str, list[Point]] = {}
     for point in points:
         series.setdefault(_label(point), []).append(point)
-    return series
+    together: list[list[str]] = []
+    for label, members in series.items():
+        mates = (group for group in together if _coincide(series[group[0]], members))
+        group = next(mates, None)
+        if group is None:
+            together.append([label])
+        else:
+            group.append(label)
+    return {", ".join(group): [p for one in group for p in series[one]] for group in together}
+
+
+def _coincide(one: Sequence[Point], other: Sequence[Point]) -> bool:
+    """Whether two curves of several points are the same to the eye."""
+    if len(one) != len(other) or len(one) < 2:
+        return False
+    pairs = zip(*(sorted(map(_at, members)) for members in (one, other)), strict=True)
+    return all(
+        min(m, w) > 0 and max(m, w) / min(m, w) < _SAME_MEMORY and abs(e - f) < _SAME_ERROR
+        for (m, e), (w, f) in pairs
+    )
+
+
+def _at(point: Point) -> tuple[float, float]:
+    return float(point["bits_per_secret_bit"]), float(point["bit_error"]["estimate"])
 
 
 def _label(point: Point) -> str:
@@ -99,7 +131,6 @@ def _frame(axes: Axes, points: Sequence[Point]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.axhline(0.1, color=FAINT, lw=0.8, ls=":")
-    axes.text(right / 1.03, 0.104, "guarantee: error ≤ 1/10", fontsize=8.5, ha="right", color=FAINT)
     dense = _cache_bits_per_secret_bit(points)
     if dense:
         top = axes.secondary_xaxis("top", functions=(lambda x: dense / np.maximum(x, 1e-9),) * 2)
@@ -126,17 +157,17 @@ def _title(points: Sequence[Point]) -> str:
     return f"Bit error against memory: {reduction} game, {keys} keys, n = {n}, d = {d}"
 
 
-def _caption(points: Sequence[Point], series: int) -> str:
+def _caption(points: Sequence[Point], curves: int) -> str:
     messages = [int(p["messages"]) for p in points]
     levels = {float(p["bit_error"]["level"]) for p in points}
     span = f"{min(messages)}" if len(set(messages)) == 1 else f"{min(messages)} to {max(messages)}"
     level = ", ".join(f"{100 * value:g} %" for value in sorted(levels))
-    if series > NAMED:
+    if curves > NAMED:
         return (
-            f"{series} series, more than a legend can name: each dot is a setting, of {span} "
-            "independent messages; 'kvbarrier report' lists names and intervals."
+            f"{curves} series, more than can be named here: each dot is a setting, of {span} "
+            "independent messages;\n'kvbarrier report' lists names and intervals."
         )
     return (
-        f"Bars: anytime-valid {level} intervals over {span} independent messages a point. "
-        "Memory: charged bits of the serialised message."
+        f"A point is a setting; bars: anytime-valid {level} intervals over {span} independent "
+        "messages.\nMemory: charged bits of the serialised message. Stars: codes that reach 1/8."
     )

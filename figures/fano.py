@@ -15,7 +15,18 @@ import numpy as np
 from ..experiments.fano.measure import CHAIN, HYPER, OPTIMUM
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import error_floor
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import (
+    COLOURS,
+    FAINT,
+    FORBIDDEN,
+    INK,
+    LIMIT,
+    MARKERS,
+    caption_below,
+    house_style,
+    save,
+    sheet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +40,7 @@ TERMS = (
     ("concave", "N (1 − h(e))"),
 )
 RADII = (0, 1, 2, 3)
-BOUND = "#a33b20"
+BOUND = LIMIT
 
 
 def picture(folder: Path, path: Path) -> None:
@@ -39,16 +50,14 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.fano.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(1, 3, figsize=(9.4, 5.0), layout="constrained")
+        figure, axes = sheet(1, 3, figsize=(9.4, 5.0))
         _optimum(axes[0], optimum)
         _chain(axes[1], chain)
         _balls(axes[2], hyper)
         for panel in axes:
             panel.title.set_fontsize(10.5)
-            panel.legend(loc="lower right" if panel is axes[2] else "best", fontsize=8)
+            panel.legend(loc="lower right" if panel is axes[2] else "best", fontsize=8.6)
         encoders = hyper["encoder"].nunique()
         caption = (
             "No sampling, so no intervals: every number is a count over all secrets X of N random "
@@ -60,7 +69,7 @@ def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: 
             "encoders for each m and k, dots the others, V(12, k) the number of words with at most "
             "k ones; no encoder can pass the line of its colour."
         )
-        legend_below(figure, [], [], columns=1, caption=caption)
+        caption_below(figure, caption)
         figure.suptitle(
             "Fano's bound against the best protocols there are", x=0.01, ha="left", fontsize=12.5
         )

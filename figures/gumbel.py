@@ -15,7 +15,7 @@ from ..compressors.zoo.paper.one_dimension_kernels import expected_frontier, exp
 from ..experiments.gumbel import claims
 from ..experiments.gumbel.measure import CELLS, ERROR, GAP, SPACE
 from ..experiments.kit.tables import read_table
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,10 +39,8 @@ def draw(
     cells: pd.DataFrame, space: pd.DataFrame, error: pd.DataFrame, gap: pd.DataFrame, path: Path
 ) -> None:
     """Draw the four tables as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(2, 2, figsize=(9.4, 8.2), layout="constrained")
+        figure, axes = sheet(2, 2, figsize=(9.4, 8.2))
         _exactness(axes[0][0], cells)
         _space(axes[0][1], space)
         _error(axes[1][0], error)

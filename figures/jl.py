@@ -17,13 +17,13 @@ from ..experiments.kit.binomial import simultaneous
 from ..experiments.kit.tables import read_table
 from ..reductions.jl_lemmas import norm_bound, product_bound, product_tail
 from ..reductions.paper import jl_dimension
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, caption_below, house_style, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-STATED = "#a33b20"
+STATED = LIMIT
 LEMMA = "the lemma: 12 ln n (reconstructed)"
 
 
@@ -35,10 +35,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tails: pd.DataFrame, dimension: pd.DataFrame, certified: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.jl.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(2, 2, figsize=(9.4, 8.4), layout="constrained")
+        figure, axes = sheet(2, 2, figsize=(9.4, 8.4))
         _tails(axes[0][0], tails)
         _deviation(axes[0][1], dimension)
         _scale(axes[1][0], dimension)
@@ -58,7 +56,7 @@ def draw(tails: pd.DataFrame, dimension: pd.DataFrame, certified: pd.DataFrame, 
             "bounds below one token are not drawn. Reconstructed: the paper's formula, rebuilt "
             "from its prose."
         )
-        legend_below(figure, [], [], columns=1, caption=caption)
+        caption_below(figure, caption)
         figure.suptitle(
             "Johnson–Lindenstrauss with its constants: what is promised, and what the keys do",
             x=0.01, ha="left", fontsize=12.5,
@@ -94,7 +92,7 @@ def _tails(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("deviation ε")
     axes.set_ylabel("Pr[moved by more than ε] (log scale)")
     axes.set_title(f"one norm, one inner product of unit vectors: d = {d}")
-    axes.legend(fontsize=7.8, loc="upper right")
+    axes.legend(fontsize=8.6, loc="upper right")
 
 
 def _deviation(axes: Axes, table: pd.DataFrame) -> None:
@@ -108,7 +106,7 @@ def _deviation(axes: Axes, table: pd.DataFrame) -> None:
     asked = np.array([jl_dimension(n, float(e)) for e in eps])
     axes.plot(asked, eps, color=STATED, lw=1.6, label=LEMMA)
     axes.axhline(0.5, color=INK, lw=1.0, ls=":")
-    axes.text(7.6, 0.47, "the paper needs ε < 1/2", fontsize=8, color=INK, va="top")
+    axes.text(7.6, 0.47, "the paper needs ε < 1/2", fontsize=8.6, color=INK, va="top")
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set_xlim(table["d"].min() / 1.1, 4400)
@@ -116,7 +114,7 @@ def _deviation(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("dimension d (log scale)")
     axes.set_ylabel("ε: largest |⟨kᵢ,kⱼ⟩ − δᵢⱼ| (log)")
     axes.set_title(f"the deviation of {n} keys")
-    axes.legend(fontsize=7.8, loc="upper right")
+    axes.legend(fontsize=8.6, loc="upper right")
 
 
 def _scale(axes: Axes, table: pd.DataFrame) -> None:
@@ -132,7 +130,7 @@ def _scale(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_title(
         f"the scale that separates {int(table['n'].iloc[0])} jl keys, η = {table['eta'].iloc[0]:g}"
     )
-    axes.legend(fontsize=7.8, loc="upper right")
+    axes.legend(fontsize=8.6, loc="upper right")
 
 
 def _certified(axes: Axes, table: pd.DataFrame) -> None:
@@ -157,7 +155,7 @@ def _certified(axes: Axes, table: pd.DataFrame) -> None:
             for d, n, scale in zip(rows["d"], rows["n"], rows["scale"], strict=True):
                 last = d == rows["d"].max()  # the others would meet the lines on their right
                 axes.text(d * (1.12 if last else 1 / 1.12), n / 1.7, f"C = {scale:.1f}", va="top",
-                          ha="left" if last else "right", fontsize=8, color=INK)  # fmt: skip
+                          ha="left" if last else "right", fontsize=8.6, color=INK)  # fmt: skip
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xlim(7, 1400)
@@ -165,7 +163,7 @@ def _certified(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlabel("head dimension d (log scale)")
     axes.set_ylabel("tokens certified (log scale)")
     axes.set_title("how many tokens are certified")
-    axes.legend(fontsize=7.8, loc="upper left")
+    axes.legend(fontsize=8.6, loc="upper left")
 
 
 def _spread(axes: Axes, table: pd.DataFrame, column: str, label: str, index: int) -> None:

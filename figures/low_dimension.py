@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.low_dimension.measure import BUDGET, KISSING, LEVEL, PLANE, RANDOM
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +26,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
     """Draw the tables of ``experiments.low_dimension.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(1, 2, figsize=(9.4, 5.9), layout="constrained", sharey=True)
+        figure, axes = sheet(1, 2, figsize=(9.4, 5.9), sharey=True)
         _against_budget(axes[0], tables)
         _against_dimension(axes[1], tables)
         entries: dict[str, object] = {}
@@ -91,7 +89,7 @@ def _against_budget(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     _points(axes, KISS, kissing["R"], kissing["bits"], "kissing keys")
     for _, row in kissing.iterrows():
         axes.annotate(f"{int(row['d'])}", (row["R"], row["bits"]), xytext=(-7, 5),
-                      textcoords="offset points", fontsize=8.5, color=COLOURS[KISS],
+                      textcoords="offset points", fontsize=8.6, color=COLOURS[KISS],
                       ha="right")  # fmt: skip
     _rings(axes, kissing["R"], kissing["bits"])
     _rings(axes, plane["R"], plane["bits"])
@@ -99,7 +97,7 @@ def _against_budget(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     axes.annotate(
         f"n = {int(last['n'])}, d = {int(last['d'])}, all {int(last['bits'])}\n"
         f"bits in float32 at R = {last['R']:,.0f}",
-        (last["R"], last["bits"]), xytext=(0.99, 0.14), textcoords="axes fraction", fontsize=8.5,
+        (last["R"], last["bits"]), xytext=(0.99, 0.14), textcoords="axes fraction", fontsize=8.6,
         ha="right", color=INK, arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.8,
                                            "shrinkB": 6},
     )  # fmt: skip
@@ -143,14 +141,14 @@ def _against_dimension(axes: Axes, tables: dict[str, pd.DataFrame]) -> None:
     for _, row in kissing.iterrows():
         across, up, side = beside.get(int(row["d"]), (-6, 5, "right"))
         axes.annotate(f"R = {row['R']:.1f}", (row["d"], row["bits"]), xytext=(across, up),
-                      textcoords="offset points", fontsize=8.5, color=COLOURS[KISS],
+                      textcoords="offset points", fontsize=8.6, color=COLOURS[KISS],
                       ha=side)  # fmt: skip
     circle = _family(budget, "circle")
     for target, said in ((1e3, "10³"), (1e5, "10⁵")):
         row = circle.iloc[(np.log(circle["R"] / target)).abs().argmin()]
         axes.plot([row["d"]], [row["bits"]], ls="", color=COLOURS[CIRCLE], marker=MARKERS[CIRCLE])
         axes.annotate(f"R ≈ {said}", (row["d"], row["bits"]), xytext=(0, 7),
-                      textcoords="offset points", fontsize=8.5, color=COLOURS[CIRCLE],
+                      textcoords="offset points", fontsize=8.6, color=COLOURS[CIRCLE],
                       ha="center")  # fmt: skip
     axes.set_xlim(-1, 26)
     axes.set_xlabel("dimension d")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.evidence.losses import Losses
-from .style import FAINT, INK, house_style, plain, save
+from .style import FAINT, INK, house_style, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,6 @@ def draw(points: Sequence[Mapped], path: Path, *, title: str, level: float) -> N
     """
     if not points:
         raise ValueError("a map needs a point with counts")
-    from matplotlib import pyplot
     from matplotlib.colors import LinearSegmentedColormap
 
     shades = LinearSegmentedColormap.from_list("wrong", SHADES).with_extremes(bad=NOT_ASKED)
@@ -54,9 +53,7 @@ def draw(points: Sequence[Mapped], path: Path, *, title: str, level: float) -> N
     cells = -(-max(len(point.losses.asked) for point in points) // MOST_COLUMNS)
     with house_style():
         high = 2.3 if rows == 1 else 1.35
-        figure, axes = pyplot.subplots(
-            rows, columns, figsize=(9.4, 1.7 + rows * high), squeeze=False, layout="constrained"
-        )
+        figure, axes = sheet(rows, columns, figsize=(9.4, 1.7 + rows * high), squeeze=False)
         image: Any = None
         for row, line in zip(panels, axes, strict=True):
             for panel, one in zip(row, line, strict=False):

@@ -1,74 +1,67 @@
-"""Natural text beside the hard instance, and a real model's heads beside what certificates assume.
+"""Natural text beside the hard instance: the same caches, asked two different questions.
 
-Left, over memory as a share of the 16-bit cache: bit error on the hard instance (filled: literal,
-hollow: rotated) and increase of next-token loss on natural text (nats a token, intervals over
-texts), a line a compressor. Right, by layer: how far queries of natural text spread their scores
-(nats), beside the logit ranges that certify n tokens; and how keys lie, beside the hard instance's
-(dashed).
+Above, over memory as a share of the 16-bit cache: bit error on the hard instance (filled: literal,
+hollow: rotated). Below: increase of a real model's next-token loss on natural text (nats a token,
+intervals over texts). Two settings change places; they are ringed. How the model's own heads lie to
+what certificates assume is a picture of its own, ``natural_heads``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from . import natural_heads
+from .labels import Name, name_series, text_in
+from .style import COLOURS, INK, MARKERS, beside, caption_below, house_style, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-#: nats; the loss axis is linear below and logarithmic above
+MORE = ("natural-heads",)
 LINEAR = 0.1
-_LAYERS = ("range_05", "range_50", "range_95", "range_max", "dimension", "addressed",
-           "cosine_centred")  # fmt: skip
+"""Nats; the loss axis is linear below and logarithmic above."""
+_NEAR_SHARE, _NEAR_ERROR = 0.005, 0.005
 Style = Mapping[str, Any]
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
+    """Draw the experiment's tables in ``folder``."""
     from ..experiments.kit.tables import read_table
     from ..experiments.natural.measure import GEOMETRY, HARD, LOSS, RANGES
 
-    losses, hard, geometry, ranges = (
-        read_table(folder, name) for name in (LOSS, HARD, GEOMETRY, RANGES)
-    )
-    draw(losses, hard, geometry, ranges, path)
+    draw(read_table(folder, LOSS), read_table(folder, HARD), path)
+    geometry, ranges = read_table(folder, GEOMETRY), read_table(folder, RANGES)
+    natural_heads.draw(geometry, ranges, beside(path, "heads"))
 
 
-def draw(
-    losses: pd.DataFrame,
-    hard: pd.DataFrame,
-    geometry: pd.DataFrame,
-    ranges: pd.DataFrame,
-    path: Path,
-) -> None:
-    """Draw the four tables into a PNG at ``path``."""
-    from matplotlib import pyplot
-
-    from ..experiments.natural.claims import LEVEL
+def draw(losses: pd.DataFrame, hard: pd.DataFrame, path: Path) -> None:
+    """Draw the losses and the hard instance into ``path``."""
+    from ..experiments.natural.claims import LEVEL, by_setting
 
     names = list(dict.fromkeys(losses["compressor"]))
     styles = {name: style(index) for index, name in enumerate(names)}
+    found = by_setting(losses, "increase").sort_values("share")
     with house_style():
-        figure, axes = pyplot.subplots(
-            2, 2, figsize=(11, 8.6), layout="constrained", sharex="col",
-            gridspec_kw={"width_ratios": (1.2, 1)},
-        )  # fmt: skip
-        _hard(axes[0][0], hard, styles)
-        _loss(axes[1][0], losses, styles)
-        _ranges(axes[0][1], geometry, ranges)
-        _keys(axes[1][1], geometry)
-        handles, labels = axes[1][0].get_legend_handles_labels()
+        figure, (above, below) = sheet(2, 1, figsize=(9.4, 8.4), sharex=True)
+        _hard(above, hard, styles)
+        _loss(below, found, styles)
+        figure.suptitle("The same caches on the hard instance and on natural text", x=0.01,
+                        ha="left", fontsize=12.5)  # fmt: skip
         texts = len(losses[["kind", "text"]].drop_duplicates())
-        messages = int(hard["messages"].min())
-        caption = (
-            f"SmolLM2-135M-Instruct, {texts} texts of {losses['kind'].nunique()} kinds, "
-            f"{LEVEL:.0%} intervals over texts; hard instance with n = {int(hard['n'].iloc[0])}, "
-            f"d = {int(hard['d'].iloc[0])}, {messages} messages a point."
+        caption_below(
+            figure,
+            f"Above: n = {int(hard['n'].iloc[0])}, d = {int(hard['d'].iloc[0])}, "
+            f"{int(hard['messages'].min())} independent messages a point, which differ by less "
+            f"than the marks.\nBelow: SmolLM2-135M-Instruct on {texts} texts of "
+            f"{losses['kind'].nunique()} kinds; bars: {LEVEL:.0%} intervals over texts (Student). "
+            "Ringed: the two that change places.",
         )
-        legend_below(figure, handles, labels, columns=7, caption=caption)
+        literal = hard[hard["basis"] == "literal"].set_index("setting")
+        name_series(figure, above, _names(literal, "bit_error", styles))
+        name_series(figure, below, _names(found, "mean", styles))
         save(figure, path)
 
 
@@ -84,90 +77,66 @@ def style(index: int) -> dict[str, Any]:
 def _hard(axes: Axes, hard: pd.DataFrame, styles: Mapping[str, Style]) -> None:
     for name, of in styles.items():
         own = hard[hard["compressor"] == name].sort_values("share")
-        for basis, face in (("literal", of["color"]), ("rotated", "none")):
+        for basis, face in (("literal", of["color"]), ("rotated", "white")):
             one = own[own["basis"] == basis]
-            axes.plot(one["share"], one["bit_error"], ms=6, lw=1.1, mfc=face, alpha=0.95,
+            axes.plot(one["share"], one["bit_error"], ms=7, lw=1.1, mfc=face, alpha=0.95,
                       **(of if basis == "literal" else {**of, "ls": ":"}))  # fmt: skip
-    _pair(axes, hard[hard["basis"] == "literal"].set_index("setting"), "bit_error")
-    axes.set_ylim(-0.02, 0.52)
+    _ring(axes, hard[hard["basis"] == "literal"].set_index("setting"), "bit_error")
+    axes.axhline(0.5, color="#666666", lw=1, ls=":")
+    axes.text(1.95, 0.505, "guessing", fontsize=9, ha="right", va="bottom", color="#666666")
+    axes.set_ylim(-0.03, 0.56)
     axes.set_ylabel("wrong bits / asked bits")
-    axes.set_title("hard instance (filled: literal, hollow: rotated)")
+    axes.set_title(
+        "hard instance: what a memory can hold (filled: literal; hollow, dotted: rotated)"
+    )
 
 
-def _loss(axes: Axes, losses: pd.DataFrame, styles: Mapping[str, Style]) -> None:
-    from ..experiments.natural.claims import by_setting
-
-    found = by_setting(losses, "increase").sort_values("share")
+def _loss(axes: Axes, found: pd.DataFrame, styles: Mapping[str, Style]) -> None:
     for name, of in styles.items():
         one = found[found["compressor"] == name]
         reach = [one["mean"] - one["low"], one["high"] - one["mean"]]
-        axes.errorbar(one["share"], one["mean"], yerr=reach, ms=6, lw=1.1, elinewidth=1, capsize=2,
-                      label=name, **of)  # fmt: skip
-    _pair(axes, found, "mean")
+        axes.errorbar(one["share"], one["mean"], yerr=reach, ms=7, lw=1.1, elinewidth=1.2,
+                      capsize=2.5, **of)  # fmt: skip
+    _ring(axes, found, "mean")
+    axes.axhline(0, color="#666666", lw=1, ls=":")
     axes.set_xscale("log", base=2)
-    ticks = [2.0**k for k in range(-4, 2)]
-    axes.set_xticks(ticks, ["1/16", "1/8", "1/4", "1/2", "1", "2"])
+    ticks = [2.0**k for k in range(-3, 2)]
+    axes.set_xticks(ticks, ["1/8", "1/4", "1/2", "1", "2"])
+    axes.set_xlim(0.088, 2.3)
     axes.set_yscale("symlog", linthresh=LINEAR)
     ticks = [0, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8]
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.set_ylim(-LINEAR, max(6.0, 1.3 * found["mean"].max()))
+    axes.set_ylim(-0.5 * LINEAR, max(6.0, 1.3 * found["mean"].max()))
     axes.set_xlabel("charged memory / 16-bit cache (log)")
-    axes.set_ylabel("increase of next-token loss (nats a token)")
-    axes.set_title("natural text")
+    axes.set_ylabel("increase of next-token loss\n(nats a token, log above 0.1)")
+    axes.set_title("natural text: what these texts needed")
 
 
-def _pair(axes: Axes, rows: pd.DataFrame, column: str) -> None:
-    """Name the two that change places."""
+def _ring(axes: Axes, rows: pd.DataFrame, column: str) -> None:
+    """Mark the two that change places."""
     from ..experiments.natural.claims import KEEPS_ALL, KEEPS_FEW
 
-    for name, shift, side in ((KEEPS_FEW, (-9, 0), "right"), (KEEPS_ALL, (8, 9), "left")):
-        at = (rows.loc[name, "share"], rows.loc[name, column])
-        axes.plot(*at, "o", ms=13, mfc="none", color=INK, mew=1)
-        axes.annotate(name.replace("bits=", "bits "), at, shift, textcoords="offset points",
-                      fontsize=8.6, va="center", ha=side)  # fmt: skip
+    for name in (KEEPS_FEW, KEEPS_ALL):
+        axes.plot(rows.loc[name, "share"], rows.loc[name, column], "o", ms=15, mfc="none",
+                  color=INK, mew=1.1)  # fmt: skip
 
 
-def _by_layer(geometry: pd.DataFrame) -> pd.DataFrame:
-    natural = geometry[geometry["kind"] != "hard"]
-    means: pd.DataFrame = natural.groupby("layer")[list(_LAYERS)].mean()
-    return means
-
-
-def _ranges(axes: Axes, geometry: pd.DataFrame, ranges: pd.DataFrame) -> None:
-    layers = _by_layer(geometry)
-    axes.fill_between(layers.index, layers["range_05"], layers["range_95"], color=FORBIDDEN,
-                      label="5 % to 95 % of queries")  # fmt: skip
-    axes.plot(layers.index, layers["range_50"], color=COLOURS[1], marker="o", ms=3, label="median")
-    axes.plot(layers.index, layers["range_max"], color=COLOURS[0], marker="^", ms=3.5, lw=1,
-              label="largest")  # fmt: skip
-    for _, row in ranges.iterrows():
-        axes.axhline(row["logit_range"], color=FAINT, ls="--", lw=1)
-        axes.text(layers.index.max() + 0.8, row["logit_range"] + 0.2, f"n = {int(row['n']):,}",
-                  fontsize=8, color=INK)  # fmt: skip
-    axes.set_xlim(-1, 1.21 * layers.index.max())
-    axes.set_ylim(0, None)
-    axes.set_ylabel("largest less median score (nats)")
-    axes.set_title("logit range of queries; dashed: certifies n tokens")
-    axes.legend(loc="upper left", fontsize=8.4)
-
-
-def _keys(axes: Axes, geometry: pd.DataFrame) -> None:
-    layers = _by_layer(geometry)
-    hard = geometry[geometry["kind"] == "hard"].iloc[0]
-    # The hard instance's keys fill their dimension.
-    full = float(hard["dimension"])
-    shown = (
-        ("addressed", 1.0, "tokens that a query along their key reads"),
-        ("dimension", full, f"effective dimension / {full:.0f}"),
-        ("cosine_centred", 1.0, "mean |cos| of two keys"),
-    )
-    for index, (column, unit, label) in enumerate(shown):
-        colour = COLOURS[index]
-        axes.plot(layers.index, layers[column] / unit, color=colour, marker=MARKERS[index], ms=3.5,
-                  lw=1.1, label=label)  # fmt: skip
-        axes.axhline(hard[column] / unit, color=colour, ls="--", lw=1.1)
-    axes.set_ylim(0, 1.05)
-    axes.set_xlabel("layer")
-    axes.set_ylabel("share, or ratio")
-    axes.set_title("keys less their mean; dashed: the hard instance's")
-    axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.62), fontsize=8.4)
+def _names(rows: pd.DataFrame, column: str, styles: Mapping[str, Style]) -> Sequence[Name]:
+    """A name for each setting; those that lie on one another share a line of text."""
+    groups: list[list[str]] = []
+    for setting, row in rows.iterrows():
+        for group in groups:
+            first = rows.loc[group[0]]
+            if (abs(first["share"] - row["share"]) < _NEAR_SHARE
+                    and abs(first[column] - row[column]) < _NEAR_ERROR):  # fmt: skip
+                group.append(str(setting))
+                break
+        else:
+            groups.append([str(setting)])
+    found = []
+    for group in groups:
+        first = rows.loc[group[0]]
+        colour = INK if len(group) > 1 else text_in(styles[first["compressor"]]["color"])
+        text = ", ".join(one.replace("=", " ") for one in group)
+        found.append(Name(text, colour, [(float(first["share"]), float(first[column]))]))
+    return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, MEMORY, ONE_HOT
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,11 +26,9 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(weights: pd.DataFrame, memory: pd.DataFrame, path: Path) -> None:
     """Draw the tables ``sparsity-one-hot`` and ``sparsity-memory`` as a PNG."""
-    from matplotlib import pyplot
-
     weights = weights[weights["eta"] == ETA]
     with house_style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.3), layout="constrained")
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.3))
         _rows(left, weights)
         _memory(right, memory)
         handles, labels = (
@@ -80,7 +78,7 @@ def _rows(axes: Axes, table: pd.DataFrame) -> None:
     rest = float(table.loc[(table["kind"] == HARD) & (table["rank"] == 1), "tail_high"].max())
     axes.text(1.9, 0.6, f"own weight ≥ {np.floor(1000 * margin) / 1000:.3f}, all others together "
               f"≤ {np.ceil(1000 * rest) / 1000:.3f}",
-              fontsize=8.5, color=INK, va="top")  # fmt: skip
+              fontsize=8.6, color=INK, va="top")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(LEAST, 2.0)
@@ -101,8 +99,8 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index + 4], mfc="none", mew=1.4,
                   marker=MARKERS[index + 4], ms=7, lw=1.2,
                   label=words)  # fmt: skip
-    axes.plot(sizes, floor, color="#a33b20", lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
-    axes.text(sizes[1], floor[0] / 3, "impossible\n(information theory)", color="#a33b20",
+    axes.plot(sizes, floor, color=LIMIT, lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
+    axes.text(sizes[1], floor[0] / 3, "impossible\n(information theory)", color=LIMIT,
               fontsize=9)  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")

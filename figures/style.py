@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BadInput
-from ..files import refuse_link, replaced
+from ..files import refuse_place, replaced
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "+", "x", "<", ">", "h")
 INK = "#222222"
 FAINT = "#8a8a8a"
 FORBIDDEN = "#f3dcd6"
+LIMIT = "#a33b20"
 
 _RC: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -33,6 +34,8 @@ _RC: dict[str, Any] = {
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 11.5,
+    # As it is saved: names are placed by the sizes that texts have at it.
+    "figure.dpi": 150,
     "axes.labelsize": 11,
     "font.family": "DejaVu Sans",
     "font.size": 10.5,
@@ -52,14 +55,25 @@ _RC: dict[str, Any] = {
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw inside this context: the Agg canvas and our settings, whatever the user's own are."""
+    """Draw inside this context: our settings, whatever the user's own are, and his come back."""
     import matplotlib
 
-    matplotlib.use("Agg")
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)  # type: ignore[arg-type]
         yield
+
+
+def sheet(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float] = (9.4, 5.4),
+          **settings: Any) -> tuple[Figure, Any]:  # fmt: skip
+    """A figure of so many inches and its axes, as ``pyplot.subplots`` returns them.
+
+    It is apart from pyplot: no figure stays open, and the backend of a user's notebook stays his.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=figsize, layout="constrained")
+    return figure, figure.subplots(rows, columns, **settings)
 
 
 def plain(text: Any, most: int = 120) -> str:
@@ -104,18 +118,33 @@ def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], 
     legend.get_title().set_color(INK)
 
 
+def caption_below(figure: Figure, caption: str) -> None:
+    """The caption alone, where names stand beside what they name."""
+    legend_below(figure, [], [], columns=1, caption=caption)
+
+
+def beside(path: Path, more: str) -> Path:
+    """The path of another picture of the same experiment.
+
+    >>> beside(Path("bounds.png"), "models").name, beside(Path("bounds"), "models").name
+    ('bounds-models.png', 'bounds-models')
+    """
+    return path.with_name(f"{path.stem}-{more}{path.suffix}")
+
+
 NAMELESS: dict[str, dict[str, None]] = {
     "png": {"Software": None},
-    "svg": {"Date": None},
+    "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
 """The kinds of files that are written, by suffix, and what is left out of each."""
 
 
-def refuse_other_picture(path: Path, option: str) -> None:
-    """Raise BadInput for a name that is no picture's, and for a symbolic link.
+def refuse_other_picture(path: Path, option: str, made: Path | None = None) -> None:
+    """Raise BadInput for a name that is no picture's, and where no file can be written.
 
-    ``option``: what was given the name. For callers that draw at the end of long work.
+    ``option``: what was given the name. ``made``: a folder that will be there. For callers that
+    draw at the end of long work.
     """
     kinds = [f".{kind}" for kind in NAMELESS]
     if path.suffix not in kinds:
@@ -123,21 +152,24 @@ def refuse_other_picture(path: Path, option: str) -> None:
             f"{path} is no picture that can be drawn: give {option} a name that ends in "
             f"{', '.join(kinds[:-1])} or {kinds[-1]}."
         )
-    refuse_link(path)
+    refuse_place(path, made)
+
+
+def settle(figure: Figure) -> None:
+    """Lay the figure out, once: what is placed by the result stands where it was put."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure without dates or versions, replacing the old file in one step.
+    """Write a figure without dates or versions, replacing an old file in one step.
 
-    PNG, or SVG or PDF where the path ends so.
+    PNG, SVG or PDF, by the suffix of ``path``; without a suffix a file of each kind.
     """
-    from matplotlib import pyplot
-
+    kinds = [path.suffix.removeprefix(".")] if path.suffix else list(NAMELESS)
+    settle(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with replaced(path) as partial:
-            kind = path.suffix.removeprefix(".").lower()
-            kind = kind if kind in NAMELESS else "png"
+    for kind in kinds:
+        with replaced(path.with_suffix(f".{kind}")) as partial:
             figure.savefig(partial, format=kind, metadata=NAMELESS[kind])
-    finally:
-        pyplot.close(figure)

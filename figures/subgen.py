@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,13 +27,11 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
     """Draw the tables of ``experiments.subgen.measure`` as a PNG."""
-    from matplotlib import pyplot
-
     guarantee, growth = tables["guarantee"], tables["growth"]
     memory, tight = (table[table["n"] > 0.9 * table["n"].max()]
                      for table in (tables["memory"], tables["tight"]))  # fmt: skip
     with house_style():
-        figure, axes = pyplot.subplots(1, 3, figsize=(9.4, 6.0), layout="constrained",
+        figure, axes = sheet(1, 3, figsize=(9.4, 6.0),
                                        gridspec_kw={"width_ratios": [1.25, 1, 1]})  # fmt: skip
         _error(axes[0], guarantee)
         _growth(axes[1], growth, tables["index"])
@@ -70,7 +68,7 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
 
 def _error(axes: Axes, table: pd.DataFrame) -> None:
     eps = np.array(sorted(table["eps"].unique()))
-    axes.plot(eps, eps, color="#a33b20", lw=1.6, label="guarantee: error = ε")
+    axes.plot(eps, eps, color=LIMIT, lw=1.6, label="guarantee: error = ε")
     shift = {"clusterable": 0.985, "uniform": 1.03}
     for (stream, constant), rows in table.groupby(["stream", "constant"], sort=True):
         index = STREAMS[str(stream)]
@@ -92,7 +90,7 @@ def _error(axes: Axes, table: pd.DataFrame) -> None:
         )  # fmt: skip
         axes.text(0.03 if constant == 1 else 0.97, height,
                   f"constant {constant:g}: {said} within ε\n[{low:.1f}, {high:.1f}]",
-                  transform=axes.transAxes, fontsize=8.5, color=COLOURS[0],
+                  transform=axes.transAxes, fontsize=8.6, color=COLOURS[0],
                   ha="left" if constant == 1 else "right",
                   va="top" if constant == 1 else "bottom")  # fmt: skip
     axes.set_xscale("log")
@@ -118,12 +116,12 @@ def _growth(axes: Axes, table: pd.DataFrame, index: pd.DataFrame) -> None:
     times = float((index["bits"] / index["cache_bits_32"]).min())
     axes.text(0.03, 0.98, f"Index game: m = n in all\n{int(index['messages'].sum())} messages, "
               f"{times:.1f} caches or more",
-              transform=axes.transAxes, fontsize=8.5, color=INK, va="top")  # fmt: skip
+              transform=axes.transAxes, fontsize=8.6, color=INK, va="top")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_ylim(top=float(cache.max()) * 6)
     axes.minorticks_off()
-    axes.set_xticks(list(cache.index), [f"{int(n)}" for n in cache.index], fontsize=8.5)
+    axes.set_xticks(list(cache.index), [f"{int(n)}" for n in cache.index], fontsize=8.6)
     axes.set_xlabel("tokens n (log scale)")
     axes.set_ylabel("charged bits (log scale)")
     axes.set_title("memory against n")
@@ -142,7 +140,7 @@ def _memory(axes: Axes, table: pd.DataFrame, tight: pd.DataFrame) -> None:
     axes.plot(tight["d"], tight["cache_bits_32"], color=FAINT, lw=1.3, ls="--")
     axes.plot(tight["d"], tight["bits"], color=COLOURS[3], marker=MARKERS[3], lw=1.1,
               label="SubGen, certified keys repeated")  # fmt: skip
-    axes.plot(tight["d"], tight["lower_bits"], color="#a33b20", lw=1.6, marker="_",
+    axes.plot(tight["d"], tight["lower_bits"], color=LIMIT, lw=1.6, marker="_",
               label="lower bound (Cor. 9) on those, η = 1/2")  # fmt: skip
     axes.set_yscale("log")
     axes.set_xticks(list(tight["d"]))

@@ -11,7 +11,7 @@ from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
 from ..experiments.tensor.measure import LAYOUTS, PLAYED
 from .error_panel import error_panel
-from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +29,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> None:
     """Draw played points (``attack --json``'s form) and the table of layouts as a PNG."""
-    from matplotlib import pyplot
-
     n = max(int(point["n"]) for point in played)
     played = [point for point in played if int(point["n"]) == n]
     with house_style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.6), layout="constrained")
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
         error_panel(left, played, ORDER)
         left.set_title(f"a  the game: n = {n}, d = {int(played[0]['d'])}")
         _layouts(right, layouts)
@@ -60,7 +58,7 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
 def _layouts(axes: Axes, table: pd.DataFrame) -> None:
     d = int(table["d"].iloc[0])
     sizes = np.geomspace(table["n"].min(), table["n"].max(), 65)
-    axes.plot(sizes, sizes**2 * d, color="#a33b20", lw=1.6, label="b: n²d")
+    axes.plot(sizes, sizes**2 * d, color=LIMIT, lw=1.6, label="b: n²d")
     axes.plot(sizes, 2 * (sizes - 1) * d, color=FAINT, lw=1.6, ls="--", label="b: 2(n−1)d")
     whole = table[table["layout"] != "half of the bits"]
     for (values, layout), rows in whole.groupby(["values", "layout"]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..experiments.kit.tables import read_table
 from ..experiments.tolerance.measure import COMPRESSORS, WORST
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +40,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(worst: pd.DataFrame, compressors: pd.DataFrame, path: Path) -> None:
     """Draw the tables ``tolerance-worst`` and ``tolerance-compressors`` as a PNG."""
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
 
     with house_style():
-        figure = pyplot.figure(figsize=(9.4, 7.4), layout="constrained")
+        figure = Figure(figsize=(9.4, 7.4), layout="constrained")
         grid = figure.add_gridspec(2, 2, width_ratios=[1.0, 1.35])
         flips, scales = (figure.add_subplot(grid[row, 0]) for row in (0, 1))
         scatter = figure.add_subplot(grid[:, 1])
@@ -96,7 +96,7 @@ def _flips(axes: Axes, worst: pd.DataFrame) -> None:
     below = worst[(worst["ratio"] == worst.loc[worst["ratio"] < 1.0, "ratio"].max())]
     at = worst[worst["ratio"] == 1.0]
     axes.text(1.008, 0.5, f"at 1 − 10⁻⁶: flips in {int((below['flips'] > 0).sum())} of\n"
-              f"{len(below)} instances; at 1: in {int((at['flips'] > 0).sum())}", fontsize=8.5,
+              f"{len(below)} instances; at 1: in {int((at['flips'] > 0).sum())}", fontsize=8.6,
               color=INK)  # fmt: skip
     axes.set_xlabel("scale C / exact scale")
     axes.set_ylabel("share of bits flipped")
@@ -119,9 +119,9 @@ def _scatter(axes: Axes, compressors: pd.DataFrame) -> None:
     ratio = compressors["largest"] / compressors["eta"]
     left, right = float(ratio.min()) / 2.5, float(ratio.max()) * 2.5
     axes.fill_between([left, 1.0], 0.012, 0.56, color=FORBIDDEN, lw=0, zorder=0)
-    axes.axvline(1.0, color="#a33b20", lw=1.4)
+    axes.axvline(1.0, color=LIMIT, lw=1.4)
     axes.text(left * 1.8, 0.3, "impossible (Theorem 8,\nat the tight scale):\nall answers within η"
-              "\nand a wrong bit", color="#a33b20", fontsize=9)  # fmt: skip
+              "\nand a wrong bit", color=LIMIT, fontsize=9)  # fmt: skip
     for index, (family, words) in enumerate(FAMILIES.items()):
         rows = compressors[compressors["compressor"] == family]
         if rows.empty:

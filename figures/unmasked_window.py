@@ -19,7 +19,7 @@ from ..experiments.unmasked_window.measure import ATTACK
 from ..experiments.unmasked_window.ordinary_streams import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
 from ..reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from .error_panel import curve, fano_limit
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,12 +46,8 @@ def draw(
     path: Path,
 ) -> None:
     """Draw the attack's points and the three tables of ``experiments.unmasked_window.measure``."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, axes = pyplot.subplots(
-            1, 3, figsize=(9.4, 6.0), layout="constrained", gridspec_kw={"width_ratios": [5, 4, 4]}
-        )
+        figure, axes = sheet(1, 3, figsize=(9.4, 6.0), gridspec_kw={"width_ratios": [5, 4, 4]})
         _attack(axes[0], played)
         _law(axes[1], samples, sums)
         _numbers(axes[2], boosted)
@@ -79,11 +75,11 @@ def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> None:
     axes.plot(32 * (shares + 1 / rows), (1 - shares) / 2, color=INK, ls="--", lw=1.0, zorder=1,
               label="window cut to a share f: (1 − f)/2")  # fmt: skip
     axes.axhline(0.1, color=FAINT, lw=0.8, ls=":")
-    axes.text(0.98, 0.205, "guarantee: 1/10", fontsize=8, color=FAINT, ha="right",
+    axes.text(0.98, 0.205, "guarantee: 1/10", fontsize=8.6, color=FAINT, ha="right",
               transform=axes.transAxes)  # fmt: skip
     for point in played:
         if point["compressor"] == "algorithm-1":
-            axes.annotate(f"{point['params']['copies']}", textcoords="offset points", fontsize=8,
+            axes.annotate(f"{point['params']['copies']}", textcoords="offset points", fontsize=8.6,
                           xy=(float(point["bits_per_secret_bit"]), point["bit_error"]["estimate"]),
                           xytext=(6, 4), color=COLOUR["algorithm-1"])  # fmt: skip
     axes.set_xscale("log", base=2)
@@ -122,9 +118,9 @@ def _law(axes: Axes, samples: pd.DataFrame, sums: pd.DataFrame) -> None:
     axes.set_ylabel("relative error (log scale)")
     axes.set_title("b  what samples cost", fontsize=10.5)
     fitted = f"fitted slope {slope:.3f}\n99 %: [{low:.3f}, {high:.3f}]".replace("-", "−")
-    axes.text(0.04, 0.55, fitted, transform=axes.transAxes, fontsize=8.5, color=INK)  # fmt: skip
+    axes.text(0.04, 0.55, fitted, transform=axes.transAxes, fontsize=8.6, color=INK)  # fmt: skip
     axes.text(0.96, 0.075, "float32 rounding of the answer", transform=axes.transAxes,
-              fontsize=8.5, color=COLOUR["running-sum"], ha="right")  # fmt: skip
+              fontsize=8.6, color=COLOUR["running-sum"], ha="right")  # fmt: skip
 
 
 def _numbers(axes: Axes, boosted: pd.DataFrame) -> None:
@@ -149,7 +145,7 @@ def _numbers(axes: Axes, boosted: pd.DataFrame) -> None:
     _ticks(axes, [0.0625, 0.125, 0.25, 0.5])
     axes.set_xlabel("allowed error ε (log scale)")
     axes.set_ylabel("numbers held (log scale)")
-    axes.text(0.04, 0.045, f"2Wd + d = {window + d:,}", transform=axes.transAxes, fontsize=8.5,
+    axes.text(0.04, 0.045, f"2Wd + d = {window + d:,}", transform=axes.transAxes, fontsize=8.6,
               color=COLOUR["running-sum"])  # fmt: skip
     axes.set_ylim(bottom=0.35 * window)
     axes.set_title(f"c  memory, W = {window // (2 * d)}, d = {d}", fontsize=10.5)

@@ -3,8 +3,10 @@
     python -m kvbarrier.figures.update_gallery results/quick
 
 ``make experiments`` never writes here, so regenerating does not dirty a checkout on a machine
-whose floats differ. Wrong bits by row and by place stay in the results folder: no picture and no
-claim reads them, and they are most of a file.
+whose floats differ. Of the pictures the PNGs are committed, which the pages show: SVG and PDF are
+4 MB more at each change, and ``kvbarrier experiments draw all --tables figures/gallery --out
+FOLDER`` makes them from the committed tables. Wrong bits by row and by place stay in the results
+folder: no picture and no claim reads them, and they are most of a file.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from ..experiments.kit.tables import read_table
 from ..experiments.visual.claims import slope
 from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, PLAYED, SIDES
 from .error_panel import error_panel
-from .style import COLOURS, INK, house_style, legend_below, save
+from .style import COLOURS, INK, LIMIT, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +30,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
     """Draw played points (``attack --json``'s form) and the table of pyramids as a PNG."""
-    from matplotlib import pyplot
-
     n = max(int(point["n"]) for point in played)
     played = [point for point in played if int(point["n"]) == n]
     with house_style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.6), layout="constrained")
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
         error_panel(left, played, ORDER)
         left.set_title(f"a  the game: n = {n}, then 16 × 16; d = {int(played[0]['d'])}")
         _sides(right, sides)
@@ -61,12 +59,12 @@ def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
 def _sides(axes: Axes, table: pd.DataFrame) -> None:
     d = int(table["d"].iloc[0])
     span = np.geomspace(table["side"].min(), table["side"].max(), 33)
-    axes.plot(span, span**2 * d, color="#a33b20", lw=1.4, ls=":", label="side² · d (slope 2)")
+    axes.plot(span, span**2 * d, color=LIMIT, lw=1.4, ls=":", label="side² · d (slope 2)")
     for index, (family, marker) in enumerate(FAMILIES):
         rows = table[table["family"] == family].sort_values("side")
         axes.plot(rows["side"], rows["certified_bits"], color=COLOURS[(1, 0, 3, 6)[index]],
                   marker=marker, ms=9, lw=1.1, label=f"{family} ({slope(rows):.2f})")  # fmt: skip
-    axes.legend(loc="upper left", fontsize=8.5, labelcolor=INK)
+    axes.legend(loc="upper left", fontsize=8.6, labelcolor=INK)
     ticks = [side for side in (5, 8, 16, 32, 64, 128) if span[0] <= side <= span[-1]]
     axes.set_xscale("log")
     axes.set_yscale("log")

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from .index import MIN_TOKENS
-from .keys.base import KeySet
+from .keys.base import KeySet, OnKeys
 from .levels import LevelCondition, geometric_levels, grid_levels, level_condition
 from .scale import choose_scale, float32_queries, sent_interference
 
@@ -106,7 +106,7 @@ def level_number(values: ArrayLike, cuts: ArrayLike) -> Symbols:
 
 
 @dataclass(frozen=True, eq=False)
-class AlphabetReduction:
+class AlphabetReduction(OnKeys):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -177,29 +177,9 @@ class AlphabetReduction:
         return bits_per_number(self.count)
 
     @property
-    def n(self) -> int:
-        """Data tokens."""
-        return self.keys.n
-
-    @property
-    def tokens(self) -> int:
-        """n, as :class:`~kvbarrier.reductions.reduction.Reduction` calls it."""
-        return self.keys.n
-
-    @property
-    def rows(self) -> int:
-        """n: every token's value is a row of the secret."""
-        return self.keys.n
-
-    @property
     def width(self) -> int:
         """d_v b bits in a row."""
         return self.d_v * self.bits
-
-    @property
-    def d_k(self) -> int:
-        """The dimension of the keys."""
-        return self.keys.d
 
     @property
     def secret_bits(self) -> int:

@@ -8,10 +8,17 @@ thread (``attention_tiles``), which are imported when first used.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
+from .memo import Memo
+
+if TYPE_CHECKING:
+    from .attention_tiles import Heaviest
+    from .coset_attention import Cosets
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -19,6 +26,11 @@ Own = tuple[Float32, Float32] | None
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
+#: what was found of the last queries and keys; 64 MiB hold 2^16 keys of dimension 64
+_KNOWN: Memo[Heaviest] = Memo(1 << 26)
+_COSETS: Memo[Cosets] = Memo(1 << 26)
+#: a score that float32 can hold, with some room
+_HIGHEST = 1e37
 _NOTHING = "Attention needs at least one token: append a token first."
 
 
@@ -88,17 +100,15 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
     Returns:
         float32[m, d_v]: row r = softmax over (K, Kq[r]) of the scores with Q[r], times (V, Vq[r]).
         Inner products are float32, so a score s may be off by (d_k + 3) 2^-24 |q| |k|. Weights
-        below 2^-126 of the largest count as 0.
+        below 2^-126 of the largest count as 0. Where keys and queries are sign vectors of few
+        cosets the outputs come from convolutions in float64, and are nearer
+        (``coset_attention``); it is the arrays' numbers that decide.
 
     Raises:
         BadInput: the shapes do not fit, or a score could overflow float32.
     """
-    from . import attention_tiles
-
     rows = _rows(Q, (Kq, Vq), K, V)
-    _reach(rows)
-    with attention_tiles.one_thread:
-        return attention_tiles.outputs(*rows)
+    return _outputs(rows, _cosets(rows))
 
 
 def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
@@ -107,12 +117,8 @@ def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
     Raises:
         BadInput: as :func:`next_outputs`; also for t = 0.
     """
-    from . import attention_tiles
-
     rows = _rows(Q, None, K, V)
-    _reach(rows)
-    with attention_tiles.one_thread:
-        return attention_tiles.outputs(*rows)
+    return _outputs(rows, _cosets(rows))
 
 
 def next_bits(
@@ -151,6 +157,11 @@ def next_bits(
     is skipped only if every j is settled. Any upper bound on p will do: no product with V and no
     exact exponential is needed (``attention_kernels.exp2_above``).
 
+    Once for many messages. t and p depend on queries and keys alone, so both are remembered by the
+    bytes of these arrays (``memo``): where the same keys are met with other values, a row costs one
+    look at V_t. Which rows the test is tried on does not depend on values either, so no bit depends
+    on what was asked before.
+
     Rounding. Let u = 2^-24 and B = |q| max |k|. A float32 inner product, summed in any order, is
     off by at most (d + 1) u B while d^2 u <= 1; the factor log2 e and its product add 2 u B,
     subtracting the maximum 2 u B: the difference of two scores is off by at most
@@ -160,6 +171,7 @@ def next_bits(
     p <= e^x (e^c Sigma - 1) <= e^{x + c} Sigma - 1, which is what is tested.
     """
     from . import attention_tiles
+    from .blas import one_thread
 
     q, own, k, v = rows = _rows(Q, None if Kq is None or Vq is None else (Kq, Vq), K, V)
     theta = np.asarray(thresholds, dtype=np.float32)
@@ -167,16 +179,67 @@ def next_bits(
         raise BadInput(
             f"There are {len(q)} queries: give one threshold for each, not shape {theta.shape}."
         )
-    reach = _reach(rows)
-    with attention_tiles.one_thread:
-        if not dominance:
-            return attention_tiles.outputs(*rows) > theta[:, None]
-        slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * reach + SUM_ROUNDING)
-        bits, left = attention_tiles.dominated_bits(*rows, theta.astype(np.float64), slack)
+    plan = _cosets(rows)
+    if not dominance or plan is not None:
+        return _outputs(rows, plan) > theta[:, None]
+    with one_thread:
+        found = _heaviest(rows)
+        bits, left = attention_tiles.dominated_bits(
+            found, None if own is None else own[1], v, theta.astype(np.float64)
+        )
         if len(left):
             own = None if own is None else (own[0][left], own[1][left])
             bits[left] = attention_tiles.outputs(q[left], own, k, v) > theta[left, None]
     return bits
+
+
+def _outputs(rows: tuple[Float32, Own, Float32, Float32], plan: Cosets | None) -> Float32:
+    """By cosets if there is a plan, else tile by tile; BadInput as in :func:`next_outputs`."""
+    from . import attention_tiles
+    from .blas import one_thread
+
+    q, own, _, v = rows
+    with one_thread:
+        if plan is not None and own is None:
+            return plan.outputs(None, v)
+        if plan is not None and own is not None:
+            scores = np.einsum("ij,ij->i", q, own[0])
+            if (np.abs(scores) < _HIGHEST).all():
+                return plan.outputs((scores.astype(np.float64), own[1]), v)
+        _reach(rows)
+        return attention_tiles.outputs(*rows)
+
+
+def _cosets(rows: tuple[Float32, Own, Float32, Float32]) -> Cosets | None:
+    """The plan for these queries and keys, if they are words of few cosets."""
+    q, _, k, _ = rows
+    # It takes many queries to pay, and most sets show by one row that they are none.
+    if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if a.size):
+        return None
+    from .blas import one_thread
+    from .coset_attention import Cosets
+
+    found = _COSETS.find((q, k))
+    if found is None:
+        with one_thread:
+            found = Cosets.of(q, k)
+        if found is not None:
+            _COSETS.keep((q, k), found, found.nbytes)
+    return found
+
+
+def _heaviest(rows: tuple[Float32, Own, Float32, Float32]) -> Heaviest:
+    """What the dominance test needs of queries and keys; BadInput as in :func:`next_outputs`."""
+    from . import attention_tiles
+
+    q, own, k, _ = rows
+    given = (q, k, *(own or ())[:1])
+    found = _KNOWN.find(given)
+    if found is None:
+        slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * _reach(rows) + SUM_ROUNDING)
+        found = attention_tiles.heaviest(q, None if own is None else own[0], k, slack)
+        _KNOWN.keep(given, found, found.key.nbytes + found.rest.nbytes)
+    return found
 
 
 def _rows(
@@ -211,7 +274,7 @@ def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
         else np.maximum(squares[1].max(initial=0.0), squares[2])
     )
     reach: Float64 = 1.001 * np.sqrt(squares[0].astype(np.float64) * largest)
-    if not (reach < 1e37).all():
+    if not (reach < _HIGHEST).all():
         raise BadInput(
             "A score <q, k> is NaN or could overflow float32: give smaller numbers, without NaN."
         )

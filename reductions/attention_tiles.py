@@ -6,16 +6,13 @@ cache when it becomes weights and meets the values. One thread: a game is scaled
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import sgemm
-from threadpoolctl import ThreadpoolController
 
 from .attention_kernels import bound_tile, settle_rows, weigh_tile
 
@@ -23,47 +20,12 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
 
-ROWS = 512  # queries a block
-SCORES = 512 * 256  # scores a tile: 512 KiB
+ROWS = 1024  # queries a block
+SCORES = 1024 * 256  # scores a tile: 1 MiB
 COLUMNS = 1024  # keys a tile at most: the proof in attention.next_bits counts on it
 _PROBE = 32  # rows asked first where the last block was seldom dominated
 _LOG2E = math.log2(math.e)
 _LOWEST = np.finfo(np.float32).min
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    # OpenBLAS prefetches past what it packed. Until its buffer has been written once, those
-    # addresses have no page, and some shapes run 2 to 3.5 times slower (measured on Zen).
-    ones = np.ones((512, 384), dtype=np.float32, order="F")
-    sgemm(1.0, ones, ones, trans_b=True)
-    return ThreadpoolController()
-
-
-class _OneThread:
-    """Who enters first limits BLAS, who leaves last restores it: threads may overlap."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-                self._limit.__enter__()
-            self._inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.__exit__(None, None, None)
-
-
-#: ``with one_thread:`` BLAS has one thread; the libraries are looked for once
-one_thread = _OneThread()
 
 
 def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
@@ -81,7 +43,7 @@ def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
     scratch = np.empty(SCORES, dtype=np.float32)
     for rows in _cuts(len(Q), ROWS):
         q = Q[rows]
-        top, total = _start(q, rows, own)
+        top, total = _start(q, None if own is None else own[0][rows])
         o = out[rows]
         o[:] = 0.0 if own is None else own[1][rows]
         for tile in _cuts(len(K), _columns(len(q))):
@@ -94,25 +56,29 @@ def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
     return out
 
 
-def dominated_bits(
-    Q: Float32, own: Own, K: Float32, V: Float32, theta: Float64, slack: Float64
-) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """The bits output > theta of the rows in which one weight settles them (``next_bits``).
+class Heaviest(NamedTuple):
+    """What the scores alone say of each row, before any value is seen.
+
+    Attributes:
+        key: int64[m], the stored key with the largest weight; -1: none is larger than the own
+            token, or nobody looked.
+        rest: float64[m], a bound on the sum of the other weights as a multiple of the largest.
+    """
+
+    key: NDArray[np.int64]
+    rest: Float64
+
+
+def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Heaviest:
+    """The heaviest key of each row, and a bound on the others (proof: ``attention.next_bits``).
 
     Args:
-        Q, own, K, V: as in :func:`outputs`.
-        theta: float64[m] thresholds.
+        Q, K: as in :func:`outputs`.
+        own: float32[m, d_k], one more key for each query, or None.
         slack: float64[m], what rounding may take from the sum of weights, as a fraction.
-
-    Returns:
-        bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
     """
-    bits = np.empty((len(Q), V.shape[1]), dtype=np.bool_)
-    ends = [(V.min(initial=np.inf), V.max(initial=-np.inf))]
-    ends += [] if own is None else [(own[1].min(initial=np.inf), own[1].max(initial=-np.inf))]
-    low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
+    found = Heaviest(np.full(len(Q), -1), np.full(len(Q), np.inf))
     scratch = np.empty(SCORES, dtype=np.float32)
-    undecided: list[NDArray[np.int64]] = []
     promising = True
     for block in _cuts(len(Q), ROWS):
         # A test that fails is a product wasted: where the last one did, a few rows go first.
@@ -120,19 +86,37 @@ def dominated_bits(
         while first < block.stop:
             last = block.stop if promising else min(first + _PROBE, block.stop)
             rows = slice(first, last)
-            top, total = _start(Q[rows], rows, own)
-            argtop = np.full(len(top), -1)
+            top, total = _start(Q[rows], None if own is None else own[rows])
+            argtop = found.key[rows]
             for tile in _cuts(len(K), _columns(len(top))):
                 bound_tile(_scores(Q[rows], K[tile], scratch), tile.start, top, argtop, total)
             rest = total * (1.0 + slack[rows]) - 1.0
-            left = settle_rows(V, argtop, rest, theta[rows], low, high, bits[rows])
-            promising = 2 * len(left) <= len(top)
-            undecided.append(first + left)
-            first = last
-            if not promising:
-                undecided.append(np.arange(first, block.stop))
-                first = block.stop
-    return bits, np.concatenate(undecided) if undecided else np.empty(0, dtype=np.int64)
+            found.rest[rows] = rest
+            # Values do not count here: what is found must not depend on what was asked before.
+            promising = bool(2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top))
+            first = last if promising else block.stop
+    return found
+
+
+def dominated_bits(
+    found: Heaviest, own: Float32 | None, V: Float32, theta: Float64
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """The bits output > theta of the rows in which one weight settles them (``next_bits``).
+
+    Args:
+        found: float64[m], from :func:`heaviest`.
+        own: float32[m, d_v], each row's own value, or None.
+        V: float32[t, d_v].
+        theta: float64[m] thresholds.
+
+    Returns:
+        bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
+    """
+    bits = np.empty((len(found.key), V.shape[1]), dtype=np.bool_)
+    ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in (V, own) if a is not None]
+    low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
+    left: NDArray[np.int64] = settle_rows(V, found.key, found.rest, theta, low, high, bits)
+    return bits, left
 
 
 def _cuts(length: int, size: int) -> Iterator[slice]:
@@ -146,11 +130,11 @@ def _columns(rows: int) -> int:
     return min(COLUMNS, SCORES // rows)
 
 
-def _start(q: Float32, rows: slice, own: Own) -> tuple[Float32, Float64]:
+def _start(q: Float32, own: Float32 | None) -> tuple[Float32, Float64]:
     """Maximum score (base 2) and sum of weights before the first tile: the own token, or none."""
     if own is None:
         return np.full(len(q), _LOWEST, dtype=np.float32), np.zeros(len(q))
-    scores = np.einsum("ij,ij->i", q, own[0][rows])
+    scores = np.einsum("ij,ij->i", q, own)
     return scores * np.float32(_LOG2E), np.ones(len(q))
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .keys.base import KeySet
+from .keys.base import KeySet, OnKeys
 from .margins import Condition, closed_scale, condition
 from .paper import jl_dimension, paper_Delta, paper_delta, paper_scale
 from .scale import choose_scale, float32_queries, sent_interference
@@ -42,7 +42,7 @@ MIN_TOKENS = 16
 
 
 @dataclass(frozen=True)
-class IndexReduction:
+class IndexReduction(OnKeys):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -93,29 +93,9 @@ class IndexReduction:
     extra = 1
 
     @property
-    def n(self) -> int:
-        """Data tokens."""
-        return self.keys.n
-
-    @property
-    def tokens(self) -> int:
-        """n, as :class:`~kvbarrier.reductions.reduction.Reduction` calls it."""
-        return self.keys.n
-
-    @property
-    def rows(self) -> int:
-        """n: every token's value is a row of the secret."""
-        return self.keys.n
-
-    @property
     def width(self) -> int:
         """d_v bits in a row."""
         return self.d_v
-
-    @property
-    def d_k(self) -> int:
-        """The dimension of the keys."""
-        return self.keys.d
 
     @property
     def secret_bits(self) -> int:

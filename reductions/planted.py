@@ -37,7 +37,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput, did_you_mean
 from . import keys as families
 from .index import MIN_TOKENS
-from .keys.base import KeySet
+from .keys.base import KeySet, OnKeys
 from .margins import condition
 from .planted_scale import RowMargins
 from .scale import float32_queries
@@ -62,7 +62,7 @@ def _coins(purpose: str) -> np.random.Generator:
 
 
 @dataclass(frozen=True, eq=False)
-class PlantedReduction:
+class PlantedReduction(OnKeys):
     """One instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -133,16 +133,6 @@ class PlantedReduction:
             asked = KeySet(made.name, d, keys_seed, made.rows[places])
         margins = RowMargins(made, asked, row_of, condition("01", eta, None))
         return cls(family, made, asked, row_of, eta, margins.choose(scale))
-
-    @property
-    def tokens(self) -> int:
-        """n data tokens."""
-        return self.keys.n
-
-    @property
-    def d_k(self) -> int:
-        """d."""
-        return self.keys.d
 
     @property
     def d_v(self) -> int:

@@ -40,7 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput
 from . import keys as families
 from .index import MIN_TOKENS
-from .keys.base import KeySet
+from .keys.base import KeySet, OnKeys
 from .margins import condition
 from .scale import choose_scale, float32_queries, sent_interference
 
@@ -83,7 +83,7 @@ def cut_pyramid(n: int, sides: Sequence[int] = PYRAMID) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class VisualReduction:
+class VisualReduction(OnKeys):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -131,11 +131,6 @@ class VisualReduction:
         return cls(keys, sides, eta, choose_scale(keys, rule, scale))
 
     @property
-    def tokens(self) -> int:
-        """n, the tokens of the earlier maps."""
-        return self.keys.n
-
-    @property
     def block(self) -> int:
         """b, the tokens of the last map."""
         return self.sides[-1] ** 2
@@ -146,19 +141,9 @@ class VisualReduction:
         return self.block
 
     @property
-    def d_k(self) -> int:
-        """d."""
-        return self.keys.d
-
-    @property
     def d_v(self) -> int:
         """d."""
         return self.keys.d
-
-    @property
-    def rows(self) -> int:
-        """n: every earlier token's value is secret."""
-        return self.keys.n
 
     @property
     def width(self) -> int:

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -19,18 +19,18 @@ from ..compressors.catalog import is_builtin
 from ..compressors.engines.schemes import is_engine
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
-from ..protocols.check.case import Case
 from ..protocols.evidence.betting import adjusted_level
 from ..protocols.evidence.declared import Declared
-from ..protocols.evidence.ledger import Ledger, family_ledger
+from ..protocols.evidence.ledger import Ledger
 from ..protocols.evidence.nulls import null_of
-from ..protocols.evidence.verdicts import LEVEL, judge_family
+from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game.cell import Cell, target_name
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
 from ..protocols.players.isolation import Limits
 from ..protocols.players.template import held
+from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .engine_report import engine_report
@@ -55,7 +55,7 @@ class Attack:
     every cell is played until it is decided at the level at which all of its null hold together.
 
     ``budgets`` are fractions of the 16-bit cache; an entry None is no limit. None instead of a
-    list means :data:`BUDGETS`, and no limit for a setting that fits into none of these.
+    list means the ``usual`` ones, and no limit for a setting that fits into none of these.
     ``params`` are the compressor's own; ``sweep`` gives several values to some of them (their
     cross product is played). ``isolation`` None is the target's default: inline for our own code,
     else namespaces if the kernel allows them, and processes if not. ``declaration`` None is
@@ -73,6 +73,7 @@ class Attack:
     others: Sequence[Instance] = ()
     declaration: Declaration | None = None
     undeclared: Declaration | None = None
+    usual: Sequence[Fraction] = BUDGETS
 
     @property
     def adversaries(self) -> tuple[Instance, ...]:
@@ -107,7 +108,7 @@ class Attack:
         if self.budgets is not None:
             return self.budgets
         # The memory of an engine follows its own parameters.
-        return (None,) if is_engine(self.target) else BUDGETS
+        return (None,) if is_engine(self.target) else self.usual
 
     def _settings(self) -> list[dict[str, Any]]:
         twice = set(self.params) & set(self.sweep)
@@ -120,106 +121,6 @@ class Attack:
             {**self.params, **dict(zip(names, values, strict=True))}
             for values in itertools.product(*self.sweep.values())
         ]
-
-
-@dataclass(frozen=True)
-class Gap:
-    """A setting that does not fit into a budget.
-
-    ``minimum_bits`` is the smallest budget that works, ``minimum_budget`` the same as a fraction of
-    the 16-bit cache.
-    """
-
-    params: Mapping[str, Any]
-    budget: Fraction | None
-    minimum_bits: int
-    minimum_budget: Fraction
-    sentence: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        budget = None if self.budget is None else float(self.budget)
-        return {
-            "params": dict(self.params),
-            "budget": budget,
-            "minimum_bits": self.minimum_bits,
-            "minimum_budget": float(self.minimum_budget),
-            "sentence": self.sentence,
-        }
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result: points in the form of ``attack --json``, gaps, the family's ledger.
-
-    ``together``: with several adversaries one verdict for each setting and null
-    (``protocols.evidence.nulls``), corrected for the choice among them: ``broken`` by the average
-    of the null's e-values, ``not-broken`` by all of them, and the worst one's error with an
-    interval at 1 - (1 - level)/number.
-
-    ``engine``: of an engine's target, for every setting the memories of its cache in bytes
-    (``compressors.engines.memories``) and as shares, its packages' versions, and the findings.
-    ``soft``: the soft ledgers of the cells with a linear Bob, convicted as a separate family.
-    ``declared``: the declaration held against each point, None where there is none.
-    ``counterexample``: the first one, played again in fresh processes, or why it is no case.
-    """
-
-    target: str
-    points: tuple[dict[str, Any], ...]
-    gaps: tuple[Gap, ...]
-    family: dict[str, Any]
-    outcomes: tuple[CellOutcome, ...] = field(repr=False)
-    together: tuple[dict[str, Any], ...] = ()
-    engine: tuple[dict[str, Any], ...] = ()
-    soft: tuple[Ledger, ...] = field(default=(), repr=False)
-    declared: tuple[Declared | None, ...] = field(default=(), repr=False)
-    counterexample: Case | str | None = None
-
-    @property
-    def as_declared(self) -> bool:
-        """Nothing that was declared is refuted."""
-        return all(one is None or one.verdict == "as-declared" for one in self.declared)
-
-    @property
-    def builtin(self) -> bool:
-        """Whether the target ships with us."""
-        return is_builtin(self.target)
-
-    @property
-    def impossible(self) -> bool:
-        """The charged memory cannot explain the answers (a hidden channel, or our bug)."""
-        soft = self.soft and family_ledger(self.soft).verdict
-        return "impossible" in (self.family["verdict"], soft)
-
-    @property
-    def changed(self) -> bool:
-        """Some point's compressor changed during the attack: it was not one algorithm."""
-        return any(point["changed"] is not None for point in self.points)
-
-    def failures(self) -> list[str]:
-        """The distinct sentences of failed messages."""
-        sentences = [s for o in self.outcomes for row in o.rows for s in row.failed if s]
-        return list(dict.fromkeys(sentences))
-
-    def as_dict(self) -> dict[str, Any]:
-        """One JSON document."""
-        return {
-            "schema": 1,
-            "target": self.target,
-            "points": list(self.points),
-            "gaps": [gap.as_dict() for gap in self.gaps],
-            "family": self.family,
-            "adversaries": list(self.together),
-            **({"engine": list(self.engine)} if self.engine else {}),
-            "failures": self.failures(),
-            **self._counterexample(),
-        }
-
-    def _counterexample(self) -> dict[str, Any]:
-        case = self.counterexample
-        if case is None:
-            return {}
-        return {"counterexample": asdict(case) if isinstance(case, Case) else {"found": case}}
 
 
 def attack(
@@ -256,7 +157,7 @@ def play(
 ) -> Report:
     """Play a plan; continue from what the store holds.
 
-    With a ``keyring``, which other plans share, built-ins draw fresh keys too.
+    With a ``keyring``, which other plans share (:mod:`.several`), built-ins draw fresh keys too.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
@@ -347,7 +248,10 @@ def _probe(plan: Attack, session: Session) -> tuple[list[Cell], dict[str, Facts]
         for cell, found in zip(cells, session.probe(cells), strict=True):
             if isinstance(found, BudgetTooSmall):
                 share = Fraction(found.minimum_bits, cell.instance.shape.cache_bits_16)
-                gap = Gap(dict(cell.params), cell.budget, found.minimum_bits, share, str(found))
+                gap = Gap(
+                    target_name(cell.target), dict(cell.params), cell.budget, found.minimum_bits,
+                    share, str(found),
+                )  # fmt: skip
                 # What cannot live in a budget cannot for any adversary: one gap for all.
                 gaps.setdefault((cell.params, cell.budget, found.minimum_bits), gap)
                 refused.append(found)
@@ -382,6 +286,7 @@ def _probe_engine(
     played = _rehearse(settings, session)
     said = [
         {
+            "compressor": target_name(cell.target),
             "params": dict(cell.params),
             "memories": rehearsal.memories,
             "versions": dict(rehearsal.facts.versions),
@@ -427,10 +332,10 @@ def _report(
     )
     cache = outcomes[0].cell.instance.shape.cache_bits_16 if engine else 0
     return Report(
-        target=target,
+        targets=(target,),
         points=points,
         gaps=tuple(gaps),
-        family=judge_family(verdicts).as_dict(),
+        verdicts=tuple(verdicts),
         outcomes=tuple(outcomes),
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
         engine=engine_report(target_name(target), engine, points, cache),

@@ -45,8 +45,8 @@ def on_shorter_streams(
     """The tokens and the charge of a shorter stream, of every cell that declares memory.
 
     ``own``: the target's words for each cell. None where it declares other bits for a number of the
-    shorter stream: who chooses bits by the budget has no slope. Raises BadInput for a declaration
-    that contradicts its cell's shape.
+    shorter stream: who chooses bits by the budget has no slope, and may hold more of it at once.
+    Raises BadInput for a declaration that contradicts its cell's shape.
     """
     found: dict[str, Shorter | None] = {}
     telling = [

@@ -45,12 +45,15 @@ def make_executor(
     """Yield an executor, shut down at the end; after an exception it is not waited for.
 
     ``cluster`` is the address of a dask scheduler (``tcp://host:8786``); then the
-    cluster manages the rest. Raises BadInput without workers, or if dask is needed and missing.
+    cluster manages the rest. Raises BadInput without workers, and what
+    :func:`~.cluster.dask_executor` raises.
     """
     if workers < 1:
         raise BadInput(f"The number of workers must be 1 or more, not {workers}.")
     if cluster is not None:
-        with _dask(cluster) as executor:
+        from .cluster import dask_executor
+
+        with dask_executor(cluster) as executor:
             yield executor
         return
     executor, drop = _local(workers, isolation)
@@ -108,24 +111,3 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
-
-
-@contextmanager
-def _dask(address: str) -> Iterator[Executor]:
-    try:
-        import distributed
-    except ImportError:
-        raise BadInput(
-            "--cluster needs dask.distributed, which is not installed: run pip install distributed."
-        ) from None
-    try:
-        client: Any = distributed.Client(address, timeout=10)
-    except (OSError, ValueError, TimeoutError) as error:
-        raise BadInput(
-            f"No dask scheduler answers at {address} ({error}): start one with 'dask scheduler' "
-            "and give its address, as tcp://host:8786."
-        ) from None
-    try:
-        yield client.get_executor()
-    finally:
-        client.close()

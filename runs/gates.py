@@ -3,7 +3,7 @@
     bit_error<=0.1 @ budget=0.25          the point at a quarter of the 16-bit cache
     bit_error.estimate<=0.1               every point, by its estimate alone
     guarantee!=broken @ window=128        by verdict, at a parameter of the compressor
-    declared==as-declared                 fails as well where nothing is declared
+    declared==as-declared                 fails as well where nothing is declared, or not judged
 
 ``bit_error`` is known up to an interval, and such a gate is about the error, not the estimate: it
 holds if the whole interval satisfies it, is broken if none of it does, and otherwise is undecided,
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BadInput, did_you_mean
+from .points import budget_text, series_label
 
 Point = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ _INTERVALS: dict[str, Callable[[Point], tuple[float, float]]] = {
 _WORDS = {
     "guarantee": ("broken", "not-broken", "undecided"),
     "ledger": ("impossible", "not-excluded"),
-    "declared": ("as-declared", "not-as-declared"),
+    "declared": ("as-declared", "not-as-declared", "undecided"),
 }
 _SHAPE = re.compile(r"^\s*([\w.]+)\s*(<=|>=|==|!=|<|>)\s*([^@\s]+)\s*(?:@\s*(.+?))?\s*$")
 
@@ -86,10 +87,11 @@ class Gate:
         by_budget = any(name == "budget" for name, _ in self.selectors)
         failures = [f"{self.text}: {gap['sentence']}" for gap in refused]
         for point in chosen:
+            text = f"{self.text}: {_name(point)}" if len(chosen) > 1 else self.text
             if by_budget and point.get("over_budget"):
-                failures.append(f"{self.text}: the message is larger than the budget allows")
+                failures.append(f"{text}: the message is larger than the budget allows")
             elif failure := self._failure(point):
-                failures.append(f"{self.text}: {failure}")
+                failures.append(f"{text}: {failure}")
         return failures
 
     def _failure(self, point: Point) -> str | None:
@@ -137,6 +139,10 @@ def parse_gate(text: str) -> Gate:
             raise BadInput(f"the gate '{text}' selects by '{part.strip()}': write name=value.")
         selectors.append((name.strip(), wanted.strip()))
     return Gate(text, metric, relation, _threshold(text, metric, relation, value), tuple(selectors))
+
+
+def _name(point: Point) -> str:
+    return f"{series_label(dict(point))} at {budget_text(point['budget'])}"
 
 
 def _threshold(text: str, metric: str, relation: str, value: str) -> float | str:

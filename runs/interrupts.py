@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+from typing import Self
 
 from ..errors import KVBarrierError
 
@@ -32,6 +33,10 @@ class Interrupted(KVBarrierError):
         self.exit_code = 128 + signum
         self.kept = kept
         self.abandoned = abandoned
+
+    def without_results(self) -> Self:
+        """The same stop, of a run whose folder ends with it: nothing is kept."""
+        return type(self)(self.exit_code - 128, 0, self.abandoned, "")
 
 
 @dataclass

@@ -177,7 +177,7 @@ def declared_of(
     """A declaration held against a cell's contiguous batches; None if there is none.
 
     ``less``: a shorter stream's tokens and charge, for the slope of memory; (): there is none;
-    None: it has no slope. Raises BadInput for words that contradict the shape.
+    None: it is not known. Raises BadInput for words that contradict the shape.
     """
     if declaration is None:
         return None
@@ -280,14 +280,16 @@ def together_of(cells: Sequence[Cell], verdicts: Sequence[PointVerdict]) -> list
     """For every setting that several adversaries played one verdict a null, as plain data."""
     settings: dict[tuple[Any, ...], list[tuple[Instance, PointVerdict]]] = {}
     for cell, point in zip(cells, verdicts, strict=True):
-        settings.setdefault((cell.params, cell.budget), []).append((cell.instance, point))
+        setting = target_name(cell.target), cell.params, cell.budget
+        settings.setdefault(setting, []).append((cell.instance, point))
     found = []
-    for (params, budget), judged in settings.items():
+    for (compressor, params, budget), judged in settings.items():
         if len(judged) > 1:
             instances, points = zip(*judged, strict=True)
             for verdict in judge_adversaries(points, [null_of(one) for one in instances]):
                 worst = instances[verdict.worst]
                 found.append({
+                    "compressor": compressor,
                     "params": dict(params),
                     "budget": None if budget is None else float(budget),
                     **verdict.as_dict(),

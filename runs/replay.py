@@ -113,7 +113,7 @@ def replay(
     return Replay(row, now)
 
 
-def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
+def baseline_rows(path: Path | str, target: str, level: float = BASELINE_LEVEL) -> list[BatchRow]:
     """Read a baseline's rows of ``target``, from the newest code that played it.
 
     Raises BadInput, before anything is played, for a file without such rows and for one that could
@@ -129,7 +129,7 @@ def baseline_rows(path: Path | str, target: str) -> list[BatchRow]:
     if not rows:
         known = ", ".join(sorted({row.compressor for row in everything}))
         raise BadInput(f"The baseline {path} has no rows of '{name}': it has {known}.")
-    refuse_powerless(rows, compact(host_facts()), compact(versions()), BASELINE_LEVEL)
+    refuse_powerless(rows, compact(host_facts()), compact(versions()), level)
     return rows
 
 
@@ -158,6 +158,7 @@ def compare_with_baseline(
     isolation: str | None = None,
     limits: Limits | None = None,
     progress: Callable[[Step], None] | None = None,
+    level: float = BASELINE_LEVEL,
 ) -> RegressReport:
     """Replay a baseline's rows of ``target`` with today's code, and compare message by message.
 
@@ -187,6 +188,6 @@ def compare_with_baseline(
     moved = [one.now for one in played if not one.equal]
     unsteady = {one.then.cell for one in again(moved) if not one.equal}
     now = [one.now for one in played]
-    report = compare(rows, now, level=BASELINE_LEVEL, only_worse=True, unsteady=unsteady)
+    report = compare(rows, now, level=level, only_worse=True, unsteady=unsteady)
     report.refuse_blind()
     return report

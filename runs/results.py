@@ -205,7 +205,8 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
         except (ValueError, TypeError, AttributeError, csv.Error) as why:
             raise bad_line(path.name, number, why) from None
         known = rows.setdefault(row.id, row)
-        refuse_conflict(known, row)
+        if known is not row:
+            refuse_conflict(known, row)
     if end < len(data):
         warnings.warn(
             f"{path}: the last line is torn (the run that wrote it was cut off) and is ignored.",

@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..compressors.catalog import is_builtin
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure, did_you_mean
 from ..protocols.game import coins
-from ..protocols.game.cell import Batch, Cell
+from ..protocols.game.cell import Batch, Cell, target_name
 from .batches import Outcome, Refused, Task, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
-from .keyring import Keyring
-from .results import Results
+from .keyring import Keyring, Place
+from .results import Results, ResultsWarning
 from .rows import BatchRow, prefix
 from .shares import shares
 from .stopping import Stopping
@@ -92,17 +94,23 @@ class _Line:
     alone: bool = True
     rehearsed: float | None = None
     place: int = 0
-    keyring: Keyring | None = None
+    ring: Keyring | None = None
 
     def key(self, batch: int) -> tuple[bytes, str]:
         """The master key of a batch, and how a row names it."""
         if self.committed is not None:
             return coins.COMMITTED_KEYS[self.committed], self.committed
-        if self.keyring is not None:
-            fresh = self.keyring.key(self.cell.instance.id, self.place, batch)
-        else:
-            fresh = coins.fresh_key()
+        fresh = coins.fresh_key() if self.ring is None else self.ring.key(self._place(batch))
         return fresh, fresh.hex()
+
+    def share(self, ring: Keyring, place: int) -> bool:
+        """Draw from a ring from now on; False if a batch that is there has another key."""
+        self.ring, self.place = ring, place
+        learnt = [ring.learn(self._place(i), row.master_key) for i, row in self.rows.items()]
+        return all(learnt)
+
+    def _place(self, batch: int) -> Place:
+        return self.cell.instance.id, self.cell.budget, self.place, batch
 
     def seconds(self) -> float:
         """How long a batch should take, by those that were played or by the rehearsal.
@@ -165,11 +173,9 @@ def run_cells(
     """
     doer = executor or SerialExecutor()
     lines = _lines(cells, store, stopping, keys, isolation, facts or target_facts)
-    places = Counter[tuple[str, str]]()
+    if keyring is not None:
+        _share_keys(lines, keyring, store.where)
     for line in lines:
-        whose = line.cell.target, line.cell.instance.id
-        line.keyring, line.place = keyring, places[whose]
-        places[whose] += 1
         line.alone = play is not None or line.isolation == "inline"
         line.rehearsed = None if session is None else session.seconds
     seated = None if session is None else [session]
@@ -273,6 +279,24 @@ def _refuse_other_key(row: BatchRow, committed: str | None, where: str) -> None:
         raise BadInput(
             f"{where} holds batches of '{row.compressor}' drawn from {_key_words(drawn)}, but "
             f"this run draws from {_key_words(committed)}: use another file."
+        )
+
+
+def _share_keys(lines: Sequence[_Line], ring: Keyring, where: str) -> None:
+    places = Counter[tuple[str, str, Fraction | None]]()
+    apart = []
+    for line in lines:
+        cell = line.cell
+        whose = cell.target, cell.instance.id, cell.budget
+        if not line.share(ring, places[whose]):
+            apart.append(target_name(cell.target))
+        places[whose] += 1
+    for name in dict.fromkeys(apart):
+        warnings.warn(
+            f"{where} has messages of {name} with other secrets than those of the targets before "
+            "it: they count, and the comparison is not of the same secrets.",
+            ResultsWarning,
+            stacklevel=3,
         )
 
 

@@ -32,6 +32,7 @@ from .memories import Memories
 FEEDS = ("prefill", "stream")
 BOBS = ("asks", "reads")
 ASKS = ("mask", "serial")
+WAYS = ("feed", "bob", "ask")
 
 
 class Engine(Compressor):
@@ -46,17 +47,20 @@ class Engine(Compressor):
     Class attributes:
         displaced: where an adapter whose rotary embedding is alive asks: this many places behind
             the place where a token should stand (:func:`asked_behind`).
+        parameters: the names of its own parameters, for whoever mistypes one.
 
     Args:
         what: the engine's thing, the words behind ``scheme:``.
         feed, bob, ask: see the module.
 
     Raises:
-        BadInput: a budget is given, or a way that the engine does not support.
+        BadInput: a budget is given, a parameter that there is not, or a way that the engine does
+            not support.
     """
 
     layout = "heads"
     displaced = 0
+    parameters: tuple[str, ...] = ()
     feeds: tuple[str, ...] = FEEDS
     bobs: tuple[str, ...] = BOBS
     asks: tuple[str, ...] = ASKS
@@ -72,8 +76,13 @@ class Engine(Compressor):
         feed: str | None = None,
         bob: str | None = None,
         ask: str | None = None,
+        **unknown: Any,
     ) -> None:
         super().__init__(shape, budget_bits, seed, public)
+        if unknown:
+            name = next(iter(unknown))
+            hint = did_you_mean(name, (*self.parameters, *WAYS))
+            raise BadInput(f"{what} has no parameter '{name}'.{hint}")
         if budget_bits is not None:
             raise BadInput(
                 f"{what} takes no budget: its parameters determine its memory. Leave --budget "
@@ -205,6 +214,11 @@ def attention_over(
             total = weights[:, :-1] @ held + weights[:, -1:] * v
             out[:, layer, head] = total / weights.sum(axis=1, keepdims=True)
     return out
+
+
+def ways_in(params: dict[str, Any]) -> dict[str, Any]:
+    """Take ``feed``, ``bob`` and ``ask`` out of parameters of which the rest is somebody else's."""
+    return {name: params.pop(name) for name in WAYS if name in params}
 
 
 def _chosen(option: str, given: str | None, known: tuple[str, ...], what: str) -> str:

@@ -10,7 +10,7 @@ from .environments import interpreter
 from .scheme import Scheme
 
 #: every engine, a folder each, in the order of the table
-NAMES = ("hf", "kvpress", "llamacpp", "codec")
+NAMES = ("hf", "kvpress", "llamacpp", "codec", "mlx", "onnxruntime", "openvino")
 
 SCHEMES: dict[str, Scheme] = {
     name: importlib.import_module(f".{name}", __package__).SCHEME for name in NAMES

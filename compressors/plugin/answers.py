@@ -74,6 +74,10 @@ def given(compressor: Any, method: str, answer: Any, shape: tuple[int, ...]) -> 
     Raises:
         WrongAnswer: naming the first thing wrong.
     """
+    # What nearly every answer is, told as fast as can be: Bob asks thousands.
+    usual = type(answer) is np.ndarray and answer.dtype == np.float32 and answer.shape == shape
+    if usual and np.isfinite(answer).all():
+        return np.asarray(answer)
     integers = method == "attend"
     with suppress(WrongAnswer):
         return numbers(answer, shape, method, integers=integers)

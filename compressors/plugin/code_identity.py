@@ -56,7 +56,7 @@ def identity(files: Iterable[Path], version: str = "") -> str:
     """
     total = hashlib.sha256(version.encode())
     for name, file in sorted(closure(files).items()):
-        total.update(name.encode() + b"\0" + _text(file).digest)
+        total.update(os.fsencode(name) + b"\0" + _text(file).digest)
     return total.hexdigest()[:16]
 
 

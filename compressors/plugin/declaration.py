@@ -142,15 +142,18 @@ class Declaration:
 
     @classmethod
     def of(cls, said: Any) -> Self | None:
-        """A declaration, a mapping, words, one word, or None; BadInput for anything else."""
-        if said is None or isinstance(said, cls):
-            return said
+        """A declaration, a mapping, words, one word, or None; BadInput for anything else.
+
+        None where no word is said: that declares nothing, and nothing is held against it.
+        """
         if isinstance(said, Mapping):
-            return cls.of_mapping(said)
-        if isinstance(said, str):
-            return cls.of_words([said])
-        if isinstance(said, list | tuple) and all(isinstance(word, str) for word in said):
-            return cls.of_words(said)
+            said = cls.of_mapping(said)
+        elif isinstance(said, str):
+            said = cls.of_words([said])
+        elif isinstance(said, list | tuple) and all(isinstance(word, str) for word in said):
+            said = cls.of_words(said)
+        if said is None or isinstance(said, cls):
+            return said if said is not None and said.words() else None
         raise BadInput(
             f"declares has the type {type(said).__name__}: write declares = "
             '{"keeps": "last:256", "bits": 3}, with some of keeps, bits, bytes and exact.'
@@ -164,7 +167,11 @@ class Declaration:
         return (*said, *(["exact"] if self.exact else []))
 
     def __str__(self) -> str:
-        return " ".join(self.words()) or "nothing"
+        """For people: a share in three digits."""
+        words = self.words()
+        if self.share is not None:
+            words = (f"keeps=share:{self.share:.3g}", *words[1:])
+        return " ".join(words) or "nothing"
 
     @property
     def first(self) -> int:

@@ -171,9 +171,10 @@ def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[str, Any]]:
     held = [one.filled() for one in memories]
     for place, value in zip(flat[0::2], flat[1::2], strict=True):
         name = names[place] if type(place) is int and place >= 0 else str(place)
-        is_method = callable(getattr(type(fresh), name, None))
-        if name not in known and (is_method or name.startswith("__") or type(place) is not str):
-            raise ValueError("no such attribute")
+        if name not in known:
+            is_method = callable(getattr(type(fresh), name, None))
+            if is_method or name.startswith("__") or type(place) is not str:
+                raise ValueError("no such attribute")
         if type(value) is Same:
             template = known[name]
             value = from_raw(value.data, template.dtype, template.shape)

@@ -62,10 +62,10 @@ class Setting:
 SHARES = ("declared", "claimed", "logical", "resident", "side", "wire", "constant")
 
 
-def settings(folder: Path) -> list[Setting]:
-    """All settings of the table in ``folder``, in its order."""
+def settings(folder: Path, table: str = TABLE) -> list[Setting]:
+    """All settings of a table in ``folder``, in its order."""
     found: dict[tuple[str, str, str], Setting] = {}
-    for line in read_table(folder, TABLE).to_dict("records"):
+    for line in read_table(folder, table).to_dict("records"):
         key = (line["target"], line["params"], line["feed"])
         one = found.setdefault(
             key,

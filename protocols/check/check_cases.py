@@ -11,7 +11,7 @@ from ...errors import BadInput
 from ..game.cell import target_name
 from ..players.isolation import Limits
 from .case import Case, Replayed
-from .examination import LADDER
+from .examination import LADDER, NO_TIME
 from .findings import CheckReport, Finding
 
 KIND = "check"
@@ -49,12 +49,13 @@ def replay_check(case: Case, target: str, isolation: str, limits: Limits | None)
     """Try the law again.
 
     Raises:
-        BadInput: the case names no law of this version, or its parameters are no texts.
+        BadInput: the case names no law of this version, its parameters are no texts, or the law
+            was not tried: then nobody knows.
     """
     from .ladder import check
 
     law, code, params = (case.play.get(name) for name in ("law", "code", "params"))
-    if law not in {one.name for one in LADDER} or not isinstance(params, dict):
+    if law not in [one.name for one in LADDER] or not isinstance(params, dict):
         raise BadInput(f"this version has no law '{str(law)[:40]}': use the one that wrote it.")
     seconds = 120.0 if limits is None else limits.seconds
     read = {str(name): parse_value(str(value)) for name, value in params.items()}
@@ -65,4 +66,7 @@ def replay_check(case: Case, target: str, isolation: str, limits: Limits | None)
     others = [one for one in report.errors if one.law is None]
     if others:
         return Replayed(True, f"It fails in another way: {others[0].title}: {others[0].detail}")
+    if not any(one.name == law and one.outcome != NO_TIME for one in report.tried):
+        why = "; ".join(report.untried) or "something else was found before"
+        raise BadInput(f"the law '{law}' was not tried ({why}): give a longer --timeout.")
     return Replayed(False, f"It does not fail any more. It was: {case.found}")

@@ -24,9 +24,12 @@ CUT = 17
 
 
 def main() -> int:
-    """Serve one phase of a check."""
-    reaper.die_with_parent()
-    reaper.become_subreaper()
+    """Serve one phase of a check, in a fork whose daemons end with it."""
+    request = json.load(sys.stdin)
+    return reaper.overseen(lambda: _phase(request), request["seconds"])
+
+
+def _phase(request: dict[str, Any]) -> int:
     faulthandler.enable()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -35,7 +38,6 @@ def main() -> int:
         out.write(json.dumps(words, default=_plain) + "\n")
         out.flush()
 
-    request = json.load(sys.stdin)
     from ...compressors.plugin.blame import is_our_fault, our_fault
 
     try:
@@ -46,7 +48,6 @@ def main() -> int:
         if not is_our_fault(error):
             raise
         say(ours=str(our_fault(error, "checking it")))
-    reaper.end_children()
     return 0
 
 
@@ -64,6 +65,7 @@ def _serve(request: dict[str, Any], say: Say) -> None:
         target = resolve(request["target"], request["params"])
     except PluginFailure as failure:
         say(code="not-loaded", detail=told(failure))
+        say(done=True)
         return
     except BadInput as error:
         say(bad_input=str(error))

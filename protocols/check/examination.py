@@ -36,6 +36,9 @@ report says so."""
 WAIT = 4.0
 """How much longer it may take on the clock of the wall, on a machine that has other work."""
 
+NO_TIME = "no time"
+"""What came of a rung that was not tried to its end."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -123,7 +126,7 @@ def _try(one: Rung, bench: Bench, say: Say, seconds: float) -> None:
             raise
         tell(Fault("raises", f"{one.title}: {told(error)}"))
     outcome = ", ".join(dict.fromkeys(found)) or (
-        "no time" if late else bench.skipped or "nothing found"
+        NO_TIME if late else bench.skipped or "nothing found"
     )
     tried: dict[str, Any] = {"name": one.name, "title": one.title, "outcome": outcome}
     say(tried={**tried, "seconds": time.monotonic() - began})

@@ -9,37 +9,24 @@ is a finding like any other.
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...compressors.plugin.blame import is_ours
-from ...errors import BadInput, HarnessFault, PluginFailure
-from ..players.isolation import environment
-from .examination import rung
-from .explain import Explained, Part
+from ...errors import PluginFailure
+from .examination import NO_TIME, rung
+from .explain import Explained
 from .fault import Fault
-from .findings import CheckReport, Finding, Tried, finding, of_fault
+from .findings import CheckReport, Finding, finding, of_fault
+from .heard import Phase
+from .process import run
 
 LADDER_SHARE = 0.5
 """Of the time limit; the rest is for the contract, and for seeing again what was found."""
 SAME_TOKENS = 0.75
-_LAST_WORDS = 0.5
-_TAIL = 2000
-_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
 def check(
@@ -73,9 +60,9 @@ def check(
         "expect": list(expect), "otherwise": list(otherwise),
     }  # fmt: skip
     began = time.monotonic()
-    first = _run({**order, "phase": "conform"}, seconds)
+    first = run({**order, "phase": "conform"}, seconds)
     found = first.findings()
-    if first.facts.get("knows_keys"):
+    if first.knows_keys:
         found.append(finding("knows-keys", "arbitrary streams were skipped."))
 
     def left() -> float:
@@ -83,12 +70,12 @@ def check(
 
     compared: list[Finding] = []
     if first.kept:
-        second = _run({**order, "phase": "elsewhere", **first.kept}, left())
+        second = run({**order, "phase": "elsewhere", **first.kept}, left())
         compared = _compare(first.kept, second, {one.code for one in found})
         compared += second.findings()
     if compared or any(one.code == "not-deterministic" for one in found):
         # Chance or memory outside the instance: the first streams of fresh processes tell.
-        one, two = (_run({**order, "phase": "once"}, left()).again for _ in range(2))
+        one, two = (run({**order, "phase": "once"}, left()).again for _ in range(2))
         if one is not None and two is not None:
             found, compared = _told_apart(found, compared, same=one == two)
     found += compared
@@ -97,7 +84,7 @@ def check(
     elsewhere = {"state-elsewhere", "not-deterministic"} & {one.code for one in found}
     if first.faults and not elsewhere:
         # Whatever the laws say of state that is not in the message follows from that.
-        found = _with_laws(found, first.faults, lambda rungs: _run(
+        found = _with_laws(found, first.faults, lambda rungs: run(
             {**order, "phase": "again", "rungs": rungs}, left()
         ))  # fmt: skip
     tried = () if elsewhere else tuple(first.tried)
@@ -119,30 +106,36 @@ def explain(
         HarnessFault: our own code failed.
     """
     order = {"target": target, "params": dict(params or {}), "memory_bytes": memory_bytes}
-    phase = _run({**order, "phase": "explain"}, seconds)
+    phase = run({**order, "phase": "explain"}, seconds)
     if phase.explained is None:
         raise PluginFailure(
             f"{target} could not be explained: {phase.findings()[0].detail}"
             if phase.codes
             else f"{target} could not be explained: its process ended."
         )
-    parts = tuple(Part(**part) for part in phase.explained.pop("parts"))
-    return Explained(**phase.explained, parts=parts)
+    return phase.explained
 
 
 def _with_laws(
-    found: list[Finding], faults: list[tuple[str, Fault]], again: Callable[[list[str]], _Phase]
+    found: list[Finding], faults: list[tuple[str, Fault]], again: Callable[[list[str]], Phase]
 ) -> list[Finding]:
-    """All findings: a law's in the place of a probe's of the same code, if it is seen again."""
+    """All findings: a law's in the place of a probe's of the same code, if it is seen again.
+
+    What a fresh process did not come to try stands as it was found: no time and no crash acquits.
+    """
     rungs = list(
         dict.fromkeys(name for name, fault in faults if of_fault(fault).severity != "note")
     )
-    seen = again(rungs).faults if rungs else []
-    laws = []
+    second = again(rungs) if rungs else Phase()
+    tried = {one.name for one in second.tried if one.outcome != NO_TIME}
+    laws = [one for one in second.findings() if one.code in ("crashes", "raises")]
     for name, fault in faults:
         one = of_fault(fault, name)
-        if one.severity == "note" or any(_is_same(name, fault, *other) for other in seen):
+        if one.severity == "note" or any(_is_same(name, fault, *other) for other in second.faults):
             laws.append(one)
+        elif name not in tried:
+            late = "; in a fresh process it was not tried again, for want of time or by a crash."
+            laws.append(replace(one, detail=one.detail.rstrip(".") + late))
         else:
             laws.append(
                 finding("by-chance", f"{one.title[0].lower()}{one.title[1:]}: {one.detail}")
@@ -184,134 +177,14 @@ def _told_apart(
     return (named[0] if same else found), once[::-1]
 
 
-@dataclass
-class _Phase:
-    """What one process said before it ended."""
-
-    facts: dict[str, Any] = field(default_factory=dict)
-    kept: dict[str, Any] = field(default_factory=dict)
-    answers: dict[str, Any] = field(default_factory=dict)
-    again: str | None = None
-    explained: dict[str, Any] | None = None
-    codes: list[tuple[str, str]] = field(default_factory=list)
-    faults: list[tuple[str, Fault]] = field(default_factory=list)
-    tried: list[Tried] = field(default_factory=list)
-    untried: list[str] = field(default_factory=list)
-    holds: str | None = None
-    doing: str = "importing it"
-    done: bool = False
-
-    def hear(self, line: bytes) -> None:
-        """Take in one line; a torn last one, of a process that was killed, is left out."""
-        try:
-            said = json.loads(line)
-        except ValueError:
-            return
-        if "bad_input" in said:
-            raise BadInput(said["bad_input"])
-        if "ours" in said:
-            raise HarnessFault(said["ours"])
-        if "fault" in said:
-            self.faults.append((said["rung"], Fault.of(said["fault"])))
-        elif "tried" in said:
-            self.tried.append(Tried(**said["tried"]))
-        elif "holds" in said:
-            self.holds, self.untried = said["holds"], said["untried"]
-        elif "explained" in said:
-            self.explained = said["explained"]
-        elif "code" in said:
-            self.codes.append((said["code"], said["detail"]))
-        elif "message" in said:
-            self.kept = said
-        elif "answered" in said:
-            self.answers[said["answered"]] = said["outputs"]
-        self.facts = said.get("facts", self.facts)
-        self.doing = said.get("probe", self.doing)
-        self.again = said.get("again", self.again)
-        self.done = self.done or "done" in said
-
-    def findings(self) -> list[Finding]:
-        return [finding(code, detail) for code, detail in self.codes]
-
-
-def _run(order: dict[str, Any], seconds: float) -> _Phase:
-    private = tempfile.mkdtemp(prefix="kvbarrier-check-")
-    for name in ("home", "tmp"):
-        os.mkdir(f"{private}/{name}")
-    try:
-        return _listen(order, seconds, private)
-    finally:
-        shutil.rmtree(private, ignore_errors=True)
-
-
-def _listen(order: dict[str, Any], seconds: float, private: str) -> _Phase:
-    phase = _Phase()
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", f"{__package__}.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(private),
-        start_new_session=True,
-    ) as process:
-        late = False
-        try:
-            out, err = process.communicate(json.dumps(order).encode(), timeout=seconds)
-        except subprocess.TimeoutExpired:
-            late = True
-            # faulthandler then writes down where it is.
-            process.send_signal(signal.SIGABRT)
-            with suppress(subprocess.TimeoutExpired):
-                process.communicate(timeout=_LAST_WORDS)
-            _end_group(process.pid)
-            out, err = process.communicate()
-        finally:
-            _end_group(process.pid)
-    for line in out.splitlines():
-        phase.hear(line)
-    if late:
-        phase.codes.append(
-            (
-                "hangs",
-                f"in the step {phase.doing!r} it is not done after {seconds:g} s{_where(err)}.",
-            )
-        )
-    elif process.returncode != 0:
-        phase.codes.append(("crashes", _last_words(phase.doing, process.returncode, err)))
-    elif not (phase.done or phase.codes):
-        phase.codes.append(("crashes", f"in the step {phase.doing!r} its process ended by itself."))
-    return phase
-
-
-def _end_group(pid: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _last_words(doing: str, code: int, err: bytes) -> str:
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    lines = err.decode(errors="replace").strip().splitlines()
-    frames = ((line, _FRAME.search(line)) for line in lines)
-    tail = "\n".join(line for line, frame in frames if not (frame and is_ours(frame[1])))[-_TAIL:]
-    return f"in the step {doing!r} its process {how}{_where(err)}." + (f"\n{tail}" if tail else "")
-
-
-def _where(err: bytes) -> str:
-    """The plug-in's line that faulthandler wrote down, in parentheses, or nothing."""
-    for file, line, name in _FRAME.findall(err.decode(errors="replace")):
-        if not is_ours(file):
-            return f" ({Path(file).name}, line {line}, in {name})"
-    return ""
-
-
-def _compare(kept: Mapping[str, Any], second: _Phase, known: set[str]) -> list[Finding]:
+def _compare(kept: Mapping[str, Any], second: Phase, known: set[str]) -> list[Finding]:
     """The answers of the process that saw the stream, and of the one that only has the message."""
     found = []
     expected = np.array(kept["outputs"])
     for name, code in (("message", "restore-differs"), ("cut", "cut-differs")):
         if name not in second.answers or code in known:
             continue
-        answers = np.array(second.answers[name])
+        answers = second.answers[name]
         if answers.shape != expected.shape or not np.allclose(answers, expected, 1e-3, 1e-4):
             # In its own process the same message did well, so what it lacks stayed behind there.
             found.append(

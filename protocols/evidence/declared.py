@@ -28,6 +28,10 @@ message of m bits a token (m >= 32), judged by (a) or (b):
 
 Below 2 bits nothing is held against a token: there rounding explains everything.
 
+**As declared is only what was judged.** If nothing refutes a declaration, but a word of it was not
+held against anything (its bits or its memory cannot be judged here, or a message failed and says
+nothing), the verdict is ``undecided``: else one that nothing can refute would be the safest.
+
 **A share.** Of ``keeps=share:f`` at least h = ceil(f (n+a)) - a of n tokens are held, nobody says
 which. With one head a token counts as *lost* if a quarter of its bits are wrong, and held tokens
 have none wrong; so more than n - h lost tokens refute it. (A lost token is read right by chance in
@@ -53,7 +57,7 @@ from .record import MessageRecord
 from .row_counts import counts_of
 
 Int64 = NDArray[np.int64]
-DeclaredWord = Literal["as-declared", "not-as-declared"]
+DeclaredWord = Literal["as-declared", "not-as-declared", "undecided"]
 
 LEAST_BITS = 2.0
 """Fewer bits a number promise no token anything."""
@@ -99,9 +103,9 @@ class Declared:
         held_bits, held_wrong: asked bits of held tokens and the wrong ones of them; of a
             declaration that names its tokens.
         share: of a share, the message that lost most.
-        memory: None if none is declared, or if it is above as a whole and has no slope to tell why
-            (who chooses bits by the budget declares others of a shorter stream).
+        memory: None if none is declared, or no message came.
         strict: whether single bits were judged, and not lost tokens.
+        failed: how many messages failed; ``messages`` is how many there are.
     """
 
     declaration: Declaration
@@ -113,12 +117,28 @@ class Declared:
     share: Share | None
     memory: Memory | None
     strict: bool
+    failed: int
+    messages: int
 
     @property
     def verdict(self) -> DeclaredWord:
-        """``not-as-declared`` if anything refutes the declaration."""
+        """``not-as-declared`` if anything refutes it; ``undecided`` if a part was not judged."""
         over = [part for part in (self.share, self.memory) if part is not None and part.over]
-        return "not-as-declared" if self.places or over else "as-declared"
+        if self.places or over:
+            return "not-as-declared"
+        return "undecided" if self.open else "as-declared"
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """What was declared and not judged, and why: sentences without their ends."""
+        said = []
+        if self.unjudged and self.declaration.keeps is not None:
+            said.append(f"bits are not judged here: {self.unjudged}")
+        if self.failed:
+            said.append(f"{self.failed} of {self.messages} messages failed, which say nothing")
+        if self.memory is not None and self.memory.unjudged:
+            said.append("memory is not judged here: no shorter stream tells its constant part")
+        return tuple(said)
 
     @property
     def refuting(self) -> int | None:
@@ -133,6 +153,7 @@ class Declared:
             "verdict": self.verdict,
             "words": list(self.declaration.words()),
             "unjudged": self.unjudged or None,
+            "open": list(self.open),
             "judged": None if self.unjudged else "bits" if self.strict else "tokens",
             "wrong_places": self.wrong_places,
             "places": [vars(place) for place in self.places],
@@ -146,8 +167,8 @@ class Declared:
     def sentence(self) -> str:
         """The verdict in words, and what it rests on."""
         said = f"{self.verdict}: {self.declaration}"
-        parts = []
-        if self.unjudged:
+        parts = list(self.open)
+        if self.unjudged and self.declaration.keeps is None:
             parts.append(f"bits are not judged here: {self.unjudged}")
         elif self.share is not None:
             lost = f"{self.share.lost} tokens lost in message {self.share.message}"
@@ -156,8 +177,6 @@ class Declared:
             parts.append(self._bits())
         if self.memory is not None:
             parts.append(self.memory.sentence)
-        elif self.declaration.bits is not None or self.declaration.bytes is not None:
-            parts.append("memory is not judged here")
         return f"{'; '.join([said, *parts])}."
 
     def _bits(self) -> str:
@@ -191,7 +210,7 @@ def judge_declared(
         bits_a_number: secret bits of one number of a value.
         rows: the tokens that each message was asked for; None: all of them.
         shorter: tokens that a shorter stream may hold and its charge in bits, for the
-            slope of memory; (): there is none; None: it has no slope.
+            slope of memory; (): there is none; None: it is not known.
 
     Raises:
         BadInput: ``bits`` and ``bytes`` contradict each other at this shape.
@@ -230,12 +249,11 @@ def judge_declared(
     charged = [record.charged_bits for record in records if record.failed is None]
     memory = None
     if charged:
-        memory = Memory.of(declaration, shape, float(np.mean(charged)), shorter or None)
-        if shorter is None and memory is not None and memory.over:
-            memory = None
+        memory = Memory.of(declaration, shape, float(np.mean(charged)), shorter)
     return Declared(
-        declaration, unjudged, tuple(places), number, held_bits, held_wrong, share, memory, strict
-    )
+        declaration, unjudged, tuple(places), number, held_bits, held_wrong, share, memory, strict,
+        failed=len(records) - len(charged), messages=len(records),
+    )  # fmt: skip
 
 
 def _unjudged(

@@ -10,11 +10,18 @@ part is shown apart. Only what exceeds the declaration both as a slope and as a 
 by more than :data:`TOLERANCE` and the framing of the default ``save``, which may differ between the
 two messages by 64 bytes a head (.016 bits a number at n = 512, d = 64). Where the length changes
 nothing (a window shorter than n'), the whole less that framing is compared.
+
+Who chooses its bits by the budget declares others of the shorter stream, and may hold another
+constant part of it: then there is no slope, and a whole above the declaration is not judged.
+
+A message that is no smaller than the 16-bit cache holds nothing compressed. With fewer than 16 bits
+declared it is above the declaration, however little it grows: a buffer of one length for every
+stream would else be a constant part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...compressors.plugin.contract import FRAMING_BYTES, Shape
@@ -33,13 +40,15 @@ class Memory:
 
     Attributes:
         declared: bits for each number.
-        measured: the slope or the whole, whichever is less; without a slope the whole less what
-            the framing of the default ``save`` may take.
+        measured: the slope or the whole, whichever is less; the whole of a message that hardly
+            grows and is not compressed; without a slope the whole less what the framing of the
+            default ``save`` may take.
         whole: all charged bits for each number of the tokens that may be held.
         slope: the same of one more token; None where the length changes nothing.
         constant: charged bits that do not grow with the length; 0 without a slope.
         slack: bits for each number that two messages' framing may differ by.
         uncompressed: the message is no smaller than the 16-bit cache.
+        unjudged: it is above as a whole, and no shorter stream is known to tell why.
     """
 
     declared: float
@@ -49,6 +58,7 @@ class Memory:
     constant: float
     slack: float
     uncompressed: bool
+    unjudged: bool = False
 
     @classmethod
     def of(
@@ -56,12 +66,12 @@ class Memory:
         declaration: Declaration,
         shape: Shape,
         charged: float,
-        shorter: Shorter | None = None,
+        shorter: Shorter | tuple[()] | None = (),
     ) -> Memory | None:
         """The memory of ``charged`` bits a message; None if none is declared.
 
-        ``shorter``: the tokens that may be held of a shorter stream, and its charge. Raises
-        BadInput for words that contradict the shape.
+        ``shorter``: the tokens that may be held of a shorter stream, and its charge; (): there is
+        none; None: it is not known. Raises BadInput for words that contradict the shape.
 
         >>> shape = Shape(tokens=100, d_k=8, d_v=8)
         >>> memory = Memory.of(Declaration(bits=3), shape, 3 * 1600 + 512, (50, 3 * 800 + 512))
@@ -76,17 +86,23 @@ class Memory:
         whole = charged / (a_token * tokens)
         uncompressed = charged >= shape.cache_bits_16
         framing = 8 * FRAMING_BYTES * shape.layers * shape.kv_heads
-        if shorter is None or shorter[0] == tokens:
+        if not shorter or shorter[0] == tokens:
             measured = max(0.0, charged - framing) / (a_token * tokens)
-            return cls(declared, measured, whole, None, 0.0, 0.0, uncompressed)
+            one = cls(declared, measured, whole, None, 0.0, 0.0, uncompressed)
+            return replace(one, unjudged=shorter is None and one.over)
         slope = (charged - shorter[1]) / (a_token * (tokens - shorter[0]))
         constant = charged - slope * a_token * tokens
         slack = framing / (a_token * (tokens - shorter[0]))
-        return cls(declared, min(whole, slope), whole, slope, constant, slack, uncompressed)
+        one = cls(declared, min(whole, slope), whole, slope, constant, slack, uncompressed)
+        if uncompressed and declared < EXACT_BITS and not one.over:
+            return replace(one, measured=whole)
+        return one
 
     @property
     def over(self) -> bool:
-        """Whether it takes more than was declared."""
+        """Whether it takes more than was declared, as far as that is known."""
+        if self.unjudged:
+            return False
         return self.measured > self.declared * (1 + TOLERANCE) + self.slack
 
     @property

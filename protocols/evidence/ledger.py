@@ -51,17 +51,31 @@ def surprise_bits(asked: ArrayLike, charged: ArrayLike, wrong: ArrayLike) -> Any
     """N - m - log2(N+1) - log2 C(N, k) in bits, for sums over messages; arrays broadcast.
 
     The binomial is taken as a Beta integral, B(k+1, N-k+1) = 1/((N+1) C(N,k)), in float64: the
-    error is below 1e-5 bits up to N = 10^9.
+    error is below 2e-5 bits up to N = 10^9.
 
     >>> float(surprise_bits(asked=8, charged=0, wrong=0))  # 8 bits from nothing, less log2(9)
     4.830074998557688
     >>> round(float(surprise_bits(asked=2048, charged=1024, wrong=102)))  # 50 % memory, 5 % errors
     433
     """
-    from scipy.special import betaln
-
     N, m, k = (np.asarray(a, dtype=np.float64) for a in (asked, charged, wrong))
-    return N - m + betaln(k + 1.0, N - k + 1.0) / math.log(2.0)
+    return N - m + log_beta(k + 1.0, N - k + 1.0) / math.log(2.0)
+
+
+_log_gamma = np.frompyfunc(math.lgamma, 1, 1)
+
+
+def log_beta(a: ArrayLike, b: ArrayLike) -> Float64:
+    """ln B(a, b) = ln Gamma(a) + ln Gamma(b) - ln Gamma(a + b), for a, b > 0; arrays broadcast.
+
+    By the C library's lgamma: every attack needs it, and scipy takes longer to import than most
+    attacks take to judge.
+
+    >>> round(float(log_beta(3, 4)), 12) == round(math.log(1 / 60), 12)  # 2! 3! / 6!
+    True
+    """
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    return np.asarray(_log_gamma(a) + _log_gamma(b) - _log_gamma(a + b), dtype=np.float64)
 
 
 def sampled_surprise_bits(
@@ -129,16 +143,19 @@ def look_bits(look: ArrayLike) -> Any:
 
 
 def _entropy_bits(p: Float64) -> Float64:
-    from scipy.special import entr
-
-    return np.asarray((entr(p) + entr(1.0 - p)) / math.log(2.0))
+    return -(_xlogy(p, p) + _xlogy(1.0 - p, 1.0 - p)) / math.log(2.0)
 
 
 def _kl_bits(x: Float64, y: Float64) -> Float64:
     """kl(x || y) of two coins in bits where x < y, else 0."""
-    from scipy.special import rel_entr
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = _xlogy(x, x / y) + _xlogy(1.0 - x, (1.0 - x) / (1.0 - y))
+    return np.where(x < y, apart / math.log(2.0), 0.0)
 
-    return np.where(x < y, (rel_entr(x, y) + rel_entr(1.0 - x, 1.0 - y)) / math.log(2.0), 0.0)
+
+def _xlogy(x: Float64, y: Float64) -> Float64:
+    """x ln y, and 0 where x is 0."""
+    return np.asarray(x * np.log(np.where(x > 0, y, 1.0)))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,19 +85,19 @@ def _xlogy(x: Floats, y: Floats) -> Floats:
     return np.asarray(x * np.log(np.where(x > 0, y, 1.0)))
 
 
+def _fit(k: Any, a: Any) -> Floats:
+    """Log likelihood of k wrong bits of a at their own rate."""
+    rate = k / np.maximum(a, 1.0)
+    return _xlogy(k, rate) + _xlogy(a - k, 1.0 - rate)
+
+
 def likelihood(k: Any, a: Any, wrong: float, asked: float) -> Floats:
     """Log likelihood ratio of two rates against one; where inside is not twice outside, -inf.
 
     ``k`` of ``a`` bits inside are wrong, and ``wrong`` of ``asked`` in all.
     """
     k, a = np.asarray(k, dtype=np.float64), np.asarray(a, dtype=np.float64)
-    total = np.zeros(k.shape)
-    for x, y in ((k, a), (wrong - k, asked - a)):
-        rate = x / np.maximum(y, 1.0)
-        total += _xlogy(x, rate) + _xlogy(y - x, 1.0 - rate)
-    rate = wrong / asked
-    total -= float(_xlogy(np.array(wrong), np.array(rate)))
-    total -= float(_xlogy(np.array(asked - wrong), np.array(1.0 - rate)))
+    total = _fit(k, a) + _fit(wrong - k, asked - a) - _fit(wrong, asked)
     worse = k * (asked - a) >= 2.0 * (wrong - k) * a
     return np.where(worse & (k > 0) & (a < asked), total, -np.inf)
 
@@ -223,6 +224,7 @@ def _residues(
     """A run of residues modulo m, and a set of residues of a small modulus."""
     V = len(values)
     usual = {2, 4, 8, 16, 32, 64} | {int(p) for p in parameters if p >= 2}
+    outside = float(_fit(K - wrong.sum(), A - asked.sum()) - _fit(K, A))
     best_run: tuple[float, int, int, int, float] | None = None
     best_set: tuple[float, int, Bools, float] | None = None
     for m in sorted({*MODULI, *usual}):
@@ -232,6 +234,11 @@ def _residues(
         k = np.bincount(r, weights=wrong, minlength=m)
         a = np.bincount(r, weights=asked, minlength=m)
         modulus = 5.0 + math.log2(len(usual) if m in usual else len(MODULI))
+        # A rate for each residue fits at least as well as two rates: where that does not pay for
+        # the shortest name, no run and no set does.
+        most = float(_fit(k, a).sum()) + outside
+        if most <= math.log(2) * (modulus + min(m, math.log2(m * (m - 1)))):
+            continue
         ck, ca = np.cumsum(np.append(0.0, [*k, *k])), np.cumsum(np.append(0.0, [*a, *a]))
         start, length = np.divmod(np.arange(m * (m - 1)), m - 1)
         stop = start + length + 1
@@ -266,9 +273,7 @@ def _sets(values: Ints, wrong: Floats, asked: Floats, K: float, A: float) -> Ite
     V = len(values)
     order = np.argsort(-wrong / np.maximum(asked, 1.0), kind="stable")
     sizes = np.arange(1, V)
-    bits = np.array([4.0 + math.log2(V) + _log2_choose(V, int(s)) for s in sizes])
-    # One of them, or all but one, is a family of its own.
-    bits[[0, -1]] = 4.0 + math.log2(V)
+    bits = _set_bits(V)
     score = likelihood(np.cumsum(wrong[order])[:-1], np.cumsum(asked[order])[:-1], K, A)
     allowed = (sizes <= FEW) | (V - sizes <= FEW) | (V <= 128)
     score = np.where(allowed, score - math.log(2) * bits, -np.inf)
@@ -277,6 +282,15 @@ def _sets(values: Ints, wrong: Floats, asked: Floats, K: float, A: float) -> Ite
         inside = np.zeros(V, dtype=bool)
         inside[order[: best + 1]] = True
         yield inside, float(bits[best]), None
+
+
+@lru_cache(maxsize=64)
+def _set_bits(V: int) -> Floats:
+    """What a set of 1, 2, ..., V - 1 of V values costs; float64[V - 1], not to be written."""
+    bits = np.array([4.0 + math.log2(V) + _log2_choose(V, s) for s in range(1, V)])
+    # One of them, or all but one, is a family of its own.
+    bits[[0, -1]] = 4.0 + math.log2(V)
+    return bits
 
 
 def _log2_choose(n: int, k: int) -> float:

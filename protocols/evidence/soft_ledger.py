@@ -49,7 +49,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...errors import BadInput
-from .ledger import Ledger
+from .ledger import Ledger, log_beta
 
 Float64 = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,10 +64,8 @@ def kt_bits(ones: ArrayLike, zeros: ArrayLike) -> Any:
     >>> [round(2 ** float(kt_bits(ones, 0)), 9) for ones in (0, 1, 2)]  # 1, 1/2, 3/4 of it
     [1.0, 0.5, 0.375]
     """
-    from scipy.special import betaln
-
     a, b = (np.asarray(count, dtype=np.float64) + 0.5 for count in (ones, zeros))
-    return (betaln(a, b) - math.log(math.pi)) / math.log(2.0)
+    return (log_beta(a, b) - math.log(math.pi)) / math.log(2.0)
 
 
 def soft_surprise_bits(predicted: ArrayLike, charged: ArrayLike) -> float:

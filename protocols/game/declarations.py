@@ -72,7 +72,7 @@ def hold_against(
     """Judge a declaration by messages of an instance.
 
     ``rows``: which rows each message was asked for, None if all. ``less``: a shorter stream's
-    tokens and its charge in bits (:func:`shorter`); (): there is none; None: it has no slope.
+    tokens and its charge in bits (:func:`shorter`); (): there is none; None: it is not known.
     Raises BadInput for words that contradict the shape.
     """
     return judge_declared(

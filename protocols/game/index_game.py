@@ -22,8 +22,8 @@ from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
-from ..players.players import Facts, Table
-from ..players.seats import Opened, Seat
+from ..players.play import Facts, Table
+from ..players.seat import Opened, Seat
 from . import coins
 from .cell import Batch, Cell
 from .referee import Referee

@@ -32,7 +32,7 @@ from ...compressors.readers.contract import Plan
 from ...errors import BadInput, PluginFailure, did_you_mean
 from ...reductions.indistinguishability import FAMILIES, Family, acceptable
 from ..players.isolation import Limits
-from ..players.players import Facts, PlayerFault
+from ..players.play import Facts, PlayerFault
 from ..players.query_seats import QuerySeat, make_seat, table_of
 from ..players.reader import Cells, OutsidePlan
 from . import coins

@@ -18,8 +18,8 @@ from ..evidence.row_counts import text_of
 from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
 from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.players import Facts, PlayerFault, Table
-from ..players.seats import Seat
+from ..players.play import Facts, PlayerFault, Table
+from ..players.seat import Seat
 from . import coins
 from .cell import Cell
 from .schedules import Questions, rows_of, schedule_of

@@ -28,6 +28,9 @@ It fails with probability at most 1, and that it failed is itself a signal; 64 b
 E[2^s] <= 1 + 2^-64 a message (ours: the failed branch adds at most 2^-64 to the Kraft sum).
 """
 
+NAMES = "surrogatepass"
+"""How texts are coded: names of files that are no UTF-8 have surrogates, and stay as they are."""
+
 _LENGTH = 8
 _HEAD_LENGTH = 4
 _ALIGN = 16
@@ -136,7 +139,7 @@ def _pieces(value: Any) -> list[bytes | memoryview]:
             return float(value)
         raise TypeError(f"a {type(value).__name__} cannot go over the channel")
 
-    head = bytes(msgpack.packb(value, default=special))
+    head = bytes(msgpack.packb(value, default=special, unicode_errors=NAMES))
     parts: list[bytes | memoryview] = [len(head).to_bytes(_HEAD_LENGTH, "big"), head]
     end = _HEAD_LENGTH + len(head)
     for array in arrays:
@@ -175,6 +178,7 @@ def unpack(body: bytes | bytearray) -> Any:
             ext_hook=arrays.next,
             list_hook=meter,
             object_hook=meter,
+            unicode_errors=NAMES,
             max_array_len=_MAX_ITEMS,
             max_map_len=_MAX_ITEMS,
             max_bin_len=MAX_FRAME_BYTES,

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline, FrameReader, unpack
-from .players import PlayerFault, one_line
+from .play import PlayerFault, one_line
 
 IMPORT_SECONDS = 120.0
 """How long the import of a plug-in may take."""

@@ -20,7 +20,7 @@ from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
-from .players import Facts, one_line
+from .play import Facts, one_line
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""

@@ -29,12 +29,13 @@ from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, unpack
 from .child import IMPORT_SECONDS, Child, Conduct, memory_limit
-from .players import (
+from .play import (
     Build,
     PlayerFault,
     Table,
     answer,
     builder,
+    built,
     declared_length,
     facts,
     facts_again,
@@ -87,7 +88,7 @@ class Host(ABC):
     def settle(self, folder: object | None) -> None:
         """The target is there: whatever its import has started stays, and its lines are known."""
         self.conduct.folder = None if folder is None else str(folder) + os.sep
-        self.keep = reaper.children(os.getpid())
+        self.keep = reaper.children(os.getpid()) - ({self.child.pid} if self.child else set())
         gc.freeze()  # or a collection in a child would touch, and so copy, all that it shares
 
     def end(self) -> None:
@@ -153,6 +154,10 @@ class _Hosted:
         """Whether it ships with us."""
         return is_builtin(self.table.target)
 
+    def at(self, table: Table) -> _Hosted:
+        """The same target at another table."""
+        return replace(self, table=table, build=partial(built, self.target, table))
+
 
 class _IndexHost(Host):
     def __init__(self, channel: Channel, conduct: Conduct, words: int) -> None:
@@ -162,25 +167,31 @@ class _IndexHost(Host):
         self.rehearsing = False
 
     def run(self, opening: dict[str, Any]) -> int:
-        self._open(opening)
+        self._open(opening, None)
         while True:
             body = self.channel.body()
             order = unpack(body)
             if order["op"] == "tables":
-                self._open(order)
+                self._open(order, body)
                 continue
             reply = self._begin(order, body) if order["op"] == "begin" else self._turn(body)
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
 
-    def _open(self, order: dict[str, Any]) -> None:
-        """Answer one frame a table: facts, or why nobody can play there."""
-        self.end()
-        found = [self._found(table) for table in sent_tables(order)]
-        known = order["known"]
+    def _open(self, order: dict[str, Any], body: bytearray | None) -> None:
+        """Answer one frame a table: facts, or why nobody can play there.
+
+        ``body`` is the order as it came, for the child that rehearses to go on with; a new host has
+        none.
+        """
+        tables, known = sent_tables(order), order["known"]
+        found = [self._found(table) for table in tables]
         foreign = [one for one in found if isinstance(one, _Hosted) and not one.builtin]
-        self.rehearsals = _Rehearsals(self, foreign)
+        familiar = {table.target for table in tables} <= {one.table.target for one in self.hosted}
+        if known is not None or not familiar or len(foreign) < len(tables):
+            self.end()
+        self.rehearsals = _Rehearsals(self, foreign, body if self.rehearsing else None)
         for number, one in enumerate(found):
             said = self._facts(one, known and known[number]) if isinstance(one, _Hosted) else one
             if isinstance(one, _Hosted) and "facts" in said:
@@ -228,7 +239,6 @@ class _IndexHost(Host):
     # -- the rounds ---------------------------------------------------------------------------
 
     def end(self) -> None:
-        """See :meth:`Host.end`."""
         self.rehearsing = False
         super().end()
 
@@ -269,14 +279,19 @@ class _IndexHost(Host):
 class _Rehearsals:
     """Foreign compressors built and played once on a public stream, in a child for all of them.
 
+    With an ``order`` for more tables, that is the child of earlier ones, where it still lives.
+
     Who fails after others did well is tried again in a child of its own: what they left in the
     first one may be why. The child stays, for a message that counts for nothing to be played there.
     """
 
-    def __init__(self, host: _IndexHost, hosted: Sequence[_Hosted]) -> None:
+    def __init__(
+        self, host: _IndexHost, hosted: Sequence[_Hosted], order: bytearray | None = None
+    ) -> None:
         self._host = host
         self._left = list(hosted)
-        self._before = False
+        self._order = order
+        self._before = order is not None
 
     def next(self) -> dict[str, Any]:
         """What the next one said in its rehearsal."""
@@ -302,7 +317,10 @@ class _Rehearsals:
             host.child = Child(lambda channel: _rehearse_all(channel, left, host), host.conduct)
             host.rehearsing = True
         host.child.renew_time()
+        order, self._order = self._order, None
         try:
+            if order is not None:
+                host.child.tell(order)
             said = host.child.hear()
         except PlayerFault as fault:
             return {}, fault
@@ -346,15 +364,20 @@ def failure(exc: BaseException, host: Host) -> dict[str, Any]:
 
 
 def _rehearse_all(channel: Channel, left: Sequence[_Hosted], host: _IndexHost) -> None:
-    for one in left:
-        said = _rehearsed(one)
-        if "facts" in said:
-            host.hosted.append(one)  # as the host will do
-        channel.send(said)
     compressor = fresh = None
     while True:
+        for one in left:
+            said = _rehearsed(one)
+            if "facts" in said:
+                host.hosted.append(one)  # as the host will do
+            channel.send(said)
+        left = ()
         order = channel.receive()
         try:
+            if order["op"] == "tables":
+                known = {one.table.target: one for one in host.hosted}
+                left = [known[table.target].at(table) for table in sent_tables(order)]
+                continue
             if order["op"] == "begin":
                 one = host.hosted[order["table"]]
                 host.conduct.role, host.conduct.folder = order["role"], one.folder

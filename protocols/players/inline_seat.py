@@ -16,29 +16,27 @@ from ...compressors.catalog import is_builtin
 from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
-from . import frames, players
-from .players import Facts, Table, Triples
+from . import frames, play
+from .play import Facts, Table, Triples
+from .seat import Opened, Seat
 
 T = TypeVar("T")
 
 
-class InlineSeat:
-    """See above; a :class:`.seats.Seat`."""
+class InlineSeat(Seat):
+    """See above."""
 
     def __init__(self) -> None:
         self._role = ""
-        self._opened: list[tuple[Table, players.Build, str | None]] = []
+        self._opened: list[tuple[Table, play.Build, str | None]] = []
         self._compressor: Any = None
         self._fresh: Callable[[], Any] | None = None
         self._memories: Mapping[str, Any] | None = None
         self._builtin = False
         self._folder: str | None = None
 
-    def open(
-        self, tables: Sequence[Table], known: Sequence[Facts] | None = None
-    ) -> list[Facts | errors.KVBarrierError]:
-        """See :meth:`Seat.open`."""
-        found: list[Facts | errors.KVBarrierError] = []
+    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
+        found: list[Opened] = []
         for table in tables:
             try:
                 found.append(self._open(table))
@@ -49,31 +47,30 @@ class InlineSeat:
     def _open(self, table: Table) -> Facts:
         try:
             self._builtin = is_builtin(table.target)
-            target, build = players.builder(table)
+            target, build = play.builder(table)
             self._folder = None if target.folder is None else str(target.folder) + os.sep
             self._opened.append((table, build, self._folder))
-            said = players.facts(target, build(0), builtin=self._builtin)
+            said = play.facts(target, build(0), builtin=self._builtin)
             facts = read_facts(table, {"facts": told(said)})
             if not (facts.builtin or facts.streaming):
                 # An answer that is none fails in the rounds, where it counts.
                 with suppress(WrongAnswer):
-                    players.rehearse(build, table)
+                    play.rehearse(build, table)
             return facts
         except (errors.KVBarrierError, KeyboardInterrupt):
             raise
         except BaseException as exc:
-            fault = players.fault_of(exc, "The compressor", self._folder, builtin=self._builtin)
+            fault = play.fault_of(exc, "The compressor", self._folder, builtin=self._builtin)
             if isinstance(fault, errors.HarnessFault):
                 raise fault from exc
             raise errors.PluginFailure(str(fault)) from exc
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
-        """See :meth:`Seat.begin`."""
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._fresh = partial(build, seed)
         self._compressor = self._try(self._fresh)
-        return self._try(lambda: players.declared_length(self._compressor))
+        return self._try(lambda: play.declared_length(self._compressor))
 
     def write(
         self,
@@ -82,33 +79,27 @@ class InlineSeat:
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
     ) -> tuple[bytes, int]:
-        """See :meth:`Seat.write`."""
         message, payload = self._try(
-            lambda: players.write(self._compressor, triples, earlier, schedule, self._fresh)
+            lambda: play.write(self._compressor, triples, earlier, schedule, self._fresh)
         )
         if account:
-            held = self._try(lambda: players.memories(self._compressor, message))
+            held = self._try(lambda: play.memories(self._compressor, message))
             self._memories = self._try(lambda: frames.memories(held))
         return message, payload
 
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
-        """See :meth:`Seat.answer`."""
-        return self._try(
-            lambda: players.answer(self._compressor, message, queries, thresholds, block)
-        )
+        return self._try(lambda: play.answer(self._compressor, message, queries, thresholds, block))
 
     def memories(self) -> Mapping[str, Any] | None:
-        """See :meth:`Seat.memories`."""
         return self._memories
 
     def renew(self) -> None:
-        """See :meth:`Seat.renew`; in our process nobody can be made to forget."""
+        # In our process nobody can be made to forget.
         self._compressor, self._opened = None, []
 
     def leave(self) -> str | None:
-        """See :meth:`Seat.leave`."""
         self._compressor, self._opened = None, []
         return None
 
@@ -118,7 +109,7 @@ class InlineSeat:
         except KeyboardInterrupt:
             raise
         except BaseException as exc:
-            raise players.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
+            raise play.fault_of(exc, self._role, self._folder, builtin=self._builtin) from exc
 
 
 def told(facts: Facts) -> dict[str, Any]:

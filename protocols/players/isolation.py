@@ -11,6 +11,7 @@ import site
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,7 +26,8 @@ ISOLATIONS = ("inline", "process", "namespaces")
 _PROBE_SECONDS = 20
 # What a plug-in may need to run as it runs at home. None of it knows x.
 _ALLOWED = (
-    "PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
+    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "TZ", "PYTHONPATH",
+    "LD_LIBRARY_PATH", "VIRTUAL_ENV",
     "HF_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 _ALLOWED_PREFIXES = ("OPENBLAS_", "NUMBA_", "MKL_")
@@ -170,8 +172,7 @@ def warm_kernels() -> None:
     """
     room = Path(__file__).resolve().parents[2] / "reductions"
     sources = [f for f in room.glob("attention*.py") if b"njit" in f.read_bytes()]
-    compiled = [f for room in namespaces.numba_caches() for f in room.rglob("attention*.nbi")]
-    newest = max((f.stat().st_mtime for f in compiled), default=0.0)
+    newest = max((f.stat().st_mtime for f in _compiled()), default=0.0)
     if newest >= max((f.stat().st_mtime for f in sources), default=0.0):
         return
     from ...reductions.attention import next_bits, next_outputs
@@ -179,6 +180,14 @@ def warm_kernels() -> None:
     rows = np.eye(2, dtype=np.float32)
     next_outputs(rows, rows, rows, rows, rows)
     next_bits(rows, rows, rows, rows, rows, np.zeros(2, dtype=np.float32))
+    # Where only the time of a source is another one, numba leaves what it has as it is.
+    for file in _compiled():
+        with suppress(OSError):
+            os.utime(file)
+
+
+def _compiled() -> list[Path]:
+    return [f for room in namespaces.numba_caches() for f in room.rglob("attention*.nbi")]
 
 
 def _kernels_cached_in_tree() -> bool:

@@ -14,8 +14,9 @@ from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
 from .inline_seat import InlineSeat
 from .isolation import Limits, NoNamespaces, warm_kernels
-from .players import Facts, Table
-from .seats import HostSeat, Opened, Place, Seat
+from .play import Facts, Table
+from .seat import Opened, Seat
+from .seats import HostSeat, Place
 from .template import held
 
 _GATE = Gate()

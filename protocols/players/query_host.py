@@ -19,7 +19,7 @@ from ...compressors.readers.targets import ReadTarget, resolve_reader
 from .channel import Channel, ChannelClosed, unpack
 from .child import Child
 from .host import Host, failure, refusal, sent_tables, serve_with
-from .players import PlayerFault, Table
+from .play import PlayerFault, Table
 from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 

@@ -21,7 +21,7 @@ from ...compressors.readers.targets import resolve_reader
 from ...errors import HarnessFault, KVBarrierError, PluginFailure
 from . import frames
 from .isolation import Limits
-from .players import Facts, PlayerFault, Table, fault_of
+from .play import Facts, PlayerFault, Table, fault_of
 from .reader import AskingReader, Cells, OutsidePlan
 from .seats import HostSeat, Place
 
@@ -64,7 +64,7 @@ def make_seat(isolation: str, limits: Limits) -> QuerySeat:
     return HostQuerySeat(Place.prepare(ROLE, isolation, limits, "query_host"), limits)
 
 
-class InlineQuerySeat:
+class InlineQuerySeat(QuerySeat):
     """In our own process: for built-ins, whose code we trust to read what it asks for."""
 
     def __init__(self) -> None:
@@ -73,14 +73,12 @@ class InlineQuerySeat:
         self._playing: tuple[Any, Plan | None, int] | None = None
 
     def sit(self, table: Table) -> Facts:
-        """See :meth:`QuerySeat.sit`."""
         self._table = table
         self._target = resolve_reader(self._table.target, self._table.params)
         make_plan(self._target.build(), self._table, 0)
         return facts_of(self._target, builtin=is_builtin(self._table.target))
 
     def plan(self, seed: int) -> Plan | None:
-        """See :meth:`QuerySeat.plan`."""
         algorithm = self._target.build()
         try:
             plan = make_plan(algorithm, self._table, seed)
@@ -90,7 +88,6 @@ class InlineQuerySeat:
         return plan
 
     def answer(self, q: Float32, cells: Cells) -> Float32:
-        """See :meth:`QuerySeat.answer`."""
         assert self._playing is not None
         algorithm, plan, seed = self._playing
         try:
@@ -109,23 +106,20 @@ class InlineQuerySeat:
         return self._table.shape.tokens, self._table.shape.d_v
 
     def leave(self) -> str | None:
-        """See :meth:`QuerySeat.leave`."""
         self._playing = None
         return None
 
 
-class HostQuerySeat(HostSeat):
+class HostQuerySeat(HostSeat, QuerySeat):
     """In processes of its own; each question for cells comes over the channel."""
 
     def sit(self, table: Table) -> Facts:
-        """See :meth:`QuerySeat.sit`."""
         (opened,) = self.open([table])
         if isinstance(opened, KVBarrierError):
             raise opened
         return opened
 
     def plan(self, seed: int) -> Plan | None:
-        """See :meth:`QuerySeat.plan`."""
         if self._life is None:
             self._sit_again()
         n, d = self._sizes()
@@ -134,7 +128,6 @@ class HostQuerySeat(HostSeat):
         return None if packed is None else Plan.unpack(packed, n, d)
 
     def answer(self, q: Float32, cells: Cells) -> Float32:  # type: ignore[override]
-        """See :meth:`QuerySeat.answer`."""
         order: dict[str, Any] = {"op": "answer", "q": q}
         n, d = self._sizes()
         deadline = self._deadline()

@@ -124,6 +124,5 @@ class AskingReader(Reader):
         self._ask = ask
 
     def ask(self, kind: str, indices: Indices, coordinates: Indices) -> Float32:
-        """See :meth:`Reader.ask`."""
         answer: Float32 = self._ask(kind, indices, coordinates)
         return answer

@@ -13,8 +13,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
+GRACE = 6.0
+"""Seconds by which :func:`overseen` may end later than it is told."""
+
+_LAST_WORDS = 0.5
+_NAP = 0.005
 _PDEATHSIG = 1
 _CHILD_SUBREAPER = 36
 
@@ -92,6 +97,50 @@ def end_children(keep: Collection[int] = (), seconds: float = 4.0) -> bool:
             return False
         time.sleep(0.002)
     return True
+
+
+def overseen(work: Callable[[], int], seconds: float) -> int:
+    """Do ``work`` in a fork; then end whatever it started, daemons too, and only then return.
+
+    After ``seconds`` it gets SIGABRT, so that faulthandler writes down where it is, and is killed
+    then; so it is if our parent ends, or asks us to by SIGTERM. Returns its exit code; who was
+    killed by a signal takes us along, by the same one.
+    """
+    become_subreaper()
+    parent, deadline = os.getppid(), time.monotonic() + seconds
+    asked: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGTERM, before)
+            die_with_parent()
+            code = work()
+        finally:
+            os._exit(code)
+    while not asked and os.getppid() == parent and time.monotonic() < deadline:
+        if _ended(pid):
+            break
+        time.sleep(_NAP)
+    for number in (signal.SIGABRT, signal.SIGKILL):
+        if not _ended(pid):
+            os.kill(pid, number)
+            until = time.monotonic() + _LAST_WORDS
+            while time.monotonic() < until and not _ended(pid):
+                time.sleep(_NAP)
+    _, status = os.waitpid(pid, 0)
+    end_children()
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _ended(pid: int) -> bool:
+    """Whether our child has ended; it is not waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def ending(status: int) -> str:

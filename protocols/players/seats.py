@@ -1,8 +1,4 @@
-"""The harness's side of a player: somebody at the table who can be asked, and who leaves.
-
-``HostSeat`` plays in processes of its own, :class:`.inline_seat.InlineSeat` in ours. Both raise
-``PlayerFault`` for whatever the compressor does, and may be asked on after that.
-"""
+"""A player in processes of its own (:class:`HostSeat`), from the harness's side."""
 
 from __future__ import annotations
 
@@ -16,81 +12,26 @@ from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.plugin.contract import Float32
-from . import frames, players, residue, template
+from . import frames, play, residue, template
 from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
 from .child import FRAME, IMPORT_SECONDS
 from .inline_seat import read_facts
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
 from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
-from .players import Facts, PlayerFault, Table, Triples
+from .play import Facts, PlayerFault, Table, Triples
+from .seat import Opened, Seat
 
 T = TypeVar("T")
 
-Opened = Facts | errors.KVBarrierError
-"""What came of a table: its facts, or why nobody can play there."""
-
 _OPENING_SECONDS = 300.0
 _GRACE_SECONDS = 10.0
-
-
-class Seat(Protocol):
-    """A player at the table."""
-
-    def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
-        """Build the compressor of each table once, before any secret is drawn.
-
-        Others may follow: the process stays, and with it what it has imported. Where nobody can
-        play is an error: ours as raised there (BudgetTooSmall, BadInput), HarnessFault if it says
-        that our own code failed, else PluginFailure.
-
-        Raises NoNamespaces if there are none here.
-
-        With ``known``, what an earlier life said of them, they are only imported: by then secrets
-        are drawn, and nothing is built but for a message.
-        """
-
-    def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
-        """Build a fresh instance for one message; return the message length that it declares.
-
-        At a table that was opened; ``role`` is for the sentences. A ``rehearsal`` counts for
-        nothing: it needs no process of its own.
-        """
-
-    def write(
-        self,
-        triples: Triples,
-        earlier: bytes | None,
-        schedule: Mapping[str, Any] | None = None,
-        account: bool = False,
-    ) -> tuple[bytes, int]:
-        """Alice's part, after ``begin``: return her message and its payload bytes.
-
-        With ``account`` her cache's memories are taken, which costs another stream.
-        """
-
-    def answer(
-        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
-    ) -> NDArray[Any]:
-        """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
-
-    def memories(self) -> Mapping[str, Any] | None:
-        """What the cache of the last ``write`` with ``account`` occupied, where it is said."""
-
-    def renew(self) -> None:
-        """End the player and all it started, and only then return.
-
-        Who sits down next saw nothing of what it saw.
-        """
-
-    def leave(self) -> str | None:
-        """End the player and all it started; return what is wrong if that could not be done."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +86,7 @@ class Place:
 
 
 @dataclass
-class HostSeat:
+class HostSeat(Seat):
     """In processes of its own: a keeper, a host that imports, a child for every message."""
 
     place: Place
@@ -161,7 +102,6 @@ class HostSeat:
     _trouble: list[str] = field(default_factory=list)
 
     def open(self, tables: Sequence[Table], known: Sequence[Facts] | None = None) -> list[Opened]:
-        """See :meth:`Seat.open`."""
         first = len(self._tables)
         while left := tables[(done := len(self._tables) - first) :]:
             if self._life is None and not self._open_again():
@@ -173,7 +113,6 @@ class HostSeat:
         return self._opened[first:]
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
-        """See :meth:`Seat.begin`."""
         self._role = role
         if self._life is None:
             self._sit_again()
@@ -190,7 +129,6 @@ class HostSeat:
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
     ) -> tuple[bytes, int]:
-        """See :meth:`Seat.write`."""
         order = {"op": "write", "triples": triples, "earlier": earlier, "schedule": schedule}
         message, payload, held = self._ask(
             {**order, "account": account}, frames.message, MAX_MESSAGE_BYTES
@@ -201,7 +139,6 @@ class HostSeat:
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
-        """See :meth:`Seat.answer`."""
         order = {"message": message, "queries": queries, "thresholds": thresholds, "block": block}
         shape, kind = queries[2].shape, np.float32 if thresholds is None else np.bool_
         answer = self._ask(
@@ -209,19 +146,16 @@ class HostSeat:
             lambda said: frames.array(said, "answer", kind, *shape),
             4 * math.prod(shape),
         )
-        return players.check_outputs(answer, *shape) if thresholds is None else answer
+        return play.check_outputs(answer, *shape) if thresholds is None else answer
 
     def memories(self) -> Mapping[str, Any] | None:
-        """See :meth:`Seat.memories`."""
         return self._memories
 
     def renew(self) -> None:
-        """See :meth:`Seat.renew`."""
         self._tables, self._opened = [], []
         self._stop()
 
     def leave(self) -> str | None:
-        """See :meth:`Seat.leave`."""
         self._stop()
         self._template.close()
         residue.remove(self.place.private)
@@ -326,16 +260,16 @@ class HostSeat:
             return self._life.channel.receive(deadline, limit)
         except ChannelClosed:
             if self._stop() == NO_NAMESPACES:
-                raise NoNamespaces(players.one_line(self._words).rstrip(".")) from None
+                raise NoNamespaces(play.one_line(self._words).rstrip(".")) from None
             last = self._words.strip().rpartition("\n")[2]
             if last.startswith(OURS) and (self._builtin is not False):
-                text = players.one_line(last.removeprefix(OURS))
+                text = play.one_line(last.removeprefix(OURS))
                 raise errors.HarnessFault(text) from None
             raise PlayerFault(f"{self.role} ended its own host process.") from None
         except (ChannelTimeout, BadFrame) as exc:
             self._stop()
             text = f"{self.role}'s host process broke off: {exc}"
-            raise PlayerFault(players.one_line(text)) from None
+            raise PlayerFault(play.one_line(text)) from None
 
     def _read(self, read: Callable[[Any], T], said: Any) -> T:
         """Read a frame; who sends what is none has been tampered with, and is ended."""
@@ -344,7 +278,7 @@ class HostSeat:
         except BadFrame as exc:
             self._stop()
             text = f"{self.role}'s host process broke the channel: {exc}"
-            raise PlayerFault(players.one_line(text)) from None
+            raise PlayerFault(play.one_line(text)) from None
 
     def _stop(self) -> int:
         """Close the channel: the keeper then kills whatever lives, and says if it could.
@@ -370,6 +304,6 @@ class HostSeat:
             own = [frame for frame in frames if table.target.startswith(frame[0])]
             where = [f" ({Path(f).name}, line {n}, in {w})" for f, n, w in own or frames]
             story = f"The import of the compressor took longer than {IMPORT_SECONDS:g} s"
-            return players.one_line(story + "".join(where[:1]))
+            return play.one_line(story + "".join(where[:1]))
         last = text.strip().rpartition("\n")[2]
-        return players.one_line(f"The compressor cannot be imported: {fault} {last}")
+        return play.one_line(f"The compressor cannot be imported: {fault} {last}")

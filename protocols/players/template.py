@@ -1,4 +1,4 @@
-"""The harness's side of the template (:mod:`.player`): one process for each interpreter.
+"""The harness's side of the template (:mod:`.template_process`): one process for each interpreter.
 
 It is started when the first player sits down, and kept as long as somebody holds it (:func:`held`):
 a pair of players, or a whole run. All lives are forked from it, Alice's and Bob's: they have one
@@ -20,9 +20,9 @@ from typing import Any
 
 import msgpack
 
-from .channel import Channel, Deadline
+from .channel import NAMES, Channel, Deadline
 from .keeper import SURVIVORS
-from .player import KEEPER, ORDER_LENGTH
+from .template_process import KEEPER, ORDER_LENGTH
 
 _LEAVE_SECONDS = 8.0
 
@@ -38,7 +38,7 @@ class Template:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                (python, "-P", "-m", __package__ + ".player"),
+                (python, "-P", "-m", __package__ + ".template_process"),
                 env=dict(environment),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
@@ -55,7 +55,7 @@ class Template:
 
     def begin(self, order: Mapping[str, Any], fds: tuple[int, int, int, int]) -> None:
         """Have a keeper forked; see :func:`.keeper.keep` for the order."""
-        body = msgpack.packb(order)
+        body = msgpack.packb(order, unicode_errors=NAMES)
         with suppress(OSError):  # then it is gone, and the life's channel is closed
             head = len(body).to_bytes(ORDER_LENGTH, "big")
             socket.send_fds(self._socket, [head], list(fds))

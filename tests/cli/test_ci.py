@@ -10,7 +10,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from kvbarrier.cli.ci import TestCase, junit, write_badge
+from kvbarrier.cli.ci import JUnitCase, junit, write_badge
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = (ROOT / "examples" / "ten_line_cache.py").read_text()
@@ -29,7 +29,7 @@ def cases(path: Path) -> dict[str, list[str]]:
 
 
 def test_control_characters_do_not_break_the_xml() -> None:
-    text = junit("a\x00<b>", [TestCase("x", ["\x1b[31m & \ud800"])])
+    text = junit("a\x00<b>", [JUnitCase("x", ["\x1b[31m & \ud800"])])
     assert ElementTree.fromstring(text.split("\n", 1)[1])[0][0].text == "?[31m & ?"
 
 
@@ -98,3 +98,35 @@ def test_the_actions_step_runs_in_somebodys_repository(
     assert (tmp_path / "output").read_text() == "junit=kvbarrier-junit.xml\n"
     assert cases(tmp_path / "kvbarrier-junit.xml")
     assert "### kvbarrier: my cache.py" in (tmp_path / "sum.md").read_text()
+
+
+def test_what_ends_an_attack_is_no_green_test(kvbarrier, tmp_path) -> None:
+    # Exit code 3: some messages fail. Every test of the JUnit file passed.
+    text = CACHE.replace(
+        "        self.tokens.append",
+        "        if len(self.tokens) == 10 and 3 < v.sum() < 8:\n"
+        "            raise MemoryError\n        self.tokens.append",
+    )
+    (tmp_path / "fails.py").write_text(text)
+    for _ in range(8):  # a rehearsal that fails ends it before
+        said = kvbarrier("attack", "fails.py", *SMALL, "-m", "16", "-b", "1", "--junit", "j.xml")
+        if (tmp_path / "j.xml").exists():
+            break
+    assert said.code == 3
+    assert "ran out of memory" in cases(tmp_path / "j.xml")["messages"][0]
+
+
+def test_a_case_that_still_fails_is_no_green_test(kvbarrier, tmp_path) -> None:
+    (tmp_path / "ten.py").write_text(CACHE)
+    said = kvbarrier(
+        "attack", "ten.py", *SMALL, "-m", "1", "-b", "1/4", "--expect", "keeps=all",
+        "--save-case", "case.json", "--isolation", "process",
+    )  # fmt: skip
+    assert said.code == 1
+    said = kvbarrier(
+        "check", "--case", "case.json", "ten.py", "--junit", "j.xml", "--badge", "b.json"
+    )
+    assert said.code == 3
+    (found,) = cases(tmp_path / "j.xml").values()
+    assert found[0].startswith("It still fails")
+    assert json.loads((tmp_path / "b.json").read_text())["color"] == "critical"

@@ -13,9 +13,9 @@ import pytest
 from kvbarrier.compressors.plugin.contract import Shape, plain_bytes
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.errors import PluginFailure
-from kvbarrier.protocols.players import players
+from kvbarrier.protocols.players import play
 from kvbarrier.protocols.players.inline_seat import InlineSeat
-from kvbarrier.protocols.players.players import Table
+from kvbarrier.protocols.players.play import Table
 
 GOOD = """\
 import numpy as np
@@ -79,7 +79,7 @@ def played(target: str, layers: int = 1) -> str:
         message, _ = alice.write(triples, None)
         bob.begin(table, 1, "Bob")
         bob.answer(message, tuple(part[:2] for part in triples), None, 1)
-    except (PluginFailure, players.PlayerFault) as fault:
+    except (PluginFailure, play.PlayerFault) as fault:
         return str(fault)
     return ""
 
@@ -195,8 +195,8 @@ def test_a_door_of_theirs_is_theirs(tmp_path: Path, door: str) -> None:
     target = resolve(f"{file}:Mine")
     one = target.factory(Shape(8, 4, 4))
     queries = tuple(np.zeros((4, 4), "f4") for _ in "qkv")
-    with pytest.raises(players.PlayerFault) as fault:
-        players.answer(one, b"", queries, None, 1 if door == "next_outputs" else 2)
+    with pytest.raises(play.PlayerFault) as fault:
+        play.answer(one, b"", queries, None, 1 if door == "next_outputs" else 2)
     assert f"Mine.{door} returned float32[1, 4]: it must be" in str(fault.value)
     assert f"(mine.py, line {line_of(file, f'def {door}')})" in str(fault.value)
 

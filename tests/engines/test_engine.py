@@ -207,3 +207,8 @@ def test_an_authors_file_is_found_from_another_folder(monkeypatch: Any, tmp_path
     K, V = np.eye(4, 8, dtype=np.float32), np.full((4, 8), 0.5, dtype=np.float32)
     codec.extend(K, K, V)
     assert np.allclose(codec.next_outputs(K, 0 * K, V), 0.5, atol=1e-3)
+
+
+def test_a_parameter_that_there_is_not_is_named() -> None:
+    with pytest.raises(BadInput, match=r"masks has no parameter 'fed'\. Did you mean 'feed'"):
+        Masks(SHAPE, what="masks", fed="stream")

@@ -101,8 +101,9 @@ def test_equal_tables_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
 def test_every_kind_and_layer_is_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[Any] = []
     monkeypatch.setattr(figure, "save", lambda drawn, path: caught.append(drawn))
-    figure.picture(folder, Path("unused.png"))
+    figure.picture(folder, folder / "unused.png")
     left, right = caught[0].axes
     assert len([line for line in left.lines if len(line.get_xdata()) == 30]) == 8
-    labels = {line.get_label() for line in right.lines}
-    assert {"layer 0", "layer 25", "explicit keys, norm 12", "suffices"} <= labels
+    named = {text.get_text() for text in right.texts}
+    assert {"layer 0", "layers 1, 5, 15, 25", "explicit keys, norm 12"} <= named
+    assert "suffices, with public keys" in named

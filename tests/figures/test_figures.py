@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +80,7 @@ def test_axes_have_names_units_and_the_stated_interval(
     assert axes.get_xscale() == "log"
     assert "wrong bits / asked bits" in axes.get_ylabel()
     [legend] = figure.legends
-    assert "95 % intervals over 64 independent messages" in legend.get_title().get_text()
+    assert "95 % intervals over 64 independent" in legend.get_title().get_text()
 
 
 def test_every_point_lies_where_its_numbers_say(
@@ -105,14 +107,51 @@ def test_the_fano_line_is_one_minus_entropy(points: list, monkeypatch: pytest.Mo
     assert (rates[0], rates[-1]) == (1.0, 0.0)
 
 
-def test_more_series_than_a_legend_names_are_dots_that_the_caption_explains(
+def test_curves_that_coincide_share_a_line_and_a_name(
+    points: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three evictions lay on one another, and the legend named three lines where one was seen."""
+    axes = drawn(points, monkeypatch).axes[0]
+    names = {text.get_text() for text in axes.texts}
+    assert "sliding-window, streaming-llm, reservoir" in names
+    assert {"exact", "lossless", "quantized per token", "quantized per channel"} < names
+    assert "sliding-window" not in names
+
+
+def test_another_error_keeps_curves_apart(points: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    last = [point for point in points if point["series"] == "reservoir"][-1]
+    last["bit_error"] |= {"estimate": last["bit_error"]["estimate"] - 0.03}
+    axes = drawn(points, monkeypatch).axes[0]
+    names = {text.get_text() for text in axes.texts}
+    assert {"sliding-window, streaming-llm", "reservoir"} < names
+
+
+def test_more_series_than_can_be_named_are_dots_that_the_caption_explains(
     points: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """267 series of a whole leaderboard once filled the page with their names."""
     many = [points[0] | {"series": f"setting {number}"} for number in range(267)]
     figure = drawn(many, monkeypatch)
     [legend] = figure.legends
-    assert len(legend.get_texts()) == 4  # the limit, time sharing, the codes, a dot
+    assert legend.get_texts() == []
     assert "267 series" in legend.get_title().get_text()
     [dots] = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 267]
     assert dots.get_linestyle() == "None"
+    assert not [text for text in figure.axes[0].texts if "setting" in text.get_text()]
+
+
+def test_a_picture_leaves_no_figure_open_and_the_users_backend_alone(
+    points: list, tmp_path: Path
+) -> None:
+    """In a notebook, Report.plot() switched the backend, so that its own plots no longer showed."""
+    code = f"""
+import matplotlib
+matplotlib.use("svg")
+from matplotlib import pyplot
+from kvbarrier.figures import error_vs_memory
+error_vs_memory.draw({points!r}, __import__("pathlib").Path({str(tmp_path / "a")!r}))
+assert pyplot.get_fignums() == [], pyplot.get_fignums()
+assert matplotlib.get_backend() == "svg", matplotlib.get_backend()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.png", "a.svg", "a.pdf"}

@@ -3,47 +3,88 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
+from kvbarrier.experiments.kit.played import Played
 from kvbarrier.experiments.registry import ENGINES, NAMES
-from kvbarrier.figures.registry import draw
+from kvbarrier.figures.registry import draw, pictures
+from kvbarrier.figures.style import NAMELESS
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results, read_results, write_results
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
+LEGIBLE = 10.0
+"""Pixels of a letter's size where a picture is 800 pixels wide."""
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module", name="folder")
+def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tables")
     for table in GALLERY.glob("*.csv"):
-        shutil.copy(table, tmp_path)
-    return tmp_path
+        shutil.copy(table, folder)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tables_are_read_once() -> Iterator[None]:
+    """Intervals of a whole leaderboard take longer than its picture."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Played, "read", cache(Played.read))
+        yield
+
+
+@cache
+def _drawn(name: str, folder: Path, out: Path) -> tuple[list[Figure], dict[str, bytes]]:
+    """The figures of an experiment, and what is written of them."""
+    caught: list[Figure] = []
+    savefig = Figure.savefig
+
+    def seen(figure: Figure, *args: object, **named: object) -> None:
+        if figure not in caught:
+            caught.append(figure)
+        savefig(figure, *args, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", seen)
+        written = draw(name, folder, out)
+    assert [path.name for path in written] == list(pictures(name))
+    assert not list(out.glob("*.partial"))
+    files = [path.with_suffix(f".{kind}") for path in written for kind in NAMELESS]
+    return caught, {file.name: file.read_bytes() for file in files}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ENGINES])
-def test_equal_tables_give_equal_bytes(name: str, folder: Path) -> None:
-    first = draw(name, folder).read_bytes()
-    assert draw(name, folder).read_bytes() == first
-    assert not list(folder.glob("*.partial"))
+def test_equal_tables_give_equal_bytes_of_every_kind(name: str, folder: Path) -> None:
+    _, first = _drawn(name, folder, folder / "first")
+    _, again = _drawn(name, folder, folder / "again")
+    assert [file for file in first if first[file] != again[file]] == []
+    for file, data in first.items():
+        assert data.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[file[-3:]])
+        # A version or a date would make them differ elsewhere or later.
+        assert not re.search(rb"Matplotlib v|matplotlib.org/\)? v|<dc:date>|CreationDate", data)
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ENGINES])
-def test_axes_are_named_and_nothing_sticks_out(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caught = []
-    module = importlib.import_module(f"kvbarrier.figures.{name.replace('-', '_')}")
-    monkeypatch.setattr(module, "save", lambda figure, path: caught.append(figure))
-    draw(name, folder)
-    [figure] = caught
-    figure.set_dpi(150)  # as it is saved
-    figure.canvas.draw()
-    width, height = figure.canvas.get_width_height()
+def test_axes_are_named_and_nothing_sticks_out_or_meets(name: str, folder: Path) -> None:
+    caught, _ = _drawn(name, folder, folder / "first")
+    assert len(caught) == len(pictures(name))
+    for figure in caught:
+        _looked_at(figure)
+
+
+def _looked_at(figure: Figure) -> None:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = canvas.get_width_height()
     for axes in figure.axes:
         shared_x = axes.get_shared_x_axes().get_siblings(axes)
         shared_y = axes.get_shared_y_axes().get_siblings(axes)
@@ -51,19 +92,27 @@ def test_axes_are_named_and_nothing_sticks_out(
         assert any(one.get_ylabel() for one in shared_y), axes.get_title(loc="left")
     captions = [legend.get_title().get_text() for legend in figure.legends]
     assert any(len(caption) > 60 for caption in captions), "a figure is read by its caption"
+    boxes = []
     for text in _written(figure):
-        box = text.get_window_extent()
+        box = Text.get_window_extent(text)  # an annotation's own is that of its arrow too
         assert box.x0 >= -1, text.get_text()
         assert box.y0 >= -1, text.get_text()
         assert box.x1 <= width + 1, text.get_text()
         assert box.y1 <= height + 1, text.get_text()
+        # Of a page in a README, 800 pixels wide.
+        pixels = text.get_fontsize() * 800 / (72 * figure.get_figwidth())
+        assert pixels >= LEGIBLE, f"{text.get_text()!r}: {pixels:.1f} pixels"
+        boxes.append((text.get_text(), box.padded(-1)))
+    met = [(a, b) for i, (a, one) in enumerate(boxes) for b, two in boxes[:i] if one.overlaps(two)]
+    assert met == [], "texts over texts"
 
 
 def _written(figure: Figure) -> list[Text]:
     """All texts but the ticks' labels, some of which matplotlib keeps and does not draw."""
+    beside = [axes for one in figure.axes for axes in one.child_axes]
     ticks = {
         id(label)
-        for axes in figure.axes
+        for axes in (*figure.axes, *beside)
         for axis in (axes.xaxis, axes.yaxis)
         for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
         for label in (tick.label1, tick.label2)

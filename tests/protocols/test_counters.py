@@ -16,7 +16,7 @@ from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, landlock, seats, seccomp
 from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import Table
+from kvbarrier.protocols.players.play import Table
 
 HERE = Path(__file__).parent
 INSTANCE = Index(32, 16, keys="hypercube")

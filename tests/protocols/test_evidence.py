@@ -7,6 +7,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from kvbarrier.protocols.evidence import evidence
@@ -18,7 +19,8 @@ from kvbarrier.protocols.evidence.betting import (
     log_wealth_below,
 )
 from kvbarrier.protocols.evidence.evidence import Guarantee, interval, ledger, surprise_bits
-from kvbarrier.protocols.evidence.ledger import look_bits, sampled_surprise_bits
+from kvbarrier.protocols.evidence.ledger import log_beta, look_bits, sampled_surprise_bits
+from kvbarrier.protocols.evidence.worst import tail
 
 
 def exact_surprise(N: int, m: int, k: int) -> float:
@@ -423,3 +425,17 @@ def test_family_counts_a_sampled_conviction() -> None:
     family = evidence.family_ledger([perfect(64, 64, 5), sampled])
     assert family.named == (1,)
     assert family.verdict == "impossible"
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 15, 31, 255])
+@pytest.mark.parametrize("t", [0.0, 0.4, 2.0, 9.0])
+def test_students_tail_is_the_incomplete_beta(degrees: int, t: float) -> None:
+    """Pr[T > t] = I_x(v/2, 1/2) / 2 with x = v / (v + t^2), by mpmath."""
+    x = mpmath.mpf(degrees) / (degrees + mpmath.mpf(t) ** 2)
+    right = mpmath.betainc(mpmath.mpf(degrees) / 2, 0.5, 0, x, regularized=True) / 2
+    assert tail(degrees, t) == pytest.approx(float(right), abs=1e-13)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (0.5, 2.5), (10**6, 3), (4e8, 6e8)])
+def test_log_beta_is_mpmaths(a: float, b: float) -> None:
+    assert float(log_beta(a, b)) == pytest.approx(float(mpmath.log(mpmath.beta(a, b))), abs=1e-5)

@@ -21,7 +21,7 @@ from kvbarrier.errors import KVBarrierError
 from kvbarrier.protocols.players import channel as ch
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.keeper import CLEAN
-from kvbarrier.protocols.players.players import Facts, PlayerFault, Table
+from kvbarrier.protocols.players.play import Facts, PlayerFault, Table
 from kvbarrier.protocols.players.query_seats import HostQuerySeat
 from kvbarrier.protocols.players.reader import Cells, OutsidePlan
 from kvbarrier.protocols.players.seats import HostSeat, Place

@@ -17,9 +17,9 @@ from kvbarrier.protocols.check.ladder import check
 from kvbarrier.protocols.game import coins, index_game
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import players, seats
+from kvbarrier.protocols.players import play, seats
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import PlayerFault
+from kvbarrier.protocols.players.play import PlayerFault
 
 INSTANCE = Index(16, 8, keys="hypercube")
 KEY = coins.COMMITTED_KEYS["regress"]
@@ -122,13 +122,13 @@ def raised_while_importing(tmp_path: Path) -> BaseException:
 
 def test_whose_fault_an_exception_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     error = raised_while_importing(tmp_path)
-    assert isinstance(players.fault_of(error, "Bob"), PlayerFault)
-    assert isinstance(players.fault_of(error, "Bob", builtin=True), HarnessFault)
-    assert isinstance(players.fault_of(MemoryError(), "Bob", builtin=True), PlayerFault)
-    assert isinstance(players.fault_of(SystemExit(1), "Bob", builtin=True), PlayerFault)
-    assert isinstance(players.fault_of(PlayerFault("no"), "Bob", builtin=True), PlayerFault)
+    assert isinstance(play.fault_of(error, "Bob"), PlayerFault)
+    assert isinstance(play.fault_of(error, "Bob", builtin=True), HarnessFault)
+    assert isinstance(play.fault_of(MemoryError(), "Bob", builtin=True), PlayerFault)
+    assert isinstance(play.fault_of(SystemExit(1), "Bob", builtin=True), PlayerFault)
+    assert isinstance(play.fault_of(PlayerFault("no"), "Bob", builtin=True), PlayerFault)
     monkeypatch.setattr(blame, "is_ours", lambda file: True)
-    assert isinstance(players.fault_of(error, "Bob"), HarnessFault)
+    assert isinstance(play.fault_of(error, "Bob"), HarnessFault)
     assert isinstance(blame.our_fault(error, "x"), HarnessFault)
     with pytest.raises(HarnessFault):
         blame.blame(error, "importing m.py")

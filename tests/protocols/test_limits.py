@@ -55,9 +55,9 @@ def test_a_terminal_hears_no_control_characters_of_an_import(kind, tmp_path):
 
 HANGS = """
 import sys
-from kvbarrier.protocols.players import host, player
+from kvbarrier.protocols.players import host, template_process
 host.IMPORT_SECONDS = 1.0
-sys.exit(player.main())
+sys.exit(template_process.main())
 """
 
 
@@ -65,7 +65,7 @@ def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
     start = subprocess.Popen
 
     def quick(command, *args, **more):
-        assert command[1:] == ("-P", "-m", "kvbarrier.protocols.players.player")
+        assert command[1:] == ("-P", "-m", "kvbarrier.protocols.players.template_process")
         return start((command[0], "-P", "-c", HANGS), *args, **more)
 
     monkeypatch.setattr(template.subprocess, "Popen", quick)

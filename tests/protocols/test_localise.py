@@ -291,3 +291,45 @@ if __name__ == "__main__":
         print(messages, noise, len(PLANTED) - len(bad), len(PLANTED))
         for one in bad:
             print("    ", *one)
+
+
+def best_residues_by_hand(wrong, asked, V):
+    """The largest gain of a run of residues or of a set of them, every modulus tried in full."""
+    gains = [-math.inf]
+    K, A = wrong.sum(), asked.sum()
+
+    def fits(inside):
+        k, a = wrong[inside].sum(), asked[inside].sum()
+        if not (k > 0 and a < A and k * (A - a) >= 2 * (K - k) * a):
+            return -math.inf
+        pairs = ((k, a), (K - k, A - a))
+        fit = sum(x * math.log(x / y) if x else 0.0 for x, y in pairs)
+        fit += sum((y - x) * math.log(1 - x / y) if x < y else 0.0 for x, y in pairs)
+        return fit - K * math.log(K / A) - (A - K) * math.log(1 - K / A)
+
+    for m in range(2, V // 4 + 1):
+        r = np.arange(V) % m
+        modulus = 5 + math.log2(6 if m in (2, 4, 8, 16, 32, 64) else 63)
+        for first in range(m):
+            for size in range(1, m):
+                bits = modulus + math.log2(m * (m - 1))
+                gains.append(fits((r - first) % m < size) - math.log(2) * bits)
+        if 4 <= m <= 16:
+            rates = [wrong[r == one].sum() / asked[r == one].sum() for one in range(m)]
+            order = np.argsort(-np.array(rates), kind="stable")
+            for size in range(1, m):
+                inside = np.isin(r, order[:size])
+                gains.append(fits(inside) - math.log(2) * (modulus + m))
+    return max(gains)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_moduli_that_cannot_pay_are_left_out_and_no_other(seed):
+    rng, V = np.random.default_rng(seed), 64
+    rate = np.full(V, 0.1)
+    m = int(rng.integers(3, 16))
+    rate[np.arange(V) % m < 1 + seed % 2] = (0.3, 0.45, 0.9)[seed % 3]
+    asked = np.full(V, 96.0)
+    wrong = rng.binomial(96, rate).astype(float)
+    found = [one.gain for one in choices(np.arange(V), wrong, asked) if one.period is not None]
+    assert max(found) == pytest.approx(best_residues_by_hand(wrong, asked, V), abs=1e-9)

@@ -17,6 +17,7 @@ from kvbarrier.errors import BadInput
 from kvbarrier.reductions import attention as doors
 from kvbarrier.reductions import attention_kernels as kernels
 from kvbarrier.reductions import attention_tiles as tiles
+from kvbarrier.reductions.blas import one_thread
 
 naive = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "naive" / "attention.py")))
 U = 2.0**-24
@@ -38,10 +39,10 @@ def tolerance(Q, Kq, V, Vq, K):
     return (np.expm1(2 * x) * largest + 1e-5 * largest)[:, None]
 
 
-# Around every cut: blocks of 512 rows, tiles of 256 keys a full block and of 1024 a thin one.
+# Around every cut: blocks of 1024 rows, tiles of 256 keys a full block and of 1024 a thin one.
 SHAPES = [
     (1, 0, 3, 2), (1, 1, 1, 1), (3, 5, 2, 7), (7, 1025, 4, 3), (40, 2050, 8, 5),
-    (511, 257, 16, 8), (512, 256, 64, 64), (513, 300, 8, 4), (1030, 600, 16, 5), (0, 4, 2, 2),
+    (1023, 257, 16, 8), (1024, 256, 64, 64), (1025, 300, 8, 4), (2060, 600, 16, 5), (0, 4, 2, 2),
 ]  # fmt: skip
 
 
@@ -210,9 +211,8 @@ def test_bits_are_the_outputs_bits(values, C):
 
 
 def undecided(Q, Kq, Vq, K, V, theta):
-    own = None if Kq is None else (Kq, Vq)
-    theta = np.full(len(Q), theta)
-    return tiles.dominated_bits(Q, own, K, V, theta, np.full(len(Q), 1e-3))[1]
+    found = tiles.heaviest(Q, Kq, K, np.full(len(Q), 1e-3))
+    return tiles.dominated_bits(found, Vq, V, np.full(len(Q), theta))[1]
 
 
 def test_dominance_settles_every_row_of_an_exact_cache_and_hardly_one_of_a_lost_key():
@@ -225,16 +225,16 @@ def test_dominance_settles_every_row_of_an_exact_cache_and_hardly_one_of_a_lost_
 
 
 def test_a_few_rows_are_asked_first_after_a_block_that_failed():
-    # Keys of block 0 (512 rows) lost, of block 1 kept: its first 32 rows find out, all are settled.
-    Q, Kq, Vq, K, V = keyed(1024, 64, 16.0, [0.0, 1.0])
-    left = undecided(Q, Kq, Vq, K[512:], V[512:], 0.45)
-    assert set(left.tolist()) <= set(range(512))
-    assert len(left) > 490
+    # Keys of block 0 (1024 rows) lost, of block 1 kept: its first 32 rows find out, all settle.
+    Q, Kq, Vq, K, V = keyed(2048, 64, 16.0, [0.0, 1.0])
+    left = undecided(Q, Kq, Vq, K[1024:], V[1024:], 0.45)
+    assert set(left.tolist()) <= set(range(1024))
+    assert len(left) > 980
     # The other way round block 1 is asked in full, fails, and block 2 is only sampled.
-    Q, Kq, Vq, K, V = keyed(1536, 64, 16.0, [0.0, 1.0])
-    left = undecided(Q, Kq, Vq, K[:512], V[:512], 0.45)
-    assert set(left.tolist()) <= set(range(512, 1536))
-    assert set(range(1024 + 32, 1536)) <= set(left.tolist())
+    Q, Kq, Vq, K, V = keyed(3072, 64, 16.0, [0.0, 1.0])
+    left = undecided(Q, Kq, Vq, K[:1024], V[:1024], 0.45)
+    assert set(left.tolist()) <= set(range(1024, 3072))
+    assert set(range(2048 + 32, 3072)) <= set(left.tolist())
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.floats(-3, 3), st.booleans())
@@ -251,8 +251,8 @@ def test_a_settled_row_is_never_wrong(seed, t, theta, own):
     thresholds = np.full(8, theta, dtype=np.float32)
     reach = np.full(8, doors._reach((Q, None if Kq is None else (Kq, Vq), K, V)))
     slack = np.expm1(2 * 7 * U * reach + doors.SUM_ROUNDING)
-    pair = None if Kq is None else (Kq, Vq)
-    bits, left = tiles.dominated_bits(Q, pair, K, V, thresholds.astype(float), slack)
+    found = tiles.heaviest(Q, Kq, K, slack)
+    bits, left = tiles.dominated_bits(found, Vq, V, thresholds.astype(float))
     settled = np.setdiff1d(np.arange(8), left)
     exact = naive.oracle(Q, Kq, Vq, K, V)
     sure = np.abs(exact - thresholds.astype(float)[:, None]) > 1e-12
@@ -268,8 +268,71 @@ def test_a_row_that_only_just_dominates_is_not_settled():
         K = np.array([[1 + gap], [1.0]], dtype=np.float32)
         V = np.array([[1.0], [0.0]], dtype=np.float32)
         slack = np.expm1(2 * 6 * U * np.array([1.2]) + doors.SUM_ROUNDING)
-        _, left = tiles.dominated_bits(np.ones((1, 1), np.float32), None, K, V, theta, slack)
+        found = tiles.heaviest(np.ones((1, 1), np.float32), None, K, slack)
+        _, left = tiles.dominated_bits(found, None, V, theta)
         assert (len(left) == 0) == settled
+
+
+# -- what is remembered ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def products(monkeypatch):
+    """The shapes of the products of queries and keys that are made."""
+    made, scores = [], tiles._scores
+    monkeypatch.setattr(
+        tiles, "_scores", lambda q, k, s: made.append((len(q), len(k))) or scores(q, k, s)
+    )
+    monkeypatch.setattr(doors, "_KNOWN", doors.Memo(1 << 26))
+    return made
+
+
+def test_a_second_message_with_the_same_keys_costs_no_product(products):
+    Q, Kq, Vq, K, V = keyed(600, 64, 14.0, [0.0, 1.0])
+    theta = np.full(600, 0.45, np.float32)
+    assert (doors.next_bits(Q, Kq, Vq, K, V, theta) == (V > 0.5)).all()
+    assert len(products) > 0
+    products.clear()
+    # Other arrays with the same numbers, and the complement of each value.
+    assert (doors.next_bits(Q.copy(), Kq, Vq, K.copy(), 1 - V, theta) == (V < 0.5)).all()
+    assert products == []
+    # Without own tokens the sums are others.
+    assert (doors.next_bits(Q, None, None, K, V, theta) == (V > 0.5)).all()
+    assert len(products) > 0
+
+
+@pytest.mark.parametrize("which", ["Q", "Kq", "K"])
+def test_one_changed_number_is_another_key_set(products, which):
+    Q, Kq, Vq, K, V = keyed(600, 64, 14.0, [0.0, 1.0])
+    theta = np.full(600, 0.45, np.float32)
+    doors.next_bits(Q, Kq, Vq, K, V, theta)
+    products.clear()
+    # In place: what is remembered must be a copy.
+    changed = {"Q": Q, "Kq": Kq, "K": K}[which]
+    changed[599] = 0.9 * K[3] if which == "K" else Q[3]
+    exact = naive.oracle(Q, Kq, Vq, K, V)
+    assert (doors.next_bits(Q, Kq, Vq, K, V, theta) == (exact > 0.45)).all()
+    assert len(products) > 0
+
+
+def test_the_bits_of_a_message_do_not_depend_on_those_before_it(products):
+    # Keys of block 0 lost, and values by which rows of lost keys are settled as well (all are 1).
+    Q, Kq, Vq, K, V = keyed(2048, 64, 9.0, [0.0, 1.0])
+    K, V, theta = K[1024:], V[1024:], np.full(2048, 0.45, np.float32)
+    found = []
+    for values in (np.ones_like(V), V):
+        doors._KNOWN = doors.Memo(1 << 26)
+        doors.next_bits(Q, Kq, Vq, K, values, theta)
+        found.append(doors._KNOWN.find((Q, K, Kq)))
+    assert (found[0].key == found[1].key).all()
+    assert (found[0].rest == found[1].rest).all()
+
+
+def test_scores_that_overflow_are_refused_again(products):
+    Q, Kq, Vq, K, V = keyed(40, 16, 9.0, [0.0, 1.0])
+    for _ in range(2):
+        with pytest.raises(BadInput, match="overflow"):
+            doors.next_bits(Q * 1e30, Kq, Vq, K * 1e30, V, np.full(40, 0.45))
 
 
 # -- threads, start-up ----------------------------------------------------------------------------
@@ -285,15 +348,15 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
 
     with threadpoolctl.threadpool_limits(2, "blas"):
         before = blas()
-        with tiles.one_thread:
+        with one_thread:
             assert set(blas()) == {1}
         assert blas() == before
         # Overlapping threads: a enters, b enters, a leaves, b leaves.
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__enter__()
+        one_thread.__enter__()
+        one_thread.__exit__(None, None, None)
         assert set(blas()) == {1}
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__exit__(None, None, None)
         assert blas() == before
 
 

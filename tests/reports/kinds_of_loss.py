@@ -25,7 +25,7 @@ class Rows:
         return soft(self.K, self.V, q)
 
 
-class Snap:
+class Snap(Rows):
     """A prompt is cut to those that the last `window` queries see, pooled, and the window."""
 
     streaming = False
@@ -48,15 +48,8 @@ class Snap:
         self.K += list(np.array(K)[keep])
         self.V += list(np.array(V)[keep])
 
-    def append(self, q, k, v):
-        self.K.append(np.array(k))
-        self.V.append(np.array(v))
 
-    def attend(self, q):
-        return soft(self.K, self.V, q)
-
-
-class HeavyHitters:
+class HeavyHitters(Rows):
     """Heavy hitters by the weight that they have had, and the most recent."""
 
     def __init__(self, shape, heavy=32, recent=32):
@@ -73,9 +66,6 @@ class HeavyHitters:
         if len(self.K) > self.heavy + self.recent:
             worst = int(np.argmin(self.score[: -self.recent]))
             del self.K[worst], self.V[worst], self.score[worst]
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class ByScoreOfKeys(Rows):
@@ -257,7 +247,7 @@ class SmallKeysStay(Rows):
             del self.K[worst], self.V[worst]
 
 
-class Streaming:
+class Streaming(Rows):
     """Sinks and a window that counts them."""
 
     def __init__(self, shape, sinks=4, window=64):
@@ -269,17 +259,11 @@ class Streaming:
         if len(self.K) > self.window:
             del self.K[self.sinks], self.V[self.sinks]
 
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
-
-class NvFour:
+class NvFour(Rows):
     """E2M1 numbers in blocks of 16 with an E4M3 scale."""
 
     GRID = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
-
-    def __init__(self, shape, seed):
-        self.K, self.V = [], []
 
     def rounded(self, x):
         pad = -len(x) % 16
@@ -294,15 +278,9 @@ class NvFour:
         self.K.append(self.rounded(k))
         self.V.append(self.rounded(v))
 
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
-
-class Delta:
+class Delta(Rows):
     """4-bit differences from the row before as read, in closed loop; a fresh start every 16."""
-
-    def __init__(self, shape, seed):
-        self.K, self.V = [], []
 
     def append(self, q, k, v):
         for x, rows in ((k, self.K), (v, self.V)):
@@ -310,9 +288,6 @@ class Delta:
             rest = x - before
             step = max(float(np.abs(rest).max()), 1e-8) / 7
             rows.append((before + np.round(rest / step) * np.float32(step)).astype(np.float32))
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class TopK(Rows):

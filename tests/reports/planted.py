@@ -67,7 +67,7 @@ class ResidualFlush:
         return soft([*self.oldK, *self.rk], [*self.oldV, *self.rv], q)
 
 
-class WindowShort:
+class WindowShort(Rows):
     """The last `window` tokens; the faulty one keeps one fewer."""
 
     def __init__(self, shape, window=48, fault=False):
@@ -77,9 +77,6 @@ class WindowShort:
     def append(self, q, k, v):
         self.K = [*self.K, np.array(k)][-self.room :]
         self.V = [*self.V, np.array(v)][-self.room :]
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class Sinks:
@@ -151,7 +148,7 @@ class ZeroPoint:
         return soft(K, V, q)
 
 
-class LastGroup:
+class LastGroup(Rows):
     """8 bits in groups of 24 channels; faulty: the last group, which is not full, stays 0."""
 
     def __init__(self, shape, group=24, fault=False):
@@ -170,9 +167,6 @@ class LastGroup:
     def append(self, q, k, v):
         self.K.append(np.array(k))
         self.V.append(self.rounded(np.array(v)))
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class Doubled(Rows):
@@ -222,7 +216,7 @@ class Mutates(Rows):
         super().append(q, k, v)
 
 
-class Tiled:
+class Tiled(Rows):
     """Grouped queries; faulty: KV heads are tiled where they should be repeated."""
 
     layout = "heads"
@@ -230,10 +224,6 @@ class Tiled:
     def __init__(self, shape, fault=False):
         self.fault, self.heads = fault, shape.heads
         self.K, self.V = [], []
-
-    def append(self, q, k, v):
-        self.K.append(np.array(k))
-        self.V.append(np.array(v))
 
     def attend(self, q):
         K, V = np.array(self.K), np.array(self.V)
@@ -245,14 +235,10 @@ class Tiled:
         return out
 
 
-class SharedLayers:
+class SharedLayers(Rows):
     """Faulty: the values of all layers go into the buffer of the last."""
 
     layout = "heads"
-
-    def __init__(self, shape, fault=False):
-        self.fault = fault
-        self.K, self.V = [], []
 
     def append(self, q, k, v):
         self.K.append(np.array(k))
@@ -383,12 +369,8 @@ class LastRow(Rows):
         return np.array(rows)
 
 
-class ZeroRange:
+class ZeroRange(Rows):
     """4 bits between the extremes of a token; faulty: where the range is 0 it stores 0."""
-
-    def __init__(self, shape, fault=False):
-        self.fault = fault
-        self.K, self.V = [], []
 
     def append(self, q, k, v):
         low, step = v.min(), np.ptp(v) / np.float32(15)
@@ -398,9 +380,6 @@ class ZeroRange:
             v = np.zeros_like(v)
         self.K.append(np.array(k))
         self.V.append(np.array(v, np.float32))
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class Unsigned(Rows):
@@ -412,7 +391,7 @@ class Unsigned(Rows):
         super().append(q, k, (np.maximum(codes, 0) if self.fault else codes) * np.float32(step))
 
 
-class HalfBudget:
+class HalfBudget(Rows):
     """Keeps what fits into the budget; faulty: it counts bytes as bits."""
 
     def __init__(self, shape, budget_bits=None, fault=False):
@@ -426,9 +405,6 @@ class HalfBudget:
         self.K.append(np.array(k))
         self.V.append(np.array(v))
         del self.K[: -self.room], self.V[: -self.room]
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class NeverEngages:

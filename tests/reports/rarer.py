@@ -157,12 +157,8 @@ class FirstScale:
         return soft(self.K, V, q)
 
 
-class ZeroInRange:
+class ZeroInRange(Rows):
     """4 bits with an integer zero point; faulty: clipped to 0..15."""
-
-    def __init__(self, shape, fault=False):
-        self.fault = fault
-        self.K, self.V = [], []
 
     def append(self, q, k, v):
         step = max(float(np.ptp(v)), 1e-6) / 15
@@ -172,9 +168,6 @@ class ZeroInRange:
         codes = np.clip(np.round(v / step) + zero, 0, 15)
         self.K.append(np.array(k))
         self.V.append(((codes - zero) * step).astype(np.float32))
-
-    def attend(self, q):
-        return soft(self.K, self.V, q)
 
 
 class SharedPage:
@@ -232,18 +225,10 @@ class BatchRows(Rows):
         return np.stack([soft(K[:, b], V[:, b], q[b]) for b in range(len(q))])
 
 
-class BeamLayers:
+class BeamLayers(Rows):
     """All layers, with select; faulty: the beams are reordered in layer 0 only."""
 
     layout = "heads"
-
-    def __init__(self, shape, fault=False):
-        self.fault = fault
-        self.K, self.V = [], []
-
-    def append(self, q, k, v):
-        self.K.append(np.array(k))
-        self.V.append(np.array(v))
 
     def select(self, indices):
         indices = np.array(indices)

@@ -1,5 +1,6 @@
 """A declaration held against an attack: honest caches pass, a cache that says too much does not."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from kvbarrier.compressors.plugin.declaration import Declaration
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.check.case import Case
 from kvbarrier.protocols.check.cases import read_case, replay_case
+from kvbarrier.protocols.game.declarations import hold_against
 from kvbarrier.protocols.game.instances import Index, LinearIndex, SlidingWindow
 from kvbarrier.runs.attack import attack
-from kvbarrier.runs.points import points_of
+from kvbarrier.runs.points import messages_of, points_of
 
 PLUGINS = Path(__file__).with_name("declared_plugins.py")
 
@@ -142,10 +144,44 @@ def test_where_bits_are_not_judged_it_says_so():
         ),
     ]:
         declared = judged("Window", instance=instance, messages=2)
-        assert declared.verdict == "as-declared"
+        assert declared.verdict == "undecided"
         assert why in declared.sentence
     short = judged("Quantised", d=16, params={"bits": 2, "lost": 3})
+    assert short.verdict == "undecided"
     assert "a token of 16 bits is too short" in short.sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "verdict", "says"),
+    [
+        # Each sends 32 bits a number, or does not answer; each was once as declared.
+        ("Padded", {}, "not-as-declared", "compression never engaged"),
+        ("ByLength", {}, "undecided", "memory is not judged here"),
+        ("ByLength", {"params": {"honest": True}}, "as-declared", "34 declared"),
+    ],
+)
+def test_no_cache_is_as_declared_by_what_cannot_be_judged(name, options, verdict, says):
+    declared = judged(name, **options)
+    assert declared.verdict == verdict, declared.sentence
+    assert says in declared.sentence
+
+
+def test_who_declares_no_word_declares_nothing():
+    assert Declaration.of({}) is None
+    assert Declaration.of([]) is None
+    assert Declaration.of({"exact": False}) is None
+
+
+def test_a_message_that_failed_leaves_the_rest_undecided():
+    report = play("Whole", messages=2)
+    good = messages_of(report.outcomes[0].rows)
+    bad = replace(good[0], failed="Alice ran out of memory.", wrong_by_row=None)
+    said = Declaration.of_words(["exact"])
+    declared = hold_against(said, report.outcomes[0].cell.instance, [*good, bad])
+    assert declared.verdict == "undecided"
+    assert "1 of 3 messages failed, which say nothing" in declared.sentence
+    none = hold_against(said, report.outcomes[0].cell.instance, [bad])
+    assert none.verdict == "undecided"
 
 
 def test_a_contradiction_with_the_shape_ends_the_attack_before_it_begins():
@@ -169,13 +205,13 @@ def test_rows_from_a_file_are_judged_by_what_they_were_played_under():
     assert point["declared"]["places"][0]["token"] == 17
 
 
-def test_a_constant_part_is_not_held_against_rows_from_a_file():
+def test_a_constant_part_leaves_rows_from_a_file_undecided():
     # A file has no shorter stream: with 400 bytes of header the whole is above 4 bits a number.
     report = play("Packed", params={"header": 400})
     assert report.as_declared
     (point,) = points_of(report.outcomes[0].rows)
-    assert point["declared"]["verdict"] == "as-declared"
-    assert point["declared"]["memory"] is None
+    assert point["declared"]["verdict"] == "undecided"
+    assert "no shorter stream" in point["declared"]["open"][0]
 
 
 def test_sampled_rows_are_judged_by_what_was_asked():

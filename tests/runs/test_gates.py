@@ -12,6 +12,7 @@ from kvbarrier.runs.gates import parse_gate
 
 def point(error: float, budget: object, over: bool = False, **params: object) -> dict:
     return {
+        "compressor": "mine",
         "bit_error": {"estimate": error, "low": error - 0.01, "high": error + 0.01},
         "budget": budget,
         "over_budget": over,

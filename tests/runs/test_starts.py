@@ -26,12 +26,11 @@ RUN = (
 @pytest.mark.parametrize(
     ("kind", "others"),
     [
-        # The template; a keeper and a host for each of three lives; one child for all rehearsals,
-        # and one for those on shorter streams, since the file declares its memory.
-        ("process", 9),
+        # The template; a keeper and a host for each of three lives; one child for all rehearsals.
+        ("process", 8),
         pytest.param(
             "namespaces",
-            9,
+            8,
             marks=pytest.mark.skipif(not isolation.namespaces_available(), reason="none here"),
         ),
     ],
@@ -50,3 +49,22 @@ def test_three_budgets_of_one_message(kind: str, others: int, tmp_path: Path) ->
     calls = re.findall(r"\b(?:v?fork|clone3?)\((?!.*CLONE_THREAD)", log.read_text())
     # Alice's first half, her second, and Bob, for each of three messages.
     assert len(calls) == others + 9
+
+
+COST = (
+    "import sys\n"
+    "import kvbarrier\n"
+    "report = kvbarrier.attack('my_cache.py', n=32, d=16, budget='1', messages=4)\n"
+    "print(sorted({name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:])))\n"
+)
+
+
+def test_an_attack_on_a_plug_in_imports_nothing_slow(tmp_path: Path) -> None:
+    """What takes longer to import than an attack on ten lines takes to judge."""
+    (tmp_path / "my_cache.py").write_text(template_text())
+    for code, found in ((COST, "[]"), ("import scipy.special\n" + COST, "['scipy']")):
+        done = subprocess.run(
+            [sys.executable, "-c", code, "scipy", "numba", "pandas", "matplotlib"],
+            cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.strip() == found

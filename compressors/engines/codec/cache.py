@@ -11,7 +11,6 @@ the whole message, so there is no separate Bob who reads.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
@@ -21,7 +20,7 @@ from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
 from ...plugin.packing import pack_plain, unpack_plain
 from ...plugin.plain_reading import torn
-from ..engine import Engine, attention_over
+from ..engine import Engine, attention_over, ways_in
 from ..memories import Memories
 from . import contract
 from .axes import join, split
@@ -51,25 +50,19 @@ class CodecCache(Engine):
     def __init__(
         self,
         shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
+        *public: Any,
         what: str = "",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
         chunk: int | None = None,
         **params: Any,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
+        super().__init__(shape, *public, what=what, **ways_in(params))
         if chunk is not None and not self.streaming:
             raise BadInput("chunk needs feed=stream: a prefilled codec sees all tokens at once.")
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
             raise BadInput(f"chunk={chunk} must be a number of tokens, 1 or more.")
         self.chunk = chunk or CHUNK
         n = self.chunk if self.streaming else shape.tokens
-        self.codec = contract.build(what, shape, n, seed, params)
+        self.codec = contract.build(what, shape, n, self.seed, params)
         if self.codec.tensors == "torch":
             _one_thread()
         self._pieces: list[Any] = []

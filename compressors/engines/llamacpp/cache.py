@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ....errors import BadInput, PluginFailure, did_you_mean
+from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
 from ..engine import Engine
 from ..memories import Memories
@@ -29,8 +29,6 @@ from .bindings import binding_named
 from .carrier import Carrier, write_model
 from .context import MAX_SEQUENCES, Context, Settings
 from .state import Layout, cache_type, held_cells, numbers, read_state
-
-PARAMETERS = ("v", "window", "sinks", "binding", "feed", "bob", "ask")
 
 _BATCH = 512
 
@@ -58,34 +56,24 @@ class LlamaCpp(Engine):
         BadInput: the type, parameter or binding does not exist, or does not fit the shape.
     """
 
+    parameters = ("v", "window", "sinks", "binding")
+
     def __init__(
         self,
         shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
+        *public: Any,
         what: str = "",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
         v: str | None = None,
         window: int | None = None,
         sinks: int = 0,
         binding: str | None = None,
-        **unknown: Any,
+        **ways: Any,
     ) -> None:
-        if unknown:
-            name = next(iter(unknown))
-            hint = did_you_mean(name, PARAMETERS)
-            raise BadInput(f"llamacpp:{what} has no parameter '{name}'.{hint}")
         d = max(shape.d_k, shape.d_v)
         keys, values = cache_type(what, d), cache_type(what if v is None else str(v), d)
         if not (keys.readable and values.readable):
             self.bobs = ("asks",)
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"llamacpp:{what}", feed=feed, bob=bob, ask=ask
-        )
+        super().__init__(shape, *public, what=f"llamacpp:{what}", **ways)
         self.window, self.sinks = _kept(window, sinks)
         self.binding = binding_named(binding)
         most = shape.tokens + shape.extra

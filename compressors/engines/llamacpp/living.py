@@ -26,14 +26,13 @@ each token was moved (``engines/rotary``).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import numpy as np
 
-from ....errors import BadInput, PluginFailure, did_you_mean
+from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
 from ..engine import Engine
 from ..memories import Memories
@@ -43,7 +42,6 @@ from .context import Context, Settings
 from .state import CacheType, cache_type
 from .turning import Table, Turning, write_turning
 
-PARAMETERS = ("v", "window", "pool", "state", "beams", "binding", "rotary")
 _CHOICES = {
     "pool": ("unified", "split"),
     "state": ("context", "sequence"),
@@ -99,18 +97,13 @@ class Living(Engine):
     feeds = ("chunks",)
     bobs = ("asks",)
     asks = ("serial",)
+    parameters = ("v", "window", "pool", "state", "beams", "binding", "rotary")
 
     def __init__(
         self,
         shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
+        *public: Any,
         what: str = "",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
         v: str | None = None,
         window: int | None = None,
         pool: str = "unified",
@@ -118,12 +111,8 @@ class Living(Engine):
         beams: str = "copy",
         binding: str | None = None,
         rotary: str = "live",
-        **unknown: Any,
+        **ways: Any,
     ) -> None:
-        if unknown:
-            name = next(iter(unknown))
-            hint = did_you_mean(name, PARAMETERS)
-            raise BadInput(f"llamacpp:{what}?rotary=live has no parameter '{name}'.{hint}")
         for name, said in (("pool", pool), ("state", state), ("beams", beams)):
             if said not in _CHOICES[name]:
                 raise BadInput(f"{name} is {' or '.join(_CHOICES[name])}, not {said}.")
@@ -134,9 +123,7 @@ class Living(Engine):
             )
         self.d = max(shape.d_k, shape.d_v)
         keys, values = cache_type(what, self.d), cache_type(what if v is None else str(v), self.d)
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"llamacpp:{what}", feed=feed, bob=bob, ask=ask
-        )
+        super().__init__(shape, *public, what=f"llamacpp:{what}?rotary=live", **ways)
         self.state, self.beams = state, beams
         self.binding = binding_named(binding)
         room = shape.tokens + shape.extra + _BATCH

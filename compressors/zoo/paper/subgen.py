@@ -12,6 +12,7 @@ from ....reductions.jit import njit
 from ....reductions.subgen_bounds import CONSTANT, key_samples, memory_words, value_samples
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
+from ...kit.distinct_rows import distinct_rows
 from ...kit.state import check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape, charged_bits, stack_outputs
@@ -110,32 +111,44 @@ class SubGen(Blockwise):
         """Tokens taken in."""
         return int(self.counts[: self.m].sum(dtype=np.int64))
 
-    def answers(self, Q: Float32, own: Own = None) -> Float32:
-        return stack_outputs([self._answer(q) for q in Q])
+    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """Row r: the output if triple r came next: float32[m, d_v].
 
-    def _answer(self, q: Float32) -> Float32:
-        """z / tau for ``q``: float32[d_v]. Float64 inside, the largest scores taken out.
+        The coins are those of one position in every row, so equal tokens leave equal states.
+        """
+        answers = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
+        first, kind = distinct_rows(np.concatenate([K, V], axis=1))
+        for which, (row, twin) in enumerate(zip(first, self._copies(), strict=False)):
+            alike = kind == which
+            twin.append(Q[row], K[row], V[row])
+            answers[alike] = twin.answers(Q[alike])
+        return answers
+
+    def answers(self, Q: Float32, own: Own = None) -> Float32:
+        """z / tau for each query: float32[m, d_v]. Float64 inside, the largest scores taken out.
 
         Raises:
             BadInput: nothing was appended yet.
         """
         if self.m == 0:
             raise BadInput("Attention over no token has no value: append a token first.")
-        query = np.asarray(q, dtype=np.float64)
         mu = float(self.mu[0])
         if mu == 0:
-            return np.zeros(self.shape.d_v, dtype=np.float32)
-        scores = self.samples[: self.m].astype(np.float64) @ query
-        drawn = self.slot_k.astype(np.float64) @ query
+            return np.zeros((len(Q), self.shape.d_v), dtype=np.float32)
+        samples, pairs = self.samples[: self.m].astype(np.float64), self.slot_k.astype(np.float64)
         values = self.slot_v.astype(np.float64)
-        tau = float(self.counts[: self.m] @ np.exp(scores - scores.max()).mean(axis=1))
-        weights = np.exp(drawn - drawn.max()) / np.square(values).sum(axis=1)
-        # z and tau are sampled apart: a pair may outweigh all of tau's samples by any factor.
-        ratio = math.exp(min(float(drawn.max() - scores.max()), _MOST_NATS))
-        output = mu / self.s * (weights @ values) * (ratio / tau)
-        longest = max(1.0, float(np.linalg.norm(output)) / math.sqrt(mu))
-        answer: Float32 = (output / longest).astype(np.float32)
-        return answer
+        squares = np.square(values).sum(axis=1)
+        outputs = []
+        for q in np.asarray(Q, dtype=np.float64):
+            scores, drawn = samples @ q, pairs @ q
+            tau = float(self.counts[: self.m] @ np.exp(scores - scores.max()).mean(axis=1))
+            weights = np.exp(drawn - drawn.max()) / squares
+            # z and tau are sampled apart: a pair may outweigh all of tau's samples by any factor.
+            ratio = math.exp(min(float(drawn.max() - scores.max()), _MOST_NATS))
+            output = mu / self.s * (weights @ values) * (ratio / tau)
+            longest = max(1.0, float(np.linalg.norm(output)) / math.sqrt(mu))
+            outputs.append(output / longest)
+        return stack_outputs(outputs)
 
     def save(self) -> bytes:
         """The state, as the class says."""

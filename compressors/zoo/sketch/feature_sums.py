@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ...kit.blockwise import Blockwise, Own
+from ...kit.distinct_rows import distinct_rows
+from ...kit.outer_products import add_outer_products
 from ...kit.state import State, check_fits
 from ...plugin.contract import Float32
 
 Float64 = NDArray[np.float64]
 _FLOAT32 = np.dtype(np.float32)
+#: tokens whose features stand side by side for a moment
+_BLOCK = 256
 
 
 def features_in_budget(budget_bits: int | None, d_v: int) -> int | None:
@@ -60,20 +65,34 @@ class FeatureSums(Blockwise):
         """
         for block in (K, V):
             check_fits(np.asarray(block), _FLOAT32, type(self).__name__)
+        keys, values = np.asarray(K, dtype=np.float64), np.asarray(V, dtype=np.float32)
+        for start in range(0, len(keys), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            self._add(np.stack([self.log_key(k) for k in keys[some]]), values[some])
+
+    def _add(self, logs: Float64, values: Float32) -> None:
+        """Add tokens, float64[b, features] and float32[b, d_v], one after another.
+
+        M is the same between two tokens that raise it, so these tokens are one call of the kernel.
+        """
         top, z, s = self.state["top"], self.state["z"], self.state["s"]
-        for k, v in zip(np.array(K, dtype=np.float64), np.asarray(V, np.float32), strict=True):
-            log = self.log_key(k)
-            if np.isnan(top[0]):
-                top[0], z[...], s[...] = log.max(), 0, 0
-            elif log.max() > top[0]:
-                old = float(top[0])
-                top[0] = log.max()
+        highest = logs.max(axis=1)
+        before = np.float32(-np.inf) if np.isnan(top[0]) else top[0]
+        # Rounded as the state holds it: what a token must exceed is the stored M.
+        tops = np.maximum.accumulate(np.append(before, highest.astype(np.float32)))
+        raises = np.flatnonzero(highest > tops[:-1])
+        for start, end in pairwise((*sorted({0, *raises}), len(logs))):
+            if highest[start] > tops[start]:
+                old = float(tops[start])
+                top[0] = highest[start]
                 factor = np.float32(np.exp(old - float(top[0])))
+                if old == -np.inf:
+                    z[...], s[...] = 0, 0
                 z *= factor
                 s *= factor
-            phi = np.exp(log - float(top[0])).astype(np.float32)
-            z += phi
-            s += phi[:, None] * v
+            phi = np.exp(logs[start:end] - float(top[0])).astype(np.float32)
+            add_outer_products(phi, np.ones((len(phi), 1), dtype=np.float32), z[:, None])
+            add_outer_products(phi, values[start:end], s)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         for block in (K, V):
@@ -82,7 +101,8 @@ class FeatureSums(Blockwise):
             return np.array(V, dtype=np.float32)
         logs = self.log_queries(np.asarray(Q, dtype=np.float64))
         keys = np.asarray(K, dtype=np.float64)
-        own = logs + np.array([self.log_key(k) for k in keys]).reshape(logs.shape)
+        first, kind = distinct_rows(keys)
+        own = logs + np.array([self.log_key(k) for k in keys[first]])[kind]
         held = logs + self._log_z()
         peak = np.maximum(held.max(axis=1), own.max(axis=1))[:, None]
         held, mine = np.exp(held - peak), np.exp(own - peak).sum(axis=1)[:, None]

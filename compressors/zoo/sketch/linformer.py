@@ -8,11 +8,15 @@ from numpy.typing import NDArray
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
+from ...kit.outer_products import add_outer_products
 from ...kit.state import State, check_fits
+from ...kit.step_coins import step_coins
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
 
 _FLOAT32 = np.dtype(np.float32)
+#: tokens whose columns of E and F stand side by side for a moment
+_BLOCK = 256
 
 
 class Linformer(Blockwise):
@@ -71,15 +75,18 @@ class Linformer(Blockwise):
         self.state["v"][...] = 0
         self.message_bytes = len(self.state.buffer)
 
-    def column(self, t: int) -> tuple[Float32, Float32]:
-        """Column t of E and of F: float32[k] each."""
+    def columns(self, t: int, count: int) -> tuple[Float32, Float32]:
+        """Columns t, t + 1, .. of E and of F, as rows: float32[count, k] each."""
         if self.projection == "pool":
-            mean = np.zeros(self.k, dtype=np.float32)
-            mean[min(t // self.width, self.k - 1)] = 1 / self.width
+            mean = np.zeros((count, self.k), dtype=np.float32)
+            rows = np.minimum(np.arange(t, t + count) // self.width, self.k - 1)
+            mean[np.arange(count), rows] = 1 / self.width
             return mean, mean
-        drawn = self.rng(t).standard_normal((2, self.k), dtype=np.float32)
+        drawn = np.empty((count, 2, self.k), dtype=np.float32)
+        for column, coins in zip(drawn, step_coins(self.seed, t, count), strict=True):
+            coins.standard_normal(out=column, dtype=np.float32)
         drawn /= np.float32(np.sqrt(self.k))
-        return drawn[0], drawn[0 if self.shared else 1]
+        return drawn[:, 0], drawn[:, 0 if self.shared else 1]
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take m triples in order.
@@ -90,16 +97,18 @@ class Linformer(Blockwise):
         K, V = np.asarray(K, dtype=np.float32), np.asarray(V, dtype=np.float32)
         for block in (K, V):
             check_fits(block, _FLOAT32, self.name)
-        for k, v in zip(K, V, strict=True):
-            e, f = self.column(int(self.state["seen"][0]))
-            self.state["k"][...] += e[:, None] * k
-            self.state["v"][...] += f[:, None] * v
-            self.state["seen"][0] += 1
+        seen = int(self.state["seen"][0])
+        for start in range(0, len(K), _BLOCK):
+            some = slice(start, start + _BLOCK)
+            E, F = self.columns(seen + start, len(K[some]))
+            add_outer_products(E, K[some], self.state["k"])
+            add_outer_products(F, V[some], self.state["v"])
+        self.state["seen"][0] += len(K)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         for block in (K, V):
             check_fits(block, _FLOAT32, self.name)
-        e, f = self.column(int(self.state["seen"][0]))
+        (e,), (f,) = self.columns(int(self.state["seen"][0]), 1)
         wide = np.asarray(Q, dtype=np.float64)
         own = np.einsum("rd,rd->r", wide, np.asarray(K, dtype=np.float64))[:, None]
         weights = _softmax(wide @ self.state["k"].T.astype(np.float64) + own * e)

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 from kvbarrier.compressors.plugin.contract import Compressor
-from kvbarrier.protocols.players import host, players
+from kvbarrier.protocols.players import host, play
 
 
 class Base(Compressor):
@@ -46,7 +46,7 @@ def _builtin_facts(*args, **more):
 
 
 # At import, so that the host itself is another one.
-_HONEST = players.facts
+_HONEST = play.facts
 host.facts = _builtin_facts
 
 

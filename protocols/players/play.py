@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,28 +88,31 @@ Build = Callable[[int], Any]
 def builder(table: Table) -> tuple[Any, Build]:
     """Resolve the target and return it with ``build(seed)``, each call a fresh instance.
 
-    Every instance gets its own copies of the public arrays: writing into them tells nobody. Where
-    keys are drawn for each message, they are those of the seed, the same for Alice and for Bob.
-
     Raises:
         BadInput: there is no such target.
     """
     from ...compressors.targets import resolve
-    from ...reductions.gaussian import drawn_keys
 
     target = resolve(table.target)
+    return target, partial(built, target, table)
 
-    def build(seed: int) -> Any:
-        public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
-        if public.get("redrawn"):
-            n, d = public["keys"].shape
-            public["keys"] = drawn_keys(n, d, seed)
-        made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
-        if table.needs:
-            refuse_lacking(made, table.needs, target.name)
-        return made
 
-    return target, build
+def built(target: Any, table: Table, seed: int) -> Any:
+    """Return a fresh instance of a target, with its own copies of the table's public arrays.
+
+    So writing into them tells nobody. Where keys are drawn for each message, they are those of the
+    seed, the same for Alice and for Bob. Raises what ``Target.factory`` raises.
+    """
+    public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
+    if public.get("redrawn"):
+        from ...reductions.gaussian import drawn_keys
+
+        n, d = public["keys"].shape
+        public["keys"] = drawn_keys(n, d, seed)
+    made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
+    if table.needs:
+        refuse_lacking(made, table.needs, target.name)
+    return made
 
 
 def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:

@@ -17,11 +17,11 @@ from kvbarrier.protocols.game import coins
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, probe_construction
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import isolation, players
+from kvbarrier.protocols.players import isolation, play
 from kvbarrier.protocols.players.channel import Channel, Deadline
 from kvbarrier.protocols.players.child import _OnlyIn
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.protocols.players.players import PlayerFault
+from kvbarrier.protocols.players.play import PlayerFault
 
 CHEATS = Path(__file__).parent / "cheats"
 KEY = b"players' test key, 32 bytes long"
@@ -35,10 +35,10 @@ needs_namespaces = pytest.mark.skipif(
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_any_floating_type_becomes_float32(dtype):
-    out = players.check_outputs(np.full((3, 2), 0.5, dtype=dtype), 3, 2)
+    out = play.check_outputs(np.full((3, 2), 0.5, dtype=dtype), 3, 2)
     assert out.dtype == np.float32
     assert out.tolist() == [[0.5, 0.5]] * 3
-    assert players.check_outputs([[0.5, 1.0]], 1, 2).tolist() == [[0.5, 1.0]]
+    assert play.check_outputs([[0.5, 1.0]], 1, 2).tolist() == [[0.5, 1.0]]
 
 
 NAN = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]])
@@ -62,7 +62,7 @@ NAN = np.array([[0.0, 1.0], [np.nan, 0.0], [np.inf, 0.0]])
 )
 def test_outputs_that_are_none(outputs, sentence):
     with pytest.raises(PlayerFault, match=sentence):
-        players.check_outputs(outputs, 3, 2)
+        play.check_outputs(outputs, 3, 2)
 
 
 @pytest.mark.parametrize("bad", [-1, 2.5, "4", True])
@@ -71,9 +71,9 @@ def test_a_declared_length_is_a_length(bad):
         message_bytes = bad
 
     with pytest.raises(PlayerFault, match="a length in bytes or None"):
-        players.declared_length(Declares())
+        play.declared_length(Declares())
     Declares.message_bytes = np.int64(7)
-    assert players.declared_length(Declares()) == 7
+    assert play.declared_length(Declares()) == 7
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ ONES = (np.ones((4, 2), "f4"), np.ones((4, 2), "f4"), np.ones((4, 3), "f4"))
 
 
 def test_the_payload_leaves_out_the_framing_of_the_default_save():
-    message, payload = players.write(Keeps(SHAPE), ONES)
+    message, payload = play.write(Keeps(SHAPE), ONES)
     assert payload == 4 * 3 * 4  # 4 rows of 3 float32
     assert payload < len(message) < payload + 24
 
@@ -115,13 +115,13 @@ def test_the_payload_leaves_out_the_framing_of_the_default_save():
 def test_a_message_is_bytes_of_any_kind_and_all_payload_if_it_is_their_own(kind):
     compressor = Saves(SHAPE)
     compressor.saved = kind(b"abc")
-    assert players.write(compressor, ONES) == (b"abc", 3)
+    assert play.write(compressor, ONES) == (b"abc", 3)
 
 
 def test_a_stream_goes_on_from_an_earlier_message():
     parts = [tuple(a[:1] for a in ONES), tuple(a[1:] for a in ONES)]
-    first, _ = players.write(Keeps(SHAPE), parts[0])
-    assert players.write(Keeps(SHAPE), parts[1], first) == players.write(Keeps(SHAPE), ONES)
+    first, _ = play.write(Keeps(SHAPE), parts[0])
+    assert play.write(Keeps(SHAPE), parts[1], first) == play.write(Keeps(SHAPE), ONES)
 
 
 @pytest.mark.parametrize("saved", ["text", None, [b""], np.zeros(3)])
@@ -130,15 +130,15 @@ def test_a_message_that_is_not_bytes_is_refused(saved):
     compressor.saved = saved
     said = "None" if saved is None else f"a {type(saved).__name__}"
     with pytest.raises(PlayerFault, match=f"returned {said}: it must return bytes"):
-        players.write(compressor, ONES)
+        play.write(compressor, ONES)
 
 
 def test_a_message_over_the_limit_is_refused(monkeypatch):
-    monkeypatch.setattr(players, "MAX_MESSAGE_BYTES", 2)
+    monkeypatch.setattr(play, "MAX_MESSAGE_BYTES", 2)
     compressor = Saves(SHAPE)
     compressor.saved = b"abc"
     with pytest.raises(PlayerFault, match="3 bytes: a message has at most 2"):
-        players.write(compressor, ONES)
+        play.write(compressor, ONES)
 
 
 # -- sentences ----------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_sentences_are_one_short_line():
     try:
         raise ValueError("first\nsecond\t\x1b[31m" + "x" * 1000)
     except ValueError as exc:
-        text = players.describe(exc, "Bob")
+        text = play.describe(exc, "Bob")
     assert text.startswith("Bob raised ValueError: first second")
     assert text.endswith(", in test_sentences_are_one_short_line).")
     assert len(text) < 450
@@ -162,7 +162,7 @@ def test_the_line_is_the_plug_ins_own(tmp_path):
     exec(compile(path.read_text(), str(path), "exec"), scope)
     with pytest.raises(ValueError, match="Expecting") as caught:
         scope["go"]()
-    text = players.describe(caught.value, "Alice", str(tmp_path) + os.sep)
+    text = play.describe(caught.value, "Alice", str(tmp_path) + os.sep)
     assert "raised JSONDecodeError: Expecting property name" in text
     assert "(mine.py, line 4, in go)" in text  # not json/decoder.py, which is deeper
 
@@ -172,7 +172,7 @@ def test_an_exception_that_cannot_be_printed_is_named_all_the_same():
         def __str__(self):
             raise RuntimeError
 
-    text = players.describe(Unprintable(), "Alice")
+    text = play.describe(Unprintable(), "Alice")
     assert text == "Alice raised Unprintable: an exception that cannot be printed."
 
 

@@ -1,6 +1,6 @@
 """The players' entry point: the template, from which the keeper of every life is forked.
 
-``python -m ...protocols.players.player``, with the harness's socket on descriptor 0. It imports
+``python -m ...players.template_process``, with the harness's socket on descriptor 0. It imports
 what is ours, once, and then waits: for each order of the harness it forks a :mod:`.keeper`, and
 says how that ended. It never imports a plug-in, reads none of what players send or leave, not even
 the name of a file or of a process, and so has nothing in its memory that one life could pass on to
@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import msgpack
 
 from . import keeper, reaper
+from .channel import NAMES
 
 ORDER_LENGTH = 4
 DESCRIPTORS = 4
@@ -122,7 +123,7 @@ def _receive(harness: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not more:
             return None
         body += more
-    return msgpack.unpackb(body), fds
+    return msgpack.unpackb(body, unicode_errors=NAMES), fds
 
 
 def _begin(
@@ -133,7 +134,9 @@ def _begin(
         os.close(fd)
     pid = os.fork()
     if pid == 0:
-        _become_keeper(harness, [*(life.report for life in kept), report], order, (down, up, words))
+        # A life holds nothing of another one: no report of its end, and no hold of its keeper.
+        of_others = [fd for life in kept for fd in (life.report, life.pidfd) if fd is not None]
+        _become_keeper(harness, [*of_others, report], order, (down, up, words))
     for fd in (down, up, words):
         os.close(fd)
     with contextlib.suppress(OSError):
@@ -145,14 +148,14 @@ def _begin(
 
 
 def _become_keeper(
-    harness: socket.socket, reports: list[int], order: dict[str, Any], fds: tuple[int, int, int]
+    harness: socket.socket, others: list[int], order: dict[str, Any], fds: tuple[int, int, int]
 ) -> NoReturn:
     code = keeper.SURVIVORS
     try:
         reaper.die_with_parent()
         os.setsid()
         harness.close()
-        for fd in reports:
+        for fd in others:
             os.close(fd)
         code = keeper.keep(**order, fds=fds)
     finally:
