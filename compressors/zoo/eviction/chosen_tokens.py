@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import abstractmethod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
 from .kept_heads import Indices, KeptHeads, Rows, rows_at
+
+Worth = NDArray[np.floating]
 
 
 class ChosenTokens(KeptHeads):
@@ -36,7 +39,7 @@ class ChosenTokens(KeptHeads):
         return [self.capacity] * len(self.heads)
 
     @abstractmethod
-    def ranking(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+    def ranking(self, Q: Float32, K: Float32, V: Float32) -> Worth:
         """How much each token of a head is worth, float[n]; of equals the older one stays."""
 
     def chosen(self, Q: Float32, K: Float32, V: Float32) -> Indices:

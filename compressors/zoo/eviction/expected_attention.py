@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
-from .chosen_tokens import ChosenTokens
+from .chosen_tokens import ChosenTokens, Worth
 
 
 def expected_weights(Q: Float32, K: Float32) -> NDArray[np.float64]:
@@ -65,10 +65,10 @@ class ExpectedAttention(ChosenTokens):
         self.sinks, self.epsilon = whole(sinks, "sinks", 0), epsilon
         self.hold(capacity)
 
-    def ranking(self, Q: Float32, K: Float32, V: Float32) -> NDArray[np.float64]:
+    def ranking(self, Q: Float32, K: Float32, V: Float32) -> Worth:
         """Expected weight times length of the value; infinite for the first tokens."""
         lengths = np.linalg.norm(V.astype(np.float64), axis=1)
-        worth = (expected_weights(Q, K) + self.epsilon) * lengths
+        worth: Worth = (expected_weights(Q, K) + self.epsilon) * lengths
         worth[: self.sinks] = np.inf
         return worth
 

@@ -30,8 +30,9 @@ def redundancy(K: Float32, threshold: float, spared: int) -> Float32:
     rank = np.cumsum(alike[:, ::-1], axis=1)[:, ::-1]
     cosines[alike & (rank <= spared)] = 0
     means = cosines.mean(axis=1)
-    weights: Float32 = np.exp(means - means.max())
-    return weights / weights.sum()
+    weights = np.exp(means - means.max())
+    found: Float32 = weights / weights.sum()
+    return found
 
 
 class RKV(ChosenTokens):

@@ -114,6 +114,9 @@ class Absmax(CodedTokens):
             raise BadInput("fp8 numbers have 8 bits: give keys or values 8 bits, or leave fp8 out.")
         self.fp8 = fp8
         self.fit(ladder)
+        if self.bits[0] == 2:
+            # Of two bits three levels are left, and keys of three levels promise no token anything.
+            self.declares = {"bytes": self.declares["bytes"]}
 
     def codecs(self) -> tuple[Codec, Codec]:
         """One for keys and one for values."""

@@ -16,7 +16,8 @@ from .coded_tokens import Bytes, Codec, CodedTokens, pack, unpack
 _E2M1 = np.dtype(ml_dtypes.float4_e2m1fn)
 _E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
 #: the numbers of the 16 codes: a sign, two bits of exponent, one of mantissa
-VALUES = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6] * 2, np.float32) * np.repeat(np.float32([1, -1]), 8)
+_POSITIVE = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
+VALUES = np.concatenate([_POSITIVE, -_POSITIVE])
 LARGEST, _LARGEST_SCALE = np.float32(6), np.float32(448)
 _EXPONENT, _BIAS = 2, 127
 FORMATS = {"mxfp4": 32, "nvfp4": 16}

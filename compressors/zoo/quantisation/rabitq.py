@@ -47,7 +47,7 @@ class GridCodec:
         lengths, Y = directions(X, self.turn)
         half = 1 << (self.bits - 1)
         top = np.abs(Y).max(axis=1, initial=0)[:, None]
-        best = np.full(len(X), -np.inf, np.float32)
+        best: Float32 = np.full(len(X), -np.inf, np.float32)
         symbols, dots = np.zeros(Y.shape, np.uint8), np.zeros(len(X), np.float32)
         for reach in REACH if self.bits > 1 else REACH[:1]:
             grown = np.divide(half * reach * Y, top, out=np.zeros_like(Y), where=top > 0)
@@ -65,7 +65,7 @@ class GridCodec:
     def decode(self, codes: Bytes) -> Float32:
         """float32[m, d]."""
         factors = np.ascontiguousarray(codes[:, :2]).view(np.float16).astype(np.float32)
-        middle = np.float32((1 << self.bits) - 1) / 2
+        middle = np.float32(((1 << self.bits) - 1) / 2)
         points = unpack(codes[:, 2:], self.bits, len(self.turn)).astype(np.float32) - middle
         rows: Float32 = factors * (points @ self.turn.T)
         return rows
