@@ -66,7 +66,8 @@ class GridCodec:
         """float32[m, d]."""
         factors = np.ascontiguousarray(codes[:, :2]).view(np.float16).astype(np.float32)
         middle = np.float32(((1 << self.bits) - 1) / 2)
-        points = unpack(codes[:, 2:], self.bits, len(self.turn)).astype(np.float32) - middle
+        points: Float32 = unpack(codes[:, 2:], self.bits, len(self.turn)).astype(np.float32)
+        points -= middle
         rows: Float32 = factors * (points @ self.turn.T)
         return rows
 
