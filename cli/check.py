@@ -90,7 +90,7 @@ def command(
         _refuse("--case", "params", "expected", "explain", "save_case")
         return _replay(case, target, timeout, junit, badge, as_json)
     if target is None:
-        raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
+        raise BadInput("TARGET is missing: name what to check, or give --case.")
     if is_engine(target):
         _refuse("an engine's cache", "explain", "save_case")
     elif explain:

@@ -118,6 +118,20 @@ def sweeps(texts: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
     }
 
 
+def numbers(text: str, option: str) -> tuple[Any, ...]:
+    """Numbers between commas; BadInput for anything else.
+
+    >>> numbers("8,4,1.5", "--k")
+    (8, 4, 1.5)
+    """
+    from ..compressors.plugin.values import parse_value
+
+    found = tuple(parse_value(part.strip()) for part in text.split(","))
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in found):
+        raise BadInput(f"{option} {text} must be numbers between commas, such as 8,4,2.")
+    return tuple(dict.fromkeys(found))
+
+
 def declared(texts: tuple[str, ...]) -> dict[str, Any]:
     """The declaration of --expect words, by its field of an attack; BadInput for contradictions.
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..reductions.bounds import CODES, time_sharing_error
-from .error_panel import LIMIT, Point, cloud, curve, fano_limit, time_sharing_line
+from .error_panel import Point, cloud, curve, fano_limit, time_sharing_line
 from .labels import Name, name_series, text_in
-from .style import COLOURS, FAINT, INK, caption_below, house_style, look, plain, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, caption_below, house_style, look, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

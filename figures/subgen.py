@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
 
 def _error(axes: Axes, table: pd.DataFrame) -> None:
     eps = np.array(sorted(table["eps"].unique()))
-    axes.plot(eps, eps, color="#a33b20", lw=1.6, label="guarantee: error = ε")
+    axes.plot(eps, eps, color=LIMIT, lw=1.6, label="guarantee: error = ε")
     shift = {"clusterable": 0.985, "uniform": 1.03}
     for (stream, constant), rows in table.groupby(["stream", "constant"], sort=True):
         index = STREAMS[str(stream)]
@@ -140,7 +140,7 @@ def _memory(axes: Axes, table: pd.DataFrame, tight: pd.DataFrame) -> None:
     axes.plot(tight["d"], tight["cache_bits_32"], color=FAINT, lw=1.3, ls="--")
     axes.plot(tight["d"], tight["bits"], color=COLOURS[3], marker=MARKERS[3], lw=1.1,
               label="SubGen, certified keys repeated")  # fmt: skip
-    axes.plot(tight["d"], tight["lower_bits"], color="#a33b20", lw=1.6, marker="_",
+    axes.plot(tight["d"], tight["lower_bits"], color=LIMIT, lw=1.6, marker="_",
               label="lower bound (Cor. 9) on those, η = 1/2")  # fmt: skip
     axes.set_yscale("log")
     axes.set_xticks(list(tight["d"]))

@@ -171,6 +171,7 @@ def next_bits(
     p <= e^x (e^c Sigma - 1) <= e^{x + c} Sigma - 1, which is what is tested.
     """
     from . import attention_tiles
+    from .blas import one_thread
 
     q, own, k, v = rows = _rows(Q, None if Kq is None or Vq is None else (Kq, Vq), K, V)
     theta = np.asarray(thresholds, dtype=np.float32)
@@ -181,7 +182,7 @@ def next_bits(
     plan = _cosets(rows)
     if not dominance or plan is not None:
         return _outputs(rows, plan) > theta[:, None]
-    with attention_tiles.one_thread:
+    with one_thread:
         found = _heaviest(rows)
         bits, left = attention_tiles.dominated_bits(
             found, None if own is None else own[1], v, theta.astype(np.float64)
@@ -195,9 +196,10 @@ def next_bits(
 def _outputs(rows: tuple[Float32, Own, Float32, Float32], plan: Cosets | None) -> Float32:
     """By cosets if there is a plan, else tile by tile; BadInput as in :func:`next_outputs`."""
     from . import attention_tiles
+    from .blas import one_thread
 
     q, own, _, v = rows
-    with attention_tiles.one_thread:
+    with one_thread:
         if plan is not None and own is None:
             return plan.outputs(None, v)
         if plan is not None and own is not None:
@@ -212,14 +214,15 @@ def _cosets(rows: tuple[Float32, Own, Float32, Float32]) -> Cosets | None:
     """The plan for these queries and keys, if they are words of few cosets."""
     q, _, k, _ = rows
     # It takes many queries to pay, and most sets show by one row that they are none.
-    if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if len(a)):
+    if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if a.size):
         return None
-    from . import attention_tiles, coset_attention
+    from .blas import one_thread
+    from .coset_attention import Cosets
 
     found = _COSETS.find((q, k))
     if found is None:
-        with attention_tiles.one_thread:
-            found = coset_attention.Cosets.of(q, k)
+        with one_thread:
+            found = Cosets.of(q, k)
         if found is not None:
             _COSETS.keep((q, k), found, found.nbytes)
     return found

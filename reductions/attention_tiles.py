@@ -6,16 +6,13 @@ cache when it becomes weights and meets the values. One thread: a game is scaled
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import sgemm
-from threadpoolctl import ThreadpoolController
 
 from .attention_kernels import bound_tile, settle_rows, weigh_tile
 
@@ -23,47 +20,12 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
 
-ROWS = 512  # queries a block
-SCORES = 512 * 256  # scores a tile: 512 KiB
+ROWS = 1024  # queries a block
+SCORES = 1024 * 256  # scores a tile: 1 MiB
 COLUMNS = 1024  # keys a tile at most: the proof in attention.next_bits counts on it
 _PROBE = 32  # rows asked first where the last block was seldom dominated
 _LOG2E = math.log2(math.e)
 _LOWEST = np.finfo(np.float32).min
-
-
-@functools.cache
-def _controller() -> ThreadpoolController:
-    # OpenBLAS prefetches past what it packed. Until its buffer has been written once, those
-    # addresses have no page, and some shapes run 2 to 3.5 times slower (measured on Zen).
-    ones = np.ones((512, 384), dtype=np.float32, order="F")
-    sgemm(1.0, ones, ones, trans_b=True)
-    return ThreadpoolController()
-
-
-class _OneThread:
-    """Who enters first limits BLAS, who leaves last restores it: threads may overlap."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-                self._limit.__enter__()
-            self._inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.__exit__(None, None, None)
-
-
-#: ``with one_thread:`` BLAS has one thread; the libraries are looked for once
-one_thread = _OneThread()
 
 
 def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
@@ -131,7 +93,7 @@ def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Hea
             rest = total * (1.0 + slack[rows]) - 1.0
             found.rest[rows] = rest
             # Values do not count here: what is found must not depend on what was asked before.
-            promising = 2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top)
+            promising = bool(2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top))
             first = last if promising else block.stop
     return found
 

@@ -26,6 +26,7 @@ from ..game.cell import Cell, cell_of, target_name
 from ..game.coins import check_key
 from ..game.declarations import hold_against
 from ..game.index_game import read_message
+from ..players.channel import MAX_MESSAGE_BYTES
 from ..players.isolation import Limits
 from .case import MARK, SCHEMA, Case, Replayed
 
@@ -64,6 +65,8 @@ def _check(case: Case) -> None:
             raise ValueError(f"{name} is no text")
     if not isinstance(case.play, dict) or not isinstance(case.versions, dict):
         raise ValueError("play and versions are not both objects")
+    if not all(isinstance(word, str) for word in case.declares):
+        raise ValueError("declares are no words")
     if case.kind not in KINDS:
         raise ValueError(f"this version cannot play the kind '{case.kind[:40]}'")
     Declaration.of_words(case.declares)
@@ -170,6 +173,10 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
             raise ValueError("its message is no number")
         check_key(key)
         cell = replace(cell_of(case.play["cell"]), target=target, batch_size=1)
+        if cell.instance.shape.cache_bits_16 > 8 * MAX_MESSAGE_BYTES:
+            raise ValueError("its game is too large to be a counterexample")
+    except BadInput:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"the case cannot be played ({error}): give the file as it was.") from None
     declaration = Declaration.of_words(case.declares)

@@ -26,7 +26,8 @@ ISOLATIONS = ("inline", "process", "namespaces")
 _PROBE_SECONDS = 20
 # What a plug-in may need to run as it runs at home. None of it knows x.
 _ALLOWED = (
-    "PATH", "LANG", "LC_ALL", "PYTHONUTF8", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
+    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONUTF8", "PYTHONCOERCECLOCALE", "TZ", "PYTHONPATH",
+    "LD_LIBRARY_PATH", "VIRTUAL_ENV",
     "HF_HOME", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "CUDA_VISIBLE_DEVICES",
 )  # fmt: skip
 _ALLOWED_PREFIXES = ("OPENBLAS_", "NUMBA_", "MKL_")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
-from ....reductions.attention_tiles import one_thread
+from ....reductions.blas import one_thread
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
 from ...kit.state import State, check_fits
