@@ -447,7 +447,8 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
             write_results(path, [row for outcome in report.outcomes for row in outcome.rows])
         for index in report.family["named"] or range(len(report.points)):
             row = [o for o in report.outcomes if o.rows][index].rows[0]
-            say(f"replay it:  kvbarrier replay {path} {row.cell} {row.batch}")
+            again = ["kvbarrier", "replay", str(path), row.cell, str(row.batch)]
+            say(f"replay it:  {shlex.join(again)}")
         return 4
     if report.changed or any(point["failed"] for point in report.points):
         return 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,7 +227,8 @@ def _save_case(
         say(f"no law is broken, so nothing is written to {path}.")
         return
     case.write(path)
-    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
+    again = shlex.join(["kvbarrier", "check", "--case", str(path), report.target])
+    say(f"wrote {path}; play it again:  {again}")
 
 
 def _replay(
