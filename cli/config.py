@@ -54,10 +54,19 @@ def defaults_of(verb: str, command: click.Command) -> dict[str, Any]:
         several = isinstance(value, list)
         if several and not parameter.multiple:
             raise BadInput(f"{path}: {verb} takes one {name}, not a list.")
-        if parameter.multiple:
-            value = [str(one) for one in (value if several else [value])]
-        found[parameter.name] = value
+        said = [_word(path, verb, name, one, parameter) for one in (value if several else [value])]
+        found[parameter.name] = said if parameter.multiple else said[0]
     return found
+
+
+def _word(path: Path, verb: str, name: str, value: Any, option: click.Option) -> str | bool:
+    """A value as the command line would have it: true or false of a flag, else text."""
+    flag, told = bool(option.is_flag), isinstance(value, bool)
+    # No command line has a NUL, and no system call takes one.
+    if flag is not told or not isinstance(value, str | int | float) or "\0" in str(value):
+        wanted = "true or false" if flag else "a text or a number"
+        raise BadInput(f"{path}: {name} of {verb} is {value!r}: write {wanted}.")
+    return value if flag else str(value)
 
 
 def _table() -> tuple[Path | None, dict[str, Any]]:
@@ -70,7 +79,7 @@ def _table() -> tuple[Path | None, dict[str, Any]]:
             try:
                 said = tomllib.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise BadInput(f"{path} cannot be read ({error}): mend it.") from None
+                raise BadInput(f"{path} cannot be read ({error}): correct it.") from None
             own = said if name == OWN else said.get("tool", {}).get("kvbarrier")
             if own is not None:
                 return path, own

@@ -174,7 +174,9 @@ def own_tokens(
     score = (d + 2) * 2.0**-53 * norm * largest
     every = np.arange(n)
     with np.errstate(over="ignore"):
-        above = query_interference(Q, every, wide) * math.exp(2 * score) * (1 + (n + 8) * 2.0**-52)
+        slack = float(np.exp(2 * score)) * (1 + (n + 8) * 2.0**-52)
+        # Keys so large that rounding hides every score: nothing is certified of them.
+        above = query_interference(Q, every, wide) * slack if slack < np.inf else np.full(n, slack)
     own = np.einsum("ij,ij->i", Q, wide) - score
     # Exponentials that underflow are below the least float64 number.
     above = np.maximum(above, n * 5e-324)
@@ -232,10 +234,13 @@ def equal_keys(keys: Float32) -> NDArray[np.bool_]:
 def smallest_norm(keys: Float32, rule: Condition, above: float) -> float | None:
     """The least norm, to a thousandth, at which some token is certified, if none is at ``above``.
 
-    None where none is at 2^12 times that norm.
+    None where none is at 2^12 times that norm, or where rounding alone stands against it: a larger
+    norm rounds more.
     """
     rows = np.flatnonzero(~equal_keys(keys))
     low, line = above, math.log(rule.bound)
+    if len(rows) and (best_queries(keys, above, rows, rule.zero_token).least < line).any():
+        return None
     for high in _doubled(above if len(rows) else 0.0):
         found = best_queries(keys, high, rows, rule.zero_token)
         if (good := found.least < line).any():

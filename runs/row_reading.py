@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
@@ -18,6 +17,7 @@ from typing import Any
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
 from ..protocols.evidence.row_counts import counts_of, total_of
+from ..protocols.game.cell import LONGEST_TEXT, check_spec
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
@@ -26,11 +26,8 @@ from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16, compact
 MOST_SECRET_BITS = 1 << 40
 MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
 LARGEST_BATCH = 1 << 31
-LONGEST_TEXT = 4096
 
 _REPEATED = 1 << 10
-_BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
-_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
 _READ = f"schemas {', '.join(map(str, SCHEMAS))}"
 
 
@@ -141,23 +138,9 @@ def _check_limits(row: BatchRow) -> None:
 @lru_cache(_REPEATED)
 def _check_spec(text: str, size: int) -> None:
     spec = json.loads(text)
-    if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
-        raise ValueError(f"its target must be a text of 1 to {LONGEST_TEXT} characters")
+    check_spec(spec)
     if spec["batch_size"] != size:
         raise ValueError("it does not have as many messages as its spec says")
-    budget = spec["budget"]
-    # A fraction of a huge power of ten would be computed first and refused then.
-    if budget is not None and not (isinstance(budget, str) and _BUDGET.fullmatch(budget)):
-        raise ValueError('its budget must be null or a fraction, such as "1/4"')
-    instance = spec["instance"]
-    for name, value in (*spec["params"].items(), *instance.items()):
-        if value is not None and not isinstance(value, bool | int | float | str):
-            raise ValueError(f"its {name[:40]} is neither a number nor a text")
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise ValueError(f"its {name[:40]} is longer than {LONGEST_TEXT} characters")
-    for name in _TEXTS:
-        if name in instance and not isinstance(instance[name], str):
-            raise ValueError(f"its {name} must be a text")
 
 
 def _whole(text: str) -> int:

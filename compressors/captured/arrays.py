@@ -8,8 +8,12 @@ Nothing is unpickled. NumPy does not know bfloat16: ``ml_dtypes`` makes it of tw
 from __future__ import annotations
 
 import json
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,13 @@ from ...errors import BadInput, did_you_mean
 SUFFIXES = (".npy", ".npz", ".safetensors")
 #: a safetensors header
 _MOST_HEADER = 100 << 20
+#: one head of a compressed array, which is read whole
+_MOST_PART = 4 << 30
+#: what NumPy and zipfile raise of an archive that is damaged, or was made to look like one
+_DAMAGED = (
+    ValueError, TypeError, LookupError, EOFError, OverflowError, RecursionError, SyntaxError,
+    RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError,
+)  # fmt: skip
 _TENSORS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8"}
 
 
@@ -72,12 +83,17 @@ class _Streamed:
     def part(self, index: tuple[int, ...]) -> NDArray[Any]:
         rest = self.shape[len(index) :]
         size = math.prod(rest) * self.dtype.itemsize
+        if size > _MOST_PART:
+            raise BadInput(
+                f"A head of '{self.member}' in {self.path} has {size >> 30} GiB, more than is read "
+                "of a compressed file: save it with numpy.savez."
+            )
         place = int(np.ravel_multi_index(index, self.shape[: len(index)])) if index else 0
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
                 file.seek(self.start + place * size)
                 data = file.read(size)
-        except (OSError, zipfile.BadZipFile, EOFError) as error:
+        except (OSError, *_DAMAGED) as error:
             raise BadInput(f"{self.path} is damaged ({error}): write it again.") from None
         if len(data) < size:
             raise BadInput(f"{self.path} ends before its array '{self.member}': write it again.")
@@ -93,16 +109,16 @@ def open_arrays(path: Path) -> dict[str, Opened]:
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         raise BadInput(
-            f"{path} is no file of keys by its name: give a .npy, .npz or .safetensors file."
+            f"{path} is not named as a file of keys: give a .npy, .npz or .safetensors file."
         )
     read = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors}[kind]
     try:
         return read(path)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        if isinstance(error, BadInput):
-            raise
+    except BadInput:
+        raise
+    except _DAMAGED as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise BadInput(f"{path} is not a whole {kind} file ({why}): write it again.") from None
 
@@ -151,6 +167,8 @@ def _npz(path: Path) -> dict[str, Opened]:
                     "numpy.ascontiguousarray, or uncompressed."
                 )
             else:
+                if start + math.prod(shape) * dtype.itemsize > info.file_size:
+                    raise ValueError("it ends before its numbers do")
                 found[name] = _Streamed(path, info.filename, start, dtype, shape)
     return found
 
@@ -182,7 +200,13 @@ def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]
             f"{path} holds pickled Python objects, which kvbarrier never loads: save an array of "
             "numbers."
         )
-    return shape, fortran, dtype
+    return tuple(map(_size, shape)), fortran, dtype
+
+
+def _size(number: Any) -> int:
+    if type(number) is not int or number < 0:
+        raise ValueError("a size of its is none")
+    return number
 
 
 def _safetensors(path: Path) -> dict[str, Opened]:
@@ -192,12 +216,14 @@ def _safetensors(path: Path) -> dict[str, Opened]:
         if size < 8 or not 2 <= length <= min(size - 8, _MOST_HEADER):
             raise ValueError("its header is longer than the file")
         header = json.loads(file.read(length))
+    if not isinstance(header, dict) or not all(isinstance(one, dict) for one in header.values()):
+        raise ValueError("its header is no table of tensors")
     found: dict[str, Opened] = {}
     for name, one in header.items():
         if name == "__metadata__":
             continue
         dtype = np.dtype("V2" if (word := _TENSORS.get(one["dtype"])) == "bf16" else word or "V1")
-        shape, (begin, end) = tuple(int(x) for x in one["shape"]), one["data_offsets"]
+        shape, (begin, end) = tuple(map(_size, one["shape"])), map(_size, one["data_offsets"])
         if end - begin != math.prod(shape) * dtype.itemsize and word is not None:
             raise ValueError(f"'{name}' has another size than its shape")
         if word is not None:

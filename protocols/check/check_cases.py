@@ -55,7 +55,7 @@ def replay_check(case: Case, target: str, isolation: str, limits: Limits | None)
     from .ladder import check
 
     law, code, params = (case.play.get(name) for name in ("law", "code", "params"))
-    if law not in {one.name for one in LADDER} or not isinstance(params, dict):
+    if law not in [one.name for one in LADDER] or not isinstance(params, dict):
         raise BadInput(f"this version has no law '{str(law)[:40]}': use the one that wrote it.")
     seconds = 120.0 if limits is None else limits.seconds
     read = {str(name): parse_value(str(value)) for name, value in params.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +16,11 @@ from ...errors import BadInput
 from .instance import Instance, digest
 
 MAX_BUDGET = 2
+LONGEST_TEXT = 4096
+"""Characters of a text in a cell's spec."""
+
+_BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+_TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
 
 
 def target_name(target: str) -> str:
@@ -57,7 +63,7 @@ class Cell:
                     f"over 0 and up to {MAX_BUDGET}."
                 )
         if self.batch_size < 1:
-            raise BadInput(f"A batch of {self.batch_size} messages is none: give 1 or more.")
+            raise BadInput(f"A batch must have 1 message or more, not {self.batch_size}.")
         object.__setattr__(self, "batch_size", int(self.batch_size))
         pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
         object.__setattr__(
@@ -100,6 +106,7 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
     from .instances import of_spec
 
     try:
+        check_spec(spec)
         budget = spec["budget"]
         return Cell(
             of_spec(spec["instance"]),
@@ -114,6 +121,28 @@ def cell_of(spec: Mapping[str, Any]) -> Cell:
         raise BadInput(
             f"A row's cell cannot be read ({error}): use the version of kvbarrier that wrote it."
         ) from None
+
+
+def check_spec(spec: Any) -> None:
+    """Check the kinds and sizes of a spec that anybody may have written, not what it means.
+
+    Raises KeyError, TypeError, AttributeError or ValueError.
+    """
+    if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
+        raise ValueError(f"its target must be a text of 1 to {LONGEST_TEXT} characters")
+    budget = spec["budget"]
+    # A fraction of a huge power of ten would be computed first and refused then.
+    if budget is not None and not (isinstance(budget, str) and _BUDGET.fullmatch(budget)):
+        raise ValueError('its budget must be null or a fraction, such as "1/4"')
+    instance = spec["instance"]
+    for name, value in (*spec["params"].items(), *instance.items()):
+        if value is not None and not isinstance(value, bool | int | float | str):
+            raise ValueError(f"its {name[:40]} is neither a number nor a text")
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise ValueError(f"its {name[:40]} is longer than {LONGEST_TEXT} characters")
+    for name in _TEXTS:
+        if name in instance and not isinstance(instance[name], str):
+            raise ValueError(f"its {name} must be a text")
 
 
 def _plain(value: Any) -> Any:

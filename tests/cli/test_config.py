@@ -39,7 +39,7 @@ def test_a_project_has_its_own_defaults(kvbarrier, tmp_path, monkeypatch, name, 
         ("[attack\n", "cannot be read"),
         (
             "[attack]\nn = 'many'\n",
-            "of at most 1099511627776, not 'many'",
+            "--n must be a whole number of at most 1099511627776, not 'many'",
         ),
     ],
 )

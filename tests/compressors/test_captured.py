@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
+import tempfile
 import tracemalloc
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kvbarrier.compressors.captured.key_file import KeyFile, Place, norm_of
 from kvbarrier.errors import BadInput
 
@@ -185,3 +191,86 @@ def test_names_and_missing_files(tmp_path: Path) -> None:
 def test_norms_that_are_none(text: str) -> None:
     with pytest.raises(BadInput, match="--norm"):
         norm_of(text)
+
+
+# -- files that somebody made to look like one ----------------------------------------------------
+
+HEADERS = (
+    "(2, 2, 8, 4)", "(-2, -2, 8, 4)", "(True, 2)", "(1.0, 2)", "()", "(2,)", "(0, 4)", "2**9",
+    f"(1, {2**40}, 64)", f"({2**62}, {2**62})", "(" * 300,
+)  # fmt: skip
+
+
+def _npy(shape: str, dtype: str, version: int) -> bytes:
+    head = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    length = struct.pack("<H" if version == 1 else "<I", len(head))
+    return b"\x93NUMPY" + bytes((version, 0)) + length + head + bytes(512)
+
+
+def _npz(members: Any) -> bytes:
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as archive:
+        for name, data, kind in members:
+            archive.writestr(name, data, kind)
+    return whole.getvalue()
+
+
+def _safetensors(header: Any) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(512)
+
+
+npys = st.builds(
+    _npy,
+    st.sampled_from(HEADERS),
+    st.sampled_from(["'<f4'", "'|O'", "'<U4'", "'m8[D]'", "[('a', '<f4')]", "'V2'", "7"]),
+    st.integers(1, 4),
+)
+names = st.sampled_from(["keys.npy", "queries.npy", "layers.npy", "../keys.npy", ".npy"])
+kinds = st.sampled_from(
+    [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+)
+npzs = st.lists(
+    st.tuples(names, npys, kinds), min_size=1, max_size=3, unique_by=lambda one: one[0]
+).map(_npz)
+numbers = st.none() | st.integers(-9, 600) | st.sampled_from([2**70, 1.5, "8"])
+tensor = st.fixed_dictionaries(
+    {
+        "dtype": st.sampled_from(["F32", "BF16", "U8", 3, None, []]),
+        "shape": st.sampled_from([[2, 2, 8, 4], [-2, -2, 8, 4]]) | st.lists(numbers, max_size=5),
+        "data_offsets": st.just([0, 512]) | st.lists(numbers, max_size=3),
+    }
+)
+headers = st.dictionaries(st.sampled_from(["keys", "queries", "__metadata__"]), tensor | numbers)
+tables = st.one_of(headers, st.lists(tensor, max_size=2), numbers).map(_safetensors)
+
+
+@given(
+    made=st.one_of(
+        st.tuples(st.just(".npy"), npys),
+        st.tuples(st.just(".npz"), npzs),
+        st.tuples(st.just(".safetensors"), tables),
+    ),
+    at=st.integers(0, 600),
+    wrong=st.binary(max_size=3),
+)
+def test_a_made_up_file_is_one_sentence(made: tuple[str, bytes], at: int, wrong: bytes) -> None:
+    kind, data = made
+    data = data[:at] + wrong + data[at + len(wrong) :]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"keys{kind}"
+        file.write_bytes(data)
+        with suppress(BadInput):
+            opened = KeyFile(file)
+            for place in opened.places[:2]:
+                opened.keys(place, 4)
+                opened.query_norm(place, 0.5)
+
+
+def test_a_header_that_promises_more_than_the_archive_holds(tmp_path: Path) -> None:
+    whole = tmp_path / "keys.npz"
+    whole.write_bytes(
+        _npz([("keys.npy", _npy(f"({2**40}, 64)", "'<f4'", 1), zipfile.ZIP_DEFLATED)])
+    )
+    with pytest.raises(BadInput, match="ends before its numbers do"):
+        KeyFile(whole)

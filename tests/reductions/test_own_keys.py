@@ -134,3 +134,13 @@ def test_signs_need_less() -> None:
 def test_other_arrays_are_refused(keys: Any) -> None:
     with pytest.raises(BadInput):
         own_tokens(keys, 1.0)
+
+
+@pytest.mark.parametrize("error", [{"eta": 0.5}, {"eta": None, "gamma": 0.01}])
+def test_of_keys_whose_scores_rounding_hides_nothing_is_certified(error: Any) -> None:
+    # Scores of 1e31 are known to about 1e15: the factor for their rounding is infinite.
+    keys = 1e30 * np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
+    found = own_tokens(keys, 2.0, **error)
+    assert not found.certified.any()
+    assert own_limit(found).bound_bits == 0
+    assert smallest_norm(keys, found.rule, 2.0) is None
