@@ -66,7 +66,7 @@ def _word(path: Path, verb: str, name: str, value: Any, option: click.Option) ->
     if flag is not told or not isinstance(value, str | int | float) or "\0" in str(value):
         wanted = "true or false" if flag else "a text or a number"
         raise BadInput(f"{path}: {name} of {verb} is {value!r}: write {wanted}.")
-    return value if flag else str(value)
+    return bool(value) if flag else str(value)
 
 
 def _table() -> tuple[Path | None, dict[str, Any]]:
