@@ -1,4 +1,5 @@
-"""kvbarrier: the executable form of *Compression Barriers for Autoregressive Transformers*.
+"""kvbarrier: the executable form of *Compression Barriers for Autoregressive Transformers*
+(Haris & Onak, arXiv 2502.15955).
 
 The public names load lazily (PEP 562), so that importing the package costs nothing.
 """

@@ -1,13 +1,15 @@
 """Files that are written whole or not at all, each in its place and nowhere else.
 
 A file is written under another name beside its place and moved there in one step: no half is ever
-read, a full disk leaves what was there before, and a symbolic link is never written through.
+read, a full disk leaves what was there before, a symbolic link is never written through, and no
+device or pipe makes room for a file.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +22,7 @@ def replaced(path: Path, move: Callable[[Path, Path], object] = os.replace) -> I
     """Yield the path of a new empty file, which ``move`` puts in the place of ``path`` at the end.
 
     After an exception it is gone, and ``path`` is as it was. Raises BadInput, with the path, for
-    what the system refuses and for a symbolic link.
+    what the system refuses and as :func:`refuse_link` does.
     """
     refuse_link(path)
     # Not the name with something added, which may be as long as a name can be.
@@ -61,12 +63,19 @@ def write_new(path: Path, text: str) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise BadInput for a symbolic link: the user did not name its target."""
+    """Raise BadInput for a symbolic link, whose target the user did not name, and for a device or a
+    pipe, in whose place a file would be moved: for root, even of /dev/null."""
     if path.is_symlink():
         raise BadInput(
             f"{path} is a symbolic link, to {os.readlink(path)}, and kvbarrier does not write "
             "through links: name the file itself, or remove the link."
         )
+    try:
+        mode = os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return  # not there, or a name that none can have: who writes it says so
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise BadInput(f"{path} is a device or a pipe and stays as it is: name a file.")
 
 
 def refuse_place(path: Path, made: Path | None = None) -> None:

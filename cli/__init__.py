@@ -7,7 +7,6 @@ loads click and nothing else.
 from __future__ import annotations
 
 import importlib
-import io
 import os
 import signal
 import sys
@@ -19,13 +18,13 @@ from typing import Any, NoReturn
 
 import click
 
-from ..errors import HarnessFault, KVBarrierError, did_you_mean
+from ..errors import BadInput, HarnessFault, KVBarrierError, did_you_mean
 from .render import print_json, printed, readable, say
 
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
     "check": "Examine a cache: does it hold what it is given, and if not, where?",
-    "compare": "Play several compressors in the same game; mark those that nobody beats.",
+    "compare": "Play several compressors in the same game; mark those that no other beats.",
     "bound": "Compute the limit at a size: scale, secret bits, bits that no algorithm can save.",
     "capture": "Keep the keys, queries and values of a real model on a text in a file.",
     "verify": "Check a certificate again, and say in one sentence what it proves.",
@@ -85,7 +84,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the nearest verb when an unknown one is given."""
         if args and not args[0].startswith("-") and args[0] not in VERBS:
-            raise click.UsageError(f"There is no verb '{args[0]}'.{did_you_mean(args[0], VERBS)}")
+            raise BadInput(f"there is no verb '{args[0]}'.{did_you_mean(args[0], VERBS)}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -128,7 +127,7 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
 def cli() -> None:
     """Measure any KV-cache compressor against the memory lower bound it cannot beat.
 
-    The theorem is Haris & Onak, Compression Barriers for Autoregressive Transformers, COLT 2025.
+    The theorem is Haris & Onak, Compression Barriers in Autoregressive Transformers, COLT 2025.
     """
 
 
@@ -154,11 +153,14 @@ def main(argv: list[str] | None = None) -> NoReturn:
         sys.exit(130)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _complain(error.format_message(), None, name="")
+        sys.exit(2)
     except click.ClickException as error:
-        told = io.StringIO()
-        error.show(told)
-        say(told.getvalue().rstrip("\n"))
-        _document(argv, error.format_message(), 2)
+        from .usage import sentence_of
+
+        _complain(sentence_of(error), None)
+        _document(argv, sentence_of(error), 2)
         sys.exit(2)
     except KVBarrierError as error:
         if isinstance(error, HarnessFault) and os.environ.get("KVBARRIER_DEBUG"):
@@ -222,9 +224,9 @@ def _document(argv: list[str] | None, sentence: str, code: int) -> None:
             print_json({"schema": 1, "error": sentence, "exit_code": code})
 
 
-def _complain(sentence: str, detail: str | None) -> None:
+def _complain(sentence: str, detail: str | None, name: str = "kvbarrier: ") -> None:
     # Where nothing can be said, the exit code still can.
     with suppress(OSError):
-        say(f"kvbarrier: {sentence}")
+        say(f"{name}{sentence}")
         if detail:
             say(detail)

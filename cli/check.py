@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @click.option(
     "--case",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Play this counterexample again instead; TARGET is then the place of its plug-in's "
-    "file. Exit code 3 if it still fails.",
+    help="Replay this counterexample instead; TARGET then names the plug-in's file. Exit code 3 if "
+    "it still fails.",
 )
 @click.option(
     "--save-case",
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a JUnit file for a build server: a test a rung.",
+    help="Write a JUnit file for a build server: one test for each group of laws.",
 )
 @click.option(
     "--badge",
@@ -91,7 +91,7 @@ def command(
         _refuse("--case", "params", "expected", "explain", "save_case")
         return _replay(case, target, timeout, junit, badge, as_json)
     if target is None:
-        raise click.UsageError("Missing argument 'TARGET': name what to check, or give --case.")
+        raise BadInput("TARGET is missing: name what to check, or give --case.")
     if is_engine(target):
         _refuse("an engine's cache", "explain", "save_case")
     elif explain:
@@ -102,7 +102,7 @@ def command(
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
         if expected:
-            raise BadInput("An engine's cache declares nothing here: leave --expect out.")
+            raise BadInput("check has no --expect for an engine's cache: leave it out.")
         return _engine(target, parsed, timeout, junit, badge, as_json)
     if explain:
         return _explain(target, parsed, timeout, as_json)

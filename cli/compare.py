@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,16 +15,39 @@ from . import options
 from .render import number, print_json, print_table, prints_to_stderr, say, tell
 
 if TYPE_CHECKING:
+    from ..protocols.game.instance import Instance
     from ..runs.compared import Row
 
 
 @click.command(name="compare")
 @click.argument("targets", nargs=-1, required=True)
-@click.option("-n", "--n", type=options.COUNT, default=256, show_default=True, help="Data tokens.")
+@click.option(
+    "-n", "--n", type=options.COUNT, help="Data tokens.  [default: 256; all of a file of keys]"
+)
 @click.option(
     "-d", "--d", type=options.DIMENSION, default=64, show_default=True, help="Head dimension."
 )
-@click.option("--keys", default="jl", show_default=True, help="Public keys; see list keys.")
+@click.option(
+    "--keys",
+    default="jl",
+    show_default=True,
+    help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a model's own keys, "
+    "with --norm.",
+)
+@click.option("--norm", metavar="R", help="For keys from a file: as for attack.")
+@click.option("--at", metavar="LAYER.HEAD", help="For keys from a file: the KV head.")
+@click.option(
+    "--k",
+    "k_bits",
+    metavar="B1,B2",
+    help="Bits of a key's number, for targets with a parameter k_bits; every pair with --v.",
+)
+@click.option(
+    "--v",
+    "v_bits",
+    metavar="B1,B2",
+    help="Bits of a value's number, for targets with a parameter v_bits.",
+)
 @click.option(
     "-b",
     "--budget",
@@ -55,40 +80,58 @@ if TYPE_CHECKING:
     help="Number of messages of each setting.",
 )
 @click.option(
+    "--natural",
+    is_flag=True,
+    help="Measure by how much a real model's loss on natural text grows too; needs 'make engines'.",
+)
+@click.option(
     "-o",
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw error against memory into this PNG, SVG or PDF file.",
+    help="Draw wrong bits against memory into this PNG, SVG or PDF file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(
     targets: tuple[str, ...],
-    n: int,
+    n: int | None,
     d: int,
     keys: str,
+    norm: str | None,
+    at: str | None,
+    k_bits: str | None,
+    v_bits: str | None,
     budgets: tuple[str, ...],
     params: tuple[str, ...],
     sweeps: tuple[str, ...],
     most: float | None,
     messages: int,
+    natural: bool,
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Play TARGETS in one game: the same secrets for all, in the literal and the rotated basis.
+    """Play TARGETS in one game, to choose among them: the same secrets for all.
 
-    A row is a setting: its bits for each number of K and V, and the share of bits that are wrong.
-    A star marks the Pareto set: no other row needs at most its memory and loses less.
+    A row is a setting: its bits for each number of K and V, and the shares of bits that are wrong
+    of those hidden in values, in the literal and the rotated basis, and of those hidden in keys. A
+    star marks the Pareto set: no other row needs at most its memory and loses less.
+
+    --k and --v give keys and values bits of their own: compare kivi --k 8,4,3 --v 8,4,2.
     """
     from ..figures.style import refuse_other_picture
-    from ..protocols.game.instances import Index
     from ..runs.compared import compare
 
     if out is not None:
         refuse_other_picture(out, "--out")
+    own = options.is_key_file(keys)
+    game = {"n": 256 if n is None and not own else n, "d": d, "keys": keys, "norm": norm, "at": at}
+    # Own keys are what they are: nobody turns them.
+    games = options.instances(options.defaults() | game | ({} if own else {"basis": "all"}))
     with options.progress("compare") as tick, prints_to_stderr():
-        rows, report = compare(
+        found = compare(
             targets,
-            Index(n=n, d=d, keys=keys),
+            games,
+            k_bits=() if k_bits is None else options.numbers(k_bits, "--k"),
+            v_bits=() if v_bits is None else options.numbers(v_bits, "--v"),
             budgets=options.budgets(budgets) if budgets else None,
             params=options.parameters(params),
             sweep=options.sweeps(sweeps),
@@ -96,50 +139,62 @@ def command(
             most=most,
             progress=lambda step: tick(step.cell.target, step.done, step.most),
         )
+    rows, report = found.rows, found.report
     if as_json:
         print_json({"schema": 1, "rows": [row.as_dict() for row in rows]})
     else:
-        _print(rows, n, d, keys)
+        _print(rows, games[0])
         for name in dict.fromkeys(gap.compressor for gap in report.gaps):
             refused = {gap.budget for gap in report.gaps if gap.compressor == name}
             tell(f"{name} does not fit into {len(refused)} of the budgets.")
+    for target, sentence in found.as_they_are.items():
+        say(f"{target} is played as it is, without --k and --v: {sentence}")
     for one in report.unplayed:
         say(f"kvbarrier: {one.target} was not played: {one.error}")
     if out is not None:
-        _draw(rows, out)
+        _draw(rows, games[0], out)
     if any(point["failed"] for row in rows for point in row.points):
         return 3
     return max((one.error.exit_code for one in report.unplayed), default=0)
 
 
-def _print(rows: list[Row], n: int, d: int, keys: str) -> None:
+def _print(rows: Sequence[Row], game: Instance) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+    counts = Counter(row.target for row in rows)
     print_table(
-        f"{keys} keys, n = {n}, d = {d}: the same secrets for all",
-        ["", "target", "bits a number", "wrong, literal", "wrong, rotated"],
+        f"{game.keys_played} keys, n = {game.n}, d = {game.d}: the same secrets for all",
+        ["target", "bits", "values", "rotated", "keys"],
         [
             [
-                "*" if row.pareto else "",
-                _name(row.target, width - 50),
+                ("* " if row.pareto else "  ") + _name(_label(row, counts), width - 42),
                 number(row.bits_per_number, 3),
-                f"{100 * row.literal:.3g} %",
-                f"{100 * row.rotated:.3g} %",
+                *(_percent(share) for share in (row.literal, row.rotated, row.keys)),
             ]
             for row in rows
         ],
-        caption=f"*: no other row needs at most its memory and loses less. Guessing has 50 %. "
+        caption="bits: of the message for each number of K and V. values, rotated: wrong bits of "
+        "those hidden in values, in the literal and the rotated basis; keys: of those hidden in "
+        "keys. Guessing has 50 %. *: no other row needs at most its memory and loses less. "
         f"{min(row.messages for row in rows)} messages each; the widest interval of a worse "
         f"basis ends at {100 * max(row.high for row in rows):.3g} %.",
     )
-    best = [row for row in rows if max(row.literal, row.rotated) <= 0.001]
+    best = [row for row in rows if max(row.literal, row.rotated or 0.0, row.keys or 0.0) <= 0.001]
     if best:
         least = min(best, key=lambda row: row.bits_per_number)
         tell(
-            f"The smallest that loses nothing (at most 0.1 % of the bits, in both bases): "
+            f"The smallest that loses nothing (at most 0.1 % of the bits of each kind): "
             f"{least.target}, {least.bits_per_number:.3g} bits a number."
         )
     else:
-        tell("Every setting loses more than 0.1 % of the bits in one of the bases.")
+        tell("Every setting loses more than 0.1 % of the bits of some kind.")
+
+
+def _label(row: Row, counts: Counter[str]) -> str:
+    """The target with its parameters; its budget too where several of them are rows."""
+    from ..runs.points import budget_text
+
+    budget = f" at {budget_text(row.budget)}" if counts[row.target] > 1 else ""
+    return row.target + budget
 
 
 def _name(text: str, room: int) -> str:
@@ -147,12 +202,12 @@ def _name(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 1] + "…"
 
 
-def _draw(rows: list[Row], out: Path) -> None:
-    from ..figures import error_vs_memory
-    from ..runs.points import curve_label
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.3g} %"
 
-    points: list[Any] = [
-        {**point, "series": curve_label(dict(point))} for row in rows for point in row.points
-    ]
-    error_vs_memory.draw(points, out)
-    say(f"wrote {out}: {len(points)} points")
+
+def _draw(rows: Sequence[Row], game: Instance, out: Path) -> None:
+    from ..figures import compared
+
+    compared.draw(rows, out, f"{game.keys_played} keys, n = {game.n}, d = {game.d}")
+    say(f"wrote {out}: {len(rows)} settings")

@@ -114,7 +114,7 @@ def run(
     from ..runs.executors import make_executor
 
     if not names and not claims:
-        raise click.UsageError("Missing argument 'NAMES': name experiments, 'all', or a --claim.")
+        raise BadInput("NAMES is missing: name experiments, 'all', or a --claim.")
     names = (*names, *(_experiment_of(claim) for claim in claims))
     chosen = [get(name) for name in (NAMES if "all" in names else dict.fromkeys(names))]
     folder = out or Path("results") / scale

@@ -11,7 +11,7 @@ from .render import print_json, print_table, tell
 #: what a table has room for; --json has everything
 _SHORT = {
     "compressors": ("name", "family", "keeps", "declares", "fidelity", "assumes", "broken_by",
-                    "budgets", "source"),
+                    "grows", "budgets", "source"),
 }  # fmt: skip
 
 _NAME = {"experiments": "experiment", "engines": "target", "keys": "name"}
@@ -20,11 +20,12 @@ KINDS = ("compressors", "readers", "engines", "reductions", "keys", "experiments
 
 
 @click.command(name="list")
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.option("-l", "--long", "long", is_flag=True, help="A table with what is known of each.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 def command(kind: str, long: bool, as_json: bool) -> None:
-    """List the names of one KIND, one a line.
+    """List the names of one KIND, one a line: compressors, readers, engines, reductions, keys or
+    experiments.
 
     Readers are algorithms that read a cache, for --reduction indistinguishability. Engines are
     other people's caches; the list says which cannot be played here, and why.

@@ -33,6 +33,9 @@ What cannot be played offline on a CPU, and why.
 """
 
 
+ERRORS = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
+
+
 def engines_page(gallery: Path) -> str:
     """The page as it should stand."""
     found = settings(gallery)
@@ -47,30 +50,33 @@ def engines_page(gallery: Path) -> str:
     )
     rows = [_row(one) for one in found]
     left_out = read_table(gallery, LEFT_OUT).to_dict("records")
-    out = [f"| `{_short(line['target'])}` | {_cell(line['reason'])} |" for line in left_out]
+    out = [f"| `{short(line['target'])}` | {_cell(line['reason'])} |" for line in left_out]
     return head + "\n".join(rows) + "\n" + _OUT + "\n".join(out) + "\n"
 
 
 def _row(one: Setting) -> str:
     words = "; ".join(_cell(part) for part in [*one.findings(), one.note] if part)
-    if not one.lines:
-        return f"| `{_short(one.name)}` | {one.distribution} | | | | | | | | | | | {words} |"
-    shares = [_share(one.main.get(name)) for name in SHARES]
-    ways = (("literal", "asks"), ("rotated", "asks"), ("literal", "reads"))
-    errors = [_error(one.error(*way)) for way in ways]
-    cells = [f"`{_short(one.name)}`", one.distribution, *shares, *errors, words]
-    return "| " + " | ".join(cells) + " |"
+    cells = [f"`{short(one.name)}`", one.distribution]
+    if one.lines:
+        cells += [share(one.main.get(name)) for name in SHARES]
+        cells += [error(one.error(*way)) for way in ERRORS]
+    else:
+        cells += [""] * (len(SHARES) + len(ERRORS))
+    return "| " + " | ".join([*cells, words]) + " |"
 
 
-def _short(target: str) -> str:
+def short(target: str) -> str:
+    """A target without the room of our package in which codecs stand."""
     return target.replace("kvbarrier.compressors.engines.codec.packages.", "")
 
 
-def _share(value: Any) -> str:
+def share(value: Any) -> str:
+    """A share of the cache in three decimals, a dash where there is none."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
-def _error(value: float | None) -> str:
+def error(value: float | None) -> str:
+    """A bit error in four decimals, or its magnitude if these would round it to zero."""
     if value is None:
         return "-"
     return "0" if value == 0 else f"{value:.4f}" if value >= 0.0001 else f"{value:.0e}"

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..reductions.bounds import fano_rate, time_sharing_error
-from .style import COLOURS, FAINT, FORBIDDEN, MARKERS, look
+from .style import COLOURS, FAINT, FORBIDDEN, LIMIT, MARKERS, look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point = Mapping[str, Any]
-LIMIT = "#a33b20"
 LEFT = 0.09
 
 

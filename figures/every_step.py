@@ -10,13 +10,12 @@ import numpy as np
 from ..experiments.every_step.measure import GRID, TIMES
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import fano_rate
-from .style import COLOURS, FORBIDDEN, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FORBIDDEN, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-LINE = "#a33b20"
 NAMES = {
     "exact": "exact cache, room for all",
     "merged": "equal keys merged",
@@ -81,7 +80,7 @@ def _times(axes: Axes, table: pd.DataFrame) -> None:
     t = np.geomspace(1, float(table["n"].max()), 200)
     floor = fano_rate(0.1) * d * np.minimum(t, N)
     axes.fill_between(t, 0.5, floor, color=FORBIDDEN, lw=0, zorder=0)
-    axes.plot(t, floor, color=LINE, lw=1.8, label="limit: d · min{t, N} · (1 − h(1/10))")
+    axes.plot(t, floor, color=LIMIT, lw=1.8, label="limit: d · min{t, N} · (1 − h(1/10))")
     for index, (name, rows) in enumerate(table.groupby("compressor", sort=False)):
         rows = rows.sort_values("t")
         colour = COLOURS[index]

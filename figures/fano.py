@@ -15,7 +15,18 @@ import numpy as np
 from ..experiments.fano.measure import CHAIN, HYPER, OPTIMUM
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import error_floor
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, caption_below, house_style, save, sheet
+from .style import (
+    COLOURS,
+    FAINT,
+    FORBIDDEN,
+    INK,
+    LIMIT,
+    MARKERS,
+    caption_below,
+    house_style,
+    save,
+    sheet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +40,7 @@ TERMS = (
     ("concave", "N (1 − h(e))"),
 )
 RADII = (0, 1, 2, 3)
-BOUND = "#a33b20"
+BOUND = LIMIT
 
 
 def picture(folder: Path, path: Path) -> None:

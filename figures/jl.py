@@ -17,13 +17,13 @@ from ..experiments.kit.binomial import simultaneous
 from ..experiments.kit.tables import read_table
 from ..reductions.jl_lemmas import norm_bound, product_bound, product_tail
 from ..reductions.paper import jl_dimension
-from .style import COLOURS, FAINT, INK, MARKERS, caption_below, house_style, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, caption_below, house_style, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-STATED = "#a33b20"
+STATED = LIMIT
 LEMMA = "the lemma: 12 ln n (reconstructed)"
 
 

@@ -116,7 +116,8 @@ def text_in(colour: str) -> str:
     parts = np.array(to_rgb(colour))
     while 1.05 / (_luminance(parts) + 0.05) < _CONTRAST:
         parts = parts * 0.99
-    return to_hex(parts)
+    red, green, blue = map(float, parts)
+    return to_hex((red, green, blue))
 
 
 def _luminance(parts: Array) -> float:
@@ -156,7 +157,7 @@ def _drawn(axes: Axes) -> list[Array]:
             radius = line.get_markersize() / 2 * axes.figure.dpi / 72
             found += list((path[:, None] + radius * rim).reshape(-1, 1, 2))
     for strokes in axes.collections:
-        segments = getattr(strokes, "get_segments", list)()
+        segments: list[Any] = getattr(strokes, "get_segments", list)()
         found += [axes.transData.transform(np.asarray(one, dtype=float)) for one in segments]
     return [one[np.isfinite(one).all(axis=1)] for one in found]
 

@@ -1,7 +1,8 @@
-"""Readers: error against the share of tokens read, planned or not; and what memory does."""
+"""Readers: error against the share of tokens read, planned or not; beside it, what memory does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,25 @@ import numpy as np
 from ..experiments.kit.tables import read_table
 from ..experiments.non_adaptive.measure import ADAPTIVE, CACHES, PATTERNS, STATES, TIME
 from ..reductions.hiding import error_line, minimax_error
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import (
+    COLOURS,
+    FORBIDDEN,
+    INK,
+    LIMIT,
+    MARKERS,
+    beside,
+    house_style,
+    legend_below,
+    save,
+    sheet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-LINE = "#a33b20"
+MORE = ("non-adaptive-memory",)
 # What keeps the same tokens has the same look on both sides: filled when read, hollow when kept.
 LOOKS = {
     name: (COLOURS[index], MARKERS[index])
@@ -39,61 +52,69 @@ LOOKS = {
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
-    names = (PATTERNS, CACHES, ADAPTIVE, STATES, TIME)
-    patterns, caches, adaptive, states, time = (read_table(folder, name) for name in names)
-    draw(patterns, caches, adaptive, states, time, path)
+    """Draw the experiment's tables in ``folder``."""
+    names = (PATTERNS, ADAPTIVE, CACHES, STATES, TIME)
+    patterns, adaptive, caches, states, time = (read_table(folder, name) for name in names)
+    draw_readers(patterns, adaptive, path)
+    draw_memory(caches, states, time, beside(path, "memory"))
 
 
-def draw(
-    patterns: pd.DataFrame,
-    caches: pd.DataFrame,
-    adaptive: pd.DataFrame,
-    states: pd.DataFrame,
-    time: pd.DataFrame,
-    path: Path,
-) -> None:
-    """Draw the tables of ``experiments.non_adaptive.measure`` as a PNG."""
+def draw_readers(patterns: pd.DataFrame, adaptive: pd.DataFrame, path: Path) -> None:
+    """Draw what readers lose by the share that they read, planned (left) or not, into ``path``."""
     with house_style():
-        figure, ((left, right), (below, last)) = sheet(2, 2, figsize=(9.4, 10.2))
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.4), sharey=True)
         _reads(left, patterns, "readers that choose beforehand")
-        right.set_ylim(left.get_ylim())
-        _memory(right, caches)
-        _reads(below, adaptive, "readers that choose as they read", "adaptive: ")
-        below.set_xlabel("share f of the n − 1 hideable tokens that is read on $D_0$")
-        _states(last, states, time)
-        parts = [axes.get_legend_handles_labels() for axes in (left, right, below, last)]
-        handles, labels = (list(chain.from_iterable(part)) for part in zip(*parts, strict=True))
+        _reads(right, adaptive, "readers that choose as they read", "as they read: ")
+        right.set_xlabel("share f that is read on $D_0$")
+        right.set_ylabel("")
         n, d = int(patterns["n"].iloc[0]), int(patterns["d"].iloc[0])
         caption = (
-            f"Streams: all tokens alike ($D_0$, probability 1/2), or a random one hides a value "
+            "Streams: all tokens alike ($D_0$, probability 1/2), or a random one hides a value "
             f"($D_i$); n = {n}, d = {d}, η = 1/2.\n"
-            f"Above left: {int(patterns['trials'].min())} independent trials a point; a reader "
-            "commits what it reads before the stream is drawn. Shaded: no reader's\ntrue error is "
-            "there (Theorem 19, formula reconstructed); a measured one may be, by chance, within "
-            "its bar.\n"
-            f"Below left: each cell is chosen after the last one was seen; "
-            f"{int(adaptive['trials'].min())} independent trials a point. What such a reader reads "
-            "on $D_0$ is its plan.\n"
-            f"Above right: compressors, {int(caches['trials'].min())} independent trials a point; "
-            "each token passes through their hands, so Theorem 19 does not cover them.\n"
-            f"Bars: anytime-valid {100 * patterns['level'].iloc[0]:g} % intervals."
+            f"Left: {int(patterns['trials'].min())} independent trials a point; a reader commits "
+            "what it reads before the stream is drawn. Shaded: no reader's true\nerror is there "
+            "(Theorem 19, formula reconstructed); a measured one may be, by chance, within its bar."
+            f"\nRight: each cell is chosen after the last one was seen; "
+            f"{int(adaptive['trials'].min())} independent trials a point. What it reads on $D_0$ "
+            f"is its plan.\nBars: anytime-valid {100 * patterns['level'].iloc[0]:g} % intervals."
         )
-        legend_below(figure, handles, labels, columns=4, caption=caption)
-        figure.suptitle(
-            "Deciding what to read before there is anything to read", x=0.01, ha="left",
-            fontsize=12.5,
-        )  # fmt: skip
+        _legend(figure, (left, right), caption)
+        figure.suptitle("Deciding what to read before there is anything to read", x=0.01,
+                        ha="left", fontsize=12.5)  # fmt: skip
         save(figure, path)
+
+
+def draw_memory(caches: pd.DataFrame, states: pd.DataFrame, time: pd.DataFrame, path: Path) -> None:
+    """Draw the same game with a memory, which Theorem 19 does not cover, into ``path``."""
+    with house_style():
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+        _memory(left, caches)
+        _states(right, states, time)
+        caption = (
+            f"Left: compressors, {int(caches['trials'].min())} independent trials a point; each "
+            "token passes through their hands, so Theorem 19 does not cover them.\nBars: "
+            f"anytime-valid {100 * caches['level'].iloc[0]:g} % intervals. Right: counts of reads "
+            "and of bits, no sampling."
+        )
+        _legend(figure, (left, right), caption)
+        figure.suptitle("What a memory changes, where planned reads are not enough", x=0.01,
+                        ha="left", fontsize=12.5)  # fmt: skip
+        save(figure, path)
+
+
+def _legend(figure: Figure, panels: Sequence[Axes], caption: str) -> None:
+    parts = [axes.get_legend_handles_labels() for axes in panels]
+    handles, labels = (list(chain.from_iterable(part)) for part in zip(*parts, strict=True))
+    legend_below(figure, handles, labels, columns=4, caption=caption)
 
 
 def _reads(axes: Axes, table: pd.DataFrame, title: str, kind: str = "") -> None:
     shares = np.linspace(0, 1, 101)
     line = np.array([error_line(f) for f in shares])
     axes.fill_between(shares, 0, line, color=FORBIDDEN, lw=0, zorder=0)
-    axes.plot(shares, line, color=LINE, lw=1.8)
+    axes.plot(shares, line, color=LIMIT, lw=1.8)
     axes.plot(shares, [minimax_error(f) for f in shares], color=INK, ls="--", lw=1.4)
-    axes.text(0.04, 0.06, "below (1 − f)/2:\nexcluded by Theorem 19", color=LINE, fontsize=9)
+    axes.text(0.04, 0.06, "below (1 − f)/2:\nexcluded by Theorem 19", color=LIMIT, fontsize=9)
     axes.text(0.6, 0.325, "(1 − f)/(2 − f): worst of\n$D_0$ and all $D_i$ (ours)", fontsize=9)
     for name in (name for name in dict.fromkeys(table["pattern"]) if name != "minimax"):
         rows = table[table["pattern"] == name]
@@ -116,16 +137,17 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
     for name in dict.fromkeys(table["compressor"]):
         rows = table[table["compressor"] == name].sort_values("memory")
         if name != "largest key":
-            _points(axes, rows["memory"], rows, str(name), f"cache: {name}", hollow=True)
+            _points(axes, rows["memory"], rows, str(name), str(name), hollow=True)
             continue
         axes.plot(rows["memory"], rows["error"], ls="", marker="*", ms=15, color=COLOURS[5],
-                  mec=INK, label="cache: largest key", zorder=5)  # fmt: skip
+                  mec=INK, label="largest key", zorder=5)  # fmt: skip
         axes.annotate("one token and the\nmean of the others", (rows["memory"].iloc[0], 0.0),
                       xytext=(0, 34), textcoords="offset points", fontsize=9, ha="left",
                       arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.8})  # fmt: skip
     axes.set_xscale("log")
     axes.set_xlabel("charged message bits / 16-bit cache (log scale)")
     axes.set_ylabel("error (output not within 1 ± η)")
+    axes.set_ylim(-0.015, 0.67)
     axes.set_title("caches, not covered by Theorem 19")
 
 

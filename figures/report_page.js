@@ -1,5 +1,6 @@
 "use strict"
-// Sorting, copying, the legend and the plot's tips. Without it the page still says everything.
+// The plot's marks, the commands, sorting, copying, the legend and the plot's tips. Without it the
+// page still says everything.
 
 const make = (name, text, where) => {
   const made = document.createElement(name)
@@ -8,12 +9,63 @@ const make = (name, text, where) => {
   return made
 }
 
+// A table's numbers as people write them: 7.88, 1/64, 3 of 65,536, 64 with 1 failed; free is any.
+const parse = (text) => {
+  const share = /^([\d,]+)(?:\/| of )([\d,]+)/.exec(text)
+  const plain = (digits) => Number(digits.replaceAll(",", ""))
+  if (share) return plain(share[1]) / plain(share[2])
+  const number = /^-?[\d.,]+(?:e[-+]\d+)?(?![\w-])/.exec(text)
+  return text.startsWith("free") ? Infinity : number ? plain(number[0].replace(/,$/, "")) : NaN
+}
+
+// The points of a picture, drawn from the rows of its table; the row keeps its place in ``row``.
+const svg = (name, attributes, where) => {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name)
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
+  if (where) where.append(made)
+  return made
+}
+const mark = (plot, keys, row) => {
+  const { left, right, top } = Object.fromEntries(Object.entries(plot.dataset).map(([k, v]) => [k, Number(v)]))
+  const across = (rate) => `${(100 * Math.log(Math.min(Math.max(rate, left), right) / left) / Math.log(right / left)).toFixed(2)}%`
+  const down = (error) => `${(100 * (1 - Math.min(Math.max(error, 0), top) / top)).toFixed(2)}%`
+  const [name, budget, rate, bits, error, interval] = [...row.cells].map((cell) => cell.textContent)
+  const key = keys[row.dataset.s]
+  const x = across(parse(rate)), y = down(parse(error)), [low, high] = interval.split(" to ").map(Number)
+  const link = svg("a", { href: `#${row.id}`, class: key.getAttribute("class").replace("key ", ""),
+    "data-s": row.dataset.s, "aria-label": `${name}, budget ${budget}: error ${error} at ${bits} bits a number` }, plot)
+  svg("line", { x1: x, x2: x, y1: down(low), y2: down(high) }, link)
+  svg("use", { href: key.firstChild.getAttribute("href"), x, y }, link)
+  if (parse(rate) < left) svg("text", { class: "off", x, y, dx: 7, dy: ".35em" }, link).textContent = "←"
+}
+document.documentElement.classList.add("drawn")
+for (const section of document.querySelectorAll("section")) {
+  const keys = [...section.querySelectorAll(".legend .key")]
+  for (const row of section.querySelector(".points").tBodies[0].rows) {
+    mark(section.querySelector(".plot"), keys, row)
+
+    // The command of a row, from its code and its way.
+    const cell = row.cells[row.cells.length - 1]
+    const way = document.getElementById(cell.querySelector("a").getAttribute("href").slice(1)).cells
+    const details = document.createElement("details")
+    make("summary", "how", details)
+    const command = make("p", "", details)
+    make("code", way[1].textContent.replace("CELL", cell.querySelector("code").textContent), command).className = "command"
+    const how = make("p", "", details)
+    how.append(...way[2].cloneNode(true).childNodes)
+    for (const wrong of cell.querySelectorAll("small")) make("p", wrong.textContent, details)
+    cell.className = "again"
+    cell.replaceChildren(details)
+  }
+}
+
 // A head's button sorts its table; what has no number stays last.
 const value = (row, column) => {
   const cell = row.cells[column]
   const text = (cell.dataset.v ?? cell.textContent).trim()
-  const number = Number(text)
-  return text === "" || text === "–" ? null : Number.isNaN(number) ? text : number
+  if (text === "" || text === "–") return null
+  const number = cell.tagName === "TH" ? NaN : parse(text)
+  return Number.isNaN(number) ? text : number
 }
 const compare = (a, b) =>
   typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en")

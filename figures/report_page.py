@@ -1,7 +1,9 @@
 """The page of ``kvbarrier report``: one HTML file that loads nothing, from points of results files.
 
-Equal files give equal bytes. Names come from other people's files, so every text is escaped, and
-the page allows no script but its own, by its hash.
+Equal files give equal bytes. A point is written once, as a row of its table: the page's script
+reads the table to draw the marks of the picture and to write the commands, and without a script
+the table says everything. Names come from other people's files, so every text is escaped, and the
+page allows no script but its own, by its hash.
 """
 
 from __future__ import annotations
@@ -127,10 +129,7 @@ Computers = dict[str, str]
 
 def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers) -> str:
     series = list(dict.fromkeys(_series(one.point) for _, one in rows))
-    marks = [
-        Mark(id_, series.index(_series(one.point)), _spoken(one.point), one.point)
-        for id_, one in rows
-    ]
+    marks = [Mark(series.index(_series(one.point)), one.point) for _, one in rows]
     legend = "".join(
         f'<button type="button" aria-pressed="true" data-s="{index}">{key(index)}{_text(name)}'
         "</button>"
@@ -152,7 +151,7 @@ def _section(place: int, stream: str, rows: Sequence[Row], computers: Computers)
         "here fits.</p>",
         _ranking(points),
         "<h3>All points</h3>",
-        _points(rows, computers),
+        _points(rows, [mark.series for mark in marks], computers),
         "</section>",
     ])  # fmt: skip
 
@@ -169,13 +168,6 @@ def _series(point: dict[str, Any]) -> str:
 
 def _is_number(text: str) -> bool:
     return text.replace("/", "").replace(".", "").isdigit()
-
-
-def _spoken(point: dict[str, Any]) -> str:
-    return one_line(
-        f"{series_label(point)}, budget {budget_text(point['budget'])}: error "
-        f"{error_text(point)} at {bits_per_number(point):.3g} bits a number"
-    )
 
 
 def _ranking(points: Sequence[dict[str, Any]]) -> str:
@@ -247,7 +239,8 @@ def _sorting(name: str, column: int, css: str = "", *, ascending: bool = False) 
     return f'<th scope="col"{shown} data-c="{column}"{state}>{name}</th>'
 
 
-def _points(rows: Sequence[Row], computers: Computers) -> str:
+def _points(rows: Sequence[Row], series: Sequence[int], computers: Computers) -> str:
+    """Two tables: the points, and the ways in which they were played, which points share."""
     level = f"{rows[0][1].point['bit_error']['level']:.0%} interval"
     names = ("target", "budget", "M/N", "bits a number", "error", level, "messages",
              "theorem", "declared", "ledger")  # fmt: skip
@@ -255,20 +248,36 @@ def _points(rows: Sequence[Row], computers: Computers) -> str:
     heads = [
         _sorting(name, place, "n" if name in numbers else "") for place, name in enumerate(names)
     ]
-    body = "".join(_point(id_, one, computers) for id_, one in rows)
+    place = rows[0][0]
+    ways = {
+        way: f"{place}w{number}"
+        for number, way in enumerate(dict.fromkeys(_way(one, computers) for _, one in rows), 1)
+    }
+    body = "".join(
+        _point(id_, number, one, ways[_way(one, computers)])
+        for (id_, one), number in zip(rows, series, strict=True)
+    )
+    played = "".join(
+        f'<tr id="{name}"><th scope="row">w{number}</th><td><code>{_text(command)}</code></td>'
+        f"<td>{how}</td></tr>"
+        for number, ((command, how), name) in enumerate(ways.items(), 1)
+    )
     return (
         '<div class="scroll" role="region" aria-label="all points" tabindex="0">'
-        f'<table class="wide"><thead><tr>{"".join(heads)}<th scope="col">repeat</th></tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<table class="wide points"><thead><tr>{"".join(heads)}<th scope="col">repeat</th></tr>'
+        f"</thead><tbody>{body}</tbody></table></div>"
+        '<details class="ways"><summary>How to repeat a point</summary>'
+        "<p class='note'>Put the point's code in the place of CELL.</p>"
+        '<div class="scroll"><table><thead><tr><th>way</th><th>command</th><th>as played</th></tr>'
+        f"</thead><tbody>{played}</tbody></table></div></details>"
     )
 
 
-def _point(id_: str, one: Reported, computers: Computers) -> str:
+def _point(id_: str, series: int, one: Reported, way: str) -> str:
+    """A row, without the end tags that HTML leaves out: it is most of a long page."""
     point, error = one.point, one.point["bit_error"]
     failed = f", {point['failed']} failed" if point["failed"] else ""
     over = " (over)" if point["over_budget"] else ""
-    bits, rate = bits_per_number(point), float(point["bits_per_secret_bit"])
-    share = "inf" if point["budget"] is None else f"{point['budget']:.9g}"
     declared = NONE
     if one.declared is not None:
         verdict = point["declared"]["verdict"]
@@ -276,47 +285,42 @@ def _point(id_: str, one: Reported, computers: Computers) -> str:
             f"<details><summary>{_verdict(verdict)}</summary><p>{_text(one.declared)}</p></details>"
         )
     cells = [
-        f'<th scope="row">{_text(series_label(point))}</th>',
-        _number(share.replace("inf", "Infinity"), budget_text(point["budget"]) + over),
-        _number(f"{rate:.9g}", f"{rate:.4g}"),
-        _number(f"{bits:.9g}", f"{bits:.3g}"),
-        _number(f"{error['estimate']:.9g}", error_text(point)),
-        _number(f"{error['low']:.9g}", _interval(error)),
-        _number(str(point["messages"]), f"{point['messages']}{failed}"),
-        f"<td>{_verdict(guarantee_text(point))}</td>",
-        f"<td>{declared}</td>",
-        f"<td>{_verdict(point['ledger']['verdict'])}</td>",
-        f'<td class="again">{_again(one, computers)}</td>',
+        budget_text(point["budget"]) + over,
+        f"{float(point['bits_per_secret_bit']):.4g}",
+        f"{bits_per_number(point):.3g}",
+        error_text(point),
+        _interval(error),
+        f"{point['messages']}{failed}",
+        _verdict(guarantee_text(point)),
+        declared,
+        _verdict(point["ledger"]["verdict"]),
+        f'<code>{one.cell}</code> <a href="#{way}">w{way.partition("w")[2]}</a>{_places(point)}',
     ]
-    return f'<tr id="{id_}">{"".join(cells)}</tr>'
-
-
-def _number(value: str, text: str) -> str:
-    return f'<td class="n">{text}</td>' if value == text else (
-        f'<td class="n" data-v="{value}">{text}</td>'
-    )  # fmt: skip
+    return (
+        f'<tr id={id_} data-s={series}><th scope="row">{_text(series_label(point))}<td>'
+        + "<td>".join(cells)
+    )
 
 
 def _verdict(text: str) -> str:
     word = text.split()[0].rstrip(",")
     css = "good" if word in _GOOD else "bad" if word in _BAD else ""
-    return f'<span class="{css}">{_text(text)}</span>' if css else _text(text)
+    return f"<span class={css}>{_text(text)}</span>" if css else _text(text)
 
 
-def _again(one: Reported, computers: Computers) -> str:
-    """The command that plays the first batch again, and on what it was played."""
-    command = f"kvbarrier replay {shlex.quote(one.files[0])} {one.cell} 0"
+def _way(one: Reported, computers: Computers) -> tuple[str, str]:
+    """The command that plays a point's first batch again, and on what it was played."""
+    command = f"kvbarrier replay {shlex.quote(one.files[0])} CELL 0"
     batches = "batch 0" if one.batches == 1 else f"batches 0 to {one.batches - 1}"
     hosts = ", ".join(
         f'<a href="#{computers[str(host)]}">{computers[str(host)]}</a>' for host in one.computers
     )
     where = f" in {', '.join(one.files)}" if len(one.files) > 1 else ""
-    parts = [
-        f"<p><code class='command'>{_text(command)}</code></p>",
-        f"<p>{batches}{_text(where)}, {_text(one.key)} key, {_text(one.point['isolation'])}, "
-        f"computer {hosts}. {_places(one.point)}</p>",
-    ]
-    return f"<details><summary>how</summary>{''.join(parts)}</details>"
+    how = (
+        f"{batches}{_text(where)}, {_text(one.key)} key, {_text(one.point['isolation'])}, "
+        f"computer {hosts}."
+    )
+    return command, how
 
 
 def _places(point: dict[str, Any]) -> str:
@@ -327,8 +331,8 @@ def _places(point: dict[str, Any]) -> str:
     zeros, ones = places["value"]
     worst = max(range(len(places["token"])), key=places["token"].__getitem__)
     return (
-        f"Wrong: {zeros:,} zeros read as 1 and {ones:,} ones read as 0; the most, "
-        f"{places['token'][worst]:,}, of token {worst}."
+        f"<small>wrong: {zeros:,} zeros, {ones:,} ones; most, {places['token'][worst]:,}, of "
+        f"token {worst}</small>"
     )
 
 

@@ -1,8 +1,9 @@
 """Error against memory as inline SVG, for a page that is read at any width.
 
 Every place is a percentage of the picture, so text and markers keep their size while the axes
-stretch. Curves lie in a nested picture of 1000 by 1000 units that stretches with it. Colours are
-classes, which the page's style gives a light and a dark value.
+stretch. Curves lie in a nested picture of 1000 by 1000 units that stretches with it, and a point is
+there a dot on its curve: the page's script puts a marker with its interval in its place, from the
+row of the page's table. Colours are classes, which the page's style gives a light and a dark value.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Point = dict[str, Any]
 LEFT = 0.04
 """The left edge of the axis M/N; who sends less is drawn there."""
 MANY = 60
-"""From so many points on, an interval is drawn only of the one that is looked at."""
+"""Of more points an interval is drawn only of the one that is looked at."""
 
 _SHAPES = {
     "o": "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0z",
@@ -40,11 +41,9 @@ _SHAPES = {
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in the picture: the ``id`` of its row in the page, its series and its name aloud."""
+    """A point in the picture and the number of its series."""
 
-    row: str
     series: int
-    spoken: str
     point: Point
 
 
@@ -67,7 +66,8 @@ def plot(marks: Sequence[Mark], name: str) -> str:
     axes = _Axes(marks)
     many = " many" if len(marks) > MANY else ""
     parts = [
-        f'<svg class="plot{many}" role="group" aria-label="{escape(name)}">',
+        f'<svg class="plot{many}" role="group" aria-label="{escape(name)}" data-left="{LEFT}" '
+        f'data-right="{axes.right:.6g}" data-top="{axes.top:.6g}">',
         axes.frame(),
         '<svg class="curves" viewBox="0 0 1000 1000" preserveAspectRatio="none" '
         'aria-hidden="true">',
@@ -75,7 +75,6 @@ def plot(marks: Sequence[Mark], name: str) -> str:
         *(axes.line(series, marks) for series in dict.fromkeys(mark.series for mark in marks)),
         "</svg>",
         axes.names(),
-        *map(axes.mark, marks),
         "</svg>",
     ]
     return "".join(parts)
@@ -118,16 +117,18 @@ class _Axes:
         )
 
     def line(self, series: int, marks: Sequence[Mark]) -> str:
-        """The points of a series joined in the order of their memory."""
+        """The points of a series as dots, joined in the order of their memory."""
         own = [mark.point for mark in marks if mark.series == series]
         places = sorted(
             (self.x(float(p["bits_per_secret_bit"])), self.y(float(p["bit_error"]["estimate"])))
             for p in own
         )
-        if len(places) < 2:
-            return ""
         colour, _ = look(series)
-        return f'<polyline class="c{colour}" data-s="{series}" points="{_path(places)}"/>'
+        dots = "".join(f"M{place}h0" for place in _path(places).split())
+        return (
+            f'<path class="dot c{colour}" data-s="{series}" d="{dots}"/>'
+            f'<polyline class="c{colour}" data-s="{series}" points="{_path(places)}"/>'
+        )
 
     def frame(self) -> str:
         """Grid, ticks, the guessing line and the guarantee, and the names of the axes."""
@@ -174,20 +175,6 @@ class _Axes:
         parts.append(f'<text class="fano" x="1.5%" y="{y:.2f}%" dy="-1.3em">impossible</text>')
         parts.append(f'<text class="fano" x="1.5%" y="{y:.2f}%">below Fano’s limit</text>')
         return f'<g aria-hidden="true">{"".join(parts)}</g>'
-
-    def mark(self, mark: Mark) -> str:
-        """One point: a link to its row, with its interval; an arrow where it sends nothing."""
-        rate, error = float(mark.point["bits_per_secret_bit"]), mark.point["bit_error"]
-        colour, marker = look(mark.series)
-        x, y = f"{self.x(rate):.2f}%", f"{self.y(float(error['estimate'])):.2f}%"
-        low, high = (f"{self.y(float(error[end])):.2f}%" for end in ("low", "high"))
-        arrow = f'<text class="off" x="{x}" y="{y}" dx="7" dy=".35em">←</text>'
-        return (
-            f'<a href="#{mark.row}" class="c{colour}" data-s="{mark.series}" '
-            f'aria-label="{escape(mark.spoken)}">'
-            f'<line x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>'
-            f'<use href="#m{marker}" x="{x}" y="{y}"/>{arrow if rate < LEFT else ""}</a>'
-        )
 
 
 def _path(places: Sequence[tuple[float, float]]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, MEMORY, ONE_HOT
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,8 +99,8 @@ def _memory(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(rows["size"], rows["charged_bits"], color=COLOURS[index + 4], mfc="none", mew=1.4,
                   marker=MARKERS[index + 4], ms=7, lw=1.2,
                   label=words)  # fmt: skip
-    axes.plot(sizes, floor, color="#a33b20", lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
-    axes.text(sizes[1], floor[0] / 3, "impossible\n(information theory)", color="#a33b20",
+    axes.plot(sizes, floor, color=LIMIT, lw=1.8, label="limit: n·d·(1 − h(1/10)) bits")
+    axes.text(sizes[1], floor[0] / 3, "impossible\n(information theory)", color=LIMIT,
               fontsize=9)  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")

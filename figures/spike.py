@@ -14,6 +14,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.spike.measure import TABLE
+from .labels import text_in
 from .style import COLOURS, FAINT, INK, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _outputs(axes: Axes, rows: pd.DataFrame) -> None:
         f"{first['keys']} keys: n = {int(first['n'])}, d = {int(first['d'])}, μ = {first['mu']:.3g}"
     )
     axes.set_ylim(-0.03, 1.03)
-    _verticals(axes, first, text=True)
+    _verticals(axes, first, text=False)
 
 
 def _error(axes: Axes, rows: pd.DataFrame) -> None:
@@ -82,20 +83,21 @@ def _error(axes: Axes, rows: pd.DataFrame) -> None:
                   elinewidth=0.8)  # fmt: skip
     axes.set_ylim(-0.02, 0.53)
     axes.set_xlabel("scale C of Bob's query (nats)")
-    _verticals(axes, rows.iloc[0], text=False)
+    _verticals(axes, rows.iloc[0], text=True)
 
 
 def _verticals(axes: Axes, first: pd.Series, *, text: bool) -> None:
-    lines = [("tight_scale", "tight", COLOURS[2]), ("closed_scale", "closed form", COLOURS[3]),
-             ("paper_scale", "paper's", FAINT)]  # fmt: skip
-    for column, label, colour in lines:
+    """The three scales; their names stand in the lower panel, where no curve runs behind them."""
+    lines = [("tight_scale", "tight", COLOURS[2], 0.43), ("paper_scale", "paper's", FAINT, 0.31),
+             ("closed_scale", "closed form", COLOURS[3], 0.19)]  # fmt: skip
+    for column, label, colour, height in lines:
         where = float(first[column])
-        if not np.isfinite(where):
-            continue
-        axes.axvline(where, color=colour, lw=1.2, ls="-.")
+        if np.isfinite(where):
+            axes.axvline(where, color=colour, lw=1.2, ls="-.")
+            said = f"{label} {where:.2f}"
+        else:
+            where, said = 16.5, "the paper's condition\nε < 1/2 fails here"
         if text:
-            axes.text(where, 0.5, f" {label} {where:.2f}", rotation=90, fontsize=8.6, color=colour,
-                      ha="right", va="center")  # fmt: skip
-    if text and not np.isfinite(float(first["paper_scale"])):
-        axes.text(0.64, 0.28, "the paper's condition\nε < 1/2 fails here",
-                  transform=axes.transAxes, fontsize=8.6, color=FAINT)  # fmt: skip
+            axes.annotate(said, (where, height), (4, 0), textcoords="offset points", fontsize=9,
+                          color=text_in(colour), va="center",
+                          bbox={"fc": "white", "ec": "none", "pad": 0.5})  # fmt: skip

@@ -23,6 +23,7 @@ MARKERS = ("o", "s", "^", "D", "v", "+", "x", "<", ">", "h")
 INK = "#222222"
 FAINT = "#8a8a8a"
 FORBIDDEN = "#f3dcd6"
+LIMIT = "#a33b20"
 
 _RC: dict[str, Any] = {
     "axes.axisbelow": True,

@@ -11,7 +11,7 @@ from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
 from ..experiments.tensor.measure import LAYOUTS, PLAYED
 from .error_panel import error_panel
-from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, LIMIT, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +58,7 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
 def _layouts(axes: Axes, table: pd.DataFrame) -> None:
     d = int(table["d"].iloc[0])
     sizes = np.geomspace(table["n"].min(), table["n"].max(), 65)
-    axes.plot(sizes, sizes**2 * d, color="#a33b20", lw=1.6, label="b: n²d")
+    axes.plot(sizes, sizes**2 * d, color=LIMIT, lw=1.6, label="b: n²d")
     axes.plot(sizes, 2 * (sizes - 1) * d, color=FAINT, lw=1.6, ls="--", label="b: 2(n−1)d")
     whole = table[table["layout"] != "half of the bits"]
     for (values, layout), rows in whole.groupby(["values", "layout"]):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..experiments.kit.tables import read_table
 from ..experiments.tolerance.measure import COMPRESSORS, WORST
-from .style import COLOURS, FAINT, FORBIDDEN, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,9 +119,9 @@ def _scatter(axes: Axes, compressors: pd.DataFrame) -> None:
     ratio = compressors["largest"] / compressors["eta"]
     left, right = float(ratio.min()) / 2.5, float(ratio.max()) * 2.5
     axes.fill_between([left, 1.0], 0.012, 0.56, color=FORBIDDEN, lw=0, zorder=0)
-    axes.axvline(1.0, color="#a33b20", lw=1.4)
+    axes.axvline(1.0, color=LIMIT, lw=1.4)
     axes.text(left * 1.8, 0.3, "impossible (Theorem 8,\nat the tight scale):\nall answers within η"
-              "\nand a wrong bit", color="#a33b20", fontsize=9)  # fmt: skip
+              "\nand a wrong bit", color=LIMIT, fontsize=9)  # fmt: skip
     for index, (family, words) in enumerate(FAMILIES.items()):
         rows = compressors[compressors["compressor"] == family]
         if rows.empty:

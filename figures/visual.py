@@ -12,7 +12,7 @@ from ..experiments.kit.tables import read_table
 from ..experiments.visual.claims import slope
 from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, PLAYED, SIDES
 from .error_panel import error_panel
-from .style import COLOURS, INK, house_style, legend_below, save, sheet
+from .style import COLOURS, INK, LIMIT, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +59,7 @@ def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
 def _sides(axes: Axes, table: pd.DataFrame) -> None:
     d = int(table["d"].iloc[0])
     span = np.geomspace(table["side"].min(), table["side"].max(), 33)
-    axes.plot(span, span**2 * d, color="#a33b20", lw=1.4, ls=":", label="side² · d (slope 2)")
+    axes.plot(span, span**2 * d, color=LIMIT, lw=1.4, ls=":", label="side² · d (slope 2)")
     for index, (family, marker) in enumerate(FAMILIES):
         rows = table[table["family"] == family].sort_values("side")
         axes.plot(rows["side"], rows["certified_bits"], color=COLOURS[(1, 0, 3, 6)[index]],

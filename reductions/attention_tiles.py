@@ -6,74 +6,37 @@ cache when it becomes weights and meets the values. One thread: a game is scaled
 
 from __future__ import annotations
 
-import functools
 import math
-import threading
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.blas import sgemm
-from threadpoolctl import ThreadpoolController
 
 from .attention_kernels import bound_tile, settle_rows, weigh_tile
+from .stored import Rows, Stored, blocks
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
 
-ROWS = 512  # queries a block
-SCORES = 512 * 256  # scores a tile: 512 KiB
+ROWS = 1024  # queries a block
+SCORES = 1024 * 256  # scores a tile: 1 MiB
 COLUMNS = 1024  # keys a tile at most: the proof in attention.next_bits counts on it
 _PROBE = 32  # rows asked first where the last block was seldom dominated
 _LOG2E = math.log2(math.e)
 _LOWEST = np.finfo(np.float32).min
 
 
-@functools.cache
-def _controller() -> ThreadpoolController:
-    # OpenBLAS prefetches past what it packed. Until its buffer has been written once, those
-    # addresses have no page, and some shapes run 2 to 3.5 times slower (measured on Zen).
-    ones = np.ones((512, 384), dtype=np.float32, order="F")
-    sgemm(1.0, ones, ones, trans_b=True)
-    return ThreadpoolController()
-
-
-class _OneThread:
-    """Who enters first limits BLAS, who leaves last restores it: threads may overlap."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-                self._limit.__enter__()
-            self._inside += 1
-
-    def __exit__(self, *exception: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.__exit__(None, None, None)
-
-
-#: ``with one_thread:`` BLAS has one thread; the libraries are looked for once
-one_thread = _OneThread()
-
-
-def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
+def outputs(Q: Float32, own: Own, K: Rows, V: Rows) -> Float32:
     """Attention of every query over the rows of K, V and, if given, its own token.
 
     Args:
         Q: float32[m, d_k].
         own: (float32[m, d_k], float32[m, d_v]): one more key and value for each query, or None.
-        K: float32[t, d_k].
-        V: float32[t, d_v].
+        K: float32[t, d_k], or stored rows.
+        V: float32[t, d_v], or stored rows.
 
     All are C-contiguous. Returns float32[m, d_v]. Without any key the output is nan.
     """
@@ -107,7 +70,7 @@ class Heaviest(NamedTuple):
     rest: Float64
 
 
-def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Heaviest:
+def heaviest(Q: Float32, own: Float32 | None, K: Rows, slack: Float64) -> Heaviest:
     """The heaviest key of each row, and a bound on the others (proof: ``attention.next_bits``).
 
     Args:
@@ -131,29 +94,33 @@ def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Hea
             rest = total * (1.0 + slack[rows]) - 1.0
             found.rest[rows] = rest
             # Values do not count here: what is found must not depend on what was asked before.
-            promising = 2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top)
+            promising = bool(2 * np.count_nonzero((argtop >= 0) & (rest < 1.0)) >= len(top))
             first = last if promising else block.stop
     return found
 
 
 def dominated_bits(
-    found: Heaviest, own: Float32 | None, V: Float32, theta: Float64
+    found: Heaviest, own: Float32 | None, V: Rows, theta: Float64
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """The bits output > theta of the rows in which one weight settles them (``next_bits``).
 
     Args:
         found: float64[m], from :func:`heaviest`.
         own: float32[m, d_v], each row's own value, or None.
-        V: float32[t, d_v].
+        V: float32[t, d_v], or stored rows.
         theta: float64[m] thresholds.
 
     Returns:
         bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
     """
     bits = np.empty((len(found.key), V.shape[1]), dtype=np.bool_)
-    ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in (V, own) if a is not None]
+    seen = [*blocks(V), *([] if own is None else [own])]
+    ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in seen]
     low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
-    left: NDArray[np.int64] = settle_rows(V, found.key, found.rest, theta, low, high, bits)
+    values, key = V, found.key
+    if isinstance(V, Stored):
+        values, key = V[np.maximum(key, 0)], np.where(key < 0, -1, np.arange(len(key)))
+    left: NDArray[np.int64] = settle_rows(values, key, found.rest, theta, low, high, bits)
     return bits, left
 
 

@@ -147,19 +147,26 @@ class Cosets:
         d = K.shape[1]
         if d & (d - 1) or not _DIMENSIONS[0] <= d <= _DIMENSIONS[1] or not (len(Q) and len(K)):
             return None
-        sizes = [_size(rows) for rows in (Q, K)]
-        if None in sizes:
+        limit = min(_MOST_WEIGHTS, len(Q) * len(K) // _GAIN)
+        query_size = _size(Q)
+        if query_size is None:
             return None
-        queries, keys = Words.of(Q), Words.of(K)
-        weights = len(queries.forms) * len(keys.forms) * d
-        if weights > min(_MOST_WEIGHTS, len(Q) * len(K) // _GAIN):
+        queries = Words.of(Q)
+        # A coset has 2 d keys: where even whole ones are too many, the keys are not looked at.
+        if len(queries.forms) * len(K) > 2 * limit:
+            return None
+        key_size = _size(K)
+        if key_size is None:
+            return None
+        keys = Words.of(K)
+        if len(queries.forms) * len(keys.forms) * d > limit:
             return None
         held = np.full((len(keys.forms), d, 2), -1)
         at = keys.coset, keys.linear, (keys.sign < 0).astype(np.int64)
         held[at] = np.arange(len(K))
         if (held[at] != np.arange(len(K))).any():
             return None
-        gamma = math.prod(float(size) for size in sizes if size is not None) * d
+        gamma = query_size * key_size * d
         products = (queries.forms[:, None] * keys.forms).reshape(-1, d)
         G = np.ascontiguousarray(products.T)
         walsh(G[None])
@@ -190,24 +197,27 @@ class Cosets:
         Returns float32[m, d_v]; see the module for how near it is.
         """
         m, width = len(self.same), V.shape[1]
-        none = np.full(m, -np.inf), np.zeros((m, width), dtype=np.float32)
-        scores, values = none if own is None else own
-        top = np.maximum(np.where(self.same >= 0, self.gamma, 0.0), scores)
-        weights = np.stack([
-            np.exp(-top),
-            np.where(self.same >= 0, np.exp(self.gamma - top), 0.0),
-            np.where(self.opposite >= 0, np.exp(-self.gamma - top), 0.0),
-            np.exp(scores - top),
-        ], axis=1)  # fmt: skip
-        sums = weights[:, 0] * self.total + weights[:, 1:].sum(axis=1)
-        weights /= sums[:, None]
+        scores, values = own or (-np.inf, np.empty((m, 0), dtype=np.float32))
         out = np.empty((m, width), dtype=np.float32)
         with self._alone:
             gather(
                 *self._sums(V), self.queries.coset, self.queries.linear, self.queries.sign,
-                self.same, self.opposite, V, values, weights, out,
+                self.same, self.opposite, V, values, self._shares(scores), out,
             )  # fmt: skip
         return out
+
+    def _shares(self, scores: Float64 | float) -> Float64:
+        """Float64[m, 4]: the shares in an output of the sums, of the two keys, of the own token."""
+        held = self.same >= 0
+        top = np.maximum(np.where(held, self.gamma, 0.0), scores)
+        shares = np.empty((len(held), 4))
+        np.exp(-top, out=shares[:, 0])
+        shares[:, 1] = held * np.exp(self.gamma * held - top)
+        shares[:, 2] = (self.opposite >= 0) * np.exp(-self.gamma - top)
+        shares[:, 3] = np.exp(scores - top)
+        total = shares[:, 0] * self.total + shares[:, 1] + shares[:, 2] + shares[:, 3]
+        shares /= total[:, None]
+        return shares
 
     def _sums(self, V: Float32) -> Float64:
         """The two sums of the module docstring, float64[2, cosets of queries, d, d_v]."""
@@ -223,14 +233,14 @@ class Cosets:
         return sums
 
 
-def _size(rows: Float32) -> np.float32 | None:
+def _size(rows: Float32) -> float | None:
     """The size of all numbers, or None where there are two."""
     size = np.abs(rows[0, 0])
     # Most sets that are none show it in their first row.
     for part in (rows[0], rows):
         if not (np.abs(part) == size).all():
             return None
-    return size if size > 0 else None
+    return float(size) if size > 0 else None
 
 
 def _matches(queries: Words, keys: Words, held: Ints) -> Ints:

@@ -71,7 +71,7 @@ def gather(
         coset, linear, sign: the place of each query.
         same, opposite: int64[m], the stored key that is the query's, its negative; -1: none.
         V: float32[t, w].
-        own: float32[m, w].
+        own: float32[m, w]; or of width 0: there is none.
         weights: float64[m, 4], of the four parts.
         out: float32[m, w], written.
     """
@@ -82,5 +82,7 @@ def gather(
         key, negative = V[max(same[r], 0)], V[max(opposite[r], 0)]
         for j in range(out.shape[1]):
             o = every * (plain[j] + c * signed[j])
-            o += heavy * key[j] + light * negative[j] + mine * own[r, j]
+            o += heavy * key[j] + light * negative[j]
+            if own.shape[1] > 0:
+                o += mine * own[r, j]
             out[r, j] = np.float32(o)

@@ -14,13 +14,15 @@ linear functions of C), and Newton's method on a convex decreasing function clim
 its root to it without overshooting. If some gap is >= 0 then f_i >= 1 >= bound at every C >= 0: no
 scale works, and the pair (i, l) is the reason. The tight scale is the largest of the n roots.
 
-All of it is float64 arithmetic on the float32 rows that are sent, in blocks of rows.
+All of it is float64 arithmetic on the float32 rows that are sent, in blocks of rows. Among many
+keys float32 first tells which of them it is worth looking at (``half_gram``): the numbers are the
+same.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +41,8 @@ _RESOLUTION = 1e-13
 _BLOCK = 1 << 22
 #: after a scan, the worst keys this many are solved at once, which saves scans
 _CANDIDATES = 16
+#: from so many keys on float32 looks first, and it pays to import what holds BLAS to one thread
+_MANY = 2048
 
 
 def _rows64(keys: KeySet | ArrayLike) -> Floats:
@@ -56,10 +60,20 @@ def gap_blocks(queries: Floats, own: Indices, keys: Floats) -> Iterator[tuple[sl
     step = max(1, _BLOCK // len(keys))
     for start in range(0, len(queries), step):
         rows = slice(start, min(start + step, len(queries)))
-        gaps = queries[rows] @ keys.T
+        gaps = _products(queries[rows], keys)
         at = (np.arange(len(gaps)), own[rows])
         gaps -= gaps[at][:, None]
         yield rows, gaps
+
+
+def _products(queries: Floats, keys: Floats) -> Floats:
+    if len(keys) < _MANY:
+        return np.asarray(queries @ keys.T)
+    # Two threads of BLAS that wait for each other cost twice the time of one where cores are busy.
+    from .blas import one_thread
+
+    with one_thread:
+        return np.asarray(queries @ keys.T)
 
 
 def query_interference(queries: Floats, own: ArrayLike, keys: ArrayLike) -> Floats:
@@ -221,31 +235,60 @@ def tight_scale(keys: KeySet, bound: float, zero_token: float = 0.0) -> float:
         raise BadInput(
             "A scale needs at least two keys: with one key there is nothing to separate."
         )
-    separable_gap(keys)
     if keys.spectrum is not None:
+        separable_gap(keys)
         gaps = np.append(keys.spectrum.gaps, -float(keys.spectrum.norm2))
         weights = np.append(keys.spectrum.multiplicities, zero_token)
         nudge, root = NUDGE, _root(gaps, weights, bound, 1.0)
         while float(weights @ np.exp(root * (1 + nudge) * gaps)) >= bound:
             nudge *= 4
         return root * (1 + nudge)
-    return _scan_to_scale(_rows64(keys), bound, zero_token)
+    return _scan_to_scale(keys, bound, zero_token)
 
 
-def _scan_to_scale(array: Floats, bound: float, zero_token: float) -> float:
-    """The tight scale from rows: solve the worst keys, look at all, again if one still fails."""
-    own, norms = np.arange(len(array)), (array * array).sum(axis=1)
+def _scan_to_scale(keys: KeySet, bound: float, zero_token: float) -> float:
+    """The tight scale from rows: solve the worst keys, look at all, again if one still fails.
+
+    A key that is dominated fails at every scale, so it is among the worst sooner or later.
+    """
+    array = _rows64(keys)
+    norms = (array * array).sum(axis=1)
     weights = np.append(np.ones(len(array) - 1), zero_token)
     C, root, nudge = math.log(len(array) / bound) / float(norms.mean()), 0.0, NUDGE
     while True:
-        f = query_interference(C * array, own, array) + zero_token * np.exp(-C * norms)
+        at = worst_keys(keys, C, _CANDIDATES, lambda S, a: S + zero_token * np.exp(-a))
+        f = query_interference(C * array[at], at, array) + zero_token * np.exp(-C * norms[at])
         if root > 0 and float(f.max()) < bound:
             return C
         highest = root
-        for i in np.argsort(f)[-_CANDIDATES:]:
+        for i in at[np.argsort(f)[-_CANDIDATES:]]:
             gaps = np.append(np.delete(array @ array[i] - norms[i], i), -norms[i])
+            if not gaps[:-1].max() < -_RESOLUTION * norms[i]:
+                separable_gap(keys)
             highest = max(highest, _root(gaps, weights, bound, C))
         if highest == root:  # solved already: only float64 rounding is left to step over
             nudge *= 4
         root = highest
         C = root * (1 + nudge)
+
+
+def worst_keys(
+    keys: KeySet, C: float, count: int, demand: Callable[[Floats, Floats], Floats]
+) -> Indices:
+    """The keys, ascending, that can be among the ``count`` with the largest ``demand(S'_i, a_i)``.
+
+    demand: increasing in S'_i(C), decreasing in a_i = C|k_i|^2, for vectors. It holds for the
+    float32 queries fl(C k_i) as well. Among few keys that is all of them; else float32 tells most
+    apart (``half_gram``), and what remains is for float64 to say.
+    """
+    bounds = None
+    if keys.n >= _MANY:
+        from .half_gram import interference_bounds, most
+
+        bounds = interference_bounds(keys.rows, C)
+    if bounds is None:
+        return np.arange(keys.n)
+    own = C * np.square(keys.rows, dtype=np.float64).sum(axis=1)
+    # |<fl(C k), k> - C|k|^2| <= 2^-24 C |k|^2
+    low, high = (demand(S, own * (1 + e)) for S, e in zip(bounds, (2**-24, -(2**-24)), strict=True))
+    return most(low, high, count)

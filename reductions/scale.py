@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BadInput, NoScale, did_you_mean
-from .interference import max_deviation, query_interference, separable_gap, tight_scale
+from .interference import (
+    max_deviation,
+    query_interference,
+    separable_gap,
+    tight_scale,
+    worst_keys,
+)
 from .keys.base import KeySet
 from .margins import Condition
 from .paper import paper_scale
@@ -68,12 +74,11 @@ def choose_scale(keys: KeySet, rule: Condition, scale: str | float) -> float:
         )
     found = _paper(keys, rule) if scale == "paper" else _number(scale)
     check_float32(keys, found)
-    demand = rule.demand(*sent_interference(keys, found, keys.representatives))
-    worst = int(demand.argmax())
-    if not demand[worst] < 1:
+    worst, demand = _worst(keys, rule, found)
+    if not demand < 1:
         raise NoScale(
             f"At scale {found:.6g} key {worst} is not separated (condition {rule.name}: "
-            f"{demand[worst]:.6g} is not below 1): use a larger scale, or scale='tight'."
+            f"{demand:.6g} is not below 1): use a larger scale, or scale='tight'."
         )
     return found
 
@@ -110,15 +115,24 @@ def _with_room(keys: KeySet, rule: Condition, solve: Callable[[float], float]) -
     while slack < 0.5:
         scale = solve(slack)
         check_float32(keys, scale)
-        demand = rule.demand(*sent_interference(keys, scale, keys.representatives))
-        worst = int(demand.argmax())
-        if float(demand[worst]) <= 1 - rule.slack:
+        worst, demand = _worst(keys, rule, scale)
+        if demand <= 1 - rule.slack:
             return scale
         slack *= 2
     raise NoScale(
         f"Rounding the queries to float32 uses up the margin of key {worst}: use fewer keys, a "
         "larger d or another key seed."
     )
+
+
+def _worst(keys: KeySet, rule: Condition, scale: float) -> tuple[int, float]:
+    """The key with the largest demand, and that demand, for the queries as sent."""
+    at = keys.representatives
+    if keys.spectrum is None:
+        at = worst_keys(keys, scale, 1, rule.demand)
+    demand = rule.demand(*sent_interference(keys, scale, at))
+    worst = int(demand.argmax())
+    return int(at[worst]), float(demand[worst])
 
 
 def _paper(keys: KeySet, rule: Condition) -> float:

@@ -99,7 +99,7 @@ def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
 def _outputs(
     Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: ArrayLike, V: ArrayLike
 ) -> Float32:
-    from .attention_tiles import one_thread
+    from .blas import one_thread
 
     q, K, V = (np.asarray(a, dtype=np.float32) for a in (Q, K, V))
     tokens = [np.asarray(a, dtype=np.float32) for a in own or ()]

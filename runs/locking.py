@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import BadInput
+from ..files import refuse_link
 
 
 class StorageFailed(BadInput):
@@ -19,6 +20,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock beside ``path`` (made with its folder), or raise BadInput at once."""
     from filelock import FileLock, Timeout
 
+    refuse_link(path)
     with sentences(path, "locked"):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)

@@ -167,7 +167,11 @@ class Declaration:
         return (*said, *(["exact"] if self.exact else []))
 
     def __str__(self) -> str:
-        return " ".join(self.words()) or "nothing"
+        """For people: a share in three digits."""
+        words = self.words()
+        if self.share is not None:
+            words = (f"keeps=share:{self.share:.3g}", *words[1:])
+        return " ".join(words) or "nothing"
 
     @property
     def first(self) -> int:

@@ -6,7 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from kvbarrier.runs.compared import Row, pareto
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_line_cache.py"
 SMALL = ("-n", "32", "-d", "16", "--keys", "hypercube", "-m", "4")
@@ -39,7 +41,7 @@ def test_the_marked_rows_are_those_that_nobody_beats(kvbarrier) -> None:
     assert ("zero", 1.0) not in marks
     memory = [row["bits_per_number"] for row in found]
     assert memory == sorted(memory)
-    assert " *" in kvbarrier(*play).out
+    assert "* quantized?bits=4 " in kvbarrier(*play).out
 
 
 def test_the_most_memory_is_held_to(kvbarrier) -> None:
@@ -58,9 +60,64 @@ def test_the_most_memory_is_held_to(kvbarrier) -> None:
         (("zero", "--out", "a.txt"), "ends in .png, .svg or .pdf"),
         (("zeroo",), "Did you mean 'zero'?"),
         ((), "TARGETS"),
+        (("zero", "--k", "8,x"), "must be numbers between commas"),
+        (("zero", "--norm", "p50"), "only with --keys FILE"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(kvbarrier, words, says) -> None:
     said = kvbarrier("compare", *words)
     assert said.code == 2
     assert says in said.err
+
+
+def test_keys_and_values_have_bits_of_their_own(kvbarrier) -> None:
+    play = ("compare", "skvq", "zero", "-n", "128", "-d", "16", "-m", "4")
+    said = kvbarrier(*play, "--k", "8,1.5", "--v", "8,2", "--json")
+    found = {row["target"]: row for row in rows(said)}
+    pairs = [(k, v) for k in (8, 1.5) for v in (8, 2)]
+    assert set(found) == {"zero"} | {f"skvq k_bits={k} v_bits={v}" for k, v in pairs}
+    assert "zero is played as it is, without --k and --v: zero has no parameter" in said.err
+    # zero keeps nothing: half of what was hidden in keys is guessed wrong as well.
+    assert found["zero"]["keys"] == pytest.approx(0.5, abs=0.05)
+    assert all(row["keys"] is not None for row in found.values())
+
+
+def test_short_keys_lose_what_is_hidden_in_keys_and_long_ones_do_not(kvbarrier) -> None:
+    """At 2 bits a grid is too wide for a cut between levels; the values beside are as they were."""
+    play = ("compare", "quantized", "-n", "64", "-d", "64", "-m", "4", "-b", "free")
+    found = rows(kvbarrier(*play, "--sweep", "bits=2,8", "--json"))
+    keys = {row["target"]: row["keys"] for row in found}
+    assert keys["quantized bits=8"] == 0
+    assert keys["quantized bits=2"] > 0.4
+    assert {row["literal"] for row in found} == {0}
+
+
+def test_own_keys_are_played_as_they_are(kvbarrier, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "keys.npy", rng.standard_normal((24, 16)).astype(np.float32))
+    words = ("--keys", "keys.npy", "--norm", "40", "-m", "2", "-b", "free")
+    said = kvbarrier("compare", "exact", "zero", *words, "--json")
+    found = {row["target"]: row for row in rows(said)}
+    assert (found["exact"]["literal"], found["exact"]["rotated"]) == (0, None)
+    assert found["zero"]["literal"] == pytest.approx(0.5, abs=0.15)
+    assert {point["reduction"] for point in found["zero"]["points"]} == {"own-keys", "key-payload"}
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_picture_is_drawn(kvbarrier, tmp_path, kind) -> None:
+    said = kvbarrier("compare", "sliding-window", *SMALL, "-b", "1/2,1", "--out", f"a.{kind}")
+    assert said.code == 0
+    assert f"wrote a.{kind}: 2 settings" in said.err
+    assert (tmp_path / f"a.{kind}").stat().st_size > 4000
+
+
+def row(bits: float, literal: float, rotated: float, keys: float | None) -> Row:
+    return Row("x", None, bits, literal, rotated, keys, 0.6, 8, ())
+
+
+def test_what_is_not_known_beats_nobody() -> None:
+    found = pareto([row(2, 0.1, 0.1, None), row(2, 0.1, 0.1, 0.3), row(2, 0.1, 0.1, 0.2)])
+    assert [one.pareto for one in found] == [True, False, True]
+    assert [one.pareto for one in pareto([row(2, 0.1, 0.1, 0.5), row(3, 0.1, 0.2, None)])] == [
+        True, False,
+    ]  # fmt: skip

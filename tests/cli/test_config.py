@@ -37,7 +37,10 @@ def test_a_project_has_its_own_defaults(kvbarrier, tmp_path, monkeypatch, name, 
         ("[attack]\nn = [1, 2]\n", "takes one n, not a list"),
         ("attack = 3\n", "attack must be a table of options, [attack]"),
         ("[attack\n", "cannot be read"),
-        ("[attack]\nn = 'many'\n", "'many' is not a valid integer"),
+        (
+            "[attack]\nn = 'many'\n",
+            "--n must be a whole number of at most 1099511627776, not 'many'",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_one_sentence(kvbarrier, tmp_path, text, says) -> None:

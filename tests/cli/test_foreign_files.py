@@ -201,6 +201,27 @@ def test_nothing_is_written_through_a_link(
     assert not (tmp_path / "z.csv").exists()  # before the first message
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("attack", "zero", *SMALL, "--resume", "pipe"),
+        ("attack", "zero", *SMALL, "--junit", "pipe"),
+        ("attack", "zero", *SMALL, "--resume", "z.csv", "--certificate", "pipe"),
+        ("check", "zero", "--junit", "pipe"),
+        ("bound", "--n", "16", "--d", "16", "--certificate", "pipe"),
+    ],
+)
+def test_a_device_or_a_pipe_is_not_replaced_by_a_file(
+    kvbarrier, forged, tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    """A file moved to its place would be no pipe any more; for root, no /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    said = kvbarrier(*argv)
+    assert (said.code, "pipe is a device or a pipe" in said.err) == (2, True)
+    assert (tmp_path / "pipe").is_fifo()
+    assert not (tmp_path / "z.csv").exists()  # before the first message
+
+
 def test_an_old_half_is_no_way_round(kvbarrier, forged, tmp_path: Path) -> None:
     precious = links(tmp_path, "plot.png.partial")
     assert kvbarrier("plot", "good.csv").code == 0
@@ -258,15 +279,15 @@ def test_the_limit_of_the_test_is_one() -> None:
 @pytest.mark.parametrize(
     ("argv", "sentence"),
     [
-        (("attack", "zero", "--messages", "100000000000"), "1<=x<=1048576"),
+        (("attack", "zero", "--messages", "100000000000"), "from 1 to 1048576"),
         (("attack", "zero", "--workers", "1000"), r"give --workers \d+ or less"),
         (("experiments", "run", "fano", "--workers", "1000"), r"give --workers \d+ or less"),
         (("regress", "--workers", "1000"), r"give --workers \d+ or less"),
         (("attack", "zero", "--n", "100000000"), "give at most 1073741824"),
-        (("attack", "zero", "--layers", "1000000000"), "1<=x<=1048576"),
+        (("attack", "zero", "--layers", "1000000000"), "from 1 to 1048576"),
         (("attack", "zero", "--layers", "100000"), "give at most 1073741824"),
-        (("bound", "--n", "9" * 20), "x<=1099511627776"),
-        (("bound", "--d", "9" * 11), "x<=65536"),
+        (("bound", "--n", "9" * 20), "at most 1099511627776"),
+        (("bound", "--d", "9" * 11), "at most 65536"),
         (("bound", "--d", "65536", "--n", "1099511627776"), "use a smaller --n or --d"),
         (("attack", "zero", "--timeout", "inf"), "--timeout inf is not a time limit"),
         (("attack", "zero", "--timeout", "nan"), "--timeout nan is not a time limit"),

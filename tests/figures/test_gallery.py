@@ -42,36 +42,30 @@ def _tables_are_read_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(name="caught")
-def _caught(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are written, by the first of their kinds."""
+@cache
+def _drawn(name: str, folder: Path, out: Path) -> tuple[list[Figure], dict[str, bytes]]:
+    """The figures of an experiment, and what is written of them."""
     caught: list[Figure] = []
+    savefig = Figure.savefig
 
-    def savefig(figure: Figure, path: Path, **_: object) -> None:
+    def seen(figure: Figure, *args: object, **named: object) -> None:
         if figure not in caught:
             caught.append(figure)
+        savefig(figure, *args, **named)
 
-    monkeypatch.setattr(Figure, "savefig", savefig)
-    return caught
-
-
-def _bytes(folder: Path, out: Path, name: str) -> dict[str, bytes]:
-    drawn = draw(name, folder, out)
-    assert [path.name for path in drawn] == list(pictures(name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", seen)
+        written = draw(name, folder, out)
+    assert [path.name for path in written] == list(pictures(name))
     assert not list(out.glob("*.partial"))
-    return {
-        f"{path.name}.{kind}": path.with_suffix(f".{kind}").read_bytes()
-        for path in drawn
-        for kind in NAMELESS
-    }
+    files = [path.with_suffix(f".{kind}") for path in written for kind in NAMELESS]
+    return caught, {file.name: file.read_bytes() for file in files}
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ENGINES])
-def test_equal_tables_give_equal_bytes_of_every_kind(
-    name: str, folder: Path, tmp_path: Path
-) -> None:
-    first = _bytes(folder, tmp_path, name)
-    again = _bytes(folder, tmp_path, name)
+def test_equal_tables_give_equal_bytes_of_every_kind(name: str, folder: Path) -> None:
+    _, first = _drawn(name, folder, folder / "first")
+    _, again = _drawn(name, folder, folder / "again")
     assert [file for file in first if first[file] != again[file]] == []
     for file, data in first.items():
         assert data.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[file[-3:]])
@@ -80,10 +74,8 @@ def test_equal_tables_give_equal_bytes_of_every_kind(
 
 
 @pytest.mark.parametrize("name", [*NAMES, *ENGINES])
-def test_axes_are_named_and_nothing_sticks_out(
-    name: str, folder: Path, tmp_path: Path, caught: list[Figure]
-) -> None:
-    draw(name, folder, tmp_path)
+def test_axes_are_named_and_nothing_sticks_out_or_meets(name: str, folder: Path) -> None:
+    caught, _ = _drawn(name, folder, folder / "first")
     assert len(caught) == len(pictures(name))
     for figure in caught:
         _looked_at(figure)

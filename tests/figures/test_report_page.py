@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -99,12 +100,25 @@ def test_names_stay_names() -> None:
     assert not [c for c in text if c != "\n" and not c.isprintable()]
 
 
-def test_every_row_says_how_to_repeat_it() -> None:
+def test_every_row_says_how_to_repeat_it_without_a_script() -> None:
     text = page([reported("my file", 2, 0.2)], SOURCES, "1")
-    assert "kvbarrier replay &#x27;my file.csv&#x27; abc123 0" in text
+    assert '<code>abc123</code> <a href="#p1w1">w1</a>' in text
+    assert 'id="p1w1"><th scope="row">w1</th>' in text
+    assert "kvbarrier replay &#x27;my file.csv&#x27; CELL 0" in text
     assert "batches 0 to 1, fresh key, process" in text
     assert "kvbarrier report &#x27;a &lt;b&gt;.csv&#x27;" in text
     assert "numpy 2.0" in text
+
+
+def test_a_point_is_written_once() -> None:
+    """A thousand points were 830 kB: each had its marker, its command and its numbers twice."""
+    many = [
+        reported(f"method {i % 50}", 0.1 * (1 + i // 50), 0.5 - 0.02 * (i // 50), params={"k": i})
+        for i in range(1000)
+    ]
+    text = page(many, SOURCES, "1")
+    assert len(text.encode()) < 350_000
+    assert text.count(">method 7 k=57<") == 1
 
 
 def test_limits_are_named_and_colours_are_the_figures() -> None:
@@ -186,6 +200,40 @@ def test_a_point_says_its_row_and_the_legend_hides_a_series(tmp_path: Path) -> N
     assert said["back"] != "none"
     assert said["stops"] == 2  # one for each of the two families of streams
     assert said["copies"] == len(FOUND) + 1
+
+
+@in_a_browser
+def test_marks_lie_where_their_rows_say_and_commands_are_whole(tmp_path: Path) -> None:
+    script = """
+  said.marks = [...doc.querySelectorAll("section .plot a")].map((one) => {
+    const use = one.querySelector("use"), line = one.querySelector("line")
+    const places = [[use, "x"], [use, "y"], [line, "y1"], [line, "y2"]]
+    return [one.getAttribute("href"),
+      ...places.map(([part, name]) => parseFloat(part.getAttribute(name)))] })
+  said.off = text("section .plot .off").length
+  said.commands = text("section code.command")
+  said.dots = [...doc.querySelectorAll(".dot")].map((one) => win.getComputedStyle(one).display)
+  doc.querySelector(".points th[data-c='4']").firstChild.click()
+  said.sorted = text(".points tbody td:nth-child(5)")"""
+    few = 3 / 65_536
+    rows = [
+        reported("a", 4, 0.3),
+        reported("b", 2, few, wrong_bits=3, asked_bits=65_536),
+        reported("c", 0, 0.5, budget=1 / 64),
+    ]
+    said = said_in(page(rows, SOURCES, "1"), tmp_path, script)
+    left, right, top = 0.04, 40.0, 0.56
+    for (_, x, y, low, high), (rate, error) in zip(
+        said["marks"], ((4, 0.3), (2, few), (left, 0.5)), strict=True
+    ):
+        assert x == pytest.approx(100 * math.log(rate / left) / math.log(right / left), abs=0.02)
+        assert y == pytest.approx(100 * (1 - error / top), abs=0.02)
+        assert low == pytest.approx(100 * (1 - max(0, error - 0.02) / top), abs=0.15)
+        assert high == pytest.approx(100 * (1 - (error + 0.02) / top), abs=0.15)
+    assert said["off"] == 1
+    assert said["commands"] == [f"kvbarrier replay {name}.csv abc123 0" for name in "abc"]
+    assert set(said["dots"]) == {"none"}
+    assert said["sorted"] == ["3 of 65,536", "0.3000", "0.5000"]
 
 
 @in_a_browser

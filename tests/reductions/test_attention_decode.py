@@ -17,6 +17,7 @@ from kvbarrier.errors import BadInput
 from kvbarrier.reductions import attention as doors
 from kvbarrier.reductions import attention_kernels as kernels
 from kvbarrier.reductions import attention_tiles as tiles
+from kvbarrier.reductions.blas import one_thread
 
 naive = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "naive" / "attention.py")))
 U = 2.0**-24
@@ -38,10 +39,10 @@ def tolerance(Q, Kq, V, Vq, K):
     return (np.expm1(2 * x) * largest + 1e-5 * largest)[:, None]
 
 
-# Around every cut: blocks of 512 rows, tiles of 256 keys a full block and of 1024 a thin one.
+# Around every cut: blocks of 1024 rows, tiles of 256 keys a full block and of 1024 a thin one.
 SHAPES = [
     (1, 0, 3, 2), (1, 1, 1, 1), (3, 5, 2, 7), (7, 1025, 4, 3), (40, 2050, 8, 5),
-    (511, 257, 16, 8), (512, 256, 64, 64), (513, 300, 8, 4), (1030, 600, 16, 5), (0, 4, 2, 2),
+    (1023, 257, 16, 8), (1024, 256, 64, 64), (1025, 300, 8, 4), (2060, 600, 16, 5), (0, 4, 2, 2),
 ]  # fmt: skip
 
 
@@ -224,16 +225,16 @@ def test_dominance_settles_every_row_of_an_exact_cache_and_hardly_one_of_a_lost_
 
 
 def test_a_few_rows_are_asked_first_after_a_block_that_failed():
-    # Keys of block 0 (512 rows) lost, of block 1 kept: its first 32 rows find out, all are settled.
-    Q, Kq, Vq, K, V = keyed(1024, 64, 16.0, [0.0, 1.0])
-    left = undecided(Q, Kq, Vq, K[512:], V[512:], 0.45)
-    assert set(left.tolist()) <= set(range(512))
-    assert len(left) > 490
+    # Keys of block 0 (1024 rows) lost, of block 1 kept: its first 32 rows find out, all settle.
+    Q, Kq, Vq, K, V = keyed(2048, 64, 16.0, [0.0, 1.0])
+    left = undecided(Q, Kq, Vq, K[1024:], V[1024:], 0.45)
+    assert set(left.tolist()) <= set(range(1024))
+    assert len(left) > 980
     # The other way round block 1 is asked in full, fails, and block 2 is only sampled.
-    Q, Kq, Vq, K, V = keyed(1536, 64, 16.0, [0.0, 1.0])
-    left = undecided(Q, Kq, Vq, K[:512], V[:512], 0.45)
-    assert set(left.tolist()) <= set(range(512, 1536))
-    assert set(range(1024 + 32, 1536)) <= set(left.tolist())
+    Q, Kq, Vq, K, V = keyed(3072, 64, 16.0, [0.0, 1.0])
+    left = undecided(Q, Kq, Vq, K[:1024], V[:1024], 0.45)
+    assert set(left.tolist()) <= set(range(1024, 3072))
+    assert set(range(2048 + 32, 3072)) <= set(left.tolist())
 
 
 @given(st.integers(0, 2**32), st.integers(1, 6), st.floats(-3, 3), st.booleans())
@@ -315,9 +316,9 @@ def test_one_changed_number_is_another_key_set(products, which):
 
 
 def test_the_bits_of_a_message_do_not_depend_on_those_before_it(products):
-    # Keys 0..511 lost, and values by which rows of lost keys are settled as well (all are 1).
-    Q, Kq, Vq, K, V = keyed(1024, 64, 9.0, [0.0, 1.0])
-    K, V, theta = K[512:], V[512:], np.full(1024, 0.45, np.float32)
+    # Keys of block 0 lost, and values by which rows of lost keys are settled as well (all are 1).
+    Q, Kq, Vq, K, V = keyed(2048, 64, 9.0, [0.0, 1.0])
+    K, V, theta = K[1024:], V[1024:], np.full(2048, 0.45, np.float32)
     found = []
     for values in (np.ones_like(V), V):
         doors._KNOWN = doors.Memo(1 << 26)
@@ -347,15 +348,15 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
 
     with threadpoolctl.threadpool_limits(2, "blas"):
         before = blas()
-        with tiles.one_thread:
+        with one_thread:
             assert set(blas()) == {1}
         assert blas() == before
         # Overlapping threads: a enters, b enters, a leaves, b leaves.
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__enter__()
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__enter__()
+        one_thread.__enter__()
+        one_thread.__exit__(None, None, None)
         assert set(blas()) == {1}
-        tiles.one_thread.__exit__(None, None, None)
+        one_thread.__exit__(None, None, None)
         assert blas() == before
 
 

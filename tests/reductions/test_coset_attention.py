@@ -148,6 +148,15 @@ def test_it_declines_random_signs_and_other_dimensions():
     assert Cosets.of(signs, signs[:0]) is None
 
 
+def test_keys_of_too_many_cosets_are_not_looked_at(monkeypatch):
+    # 1000 queries of as many cosets, 2^16 keys of 2^10 at least: 2^25 weights and more.
+    looked, plain = [], Words.of
+    monkeypatch.setattr(Words, "of", lambda rows: looked.append(len(rows)) or plain(rows))
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (1 << 16, 32)).astype(np.float32)
+    assert Cosets.of(signs[:1000], signs) is None
+    assert looked == [1000]
+
+
 # -- the kernels ----------------------------------------------------------------------------------
 
 
@@ -229,6 +238,12 @@ def test_a_perturbed_key_is_answered_as_it_is(monkeypatch):
     after = doors.next_outputs(Q, Kq, Vq, K, V)
     assert np.abs(after - oracle(Q, Kq, Vq, K, V)).max() < 1e-5
     assert np.abs(after - before).max() > 1e-2
+
+
+def test_keys_without_a_number_have_equal_weights():
+    nothing = np.zeros((3, 0), dtype=np.float32)
+    got = doors.block_outputs(nothing, nothing, [[1.0], [2.0], [6.0]])
+    assert got == pytest.approx(np.full((3, 1), 3.0), rel=1e-6)
 
 
 def test_an_own_score_that_is_no_number_is_refused():

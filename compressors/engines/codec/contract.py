@@ -18,11 +18,13 @@ quantize and dequantize; functions of a module do as well as methods of a class.
   lists, tuples and dicts of them. A dataclass, a NamedTuple or another object in it must be of a
   class listed in ``objects``. Views are cut down to their elements; there is no pickle.
 * Everything made in the constructor is public and costs nothing. It is given, by name and only if
-  it asks: ``d`` (or ``d_k``, ``d_v``), ``n`` (tokens in a call), ``heads``, ``layers`` and
-  ``seed``, public coins; anything else is a parameter of the target. What ``encode`` leaves in
-  the object does not travel: Bob has another one.
+  it asks: ``d`` (or ``d_k``, ``d_v``), ``n`` (tokens in a call), ``heads``, ``layers``, ``device``
+  (the CPU) and ``seed``, public coins, also under the names that people use for them
+  (``head_dim``, ``num_heads``); anything else is a parameter of the target. What ``encode`` leaves
+  in the object does not travel: Bob has another one.
 
-Class attributes, all optional:
+Class attributes, all optional; the first three may be parameters of the target instead, for a class
+that is not one's own (``codec:package.module:Class?tensors=torch&layout=nhd``):
 
 =========== ========== ====================================================================
 ``tensors``  "numpy"    or "torch": what encode is given
@@ -34,7 +36,7 @@ Class attributes, all optional:
 =========== ========== ====================================================================
 
 ``ratio(data)``, optional too, is the author's own word for how many times smaller than 16-bit
-numbers a piece of data is: a method, or just a number.
+numbers a piece of data is: a method, of the data or of nothing, or just a number.
 """
 
 from __future__ import annotations
@@ -61,6 +63,12 @@ PAIRS = (
     ("quantize", "dequantize"),
 )
 TENSORS = ("numpy", "torch")
+_OURS = {"tensors": "numpy", "layout": "nd", "dtype": "float32"}
+_ALIASES = {
+    "d": ("head_dim", "dim", "d_head", "head_size"),
+    "heads": ("num_heads", "n_heads", "num_kv_heads", "n_kv_heads", "num_key_value_heads"),
+    "layers": ("num_layers", "n_layers", "num_hidden_layers"),
+}
 DTYPES = ("bfloat16", "float16", "float32", "float64")
 
 # Words in somebody's exception that say what is missing here.
@@ -119,13 +127,20 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     if not inspect.isclass(thing) and not isinstance(thing, ModuleType):
         raise BadInput(f"{what} is a {type(thing).__name__}: give the name of a class or a module.")
     name = Path(str(thing.__file__)).stem if isinstance(thing, ModuleType) else thing.__name__
-    offered = {"n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed,
-               "d_k": shape.d_k, "d_v": shape.d_v}  # fmt: skip
+    offered: dict[str, Any] = {
+        "n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed, "d_k": shape.d_k,
+        "d_v": shape.d_v, "device": "cpu",
+    }  # fmt: skip
     if shape.d_k == shape.d_v:
         offered["d"] = shape.d_k
+    offered |= {alias: offered[own] for own, names in _ALIASES.items() if own in offered
+                for alias in names}  # fmt: skip
     made: Any = thing
+    ours: dict[str, Any] = {}
     if inspect.isclass(thing):
         signature = Signature.of_constructor(thing)
+        ours = {k: v for k, v in params.items() if k in _OURS and k not in signature.names}
+        params = {k: v for k, v in params.items() if k not in ours}
         _check(signature, offered, params, name)
         given = {**signature.pick(_only_named(signature, offered)), **params}
         try:
@@ -136,7 +151,7 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     encode, decode = getattr(made, writer), getattr(made, reader)
     if isinstance(thing, ModuleType):
         encode, decode = _with_params(name, encode, decode, offered, params)
-    return _described(name, made, encode, decode)
+    return _described(name, made, encode, decode, ours)
 
 
 def find(what: str) -> Any:
@@ -261,10 +276,10 @@ def _count(encode: Callable[..., Any], given: Collection[str] = ()) -> int:
     return 2 if len(needed) >= 2 else 1
 
 
-def _described(name: str, made: Any, encode: Any, decode: Any) -> Codec:
-    tensors = str(getattr(made, "tensors", "numpy"))
-    layout = str(getattr(made, "layout", "nd"))
-    dtype = str(getattr(made, "dtype", "float32"))
+def _described(name: str, made: Any, encode: Any, decode: Any, ours: Mapping[str, Any]) -> Codec:
+    tensors, layout, dtype = (
+        str(ours.get(word, _word(made, word) or usual)) for word, usual in _OURS.items()
+    )
     for word, given, known in (("tensors", tensors, TENSORS), ("dtype", dtype, DTYPES)):
         if given not in known:
             raise BadInput(f"{name}.{word} is '{given}'.{did_you_mean(given, known)}")
@@ -273,13 +288,27 @@ def _described(name: str, made: Any, encode: Any, decode: Any) -> Codec:
             f"{name}.layout is '{layout}': write its axes in order, as in 'bhnd': n (tokens) "
             "and d, and of b (a batch of one), l (layers) and h (heads) those that it takes."
         )
-    said = getattr(made, "ratio", None)
-    ratio = said if callable(said) or said is None else _constant(float(said))
+    ratio = _ratio(getattr(made, "ratio", None))
     return Codec(
         name, encode, decode, _count(encode) == 2, tensors, layout, dtype,
         tuple(getattr(made, "objects", ())), str(getattr(made, "package", "")), ratio,
     )  # fmt: skip
 
 
-def _constant(number: float) -> Callable[[Any], float]:
-    return lambda _data: number
+def _word(made: Any, word: str) -> Any:
+    """What a codec says by an attribute; what a stranger's instance keeps under it is not meant."""
+    own = getattr(made, word, None)
+    if isinstance(own, str) or isinstance(made, ModuleType):
+        return own
+    said = getattr(type(made), word, None)
+    return None if isinstance(said, property) else said
+
+
+def _ratio(said: Any) -> Callable[[Any], float] | None:
+    """Their word as a function of a piece of data: it is one, or one of nothing, or a number."""
+    if said is None:
+        return None
+    if not callable(said):
+        number = float(said)
+        return lambda _data: number
+    return said if Signature.leading(said, 1) else lambda _data: float(said())

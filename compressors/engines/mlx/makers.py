@@ -27,27 +27,10 @@ TURBO = "TurboQuantKVCache"
 ROTATED = "RotatedKVCache"
 VELOX = "veloxquant"
 #: methods whose old tokens do not change when many questions come at once
-TOGETHER = frozenset(
-    [
-        "turboquant_rvq",
-        "xquant",
-        "kvquant",
-        "palu",
-        "cachegen",
-        "gear",
-        "zipcache",
-        "skvq",
-        "amc",
-        "anchorkv",
-        "kvtc",
-        "rocketkv",
-        "h2o",
-        "snapkv",
-        "knorm",
-        "tova",
-        "streaming_llm",
-    ]
-)
+TOGETHER = frozenset({
+    "turboquant_rvq", "xquant", "kvquant", "palu", "cachegen", "gear", "zipcache", "skvq", "amc",
+    "anchorkv", "kvtc", "rocketkv", "h2o", "snapkv", "knorm", "tova", "streaming_llm",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ....reductions import attention
-from ....reductions.attention_tiles import one_thread
+from ....reductions.blas import one_thread
 from ....reductions.jit import njit
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.blockwise import Own

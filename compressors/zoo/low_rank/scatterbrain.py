@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
-from ....reductions.attention_tiles import one_thread
+from ....reductions.blas import one_thread
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
 from ...kit.state import State, check_fits
@@ -89,7 +89,7 @@ class Scatterbrain(Blockwise):
             k=((self.window, shape.d_k), np.float16),
             v=((self.window, shape.d_v), np.float16),
         )
-        self.message_bytes = (self.low_rank.message_bytes or 0) + len(self.state.buffer)
+        self.message_bytes = (self.low_rank.message_bytes or 0) + self.state.nbytes
         size = (shape.d_k, self.rounds, buckets // 2)
         self.rotations = self.rng(1).standard_normal(size)
 
@@ -137,7 +137,7 @@ class Scatterbrain(Blockwise):
                 f"A message of {len(message)} bytes is not one of scatterbrain's, which have "
                 f"{self.message_bytes}: build Alice and Bob from the same public parameters."
             )
-        cut = len(message) - len(self.state.buffer)
+        cut = len(message) - self.state.nbytes
         self.low_rank.restore(message[:cut])
         self.state.load(message[cut:])
 

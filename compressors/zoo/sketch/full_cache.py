@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....errors import BadInput
-from ....reductions.attention_tiles import one_thread
+from ....reductions.blas import one_thread
 from ...kit.blockwise import Own
 from ...plugin.contract import Float32
 from ..baseline.exact import Exact

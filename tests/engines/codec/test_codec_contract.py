@@ -456,3 +456,40 @@ class Twice:
         shares = "data[0][2:].data_ptr() == data[1].data_ptr()"
         torch, _ = told(codec(text.format(kind=kind, shares=shares)))
         assert len(torch) < len(once) * size // 4 + 12 * 120
+
+
+def test_a_strangers_class_needs_no_words_of_ours(codec: Any) -> None:
+    text = """
+class Strange:
+    def __init__(self, head_dim, num_heads, device="cuda", dtype=None):
+        assert (head_dim, num_heads, device) == (4, 1, "cpu")
+        self.layout, self.dtype = object(), np.float64  # its own, not ours
+    def encode(self, x):
+        assert x.shape == {shape} and x.dtype == np.float32
+        return x
+    def decode(self, data):
+        return data
+    def ratio(self):
+        return 4
+"""
+    one = codec(text.format(shape="(12, 4)"), SQUARE)
+    told(one, SQUARE)
+    assert one.memories().claimed * 4 == 12 * 2 * 4 * 2
+    told(codec(text.format(shape="(12, 1, 4)"), SQUARE, layout="nhd"), SQUARE)
+
+
+def test_words_of_ours_may_be_parameters_of_the_target(codec: Any) -> None:
+    text = """
+class Plain:
+    def encode(self, x):
+        assert x.dtype == np.float16 and x.shape == (3, 12, 4), (x.dtype, x.shape)
+        return x
+    def decode(self, data):
+        return data
+"""
+    shape = Shape(tokens=12, d_k=4, d_v=4, layers=1, heads=3, kv_heads=3)
+    told(codec(text, shape, layout="hnd", dtype="float16"), shape)
+    with pytest.raises(BadInput, match="layout is 'nnd'"):
+        codec(text, shape, layout="nnd")
+    with pytest.raises(BadInput, match="has no parameter 'lay'"):
+        codec(text, shape, lay="hnd")
