@@ -11,6 +11,7 @@ import inspect
 import sys
 from pathlib import Path
 
+import pandas as pd
 from click.testing import CliRunner
 from engines_page import engines_page
 from kvbarrier.cli import VERBS, cli
@@ -18,6 +19,8 @@ from kvbarrier.compressors.catalog import declaration, entry
 from kvbarrier.compressors.catalog_entry import CatalogEntry
 from kvbarrier.compressors.docstring import fidelity
 from kvbarrier.compressors.zoo import FAMILIES, ZOO
+from kvbarrier.experiments.growth.claims import exponents
+from kvbarrier.experiments.growth.measure import INGEST
 from kvbarrier.experiments.leaderboard import measure as leaderboard
 from kvbarrier.experiments.registry import ENGINES, NAMES, get
 from kvbarrier.figures.registry import pictures
@@ -181,6 +184,7 @@ def _algorithm(one: CatalogEntry, kind: str, cls: type, points: list[Point]) -> 
         f"*Declares* `{said}` (n = 512, d = 64, half of the 16-bit cache; "
         "[what the words mean](../reading-a-verdict.md#4-what-was-declared)).", "",
     ]  # fmt: skip
+    parts += [_grows(one), ""] if _grows(one) else []
     if one.own_size:
         sizes = ", ".join(f"{name} = {value}" for name, value in one.own_size.items())
         parts += [f"Played at its own size, {sizes}: {one.own_size_reason}.", ""]
@@ -191,6 +195,33 @@ def _algorithm(one: CatalogEntry, kind: str, cls: type, points: list[Point]) -> 
     parts += ["```text", inspect.getdoc(cls) or "", "```", ""]
     parts += ["## Results", "", *_results(points), ""]
     return "\n".join(parts)
+
+
+def _grows(one: CatalogEntry) -> str:
+    """How the time of a stream grows, with what was measured; "" where it was not."""
+    rows = [row for row in ingested() if row["target"] == one.name]
+    if not rows:
+        return ""
+    short, long = rows
+    low, high = _exponent(short, long)
+    word = f"n^2 in {one.square}" if one.square else "n"
+    return (
+        f"*Grows* with {word}, where the memory is in proportion to n: the exponent of the time of "
+        f"a stream is {low:.2f} to {high:.2f}, {int(short['n']):,} to {int(long['n']):,} tokens."
+    )
+
+
+def _exponent(short: dict[str, str], long: dict[str, str]) -> tuple[float, float]:
+    table = pd.DataFrame([short, long]).assign(d=64).astype({"n": float, "seconds": float,
+                                                            "seconds_median": float})  # fmt: skip
+    (interval,) = exponents(table, "seconds", "seconds_median").values()
+    return interval
+
+
+def ingested() -> list[dict[str, str]]:
+    """The rows of the committed table of ingest times."""
+    with (CLAIMS.parent / INGEST).open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _twins(name: str) -> list[str]:
