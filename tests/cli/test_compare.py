@@ -121,3 +121,40 @@ def test_what_is_not_known_beats_nobody() -> None:
     assert [one.pareto for one in pareto([row(2, 0.1, 0.1, 0.5), row(3, 0.1, 0.2, None)])] == [
         True, False,
     ]  # fmt: skip
+
+
+def test_natural_text_needs_the_engine_and_says_how_to_get_it(kvbarrier, monkeypatch) -> None:
+    from kvbarrier.compressors.engines import environments
+
+    monkeypatch.setattr(environments, "_folders", list)
+    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    said = kvbarrier("compare", "zero", *SMALL, "--natural")
+    assert said.code == 2
+    assert "make engines" in said.err
+
+
+def test_what_a_setting_costs_a_model_is_the_mean_over_a_text_of_each_kind(
+    kvbarrier, monkeypatch
+) -> None:
+    from kvbarrier.compressors.engines import environments
+    from kvbarrier.experiments.natural import measure
+
+    heard = []
+
+    def asked(module: str, request: dict) -> dict:
+        heard.append(request)
+        of = {"zero": 2.0, "sliding-window": 0.5}
+        losses = [{"loss": 3.0 + of[one["target"]]} for one in request["settings"]]
+        more = [{"loss": one["loss"] + 1.0} for one in losses]
+        return {"texts": [{"loss": 3.0, "settings": losses}, {"loss": 3.0, "settings": more}]}
+
+    monkeypatch.setattr(measure, "asked", asked)
+    monkeypatch.setattr(environments, "interpreter", lambda scheme: "python")
+    play = ("compare", "zero", "sliding-window", *SMALL, "-b", "1/2", "--natural")
+    found = {row["target"]: row["natural"] for row in rows(kvbarrier(*play, "--json"))}
+    assert found == {"zero": 2.5, "sliding-window": 1.0}
+    (request,) = heard
+    assert [kind for kind, _ in request["texts"]] == list(measure.KINDS)
+    # Half of 16 bits for each of 512 tokens' 2 times 64 numbers.
+    assert {one["budget_bits"] for one in request["settings"]} == {8 * 512 * 128}
+    assert "+2.500" in kvbarrier(*play).out
