@@ -156,6 +156,10 @@ def command(
         for name in dict.fromkeys(gap.compressor for gap in report.gaps):
             refused = {gap.budget for gap in report.gaps if gap.compressor == name}
             tell(f"{name} does not fit into {len(refused)} of the budgets.")
+        left = {row.points[0]["compressor"] for row in rows}
+        for name in dict.fromkeys(point["compressor"] for point in report.points):
+            if name not in left:
+                tell(f"{name} takes more than {most:g} bits a number in every setting.")
     for target, sentence in found.as_they_are.items():
         say(f"{target} is played as it is, without --k and --v: {sentence}")
     for one in report.unplayed:

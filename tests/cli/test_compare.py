@@ -92,6 +92,25 @@ def test_short_keys_lose_what_is_hidden_in_keys_and_long_ones_do_not(kvbarrier) 
     assert {row["literal"] for row in found} == {0}
 
 
+def test_an_uneven_split_tells_which_half_was_too_short(kvbarrier) -> None:
+    """A turned value needs more than 2 bits; a payload in a key more than 2, and 3 suffice."""
+    play = ("compare", "quantized", "-n", "64", "-d", "64", "-m", "4")
+    said = kvbarrier(*play, "--k", "3", "--v", "2,4", "--json")
+    two, four = rows(said)
+    assert (two["target"], four["target"]) == (
+        "quantized k_bits=3 v_bits=2", "quantized k_bits=3 v_bits=4",
+    )  # fmt: skip
+    # 64 numbers of a token share a scale and a zero of 16 bits each: half a bit a number.
+    assert (two["bits_per_number"], four["bits_per_number"]) == (3.0, 4.0)
+    assert two["rotated"] > 0.05
+    assert four["rotated"] == four["literal"] == four["keys"] == two["keys"] == 0
+
+
+def test_who_has_no_setting_that_is_small_enough_is_named(kvbarrier) -> None:
+    said = kvbarrier("compare", "exact", "zero", *SMALL, "-b", "1", "--max-bits-per-number", "3")
+    assert "exact takes more than 3 bits a number in every setting." in said.out
+
+
 def test_own_keys_are_played_as_they_are(kvbarrier, tmp_path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "keys.npy", rng.standard_normal((24, 16)).astype(np.float32))
