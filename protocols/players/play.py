@@ -115,7 +115,8 @@ def built(target: Any, table: Table, seed: int) -> Any:
     if table.public.get("redrawn"):
         from ...reductions.gaussian import drawn_keys
 
-        makes["keys"] = partial(drawn_keys, *table.public["keys"].shape, seed)
+        n, d = table.public["keys"].shape
+        makes["keys"] = partial(drawn_keys, n, d, seed)
     public: Mapping[str, Any] = Public({}, **makes)
     if not is_builtin(table.target):
         public = dict(public)
