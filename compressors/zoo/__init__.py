@@ -48,6 +48,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "hadamard-int",
         "eden",
         "rabitq",
+        "kvtc",
     ),
     "low rank": (
         "minicache",

@@ -25,7 +25,7 @@ FAMILIES = {
     },
     "quantisation": {
         "kivi", "skvq", "leankv", "cachegen", "qjl", "turboquant", "polarquant",
-        "absmax", "block-fp4", "hadamard-int", "eden", "rabitq",
+        "absmax", "block-fp4", "hadamard-int", "eden", "rabitq", "kvtc",
     },
     "low rank": {"minicache", "low-rank", "scatterbrain"},
     "sketch": {

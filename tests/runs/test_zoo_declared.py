@@ -12,7 +12,8 @@ N, D = 64, 64
 BUDGETS = (Fraction(1, 4), Fraction(1), None)
 NOTHING = {
     # What they hold follows the data, a budget or chance, and no token is promised anything.
-    "subgen", "balance-kv", "fastgen", "razor-attention", "skvq", "leankv", "cachegen", "low-rank",
+    "subgen", "balance-kv", "fastgen", "razor-attention", "skvq", "leankv", "cachegen", "kvtc",
+    "low-rank",
     "scatterbrain", "performer", "linear-attention", "linformer",
     # Controls of the game.
     "zero", "time-sharing", "covering-code", "trellis-code",

@@ -12,7 +12,7 @@ from .chosen_tokens import ChosenTokens
 def cosines_to_the_mean(K: Float32) -> Float32:
     """Of keys float32[n, d] the cosine to the mean of their directions: float32[n]; of 0 it is 0.
 
-    >>> cosines_to_the_mean(np.float32([[2, 0], [1, 0], [0, 3]])).round(3).tolist()
+    >>> cosines_to_the_mean(np.float32([[2, 0], [1, 0], [0, 3]])).astype(float).round(3).tolist()
     [0.894, 0.894, 0.447]
     """
     units = _units(K)

@@ -22,7 +22,7 @@ def hadamard(d: int, rng: np.random.Generator | None) -> Float32:
     Of the largest power of two p that divides d, d/p times along the diagonal: a row of numbers is
     turned p by p. Without ``rng`` there are no signs, and the matrix is the same for all.
 
-    >>> hadamard(2, None).round(3).tolist()
+    >>> hadamard(2, None).astype(float).round(3).tolist()
     [[0.707, 0.707], [0.707, -0.707]]
     """
     block = np.ones((1, 1))
