@@ -50,7 +50,7 @@ COLUMNS = {
     "messages": "independent messages played",
     "failed": "messages that failed: all their bits count as guessed",
     "over_budget": "whether a message was larger than its budget",
-    "declared": "the declaration's verdict: as-declared, not-as-declared, undecided; None: none",
+    "declared": "the declaration's verdict: as-declared, not-as-declared, undecided; else None",
 }
 """The columns of :meth:`AttackReport.to_frame`, with units."""
 

@@ -24,7 +24,7 @@ from .render import print_json, printed, readable, say
 VERBS = {
     "attack": "Attack a compressor: secret bits in, wrong bits out, every byte counted.",
     "check": "Examine a cache: does it hold what it is given, and if not, where?",
-    "compare": "Play several compressors in the same game; mark those that nobody beats.",
+    "compare": "Play several compressors in the same game; mark those that no other beats.",
     "bound": "Compute the limit at a size: scale, secret bits, bits that no algorithm can save.",
     "capture": "Keep the keys, queries and values of a real model on a text in a file.",
     "verify": "Check a certificate again, and say in one sentence what it proves.",

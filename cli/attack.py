@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,11 +20,13 @@ from .attack_baseline import Baseline
 from .attack_notes import as_budget, setting
 from .attack_summary import print_summary
 from .attack_tables import print_report
+from .model_attack import model_options, sampled, tell_sample
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
     from ..protocols.game.instance import Instance
     from ..runs.attack_report import Report
+    from ..runs.gates import Gate
     from ..runs.results import Results
 
 QUERIES = "indistinguishability"
@@ -35,6 +38,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @options.game_options
 @options.stream_options
+@model_options
 @click.option(
     "-b",
     "--budget",
@@ -133,10 +137,10 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a JUnit file for a build server: a test a gate, and one a declaration.",
+    help="Write a JUnit file for a build server: a test for each gate and each declaration.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="All columns, every null and its power.")
-@click.option("-q", "--quiet", is_flag=True, help="No table: the summing sentence alone.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all columns, every null and its power.")
+@click.option("-q", "--quiet", is_flag=True, help="Print one sentence that sums up, and no table.")
 @click.option(
     "--map",
     "map_file",
@@ -167,6 +171,9 @@ def command(
     verbose: bool,
     quiet: bool,
     as_json: bool,
+    model: Path | None,
+    context: int,
+    sample: str | None,
     **game: Any,
 ) -> int:
     """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine such as
@@ -180,10 +187,8 @@ def command(
     comes, choosing beforehand or as it reads: its reads are counted against its errors, as in
     Theorem 19.
     """
-    from ..figures.style import refuse_other_picture
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack
-    from ..runs.gates import parse_gate
     from ..runs.several import play_several
 
     limits = Limits(timeout, _memory(memory))
@@ -196,6 +201,7 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(targets, game, out, as_json, played)
+    game, of_model = sampled(game, model, context, sample)
     first, *others = options.instances(game)
     words = options.declared(expected)
     asked = options.budgets(budgets) if budgets else None
@@ -207,6 +213,8 @@ def command(
     for own in [] if out is None else [out / name for name in OUT_FILES]:
         refuse_link(own)
     if map_file is not None:
+        from ..figures.style import refuse_other_picture
+
         refuse_other_picture(map_file, "--map", out)
     for path in (certificate, save_case, junit):
         if path is not None:
@@ -215,7 +223,7 @@ def command(
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
         )
-    parsed_gates = [parse_gate(text) for text in gates]
+    parsed_gates = _parsed(gates)
     for gate in parsed_gates:
         gate.check([one for plan in plans for one in plan.settings()])
     then = baseline and Baseline(baseline, targets)
@@ -227,10 +235,13 @@ def command(
                 workers=workers,
                 cluster=cluster,
                 progress=lambda step: tick(step.cell.target, step.done, step.most),
+                announce=say,
             )
         except BudgetTooSmall as error:
             raise BadInput(_with_budget(error, first)) from None
     document = report.as_dict()
+    if of_model is not None:
+        document["model"] = of_model.as_dict()
     failures = []
     try:
         # An impossible memory is the news; whether a gate holds on top of it is not.
@@ -243,6 +254,8 @@ def command(
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
+        if of_model is not None and not as_json:
+            tell_sample(of_model)
         if map_file is not None:
             _draw_map(report, map_file)
     for one in report.unplayed:
@@ -270,8 +283,18 @@ def _with_budget(error: KVBarrierError, instance: Instance) -> str:
     return f"{error} That is {as_budget(least)}."
 
 
+def _parsed(gates: tuple[str, ...]) -> list[Gate]:
+    if not gates:
+        return []
+    from ..runs.gates import parse_gate
+
+    return [parse_gate(text) for text in gates]
+
+
 def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
     """What a build server reads of an attack: a test a point, and one for what failed."""
+    if junit is None and "GITHUB_STEP_SUMMARY" not in os.environ:
+        return
     from . import ci
 
     played = [
@@ -424,7 +447,8 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
             write_results(path, [row for outcome in report.outcomes for row in outcome.rows])
         for index in report.family["named"] or range(len(report.points)):
             row = [o for o in report.outcomes if o.rows][index].rows[0]
-            say(f"replay it:  kvbarrier replay {path} {row.cell} {row.batch}")
+            again = ["kvbarrier", "replay", str(path), row.cell, str(row.batch)]
+            say(f"replay it:  {shlex.join(again)}")
         return 4
     if report.changed or any(point["failed"] for point in report.points):
         return 3

@@ -46,7 +46,7 @@ def command(
     from ..files import refuse_place, replaced
 
     if out.suffix.lower() != ".npz":
-        raise BadInput(f"{out} must be a .npz file by its name.")
+        raise BadInput(f"{out} must have a name that ends in .npz.")
     refuse_place(out)
     if tokens < 2:
         raise BadInput(f"--tokens must be 2 or more, not {tokens}.")

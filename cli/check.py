@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 @click.option(
     "--case",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Play this counterexample again instead; TARGET is then the place of its plug-in's "
-    "file. Exit code 3 if it still fails.",
+    help="Replay this counterexample instead; TARGET then names the plug-in's file. Exit code 3 if "
+    "it still fails.",
 )
 @click.option(
     "--save-case",
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 @click.option(
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a JUnit file for a build server: a test a rung.",
+    help="Write a JUnit file for a build server: one test for each group of laws.",
 )
 @click.option(
     "--badge",
@@ -101,7 +102,7 @@ def command(
     parsed = {k: parse_value(v) for k, v in options.pairs(params, "--param").items()}
     if is_engine(target):
         if expected:
-            raise BadInput("An engine's cache declares nothing here: leave --expect out.")
+            raise BadInput("check has no --expect for an engine's cache: leave it out.")
         return _engine(target, parsed, timeout, junit, badge, as_json)
     if explain:
         return _explain(target, parsed, timeout, as_json)
@@ -226,7 +227,8 @@ def _save_case(
         say(f"no law is broken, so nothing is written to {path}.")
         return
     case.write(path)
-    say(f"wrote {path}; play it again:  kvbarrier check --case {path} {report.target}")
+    again = shlex.join(["kvbarrier", "check", "--case", str(path), report.target])
+    say(f"wrote {path}; play it again:  {again}")
 
 
 def _replay(

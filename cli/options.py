@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -99,6 +99,16 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
             raise BadInput(f"{option} gives {name} twice: give it once.")
         parsed[name] = value
     return parsed
+
+
+def given(names: Iterable[str]) -> list[str]:
+    """Which of the running command's parameters the command line gives, as options."""
+    context = click.get_current_context()
+    return [
+        next(max(p.opts, key=len) for p in context.command.params if p.name == name)
+        for name in names
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def parameters(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -312,10 +322,12 @@ def instances(game: dict[str, Any]) -> list[Any]:
 
 def schedule(text: str | None) -> str | None:
     """A family's name as it is, a file's schedule as JSON text. Raises BadInput for neither."""
+    if text is None:
+        return None
     from ..protocols.life.families import FAMILIES
     from ..protocols.life.oracle import read_schedule
 
-    if text is None or text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
+    if text in FAMILIES or not (text.endswith(".json") or os.path.exists(text)):
         return text
     return read_schedule(text).to_json()
 

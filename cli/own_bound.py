@@ -97,7 +97,7 @@ def _say_why(found: FileLimit) -> None:
         least = (
             f"the smallest norm that certifies one is {min(norms):.4g}"
             if norms
-            else "and none is at 4096 times that norm"
+            else "no token is certified at 4096 times that norm either"
         )
         which = "No token is" if len(none) == len(found.heads) else f"In {len(none)} heads none is"
         tell(f"{which} certified at this norm: {least}.")

@@ -6,24 +6,20 @@ This module has only names and words; a compressor's module is imported on use.
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ..errors import BadInput, BudgetTooSmall, did_you_mean
-from .catalog_entry import REDUCTIONS_OF, CatalogEntry
-from .docstring import fidelity
-from .plugin.adapters import adapt
-from .plugin.contract import Shape
-from .plugin.declaration import declared_by
-from .readers.catalog import READERS
 from .zoo import FAMILIES
 
-__all__ = ["CATALOG", "REDUCTIONS_OF", "CatalogEntry", "declaration", "describe", "entry", "family",
-           "is_builtin", "names"]  # fmt: skip
+if TYPE_CHECKING:
+    from .catalog_entry import CatalogEntry
 
 _FAMILY = {name: family for family, members in FAMILIES.items() for name in members}
 
 
-class _Catalog(Mapping[str, CatalogEntry]):
+class _Catalog(Mapping[str, "CatalogEntry"]):
     """name -> entry, in the order of the catalog; an entry is imported when it is asked for."""
 
     def __getitem__(self, name: str) -> CatalogEntry:
@@ -57,7 +53,11 @@ def is_builtin(target: str) -> bool:
     (True, True, False)
     """
     name = target.partition("?")[0]
-    return name in _FAMILY or name in READERS
+    if name in _FAMILY or not re.fullmatch(r"[a-z0-9-]+", name):
+        return name in _FAMILY
+    from .readers.catalog import READERS
+
+    return name in READERS
 
 
 def entry(name: str) -> CatalogEntry:
@@ -79,10 +79,14 @@ def family(name: str) -> str:
 def describe() -> list[dict[str, object]]:
     """The catalog for ``kvbarrier list``: plain data, one row a compressor.
 
-    ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``docstring``), None
-    for the others; ``declares`` is what it says it holds (:func:`declaration`); ``own_size`` gives
-    the size at which the leaderboard plays it, and why, if that is not the common size.
+    ``grows`` is the power of n in the time of a stream of n tokens, where the memory is in
+    proportion to n. ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see
+    ``docstring``), None for the others; ``declares`` is what it says it holds
+    (:func:`declaration`); ``own_size`` gives the size at which the leaderboard plays it, and why,
+    if that is not the common size.
     """
+    from .docstring import fidelity
+
     return [
         {
             "name": one.name,
@@ -92,6 +96,7 @@ def describe() -> list[dict[str, object]]:
             "fidelity": fidelity(one.cls),
             "assumes": one.assumes or None,
             "broken_by": one.broken_by or None,
+            "grows": f"n^2 in {one.square}" if one.square else "n",
             "source": one.source,
             "budgets": one.budgets,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,
@@ -111,6 +116,10 @@ def declaration(one: CatalogEntry) -> str | None:
     >>> declaration(entry("sliding-window")), declaration(entry("subgen"))
     ('keeps=last:256 bits=16', None)
     """
+    from .plugin.adapters import adapt
+    from .plugin.contract import Shape
+    from .plugin.declaration import declared_by
+
     shape = Shape(tokens=512, d_k=64, d_v=64)
     if one.cls.knows_keys:
         said = declared_by(one.cls)

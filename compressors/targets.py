@@ -26,6 +26,7 @@ from typing import Any
 
 from ..errors import BadInput, PluginFailure, did_you_mean
 from . import catalog
+from .catalog_entry import CatalogEntry
 from .engines.scheme import Scheme
 from .engines.schemes import REGISTERED, scheme_of
 from .plugin.adapters import Factory, adapt
@@ -176,7 +177,7 @@ def _unknown(name: str, known: Collection[str]) -> BadInput:
     )
 
 
-def _checked(entry: catalog.CatalogEntry, cls: type[Compressor]) -> Any:
+def _checked(entry: CatalogEntry, cls: type[Compressor]) -> Any:
     def build(
         shape: Shape, budget_bits: int | None, seed: int, public: Mapping[str, Any], **params: Any
     ) -> Compressor:

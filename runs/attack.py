@@ -33,14 +33,14 @@ from ..protocols.players.template import held
 from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
-from .engine_report import engine_report
 from .executors import make_executor
+from .forecast import forecast
 from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
+from .room import refuse_too_large
 from .runner import CellOutcome, Facts, Step, run_cells
-from .soft import as_dict, soft_of
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
 BUDGETS = tuple(Fraction(1, 2**k) for k in range(6, -1, -1))
@@ -154,10 +154,12 @@ def play(
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
     keyring: Keyring | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Report:
     """Play a plan; continue from what the store holds.
 
     With a ``keyring``, which other plans share (:mod:`.several`), built-ins draw fresh keys too.
+    ``announce`` hears before the first message what a long attack is estimated to take.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
@@ -167,6 +169,7 @@ def play(
     gaps: list[Gap] = []
     engine: list[dict[str, Any]] = []
     store = store or Results()
+    refuse_too_large(plan.cells())
     # One pair of players probes, rehearses, and plays the first batches.
     with held(), Session(asked, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
@@ -177,6 +180,8 @@ def play(
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        if announce is not None:
+            _announce(plan, playable, session, announce)
         isolation = session.isolation
         count = workers or _workers(builtin, isolation)
         own = {id_: fact.declares for id_, fact in facts.items()}
@@ -201,16 +206,25 @@ def play(
             keys="auto" if keyring is None else "fresh",
             keyring=keyring,
         )
-    soft = {
-        outcome.cell.id: soft_of(outcome, plan.limits)
-        for outcome in outcomes
-        if outcome.rows and outcome.cell.instance.bob == "linear"
-    }
     played = [outcome for outcome in outcomes if outcome.rows]
+    soft = _soft_ledgers(played, plan.limits)
     declared = held_against(played, declarations, less)
     with one_blas_thread("inline"):  # maps are many small products
         report = _report(plan.target, outcomes, gaps, engine, soft, declared)
     return replace(report, counterexample=counterexample(played, declared, plan.limits))
+
+
+def _soft_ledgers(
+    played: Sequence[CellOutcome], limits: Limits
+) -> dict[str, tuple[Ledger, dict[str, Any]]]:
+    """Of every cell with a linear Bob: its soft ledger, and what the report says of that."""
+    linear = [outcome for outcome in played if outcome.cell.instance.bob == "linear"]
+    if not linear:
+        return {}
+    from .soft import as_dict, soft_of
+
+    found = {outcome.cell.id: (soft_of(outcome, limits), outcome) for outcome in linear}
+    return {id_: (ledger, as_dict(ledger, outcome)) for id_, (ledger, outcome) in found.items()}
 
 
 def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
@@ -229,6 +243,17 @@ def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
             ResultsWarning,
             stacklevel=3,
         )
+
+
+def _announce(
+    plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
+) -> None:
+    """Tell what the messages of a long attack should take; the last budget is the largest."""
+    found = forecast(cells[-1], session)
+    if found is not None:
+        stopping = plan.stopping()
+        batches = sum(stopping.most(cell) * cell.batch_size for cell in cells)
+        announce(found.sentence(batches, most=plan.messages is None))
 
 
 def _workers(builtin: bool, isolation: str) -> int:
@@ -316,7 +341,7 @@ def _report(
     outcomes: Sequence[CellOutcome],
     gaps: list[Gap],
     engine: Sequence[dict[str, Any]],
-    soft: Mapping[str, Ledger],
+    soft: Mapping[str, tuple[Ledger, dict[str, Any]]],
     declared: Sequence[Declared | None],
 ) -> Report:
     played = [outcome for outcome in outcomes if outcome.rows]
@@ -327,10 +352,9 @@ def _report(
             "scale": outcome.cell.instance.build().scale,
             "map": as_map(outcome.cell, outcome.rows),
         }
-        | ({"soft": as_dict(soft[outcome.cell.id], outcome)} if outcome.cell.id in soft else {})
+        | ({"soft": soft[outcome.cell.id][1]} if outcome.cell.id in soft else {})
         for outcome, verdict, one in zip(played, verdicts, declared, strict=True)
     )
-    cache = outcomes[0].cell.instance.shape.cache_bits_16 if engine else 0
     return Report(
         targets=(target,),
         points=points,
@@ -338,7 +362,22 @@ def _report(
         verdicts=tuple(verdicts),
         outcomes=tuple(outcomes),
         together=tuple(together_of([outcome.cell for outcome in played], verdicts)),
-        engine=engine_report(target_name(target), engine, points, cache),
-        soft=tuple(soft.values()),
+        engine=_engine(target, outcomes, engine, points),
+        soft=tuple(ledger for ledger, _ in soft.values()),
         declared=tuple(declared),
     )
+
+
+def _engine(
+    target: str,
+    outcomes: Sequence[CellOutcome],
+    said: Sequence[dict[str, Any]],
+    points: Sequence[dict[str, Any]],
+) -> tuple[dict[str, Any], ...]:
+    """What an engine's caches occupy, beside their messages."""
+    if not said:
+        return ()
+    from .engine_report import engine_report
+
+    cache = outcomes[0].cell.instance.shape.cache_bits_16
+    return engine_report(target_name(target), said, points, cache)

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compressors.catalog import is_builtin
 from ..errors import KVBarrierError
-from ..protocols.check.case import Case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.ledger import Ledger, family_ledger
 from ..protocols.evidence.verdicts import PointVerdict, judge_family
 from .runner import CellOutcome
+
+if TYPE_CHECKING:
+    from ..protocols.check.case import Case
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Report:
         case = self.counterexample
         if case is None:
             return {}
-        return {"counterexample": asdict(case) if isinstance(case, Case) else {"found": case}}
+        return {"counterexample": {"found": case} if isinstance(case, str) else asdict(case)}
 
 
 def joined(reports: Sequence[Report], unplayed: Sequence[Unplayed] = ()) -> Report:

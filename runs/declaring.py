@@ -10,11 +10,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import KVBarrierError
-from ..protocols.check.case import Case
-from ..protocols.check.cases import find_case
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.game.cell import Cell
@@ -23,6 +22,9 @@ from ..protocols.game.index_game import Session
 from ..protocols.players.isolation import Limits
 from .points import declared_of
 from .runner import CellOutcome, Facts
+
+if TYPE_CHECKING:
+    from ..protocols.check.case import Case
 
 
 def declaring(
@@ -60,15 +62,16 @@ def on_shorter_streams(
         session.probe([fewer for *_, fewer in telling])  # in one child, and not in one for each
     for cell, declaration, fewer in telling:
         try:
-            played = session.rehearse(fewer)
+            weighed = session.weigh(fewer)
         except KVBarrierError:
             # Then there is no slope, and the whole is compared.
             continue
-        if played.failed is None:
-            theirs = Declaration.of(played.facts.declares) if own[cell.id] else None
+        if weighed is not None:
+            facts, charged = weighed
+            theirs = Declaration.of(facts.declares) if own[cell.id] else None
             there, shape = theirs or declaration, fewer.instance.shape
             alike = there.bits_per_number(shape) == declaration.bits_per_number(cell.instance.shape)
-            less = there.tokens_at_most(shape.tokens), float(played.charged_bits)
+            less = there.tokens_at_most(shape.tokens), float(charged)
             found[cell.id] = less if alike or theirs is None else None
     return found
 
@@ -95,6 +98,8 @@ def counterexample(
     for outcome, one in zip(outcomes, declared, strict=True):
         if one is None or one.refuting is None:
             continue
+        from ..protocols.check.cases import find_case
+
         number, size = one.refuting, outcome.cell.batch_size
         row = outcome.rows[number // size]
         case = find_case(

@@ -17,9 +17,9 @@ from ..protocols.evidence.losses import Losses
 from ..protocols.evidence.reading import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
+from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell
 from ..protocols.game.instances import Gaussian
-from ..protocols.game.schedules import rows_of
 from .rows import BatchRow
 
 

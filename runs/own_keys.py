@@ -117,7 +117,7 @@ def checked_tokens(file: KeyFile, tokens: int | None) -> int:
     """How many of the file's tokens are meant; BadInput for more than there are, or too many."""
     n = file.n if tokens is None else tokens
     if file.n < 2:
-        raise BadInput(f"{file.path} has one token a head, and 2 or more are needed.")
+        raise BadInput(f"{file.path} has one token per head: give a file with 2 or more.")
     if not 2 <= n <= file.n:
         raise BadInput(
             f"{file.path} has {file.n} tokens a head: --n must be 2 to {file.n}, not {n}."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ..compressors.catalog import is_builtin
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.average import Average
 from ..protocols.evidence.declared import Declared
 from ..protocols.evidence.declared_memory import Shorter
 from ..protocols.evidence.evidence import AGE_BUCKETS, Guarantee
@@ -30,14 +29,17 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
+from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Gaussian
-from ..protocols.game.schedules import rows_of
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes
+
+if TYPE_CHECKING:
+    from ..protocols.evidence.average import Average
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
@@ -90,6 +92,8 @@ def average_of(cell: Cell, rows: Sequence[BatchRow]) -> Average | None:
         instance.unread(public_seed(key, instance.id, number), None if asked is None else asked[t])
         for t, (key, number) in enumerate(numbers)
     ]
+    from ..protocols.evidence.average import Average
+
     return Average.of(messages_of(rows), unread, instance.row_bits, instance.closed_theta)
 
 
@@ -148,11 +152,11 @@ def _refuse_contradictions(
         wrong = None if text is None else counts_of(text)
         wanted = None
         if tuple(bits.tolist()) != row.asked_by_age[i]:
-            wanted = "was not asked the rows that its instance asks"
+            wanted = "was asked for other rows than its instance asks for"
         elif wrong is not None and len(wrong) == len(here):
             by_age = np.bincount(here, weights=wrong, minlength=AGE_BUCKETS).astype(np.int64)
             if tuple(by_age.tolist()) != row.wrong_by_age[i]:
-                wanted = "has other wrong bits by row and by age"
+                wanted = "counts different numbers of wrong bits by row and by age"
         if wanted is not None:
             raise BadInput(
                 f"Message {i} of batch {row.batch} of cell {row.cell} {wanted}: restore the file "

@@ -22,7 +22,6 @@ from ..errors import BadInput
 from ..files import replaced
 from . import faults
 from .locking import locked, sentences
-from .row_reading import bad_line, parse_line
 from .rows import COLUMNS, HEADER, HEADERS, SCHEMA, BatchRow, Key, refuse_conflict
 
 
@@ -188,6 +187,8 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
         raise BadInput(f"{path} is not a results file: name another file, or a new one.") from None
     if lines and lines[0] + "\n" not in HEADERS:
         raise BadInput(_not_ours(path, lines[0]))
+    from .row_reading import bad_line, parse_line
+
     # Lists of thousands of messages outgrow the csv module's default limit.
     csv.field_size_limit(2**31 - 1)
     rows: dict[Key, BatchRow] = {}

@@ -13,7 +13,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..compressors.catalog import is_builtin
-from ..compressors.targets import refuse_missing
 from ..errors import BadInput, BudgetTooSmall, PluginFailure
 from ..protocols.game.cell import target_name
 from ..protocols.players.template import held
@@ -31,6 +30,7 @@ def play_several(
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Report:
     """Play plans of one game, each of another target.
 
@@ -44,6 +44,8 @@ def play_several(
     if len(set(targets)) != len(targets):
         raise BadInput("a target is named twice: name each once, or --sweep its parameters.")
     if len(targets) > 1:
+        from ..compressors.targets import refuse_missing
+
         for target in targets:
             refuse_missing(target)
     ring = None if len(targets) == 1 or all(map(is_builtin, targets)) else Keyring()
@@ -54,7 +56,7 @@ def play_several(
             try:
                 report = play(
                     plan, store=store, workers=workers, cluster=cluster, progress=progress,
-                    keyring=ring,
+                    keyring=ring, announce=announce,
                 )  # fmt: skip
             except (PluginFailure, BudgetTooSmall) as error:
                 unplayed.append(Unplayed(plan.target, error))

@@ -98,7 +98,11 @@ def test_a_local_class_travels_by_value_with_what_it_refers_to() -> None:
 
 @pytest.mark.parametrize(
     ("bad", "says"),
-    [(3, "type int is no target"), (lambda: 0, "<lambda>"), (None, "type NoneType is no target")],
+    [
+        (3, "type int is not a target"),
+        (lambda: 0, "<lambda>"),
+        (None, "type NoneType is not a target"),
+    ],
 )
 def test_what_is_no_target_is_refused(bad: object, says: str) -> None:
     with pytest.raises(kvbarrier.KVBarrierError, match=says):

@@ -68,6 +68,38 @@ def test_the_help_probe_can_fail() -> None:
     assert "LOADED ['numpy']" in python("import numpy\n" + HELP.format(argv=["--help"])).stdout
 
 
+ATTACK = """
+import sys
+from kvbarrier.cli import main
+try:
+    main("attack my_cache.py --budget 1 --n 32 --d 8 --messages 1 -q".split())
+except SystemExit:
+    pass
+ours = [name for name, module in sys.modules.items() if name.startswith("kvbarrier.")]
+print("LOADED", *(name for name in ours if not hasattr(sys.modules[name], "__path__")))
+print("HEAVY", *(name for name in ("numba", "pandas", "matplotlib", "rich") if name in sys.modules))
+"""
+
+
+def test_an_attack_imports_what_is_on_its_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kvbarrier.compressors.plugin.template import template_text
+    from kvbarrier.protocols.players.kernels import warm_kernels
+
+    warm_kernels()  # or the attack compiles them
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    (tmp_path / "my_cache.py").write_text(template_text())
+    loaded, heavy = python(ATTACK).stdout.splitlines()[-2:]
+    assert heavy == "HEAVY"
+    ours = [name.removeprefix("kvbarrier.") for name in loaded.split()[1:]]
+    rooms = ("compressors.zoo", "compressors.readers", "compressors.captured", "protocols.life",
+             "protocols.check", "protocols.certificates", "experiments", "figures")  # fmt: skip
+    assert [name for name in ours if name.startswith(rooms)] == []
+    assert 50 < len(ours) <= 92  # a new one is either needed by every attack, or imported later
+
+
 def imported(name: str) -> ModuleType:
     """The module; an engine's is skipped where its packages are not."""
     try:

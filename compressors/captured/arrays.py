@@ -109,7 +109,7 @@ def open_arrays(path: Path) -> dict[str, Opened]:
     kind = path.suffix.lower()
     if kind not in SUFFIXES:
         raise BadInput(
-            f"{path} is no file of keys by its name: give a .npy, .npz or .safetensors file."
+            f"{path} is not named as a file of keys: give a .npy, .npz or .safetensors file."
         )
     read = {".npy": _npy, ".npz": _npz, ".safetensors": _safetensors}[kind]
     try:

@@ -47,7 +47,7 @@ class Place:
         Place(layer=5, head=1)
         """
         if not (match := re.fullmatch(r"(\d{1,9})\.(\d{1,9})", text)):
-            raise BadInput(f"A head of the file is LAYER.HEAD, such as 5.1, not '{text}'.")
+            raise BadInput(f"Name a head as LAYER.HEAD, such as 5.1, not '{text}'.")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -134,7 +134,7 @@ class KeyFile:
             found.append(float(np.quantile(norms, share)))
         if not 0 < max(found) < np.inf or np.isnan(found).any():
             raise BadInput(
-                f"The queries of head {place} in {self.path} have no norm of use: it is "
+                f"The queries of head {place} in {self.path} cannot be used: their largest norm is "
                 f"{max(found):g}."
             )
         return max(found)

@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ...errors import BadInput
-from .environments import interpreter
-from .scheme import Scheme
+
+if TYPE_CHECKING:
+    from .scheme import Scheme
 
 #: every engine, a folder each, in the order of the table
 NAMES = ("hf", "kvpress", "llamacpp", "codec", "mlx", "onnxruntime", "openvino")
 
-SCHEMES: dict[str, Scheme] = {
-    name: importlib.import_module(f".{name}", __package__).SCHEME for name in NAMES
-}
+
+class _Schemes(Mapping[str, "Scheme"]):
+    """name -> scheme, in that order; an engine's folder is imported when it is asked for."""
+
+    def __getitem__(self, name: str) -> Scheme:
+        if name not in NAMES:
+            raise KeyError(name)
+        found: Scheme = importlib.import_module(f".{name}", __package__).SCHEME
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+SCHEMES: Mapping[str, Scheme] = _Schemes()
 
 REGISTERED = "engine:"
 """Before the name of an engine that somebody's package registers: played as a plug-in is."""
@@ -50,11 +67,15 @@ def interpreter_of(target: str) -> str | None:
     scheme = scheme_of(target)
     if scheme is None or (scheme.name == "codec" and not target.startswith(_OUR_CODECS)):
         return None
+    from .environments import interpreter
+
     return interpreter(scheme)
 
 
 def describe() -> list[dict[str, Any]]:
     """All declared settings and all that cannot be played, as plain data for ``list engines``."""
+    from .environments import interpreter
+
     found = []
     for scheme in SCHEMES.values():
         try:

@@ -52,7 +52,7 @@ def target_of(thing: Any) -> str:
         return str(thing)
     if not (inspect.isclass(thing) or inspect.isfunction(thing)):
         raise BadInput(
-            f"an object of type {type(thing).__name__} is no target: give a class, its file's "
+            f"an object of type {type(thing).__name__} is not a target: give a class, its file's "
             "path, or a name that 'kvbarrier list compressors' shows."
         )
     return _ours(thing) or _of_module(thing) or _by_value(thing)

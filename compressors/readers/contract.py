@@ -81,7 +81,7 @@ class Plan:
         """The plan that :meth:`pack` packed. Raises PluginFailure if the bytes are none."""
         flat = np.frombuffer(packed, dtype=np.uint8)
         if len(flat) != (2 * n * d + 7) // 8:
-            raise PluginFailure("the plan's process sent something that is no plan.")
+            raise PluginFailure("the plan's process did not send a plan.")
         return cls(np.unpackbits(flat, count=2 * n * d).reshape(2, n, d).astype(np.bool_))
 
     def pack(self) -> bytes:

@@ -50,19 +50,21 @@ def read_case(path: Path) -> Case:
     if not isinstance(said, dict) or MARK not in said:
         raise BadInput(f"{path} is not a case, or it is torn: give a file that kvbarrier wrote.")
     if said.pop(MARK) != SCHEMA:
-        raise BadInput(f"{path} is a case of another version of kvbarrier: use that one.")
+        raise BadInput(f"{path} is a case of another version of kvbarrier: use that version.")
     try:
         case = Case(**said | {"declares": tuple(said["declares"])})
         _check(case)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{path} is not a whole case ({error}): give the file as it was.") from None
+        raise BadInput(
+            f"{path} is not a complete case ({error}): give the file as it was written."
+        ) from None
     return case
 
 
 def _check(case: Case) -> None:
     for name in ("kind", "target", "found"):
         if not isinstance(getattr(case, name), str):
-            raise ValueError(f"{name} is no text")
+            raise ValueError(f"{name} is not text")
     if not isinstance(case.play, dict) or not isinstance(case.versions, dict):
         raise ValueError("play and versions are not both objects")
     if not all(isinstance(word, str) for word in case.declares):
@@ -170,15 +172,15 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
     try:
         key, message = bytes.fromhex(case.play["key"]), case.play["message"]
         if type(message) is not int or not 0 <= message < 1 << 31:
-            raise ValueError("its message is no number")
+            raise ValueError("its message is not a number")
         check_key(key)
         cell = replace(cell_of(case.play["cell"]), target=target, batch_size=1)
         if cell.instance.shape.cache_bits_16 > 8 * MAX_MESSAGE_BYTES:
             raise ValueError("its game is too large to be a counterexample")
-    except BadInput:
-        raise
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"the case cannot be played ({error}): give the file as it was.") from None
+        raise BadInput(
+            f"the case cannot be played ({error}): give the file as it was written."
+        ) from None
     declaration = Declaration.of_words(case.declares)
     reading = read_message(cell, key, message, isolation, limits)
     if isinstance(reading, str):

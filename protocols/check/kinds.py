@@ -15,24 +15,24 @@ _ALL = (
         "Its file does not import, or what it names lacks append or attend, or cannot be called as "
         "the contract says.",
         "Nothing else can be tried before that.",
-        "Mend what is named; 'kvbarrier new FILE.py' writes a plug-in that works.",
+        "Fix what the finding names; 'kvbarrier new FILE.py' writes a plug-in that works.",
     ),
     Kind(
         "raises", "error", "It raises an exception",
         "The constructor or one of the methods raises on an ordinary stream.",
         "An attack counts the message as failed: all its bits are guessed.",
-        "Mend the line that is named.",
+        "Fix the line that the finding names.",
     ),
     Kind(
         "bad-declaration", "error", "Its declaration cannot be read",
-        "declares has another word or form than keeps, bits, bytes and exact have, or its words "
-        "contradict each other.",
+        "declares has an unknown word, a value of a wrong form, or words that contradict each "
+        "other.",
         "Nothing can be held against it, and an attack refuses the class.",
         "Write it as the sentence says, or leave it out.",
     ),
     Kind(
         "fails-at-budget", "error", "It raises an exception at a small budget",
-        "At 1/64, 1/16, 1/4 or all of the 16-bit cache it raises something else than "
+        "At 1/64, 1/16, 1/4 or all of the 16-bit cache it raises an exception other than "
         "BudgetTooSmall.",
         "An attack plays the budgets in which a compressor can live, and asks it which these are.",
         "Raise kvbarrier.BudgetTooSmall where it cannot live (tokens_within does it for you).",
@@ -47,7 +47,7 @@ _ALL = (
         "hangs", "error", "It does not come to an end",
         "It takes longer than the time limit on streams of at most 256 tokens.",
         "An attack stops it at its own limit and counts the message as failed.",
-        "Mend the loop that is named, or give more time (--timeout).",
+        "Fix the loop that the finding names, or give more time (--timeout).",
     ),
     Kind(
         "wrong-output", "error", "The answers have a wrong shape or type",
@@ -76,19 +76,19 @@ _ALL = (
     ),
     Kind(
         "batch-differs", "error", "A batched door differs from the loop",
-        "next_outputs or block_outputs answers otherwise than append and attend on a copy.",
+        "next_outputs or block_outputs does not answer as append and attend on a copy do.",
         "The game asks through next_outputs: it would attack another algorithm than yours.",
         "Row r of next_outputs is the answer if triple r came next, each on a copy of the state.",
     ),
     Kind(
         "asking-changes-it", "error", "Asking changes the state",
-        "After questions, of next_outputs or between appends, message or answers are others.",
+        "Questions, in next_outputs or between appends, change the message or the answers.",
         "Every question must be answered from the same state: Bob asks about one bit at a time.",
         "Work on a copy in next_outputs, and forget at each append what attend remembers.",
     ),
     Kind(
         "restore-differs", "error", "restore does not bring the state back",
-        "A fresh instance that restored the message answers otherwise, in the same process.",
+        "A fresh instance that restored the message answers differently, in the same process.",
         "Bob only has the message.",
         "Put all that append changes into the message; without save and restore of your own all "
         "attributes are packed.",
@@ -103,7 +103,7 @@ _ALL = (
         "generator of a module is state, too.",
     ),
     Kind(
-        "cut-differs", "error", "A stream that is cut ends elsewhere",
+        "cut-differs", "error", "A stream that is cut ends in another state",
         "After save in the middle, restore on a fresh instance and the rest of the stream, the "
         "answers differ from those of the uncut run.",
         "Memory is charged at cuts as well: a streaming algorithm may be stopped anywhere.",
@@ -117,13 +117,13 @@ _ALL = (
     ),
     Kind(
         "bad-message", "error", "save does not return bytes",
-        "save returns something else than bytes.",
+        "save returns something other than bytes.",
         "Its length is what is charged.",
         "Return bytes, such as array.tobytes().",
     ),
     Kind(
         "declared-length", "error", "A message is not as long as declared",
-        "message_bytes is set and a message has another length, or it is no length at all.",
+        "message_bytes is set and a message has another length, or message_bytes is not a length.",
         "The declaration saves the price of the length because every message keeps it; a message "
         "of another length counts as failed.",
         "Compute message_bytes from shape and budget, or leave it out.",
@@ -132,7 +132,7 @@ _ALL = (
         "over-budget", "error", "The message is over the budget",
         "Its message depends on the budget, and at some budget the charged bits are more than "
         "budget_bits and nothing was raised.",
-        "A curve over budgets is only worth its name if they are kept.",
+        "A curve over budgets shows something only if every message keeps to its budget.",
         "tokens_within(budget_bits, bits_per_token) leaves room for the framing; raise "
         "kvbarrier.BudgetTooSmall where it cannot live.",
     ),
@@ -140,7 +140,7 @@ _ALL = (
         "scaled-scores", "error", "Scores are divided by sqrt(d)",
         "The answer on two tokens is the softmax of q·k / sqrt(d_k).",
         "The paper's attention has no 1/sqrt(d), and the game's queries are scaled for that: "
-        "divided, one key stands out no more, and every bit is lost.",
+        "after the division no key stands out, and every bit is lost.",
         'Multiply the scores by public["softmax_scale"] (1.0 in the game) instead.',
     ),
     Kind(

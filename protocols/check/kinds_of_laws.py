@@ -10,7 +10,7 @@ LAWS = (
         "A bit of a token that is declared held is read wrong, at a scale at which every answer "
         "within the tolerance reads it right.",
         "One wrong bit refutes a declaration: no statistics are needed.",
-        "Mend the cache, or declare what it holds.",
+        "Fix the cache, or declare what it holds.",
     ),
     Kind(
         "comes-back", "error", "Tokens are lost and come back",
@@ -23,7 +23,7 @@ LAWS = (
         "reads-in-part", "note", "It answers by a part of what it holds",
         "Tokens are lost and come back, and tokens differ in weight at q = 0.",
         "A method that samples, hashes or clusters does so on purpose.",
-        "Nothing, if it is meant.",
+        "Nothing, if that is intended.",
     ),
     Kind(
         "foreign-mass", "error", "Rows are attended to that nobody appended",
@@ -71,7 +71,7 @@ LAWS = (
         "Values that are all negative come back at least three times as wrong as the same values "
         "with the other sign, and by more than a tenth.",
         "An honest quantiser loses as much of x as of -x.",
-        "Look at the type of the codes and at the clipping: unsigned where signed is meant.",
+        "Look at the type of the codes and at the clipping: unsigned where signed is needed.",
     ),
     Kind(
         "constant-lost", "error", "Equal numbers are lost",
@@ -89,8 +89,8 @@ LAWS = (
     ),
     Kind(
         "wiped-out", "error", "Large or small values are wiped out",
-        "Values 300 times as large, or 300 or 3000 times as small, come back as something else "
-        "altogether, in a cache whose scales follow the data.",
+        "Values 300 times as large, or 300 or 3000 times as small, come back as "
+        "unrelated numbers, in a cache whose scales follow the data.",
         "A scale, or its inverse, overflows, or ends as 0.",
         "Store scales in a type with the range of the values; float16 ends at 65504 and 6e-8.",
     ),
@@ -104,13 +104,13 @@ LAWS = (
         "channel-lost", "error", "Channels are paid for and lost",
         "Some channels of every token have nothing to do with what was appended, while each token "
         "costs at least 8 bits a number.",
-        "There is room for them: they are lost for nothing.",
+        "The message has room for them: nothing is gained by their loss.",
         "Look at padding, and at a last group that is not full.",
     ),
     Kind(
-        "width-lost", "error", "Channels are lost where d is no power of 2",
+        "width-lost", "error", "Channels are lost where d is not a power of 2",
         "At d_k = 20 and d_v = 12 some channels are lost that are kept at 64.",
-        "Padding or a last group that is not full is forgotten.",
+        "The code forgets the padding, or a last group that is not full.",
         "Pad to the group and cut off after reading, or refuse such widths.",
     ),
     Kind(
@@ -126,8 +126,9 @@ LAWS = (
         "Query head h reads KV head h // (heads // kv_heads).",
     ),
     Kind(
-        "lost-head", "error", "Heads are lost that others are not",
-        "With several layers and heads, some read wrong, and with no other head's bits.",
+        "lost-head", "error", "Some heads are lost and others are not",
+        "With several layers and heads some heads read wrong, and their bits are not another "
+        "head's.",
         "The scores, or the values, of that head are mixed up with others'.",
         "Look at the axes of layers and heads, and at buffers that they share.",
     ),
@@ -176,13 +177,13 @@ LAWS = (
         "After a legal schedule of operations it does not answer as a cache that was only fed the "
         "surviving tokens.",
         "An engine rolls back, reorders, forks and cuts: what was rejected must not answer.",
-        "The schedule is the shortest that shows it: play it by hand.",
+        "The schedule is the shortest that shows the fault: perform it by hand.",
     ),
     Kind(
         "operation-refused", "note", "It refuses an operation",
-        "An operation that it has raises before it changes anything.",
-        "That is allowed; an engine must go another way.",
-        "Nothing, if it is meant.",
+        "One of its operations raises, before it changes anything.",
+        "This is allowed; an engine must do without the operation.",
+        "Nothing, if that is intended.",
     ),
     Kind(
         "changes-inputs", "error", "It writes into the arrays that it is given",
@@ -192,13 +193,13 @@ LAWS = (
     ),
     Kind(
         "refuses-inputs", "error", "It wants its arrays to be writable or contiguous",
-        "Read-only or strided arrays of the same numbers raise, or are answered otherwise.",
+        "Read-only or strided arrays of the same numbers raise, or change the answers.",
         "The game hands out views of one array.",
         "Call np.ascontiguousarray on what is handed to native code.",
     ),
     Kind(
         "keeps-arrays", "note", "It keeps the arrays that it is given",
-        "Written over after append, they change its answers.",
+        "The caller writes over them after append, and the answers change.",
         "The game does not touch them again, so no attack suffers; an engine that reuses a buffer "
         "does.",
         "Copy them in append: np.array(k).",
@@ -207,11 +208,11 @@ LAWS = (
         "full", "note", "It takes no more than one of its sizes",
         "append raises once as many tokens have come as one of its parameters or sizes says.",
         "Longer streams were not tried.",
-        "Nothing, if it is meant; give a larger size (--param) to have more tried.",
+        "Nothing, if that is intended; give a larger size (--param) to have more tried.",
     ),
     Kind(
         "by-chance", "note", "Something is wrong with these public coins only",
-        "A law is broken, and with other public coins it is not, or elsewhere.",
+        "A law is broken with these public coins; with others it holds, or is broken elsewhere.",
         "A randomised method may lose, and find again, by chance.",
         "Nothing, if it draws random numbers.",
     ),

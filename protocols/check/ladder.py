@@ -163,7 +163,7 @@ def _told_apart(
     processes differ says nothing of memory.
     """
     if same:
-        kept = "; the first streams of two fresh processes agree, so it is no chance."
+        kept = "; the first streams of two fresh processes agree, so this is not chance."
         code, now = "not-deterministic", "state-elsewhere"
     else:
         kept = "; the first streams of two fresh processes differ as well."
@@ -188,7 +188,9 @@ def _compare(kept: Mapping[str, Any], second: Phase, known: set[str]) -> list[Fi
         if answers.shape != expected.shape or not np.allclose(answers, expected, 1e-3, 1e-4):
             # In its own process the same message did well, so what it lacks stayed behind there.
             found.append(
-                finding("state-elsewhere", "in a fresh process the same message answers otherwise.")
+                finding(
+                    "state-elsewhere", "the same message gives other answers in a fresh process."
+                )
             )
             break
     same = second.again is None or second.again == kept["message"]

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ...errors import BadInput
-from . import average as average_case
 from . import evidence
-from .average import Average
 from .betting import Float64
 from .change import Change, changed_after
 from .evidence import AGE_BUCKETS, GUARANTEE, FamilyLedger, Guarantee, GuaranteeVerdict, Ledger
@@ -26,6 +24,9 @@ from .power import Power
 from .record import MessageRecord
 from .row_counts import Int64, row_errors
 from .worst import distinct_worst
+
+if TYPE_CHECKING:
+    from .average import Average
 
 LEVEL = 0.95
 
@@ -127,7 +128,7 @@ class PointVerdict:
             },
             "guarantee": {
                 "verdict": self.guarantee,
-                "about": (ABOUT if self.average is None else average_case.ABOUT)[self.guarantee],
+                "about": _about(self.average is not None)[self.guarantee],
                 "level": self.bit_error.level,
                 "worst_bucket": self.worst_bucket,
                 "worst_row": self.worst_row,
@@ -189,6 +190,15 @@ def _ledger_sentence(entry: Ledger, power: Power) -> str:
     return f"not-excluded: {said} {power.sentence()}"
 
 
+def _about(average: bool) -> dict[GuaranteeVerdict, str]:
+    """What each verdict claims; of the average case it is another guarantee."""
+    if not average:
+        return ABOUT
+    from .average import ABOUT as OF_THE_AVERAGE
+
+    return OF_THE_AVERAGE
+
+
 def guarantee_sentence(verdict: GuaranteeVerdict, messages: int, *, average: bool = False) -> str:
     """The guarantee's verdict in words.
 
@@ -197,10 +207,11 @@ def guarantee_sentence(verdict: GuaranteeVerdict, messages: int, *, average: boo
     """
     if verdict == "undecided":
         return f"undecided: {messages} messages show neither; play more."
-    about = average_case.ABOUT if average else ABOUT
-    said = f"{verdict}: after {messages} messages {about[verdict]}"
+    said = f"{verdict}: after {messages} messages {_about(average)[verdict]}"
     if average:
-        said += f", {average_case.CAVEAT}"
+        from .average import CAVEAT
+
+        said += f", {CAVEAT}"
     elif verdict == "not-broken":
         said += (
             ", on this reduction, at this scale, for random secrets; a single row may be worse, "

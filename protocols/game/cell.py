@@ -63,7 +63,7 @@ class Cell:
                     f"over 0 and up to {MAX_BUDGET}."
                 )
         if self.batch_size < 1:
-            raise BadInput(f"A batch of {self.batch_size} messages is none: give 1 or more.")
+            raise BadInput(f"A batch must have 1 message or more, not {self.batch_size}.")
         object.__setattr__(self, "batch_size", int(self.batch_size))
         pairs = self.params.items() if isinstance(self.params, Mapping) else self.params
         object.__setattr__(

@@ -17,7 +17,6 @@ from .instance import Instance
 from .own_keys import OwnKeys
 
 if TYPE_CHECKING:
-    from ...reductions.index import IndexReduction
     from ...reductions.reduction import Reduction
 
 VALUES = ("01", "pm1")
@@ -140,15 +139,16 @@ class Index(_OfValues):
 
     def _build(self) -> Reduction:
         from ...reductions.index import IndexReduction
-        from ...reductions.stream_family import StreamFamily, rotated_keys
 
         rows = self._key_rows()
-        turned = rotated_keys(rows) if self.basis == "rotated" else rows
-        index: IndexReduction = IndexReduction.build(
-            turned, self.d, values=self.values, **self._allowed()
-        )
         own = (self.layers, self.heads, self.queries, self.basis)
-        return index if own == (1, 1, "zero", "literal") else StreamFamily(index, *own)
+        if own == (1, 1, "zero", "literal"):
+            return IndexReduction.build(rows, self.d, values=self.values, **self._allowed())
+        from ...reductions.stream_family import StreamFamily, rotated_keys
+
+        turned = rotated_keys(rows) if self.basis == "rotated" else rows
+        index = IndexReduction.build(turned, self.d, values=self.values, **self._allowed())
+        return StreamFamily(index, *own)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...compressors.captured.key_file import KeyFile, norm_of
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput
 from .instance import Instance
@@ -58,6 +57,8 @@ class OwnKeys(Instance):
             raise BadInput("The own-keys reduction has no --scale: its queries are as --norm says.")
         if self.digest is not None:
             return
+        from ...compressors.captured.key_file import KeyFile, norm_of
+
         file = KeyFile(self.keys)
         place, said = file.place(self.at), norm_of(str(self.norm))
         norm = said if isinstance(said, float) else file.query_norm(place, said[0], self.n)
@@ -106,8 +107,8 @@ class OwnKeys(Instance):
             changed = path.stat().st_mtime_ns
         except OSError:
             raise BadInput(
-                f"The keys of this instance are in {self.keys}, which is not here: run where it "
-                "lies."
+                f"The keys of this instance are in {self.keys}, which is not here: run the "
+                "command where the file is."
             ) from None
         assert isinstance(self.norm, float)
         found = _solved(
@@ -126,8 +127,8 @@ class OwnKeys(Instance):
         head = self._head()
         if _digest(head) != self.digest:
             raise BadInput(
-                f"{self.keys} has not the keys that this instance was played on, or this machine "
-                "certifies other tokens of them: play it again into a new file."
+                f"{self.keys} does not have the keys that this instance was played on, or this "
+                "machine certifies other tokens of them: play it again into a new file."
             )
         return OwnKeysReduction.build(head, self.d)
 
@@ -143,6 +144,7 @@ def _solved(
     gamma: float | None,
 ) -> OwnTokens:  # fmt: skip
     """The head's tokens; ``changed``, when the file was written last, keeps the cache true."""
+    from ...compressors.captured.key_file import KeyFile
     from ...reductions.own_keys import own_tokens
 
     file = KeyFile(path)

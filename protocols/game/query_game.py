@@ -139,7 +139,7 @@ def hidden_place(key: bytes, instance: QueryInstance, number: int, draw: Draw) -
     places = instance.build().places
     if isinstance(draw, int):
         if not 0 <= draw < places:
-            raise BadInput(f"place {draw} cannot be hidden: there are 0 to {places - 1}.")
+            raise BadInput(f"there is no place {draw}: give 0 to {places - 1}.")
         return draw
     bits = coins.secret_bits(key, instance.id, number, _COIN_BITS)
     if bits[0] == 0:

@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Float32
-from ...reductions.key_payload import KeyPayloadReduction
-from ...reductions.linear_bob import LinearBob
 from ...reductions.reduction import Reduction, of_message, questions_per_row
 from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
-from ..evidence.soft_ledger import EDGES, bin_of, counts_by_bin
-from ..life.schedule import Schedule
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.play import Facts, PlayerFault, Table
+from ..players.play import Facts, PlayerFault, Table, Triples
 from ..players.seat import Seat
 from . import coins
+from .asked import rows_of, schedule_of
 from .cell import Cell
-from .schedules import Questions, rows_of, schedule_of
+from .parcel import Parcel
+
+if TYPE_CHECKING:
+    from ..life.schedule import Schedule
 
 MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
+PART = 1 << 18
+"""Numbers of the keys in one part of a stream: 1 MiB of them."""
+
+
 @dataclass(frozen=True)
 class Sent:
-    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+    """What Alice handed over for one message, its charged bits and payload bytes.
 
     ``declared`` is the length that her instance declared before it saw anything, or None.
     """
 
-    message: bytes
+    message: Parcel
     charged: int
     payload: int
     declared: int | None = None
@@ -91,7 +96,9 @@ class Referee:
         ``account`` an engine's memories are taken, where the stream is whole.
         """
         at = self.cut(facts, number)
-        part = slice(None, at) if half is None else slice(at, None)
+        begin, end = (0, at or self._reduction.tokens)
+        if half is not None:
+            begin, end = end, self._reduction.tokens
         try:
             declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
@@ -100,9 +107,12 @@ class Referee:
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._hard(number).stream(self._secret(number))
-            triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            earlier = None if half is None else half.message
+            earlier = None if half is None else half.message.open()
+            parts = self._parts(facts, number, begin, end)
+            triples = next(parts)
+            for following in parts:
+                alice.feed(triples, earlier)
+                triples, earlier = following, None
             whole = account and (at is None or half is not None)
             message, payload = alice.write(triples, earlier, self._schedule(number), whole)
         except PlayerFault as fault:
@@ -113,7 +123,20 @@ class Referee:
                 f"message_bytes = {declared}."
             )
         charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
-        return Sent(message, charged, max(0, min(payload, len(message))), declared)
+        return Sent(Parcel(message), charged, max(0, min(payload, len(message))), declared)
+
+    def _parts(self, facts: Facts, number: int, begin: int, end: int) -> Iterator[Triples]:
+        """The tokens begin .. end - 1 of a stream, in the parts in which they are handed over."""
+        hard, x = self._hard(number), self._secret(number)
+        if not hasattr(hard, "part"):
+            q, k, v = (part[begin:end].copy() for part in hard.stream(x))
+            yield q, k, v
+            return
+        size = end - begin
+        if facts.streaming and self._instance.schedule is None:
+            size = max(1, PART // (self._instance.layers * self._instance.heads * hard.d_k))
+        for first in range(begin, end, size):
+            yield hard.part(x, slice(first, min(first + size, end)))
 
     def bob(
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
@@ -134,14 +157,14 @@ class Referee:
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
         size = questions_per_row(self._reduction) if apart else asked
-        answers = []
+        answers, message = [], s.message.open()
         try:
             for first in range(0, asked, size):
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
                 self._begin(bob, table, number, "Bob")
-                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+                some = bob.answer(message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
             return str(fault)
@@ -149,15 +172,30 @@ class Referee:
         if self._outputs is not None:
             self._outputs[number] = said
         if thresholds is None:
-            if isinstance(self._reduction, LinearBob):
-                self._bins[number] = bin_of(self._reduction.scores(said))
-            if isinstance(self._reduction, KeyPayloadReduction):
-                # Of each bit he is told those above it in its number: one answer reads one bit.
-                told = self._secret(number)[rows]
-                said = self._reduction.decode(said, rows, told)
+            if self._instance.bob == "linear":
+                self._bins[number] = self._bins_of(said)
+            if self._instance.reduction == "key-payload":
+                said = self._decoded_below(said, rows, self._secret(number)[rows])
             else:
                 said = hard.decode(said, rows)
         return np.asarray(said, dtype=np.uint8).reshape(len(rows), -1)
+
+    def _bins_of(self, outputs: NDArray[Any]) -> NDArray[np.int64]:
+        """Of a linear Bob: the bin of the soft ledger that the score of every bit is in."""
+        from ...reductions.linear_bob import LinearBob
+        from ..evidence.soft_ledger import bin_of
+
+        assert isinstance(self._reduction, LinearBob)
+        return bin_of(self._reduction.scores(outputs))
+
+    def _decoded_below(
+        self, outputs: NDArray[Any], rows: NDArray[np.int64], secret: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """Each bit of a key as he reads it who is told those above it in its number."""
+        from ...reductions.key_payload import KeyPayloadReduction
+
+        assert isinstance(self._reduction, KeyPayloadReduction)
+        return self._reduction.decode(outputs, rows, secret)
 
     def _begin(self, seat: Seat, table: Table, number: int, role: str) -> int | None:
         seed = coins.public_seed(self._key, self._id, number)
@@ -172,10 +210,12 @@ class Referee:
         self, bob: Seat, table: Table, number: int, s: Sent, schedule: Schedule
     ) -> NDArray[np.uint8] | str:
         """Bob's bits for the survivors; the tokens that are gone are asked as well, uncounted."""
+        from .schedules import Questions
+
         questions = Questions(self._reduction, schedule)
         try:
             self._begin(bob, table, number, "Bob")
-            outputs = bob.answer(s.message, questions.triples, None, 1)
+            outputs = bob.answer(s.message.open(), questions.triples, None, 1)
         except PlayerFault as fault:
             return str(fault)
         self._ghosts[number] = questions.ghosts(outputs, self._secret(number))
@@ -234,8 +274,10 @@ class Referee:
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:
-        if not isinstance(self._reduction, LinearBob):
+        if self._instance.bob != "linear":
             return ()
+        from ..evidence.soft_ledger import EDGES, counts_by_bin
+
         bits = self._secret(number)[self._rows(number)].astype(np.int64).ravel()
         # Of a message that failed nothing is known: all its bits are in one bin.
         bins = self._bins[number].ravel() if played else np.zeros_like(bits)

@@ -18,7 +18,6 @@ from ..life.oracle import Oracle, check_legal
 from ..life.schedule import Schedule
 from ..life.verdict import GHOST
 from . import coins
-from .instance import Instance
 
 _ALONE = ("fork", "copy", "switch")
 _LEAST_TOKENS = 16
@@ -54,11 +53,8 @@ def check_schedule(text: str, n: int) -> None:
         raise BadInput("No token survives the schedule, so nothing can be asked: end by feeding.")
 
 
-def needs_of(instance: Instance) -> tuple[str, ...]:
-    """The optional methods that a compressor must have to play an instance."""
-    text = instance.schedule
-    if text is None:
-        return ()
+def needs_of(text: str) -> tuple[str, ...]:
+    """The optional methods that a compressor must have to play a schedule, or any of a family."""
     return USES[text] if text in FAMILIES else _given(text).needs
 
 
@@ -67,14 +63,20 @@ def sequences_of(text: str | None) -> int | None:
     if text is None:
         return None
     # A family has a batch or has none, whatever the coins.
-    return _drawn(text, bytes(32), "", 0, _LEAST_TOKENS).sequences
+    return drawn(text, bytes(32), "", 0, _LEAST_TOKENS).sequences
 
 
-def schedule_of(instance: Instance, key: bytes, message: int) -> Schedule | None:
-    """The schedule of a message; None where there is none."""
-    if instance.schedule is None:
-        return None
-    return _drawn(instance.schedule, key, instance.id, message, instance.n)
+@lru_cache(maxsize=512)
+def drawn(text: str, key: bytes, instance_id: str, message: int, n: int) -> Schedule:
+    """The schedule of a message: the one that is given, or one of a family."""
+    if text not in FAMILIES:
+        return _given(text)
+    draws = coins.schedule_draws(key, instance_id, message)
+    while True:
+        schedule = draw(text, draws, n)
+        # Of a message nothing of which survives nothing can be asked.
+        if Oracle.after(schedule).survivors:
+            return schedule
 
 
 def survivors_of(schedule: Schedule) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -83,14 +85,6 @@ def survivors_of(schedule: Schedule) -> tuple[NDArray[np.int64], NDArray[np.int6
     first = {token: j for j, row in reversed(list(enumerate(batch))) for token in row}
     rows = sorted(first)
     return np.array(rows, np.int64), np.array([first[token] for token in rows], np.int64)
-
-
-def rows_of(instance: Instance, key: bytes, message: int) -> NDArray[np.int64]:
-    """The rows that Bob is asked for: the survivors, or those that public coins draw."""
-    schedule = schedule_of(instance, key, message)
-    if schedule is not None:
-        return survivors_of(schedule)[0]
-    return coins.sampled_rows(key, instance.id, message, instance.secret_rows, instance.rows)
 
 
 class Questions:
@@ -140,15 +134,3 @@ class Questions:
 @lru_cache(maxsize=64)
 def _given(text: str) -> Schedule:
     return Schedule.of_json(text)
-
-
-@lru_cache(maxsize=512)
-def _drawn(text: str, key: bytes, instance_id: str, message: int, n: int) -> Schedule:
-    if text not in FAMILIES:
-        return _given(text)
-    draws = coins.schedule_draws(key, instance_id, message)
-    while True:
-        schedule = draw(text, draws, n)
-        # Of a message nothing of which survives nothing can be asked.
-        if Oracle.after(schedule).survivors:
-            return schedule

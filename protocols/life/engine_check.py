@@ -30,8 +30,8 @@ _WHY = {
     "operation-loses": "after the operation a token that survives answers no more.",
     "operation-moves": "after the operation tokens answer with other tokens' rows.",
     "operation-forgets-not": "a token that the operation took away still answers.",
-    "operation-fails-late": "the operation was accepted, and what came after it raises.",
-    "operation-refused": "the operation raises: no token is lost, and it is not to be had here.",
+    "operation-fails-late": "the operation was accepted, and a later operation raises.",
+    "operation-refused": "the operation raises: no token is lost, and nothing is done.",
 }
 CODES = tuple(_WHY)
 _LIVE = (

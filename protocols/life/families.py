@@ -246,7 +246,7 @@ def draw(
             f"There is no family of schedules '{family}'.{did_you_mean(family, FAMILIES)}"
         )
     if n < 1:
-        raise BadInput(f"A schedule that feeds {n} tokens is none: give 1 or more.")
+        raise BadInput(f"A schedule must feed 1 token or more, not {n}.")
     of_a_game = can is None
     can = USES[family] if can is None else can
     beams = MOST_BEAMS if "select" in can and family in ("beam", "random") else None

@@ -82,7 +82,7 @@ class Oracle:
             return f"there are {self.length} tokens: drop begin < end, both from 0 to that."
         elif name == "select":
             if self.sequences is None:
-                return "there is no batch: say with how many sequences it begins."
+                return "the schedule has no batch: give sequences, the number that it begins with."
             if not all(0 <= i < len(self.batch) for i in numbers):
                 return f"there are {len(self.batch)} sequences, numbered from 0: select among them."
             if len(numbers) > MOST_SEQUENCES:

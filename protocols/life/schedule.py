@@ -63,7 +63,7 @@ class Operation:
         wanted = ARGUMENTS[self.name]
         if len(self.arguments) != wanted and (wanted is not None or not self.arguments):
             numbers = "one number or more" if wanted is None else f"{wanted} numbers"
-            raise BadInput(f"{self.name} takes {numbers}, not {len(self.arguments)}: mend it.")
+            raise BadInput(f"{self.name} takes {numbers}, not {len(self.arguments)}: correct it.")
 
     def __str__(self) -> str:
         return " ".join([self.name, *map(str, self.arguments)])
@@ -164,5 +164,7 @@ class Schedule:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BadInput(f"{where} is not JSON ({error}): is the file whole?") from None
+            raise BadInput(
+                f"{where} is not JSON ({error}): check that the file is complete."
+            ) from None
         return cls.of_dict(data, where)

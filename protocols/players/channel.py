@@ -99,14 +99,14 @@ class _Arrays:
         told = msgpack.unpackb(data, max_array_len=_MAX_AXES)
         dtype_name, shape = told if type(told) is list and len(told) == 2 else (None, None)
         if type(dtype_name) is not str or dtype_name not in _DTYPES:
-            raise BadFrame("arrays of such a type do not go over the channel")
+            raise BadFrame("the channel does not carry arrays of this type")
         if type(shape) is not list or not all(type(m) is int and 0 <= m < 1 << 40 for m in shape):
-            raise BadFrame("an array's shape is a list of lengths")
+            raise BadFrame("an array's shape is not a list of lengths")
         dtype = np.dtype(dtype_name)
         begin = self.end + -self.end % _ALIGN
         self.end = begin + math.prod(shape) * dtype.itemsize
         if self.end > len(self._body):
-            raise BadFrame("an array's shape and its bytes do not fit")
+            raise BadFrame("an array's shape does not fit its bytes")
         # In place, and so free; writable, because a player may work in place, and because
         # read-only arrays are another type to numba, which would compile every kernel twice.
         return np.frombuffer(self._body[begin : self.end], dtype=dtype).reshape(shape)

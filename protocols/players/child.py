@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
 import signal
 import time
@@ -15,16 +14,13 @@ from typing import Any
 
 from . import reaper
 from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline, FrameReader, unpack
+from .codes import FRAME
 from .play import PlayerFault, one_line
-
-IMPORT_SECONDS = 120.0
-"""How long the import of a plug-in may take."""
 
 _TAIL = 1 << 14
 _LAST_WORDS = 0.4
 _NAP = 0.05
 _NO_CHANNEL = 71
-FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
 
 
 @dataclass

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ... import errors
-from ...compressors.engines.memories import Memories
-from ...compressors.engines.schemes import is_engine
+from ...compressors.catalog import is_builtin
+from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
 from .channel import MAX_MESSAGE_BYTES, BadFrame
-from .play import Facts, one_line
+from .play import Facts, Table, one_line
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""
@@ -46,7 +46,7 @@ def fields(said: Any, *names: str) -> list[Any]:
         BadFrame: it has others, or is no frame of fields.
     """
     if type(said) is not dict or set(said) != set(names):
-        raise BadFrame(f"it sent something else than {', '.join(names)}")
+        raise BadFrame(f"it sent other fields than {', '.join(names)}")
     return [said[name] for name in names]
 
 
@@ -65,7 +65,7 @@ def failure(said: Any, role: str, *, builtin: bool) -> str | None:
     if "error" in said:
         error, text = fields(said, "error", "text")
         if type(error) is not str or error != "HarnessFault":  # an array is neither equal nor not
-            raise BadFrame("it failed with an error that nobody knows")
+            raise BadFrame("it reports an error of an unknown kind")
         if builtin:
             raise errors.HarnessFault(_line(text))
     else:
@@ -84,6 +84,17 @@ def declared(said: Any) -> int | None:
     return None if length is None else _count(length, MAX_MESSAGE_BYTES)
 
 
+def fed(said: Any) -> None:
+    """Read that a part of the stream was taken.
+
+    Raises:
+        BadFrame: it is told otherwise.
+    """
+    (yes,) = fields(said, "fed")
+    if yes is not True:
+        raise BadFrame("it took no part of the stream")
+
+
 def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
     """Return Alice's message, its payload in bytes, and what her cache occupies.
 
@@ -92,7 +103,7 @@ def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
     """
     message, payload, held = fields(said, "message", "payload", "memories")
     if type(message) is not bytes or len(message) > MAX_MESSAGE_BYTES:
-        raise BadFrame("its message is no bytes, or too many")
+        raise BadFrame("its message is not bytes, or is too long")
     return message, _count(payload, len(message)), memories(held)
 
 
@@ -104,6 +115,8 @@ def memories(said: Any) -> dict[str, Any] | None:
     """
     if said is None:
         return None
+    from ...compressors.engines.memories import Memories
+
     logical, resident, side, claimed, basis, constant = fields(said, *Memories.__dataclass_fields__)
     own, same = (None if one is None else _count(one) for one in (claimed, constant))
     held = Memories(_count(logical), _count(resident), _count(side), own, _words(basis), same)
@@ -167,13 +180,13 @@ def question(said: Any) -> tuple[str, NDArray[np.int64], NDArray[np.int64]]:
     """
     (asked,) = fields(said, "ask")
     if type(asked) is not list or len(asked) != 3 or type(asked[0]) is not str:
-        raise BadFrame("it asked for no cells")
+        raise BadFrame("its question names no cells")
     kind, indices, coordinates = asked
     for part in (indices, coordinates):
         if type(part) is not np.ndarray or part.dtype != np.int64 or part.ndim != 1:
-            raise BadFrame("it asked for no cells")
+            raise BadFrame("its question names no cells")
     if coordinates.shape not in ((0,), indices.shape):
-        raise BadFrame("it asked for cells with another number of coordinates than indices")
+        raise BadFrame("its question has more or fewer coordinates than indices")
     return _words(kind), indices, coordinates
 
 
@@ -199,7 +212,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is not a digest")
     if type(streaming) is not bool or type(batched) is not bool:
-        raise BadFrame("streaming and batched are true or false")
+        raise BadFrame("its streaming and batched are not true or false")
     return Facts(
         name=_words(name),
         source=source,
@@ -215,6 +228,17 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     )
 
 
+def facts_of(table: Table, said: Any) -> Facts:
+    """Return the facts of whoever plays a table, whose source is seen to be that of its files.
+
+    Raises what :func:`facts` and :func:`check_source` raise.
+    """
+    engine = is_engine(table.target) or table.target.startswith(REGISTERED)
+    found = facts(said, builtin=is_builtin(table.target), engine=engine)
+    check_source(found, table.target, table.folder)
+    return found
+
+
 def _declaration(said: Any) -> tuple[str, ...] | None:
     if said is None:
         return None
@@ -223,7 +247,7 @@ def _declaration(said: Any) -> tuple[str, ...] | None:
     try:
         return Declaration.of_words(said).words()
     except errors.BadInput:
-        raise BadFrame("its declaration is none") from None
+        raise BadFrame("its declaration is not valid") from None
 
 
 def check_source(facts: Facts, target: str, folder: str) -> None:
@@ -241,7 +265,7 @@ def check_source(facts: Facts, target: str, folder: str) -> None:
     try:
         size = sum(_size(file) for file in files)
         same = size <= _SOURCE_BYTES and identity(files, facts.version) == facts.source
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last of links in a circle
         same = False
     if not same:
         raise BadFrame("its source is not the digest of its files")
@@ -256,13 +280,13 @@ def _size(file: Path) -> float:
 
 def _names(said: Any, what: str) -> tuple[str, ...]:
     if type(said) is not list or len(said) > _MOST_NAMES or {type(name) for name in said} - {str}:
-        raise BadFrame(f"its {what} are no names")
+        raise BadFrame(f"its {what} are not a list of names")
     return tuple(said)
 
 
 def _versions(said: Any) -> dict[str, str]:
     if type(said) is not dict or len(said) > _PACKAGES:
-        raise BadFrame("its versions are no names with versions")
+        raise BadFrame("its versions are not names with versions")
     return {_words(name): _words(version) for name, version in said.items()}
 
 
@@ -272,7 +296,7 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
     kind, text, detail, budget = fields(said, "error", "text", "detail", "budget")
     sentence = _line(text)
     if type(kind) is not str:
-        raise BadFrame("it failed with an error that nobody knows")
+        raise BadFrame("it reports an error of an unknown kind")
     if kind == "BudgetTooSmall" and type(budget) is list and len(budget) == 3:
         return errors.BudgetTooSmall(_words(budget[0]), _count(budget[1]), _count(budget[2]))
     if kind == "BadInput":
@@ -280,27 +304,27 @@ def _error(said: dict[str, Any]) -> errors.KVBarrierError:
     if kind == "HarnessFault":
         return errors.HarnessFault(sentence)
     if kind != "PluginFailure" or type(detail) not in (str, type(None)):
-        raise BadFrame("it failed with an error that nobody knows")
+        raise BadFrame("it reports an error of an unknown kind")
     return errors.PluginFailure(sentence, None if detail is None else _traceback(detail))
 
 
 def _count(said: Any, most: int = _MOST) -> int:
     if type(said) is not int or not 0 <= said <= most:
-        raise BadFrame("a number in it is none, or out of range")
+        raise BadFrame("a number in it is not a whole number, or is out of range")
     return said
 
 
 def _line(said: Any) -> str:
     """One sentence: what a player says reaches terminals and reports."""
     if type(said) is not str:
-        raise BadFrame("a text in it is none")
+        raise BadFrame("a text in it is not text")
     return one_line(said[: 4 * _SENTENCE], _SENTENCE)
 
 
 def _words(said: Any) -> str:
     """A name, or a few words."""
     if type(said) is not str:
-        raise BadFrame("a text in it is none")
+        raise BadFrame("a text in it is not text")
     return "".join(c if c.isprintable() else " " for c in said[:_NAME])
 
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.catalog import is_builtin
-from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
 from . import frames, play
@@ -51,7 +50,7 @@ class InlineSeat(Seat):
             self._folder = None if target.folder is None else str(target.folder) + os.sep
             self._opened.append((table, build, self._folder))
             said = play.facts(target, build(0), builtin=self._builtin)
-            facts = read_facts(table, {"facts": told(said)})
+            facts = frames.facts_of(table, {"facts": told(said)})
             if not (facts.builtin or facts.streaming):
                 # An answer that is none fails in the rounds, where it counts.
                 with suppress(WrongAnswer):
@@ -66,11 +65,15 @@ class InlineSeat(Seat):
             raise errors.PluginFailure(str(fault)) from exc
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
+        self._compressor = None  # two of them may be more than there is room for
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._fresh = partial(build, seed)
         self._compressor = self._try(self._fresh)
         return self._try(lambda: play.declared_length(self._compressor))
+
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        self._try(lambda: play.feed(self._compressor, triples, earlier))
 
     def write(
         self,
@@ -115,11 +118,3 @@ class InlineSeat(Seat):
 def told(facts: Facts) -> dict[str, Any]:
     """Facts as they stand in a frame."""
     return {**asdict(facts), "files": list(facts.files), "modules": list(facts.modules)}
-
-
-def read_facts(table: Table, said: Any) -> Facts:
-    """Return the facts in the opening frame of whoever plays a table; see :func:`.frames.facts`."""
-    engine = is_engine(table.target) or table.target.startswith(REGISTERED)
-    facts = frames.facts(said, builtin=is_builtin(table.target), engine=engine)
-    frames.check_source(facts, table.target, table.folder)
-    return facts

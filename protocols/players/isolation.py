@@ -11,15 +11,12 @@ import site
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import BadInput, did_you_mean
-from . import landlock, namespaces
+from . import landlock
 
 ISOLATIONS = ("inline", "process", "namespaces")
 
@@ -58,11 +55,11 @@ class Limits:
 
 
 class NoNamespaces(BadInput):
-    """Namespaces cannot be had here; ``reason`` is the kernel's."""
+    """Namespaces are not available here; ``reason`` is the kernel's."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"Namespaces cannot be had here ({reason}): take isolation 'process'.")
+        super().__init__(f"Namespaces are not available here ({reason}): use isolation 'process'.")
 
 
 _known: dict[str, str | None] = {}
@@ -162,32 +159,6 @@ def _home() -> Path | None:
         return Path.home()
     except RuntimeError:
         return None
-
-
-@cache
-def warm_kernels() -> None:
-    """Have numba compile our attention kernels here, if it has not, where players read them.
-
-    What a player compiles goes with it, so every player would compile again.
-    """
-    room = Path(__file__).resolve().parents[2] / "reductions"
-    sources = [f for f in room.glob("attention*.py") if b"njit" in f.read_bytes()]
-    newest = max((f.stat().st_mtime for f in _compiled()), default=0.0)
-    if newest >= max((f.stat().st_mtime for f in sources), default=0.0):
-        return
-    from ...reductions.attention import next_bits, next_outputs
-
-    rows = np.eye(2, dtype=np.float32)
-    next_outputs(rows, rows, rows, rows, rows)
-    next_bits(rows, rows, rows, rows, rows, np.zeros(2, dtype=np.float32))
-    # Where only the time of a source is another one, numba leaves what it has as it is.
-    for file in _compiled():
-        with suppress(OSError):
-            os.utime(file)
-
-
-def _compiled() -> list[Path]:
-    return [f for room in namespaces.numba_caches() for f in room.rglob("attention*.nbi")]
 
 
 def _kernels_cached_in_tree() -> bool:

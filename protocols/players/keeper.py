@@ -27,10 +27,9 @@ from functools import partial
 from typing import NoReturn
 
 from . import landlock, namespaces, reaper, residue, seccomp
+from .codes import CLEAN, LITTER, NO_NAMESPACES, OURS, SURVIVORS
+from .kernels import take_kernels
 
-CLEAN, SURVIVORS, LITTER, NO_NAMESPACES = 0, 3, 4, 5
-OURS = "The harness failed in a player: "
-"""How the last words of a host begin that ended by a failure of ours."""
 _POLL_MS = 50
 _END_SECONDS = 4.0
 
@@ -139,7 +138,7 @@ def _become_host(
     code = 1
     try:
         settle()
-        namespaces.take_kernels(private)
+        take_kernels(private)
         code = importlib.import_module(f".{host}", __package__).serve(role, *fds)
     except _Refused as exc:
         os.write(fds[2], str(exc).encode())

@@ -11,7 +11,6 @@ Run as a module it probes: exit code 0 if all of this can be had, else a reason 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import re
 import shutil
@@ -39,7 +38,6 @@ _EMPTY = "/dev/empty"
 _PROC = {"cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "sys", "uptime", "version"}
 _PROCESSORS = ("kernel_max", "offline", "online", "possible", "present")
 _PROCESSOR = ("cache", "topology")
-_COPY_LIMIT = 256 << 20
 
 
 def enter(private: str, size: int) -> None:
@@ -195,38 +193,6 @@ def _mask_counters() -> None:
     _mount(_EMPTY, "/proc/sys/fs", None, _BIND)
 
 
-def numba_caches() -> list[Path]:
-    """Return the folders where numba has its compiled kernels: it wants to write where it reads."""
-    given = os.environ.get("NUMBA_CACHE_DIR")
-    if given:
-        return [Path(given)] if Path(given).is_dir() else []
-    rooms = _packages(Path(__file__).absolute().parents[2])
-    return [room / "__pycache__" for room in rooms if any(room.glob("__pycache__/*.nbi"))]
-
-
-def _packages(folder: Path) -> list[Path]:
-    inner = [f.parent for f in folder.glob("*/__init__.py")]
-    return [folder, *(package for room in inner for package in _packages(room))]
-
-
-def take_kernels(private: str) -> None:
-    """Have numba read and write copies of its compiled kernels in the private folder.
-
-    Alice could write to the originals, and Bob would read them.
-    """
-    mine = f"{private}/numba"
-    for folder in numba_caches():
-        if sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) > _COPY_LIMIT:
-            continue
-        aim = mine
-        if "NUMBA_CACHE_DIR" not in os.environ:
-            # Where numba looks for what it compiled from the sources in a folder.
-            room = str(folder.parent)
-            aim = f"{mine}/{folder.parent.name}_{hashlib.sha1(room.encode()).hexdigest()}"
-        shutil.copytree(folder, aim, ignore=shutil.ignore_patterns("*.pyc"))
-    os.environ["NUMBA_CACHE_DIR"] = mine
-
-
 def drop_power() -> None:
     """Give up every capability for good, also for what the player executes.
 
@@ -246,7 +212,7 @@ def drop_power() -> None:
 def probe() -> str | None:
     """Try all of it in children of this process; return None, or why it cannot be had."""
     if not LINUX:
-        return "namespaces are a thing of Linux"
+        return "only Linux has namespaces"
     private = tempfile.mkdtemp(prefix="kvbarrier-probe-")
     read, write = os.pipe()
     pid = os.fork()

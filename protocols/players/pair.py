@@ -12,8 +12,8 @@ from contextlib import contextmanager, nullcontext
 from ...compressors.engines.schemes import interpreter_of
 from ...errors import HarnessFault, KVBarrierError
 from .gate import Gate, Side
-from .inline_seat import InlineSeat
-from .isolation import Limits, NoNamespaces, warm_kernels
+from .isolation import Limits, NoNamespaces
+from .kernels import warm_kernels
 from .play import Facts, Table
 from .seat import Opened, Seat
 from .seats import HostSeat, Place
@@ -33,6 +33,8 @@ def prepared(table: Table, isolation: str, limits: Limits) -> Iterator[tuple[Sea
         try:
             for role in ("Alice", "Bob"):
                 if isolation == "inline":
+                    from .inline_seat import InlineSeat
+
                     pair.append(InlineSeat())
                 else:
                     place = Place.prepare(role, isolation, limits, python=python)
@@ -77,7 +79,7 @@ def seated_after(
         if isinstance(opened, KVBarrierError):
             troubles.append(f"{who[0].upper()}{who[1:]} could not begin: {opened}")
         elif opened != before:
-            said = f"The compressor's code was another one for {who} than for {first}."
+            said = f"The compressor's code changed between {first} and {who}."
             troubles.append(said)
         else:
             troubles.append("")

@@ -65,7 +65,7 @@ class _QueryHost(Host):
     def _carry(self, op: str, body: bytearray) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
-            return {"failed": f"{self.conduct.role} was not there any more."}
+            return {"failed": f"{self.conduct.role} had already ended."}
         if op == "end":
             self.end()
             return {"ended": True}

@@ -27,7 +27,7 @@ class OutsidePlan(Exception):
     def __init__(self, cell: Cell) -> None:
         kind, index, coordinate = self.cell = cell
         which = "" if coordinate is None else f", coordinate {coordinate}"
-        what = {"K": "key", "V": "value"}.get(kind, f"{kind!r}, which is no kind of cell,")
+        what = {"K": "key", "V": "value"}.get(kind, f"{kind!r}, which is not a kind of cell,")
         super().__init__(f"{what} {index}{which}")
 
 

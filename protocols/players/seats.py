@@ -21,10 +21,8 @@ from ... import errors
 from ...compressors.plugin.contract import Float32
 from . import frames, play, residue, template
 from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
-from .child import FRAME, IMPORT_SECONDS
-from .inline_seat import read_facts
+from .codes import CLEAN, FRAME, IMPORT_SECONDS, LITTER, NO_NAMESPACES, OURS
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
-from .keeper import CLEAN, LITTER, NO_NAMESPACES, OURS
 from .play import Facts, PlayerFault, Table, Triples
 from .seat import Opened, Seat
 
@@ -122,6 +120,10 @@ class HostSeat(Seat):
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
         return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """See :meth:`Seat.feed`."""
+        self._ask({"op": "feed", "triples": triples, "earlier": earlier}, frames.fed)
+
     def write(
         self,
         triples: Triples,
@@ -202,7 +204,7 @@ class HostSeat(Seat):
         return found
 
     def _facts_in(self, table: Table, said: Any) -> Facts:
-        return read_facts(table, said)
+        return frames.facts_of(table, said)
 
     def _open_again(self) -> bool:
         """Start a host; return whether it says of the tables known what the last one said."""
@@ -253,7 +255,7 @@ class HostSeat(Seat):
 
     def _exchange(self, frame: dict[str, Any] | None, deadline: Deadline, limit: int) -> Any:
         if self._life is None:
-            raise PlayerFault(f"{self.role} was not there any more.")
+            raise PlayerFault(f"{self.role} had already ended.")
         try:
             if frame is not None:
                 self._life.channel.send(frame, deadline)

@@ -148,7 +148,7 @@ Instruction = tuple[int, int, int, int]
 def problem() -> str | None:
     """Return None if there is a filter for this machine, else why not."""
     if not LINUX:
-        return "filters of system calls are a thing of Linux"
+        return "only Linux has filters of system calls"
     machine = os.uname().machine
     # An interpreter of 32 bits would make its calls by other numbers.
     if machine in MACHINES and struct.calcsize("P") == 8:

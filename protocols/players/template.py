@@ -21,8 +21,7 @@ from typing import Any
 import msgpack
 
 from .channel import NAMES, Channel, Deadline
-from .keeper import SURVIVORS
-from .template_process import KEEPER, ORDER_LENGTH
+from .codes import KEEPER, ORDER_LENGTH, SURVIVORS
 
 _LEAVE_SECONDS = 8.0
 

@@ -28,11 +28,7 @@ import msgpack
 
 from . import keeper, reaper
 from .channel import NAMES
-
-ORDER_LENGTH = 4
-DESCRIPTORS = 4
-KEEPER = 8
-"""Bytes of a keeper's number."""
+from .codes import DESCRIPTORS, KEEPER, LITTER, ORDER_LENGTH, SURVIVORS
 
 _POLL_MS = 50
 _LAST_SECONDS = 4.5
@@ -104,7 +100,7 @@ def _tell_end(life: _Kept, code: int) -> None:
         try:
             os.rmdir(life.private)  # which fails unless it is empty: nobody need look into it
         except OSError:
-            code = code or keeper.LITTER
+            code = code or LITTER
     with contextlib.suppress(OSError):
         os.write(life.report, bytes([code % 256]))
     os.close(life.report)
@@ -150,7 +146,7 @@ def _begin(
 def _become_keeper(
     harness: socket.socket, others: list[int], order: dict[str, Any], fds: tuple[int, int, int]
 ) -> NoReturn:
-    code = keeper.SURVIVORS
+    code = SURVIVORS
     try:
         reaper.die_with_parent()
         os.setsid()

@@ -80,7 +80,7 @@ def test_nothing_is_left_where_the_model_fails(
     ("argv", "sentence"),
     [
         (["nowhere", "text.txt", "--out", "k.npz"], "neither smollm2 nor a folder"),
-        (["smollm2", "text.txt", "--out", "k.npy"], "must be a .npz file"),
+        (["smollm2", "text.txt", "--out", "k.npy"], "must have a name that ends in .npz"),
         (["smollm2", "text.txt", "--out", "k.npz", "--tokens", "1"], "2 or more"),
         (["smollm2", "text.txt", "--out", "k.npz", "--layers", "a"], "such as 0,5-7"),
         (["smollm2", "text.txt", "--out", "k.npz", "--heads", "2-1"], "such as 0,5-7"),

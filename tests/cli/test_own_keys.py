@@ -96,7 +96,7 @@ def test_half_precision_keys(kvbarrier, tmp_path: Path) -> None:
 BAD: dict[str, tuple[Any, str]] = {
     "nan": (np.where(np.arange(16) == 3, np.nan, KEYS[0, 0]), "not finite"),
     "flat": (KEYS[0, 0, 0], "[layers, heads, tokens, d] is expected"),
-    "single": (KEYS[0, 0, :1], "2 or more are needed"),
+    "single": (KEYS[0, 0, :1], "give a file with 2 or more"),
     "deep": (KEYS[None, None], "[layers, heads, tokens, d] is expected"),
     "whole": (np.arange(32).reshape(16, 2), "float16, bfloat16, float32 or float64"),
     "objects": (np.array([{}], dtype=object), "pickled Python objects"),

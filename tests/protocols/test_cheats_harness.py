@@ -112,7 +112,7 @@ def test_what_is_no_bytes_is_no_message(where, budget, monkeypatch):
     batch = play("patcher.py:NoBytes", where, budget, monkeypatch, messages=2)
     for record in batch.records:
         assert record.failed == (
-            "Alice's host process broke the channel: its message is no bytes, or too many."
+            "Alice's host process broke the channel: its message is not bytes, or is too long."
         )
         assert record.charged_bits == 64
         assert record.wrong > 200
@@ -124,7 +124,7 @@ def test_a_wrong_frame_is_a_failed_message(thing, monkeypatch):
     for record in batch.records:
         assert record.failed.isprintable()
         assert len(record.failed) < 1100
-        said = "Alice says: [2J" if thing == "Chatter" else "it sent something else than message"
+        said = "Alice says: [2J" if thing == "Chatter" else "it sent other fields than message"
         assert said in record.failed
         assert record.charged_bits == 64
 

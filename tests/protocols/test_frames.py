@@ -225,23 +225,23 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
 @pytest.mark.parametrize(
     ("door", "frame", "said"),
     [
-        ("write", {"message": [1, 2], "payload": 0, "memories": None}, "its message is no bytes"),
+        ("write", {"message": [1, 2], "payload": 0, "memories": None}, "its message is not bytes"),
         ("write", {"message": {1: 2}, "payload": 0, "memories": None}, "not a frame"),
-        ("write", {"message": "ab", "payload": 0, "memories": None}, "its message is no bytes"),
+        ("write", {"message": "ab", "payload": 0, "memories": None}, "its message is not bytes"),
         ("write", {"message": b"ab", "payload": 3, "memories": None}, "out of range"),
         ("write", {"message": b"ab", "payload": True, "memories": None}, "out of range"),
-        ("write", {"message": b"ab", "payload": 2, "memories": {"a": 1}}, "something else than"),
-        ("write", {"message": b"ab", "payload": 2, "memories": None, "x": 1}, "something else"),
+        ("write", {"message": b"ab", "payload": 2, "memories": {"a": 1}}, "other fields than"),
+        ("write", {"message": b"ab", "payload": 2, "memories": None, "x": 1}, "other fields"),
         ("write", {"failed": LONG}, "Alice says: xxx"),
-        ("write", {"failed": ["a"]}, "a text in it is none"),
-        ("begin", {"error": np.arange(2), "text": ""}, "an error that nobody knows"),
+        ("write", {"failed": ["a"]}, "a text in it is not text"),
+        ("begin", {"error": np.arange(2), "text": ""}, "an error of an unknown kind"),
         ("begin", {"declared": -1}, "out of range"),
         ("begin", {"declared": 1.0}, "out of range"),
         ("begin", {"declared": True}, "out of range"),
-        ("begin", [], "something else than declared"),
-        ("begin", 7, "something else than declared"),
+        ("begin", [], "other fields than declared"),
+        ("begin", 7, "other fields than declared"),
         ("answer", {"answer": OUTPUTS.T.copy()}, "its answer is not float32[4, 2]"),
-        ("answer", {"answer": OUTPUTS.astype(">f4")}, "arrays of such a type"),
+        ("answer", {"answer": OUTPUTS.astype(">f4")}, "arrays of this type"),
         ("answer", {"answer": OUTPUTS.astype(float)}, "its answer is not float32[4, 2]"),
         ("answer", {"answer": OUTPUTS.tolist()}, "its answer is not float32[4, 2]"),
         ("answer", {"answer": OUTPUTS * np.nan}, "NaN or infinity"),
@@ -249,20 +249,20 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("bits", {"answer": BITS[:1]}, "its answer is not bool[4, 2]"),
         ("plan", {"plan": b"1"}, "its plan is not 2 bytes"),
         ("plan", {"plan": np.zeros(2, np.float16)}, "its plan is not 2 bytes"),
-        ("plan", {"plan": b"", "more": 1}, "something else than plan"),
-        ("ask", {"ask": ["K", WHOLE]}, "it asked for no cells"),
-        ("ask", {"ask": ["K", WHOLE, WHOLE[:2]]}, "another number of coordinates"),
-        ("ask", {"ask": ["K", OUTPUTS[0], WHOLE]}, "it asked for no cells"),
+        ("plan", {"plan": b"", "more": 1}, "other fields than plan"),
+        ("ask", {"ask": ["K", WHOLE]}, "its question names no cells"),
+        ("ask", {"ask": ["K", WHOLE, WHOLE[:2]]}, "more or fewer coordinates"),
+        ("ask", {"ask": ["K", OUTPUTS[0], WHOLE]}, "its question names no cells"),
         ("sit", {"facts": {**FACTS, "source": "no digest"}}, "its source is not a digest"),
         ("sit", {"facts": {**FACTS, "source": "0" * 16}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": ["/dev/zero"]}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": ["/no/such\0file"]}}, "not the digest of its files"),
-        ("sit", {"facts": {**FACTS, "files": "ab"}}, "its files are no names"),
+        ("sit", {"facts": {**FACTS, "files": "ab"}}, "its files are not a list of names"),
         ("sit", {"facts": {**FACTS, "streaming": 1}}, "streaming and batched"),
         ("sit", {"facts": {**FACTS, "message_bytes": 2**62}}, "out of range"),
         ("sit", {"error": "PluginFailure", "text": LONG, "detail": LONG}, "xxx"),
-        ("sit", {"error": "KeyboardInterrupt", "text": ""}, "nobody knows"),
-        ("sit", {"error": np.arange(2), "text": ""}, "nobody knows"),
+        ("sit", {"error": "KeyboardInterrupt", "text": ""}, "an unknown kind"),
+        ("sit", {"error": np.arange(2), "text": ""}, "an unknown kind"),
         ("sit", {"error": "BudgetTooSmall", "text": "", "budget": ["a", "b", 1]}, "out of range"),
     ],
 )  # fmt: skip
@@ -316,6 +316,13 @@ def test_files_that_are_no_files_are_not_read():
     for file in ("/proc/version", "/proc/self/../version"):
         facts = {**FACTS, "files": [file], "source": identity([Path(file)], FACTS["version"])}
         assert "not the digest of its files" in hear("sit", ch.pack({"facts": facts}))
+
+
+def test_links_in_a_circle_are_no_files(tmp_path):
+    circle = tmp_path / "mine.py"
+    circle.symlink_to(circle)
+    said = {**FACTS, "files": [str(circle)]}
+    assert "not the digest of its files" in hear("sit", ch.pack({"facts": said}))
 
 
 def test_files_too_large_to_be_sources_together_are_not_read(tmp_path):

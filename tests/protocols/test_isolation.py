@@ -30,8 +30,8 @@ from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import (
     isolation,
     keeper,
+    kernels,
     landlock,
-    namespaces,
     reaper,
     residue,
     seats,
@@ -46,7 +46,7 @@ from kvbarrier.runs.results import Results
 HERE = Path(__file__).parent
 KERNELS = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
 INSTANCE = Index(16, 8, keys="hypercube")
-linux = pytest.mark.skipif(sys.platform != "linux", reason="a thing of Linux")
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has it")
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"
 )
@@ -83,7 +83,7 @@ def message(seat, seed=1):
 @cache
 def witness(kind):
     """What a player sees, and where it was; ``bare`` is process isolation without Landlock."""
-    isolation.warm_kernels()  # as before every game, or there are none to copy
+    kernels.warm_kernels()  # as before every game, or there are none to copy
     with (
         socket.socket() as listening,
         pytest.MonkeyPatch.context() as patch,
@@ -110,7 +110,7 @@ def test_isolation_is_by_default_what_can_be_had(monkeypatch):
     assert isolation.default_isolation(False) == "namespaces"
     isolation.learn_namespaces("not for you")
     assert isolation.default_isolation(False) == "process"
-    with pytest.raises(BadInput, match=r"Namespaces cannot be had here \(not for you\)"):
+    with pytest.raises(BadInput, match=r"Namespaces are not available here \(not for you\)"):
         isolation.check_isolation("namespaces")
     with pytest.raises(BadInput, match="Did you mean 'process'"):
         isolation.check_isolation("proces")
@@ -212,7 +212,9 @@ def test_where_namespaces_are_refused_processes_play(no_namespaces):
 @linux
 def test_namespaces_that_were_asked_for_are_not_replaced(no_namespaces):
     cell = Cell(INSTANCE, str(HERE.parents[1] / "examples" / "ten_line_cache.py"), (), None, 1)
-    with pytest.raises(BadInput, match=r"had here \(.*none for you.*\): take isolation 'process'"):
+    with pytest.raises(
+        BadInput, match=r"available here \(.*none for you.*\): use isolation 'process'"
+    ):
         probe_construction(cell, "namespaces")
 
 
@@ -252,7 +254,7 @@ def test_a_players_world(kind):
     for folder in (saw["cwd"], saw["tmpdir"]):
         assert saw["writes"][folder] == "done"
     # numba writes where it reads: a copy of our kernels, which goes with the player.
-    cached = [f for folder in namespaces.numba_caches() for f in folder.rglob("*.nbi")]
+    cached = [f for folder in kernels.numba_caches() for f in folder.rglob("*.nbi")]
     assert saw["kernels"] == ["done", len(cached)]
     assert saw["environment"]["NUMBA_CACHE_DIR"] == f"{private}/numba"
     assert not Path(private).exists()
@@ -611,8 +613,8 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
     # In a folder of its own, so that nothing is there yet; the second process finds it done.
     code = (
         "import sys\n"
-        "from kvbarrier.protocols.players import isolation\n"
-        "isolation.warm_kernels()\n"
+        "from kvbarrier.protocols.players import kernels\n"
+        "kernels.warm_kernels()\n"
         "print('numba' in sys.modules)\n"
     )
 
@@ -632,13 +634,13 @@ def test_kernels_are_compiled_before_players_need_them(tmp_path):
 
 
 def test_a_players_copy_of_the_kernels_is_the_one_that_numba_reads(tmp_path):
-    isolation.warm_kernels()
+    kernels.warm_kernels()
     code = (
         "import sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from kvbarrier.protocols.players import namespaces\n"
-        "namespaces.take_kernels(sys.argv[1])\n"
+        "from kvbarrier.protocols.players import kernels\n"
+        "kernels.take_kernels(sys.argv[1])\n"
         "def kept():\n"
         "    return {f: f.stat().st_mtime_ns for f in Path(sys.argv[1]).rglob('*.nb*')}\n"
         "before = kept()\n"

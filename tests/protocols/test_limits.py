@@ -16,7 +16,7 @@ from kvbarrier.errors import PluginFailure
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import probe_construction
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.players import child, keeper, template
+from kvbarrier.protocols.players import codes, keeper, template
 from kvbarrier.protocols.players.channel import Deadline
 from kvbarrier.protocols.players.isolation import Limits
 
@@ -74,7 +74,7 @@ def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
     with pytest.raises(PluginFailure, match=sentence):
         probe_construction(cell(tmp_path, "import time; time.sleep(1000)"), "process", Limits())
     assert time.monotonic() - began < 30
-    assert child.IMPORT_SECONDS == 120
+    assert codes.IMPORT_SECONDS == 120
 
 
 # -- stopped ourselves --------------------------------------------------------------------------

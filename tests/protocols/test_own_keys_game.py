@@ -94,12 +94,12 @@ def test_a_row_is_read_without_the_file_and_played_only_with_it(file: Path, monk
     told = cell_of(spec)
     assert told.id == Cell(played, "exact").id
     assert (told.instance.secret_rows, told.instance.row_bits) == (played.secret_tokens, 12)
-    with pytest.raises(BadInput, match="run where it lies"):
+    with pytest.raises(BadInput, match="run the command where the file is"):
         told.instance.build()
     monkeypatch.chdir(file.parent)
     assert told.instance.build().rows == played.secret_tokens
     np.savez(file, keys=K[None, None] + 1)
-    with pytest.raises(BadInput, match="not the keys that this instance was played on"):
+    with pytest.raises(BadInput, match="not have the keys that this instance was played on"):
         cell_of(spec | {"batch_size": 4}).instance._build()
 
 

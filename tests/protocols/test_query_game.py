@@ -68,7 +68,7 @@ def test_half_of_the_trials_draw_d_0_and_the_others_any_place() -> None:
 def test_a_place_may_be_chosen() -> None:
     assert hidden_place(KEY, INSTANCE, 0, "plain") is None
     assert hidden_place(KEY, INSTANCE, 0, 14) == 14
-    with pytest.raises(BadInput, match="there are 0 to 14"):
+    with pytest.raises(BadInput, match="there is no place 15: give 0 to 14"):
         hidden_place(KEY, INSTANCE, 0, 15)
 
 
@@ -137,7 +137,7 @@ def test_the_log_is_exactly_what_was_asked() -> None:
         ("V", (2, 4), (), ("V", 4, None), "value 4"),
         ("V", (-1,), (), ("V", -1, None), "value -1"),
         ("V", (0,), (2,), ("V", 0, 2), "value 0, coordinate 2"),
-        ("Q", (0,), (), ("Q", 0, None), "no kind of cell"),
+        ("Q", (0,), (), ("Q", 0, None), "not a kind of cell"),
     ],
 )
 def test_nothing_outside_the_plan_is_handed_out(kind, i, j, cell, words) -> None:

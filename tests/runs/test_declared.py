@@ -11,6 +11,7 @@ from kvbarrier.protocols.check.case import Case
 from kvbarrier.protocols.check.cases import read_case, replay_case
 from kvbarrier.protocols.game.declarations import hold_against
 from kvbarrier.protocols.game.instances import Index, LinearIndex, SlidingWindow
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.points import messages_of, points_of
 
@@ -205,6 +206,22 @@ def test_rows_from_a_file_are_judged_by_what_they_were_played_under():
     assert point["declared"]["places"][0]["token"] == 17
 
 
+def test_a_shorter_stream_is_weighed_and_nobody_is_asked_about_it(monkeypatch):
+    """Asked, it would be for all its rows: the square of n, where the attack asks for sixteen."""
+    asked = []
+
+    def count(seat, message, queries, thresholds, block):
+        asked.append(len(queries[0]))
+        return answer(seat, message, queries, thresholds, block)
+
+    answer = InlineSeat.answer
+    monkeypatch.setattr(InlineSeat, "answer", count)
+    instance = Index(n=1024, d=32, keys="hypercube", rows=16)
+    report = attack("exact", instance=instance, budgets=[1], messages=1)
+    assert asked == [16]
+    assert report.declared[0].memory.slope == 16.0
+
+
 def test_a_constant_part_leaves_rows_from_a_file_undecided():
     # A file has no shorter stream: with 400 bytes of header the whole is above 4 bits a number.
     report = play("Packed", params={"header": 400})
@@ -249,9 +266,9 @@ def test_a_case_is_played_again_from_its_file(tmp_path):
             "another version",
         ),
         (lambda text: text.replace('"kind": "game"', '"kind": "spell"'), "kind 'spell'"),
-        (lambda text: text.replace('"declares"', '"declared"'), "not a whole case"),
-        (lambda text: text.replace("keeps=last:8", "keeps=some"), "not a whole case"),
-        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "not a whole case"),
+        (lambda text: text.replace('"declares"', '"declared"'), "not a complete case"),
+        (lambda text: text.replace("keeps=last:8", "keeps=some"), "not a complete case"),
+        (lambda text: text.replace('"play": {', '"play": 3, "other": {'), "not a complete case"),
     ],
 )
 def test_a_foreign_case_file_is_refused_with_a_sentence(tmp_path, change, says):

@@ -497,7 +497,7 @@ def test_counts_that_contradict_each_other_are_not_judged(row: Row, cell: MakeCe
         name: tuple((*counts[:8], *(0,) * 8) for counts in getattr(one, name))
         for name in ("wrong_by_age", "asked_by_age")
     }
-    with pytest.raises(BadInput, match=r"Message 0 of batch 0 .* was not asked"):
+    with pytest.raises(BadInput, match=r"Message 0 of batch 0 .* was asked for other rows"):
         judge_rows([replace(one, **half, wrong_by_row=None)])
 
 

@@ -52,7 +52,11 @@ def test_who_declares_nothing_is_listed_and_all_others_promise_tokens():
 
 
 @pytest.mark.parametrize("basis", ["literal", "rotated"])
-@pytest.mark.parametrize("name", ["quantized", "kivi", "skvq", "turboquant", "polarquant"])
+@pytest.mark.parametrize(
+    "name",
+    ["quantized", "kivi", "skvq", "turboquant", "polarquant", "absmax", "block-fp4",
+     "hadamard-int", "eden", "rabitq"],
+)  # fmt: skip
 def test_no_quantiser_is_convicted_for_rounding(name, basis):
     # In the turned basis they lose up to .08 of the bits at 2 bits a number, and no token.
     budgets = (Fraction(1, 8), Fraction(1, 6), Fraction(1, 4), Fraction(1, 2), None)

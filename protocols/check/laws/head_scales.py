@@ -58,7 +58,7 @@ def law(bench: Bench) -> Iterator[Fault]:
         yield Fault(
             "restore-differs",
             f"with {LAYERS} layers and {HEADS} heads a fresh instance that restored the message "
-            "answers otherwise in "
+            "answers differently in "
             + ", ".join(f"layer {l} head {h}" for l, h in moved) + ".",
             tokens=whole(np.flatnonzero(away.any(axis=(1, 2)))),
             heads=whole(h for _, h in moved),

@@ -39,7 +39,7 @@ def law(bench: Bench) -> Iterator[Fault]:
         if len(away):
             yield Fault(
                 "refuses-inputs",
-                f"with {words}, {named('token', away)} answer otherwise.",
+                f"with {words}, {named('token', away)} answer differently.",
                 tokens=whole(away), operation=words,
             )  # fmt: skip
             return
@@ -52,7 +52,7 @@ def law(bench: Bench) -> Iterator[Fault]:
                 "keeps-arrays",
                 f"it keeps the arrays of append: written over afterwards, {named('token', away)} "
                 "of "
-                f"{TOKENS} answer otherwise.",
+                f"{TOKENS} answer differently.",
                 tokens=whole(away), operation="append",
                 reproduction=("append the tokens from one buffer each for q, k and v",
                               f"ask for token {away[0]}"),

@@ -128,7 +128,7 @@ def _told(bench: Bench, way: Way, one: Stream, a: Compressor, b: Compressor) -> 
         + (
             f"do{'es' * one_token} not answer"
             if set(tokens) <= set(lost)
-            else f"answer{'s' * one_token} otherwise"
+            else f"answer{'s' * one_token} differently"
         )
         + ("" if whole_rows else f" in {named('channel', channels)}")
     ]

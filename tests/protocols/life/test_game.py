@@ -9,16 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, PluginFailure
+from kvbarrier.protocols.game.asked import needs_of, rows_of, schedule_of
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instances import Alphabet, Index, of_spec
-from kvbarrier.protocols.game.schedules import (
-    Questions,
-    needs_of,
-    rows_of,
-    schedule_of,
-    survivors_of,
-)
+from kvbarrier.protocols.game.schedules import Questions, survivors_of
 from kvbarrier.protocols.life.families import FAMILIES, USES
 from kvbarrier.protocols.life.schedule import Schedule
 from kvbarrier.runs.attack import attack

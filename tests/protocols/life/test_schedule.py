@@ -83,7 +83,7 @@ def test_data_from_elsewhere_is_refused(said, sentence):
         ("append 2, crop 3", "operation 1, crop 3: there are 2 tokens: keep 0 to 2"),
         ("append 2, drop 1 1", "drop begin < end"),
         ("append 0", "it feeds no token"),
-        ("append 1, select 0", "there is no batch"),
+        ("append 1, select 0", "the schedule has no batch"),
         ("append 1, shift -1", "the first position would be -1"),
         ("append 1, switch 1", "there are 1 instances"),
         ("append 16777216", "more than 1048576 tokens"),
