@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from ...compressors.engines.schemes import SCHEMES
 from ...errors import KVBarrierError
+from ...files import replaced
 from ...runs.executors import make_executor
 from ..kit.run import Run, Scale
-from ..kit.tables import Row, fill, write_table
+from ..kit.tables import Row, fill
 from .findings import settings
 from .measure import LEFT_OUT, TABLE, groups, left_out, play_group
 
@@ -48,8 +50,15 @@ def merge(scheme: str, played: Path, into: Path) -> None:
         rows = new if name == scheme else old
         whole += [row for row in rows if row["target"].startswith(f"{name}:")]
     columns = dict.fromkeys([*new[0], *(old[0] if old else ())])
-    write_table(into / TABLE, [{name: row.get(name, "") for name in columns} for row in whole])
-    write_table(into / LEFT_OUT, left_out())
+    _write(into / TABLE, [{name: row.get(name, "") for name in columns} for row in whole])
+    _write(into / LEFT_OUT, left_out())
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    with replaced(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _rows(path: Path) -> list[Row]:
