@@ -16,10 +16,8 @@ from click.core import ParameterSource
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
 from ..files import refuse_link, refuse_place, write_whole
 from . import options
-from .attack_baseline import Baseline
 from .attack_notes import as_budget, setting
 from .attack_summary import print_summary
-from .attack_tables import print_report
 from .model_attack import model_options, sampled, tell_sample
 from .render import print_json, prints_to_stderr, say
 
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from ..runs.attack_report import Report
     from ..runs.gates import Gate
     from ..runs.results import Results
+    from .attack_baseline import Baseline
 
 QUERIES = "indistinguishability"
 OUT_FILES = ("results.csv", "verdict.json", "plot.png")
@@ -228,7 +227,7 @@ def command(
     parsed_gates = _parsed(gates)
     for gate in parsed_gates:
         gate.check([one for plan in plans for one in plan.settings()])
-    then = baseline and Baseline(baseline, targets)
+    then = _baseline(baseline, targets)
     with _store(resume, out) as store, options.progress("attack") as tick, prints_to_stderr():
         try:
             report = play_several(
@@ -275,6 +274,14 @@ def command(
             proved = write_attack_certificate(certificate, report.outcomes, kept, limits)
         say(f"wrote {certificate}: {proved.sentence}")
     return code
+
+
+def _baseline(path: Path | None, targets: Sequence[str]) -> Baseline | None:
+    if path is None:
+        return None
+    from .attack_baseline import Baseline
+
+    return Baseline(path, targets)
 
 
 def _with_budget(error: KVBarrierError, instance: Instance) -> str:
@@ -397,6 +404,8 @@ def _show(report: Report, document: dict[str, Any], out: Path | None, style: str
     elif style == "quiet":
         print_summary(report)
     else:
+        from .attack_tables import print_report
+
         print_report(report, verbose=style == "verbose")
 
 
