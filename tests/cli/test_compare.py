@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kvbarrier.runs import compared
 from kvbarrier.runs.compared import Row, pareto
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_line_cache.py"
@@ -121,3 +123,21 @@ def test_what_is_not_known_beats_nobody() -> None:
     assert [one.pareto for one in pareto([row(2, 0.1, 0.1, 0.5), row(3, 0.1, 0.2, None)])] == [
         True, False,
     ]  # fmt: skip
+
+
+def test_a_cheat_wins_no_comparison(kvbarrier, tmp_path, monkeypatch) -> None:
+    # It had a star, and the exit code was 0. Inline, where a module's global is the channel.
+    (tmp_path / "cheat.py").write_text(
+        EXAMPLE.read_text() + "    kept = {}\n\n"
+        "    def save(self):\n"
+        "        self.kept.clear()\n"
+        "        self.kept.update(enumerate(self.tokens))\n"
+        "        return b''\n\n"
+        "    def restore(self, message):\n"
+        "        self.tokens.extend(self.kept.values())\n"
+    )
+    inline = partial(compared.compare, isolation="inline")
+    monkeypatch.setattr(compared, "compare", inline)
+    said = kvbarrier("compare", "cheat.py", "zero", *SMALL[:-2], "-m", "1", "-b", "2")
+    assert said.code == 4
+    assert "as well as those of cheat.py" in said.err
