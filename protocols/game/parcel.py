@@ -29,9 +29,11 @@ class Parcel:
         self._bytes: bytes = message
         if self._length >= LONG:
             self._digest, self._bytes = hashlib.sha256(message).digest(), b""
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the parcel)
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it goes with the parcel)
             weakref.finalize(self, self._file.close)
-            self._file.write(message)
+            left = memoryview(message)
+            while left:
+                left = left[self._file.write(left) :]
 
     def __len__(self) -> int:
         return self._length
