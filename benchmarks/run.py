@@ -17,8 +17,12 @@ import numba, scipy.linalg.blas
 started = time.process_time()
 from kvbarrier.reductions import attention
 from kvbarrier.compressors.kit.min_max import quantise, restore
+from kvbarrier.reductions.keys import make
 x = np.eye(4, dtype=np.float32)
+signs = make("kerdock", 16, 4).rows
 attention.next_bits(x, x, x, x, x, np.zeros(4))
+attention.block_outputs(x, x, x)
+attention.block_outputs(signs, signs, signs)
 restore(*quantise(x[None], 4), 4, 4)
 print(time.process_time() - started)
 """

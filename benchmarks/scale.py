@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kvbarrier.reductions import interference
+from kvbarrier.reductions.blas import one_thread
 from kvbarrier.reductions.keys import make
 from kvbarrier.reductions.margins import condition
 from kvbarrier.reductions.scale import choose_scale
@@ -18,7 +19,8 @@ def measure(n: int, d: int, count: int) -> dict[str, float]:
         return choose_scale(keys, rule, "tight")
 
     assert chosen(0) == chosen(n + 1), "another scale: the two must be one, bit for bit"
-    taken = rounds({"float32": lambda: chosen(0), "float64": lambda: chosen(n + 1)}, count)
+    with one_thread:
+        taken = rounds({"float32": lambda: chosen(0), "float64": lambda: chosen(n + 1)}, count)
     return {
         "float64 s": middle(taken["float64"]),
         "float32 s": middle(taken["float32"]),

@@ -20,6 +20,7 @@ from .attack_baseline import Baseline
 from .attack_notes import as_budget, setting
 from .attack_summary import print_summary
 from .attack_tables import print_report
+from .model_attack import model_options, sampled, tell_sample
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @options.game_options
 @options.stream_options
+@model_options
 @click.option(
     "-b",
     "--budget",
@@ -169,6 +171,9 @@ def command(
     verbose: bool,
     quiet: bool,
     as_json: bool,
+    model: Path | None,
+    context: int,
+    sample: str | None,
     **game: Any,
 ) -> int:
     """Attack TARGET: a catalog name, module:Class, path/to/file.py:Class, or an engine such as
@@ -185,6 +190,7 @@ def command(
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack
     from ..runs.several import play_several
+    from . import ci
 
     limits = Limits(timeout, _memory(memory))
     played: dict[str, Any] = {
@@ -196,6 +202,7 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(targets, game, out, as_json, played)
+    game, of_model = sampled(game, model, context, sample)
     first, *others = options.instances(game)
     words = options.declared(expected)
     asked = options.budgets(budgets) if budgets else None
@@ -210,9 +217,10 @@ def command(
         from ..figures.style import refuse_other_picture
 
         refuse_other_picture(map_file, "--map", out)
-    for path in (certificate, save_case, junit):
+    for path in (certificate, save_case):
         if path is not None:
             refuse_place(path, out)
+    ci.refuse(junit, None, out)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
@@ -229,10 +237,13 @@ def command(
                 workers=workers,
                 cluster=cluster,
                 progress=lambda step: tick(step.cell.target, step.done, step.most),
+                announce=say,
             )
         except BudgetTooSmall as error:
             raise BadInput(_with_budget(error, first)) from None
     document = report.as_dict()
+    if of_model is not None:
+        document["model"] = of_model.as_dict()
     failures = []
     try:
         # An impossible memory is the news; whether a gate holds on top of it is not.
@@ -245,6 +256,8 @@ def command(
                 failures += [f"baseline {baseline}: {sentence}" for sentence in moved]
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
+        if of_model is not None and not as_json:
+            tell_sample(of_model)
         if map_file is not None:
             _draw_map(report, map_file)
     for one in report.unplayed:
@@ -436,7 +449,8 @@ def _exit_code(report: Report, failures: list[str], kept: Path | None) -> int:
             write_results(path, [row for outcome in report.outcomes for row in outcome.rows])
         for index in report.family["named"] or range(len(report.points)):
             row = [o for o in report.outcomes if o.rows][index].rows[0]
-            say(f"replay it:  kvbarrier replay {path} {row.cell} {row.batch}")
+            again = ["kvbarrier", "replay", str(path), row.cell, str(row.batch)]
+            say(f"replay it:  {shlex.join(again)}")
         return 4
     if report.changed or any(point["failed"] for point in report.points):
         return 3

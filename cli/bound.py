@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from ..errors import BadInput
 from ..files import refuse_place
 from .model_bound import bound_compression, bound_model, bound_range
-from .options import COUNT, DIMENSION, is_key_file
+from .options import COUNT, DIMENSION, given, is_key_file
 from .own_bound import bound_own_keys
 from .render import number, print_json, print_table, say, tell
 from .wide_bound import bound_alphabet, bound_payload
@@ -237,19 +236,10 @@ def _other_questions(
 
 def _refuse(needed: str, names: tuple[str, ...]) -> None:
     """Options that mean something only beside another one."""
-    for option in _given(names):
+    for option in given(names):
         raise BadInput(f"{option} has a meaning only with {needed}: give both, or neither.")
 
 
 def _refuse_given(beside: str, names: tuple[str, ...]) -> None:
-    for option in _given(names):
+    for option in given(names):
         raise BadInput(f"{option} has no meaning with {beside}: leave it out.")
-
-
-def _given(names: tuple[str, ...]) -> list[str]:
-    context = click.get_current_context()
-    return [
-        next(p.opts[0] for p in context.command.params if p.name == name)
-        for name in names
-        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-    ]

@@ -27,11 +27,15 @@ GREEN, RED, GREY = "#2e7d32", "#b3261e", "#6b6b6b"
 
 @dataclass(frozen=True)
 class JUnitCase:
-    """One line of a report: what was asked, how long it took, and each failure in words."""
+    """One line of a report: what was asked, how long it took, and each failure in words.
+
+    ``skipped``: why it was not asked, or not to its end.
+    """
 
     name: str
     failures: Sequence[str] = ()
     seconds: float = 0.0
+    skipped: str = ""
 
 
 def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
@@ -39,7 +43,7 @@ def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
 
     >>> print(junit("mine.py", [JUnitCase("memory", ["40 bits"]), JUnitCase("heads")]))
     <?xml version='1.0' encoding='utf-8'?>
-    <testsuite name="mine.py" tests="2" failures="1" errors="0" time="0.000">
+    <testsuite name="mine.py" tests="2" failures="1" errors="0" skipped="0" time="0.000">
       <testcase classname="kvbarrier" name="memory" time="0.000">
         <failure message="40 bits">40 bits</failure>
       </testcase>
@@ -54,6 +58,7 @@ def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
         tests=str(len(cases)),
         failures=str(sum(bool(one.failures) for one in cases)),
         errors="0",
+        skipped=str(sum(bool(one.skipped) for one in cases)),
         time=f"{sum(one.seconds for one in cases):.3f}",
     )
     for one in cases:
@@ -63,6 +68,8 @@ def junit(suite: str, cases: Sequence[JUnitCase]) -> str:
         for text in one.failures:
             first = text.partition("\n")[0]
             ElementTree.SubElement(case, "failure", message=_xml(first)).text = _xml(text)
+        if one.skipped:
+            ElementTree.SubElement(case, "skipped", message=_xml(one.skipped))
     ElementTree.indent(root)
     xml: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return xml.decode()
@@ -86,7 +93,7 @@ def summarise(title: str, cases: Sequence[JUnitCase]) -> None:
     lines = [f"### kvbarrier: {_cell(title)}", "", "| asked | result |", "|---|---|"]
     for one in cases:
         said = "<br>".join(_cell(text.partition("\n")[0]) for text in one.failures)
-        lines.append(f"| {_cell(one.name)} | {said or 'holds'} |")
+        lines.append(f"| {_cell(one.name)} | {said or _cell(one.skipped) or 'holds'} |")
     try:
         with open(file, "a", encoding="utf-8") as out:
             out.write("\n".join(lines) + "\n\n")
@@ -110,13 +117,21 @@ def write_badge(path: Path, label: str, said: str, good: bool | None) -> None:
         write_whole(path, _badge(label, said, {True: GREEN, False: RED, None: GREY}[good]))
 
 
-def refuse(junit: Path | None, badge: Path | None) -> None:
-    """Raise BadInput for places and names that cannot be; for callers that work for long before."""
+def refuse(junit: Path | None, badge: Path | None, made: Path | None = None) -> None:
+    """Raise BadInput for places and names that cannot be; for callers that work for long before.
+
+    ``made``: a folder that will be there.
+    """
+    summary = os.environ.get(SUMMARY)
+    if summary and not os.access(
+        summary if os.path.exists(summary) else Path(summary).parent, os.W_OK
+    ):
+        raise BadInput(f"the step summary {summary} cannot be written: unset {SUMMARY}.")
     if badge is not None and badge.suffix not in (".json", ".svg"):
         raise BadInput(f"{badge} is not a badge's name: give a name that ends in .svg or .json.")
     for path in (junit, badge):
         if path is not None:
-            refuse_place(path)
+            refuse_place(path, made)
 
 
 def _badge(label: str, said: str, colour: str) -> str:

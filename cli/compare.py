@@ -6,6 +6,8 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +124,11 @@ def command(
 
     if out is not None:
         refuse_other_picture(out, "--out")
+    if natural:
+        from ..compressors.engines.environments import interpreter
+        from ..compressors.engines.schemes import SCHEMES
+
+        interpreter(SCHEMES["hf"])  # or a sentence that says how to install it, before any message
     own = options.is_key_file(keys)
     game = {"n": 256 if n is None and not own else n, "d": d, "keys": keys, "norm": norm, "at": at}
     # Own keys are what they are: nobody turns them.
@@ -140,6 +147,8 @@ def command(
             progress=lambda step: tick(step.cell.target, step.done, step.most),
         )
     rows, report = found.rows, found.report
+    if natural:
+        rows = _on_text(rows, report.targets)
     if as_json:
         print_json({"schema": 1, "rows": [row.as_dict() for row in rows]})
     else:
@@ -147,6 +156,10 @@ def command(
         for name in dict.fromkeys(gap.compressor for gap in report.gaps):
             refused = {gap.budget for gap in report.gaps if gap.compressor == name}
             tell(f"{name} does not fit into {len(refused)} of the budgets.")
+        left = {row.points[0]["compressor"] for row in rows}
+        for name in dict.fromkeys(point["compressor"] for point in report.points):
+            if name not in left:
+                tell(f"{name} takes more than {most:g} bits a number in every setting.")
     for target, sentence in found.as_they_are.items():
         say(f"{target} is played as it is, without --k and --v: {sentence}")
     for one in report.unplayed:
@@ -158,24 +171,45 @@ def command(
     return max((one.error.exit_code for one in report.unplayed), default=0)
 
 
+def _on_text(rows: Sequence[Row], targets: Sequence[str]) -> tuple[Row, ...]:
+    """The rows with what each setting costs a real model on natural text."""
+    from ..experiments.natural.measure import Setting, increases
+    from ..protocols.game.cell import target_name
+
+    settings = []
+    for row in rows:
+        point = row.points[0]
+        name = point["compressor"]
+        target = next(one for one in targets if name in (one, target_name(one)))
+        budget = None if row.budget is None else Fraction(row.budget).limit_denominator(4096)
+        settings.append(Setting(target, budget, tuple(point["params"].items())))
+    say(f"compare: {len(settings)} settings on natural text; each takes the model some seconds")
+    found = zip(rows, increases(settings), strict=True)
+    return tuple(replace(row, natural=increase) for row, increase in found)
+
+
 def _print(rows: Sequence[Row], game: Instance) -> None:
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
     counts = Counter(row.target for row in rows)
+    text = any(row.natural is not None for row in rows)
+    room = width - (51 if text else 42)
     print_table(
         f"{game.keys_played} keys, n = {game.n}, d = {game.d}: the same secrets for all",
-        ["target", "bits", "values", "rotated", "keys"],
+        ["target", "bits", "values", "rotated", "keys", *(["nats"] if text else [])],
         [
             [
-                ("* " if row.pareto else "  ") + _name(_label(row, counts), width - 42),
+                ("* " if row.pareto else "  ") + _name(_label(row, counts), room),
                 number(row.bits_per_number, 3),
                 *(_percent(share) for share in (row.literal, row.rotated, row.keys)),
+                *([f"{row.natural:+.3f}"] if row.natural is not None else []),
             ]
             for row in rows
         ],
         caption="bits: of the message for each number of K and V. values, rotated: wrong bits of "
         "those hidden in values, in the literal and the rotated basis; keys: of those hidden in "
         "keys. Guessing has 50 %. *: no other row needs at most its memory and loses less. "
-        f"{min(row.messages for row in rows)} messages each; the widest interval of a worse "
+        + ("nats: by how much a model's loss on natural text grows, a token. " if text else "")
+        + f"{min(row.messages for row in rows)} messages each; the widest interval of a worse "
         f"basis ends at {100 * max(row.high for row in rows):.3g} %.",
     )
     best = [row for row in rows if max(row.literal, row.rotated or 0.0, row.keys or 0.0) <= 0.001]

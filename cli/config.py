@@ -66,7 +66,7 @@ def _word(path: Path, verb: str, name: str, value: Any, option: click.Option) ->
     if flag is not told or not isinstance(value, str | int | float) or "\0" in str(value):
         wanted = "true or false" if flag else "a text or a number"
         raise BadInput(f"{path}: {name} of {verb} is {value!r}: write {wanted}.")
-    return value if flag else str(value)
+    return value if isinstance(value, bool) else str(value)
 
 
 def _table() -> tuple[Path | None, dict[str, Any]]:
@@ -79,7 +79,7 @@ def _table() -> tuple[Path | None, dict[str, Any]]:
             try:
                 said = tomllib.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise BadInput(f"{path} cannot be read ({error}): correct it.") from None
+                raise BadInput(f"{path} cannot be read ({error}): mend it.") from None
             own = said if name == OWN else said.get("tool", {}).get("kvbarrier")
             if own is not None:
                 return path, own

@@ -11,7 +11,7 @@ from .render import print_json, print_table, tell
 #: what a table has room for; --json has everything
 _SHORT = {
     "compressors": ("name", "family", "keeps", "declares", "fidelity", "assumes", "broken_by",
-                    "budgets", "source"),
+                    "grows", "budgets", "source"),
 }  # fmt: skip
 
 _NAME = {"experiments": "experiment", "engines": "target", "keys": "name"}

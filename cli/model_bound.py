@@ -11,6 +11,7 @@ from .render import number, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from ..reductions.model_limit import LayerLimit, ModelLimit
+    from ..reductions.model_shape import ModelShape
 
 _MOST_BYTES = 1 << 20
 
@@ -21,11 +22,8 @@ def bound_model(
 ) -> None:  # fmt: skip
     """Print the table of a model's configuration file. Raises BadInput."""
     from ..reductions.model_limit import excluded, model_limit
-    from ..reductions.model_shape import read_config
 
-    limit = model_limit(
-        read_config(_read(file)), context, dtype=dtype, success=success, eta=eta
-    )  # fmt: skip
+    limit = model_limit(read_model(file), context, dtype=dtype, success=success, eta=eta)
     by = None if compression is None else excluded(limit, compression)
     if as_json:
         document = limit.as_dict()
@@ -36,6 +34,13 @@ def bound_model(
     _print_model(limit, dtype)
     if compression is not None:
         tell(_sentence(compression, by, limit.compression, limit.compression_kv, limit.success))
+
+
+def read_model(file: Path) -> ModelShape:
+    """The shape that a configuration file tells. Raises BadInput."""
+    from ..reductions.model_shape import read_config
+
+    return read_config(_read(file))
 
 
 def _read(file: Path) -> Any:

@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
@@ -99,6 +99,16 @@ def pairs(texts: tuple[str, ...], option: str) -> dict[str, str]:
             raise BadInput(f"{option} gives {name} twice: give it once.")
         parsed[name] = value
     return parsed
+
+
+def given(names: Iterable[str]) -> list[str]:
+    """Which of the running command's parameters the command line gives, as options."""
+    context = click.get_current_context()
+    return [
+        next(max(p.opts, key=len) for p in context.command.params if p.name == name)
+        for name in names
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
 
 
 def parameters(texts: tuple[str, ...]) -> dict[str, Any]:

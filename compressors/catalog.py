@@ -79,9 +79,11 @@ def family(name: str) -> str:
 def describe() -> list[dict[str, object]]:
     """The catalog for ``kvbarrier list``: plain data, one row a compressor.
 
-    ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see ``docstring``), None
-    for the others; ``declares`` is what it says it holds (:func:`declaration`); ``own_size`` gives
-    the size at which the leaderboard plays it, and why, if that is not the common size.
+    ``grows`` is the power of n in the time of a stream of n tokens, where the memory is in
+    proportion to n. ``fidelity`` is "faithful" or "adapted" for other people's algorithms (see
+    ``docstring``), None for the others; ``declares`` is what it says it holds
+    (:func:`declaration`); ``own_size`` gives the size at which the leaderboard plays it, and why,
+    if that is not the common size.
     """
     from .docstring import fidelity
 
@@ -94,6 +96,7 @@ def describe() -> list[dict[str, object]]:
             "fidelity": fidelity(one.cls),
             "assumes": one.assumes or None,
             "broken_by": one.broken_by or None,
+            "grows": f"n^2 in {one.square}" if one.square else "n",
             "source": one.source,
             "budgets": one.budgets,
             "parameters": "; ".join(f"{name}: {text}" for name, text in one.params.items()) or None,

@@ -29,6 +29,8 @@ class CatalogEntry:
         control: its result is known in advance, so it tests the game, not itself.
         assumes: the structure in a stream that it relies on, in a few words.
         broken_by: the adversary's choice that removes this structure, in a few words.
+        square: what of a stream's ingest grows with n^2 where the memory grows with n: "time",
+            "time and memory", or "" for nothing. The experiment ``growth`` measures it.
         settings: its knob in the leaderboard where that is not the budget, parameters a setting;
             each is then played without a budget.
         own_size: fields of the leaderboard's instance that it changes (layers and heads, say).
@@ -44,6 +46,7 @@ class CatalogEntry:
     control: bool = False
     assumes: str = ""
     broken_by: str = ""
+    square: str = ""
     settings: tuple[Mapping[str, Any], ...] = ()
     own_size: Mapping[str, Any] = field(default_factory=dict)
     own_size_reason: str = ""

@@ -29,6 +29,7 @@ NAMES = (
     "tensor",
     "visual",
     "bounds",
+    "growth",
 )
 
 #: what needs packages of its own (``make engines``), and is run by name only

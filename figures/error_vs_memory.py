@@ -17,14 +17,15 @@ import numpy as np
 from ..reductions.bounds import CODES, time_sharing_error
 from .error_panel import Point, cloud, curve, fano_limit, time_sharing_line
 from .labels import Name, name_series, text_in
-from .style import COLOURS, FAINT, INK, LIMIT, caption_below, house_style, look, plain, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, house_style, legend_below, look, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEFT_EDGE = 0.04
-NAMED = 24
-"""How many curves are told apart; the points of more are dots."""
+BESIDE, NAMED = 12, 40
+"""How many curves have their names beside them, and how many in a legend; the points of more are
+dots."""
 _SAME_MEMORY, _SAME_ERROR = 1.2, 0.02
 """Curves of which each point is as near to the other's are one line."""
 
@@ -46,15 +47,19 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
         figure, axes = sheet(figsize=(8.6, 5.4))
         names = _limits(axes)
         curves = _curves(points)
+        found = len(curves)
         if len(curves) > NAMED:
             cloud(axes, points, LEFT_EDGE)
-        else:
-            for index, (label, members) in enumerate(curves.items()):
-                drawn = curve(axes, index, label, members, LEFT_EDGE)
+            curves = {}
+        for index, (label, members) in enumerate(curves.items()):
+            drawn = curve(axes, index, label, members, LEFT_EDGE)
+            if len(curves) <= BESIDE:
                 names.append(Name(label, text_in(COLOURS[look(index)[0]]), drawn))
         _frame(axes, points)
         axes.set_title(plain(title or _title(points)))
-        caption_below(figure, _caption(points, len(curves)))
+        many = len(curves) > BESIDE
+        handles, labels = axes.get_legend_handles_labels() if many else ([], [])
+        legend_below(figure, handles, labels, columns=4, caption=_caption(points, found))
         name_series(figure, axes, [_guarantee(axes), *names])
         save(figure, path)
 

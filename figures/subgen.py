@@ -9,56 +9,80 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
-from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
+from .style import (
+    COLOURS,
+    FAINT,
+    INK,
+    LIMIT,
+    MARKERS,
+    beside,
+    house_style,
+    legend_below,
+    save,
+    sheet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+MORE = ("subgen-error",)
 STREAMS = {"clusterable": 0, "uniform": 1}
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
-    names = {"guarantee": GUARANTEE, "growth": GROWTH, "memory": MEMORY, "tight": TIGHT,
-             "index": INDEX}  # fmt: skip
-    draw({name: read_table(folder, file) for name, file in names.items()}, path)
+    """Draw the experiment's tables in ``folder``."""
+    guarantee, growth, memory, tight, index = (
+        read_table(folder, name) for name in (GUARANTEE, GROWTH, MEMORY, TIGHT, INDEX)
+    )
+    draw_memory(growth, index, memory, tight, path)
+    draw_error(guarantee, beside(path, "error"))
 
 
-def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
-    """Draw the tables of ``experiments.subgen.measure`` as a PNG."""
-    guarantee, growth = tables["guarantee"], tables["growth"]
-    memory, tight = (table[table["n"] > 0.9 * table["n"].max()]
-                     for table in (tables["memory"], tables["tight"]))  # fmt: skip
+def draw_error(guarantee: pd.DataFrame, path: Path) -> None:
+    """Draw the error against the eps asked for into ``path``."""
     with house_style():
-        figure, axes = sheet(1, 3, figsize=(9.4, 6.0),
-                                       gridspec_kw={"width_ratios": [1.25, 1, 1]})  # fmt: skip
-        _error(axes[0], guarantee)
-        _growth(axes[1], growth, tables["index"])
-        _memory(axes[2], memory, tight)
-        entries: dict[str, object] = {}
-        for panel in axes:
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                entries.setdefault(label, handle)
+        figure, axes = sheet(figsize=(9.4, 6.2))
+        _error(axes, guarantee)
         first = guarantee.iloc[0]
         runs = guarantee.groupby("stream")["runs"].min()
         caption = (
-            f"Left: n = {int(first['n'])}, d = {int(first['d'])}, δ = {first['delta']:g}, |q| = r "
-            f"= {first['r']:g}, t and s of Theorem 11 times a constant (filled 4, hollow 1; ours): "
-            "median and 99 % quantile of\n"
-            f"{int(runs['clusterable'])} (clusterable) and {int(runs['uniform'])} (uniform: about "
-            "the largest) independent runs; percentages: clusterable runs within ε, in brackets\n"
-            f"exact {100 * first['level']:g} % intervals. "
-            f"Middle: t = {int(growth['t'].iloc[0])}, s = {int(growth['s'].iloc[0])}, mean of "
+            f"n = {int(first['n'])}, d = {int(first['d'])}, δ = {first['delta']:g}, |q| = r = "
+            f"{first['r']:g}, t and s of Theorem 11 times a constant (filled 4, hollow 1; ours). "
+            "Marks: median; bars reach the 99 % quantile\n"
+            f"of {int(runs['clusterable'])} (clusterable) and {int(runs['uniform'])} (uniform: "
+            "about the largest) independent runs. Percentages: clusterable runs within ε, in "
+            f"brackets exact {100 * first['level']:g} % intervals."
+        )
+        legend_below(figure, *axes.get_legend_handles_labels(), columns=3, caption=caption)
+        figure.suptitle("SubGen: its error against the ε asked for", x=0.01, ha="left",
+                        fontsize=12.5)  # fmt: skip
+        save(figure, path)
+
+
+def draw_memory(
+    growth: pd.DataFrame, index: pd.DataFrame, memory: pd.DataFrame, tight: pd.DataFrame, path: Path
+) -> None:
+    """Draw the memory against n and against d into ``path``."""
+    memory, tight = (table[table["n"] > 0.9 * table["n"].max()] for table in (memory, tight))
+    with house_style():
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+        _growth(left, growth, index)
+        _memory(right, memory, tight)
+        entries: dict[str, object] = {}
+        for panel in (left, right):
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                entries.setdefault(label, handle)
+        caption = (
+            f"Left: t = {int(growth['t'].iloc[0])}, s = {int(growth['s'].iloc[0])}, mean of "
             f"{growth['draw'].nunique()} independent streams. Right: n = "
             f"{int(memory['n'].iloc[0]):,} keys of the unit ball, δ = {memory['delta'].iloc[0]:g}, "
             f"ε = {memory['eps'].iloc[0]:g}, r = {memory['r'].iloc[0]:g},\nconstant 8 (ours), "
             f"range of {memory['draw'].nunique()} independent streams; and as many tokens that "
-            "repeat the keys certified at R = d (δ = 0, ε = 1, r = d; the lower\n"
-            "bound is for answers within 1 ± η = 1 ± 1/2, not for ε). Memory: bits of the saved "
-            "float32 state."
+            "repeat the keys certified at R = d (δ = 0, ε = 1, r = d;\nthe lower bound is for "
+            "answers within 1 ± η = 1 ± 1/2, not for ε). Memory: bits of the saved float32 state."
         )
-        legend_below(figure, list(entries.values()), list(entries), columns=3, caption=caption)
+        legend_below(figure, list(entries.values()), list(entries), columns=2, caption=caption)
         figure.suptitle(
             "SubGen: small where keys cluster, and as large as the cache where they do not",
             x=0.01, ha="left", fontsize=12.5,
@@ -102,7 +126,6 @@ def _error(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlabel("ε asked for (log scale)")
     axes.set_ylabel("|z − Attn| / (|softmax| |V|op)  (log scale)")
-    axes.set_title("error")
 
 
 def _growth(axes: Axes, table: pd.DataFrame, index: pd.DataFrame) -> None:

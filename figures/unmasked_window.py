@@ -1,7 +1,8 @@
-"""The unmasked window: what the attack reads, what samples cost, and what one sum costs.
+"""The unmasked window: what must be kept of it, and what answers for the rest.
 
-Left: bit error against memory on the window. Middle: the relative error of Algorithm 1 against the
-number of its samples, beside the running sum's. Right: numbers held for error eps.
+One picture: bit error against memory on the window. The other, left: the relative error of
+Algorithm 1 against the number of its samples, beside the running sum's; right: numbers held for
+error eps.
 """
 
 from __future__ import annotations
@@ -17,14 +18,29 @@ from ..experiments.kit.tables import read_table
 from ..experiments.unmasked_window.claims import law, points
 from ..experiments.unmasked_window.measure import ATTACK
 from ..experiments.unmasked_window.ordinary_streams import BOOSTED, MEDIAN, PLAIN, SAMPLES, SUM
+from ..reductions.bounds import fano_rate
 from ..reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from .error_panel import curve, fano_limit
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
+from .labels import Name, name_series, text_in
+from .style import (
+    COLOURS,
+    FAINT,
+    INK,
+    LIMIT,
+    MARKERS,
+    beside,
+    caption_below,
+    house_style,
+    legend_below,
+    save,
+    sheet,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+MORE = ("unmasked-window-sum",)
 ORDER = ("exact", "running-sum", "sliding-window", "algorithm-1", "lossless", "zero")
 COLOUR = dict(zip(ORDER, COLOURS, strict=False))
 MARKER = dict(zip(ORDER, MARKERS, strict=False))
@@ -33,50 +49,69 @@ DELTA = 0.1
 
 
 def picture(folder: Path, path: Path) -> None:
-    """Draw the experiment's tables in ``folder`` as a PNG."""
+    """Draw the experiment's tables in ``folder``."""
     samples, sums, boosted = (read_table(folder, name) for name in (SAMPLES, SUM, BOOSTED))
-    draw(Played(ATTACK, points).read(folder), samples, sums, boosted, path)
+    draw_attack(Played(ATTACK, points).read(folder), path)
+    draw_sums(samples, sums, boosted, beside(path, "sum"))
 
 
-def draw(
-    played: Sequence[dict[str, Any]],
-    samples: pd.DataFrame,
-    sums: pd.DataFrame,
-    boosted: pd.DataFrame,
-    path: Path,
-) -> None:
-    """Draw the attack's points and the three tables of ``experiments.unmasked_window.measure``."""
+def draw_attack(played: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw the attack's points into ``path``: what must be kept."""
     with house_style():
-        figure, axes = sheet(1, 3, figsize=(9.4, 6.0), gridspec_kw={"width_ratios": [5, 4, 4]})
-        _attack(axes[0], played)
-        _law(axes[1], samples, sums)
-        _numbers(axes[2], boosted)
-        handles, labels = [], []
-        for letter, panel in zip("abc", axes, strict=True):
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                handles.append(handle)
-                labels.append(f"{letter}: {label}")
-        legend_below(figure, handles, labels, columns=3, caption=_caption(played, samples, boosted))
-        figure.suptitle(
-            "The unmasked sliding window: the window costs memory, one sum answers for the rest",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
+        figure, axes = sheet(figsize=(9.4, 6.0))
+        names = _attack(axes, played)
+        messages = min(int(p["messages"]) for p in played)
+        level = 100 * float(played[0]["bit_error"]["level"])
+        caption_below(
+            figure,
+            f"{messages} independent messages a point, anytime-valid {level:g} % intervals; the "
+            "last W − 1 tokens hold the secret bits, all others are 0.\nrunning-sum at full size "
+            "and cut, sliding-window (masks older tokens) cut; small numbers: samples of "
+            "algorithm-1.",
+        )
+        figure.suptitle("The unmasked sliding window: the window costs memory", x=0.01, ha="left",
+                        fontsize=12.5)  # fmt: skip
+        name_series(figure, axes, names)
         save(figure, path)
 
 
-def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> None:
+def draw_sums(samples: pd.DataFrame, sums: pd.DataFrame, boosted: pd.DataFrame, path: Path) -> None:
+    """Draw what the tokens outside the window cost into ``path``: samples, or one sum."""
+    with house_style():
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+        _law(left, samples, sums)
+        _numbers(right, boosted)
+        found: dict[str, Any] = {}
+        for panel in (left, right):
+            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+                found.setdefault(label, handle)
+        legend_below(figure, list(found.values()), list(found), columns=3,
+                     caption=_caption(samples, boosted))  # fmt: skip
+        figure.suptitle("The unmasked sliding window: one sum answers for the rest", x=0.01,
+                        ha="left", fontsize=12.5)  # fmt: skip
+        save(figure, path)
+
+
+def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> list[Name]:
     fano_limit(axes, LEFT_EDGE)
+    names = []
     for index, name in enumerate(ORDER):
-        curve(axes, index, name, [p for p in played if p["compressor"] == name], LEFT_EDGE)
+        own = [p for p in played if p["compressor"] == name]
+        names.append(Name(name, text_in(COLOUR[name]), curve(axes, index, name, own, LEFT_EDGE)))
     first = played[0]
     rows = int(first["secret_bits"]) // int(first["messages"]) // int(first["d"])
     shares = np.linspace(0.02, 1, 99)
     # 32 d bits of fp16 a kept token, of which d are secret; Bob's token takes one more place.
-    axes.plot(32 * (shares + 1 / rows), (1 - shares) / 2, color=INK, ls="--", lw=1.0, zorder=1,
-              label="window cut to a share f: (1 − f)/2")  # fmt: skip
+    cut, errors = 32 * (shares + 1 / rows), (1 - shares) / 2
+    axes.plot(cut, errors, color=INK, ls="--", lw=1.0, zorder=1)
     axes.axhline(0.1, color=FAINT, lw=0.8, ls=":")
-    axes.text(0.98, 0.205, "guarantee: 1/10", fontsize=8.6, color=FAINT, ha="right",
-              transform=axes.transAxes)  # fmt: skip
+    line = [(float(x), float(y)) for x, y in zip(cut, errors, strict=True)]
+    guarantee = [(float(x), 0.1) for x in np.geomspace(80, 300, 6)]
+    names += [
+        Name("window cut to a share f: (1 − f)/2", INK, line[::4]),
+        Name("guarantee: 1/10", "#666666", guarantee),
+        Name("Fano's limit", LIMIT, [(fano_rate(e), e) for e in (0.05, 0.08, 0.11, 0.14, 0.17)]),
+    ]
     for point in played:
         if point["compressor"] == "algorithm-1":
             axes.annotate(f"{point['params']['copies']}", textcoords="offset points", fontsize=8.6,
@@ -86,9 +121,10 @@ def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> None:
     axes.set_xlim(LEFT_EDGE, 2.4 * max(float(p["bits_per_secret_bit"]) for p in played))
     axes.set_ylim(-0.015, 0.62)
     _ticks(axes, [1, 4, 16, 64, 256])
-    axes.set_xlabel("memory M/N: charged bits\nper secret bit (log scale)")
-    axes.set_ylabel("bit error")
-    axes.set_title(f"a  attack: n = {first['n']}, d = {first['d']}, W = {rows + 1}", fontsize=10.5)
+    axes.set_xlabel("memory M/N: charged bits per secret bit (log scale)")
+    axes.set_ylabel("bit error: wrong bits / asked bits")
+    axes.set_title(f"attack: n = {first['n']}, d = {first['d']}, W = {rows + 1}")
+    return names
 
 
 def _ticks(axes: Axes, values: list[float]) -> None:
@@ -116,7 +152,7 @@ def _law(axes: Axes, samples: pd.DataFrame, sums: pd.DataFrame) -> None:
     _ticks(axes, [1, 16, 256, 4096])
     axes.set_xlabel("samples (log scale)")
     axes.set_ylabel("relative error (log scale)")
-    axes.set_title("b  what samples cost", fontsize=10.5)
+    axes.set_title("what samples cost")
     fitted = f"fitted slope {slope:.3f}\n99 %: [{low:.3f}, {high:.3f}]".replace("-", "−")
     axes.text(0.04, 0.55, fitted, transform=axes.transAxes, fontsize=8.6, color=INK)  # fmt: skip
     axes.text(0.96, 0.075, "float32 rounding of the answer", transform=axes.transAxes,
@@ -148,7 +184,7 @@ def _numbers(axes: Axes, boosted: pd.DataFrame) -> None:
     axes.text(0.04, 0.045, f"2Wd + d = {window + d:,}", transform=axes.transAxes, fontsize=8.6,
               color=COLOUR["running-sum"])  # fmt: skip
     axes.set_ylim(bottom=0.35 * window)
-    axes.set_title(f"c  memory, W = {window // (2 * d)}, d = {d}", fontsize=10.5)
+    axes.set_title(f"memory, W = {window // (2 * d)}, d = {d}")
 
 
 def _copies(method: str, eps: float, kappa: float, d: int) -> int:
@@ -157,19 +193,13 @@ def _copies(method: str, eps: float, kappa: float, d: int) -> int:
     return copies_per_mean(eps, kappa) * means_in_median(DELTA, d)
 
 
-def _caption(played: Sequence[dict[str, Any]], samples: pd.DataFrame, boosted: pd.DataFrame) -> str:
-    messages = min(int(p["messages"]) for p in played)
-    level = 100 * float(played[0]["bit_error"]["level"])
+def _caption(samples: pd.DataFrame, boosted: pd.DataFrame) -> str:
     runs = int(samples["runs"].min()) * samples["group"].nunique()
     medians = boosted[boosted["method"] == MEDIAN]
     return (
-        f"a: {messages} independent messages a point, anytime-valid {level:g} % intervals; the "
-        "last W − 1 tokens hold the secret bits, all others are 0;\n"
-        "running-sum at full size and cut, sliding-window (masks older tokens) cut; small numbers: "
-        "samples of algorithm-1.\n"
-        f"b: root mean square error of a mean of samples, {runs} independent runs a size; "
+        f"Left: root mean square error of a mean of samples, {runs} independent runs a size; "
         f"bars: range over {samples['group'].nunique()} groups of runs.\n"
-        f"c: what stays within ε with probability {1 - DELTA:g}, values in [1, κ]. Marks: "
+        f"Right: what stays within ε with probability {1 - DELTA:g}, values in [1, κ]. Marks: "
         f"measured, in {int(medians['failures'].sum())} of {int(medians['runs'].sum()):,} "
         "independent runs Theorem 25's\n"
         f"median left ε; {100 * float(boosted['level'].iloc[0]):g} % bound on the share, all "

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from .memo import Memo
+from .stored import Rows, Stored, blocks
 
 if TYPE_CHECKING:
     from .attention_tiles import Heaviest
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 Own = tuple[Float32, Float32] | None
+Given = ArrayLike | Stored
+Asked = tuple[Float32, Own, Rows, Rows]
+"""Queries, own tokens, keys and values, checked against one another."""
 
 #: what the sum of weight bounds may lose to rounding, as a fraction (proof in ``next_bits``)
 SUM_ROUNDING = 1e-4
@@ -87,14 +91,14 @@ def _softmax(scores: Float64) -> Float64:
     return normal
 
 
-def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: Given, V: Given) -> Float32:
     """Every row's attention over the stored rows and its own token.
 
     Args:
         Q: [m, d_k], one query a row.
         Kq: [m, d_k], row r the own key of query r (its (q_n, k_n, v_n) in Theorem 6).
         Vq: [m, d_v], row r its own value.
-        K: [t, d_k], stored keys; t = 0 is fine.
+        K: [t, d_k], stored keys, also as :class:`.stored.Stored`; t = 0 is fine.
         V: [t, d_v], stored values.
 
     Returns:
@@ -111,7 +115,7 @@ def next_outputs(Q: ArrayLike, Kq: ArrayLike, Vq: ArrayLike, K: ArrayLike, V: Ar
     return _outputs(rows, _cosets(rows))
 
 
-def block_outputs(Q: ArrayLike, K: ArrayLike, V: ArrayLike) -> Float32:
+def block_outputs(Q: ArrayLike, K: Given, V: Given) -> Float32:
     """Every row's attention over the stored rows alone, as :func:`next_outputs`: float32[m, d_v].
 
     Raises:
@@ -125,8 +129,8 @@ def next_bits(
     Q: ArrayLike,
     Kq: ArrayLike | None,
     Vq: ArrayLike | None,
-    K: ArrayLike,
-    V: ArrayLike,
+    K: Given,
+    V: Given,
     thresholds: ArrayLike,
     dominance: bool = True,
 ) -> NDArray[np.bool_]:
@@ -193,16 +197,16 @@ def next_bits(
     return bits
 
 
-def _outputs(rows: tuple[Float32, Own, Float32, Float32], plan: Cosets | None) -> Float32:
+def _outputs(rows: Asked, plan: Cosets | None) -> Float32:
     """By cosets if there is a plan, else tile by tile; BadInput as in :func:`next_outputs`."""
     from . import attention_tiles
     from .blas import one_thread
 
     q, own, _, v = rows
     with one_thread:
-        if plan is not None and own is None:
-            return plan.outputs(None, v)
-        if plan is not None and own is not None:
+        if plan is not None and isinstance(v, np.ndarray):
+            if own is None:
+                return plan.outputs(None, v)
             scores = np.einsum("ij,ij->i", q, own[0])
             if (np.abs(scores) < _HIGHEST).all():
                 return plan.outputs((scores.astype(np.float64), own[1]), v)
@@ -210,9 +214,11 @@ def _outputs(rows: tuple[Float32, Own, Float32, Float32], plan: Cosets | None) -
         return attention_tiles.outputs(*rows)
 
 
-def _cosets(rows: tuple[Float32, Own, Float32, Float32]) -> Cosets | None:
+def _cosets(rows: Asked) -> Cosets | None:
     """The plan for these queries and keys, if they are words of few cosets."""
     q, _, k, _ = rows
+    if isinstance(k, Stored):
+        return None
     # It takes many queries to pay, and most sets show by one row that they are none.
     if len(q) < 4 * k.shape[1] or any(np.ptp(np.abs(a[:1])) > 0 for a in (q, k) if a.size):
         return None
@@ -228,27 +234,32 @@ def _cosets(rows: tuple[Float32, Own, Float32, Float32]) -> Cosets | None:
     return found
 
 
-def _heaviest(rows: tuple[Float32, Own, Float32, Float32]) -> Heaviest:
+def _heaviest(rows: Asked) -> Heaviest:
     """What the dominance test needs of queries and keys; BadInput as in :func:`next_outputs`."""
     from . import attention_tiles
 
     q, own, k, _ = rows
-    given = (q, k, *(own or ())[:1])
-    found = _KNOWN.find(given)
+    # Stored rows are many, and nothing of theirs is kept.
+    given = None if isinstance(k, Stored) else (q, k, *(own or ())[:1])
+    found = None if given is None else _KNOWN.find(given)
     if found is None:
         slack = np.expm1(2 * (q.shape[1] + 5) * 2.0**-24 * _reach(rows) + SUM_ROUNDING)
         found = attention_tiles.heaviest(q, None if own is None else own[0], k, slack)
-        _KNOWN.keep(given, found, found.key.nbytes + found.rest.nbytes)
+        if given is not None:
+            _KNOWN.keep(given, found, found.key.nbytes + found.rest.nbytes)
     return found
 
 
-def _rows(
-    Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: ArrayLike, V: ArrayLike
-) -> tuple[Float32, Own, Float32, Float32]:
-    """The same as C-contiguous float32, checked against one another."""
-    q, k, v = (np.ascontiguousarray(a, dtype=np.float32) for a in (Q, K, V))
+def _rows(Q: ArrayLike, own: tuple[ArrayLike, ArrayLike] | None, K: Given, V: Given) -> Asked:
+    """The same as C-contiguous float32 or stored rows, checked against one another."""
+    q = np.ascontiguousarray(Q, dtype=np.float32)
+    k, v = (
+        a if isinstance(a, Stored) else np.ascontiguousarray(a, dtype=np.float32) for a in (K, V)
+    )
     m, t, d_k, d_v = len(q), len(k), k.shape[-1], v.shape[-1]
-    named = [("Q", q, (m, d_k)), ("K", k, (t, d_k)), ("V", v, (t, d_v))]
+    named: list[tuple[str, Rows, tuple[int, int]]] = [
+        ("Q", q, (m, d_k)), ("K", k, (t, d_k)), ("V", v, (t, d_v))
+    ]  # fmt: skip
     pair: Own = None
     if own is not None:
         own_k, own_v = (np.ascontiguousarray(a, dtype=np.float32) for a in own)
@@ -262,17 +273,17 @@ def _rows(
     return q, pair, k, v
 
 
-def _reach(rows: tuple[Float32, Own, Float32, Float32]) -> Float64:
+def _reach(rows: Asked) -> Float64:
     """|q_r| times the largest |k| that row r meets, float64[m], a little above."""
     q, own, k, _ = rows
     # float32 sums of d squares are off by d u, at most 2.4e-4 for d <= 4096.
     with np.errstate(over="ignore"):
-        squares = [np.einsum("ij,ij->i", a, a) for a in (q, k, *(own or ())[:1])]
-    largest = (
-        squares[1].max(initial=0.0)
-        if own is None
-        else np.maximum(squares[1].max(initial=0.0), squares[2])
-    )
+        squares = [np.einsum("ij,ij->i", a, a) for a in (q, *(own or ())[:1])]
+        tops = [np.einsum("ij,ij->i", a, a).max(initial=0.0) for a in blocks(k)]
+    # NaN wins every maximum of NumPy's.
+    largest = np.max(tops, initial=0.0)
+    if own is not None:
+        largest = np.maximum(largest, squares[1])
     reach: Float64 = 1.001 * np.sqrt(squares[0].astype(np.float64) * largest)
     if not (reach < _HIGHEST).all():
         raise BadInput(

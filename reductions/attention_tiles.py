@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.linalg.blas import sgemm
 
 from .attention_kernels import bound_tile, settle_rows, weigh_tile
+from .stored import Rows, Stored, blocks
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -28,14 +29,14 @@ _LOG2E = math.log2(math.e)
 _LOWEST = np.finfo(np.float32).min
 
 
-def outputs(Q: Float32, own: Own, K: Float32, V: Float32) -> Float32:
+def outputs(Q: Float32, own: Own, K: Rows, V: Rows) -> Float32:
     """Attention of every query over the rows of K, V and, if given, its own token.
 
     Args:
         Q: float32[m, d_k].
         own: (float32[m, d_k], float32[m, d_v]): one more key and value for each query, or None.
-        K: float32[t, d_k].
-        V: float32[t, d_v].
+        K: float32[t, d_k], or stored rows.
+        V: float32[t, d_v], or stored rows.
 
     All are C-contiguous. Returns float32[m, d_v]. Without any key the output is nan.
     """
@@ -69,7 +70,7 @@ class Heaviest(NamedTuple):
     rest: Float64
 
 
-def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Heaviest:
+def heaviest(Q: Float32, own: Float32 | None, K: Rows, slack: Float64) -> Heaviest:
     """The heaviest key of each row, and a bound on the others (proof: ``attention.next_bits``).
 
     Args:
@@ -99,23 +100,27 @@ def heaviest(Q: Float32, own: Float32 | None, K: Float32, slack: Float64) -> Hea
 
 
 def dominated_bits(
-    found: Heaviest, own: Float32 | None, V: Float32, theta: Float64
+    found: Heaviest, own: Float32 | None, V: Rows, theta: Float64
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     """The bits output > theta of the rows in which one weight settles them (``next_bits``).
 
     Args:
         found: float64[m], from :func:`heaviest`.
         own: float32[m, d_v], each row's own value, or None.
-        V: float32[t, d_v].
+        V: float32[t, d_v], or stored rows.
         theta: float64[m] thresholds.
 
     Returns:
         bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
     """
     bits = np.empty((len(found.key), V.shape[1]), dtype=np.bool_)
-    ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in (V, own) if a is not None]
+    seen = [*blocks(V), *([] if own is None else [own])]
+    ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in seen]
     low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
-    left: NDArray[np.int64] = settle_rows(V, found.key, found.rest, theta, low, high, bits)
+    values, key = V, found.key
+    if isinstance(V, Stored):
+        values, key = V[np.maximum(key, 0)], np.where(key < 0, -1, np.arange(len(key)))
+    left: NDArray[np.int64] = settle_rows(values, key, found.rest, theta, low, high, bits)
     return bits, left
 
 

@@ -44,10 +44,11 @@ be the largest |G|/d of the other keys, r the number of cosets stored, and w = e
 Transforms of m steps of values and of weights, products, sums of r and the transform back, a mean
 over d, are off by at most kappa eps d w sum_l |u_l|, kappa = 3 m + r + 8, even and odd part each
 (every partial sum is at most d w sum_l |u_l|, and each operation rounds once). The sum of weights
-of t tokens is at least t / w. So an output is off by at most 4 kappa eps d w^2 max |v|, numerator
-and denominator together, plus its rounding to float32 and what the own token's float32 score brings
-(as in ``attention.next_outputs``). :meth:`Cosets.of` declines where that exceeds 2^-25 max |v|,
-half a float32 rounding: so each output is as near to the real number as a float32 can say, nearer
+of t >= 2 tokens is at least (t-1) / w >= t / (2w), as one at most is the query's negative. So an
+output is off by at most 8 kappa eps d w^2 max |v|, numerator and denominator together, plus its
+rounding to float32 and what the own token's float32 score brings (as in
+``attention.next_outputs``). :meth:`Cosets.of` declines where that exceeds 2^-25 max |v|, half a
+float32 rounding: so each output is about as near to the real number as a float32 can be, nearer
 than a sum of float32 products.
 """
 
@@ -141,11 +142,11 @@ class Cosets:
         """The same for float32[m, d], float32[t, d]; None where this is not the way.
 
         That is: numbers of more than one size among the keys or among the queries, a dimension
-        that is no power of two, a key stored twice, more cosets than pay, or scores so large that
-        the bound above exceeds its limit.
+        that is no power of two, a key stored twice or alone, more cosets than pay, or scores so
+        large that the bound above exceeds its limit.
         """
         d = K.shape[1]
-        if d & (d - 1) or not _DIMENSIONS[0] <= d <= _DIMENSIONS[1] or not (len(Q) and len(K)):
+        if d & (d - 1) or not _DIMENSIONS[0] <= d <= _DIMENSIONS[1] or not len(Q) or len(K) < 2:
             return None
         limit = min(_MOST_WEIGHTS, len(Q) * len(K) // _GAIN)
         query_size = _size(Q)
@@ -173,7 +174,7 @@ class Cosets:
         near = np.abs(G) < d
         mu = float(np.abs(G).max(initial=0.0, where=near)) / d
         kappa = 3 * (d.bit_length() - 1) + len(keys.forms) + 8
-        if math.log(4 * kappa * 2.0**-53 * d) + 2 * gamma * mu > math.log(_ROUNDING):
+        if math.log(8 * kappa * 2.0**-53 * d) + 2 * gamma * mu > math.log(_ROUNDING):
             return None
         scores = np.where(near, gamma / d * G, 0.0)
         tables = np.stack([np.cosh(scores), np.sinh(scores)]) * (near / d)

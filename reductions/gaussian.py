@@ -29,7 +29,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +37,7 @@ from ..errors import BadInput
 from .bounds import fano_rate
 from .index import MIN_TOKENS, IndexReduction
 from .keys.base import KeySet
+from .public import Public
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -147,7 +147,7 @@ class GaussianReduction:
         keys = KeySet("gaussian", self.d, self.seed, _drawn(self.n, self.d, self.seed))
         return IndexReduction(keys, self.d, "01", self.eta, None, self.scale)
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> Public:
         """What compressors are told; ``redrawn`` says that ``keys`` are those of the message."""
         return self.index.public() | {
             "reduction": "gaussian",

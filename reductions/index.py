@@ -13,7 +13,6 @@ thresholds. How the scale is chosen, "tight" above all, is in ``scale``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,6 +21,7 @@ from ..errors import BadInput
 from .keys.base import KeySet, OnKeys
 from .margins import Condition, closed_scale, condition
 from .paper import jl_dimension, paper_Delta, paper_delta, paper_scale
+from .public import Public
 from .scale import choose_scale, float32_queries, sent_interference
 
 __all__ = [
@@ -107,18 +107,18 @@ class IndexReduction(OnKeys):
         """The margin condition in force: M01, M+-, A01 or A+-."""
         return condition(self.values, self.eta, self.gamma)
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> Public:
         """What compressors are told: everything but the secret."""
         tolerance = {"eta": self.eta} if self.eta is not None else {"gamma": self.gamma}
-        return {
+        told = {
             "reduction": "index",
-            "keys": self.keys.rows,
             "values": self.values,
             **tolerance,
             "scale": self.scale,
             "softmax_scale": 1.0,
             "attention": "softmax",
         }
+        return Public(told, keys=lambda: self.keys.rows)
 
     # -- Alice -----------------------------------------------------------------------------------
 
@@ -131,7 +131,20 @@ class IndexReduction(OnKeys):
         """Alice's triples for x, uint8[n, d_v]: float32 Q = 0 [n, d], K [n, d], V [n, d_v]."""
         if np.shape(x) != (self.n, self.d_v):
             raise BadInput(f"The secret has shape {np.shape(x)}: give bits[{self.n}, {self.d_v}].")
-        return np.zeros_like(self.keys.rows), self.keys.rows, self.encode_values(x)
+        return self.part(x, slice(None))
+
+    def part(self, x: NDArray[np.uint8], tokens: slice) -> tuple[Float32, Float32, Float32]:
+        """These tokens of :meth:`stream`, in arrays of their own; no other key is computed.
+
+        >>> from .keys import make
+        >>> hard = IndexReduction.build(make("bch", 64, 16), 16)
+        >>> x = np.ones((64, 16), dtype=np.uint8)
+        >>> whole, part = hard.stream(x), hard.part(x, slice(32, 48))
+        >>> all(np.array_equal(a[32:48], b) for a, b in zip(whole, part, strict=True))
+        True
+        """
+        K = self.keys.rows_at(np.arange(self.n)[tokens])
+        return np.zeros_like(K), K, self.encode_values(x[tokens])
 
     # -- Bob -------------------------------------------------------------------------------------
 

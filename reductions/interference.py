@@ -41,7 +41,7 @@ _RESOLUTION = 1e-13
 _BLOCK = 1 << 22
 #: after a scan, the worst keys this many are solved at once, which saves scans
 _CANDIDATES = 16
-#: from so many keys on float32 looks first
+#: from so many keys on float32 looks first, and it pays to import what holds BLAS to one thread
 _MANY = 2048
 
 
@@ -60,10 +60,20 @@ def gap_blocks(queries: Floats, own: Indices, keys: Floats) -> Iterator[tuple[sl
     step = max(1, _BLOCK // len(keys))
     for start in range(0, len(queries), step):
         rows = slice(start, min(start + step, len(queries)))
-        gaps = queries[rows] @ keys.T
+        gaps = _products(queries[rows], keys)
         at = (np.arange(len(gaps)), own[rows])
         gaps -= gaps[at][:, None]
         yield rows, gaps
+
+
+def _products(queries: Floats, keys: Floats) -> Floats:
+    if len(keys) < _MANY:
+        return np.asarray(queries @ keys.T)
+    # Two threads of BLAS that wait for each other cost twice the time of one where cores are busy.
+    from .blas import one_thread
+
+    with one_thread:
+        return np.asarray(queries @ keys.T)
 
 
 def query_interference(queries: Floats, own: ArrayLike, keys: ArrayLike) -> Floats:

@@ -7,6 +7,7 @@ times for a row, each time of a copy of the state of its own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,7 +55,7 @@ class Reduction(Protocol):
         appended before the first is answered.
         """
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> Mapping[str, Any]:
         """What compressors are told: everything but the secret.
 
         Under ``keys`` the stream's keys, float32[tokens, d_k]; under ``attention`` the rule that
@@ -76,6 +77,13 @@ class Reduction(Protocol):
 
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+
+
+class InParts(Reduction, Protocol):
+    """A family whose stream can be had in parts: then a long one is never there as a whole."""
+
+    def part(self, x: NDArray[np.uint8], tokens: slice) -> tuple[Float32, Float32, Float32]:
+        """These tokens of ``stream(x)``, in arrays of their own."""
 
 
 class ManyQuestions(Reduction, Protocol):

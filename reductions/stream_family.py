@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput
 from .index import IndexReduction
 from .keys.base import KeySet
+from .public import Public
 
 Float32 = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -163,13 +164,16 @@ class StreamFamily:
         """The rotation of values, or None."""
         return rotation(self.index.d_v, "values") if self.basis == "rotated" else None
 
-    def public(self) -> dict[str, Any]:
+    def public(self) -> Public:
         """What compressors are told: everything but the secret."""
-        K = self._shaped(self.index.keys.rows[self.order])
-        told = self.index.public() | {"keys": K, "queries": self.queries_of_alice}
+        told = self.index.public() | {"queries": self.queries_of_alice}
         if self.turn is not None:
             told |= {"basis": "rotated", "value_rotation": self.turn.astype(np.float32)}
-        return told
+        return told.but(keys=lambda: self._shaped(self._keys(self.order)))
+
+    def _keys(self, at: Indices) -> Float32:
+        """The keys of these numbers, int64[m, L H] -> float32[m, L H, d_k]."""
+        return self.index.keys.rows_at(at.ravel()).reshape(*at.shape, self.index.d_k)
 
     def _shaped(self, rows: NDArray[Any]) -> NDArray[Any]:
         """[m, L H, ...] as the game sends it: [m, ...] for one head, else [m, L, H, ...]."""
@@ -181,21 +185,28 @@ class StreamFamily:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's float32 Q, K and V for x, uint8[n, L H d_v]; axes as in :meth:`_shaped`."""
-        n, heads, d_v = self.index.n, self.layers * self.heads, self.index.d_v
-        if np.shape(x) != (n, heads * d_v):
-            raise BadInput(f"The secret has shape {np.shape(x)}: give bits[{n}, {heads * d_v}].")
-        V = self.index.encode_values(np.asarray(x).reshape(n, heads, d_v))
+        if np.shape(x) != (self.rows, self.width):
+            raise BadInput(
+                f"The secret has shape {np.shape(x)}: give bits{[self.rows, self.width]}."
+            )
+        return self.part(x, slice(None))
+
+    def part(self, x: NDArray[np.uint8], tokens: slice) -> tuple[Float32, Float32, Float32]:
+        """These tokens of :meth:`stream`, in arrays of their own; no other key is computed."""
+        order = self.order[tokens]
+        V = self.index.encode_values(np.asarray(x[tokens]).reshape(*order.shape, self.index.d_v))
         if self.turn is not None:
             V = (V.astype(np.float64) @ self.turn).astype(np.float32)
-        K = self.index.keys.rows[self.order]
-        return self._shaped(self._alices), self._shaped(K), self._shaped(V)
+        K = self._keys(order)
+        Q = np.zeros_like(K) if self._alices is None else self._alices[tokens].copy()
+        return self._shaped(Q), self._shaped(K), self._shaped(V)
 
     @cached_property
-    def _alices(self) -> Float32:
-        """Alice's queries, float32[n, L H, d_k]."""
+    def _alices(self) -> Float32 | None:
+        """Alice's queries, float32[n, L H, d_k]; None where they are zero."""
         shape = (*self.order.shape, self.index.d_k)
         if self.queries_of_alice == "zero":
-            return np.zeros(shape, dtype=np.float32)
+            return None
         if self.queries_of_alice == "gaussian":
             drawn: Float32 = _coins("gaussian").standard_normal(shape).astype(np.float32)
             return drawn * np.float32(self.scale / np.sqrt(self.index.d_k))

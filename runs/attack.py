@@ -34,10 +34,12 @@ from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
+from .forecast import forecast
 from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
+from .room import refuse_too_large
 from .runner import CellOutcome, Facts, Step, run_cells
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
@@ -152,10 +154,12 @@ def play(
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
     keyring: Keyring | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Report:
     """Play a plan; continue from what the store holds.
 
     With a ``keyring``, which other plans share (:mod:`.several`), built-ins draw fresh keys too.
+    ``announce`` hears before the first message what a long attack is estimated to take.
 
     Raises BudgetTooSmall if no setting fits into any budget, PluginFailure if the target
     cannot be constructed or fails in a rehearsal, BadInput, Interrupted.
@@ -165,6 +169,7 @@ def play(
     gaps: list[Gap] = []
     engine: list[dict[str, Any]] = []
     store = store or Results()
+    refuse_too_large(plan.cells())
     # One pair of players probes, rehearses, and plays the first batches.
     with held(), Session(asked, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
@@ -175,6 +180,8 @@ def play(
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
         _tell_apart(store, facts)
+        if announce is not None:
+            _announce(plan, playable, session, announce)
         isolation = session.isolation
         count = workers or _workers(builtin, isolation)
         own = {id_: fact.declares for id_, fact in facts.items()}
@@ -236,6 +243,17 @@ def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
             ResultsWarning,
             stacklevel=3,
         )
+
+
+def _announce(
+    plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
+) -> None:
+    """Tell what the messages of a long attack should take; the last budget is the largest."""
+    found = forecast(cells[-1], session)
+    if found is not None:
+        stopping = plan.stopping()
+        batches = sum(stopping.most(cell) * cell.batch_size for cell in cells)
+        announce(found.sentence(batches, most=plan.messages is None))
 
 
 def _workers(builtin: bool, isolation: str) -> int:

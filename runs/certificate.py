@@ -119,7 +119,7 @@ def _hash(outcome: CellOutcome, message: int, limits: Limits | None) -> str:
             f"{row.charged[at]} bits, and played again: {now.rstrip('.')}; only deterministic "
             "results can be certified."
         )
-    return hashlib.sha256(sent.message).hexdigest()
+    return hashlib.sha256(sent.message.open()).hexdigest()
 
 
 def _find(rows: Sequence[BatchRow], message: int) -> tuple[BatchRow, int]:

@@ -178,7 +178,7 @@ def _rows(report: Report) -> list[Row]:
 def _bits(instance: Instance, point: Mapping[str, Any]) -> float:
     """Charged bits a number: a 16-bit cache has 16."""
     whole = instance.shape.cache_bits_16 / 16
-    return float(point["charged_bits"]) / point["messages"] / whole
+    return float(point["charged_bits"] / point["messages"] / whole)
 
 
 def _wrong_in_keys(instance: Instance, point: Mapping[str, Any]) -> float | None:
@@ -188,7 +188,7 @@ def _wrong_in_keys(instance: Instance, point: Mapping[str, Any]) -> float | None
     if channel is None or not played:
         return None
     payload = channel[instance.d :]
-    return float(sum(payload)) / (played * instance.secret_rows * len(payload))
+    return float(sum(payload) / (played * instance.secret_rows * len(payload)))
 
 
 def pareto(rows: Sequence[Row]) -> list[Row]:

@@ -62,15 +62,16 @@ def on_shorter_streams(
         session.probe([fewer for *_, fewer in telling])  # in one child, and not in one for each
     for cell, declaration, fewer in telling:
         try:
-            played = session.rehearse(fewer)
+            weighed = session.weigh(fewer)
         except KVBarrierError:
             # Then there is no slope, and the whole is compared.
             continue
-        if played.failed is None:
-            theirs = Declaration.of(played.facts.declares) if own[cell.id] else None
+        if weighed is not None:
+            facts, charged = weighed
+            theirs = Declaration.of(facts.declares) if own[cell.id] else None
             there, shape = theirs or declaration, fewer.instance.shape
             alike = there.bits_per_number(shape) == declaration.bits_per_number(cell.instance.shape)
-            less = there.tokens_at_most(shape.tokens), float(played.charged_bits)
+            less = there.tokens_at_most(shape.tokens), float(charged)
             found[cell.id] = less if alike or theirs is None else None
     return found
 

@@ -30,6 +30,7 @@ def play_several(
     workers: int | None = None,
     cluster: str | None = None,
     progress: Callable[[Step], None] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Report:
     """Play plans of one game, each of another target.
 
@@ -55,7 +56,7 @@ def play_several(
             try:
                 report = play(
                     plan, store=store, workers=workers, cluster=cluster, progress=progress,
-                    keyring=ring,
+                    keyring=ring, announce=announce,
                 )  # fmt: skip
             except (PluginFailure, BudgetTooSmall) as error:
                 unplayed.append(Unplayed(plan.target, error))

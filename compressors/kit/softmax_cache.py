@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...reductions import attention
+from ...reductions import attention, stored
 from ..plugin.contract import Float32
 from .blockwise import Blockwise, Own
 
 Pair = tuple[Float32, Float32]
 #: rows of a batch; their own tokens as rows beside the others, or None where they are among them or
 #: not kept; the other tokens
-Part = tuple[NDArray[np.int64] | slice, Own, Pair]
+Part = tuple[NDArray[np.int64] | slice, Own, tuple[stored.Rows, stored.Rows]]
 
 
 class SoftmaxCache(Blockwise):

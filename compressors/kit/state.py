@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -89,31 +90,37 @@ class State:
     """
 
     def __init__(self, **fields: tuple[tuple[int, ...], Any]) -> None:
-        dtypes = {name: np.dtype(dtype) for name, (_, dtype) in fields.items()}
-        sizes = {
-            name: int(np.prod(shape)) * dtypes[name].itemsize for name, (shape, _) in fields.items()
-        }
-        self.buffer: NDArray[np.uint8] = np.zeros(sum(sizes.values()), dtype=np.uint8)
-        self._fields: dict[str, NDArray[Any]] = {}
+        self._layout: dict[str, tuple[slice, np.dtype[Any], tuple[int, ...]]] = {}
         at = 0
-        for name, (shape, _) in fields.items():
-            if at % dtypes[name].itemsize:
+        for name, (shape, format_) in fields.items():
+            dtype = np.dtype(format_)
+            if at % dtype.itemsize:
                 raise AssertionError(f"field {name} is not aligned: put wider dtypes first")
-            view = self.buffer[at : at + sizes[name]].view(dtypes[name]).reshape(shape)
-            if dtypes[name].kind not in "iub":
+            end = at + int(np.prod(shape)) * dtype.itemsize
+            self._layout[name] = slice(at, end), dtype, shape
+            at = end
+        self.nbytes = at
+        """Bytes of the buffer."""
+
+    @cached_property
+    def _fields(self) -> dict[str, NDArray[Any]]:
+        """Made when one is first needed: who is only asked what it declares takes no memory."""
+        buffer, fields = np.zeros(self.nbytes, dtype=np.uint8), {}
+        for name, (place, dtype, shape) in self._layout.items():
+            fields[name] = view = buffer[place].view(dtype).reshape(shape)
+            if dtype.kind not in "iub":
                 view[...] = np.nan
-            self._fields[name] = view
-            at += sizes[name]
+        return fields
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._fields[name]
 
     def to_bytes(self, rows: Mapping[str, Rows] | None = None) -> bytes:
         """The fields, one after another; of a field named in ``rows`` only these rows, in order."""
-        if not rows:
-            return self.buffer.tobytes()
+        rows = rows or {}
         return b"".join(
-            (field[rows[name]] if name in rows else field).tobytes()
+            # Rows in a row are joined as they lie, without a copy of each field beside the whole.
+            np.ascontiguousarray(field[rows[name]] if name in rows else field).view(np.uint8).data
             for name, field in self._fields.items()
         )
 

@@ -14,12 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BadInput
+from ...reductions.stored import Stored
 from ..plugin.contract import Float32, Shape
 from .blockwise import Own
 from .softmax_cache import Pair, Part, SoftmaxCache
-from .state import Rows, State, check_fits, from_storage, storage_dtype
+from .state import State, check_fits, from_storage, storage_dtype
 
 Slots = NDArray[np.int64]
+
+LONG = 1 << 21
+"""Numbers from which on a cache is not made float32 as a whole for a few questions: 8 MiB."""
 
 
 class TokenCache(SoftmaxCache):
@@ -46,7 +50,7 @@ class TokenCache(SoftmaxCache):
             k=((slots, self.shape.d_k), storage),
             v=((slots, self.shape.d_v), storage),
         )
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
         self.seen = 0
 
     # -- the policy ------------------------------------------------------------------------------
@@ -71,11 +75,10 @@ class TokenCache(SoftmaxCache):
             BadInput: a number, even of a token not kept, is NaN, infinite or too large to store.
         """
         slots = self.slots_for(self.seen, len(K))
-        last = np.full(self.slots, -1)
         kept = np.flatnonzero(slots >= 0)
-        last[slots[kept]] = kept  # of equal slots NumPy keeps the last assignment
-        changed = np.flatnonzero(last >= 0)
-        k, v = self._stored(K, V, last[changed])
+        # Of equal slots the last token stays: the first one in a stream that is read backwards.
+        changed, first = np.unique(slots[kept][::-1], return_index=True)
+        k, v = self._stored(K, V, kept[len(kept) - 1 - first])
         self.state["k"][changed] = k
         self.state["v"][changed] = v
         self.seen += len(K)
@@ -116,23 +119,36 @@ class TokenCache(SoftmaxCache):
     def kept(self, without: int = -1) -> Pair:
         """K, V of the kept tokens, less one slot: float32[t, d_k], float32[t, d_v]."""
         filled = self._filled()
-        rows: Rows = slice(filled)
+        rows: slice | Slots = slice(filled)
         if 0 <= without < filled:
             rows = np.delete(np.arange(filled), without)
         return from_storage(self.state["k"][rows]), from_storage(self.state["v"][rows])
 
     def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
-        return [(slice(None), *self.beside(K, V))]
+        own, slot = self._own(K, V)
+        filled = self._filled()
+        long = filled * (self.shape.d_k + self.shape.d_v) >= LONG
+        # Many questions would make the same numbers float32 once for every block of them.
+        if not long or 8 * len(Q) > filled:
+            return [(slice(None), own, self.kept(slot))]
+        gap = slot if slot < filled else -1
+        k, v = (Stored(self.state[name][:filled], from_storage, gap) for name in ("k", "v"))
+        return [(slice(None), own, (k, v))]
 
     def beside(self, K: Float32, V: Float32) -> tuple[Own, Pair]:
         """Own tokens as they would be stored (None: not kept), and the tokens beside them."""
+        own, slot = self._own(K, V)
+        return own, self.kept(slot)
+
+    def _own(self, K: Float32, V: Float32) -> tuple[Own, int]:
+        """The same tokens, and the slot that each takes from another; -1: none."""
         slot = int(self.slots_for(self.seen, 1)[0])
         k, v = self._stored(K, V, slice(None))
-        if slot < 0:
-            return None, self.kept()
-        return (from_storage(k), from_storage(v)), self.kept(without=slot)
+        return (None if slot < 0 else (from_storage(k), from_storage(v))), slot
 
-    def _stored(self, K: Float32, V: Float32, rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _stored(
+        self, K: Float32, V: Float32, rows: slice | Slots
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """These rows in the storage format; no row at all may hold what does not fit it."""
         storage = self.state["k"].dtype
         K, V = np.asarray(K), np.asarray(V)

@@ -98,7 +98,7 @@ class UnmaskedWindow(Blockwise):
             v=((self.window, shape.d_v), storage),
         )
         self.state["summary"][...] = 0
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
         self.declares = {"keeps": f"last:{self.window}"}
 
     # -- what a subclass says ---------------------------------------------------------------------

@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BudgetTooSmall, PluginFailure
+from ...reductions.public import Public
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
 from .declaration import of_heads
@@ -153,9 +155,13 @@ class PerHead(PassesOn, Compressor):
         heads = []
         for number in range(self.layers * self.per_layer):
             at = divmod(number, self.per_layer)
-            public = dict(self.public)
+            public: Mapping[str, Any] = self.public
             if "keys" in public:
-                public["keys"] = np.ascontiguousarray(np.asarray(public["keys"])[:, at[0], at[1]])
+                keys = partial(self._keys_of, *at)
+                if isinstance(public, Public):
+                    public = public.but(keys=keys)
+                else:
+                    public = {**public, "keys": keys()}
             try:
                 heads.append(
                     self._make(one, share, _seed(self.seed, number), public, **self._params)
@@ -166,6 +172,9 @@ class PerHead(PassesOn, Compressor):
                 least = count * error.minimum_bits + spare
                 raise BudgetTooSmall(error.name, self.budget_bits or 0, least) from None
         return heads
+
+    def _keys_of(self, layer: int, head: int) -> Float32:
+        return np.ascontiguousarray(np.asarray(self.public["keys"])[:, layer, head])
 
     def _split(self, *parts: Float32) -> list[tuple[Compressor, tuple[Float32, ...]]]:
         """Each head with its own part of every array, whose axes before the last are the heads'."""

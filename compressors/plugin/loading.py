@@ -33,7 +33,10 @@ def existing(path: Path) -> Path:
 
     Raises BadInput if it does not exist; the sentence has the given path and the full one.
     """
-    whole = path.resolve()
+    try:
+        whole = path.resolve()
+    except (RuntimeError, OSError, ValueError) as error:  # links in a circle, a name with a NUL
+        raise BadInput(f"{path} cannot be found ({error}): give the path of a .py file.") from None
     if whole.is_file():
         return whole
     looked = "" if path.is_absolute() else f" (looked for {whole})"

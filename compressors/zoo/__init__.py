@@ -31,6 +31,9 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "pyramidkv",
         "fastgen",
         "razor-attention",
+        "keydiff",
+        "expected-attention",
+        "r-kv",
     ),
     "quantisation": (
         "kivi",
@@ -40,6 +43,12 @@ FAMILIES: dict[str, tuple[str, ...]] = {
         "qjl",
         "turboquant",
         "polarquant",
+        "absmax",
+        "block-fp4",
+        "hadamard-int",
+        "eden",
+        "rabitq",
+        "kvtc",
     ),
     "low rank": (
         "minicache",

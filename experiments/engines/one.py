@@ -5,13 +5,14 @@
 
 The first, which is ``make engines/mlx``, fills ``engines-mlx.csv`` in the folder and prints its
 settings with what a reader has to be told. The second replaces the engine's rows in the committed
-``engines.csv``, and leaves every other byte of that table as it is.
+``engines.csv``, and leaves the numbers of all others as they are written.
 """
 
 from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from ...errors import KVBarrierError
 from ...files import replaced
 from ...runs.executors import make_executor
 from ..kit.run import Run, Scale
-from ..kit.tables import fill
+from ..kit.tables import Row, fill
 from .findings import settings
 from .measure import LEFT_OUT, TABLE, groups, left_out, play_group
 
@@ -39,33 +40,31 @@ def play(scheme: str, job: Run) -> None:
 
 
 def merge(scheme: str, played: Path, into: Path) -> None:
-    """Replace the engine's rows in a folder's tables by those that were played."""
-    header, old = _lines(into / TABLE)
-    new_header, new = _lines(played / table_of(scheme))
-    if header != new_header:
-        raise SystemExit(f"{into / TABLE} has other columns: play all engines again.")
-    whole: list[str] = []
+    """Replace the engine's rows in a folder's tables by those that were played.
+
+    A column that the whole table does not have yet is empty in the other engines' rows.
+    """
+    old, new = _rows(into / TABLE), _rows(played / table_of(scheme))
+    whole: list[Row] = []
     for name in SCHEMES:
-        one = new if name == scheme else old
-        whole += [line for line in one if line.startswith(f"{name}:")]
-    with replaced(into / TABLE) as partial:
-        partial.write_bytes("".join([header, *whole]).encode())
-    with replaced(into / LEFT_OUT) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=["target", "reason"])
+        rows = new if name == scheme else old
+        whole += [row for row in rows if row["target"].startswith(f"{name}:")]
+    columns = dict.fromkeys([*new[0], *(old[0] if old else ())])
+    _write(into / TABLE, [{name: row.get(name, "") for name in columns} for row in whole])
+    _write(into / LEFT_OUT, left_out())
+
+
+def _write(path: Path, rows: Sequence[Row]) -> None:
+    with replaced(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(left_out())
+        writer.writerows(rows)
 
 
-def _lines(path: Path) -> tuple[str, list[str]]:
-    """The header and the records of a table, each with its line end, as they stand."""
-    records, record = [], ""
-    for line in path.read_bytes().decode().split("\n")[:-1]:
-        record += line + "\n"
-        # A quoted field may hold a line end.
-        if record.count('"') % 2 == 0:
-            records.append(record)
-            record = ""
-    return records[0], records[1:]
+def _rows(path: Path) -> list[Row]:
+    """The lines of a table as text, so that what is not replaced stays as it is written."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 @click.command()

@@ -20,7 +20,7 @@ natural.worker``), in batches, for the model takes a while to load.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -146,13 +146,7 @@ def on_texts(
     Raises:
         BadInput: the sentence of whoever measures, or that it ended without one.
     """
-    answer = asked("worker", {
-        "texts": texts, "prompt": PROMPT, "continuation": CONTINUATION, "every": EVERY,
-        "settings": [
-            {"target": s.target, "params": dict(s.params), "budget_bits": s.budget_bits}
-            for s in settings
-        ],
-    })  # fmt: skip
+    answer = _measured(texts, settings)
     facts, losses, lie = [], [], []
     for text in answer["texts"]:
         where = {"kind": text["kind"], "text": text["name"]}
@@ -171,6 +165,28 @@ def on_texts(
             })  # fmt: skip
         lie += [where | {"layer": l} | layer for l, layer in enumerate(text["geometry"])]
     return facts, losses, lie
+
+
+def _measured(texts: Sequence[tuple[str, str]], settings: Sequence[Setting]) -> dict[str, Any]:
+    return asked("worker", {
+        "texts": texts, "prompt": PROMPT, "continuation": CONTINUATION, "every": EVERY,
+        "settings": [
+            {"target": s.target, "params": dict(s.params), "budget_bits": s.budget_bits}
+            for s in settings
+        ],
+    })  # fmt: skip
+
+
+def increases(settings: Sequence[Setting]) -> list[float]:
+    """By how much each setting raises the model's loss, in nats a token: the mean over a text of
+    each kind.
+
+    Raises:
+        BadInput: as :func:`on_texts`.
+    """
+    answer = _measured([(kind, names[0]) for kind, (names, _) in KINDS.items()], settings)
+    found = [[one["loss"] - text["loss"] for one in text["settings"]] for text in answer["texts"]]
+    return [float(increase) for increase in np.mean(found, axis=0)]
 
 
 # -- hard --------------------------------------------------------------------------------------

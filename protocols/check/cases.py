@@ -177,8 +177,6 @@ def _replay_game(case: Case, target: str, isolation: str, limits: Limits | None)
         cell = replace(cell_of(case.play["cell"]), target=target, batch_size=1)
         if cell.instance.shape.cache_bits_16 > 8 * MAX_MESSAGE_BYTES:
             raise ValueError("its game is too large to be a counterexample")
-    except BadInput:
-        raise
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"the case cannot be played ({error}): give the file as it was written."

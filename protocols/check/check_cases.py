@@ -11,7 +11,7 @@ from ...errors import BadInput
 from ..game.cell import target_name
 from ..players.isolation import Limits
 from .case import Case, Replayed
-from .examination import LADDER, NO_TIME
+from .examination import LADDER
 from .findings import CheckReport, Finding
 
 KIND = "check"
@@ -66,7 +66,7 @@ def replay_check(case: Case, target: str, isolation: str, limits: Limits | None)
     others = [one for one in report.errors if one.law is None]
     if others:
         return Replayed(True, f"It fails in another way: {others[0].title}: {others[0].detail}")
-    if not any(one.name == law and one.outcome != NO_TIME for one in report.tried):
+    if not any(one.name == law and one.whole for one in report.tried):
         why = "; ".join(report.untried) or "something else was found before"
         raise BadInput(f"the law '{law}' was not tried ({why}): give a longer --timeout.")
     return Replayed(False, f"It does not fail any more. It was: {case.found}")

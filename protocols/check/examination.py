@@ -11,6 +11,7 @@ from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.blame import is_our_fault
 from .bench import Bench, OutOfTime
 from .fault import Fault
+from .findings import NO_TIME
 from .laws import (
     declared,
     heads,
@@ -35,9 +36,6 @@ SECONDS = 8.0
 report says so."""
 WAIT = 4.0
 """How much longer it may take on the clock of the wall, on a machine that has other work."""
-
-NO_TIME = "no time"
-"""What came of a rung that was not tried to its end."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,10 @@ def of_fault(fault: Fault, law: str | None = None) -> Finding:
     return Finding(**asdict(KINDS[fault.code]) | fault.as_dict(), law=law)
 
 
+NO_TIME = "no time"
+"""What came of a rung that was not tried to its end."""
+
+
 @dataclass(frozen=True)
 class Tried:
     """One rung of the ladder: what was tried, what came of it, in how many seconds."""
@@ -61,6 +65,11 @@ class Tried:
     title: str
     outcome: str
     seconds: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was tried to its end."""
+        return self.outcome != NO_TIME
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import PluginFailure
-from .examination import NO_TIME, rung
+from .examination import rung
 from .explain import Explained
 from .fault import Fault
 from .findings import CheckReport, Finding, finding, of_fault
@@ -127,7 +127,7 @@ def _with_laws(
         dict.fromkeys(name for name, fault in faults if of_fault(fault).severity != "note")
     )
     second = again(rungs) if rungs else Phase()
-    tried = {one.name for one in second.tried if one.outcome != NO_TIME}
+    tried = {one.name for one in second.tried if one.whole}
     laws = [one for one in second.findings() if one.code in ("crashes", "raises")]
     for name, fault in faults:
         one = of_fault(fault, name)

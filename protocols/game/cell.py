@@ -14,6 +14,7 @@ import numpy as np
 
 from ...errors import BadInput
 from .instance import Instance, digest
+from .schedules import LONGEST_SCHEDULE
 
 MAX_BUDGET = 2
 LONGEST_TEXT = 4096
@@ -138,8 +139,9 @@ def check_spec(spec: Any) -> None:
     for name, value in (*spec["params"].items(), *instance.items()):
         if value is not None and not isinstance(value, bool | int | float | str):
             raise ValueError(f"its {name[:40]} is neither a number nor a text")
-        if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise ValueError(f"its {name[:40]} is longer than {LONGEST_TEXT} characters")
+        longest = LONGEST_SCHEDULE if name == "schedule" else LONGEST_TEXT
+        if isinstance(value, str) and len(value) > longest:
+            raise ValueError(f"its {name[:40]} is longer than {longest} characters")
     for name in _TEXTS:
         if name in instance and not isinstance(instance[name], str):
             raise ValueError(f"its {name} must be a text")
@@ -148,6 +150,8 @@ def check_spec(spec: Any) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        raise BadInput(f"A parameter has {len(value)} characters: give {LONGEST_TEXT} or fewer.")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise BadInput(f"A parameter is a number or a word, not a {type(value).__name__}.")

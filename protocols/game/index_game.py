@@ -56,7 +56,6 @@ class Rehearsal:
     facts: Facts
     failed: str | None
     memories: Mapping[str, Any] | None
-    charged_bits: int
 
 
 def play_batch(
@@ -225,7 +224,32 @@ class Session:
             found = self._rehearse(cell, together=False)
         return found
 
+    def weigh(self, cell: Cell) -> tuple[Facts, int] | None:
+        """What a message that counts for nothing costs, in bits, and the facts of who wrote it.
+
+        Nobody is asked: that would take the square of the stream's length. None if Alice fails.
+
+        Raises KVBarrierError if the cell's compressor cannot be built.
+        """
+        for together in dict.fromkeys((not is_engine(cell.target), False)):
+            line, _ = self._rehearsed(cell, together)
+            (sent,) = line.sent
+            if isinstance(sent, Sent):
+                assert isinstance(line.facts, Facts)
+                return line.facts, sent.charged
+        return None
+
     def _rehearse(self, cell: Cell, together: bool) -> Rehearsal:
+        line, alice = self._rehearsed(cell, together)
+        assert isinstance(line.facts, Facts)
+        line.ask(alice, "")
+        record = line.record(self._isolation, None)
+        self.seconds = max(record.seconds, self.seconds or 0.0)
+        (one,) = record.records
+        return Rehearsal(line.facts, one.failed, record.memories)
+
+    def _rehearsed(self, cell: Cell, together: bool) -> tuple[_Line, Seat]:
+        """Alice's part of a rehearsal."""
         batch = Batch(replace(cell, batch_size=1), coins.fresh_key(), 0)
         line = self._line(batch, rehearsal=together)
         if isinstance(line.facts, KVBarrierError):
@@ -233,11 +257,7 @@ class Session:
         alice = self._alice(line.table)
         line.write(alice)
         line.finish(alice, "")
-        line.ask(alice, "")
-        record = line.record(self._isolation, None)
-        self.seconds = max(record.seconds, self.seconds or 0.0)
-        (one,) = record.records
-        return Rehearsal(line.facts, one.failed, record.memories, one.charged_bits)
+        return line, alice
 
     def play(self, batches: Sequence[Batch]) -> list[BatchRecord | KVBarrierError]:
         """Play batches, and end the session.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from ..evidence.reading import Reading
 from ..evidence.record import MessageRecord
 from ..evidence.row_counts import text_of
 from ..players.channel import FAILED_CHARGE, charged_bits
-from ..players.play import Facts, PlayerFault, Table
+from ..players.play import Facts, PlayerFault, Table, Triples
 from ..players.seat import Seat
 from . import coins
 from .asked import rows_of, schedule_of
 from .cell import Cell
+from .parcel import Parcel
 
 if TYPE_CHECKING:
     from ..life.schedule import Schedule
@@ -27,14 +29,18 @@ MAPPED = 8
 """Of so many messages of a cell the answers are kept, while the process lives: for its map."""
 
 
+PART = 1 << 18
+"""Numbers of the keys in one part of a stream: 1 MiB of them."""
+
+
 @dataclass(frozen=True)
 class Sent:
-    """What Alice handed over for one message: its bytes, charged bits and payload bytes.
+    """What Alice handed over for one message, its charged bits and payload bytes.
 
     ``declared`` is the length that her instance declared before it saw anything, or None.
     """
 
-    message: bytes
+    message: Parcel
     charged: int
     payload: int
     declared: int | None = None
@@ -90,7 +96,9 @@ class Referee:
         ``account`` an engine's memories are taken, where the stream is whole.
         """
         at = self.cut(facts, number)
-        part = slice(None, at) if half is None else slice(at, None)
+        begin, end = (0, at or self._reduction.tokens)
+        if half is not None:
+            begin, end = end, self._reduction.tokens
         try:
             declared = self._begin(alice, table, number, "Alice")
             if half is not None and declared != half.declared:
@@ -99,9 +107,12 @@ class Referee:
                     "process: it must not change."
                 )
             # Drawn only now: the instance stands, and with it the length that it declares.
-            q, k, v = self._hard(number).stream(self._secret(number))
-            triples = (q[part].copy(), k[part].copy(), v[part].copy())
-            earlier = None if half is None else half.message
+            earlier = None if half is None else half.message.open()
+            parts = self._parts(facts, number, begin, end)
+            triples = next(parts)
+            for following in parts:
+                alice.feed(triples, earlier)
+                triples, earlier = following, None
             whole = account and (at is None or half is not None)
             message, payload = alice.write(triples, earlier, self._schedule(number), whole)
         except PlayerFault as fault:
@@ -112,7 +123,20 @@ class Referee:
                 f"message_bytes = {declared}."
             )
         charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
-        return Sent(message, charged, max(0, min(payload, len(message))), declared)
+        return Sent(Parcel(message), charged, max(0, min(payload, len(message))), declared)
+
+    def _parts(self, facts: Facts, number: int, begin: int, end: int) -> Iterator[Triples]:
+        """The tokens begin .. end - 1 of a stream, in the parts in which they are handed over."""
+        hard, x = self._hard(number), self._secret(number)
+        if not hasattr(hard, "part"):
+            q, k, v = (part[begin:end].copy() for part in hard.stream(x))
+            yield q, k, v
+            return
+        size = end - begin
+        if facts.streaming and self._instance.schedule is None:
+            size = max(1, PART // (self._instance.layers * self._instance.heads * hard.d_k))
+        for first in range(begin, end, size):
+            yield hard.part(x, slice(first, min(first + size, end)))
 
     def bob(
         self, bob: Seat, table: Table, facts: Facts, number: int, s: Sent
@@ -133,14 +157,14 @@ class Referee:
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
         apart = not facts.builtin and len(rows) < self._reduction.rows
         size = questions_per_row(self._reduction) if apart else asked
-        answers = []
+        answers, message = [], s.message.open()
         try:
             for first in range(0, asked, size):
                 # The last block is as long as the others: its last question is asked again.
                 whole = np.arange(first, first + -(-size // block) * block)
                 padded = np.minimum(whole, first + size - 1)
                 self._begin(bob, table, number, "Bob")
-                some = bob.answer(s.message, (q[padded], k[padded], v[padded]), thresholds, block)
+                some = bob.answer(message, (q[padded], k[padded], v[padded]), thresholds, block)
                 answers.append(some if plain else some[:size])
         except PlayerFault as fault:
             return str(fault)
@@ -191,7 +215,7 @@ class Referee:
         questions = Questions(self._reduction, schedule)
         try:
             self._begin(bob, table, number, "Bob")
-            outputs = bob.answer(s.message, questions.triples, None, 1)
+            outputs = bob.answer(s.message.open(), questions.triples, None, 1)
         except PlayerFault as fault:
             return str(fault)
         self._ghosts[number] = questions.ghosts(outputs, self._secret(number))

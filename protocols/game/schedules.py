@@ -19,6 +19,9 @@ from ..life.schedule import Schedule
 from ..life.verdict import GHOST
 from . import coins
 
+LONGEST_SCHEDULE = 1 << 15
+"""Characters of a schedule that a row can hold, some 1,500 operations."""
+
 _ALONE = ("fork", "copy", "switch")
 _LEAST_TOKENS = 16
 _LEAST_DIMENSION = 16
@@ -38,6 +41,11 @@ def check_schedule(text: str, n: int) -> None:
         raise BadInput(
             f"There is no family of schedules '{text}', and no such file."
             f"{did_you_mean(text, FAMILIES)}"
+        )
+    if len(text) > LONGEST_SCHEDULE:
+        raise BadInput(
+            f"The schedule has {len(text)} characters, and a row of results holds "
+            f"{LONGEST_SCHEDULE}: give a shorter one."
         )
     schedule = _given(text)
     end = check_legal(schedule)

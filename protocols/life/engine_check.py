@@ -21,7 +21,8 @@ from typing import IO, Any
 from ...compressors.engines.schemes import interpreter_of
 from ...errors import BadInput, PluginFailure
 from ..players.isolation import environment
-from .told import merged
+from ..players.reaper import GRACE
+from .told import SEVERITIES, merged
 
 SHARE = 0.7
 """Of the time limit, what is spent on schedules; loading an engine takes some seconds."""
@@ -158,7 +159,10 @@ def check_engine(
         PluginFailure: the engine fails before anything is done to it.
     """
     python = interpreter_of(target)
-    order = {"target": target, "params": dict(params or {}), "seconds": SHARE * seconds}
+    order = {
+        "target": target, "params": dict(params or {}), "seconds": SHARE * seconds,
+        "limit": seconds,
+    }  # fmt: skip
     report = EngineReport(target)
     private = tempfile.mkdtemp(prefix="kvbarrier-engine-")
     for name in ("home", "tmp"):
@@ -188,7 +192,7 @@ def _listen(
             start_new_session=True,
         ) as process,
     ):
-        alarm = _alarm(process, seconds)
+        alarm = _alarm(process, seconds + GRACE)
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -217,6 +221,8 @@ def _hear(
             said = json.loads(line)
         except ValueError:
             continue
+        if not _is_ours(said):
+            raise PluginFailure(f"The process of {report.target} says what no check says.")
         if "bad_input" in said:
             raise BadInput(said["bad_input"])
         if "failed" in said:
@@ -234,6 +240,46 @@ def _hear(
         if "done" in said:
             return True
     return False
+
+
+def _is_ours(said: Any) -> bool:
+    """Whether a line has the fields and types that :mod:`.engine_child` says; others are there."""
+    if type(said) is not dict or len(said) != 1:
+        return False
+    ((name, value),) = said.items()
+    if name == "versions":
+        return _is_of(value, str)
+    return _is_trial(value) if name == "trial" else name in _WORDS and type(value) is _WORDS[name]
+
+
+_WORDS = {"bad_input": str, "failed": str, "done": bool}
+_TRIAL = {"way": str, "tried": dict, "findings": list, "seconds": float, "whole": bool}
+_FINDING = {
+    "code": str, "severity": str, "detail": str, "way": str, "certified": bool,
+    "reproduction": list, "schedule": dict, "times": int,
+}  # fmt: skip
+
+
+def _is_trial(said: Any) -> bool:
+    return (
+        _has(said, _TRIAL)
+        and _is_of(said["tried"], int)
+        and all(
+            _has(one, _FINDING)
+            and one["code"] in _WHY
+            and one["severity"] in SEVERITIES
+            and all(type(step) is str and step.split() for step in one["reproduction"])
+            for one in said["findings"]
+        )
+    )
+
+
+def _has(said: Any, types: Mapping[str, type]) -> bool:
+    return type(said) is dict and all(type(said.get(name)) is kind for name, kind in types.items())
+
+
+def _is_of(said: Any, kind: type) -> bool:
+    return type(said) is dict and {type(one) for one in said.values()} <= {kind}
 
 
 def _alarm(process: subprocess.Popen[bytes], seconds: float) -> Callable[[], None]:

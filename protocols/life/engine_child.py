@@ -17,8 +17,12 @@ from ..players import reaper
 
 
 def main() -> int:
-    """Try what was asked for."""
-    reaper.die_with_parent()
+    """Try what was asked for, in a fork whose daemons end with it."""
+    request = json.load(sys.stdin)
+    return reaper.overseen(lambda: _try(request), request["limit"])
+
+
+def _try(request: dict[str, Any]) -> int:
     faulthandler.enable()
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -27,7 +31,6 @@ def main() -> int:
         out.write(json.dumps(words) + "\n")
         out.flush()
 
-    request = json.load(sys.stdin)
     from .engines import trials, versions
 
     try:

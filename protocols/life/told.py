@@ -16,10 +16,12 @@ def merged(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         times = one["times"] + (known["times"] if known else 0)
         best = min((known, one), key=_length) if known else one
         by_key[key] = {**best, "ways": list(dict.fromkeys(ways)), "times": times}
-    return sorted(by_key.values(), key=lambda one: (_ORDER.index(one["severity"]), _length(one)))
+    return sorted(
+        by_key.values(), key=lambda one: (SEVERITIES.index(one["severity"]), _length(one))
+    )
 
 
-_ORDER = ("error", "warning", "note")
+SEVERITIES = ("error", "warning", "note")
 
 
 def _length(one: dict[str, Any]) -> tuple[int, int]:

@@ -84,6 +84,17 @@ def declared(said: Any) -> int | None:
     return None if length is None else _count(length, MAX_MESSAGE_BYTES)
 
 
+def fed(said: Any) -> None:
+    """Read that a part of the stream was taken.
+
+    Raises:
+        BadFrame: it is told otherwise.
+    """
+    (yes,) = fields(said, "fed")
+    if yes is not True:
+        raise BadFrame("it took no part of the stream")
+
+
 def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
     """Return Alice's message, its payload in bytes, and what her cache occupies.
 
@@ -254,7 +265,7 @@ def check_source(facts: Facts, target: str, folder: str) -> None:
     try:
         size = sum(_size(file) for file in files)
         same = size <= _SOURCE_BYTES and identity(files, facts.version) == facts.source
-    except (OSError, ValueError):
+    except (OSError, ValueError, RuntimeError):  # the last of links in a circle
         same = False
     if not same:
         raise BadFrame("its source is not the digest of its files")

@@ -41,6 +41,7 @@ from .play import (
     facts,
     facts_again,
     fault_of,
+    feed,
     memories,
     rehearse,
     write,
@@ -175,7 +176,10 @@ class _IndexHost(Host):
             if order["op"] == "tables":
                 self._open(order, body)
                 continue
-            reply = self._begin(order, body) if order["op"] == "begin" else self._turn(body)
+            if order["op"] == "begin":
+                reply = self._begin(order, body)
+            else:
+                reply = self._turn(body, last=order["op"] != "feed")
             self.channel.send(reply)
 
     # -- before any secret --------------------------------------------------------------------
@@ -256,7 +260,8 @@ class _IndexHost(Host):
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
-    def _turn(self, body: bytearray) -> dict[str, Any]:
+    def _turn(self, body: bytearray, *, last: bool = True) -> dict[str, Any]:
+        """Pass an order on to the child, who ends with the ``last`` one."""
         child = self.child
         if child is None:
             return {"failed": f"{self.conduct.role} had already ended."}
@@ -266,7 +271,7 @@ class _IndexHost(Host):
             child.tell(body)
             return self._reply(child)
         finally:
-            if not self.rehearsing:
+            if last and not self.rehearsing:
                 self.end()
 
     def _reply(self, child: Child) -> dict[str, Any]:
@@ -413,7 +418,8 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
     try:
         compressor = build(seed)
         channel.send({"declared": declared_length(compressor)})
-        order = channel.receive()
+        while (order := channel.receive())["op"] == "feed":
+            channel.send(_feed(compressor, order))
         order["build"] = partial(build, seed)
         reply = _TURNS[order["op"]](compressor, order)
     except ChannelClosed:
@@ -421,6 +427,11 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
     except BaseException as exc:
         reply = failure(exc, host)
     channel.send(reply)
+
+
+def _feed(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
+    feed(compressor, tuple(order["triples"]), order["earlier"])
+    return {"fed": True}
 
 
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
@@ -437,6 +448,7 @@ def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
 
 
 _TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {
+    "feed": _feed,
     "write": _write,
     "answer": _answer,
 }

@@ -65,11 +65,15 @@ class InlineSeat(Seat):
             raise errors.PluginFailure(str(fault)) from exc
 
     def begin(self, table: Table, seed: int, role: str, rehearsal: bool = False) -> int | None:
+        self._compressor = None  # two of them may be more than there is room for
         _, build, self._folder = next(one for one in self._opened if one[0] is table)
         self._builtin, self._role = is_builtin(table.target), role
         self._fresh = partial(build, seed)
         self._compressor = self._try(self._fresh)
         return self._try(lambda: play.declared_length(self._compressor))
+
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        self._try(lambda: play.feed(self._compressor, triples, earlier))
 
     def write(
         self,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...compressors.catalog import is_builtin
 from ...compressors.plugin.answers import WrongAnswer, given, numbers
 from ...compressors.plugin.blame import (
     is_our_fault,
@@ -27,7 +28,8 @@ from ...compressors.plugin.blame import (
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
 from ...compressors.plugin.operations import refuse_lacking
-from ...errors import HarnessFault, KVBarrierError
+from ...errors import BadInput, HarnessFault, KVBarrierError
+from ...reductions.public import Public
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -98,15 +100,24 @@ def builder(table: Table) -> tuple[Any, Build]:
 def built(target: Any, table: Table, seed: int) -> Any:
     """Return a fresh instance of a target, with its own copies of the table's public arrays.
 
-    So writing into them tells nobody. Where keys are drawn for each message, they are those of the
-    seed, the same for Alice and for Bob. Raises what ``Target.factory`` raises.
+    So writing into them tells nobody; one of ours gets its copy when it reads an array. Where keys
+    are drawn for each message, they are those of the seed, the same for Alice and for Bob. Raises
+    what ``Target.factory`` raises.
     """
-    public = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in table.public.items()}
-    if public.get("redrawn"):
+
+    def own(name: str) -> Any:
+        value = table.public[name]
+        return value.copy() if isinstance(value, np.ndarray) else value
+
+    makes: dict[str, Callable[[], Any]] = {name: partial(own, name) for name in table.public}
+    if table.public.get("redrawn"):
         from ...reductions.gaussian import drawn_keys
 
-        n, d = public["keys"].shape
-        public["keys"] = drawn_keys(n, d, seed)
+        n, d = table.public["keys"].shape
+        makes["keys"] = partial(drawn_keys, n, d, seed)
+    public: Mapping[str, Any] = Public({}, **makes)
+    if not is_builtin(table.target):
+        public = dict(public)
     made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
     if table.needs:
         refuse_lacking(made, table.needs, target.name)
@@ -164,13 +175,26 @@ def declared_length(compressor: Any) -> int | None:
 
     Raises:
         PlayerFault: it is no length.
+        BadInput: no message has that length.
     """
     declared = getattr(compressor, "message_bytes", None)
     if declared is None:
         return None
     if isinstance(declared, bool) or not isinstance(declared, int | np.integer) or declared < 0:
         raise PlayerFault(f"message_bytes must be a length in bytes or None, not {declared!r}.")
+    if declared > MAX_MESSAGE_BYTES:
+        raise BadInput(
+            f"A message of {declared} bytes is declared, and a message has at most "
+            f"{MAX_MESSAGE_BYTES}: take fewer tokens, layers or heads, or a smaller budget."
+        )
     return int(declared)
+
+
+def feed(compressor: Any, triples: Triples, earlier: bytes | None = None) -> None:
+    """Alice: take the triples, after what an ``earlier`` message holds."""
+    if earlier is not None:
+        compressor.restore(earlier)
+    compressor.extend(*triples)
 
 
 def write(
@@ -190,10 +214,8 @@ def write(
     Raises:
         PlayerFault: ``save`` returned something else than bytes, or more than the channel takes.
     """
-    if earlier is not None:
-        compressor.restore(earlier)
     if schedule is None:
-        compressor.extend(*triples)
+        feed(compressor, triples, earlier)
     else:
         compressor = _lived(compressor, build, triples, schedule)
     message = compressor.save()

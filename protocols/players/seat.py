@@ -42,6 +42,12 @@ class Seat(Protocol):
         nothing: it needs no process of its own.
         """
 
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """A part of Alice's stream, after ``begin`` and what an ``earlier`` message holds.
+
+        More follows, and then ``write``.
+        """
+
     def write(
         self,
         triples: Triples,

@@ -120,6 +120,10 @@ class HostSeat(Seat):
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
         return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
+    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+        """See :meth:`Seat.feed`."""
+        self._ask({"op": "feed", "triples": triples, "earlier": earlier}, frames.fed)
+
     def write(
         self,
         triples: Triples,

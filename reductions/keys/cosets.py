@@ -84,10 +84,16 @@ class CosetKeys:
         """Float32[k, d]: the keys of these numbers."""
         d = 2**self.m
         s, rest = np.divmod(at, 2 * d)
-        bits = self.forms(s) ^ _linear(self.m)[rest % d]
+        # Keys side by side share a form: it is computed once.
+        distinct, which = np.unique(s, return_inverse=True)
+        bits = self.forms(distinct)[which]
+        bits ^= _linear(self.m)[rest % d]
         bits ^= (rest // d).astype(np.uint8)[:, None]
+        rows: NDArray[np.float32] = bits.astype(np.float32)
+        # 1/sqrt(d) (1 - 2b), without rounding: b is 0 or 1, and twice a float32 is one.
         r = sign_entry(d)
-        rows: NDArray[np.float32] = np.array([r, -r])[bits]
+        rows *= -2 * r
+        rows += r
         return rows
 
 

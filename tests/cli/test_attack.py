@@ -404,3 +404,16 @@ def test_what_an_inline_plug_in_prints_is_no_part_of_the_document(kvbarrier, tmp
     assert "a query" in said.err
     again = ("r.csv", "", "0", "--target", "talks.py:Talks", "--isolation", "inline")
     assert json.loads(kvbarrier("replay", *again, "--json").out)["equal"]
+
+
+def test_replay_names_the_cells_of_a_file_and_needs_no_name_where_there_is_one(kvbarrier) -> None:
+    play = ("attack", "zero", "--n", "32", "--d", "16", "--keys", "hypercube", "--messages", "4")
+    kvbarrier(*play, "--budget", "1/2", "--resume", "r.csv")
+    said = kvbarrier("replay", "r.csv")
+    assert (said.code, said.out.splitlines()[-1]) == (0, "equal")
+    kvbarrier(*play, "--budget", "1/4", "--resume", "r.csv")
+    said = kvbarrier("replay", "r.csv")
+    assert said.code == 2
+    assert "r.csv has 2 cells: name one of " in said.err
+    assert "(zero at 1/2)" in said.err
+    assert "(zero at 1/4)" in said.err

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import pytest
 from kvbarrier.cli.ci import JUnitCase, junit, write_badge
+from kvbarrier.protocols.check.examination import LADDER
+from kvbarrier.protocols.check.findings import NO_TIME, CheckReport, Tried
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = (ROOT / "examples" / "ten_line_cache.py").read_text()
@@ -130,3 +132,28 @@ def test_a_case_that_still_fails_is_no_green_test(kvbarrier, tmp_path) -> None:
     (found,) = cases(tmp_path / "j.xml").values()
     assert found[0].startswith("It still fails")
     assert json.loads((tmp_path / "b.json").read_text())["color"] == "critical"
+
+
+def test_what_was_not_tried_is_not_green(kvbarrier, tmp_path, monkeypatch) -> None:
+    tried = [Tried(one.name, one.title, "nothing found", 0.1) for one in LADDER]
+    tried[-1] = Tried("life", "operations", NO_TIME, 8.0)
+    report = CheckReport("exact", (), tuple(tried[1:]))
+    monkeypatch.setattr("kvbarrier.protocols.check.ladder.check", lambda *_, **__: report)
+    said = kvbarrier("check", "exact", "--junit", "j.xml", "--badge", "b.json")
+    assert said.code == 0
+    root = ElementTree.parse(tmp_path / "j.xml").getroot()
+    assert root.get("skipped") == "2"
+    assert len(root.findall("testcase/skipped")) == 2
+    assert json.loads((tmp_path / "b.json").read_text()) == {
+        "schemaVersion": 1, "label": "kv cache",
+        "message": f"2 of {len(LADDER)} laws not tried", "color": "inactive",
+    }  # fmt: skip
+
+
+def test_a_summary_that_cannot_be_written_is_refused_before(kvbarrier, monkeypatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "missing/summary.md")
+    for argv in (("attack", "zero", *SMALL, "-m", "1"), ("check", "exact")):
+        said = kvbarrier(*argv)
+        assert said.code == 2
+        assert not said.out
+        assert "unset GITHUB_STEP_SUMMARY" in said.err

@@ -92,6 +92,25 @@ def test_short_keys_lose_what_is_hidden_in_keys_and_long_ones_do_not(kvbarrier) 
     assert {row["literal"] for row in found} == {0}
 
 
+def test_an_uneven_split_tells_which_half_was_too_short(kvbarrier) -> None:
+    """A turned value needs more than 2 bits; a payload in a key more than 2, and 3 suffice."""
+    play = ("compare", "quantized", "-n", "64", "-d", "64", "-m", "4")
+    said = kvbarrier(*play, "--k", "3", "--v", "2,4", "--json")
+    two, four = rows(said)
+    assert (two["target"], four["target"]) == (
+        "quantized k_bits=3 v_bits=2", "quantized k_bits=3 v_bits=4",
+    )  # fmt: skip
+    # 64 numbers of a token share a scale and a zero of 16 bits each: half a bit a number.
+    assert (two["bits_per_number"], four["bits_per_number"]) == (3.0, 4.0)
+    assert two["rotated"] > 0.05
+    assert four["rotated"] == four["literal"] == four["keys"] == two["keys"] == 0
+
+
+def test_who_has_no_setting_that_is_small_enough_is_named(kvbarrier) -> None:
+    said = kvbarrier("compare", "exact", "zero", *SMALL, "-b", "1", "--max-bits-per-number", "3")
+    assert "exact takes more than 3 bits a number in every setting." in said.out
+
+
 def test_own_keys_are_played_as_they_are(kvbarrier, tmp_path) -> None:
     rng = np.random.default_rng(0)
     np.save(tmp_path / "keys.npy", rng.standard_normal((24, 16)).astype(np.float32))
@@ -121,3 +140,40 @@ def test_what_is_not_known_beats_nobody() -> None:
     assert [one.pareto for one in pareto([row(2, 0.1, 0.1, 0.5), row(3, 0.1, 0.2, None)])] == [
         True, False,
     ]  # fmt: skip
+
+
+def test_natural_text_needs_the_engine_and_says_how_to_get_it(kvbarrier, monkeypatch) -> None:
+    from kvbarrier.compressors.engines import environments
+
+    monkeypatch.setattr(environments, "_folders", list)
+    monkeypatch.setattr(environments.importlib.util, "find_spec", lambda name: None)
+    said = kvbarrier("compare", "zero", *SMALL, "--natural")
+    assert said.code == 2
+    assert "make engines" in said.err
+
+
+def test_what_a_setting_costs_a_model_is_the_mean_over_a_text_of_each_kind(
+    kvbarrier, monkeypatch
+) -> None:
+    from kvbarrier.compressors.engines import environments
+    from kvbarrier.experiments.natural import measure
+
+    heard = []
+
+    def asked(module: str, request: dict) -> dict:
+        heard.append(request)
+        of = {"zero": 2.0, "sliding-window": 0.5}
+        losses = [{"loss": 3.0 + of[one["target"]]} for one in request["settings"]]
+        more = [{"loss": one["loss"] + 1.0} for one in losses]
+        return {"texts": [{"loss": 3.0, "settings": losses}, {"loss": 3.0, "settings": more}]}
+
+    monkeypatch.setattr(measure, "asked", asked)
+    monkeypatch.setattr(environments, "interpreter", lambda scheme: "python")
+    play = ("compare", "zero", "sliding-window", *SMALL, "-b", "1/2", "--natural")
+    found = {row["target"]: row["natural"] for row in rows(kvbarrier(*play, "--json"))}
+    assert found == {"zero": 2.5, "sliding-window": 1.0}
+    (request,) = heard
+    assert [kind for kind, _ in request["texts"]] == list(measure.KINDS)
+    # Half of 16 bits for each of 512 tokens' 2 times 64 numbers.
+    assert {one["budget_bits"] for one in request["settings"]} == {8 * 512 * 128}
+    assert "+2.500" in kvbarrier(*play).out

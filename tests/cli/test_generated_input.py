@@ -187,7 +187,7 @@ def test_project_files(kvbarrier, monkeypatch, said, head) -> None:
     def never(*_args: Any, **_options: Any) -> None:
         raise SystemExit(0)
 
-    monkeypatch.setattr("kvbarrier.runs.attack.play", never)
+    monkeypatch.setattr("kvbarrier.runs.several.play_several", never)
     lines = "".join(f"{name} = {value}\n" for name, value in said.items())
     Path("kvbarrier.toml").write_bytes((head + lines).encode("utf-8", "replace"))
     ends_well(kvbarrier("attack", "exact", "--n", "16"))

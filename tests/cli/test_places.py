@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "ten_line_cache.py"
 SMALL = ("--n", "48", "--d", "16", "-b", "1", "-m", "1")
 WORK = {
-    "kvbarrier.runs.attack.play", "kvbarrier.protocols.check.ladder.check",
+    "kvbarrier.runs.several.play_several", "kvbarrier.protocols.check.ladder.check",
     "kvbarrier.protocols.check.cases.replay_case", "kvbarrier.runs.compared.compare",
     "kvbarrier.runs.query_attack.play_attack", "kvbarrier.runs.reported.reported",
     "kvbarrier.compressors.engines.natural.process.asked",
@@ -49,6 +50,8 @@ def test_a_place_is_refused_before_the_work(kvbarrier, tmp_path, monkeypatch, ar
     def never(*_args, **_options):
         pytest.fail("it worked first")
 
+    for one in WORK:  # all of them first: who is imported later would keep what it finds
+        importlib.import_module(one.rpartition(".")[0])
     for one in WORK:
         monkeypatch.setattr(one, never)
     for file in ("case.json", "r.csv", "text.txt"):
@@ -122,3 +125,13 @@ def test_names_that_are_no_utf8(tmp_path, environment):
             cwd=os.fsencode(folder), env={**os.environ, **environment}, capture_output=True,
         )  # fmt: skip
         assert done.returncode in (0, 1), done.stderr.decode(errors="replace")
+
+
+@pytest.mark.parametrize(
+    "argv", [("attack",), ("check",), ("compare", "zero"), ("attack", "codec:link.py:X")]
+)
+def test_a_plug_in_that_is_a_link_to_itself(kvbarrier, tmp_path, argv):
+    (tmp_path / "link.py").symlink_to("link.py")
+    said = kvbarrier(*argv, *(("link.py",) if "codec" not in argv[-1] else ()))
+    assert said.code == 2
+    assert "link.py cannot be found" in said.err

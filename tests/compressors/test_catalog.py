@@ -21,9 +21,11 @@ FAMILIES = {
     "paper": {"running-sum", "algorithm-1", "subgen", "four-cache", "two-cache"},
     "eviction": {
         "h2o", "scissorhands", "tova", "snapkv", "pyramidkv", "fastgen", "razor-attention",
+        "keydiff", "expected-attention", "r-kv",
     },
     "quantisation": {
         "kivi", "skvq", "leankv", "cachegen", "qjl", "turboquant", "polarquant",
+        "absmax", "block-fp4", "hadamard-int", "eden", "rabitq", "kvtc",
     },
     "low rank": {"minicache", "low-rank", "scatterbrain"},
     "sketch": {

@@ -126,6 +126,26 @@ def test_another_error_keeps_curves_apart(points: list, monkeypatch: pytest.Monk
     assert {"sliding-window, streaming-llm", "reservoir"} < names
 
 
+def test_curves_that_are_too_many_to_name_beside_have_a_legend(
+    points: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [
+        points[5]
+        | {"series": f"cache {i}", "bits_per_secret_bit": 2.0**k}
+        | {"bit_error": points[5]["bit_error"] | {"estimate": 0.03 + 0.03 * i}}
+        for i in range(20)
+        for k in (1, 2)
+    ]
+    figure = drawn(many, monkeypatch)
+    [legend] = figure.legends
+    said = {text.get_text() for text in legend.get_texts()}
+    assert {f"cache {i}" for i in range(20)} <= said
+    assert not [text for text in figure.axes[0].texts if text.get_text().startswith("cache")]
+    few = drawn(many[:20], monkeypatch)
+    assert few.legends[0].get_texts() == []
+    assert "cache 9" in {text.get_text() for text in few.axes[0].texts}
+
+
 def test_more_series_than_can_be_named_are_dots_that_the_caption_explains(
     points: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from kvbarrier.runs.results import Results, read_results, write_results
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 
 GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
 LEGIBLE = 10.0
@@ -136,3 +137,13 @@ def test_the_gallery_shows_results_without_counts_by_row(
     assert [row.counts() for row in shown] == [row.counts() for row in store.rows]
     assert {row.wrong_by_row for row in shown} == {None}
     assert (tmp_path / "gallery" / "table.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_every_picture_is_committed_whole_and_no_other() -> None:
+    """Eight were once committed as empty files."""
+    names = {one for name in (*NAMES, *ENGINES) for one in pictures(name)}
+    assert {path.stem for path in GALLERY.glob("*.png")} == names
+    for name in names:
+        with Image.open(GALLERY / f"{name}.png") as picture:
+            picture.load()
+            assert picture.width >= 1200

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput, HarnessFault
 from kvbarrier.protocols.check.cases import read_case, replay_case
-from kvbarrier.protocols.check.examination import NO_TIME
-from kvbarrier.protocols.check.findings import CheckReport, Tried
+from kvbarrier.protocols.check.findings import NO_TIME, CheckReport, Tried
 from kvbarrier.protocols.check.heard import _READERS, Phase
 from kvbarrier.protocols.check.ladder import check
 

@@ -318,6 +318,13 @@ def test_files_that_are_no_files_are_not_read():
         assert "not the digest of its files" in hear("sit", ch.pack({"facts": facts}))
 
 
+def test_links_in_a_circle_are_no_files(tmp_path):
+    circle = tmp_path / "mine.py"
+    circle.symlink_to(circle)
+    said = {**FACTS, "files": [str(circle)]}
+    assert "not the digest of its files" in hear("sit", ch.pack({"facts": said}))
+
+
 def test_files_too_large_to_be_sources_together_are_not_read(tmp_path):
     files = [tmp_path / f"{i}.py" for i in range(3)]
     for file in files:

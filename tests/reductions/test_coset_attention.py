@@ -140,6 +140,19 @@ def test_it_declines(why):
     assert Cosets.of(Q, K) is None
 
 
+def test_one_key_alone_may_be_the_negative_of_the_query():
+    # Its weight e^-20 is below the rounding of what others would weigh: it is left to the tiles.
+    keys = make("rm1", 16, 8).rows
+    Q = np.tile((20 * keys).astype(np.float32), (64, 1))
+    assert Cosets.of(Q, keys[8:9].copy()) is None
+    V = np.float32([[0.7], [0.1]])
+    got = Cosets.of(Q, keys[8:10].copy()).outputs(None, V)  # -k_0 and -k_1
+    w = math.exp(-20.0)
+    assert got[:2, 0] == pytest.approx(
+        [(0.7 * w + 0.1) / (1 + w), (0.7 + 0.1 * w) / (1 + w)], rel=2e-7
+    )
+
+
 def test_it_declines_random_signs_and_other_dimensions():
     rng = np.random.default_rng(0)
     signs = rng.choice([-1.0, 1.0], (600, 32)).astype(np.float32)

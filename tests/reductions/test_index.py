@@ -189,7 +189,7 @@ def test_every_random_bit_comes_back_through_exact_attention(
 def test_public_tells_everything_but_the_secret() -> None:
     made = keys.make("jl", 16, 8)
     game = IndexReduction.build(made, 4)
-    public = game.public()
+    public = dict(game.public())
     np.testing.assert_array_equal(public.pop("keys"), made.rows)
     assert public == {
         "reduction": "index",

@@ -11,6 +11,7 @@ from kvbarrier.protocols.check.case import Case
 from kvbarrier.protocols.check.cases import read_case, replay_case
 from kvbarrier.protocols.game.declarations import hold_against
 from kvbarrier.protocols.game.instances import Index, LinearIndex, SlidingWindow
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.points import messages_of, points_of
 
@@ -203,6 +204,22 @@ def test_rows_from_a_file_are_judged_by_what_they_were_played_under():
     (point,) = points_of(report.outcomes[0].rows)
     assert point["declared"]["verdict"] == "not-as-declared"
     assert point["declared"]["places"][0]["token"] == 17
+
+
+def test_a_shorter_stream_is_weighed_and_nobody_is_asked_about_it(monkeypatch):
+    """Asked, it would be for all its rows: the square of n, where the attack asks for sixteen."""
+    asked = []
+
+    def count(seat, message, queries, thresholds, block):
+        asked.append(len(queries[0]))
+        return answer(seat, message, queries, thresholds, block)
+
+    answer = InlineSeat.answer
+    monkeypatch.setattr(InlineSeat, "answer", count)
+    instance = Index(n=1024, d=32, keys="hypercube", rows=16)
+    report = attack("exact", instance=instance, budgets=[1], messages=1)
+    assert asked == [16]
+    assert report.declared[0].memory.slope == 16.0
 
 
 def test_a_constant_part_leaves_rows_from_a_file_undecided():

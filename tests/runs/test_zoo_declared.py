@@ -12,7 +12,8 @@ N, D = 64, 64
 BUDGETS = (Fraction(1, 4), Fraction(1), None)
 NOTHING = {
     # What they hold follows the data, a budget or chance, and no token is promised anything.
-    "subgen", "balance-kv", "fastgen", "razor-attention", "skvq", "leankv", "cachegen", "low-rank",
+    "subgen", "balance-kv", "fastgen", "razor-attention", "skvq", "leankv", "cachegen", "kvtc",
+    "low-rank",
     "scatterbrain", "performer", "linear-attention", "linformer",
     # Controls of the game.
     "zero", "time-sharing", "covering-code", "trellis-code",
@@ -52,7 +53,11 @@ def test_who_declares_nothing_is_listed_and_all_others_promise_tokens():
 
 
 @pytest.mark.parametrize("basis", ["literal", "rotated"])
-@pytest.mark.parametrize("name", ["quantized", "kivi", "skvq", "turboquant", "polarquant"])
+@pytest.mark.parametrize(
+    "name",
+    ["quantized", "kivi", "skvq", "turboquant", "polarquant", "absmax", "block-fp4",
+     "hadamard-int", "eden", "rabitq"],
+)  # fmt: skip
 def test_no_quantiser_is_convicted_for_rounding(name, basis):
     # In the turned basis they lose up to .08 of the bits at 2 bits a number, and no token.
     budgets = (Fraction(1, 8), Fraction(1, 6), Fraction(1, 4), Fraction(1, 2), None)

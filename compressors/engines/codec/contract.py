@@ -127,12 +127,14 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     if not inspect.isclass(thing) and not isinstance(thing, ModuleType):
         raise BadInput(f"{what} is a {type(thing).__name__}: give the name of a class or a module.")
     name = Path(str(thing.__file__)).stem if isinstance(thing, ModuleType) else thing.__name__
-    offered = {"n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed,
-               "d_k": shape.d_k, "d_v": shape.d_v}  # fmt: skip
+    offered: dict[str, Any] = {
+        "n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed, "d_k": shape.d_k,
+        "d_v": shape.d_v, "device": "cpu",
+    }  # fmt: skip
     if shape.d_k == shape.d_v:
         offered["d"] = shape.d_k
     offered |= {alias: offered[own] for own, names in _ALIASES.items() if own in offered
-                for alias in names} | {"device": "cpu"}  # fmt: skip
+                for alias in names}  # fmt: skip
     made: Any = thing
     ours: dict[str, Any] = {}
     if inspect.isclass(thing):

@@ -54,6 +54,10 @@ _ZERO = ("zerokv_neo:Block", "zerokv-neo")
 _AGENTS = ("turboagents:Vectors", "turboagents")
 _VALUES = ("turboquantcpu:Values", "turboquantcpu")
 
+_KIVI = ("lmcache_serdes:Kivi", "lmcache")
+_FP8 = ("lmcache_serdes:Fp8", "lmcache")
+_K16V8 = ("lmcache_serdes:K16V8", "lmcache")
+
 _HADAMARD = "a fixed Hadamard matrix, which some keys are rows of"
 _INT64 = "holds each code in 8 bytes"
 _DELTA = "its default: differences of neighbouring numbers, whose errors add up"
@@ -121,6 +125,10 @@ _MORE = (
     _row(*_ICW, 8 / 16, "one scale for all tokens of a head"),
     _row(*_DC, 3 / 16, f"{_INT64}, each sign in 4", bits=3),
     _row(*_ZERO, None, "its default: a tenth of the channels in 16 bits"),
+    _row(*_KIVI, None, "its serde_type kivi is to be written: it returns what it is given",
+         shown=False),
+    _row(*_FP8, 8 / 16, "its serde fp8: e4m3 without a scale"),
+    _row(*_K16V8, 12 / 16, "its codec asym_k16_v8: keys as they are, values in fp8", shown=False),
     _row(*_AGENTS, 3.5 / 16, "its default; a header and the norms of groups with every row"),
     _row(*_VALUES, 8 / 16, "its values' quantiser", mode="int8"),
     _row(*_VALUES, 4 / 16, "its values' quantiser: a group of equal numbers becomes NaN",
@@ -169,6 +177,8 @@ OUT_OF_REACH = {
     "pyturboquant-gpu": "it needs a CUDA GPU",
     "turboquant-gpu": "its kernels are for a CUDA GPU",
     "turboquant-vllm": "it runs inside vLLM, on a CUDA GPU",
+    "lmcache's cachegen": "its coder is a CUDA kernel: its serde asks for lmcache.c_ops",
+    "lmcache's turboquant": "its kernels are triton's, which need a CUDA GPU",
     "pyturboquant": "its newest wheel for this Python has one empty module",
     "kvquant": "its wheel has one empty module",
     "kvq": "it fills key_cache and value_cache of DynamicCache, which transformers 5 does not have",

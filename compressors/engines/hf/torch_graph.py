@@ -141,8 +141,9 @@ def layout(x: Any) -> Layout:
 def elements(x: Any) -> NDArray[np.uint8]:
     """The bytes of a dense CPU tensor's or an array's elements: uint8[*shape, itemsize]."""
     if isinstance(x, torch.Tensor):
-        flat = x.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
-        return flat.reshape(*x.shape, x.element_size())
+        shape = (*x.shape, x.element_size())
+        own: NDArray[np.uint8] = x.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+        return own.reshape(shape)
     flat = np.frombuffer(np.ascontiguousarray(x).tobytes(), np.uint8)
     return flat.reshape(*x.shape, x.itemsize)
 

@@ -84,7 +84,8 @@ class Packing:
         memories = shared([layout(one) for one in self.sent])
         if not memories:
             return
-        views, trees = {}, []
+        views: dict[int, tuple[int, int]] = {}
+        trees = []
         for m, memory in enumerate(memories):
             members = [self.sent[i] for i in memory.members]
             trees.append(written(memory, [elements(one) for one in members]))

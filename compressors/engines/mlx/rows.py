@@ -46,7 +46,9 @@ ROWS = (
          streams=True, bits=4),
     _row("QuantizedKVCache", _LM, 4 / 16, "a scale and a bias for every 32 numbers", shown=False,
          bits=4, group_size=32),
-    _row("QuantizedKVCache", _LM, 2 / 16, "a scale and a bias for every 64 numbers", bits=2),
+    # The Bob who reads answers in full precision, and here his own token would be quantised too.
+    _row("QuantizedKVCache", _LM, 2 / 16, "one of four levels is zero; a question's own token is "
+         "quantised as well", reads=False, bits=2),
     _row("TurboQuantKVCache", _VLM, 2 / 16, reads=False, bits=2),
     _row("TurboQuantKVCache", _VLM, 3 / 16, bits=3),
     _row("TurboQuantKVCache", _VLM, 3.5 / 16, "three bits for half of the channels, four for half",

@@ -55,7 +55,7 @@ class Exact(TokenCache):
         return self.state.to_bytes({"k": data, "v": data})
 
     def restore(self, message: bytes) -> None:
-        if len(message) == len(self.state.buffer):
+        if len(message) == self.state.nbytes:
             self.state.load(message)
         else:
             self.state.load(message, {"k": self.shape.tokens, "v": self.shape.tokens})

@@ -126,7 +126,7 @@ class Quantized(SoftmaxCache):
         )
 
     def restore(self, message: bytes) -> None:
-        long = len(message) == len(self.state.buffer)
+        long = len(message) == self.state.nbytes
         self.state.load(message, None if long else self._short())
         self.groups = int(np.count_nonzero(~np.isnan(self.state["k_scale"][:, 0])))
         self.rest = int(np.count_nonzero(~np.isnan(self.state["k_rest"][:, 0])))

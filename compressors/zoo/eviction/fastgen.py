@@ -145,6 +145,7 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="a head's attention in the prompt is that of all its later queries",
     broken_by="a question about what no earlier query attended to",
+    square="time and memory",
     own_size={"layers": 2, "heads": 2},
     own_size_reason="heads choose different policies",
 )

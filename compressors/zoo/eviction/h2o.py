@@ -106,4 +106,5 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="a few tokens get most of the attention of all queries, the last one's too",
     broken_by="queries that are zero until the last one, which asks for any token",
+    square="time",
 )

@@ -149,6 +149,7 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="only few heads look far back",
     broken_by="a question about an old token in any other head",
+    square="time and memory",
     own_size={"layers": 2, "heads": 2},
     own_size_reason="it tells heads apart",
 )

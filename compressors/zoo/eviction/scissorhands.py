@@ -221,4 +221,5 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="what was important to recent queries will be again",
     broken_by="queries that are zero until the last one, which asks for any token",
+    square="time",
 )

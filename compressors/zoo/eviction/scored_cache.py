@@ -76,7 +76,7 @@ class ScoredCache(SoftmaxCache):
         self.state = State(**fields)
         #: the fields with a row for each slot
         self.rows = [name for name in fields if len(self.state[name]) == slots and name != "at"]
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
         self.order: Indices = np.arange(slots)
         self.filled = 0
         self.keys: Float32 = np.zeros((shape.d_k, slots), dtype=np.float32)

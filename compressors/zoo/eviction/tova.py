@@ -91,4 +91,5 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="what the last query attends to least is not attended to later",
     broken_by="queries that are zero until the last one, which asks for any token",
+    square="time",
 )

@@ -89,7 +89,7 @@ class Scatterbrain(Blockwise):
             k=((self.window, shape.d_k), np.float16),
             v=((self.window, shape.d_v), np.float16),
         )
-        self.message_bytes = (self.low_rank.message_bytes or 0) + len(self.state.buffer)
+        self.message_bytes = (self.low_rank.message_bytes or 0) + self.state.nbytes
         size = (shape.d_k, self.rounds, buckets // 2)
         self.rotations = self.rng(1).standard_normal(size)
 
@@ -137,7 +137,7 @@ class Scatterbrain(Blockwise):
                 f"A message of {len(message)} bytes is not one of scatterbrain's, which have "
                 f"{self.message_bytes}: build Alice and Bob from the same public parameters."
             )
-        cut = len(message) - len(self.state.buffer)
+        cut = len(message) - self.state.nbytes
         self.low_rank.restore(message[:cut])
         self.state.load(message[cut:])
 

@@ -359,4 +359,5 @@ ENTRY = CatalogEntry(
     summary="samples of keys by cluster, and of key-value pairs by the values' norms",
     source="Zandieh, Han, Mirrokni, Karbasi 2024, SubGen (Theorem 11)",
     budgets="any: clusters as many as fit; free: as many as the keys need",
+    square="time",
 )

@@ -69,7 +69,7 @@ class TwoCache(FourCache):
         return super().save() + b"".join(parts)
 
     def restore(self, message: bytes) -> None:
-        whole = len(self.state.buffer) + sum(p.nbytes for p in self.products.values())
+        whole = self.state.nbytes + sum(p.nbytes for p in self.products.values())
         if len(message) not in (self.message_bytes, whole):
             raise PluginFailure(
                 f"a message of {len(message)} bytes is not one of two-cache's, which have "
@@ -77,7 +77,7 @@ class TwoCache(FourCache):
             )
         all_slots = len(message) == whole
         t = self.slots if all_slots else self.shape.tokens
-        at = len(self.state.buffer) if all_slots else self.factor_bytes
+        at = self.state.nbytes if all_slots else self.factor_bytes
         super().restore(message[:at])
         for product in self.products.values():
             part = product[:t, :t]

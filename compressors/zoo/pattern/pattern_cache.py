@@ -86,7 +86,7 @@ class PatternCache(TokenCache):
 
     def restore(self, message: bytes) -> None:
         """Take over a saved state, the counter with it."""
-        long = len(message) == len(self.state.buffer)
+        long = len(message) == self.state.nbytes
         self.state.load(message, None if long else dict.fromkeys("kv", len(self.tokens)))
         self.seen = int(self.state["seen"][0]) if self.counted else self._filled()
 

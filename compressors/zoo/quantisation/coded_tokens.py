@@ -7,11 +7,14 @@ exact over what they say.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ....errors import BudgetTooSmall
 from ....reductions.jit import njit
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
@@ -34,6 +37,33 @@ class Codec(Protocol):
 
     def decode(self, codes: Bytes) -> Float32:
         """uint8[m, row_bytes] -> float32[m, d]."""
+
+
+@dataclass(frozen=True)
+class TurnedCodec:
+    """Another codec on rows that were turned, and turned back.
+
+    Attributes:
+        codec: of the turned rows.
+        turn: float32[d, d], orthogonal.
+    """
+
+    codec: Codec
+    turn: Float32
+
+    @property
+    def row_bytes(self) -> int:
+        """The codec's."""
+        return self.codec.row_bytes
+
+    def encode(self, X: Float32) -> Bytes:
+        """uint8[m, row_bytes]."""
+        return self.codec.encode(product(X, self.turn))
+
+    def decode(self, codes: Bytes) -> Float32:
+        """float32[m, d]."""
+        rows: Float32 = self.codec.decode(codes) @ self.turn.T
+        return rows
 
 
 class CodedTokens(SoftmaxCache):
@@ -59,6 +89,22 @@ class CodedTokens(SoftmaxCache):
         self.need(8 * self.message_bytes)
         a_token = self.key_codec.row_bytes + self.value_codec.row_bytes
         self.declares = {"keeps": "all", "bytes": a_token}
+
+    def fit(self, ladder: Sequence[Any]) -> None:
+        """Set up with the first of the ladder, most bits first, that fits the budget.
+
+        ``bits`` is what was chosen; :meth:`codecs` reads it.
+
+        Raises:
+            BudgetTooSmall: not even the last one fits.
+        """
+        for self.bits in ladder:
+            try:
+                CodedTokens.set_up(self)
+                return
+            except BudgetTooSmall:
+                if self.bits == ladder[-1]:
+                    raise
 
     @abstractmethod
     def codecs(self) -> tuple[Codec, Codec]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BadInput, BudgetTooSmall
+from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Float32
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
@@ -172,14 +172,7 @@ class PolarQuant(CodedTokens):
         if (first or others) and of_k and of_v:
             raise BadInput("k_bits and v_bits say all angles' bits: leave first and others out.")
         rungs = (chosen,) if self.budget_bits is None or first or others else LADDER
-        ladder = list(dict.fromkeys((of_k or rung, of_v or rung) for rung in rungs))
-        for self.bits in ladder:
-            try:
-                super().set_up()
-                return
-            except BudgetTooSmall:
-                if self.bits == ladder[-1]:
-                    raise
+        self.fit(list(dict.fromkeys((of_k or rung, of_v or rung) for rung in rungs)))
 
     def codecs(self) -> tuple[Codec, Codec]:
         """Rotations of keys and of values, from public coins, and the bits."""

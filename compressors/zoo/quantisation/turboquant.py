@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ....errors import BudgetTooSmall
 from ...catalog_entry import CatalogEntry
 from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
@@ -42,10 +41,14 @@ class MSECodec:
     Attributes:
         turn: float32[d, d], a rotation.
         bits: b.
+        scale: what is kept for the length |x|, with y the turned direction and c its code:
+            "length", |x|; "norm", |x|/|c|, so that what is decoded has the length of x; "unbiased",
+            |x|/<y, c>, so that its product with x is |x|^2 and its mean over rotations is x.
     """
 
     turn: Float32
     bits: int
+    scale: str = "length"
 
     @property
     def d(self) -> int:
@@ -60,7 +63,14 @@ class MSECodec:
     def encode(self, X: Float32) -> Bytes:
         """uint8[m, row_bytes]."""
         lengths, Y = directions(X, self.turn)
-        return np.concatenate([_halves(lengths), self.symbols(Y)], axis=1)
+        symbols = self.symbols(Y)
+        if self.scale != "length":
+            levels = self.levels(symbols)
+            other = Y if self.scale == "unbiased" else levels
+            dots = (levels * other).sum(axis=1)
+            base = dots if self.scale == "unbiased" else np.sqrt(dots)
+            lengths = np.divide(lengths, base, out=np.zeros_like(lengths), where=base > 0)
+        return np.concatenate([_halves(lengths), symbols], axis=1)
 
     def decode(self, codes: Bytes) -> Float32:
         """float32[m, d]."""
@@ -163,6 +173,8 @@ class TurboQuant(CodedTokens):
     Args:
         bits: b, 1 to 6 or 8; by default the most that fit the budget, or 4.
         k_bits, v_bits: b of a key's number and of a value's (as ``bits``).
+        norm_correction: values are decoded at their own length: what is kept is the length over
+            that of the coded direction (false, as in the paper).
 
     Raises:
         BudgetTooSmall: the tokens do not fit, at these bits or at 1.
@@ -172,6 +184,7 @@ class TurboQuant(CodedTokens):
         random rotation: implemented.
         optimal scalar quantisers for the Beta law of coordinates: implemented.
         lengths kept apart: implemented.
+        norm correction of published codes: implemented, for values; a key's residual has its own.
         inner-product variant with a 1-bit sketch of the residual: implemented, for keys.
         outlier channels at more bits: left out, the paper's experiments use them on real models to
             reach fractional rates.
@@ -181,17 +194,16 @@ class TurboQuant(CodedTokens):
     name = "turboquant"
 
     def set_up(
-        self, *, bits: int | None = None, k_bits: int | None = None, v_bits: int | None = None
+        self,
+        *,
+        bits: int | None = None,
+        k_bits: int | None = None,
+        v_bits: int | None = None,
+        norm_correction: bool = False,
     ) -> None:
         rungs = LADDER if self.budget_bits is not None else ((4, 4),)
-        ladder = pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits)
-        for self.bits in ladder:
-            try:
-                super().set_up()
-                return
-            except BudgetTooSmall:
-                if self.bits == ladder[-1]:
-                    raise
+        self.scale = "norm" if norm_correction else "length"
+        self.fit(pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits))
 
     def codecs(self) -> tuple[Codec, Codec]:
         """Rotations and the sketch from public coins."""
@@ -199,7 +211,7 @@ class TurboQuant(CodedTokens):
         sketch = self.rng(_SKETCH).standard_normal((d_k, d_k)).astype(np.float32)
         k_bits, v_bits = self.bits
         keys = InnerProductCodec(rotation(self.rng(_KEYS), d_k), sketch, k_bits)
-        return keys, MSECodec(rotation(self.rng(_VALUES), d_v), v_bits)
+        return keys, MSECodec(rotation(self.rng(_VALUES), d_v), v_bits, self.scale)
 
 
 ENTRY = CatalogEntry(

@@ -105,7 +105,7 @@ class BalanceKV(SoftmaxCache):
             k=((self.slots, shape.d_k), _HALF),
             v=((self.slots, shape.d_v), _HALF),
         )
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
 
     # -- the contract ----------------------------------------------------------------------------
 
@@ -283,4 +283,5 @@ ENTRY = CatalogEntry(
     budgets="any above log2 n tokens: it chooses batch and levels",
     assumes="tokens that resemble one another, so that one half stands for the other",
     broken_by="near-orthogonal keys with independent values: no token stands for another",
+    square="time",
 )

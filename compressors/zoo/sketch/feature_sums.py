@@ -47,7 +47,7 @@ class FeatureSums(Blockwise):
             z=((features,), np.float32),
             s=((features, self.shape.d_v), np.float32),
         )
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
 
     @abstractmethod
     def log_key(self, k: Float64) -> Float64:

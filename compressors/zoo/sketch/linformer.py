@@ -73,7 +73,7 @@ class Linformer(Blockwise):
         )
         self.state["k"][...] = 0
         self.state["v"][...] = 0
-        self.message_bytes = len(self.state.buffer)
+        self.message_bytes = self.state.nbytes
 
     def columns(self, t: int, count: int) -> tuple[Float32, Float32]:
         """Columns t, t + 1, .. of E and of F, as rows: float32[count, k] each."""
@@ -139,4 +139,5 @@ ENTRY = CatalogEntry(
     budgets="any: as many rows in fp32 as fit",
     assumes="an attention matrix of low rank, and projections trained for it",
     broken_by="near-orthogonal keys: an attention matrix of full rank",
+    square="time",
 )

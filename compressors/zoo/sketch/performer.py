@@ -79,4 +79,5 @@ ENTRY = CatalogEntry(
     budgets="any: as many features as fit, in fp32",
     assumes="small scores: the variance grows with e^|q+k|^2",
     broken_by="large scores on near-orthogonal keys with independent values",
+    square="time",
 )

@@ -6,15 +6,20 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.quantisation import coded_tokens
+from kvbarrier.compressors.zoo.quantisation.absmax import Absmax
+from kvbarrier.compressors.zoo.quantisation.block_fp4 import BlockFP4
+from kvbarrier.compressors.zoo.quantisation.eden import Eden
+from kvbarrier.compressors.zoo.quantisation.hadamard_int import HadamardInt
 from kvbarrier.compressors.zoo.quantisation.polarquant import PolarQuant
 from kvbarrier.compressors.zoo.quantisation.qjl import QJL
+from kvbarrier.compressors.zoo.quantisation.rabitq import RaBitQ
 from kvbarrier.compressors.zoo.quantisation.turboquant import TurboQuant
 from kvbarrier.errors import BadInput
 
 from tests.naive import coding
 
 SHAPE = Shape(tokens=96, d_k=64, d_v=48)
-CLASSES = [PolarQuant, TurboQuant, QJL]
+CLASSES = [PolarQuant, TurboQuant, QJL, Absmax, BlockFP4, HadamardInt, Eden, RaBitQ]
 
 
 def stream(seed: int, signs: bool = False) -> tuple[np.ndarray, ...]:

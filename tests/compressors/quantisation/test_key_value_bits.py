@@ -13,14 +13,19 @@ from kvbarrier.errors import BadInput
 
 #: more tokens than the windows of those that keep the newest whole
 SHAPE = Shape(tokens=320, d_k=32, d_v=16, extra=3)
-#: The step of an entropy-coded stream is its knob: its bits are what the coder comes to.
-NO_BITS = {"cachegen"}
+#: The step of an entropy-coded stream is its knob, its bits are what the coder comes to; a block
+#: format has the bits that it has, and its words are k_format and v_format.
+NO_BITS = {"cachegen", "block-fp4"}
 QUANTISERS = [n for n in ("quantized", *FAMILIES["quantisation"]) if n not in NO_BITS]
 #: the same bits for both, by each quantiser's own parameters; of skvq by these very ones
 PLAIN = {
     "quantized": lambda b: {"bits": b},
     "kivi": lambda b: {"bits": b},
     "turboquant": lambda b: {"bits": b},
+    "absmax": lambda b: {"bits": b},
+    "hadamard-int": lambda b: {"bits": b},
+    "eden": lambda b: {"bits": b},
+    "rabitq": lambda b: {"bits": b},
     "skvq": lambda b: {"k_bits": b, "v_bits": b},
     # 62 and 47 of 16 bits a number: the most that are at most 4 and 3 (their docstring's formula).
     "polarquant": lambda b: {4: {"first": 4, "others": 2}, 3: {"first": 3, "others": 1}}[b],

@@ -113,6 +113,9 @@ PLAYED = [
     # 8 bytes a code, 4 a sign, two norms.
     ("turboquantdc", "turboquantdc:Residual", {"bits": 3}, 0.004, 0.004, 6 + 2 * F32),
     ("turboquantcpu", "turboquantcpu:Values", {"mode": "int8"}, 0, 0, 8 / 16 + 2 * F16),
+    ("lmcache", "lmcache_serdes:Kivi", {}, 0, 0, 1),
+    ("lmcache", "lmcache_serdes:Fp8", {}, 0, 0, 8 / 16),
+    ("lmcache", "lmcache_serdes:K16V8", {}, 0, 0, 12 / 16),
     # Seven channels in 16 bits, 57 as one radius, prototype and eight signs, and their spans.
     ("zerokv", "zerokv_neo:Block", {}, 0.5, 0.5, 0.155),
 ]  # fmt: skip

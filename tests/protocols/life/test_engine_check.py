@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from kvbarrier.compressors.engines.schemes import SCHEMES
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.life.engine_check import EngineReport, _hear
+from kvbarrier.protocols.life.engine_check import EngineReport, _hear, check_engine
 from kvbarrier.protocols.life.told import merged
 
 
@@ -70,6 +75,33 @@ def test_what_the_process_says():
         heard({"bad_input": "there is no such cache"})
     with pytest.raises(PluginFailure, match="needs a GPU"):
         heard({"failed": "it needs a GPU"})
+
+    bad = finding("append 2") | {"severity": "none"}
+    for said in (3, [], {}, {"trial": 1}, {"trial": {}}, {"done": 1}, {"failed": []},
+                 {"versions": {"a": 1}}, {"trial": trial(bad)}, {"trial": trial(1)}):  # fmt: skip
+        with pytest.raises(PluginFailure, match="says what no check says"):
+            heard(said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="daemons are found in /proc")
+def test_a_codecs_daemon_ends_with_its_check(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import subprocess, time\n"
+        "from pathlib import Path\n"
+        "daemon = subprocess.Popen(['sleep', '600'], start_new_session=True)\n"
+        "Path(__file__).with_suffix('.pid').write_text(str(daemon.pid))\n"
+        "def encode(x):\n    time.sleep(600)\n"
+        "def decode(data):\n    return data\n"
+    )
+    report = check_engine(f"codec:{tmp_path}/mine.py", seconds=5.0)
+    assert report.ended == "The time limit ended it."
+    pid = int((tmp_path / "mine.pid").read_text())
+    until = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    if alive := Path(f"/proc/{pid}").exists():
+        os.kill(pid, signal.SIGKILL)
+    assert not alive
 
 
 @pytest.mark.parametrize(

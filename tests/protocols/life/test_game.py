@@ -17,6 +17,7 @@ from kvbarrier.protocols.game.schedules import Questions, survivors_of
 from kvbarrier.protocols.life.families import FAMILIES, USES
 from kvbarrier.protocols.life.schedule import Schedule
 from kvbarrier.runs.attack import attack
+from kvbarrier.runs.results import ResultsFile, read_results
 
 HERE = Path(__file__).parent / "planted_caches.py"
 KEY = bytes(range(32))
@@ -154,6 +155,20 @@ def test_rows_and_other_bobs_have_no_schedule():
     with pytest.raises(BadInput, match="leave --rows out"):
         Index(**SMALL, rows=16, schedule="chunks")
     assert "schedule" not in Alphabet.choices()
+
+
+def test_what_is_played_can_be_read_back(tmp_path):
+    # A row of 5,000 characters was written, and the whole file was refused when it was read.
+    text = Schedule.of(", ".join(["append 1, save"] * 200)).to_json()
+    kept = ResultsFile(tmp_path / "r.csv")
+    with kept as store:
+        attack("exact", instance=Index(n=256, d=16, schedule=text), budgets=[None], messages=1,
+               store=store)  # fmt: skip
+    assert len(read_results(tmp_path / "r.csv")) == 1
+    with pytest.raises(BadInput, match="a row of results holds 32768"):
+        Index(n=4096, d=16, schedule=Schedule.of(", ".join(["append 1"] * 3000)).to_json())
+    with pytest.raises(BadInput, match="5000 characters"):
+        Cell(Index(n=16, d=8), "exact", {"word": "x" * 5000})
 
 
 def test_results_with_a_schedule_are_kept_and_replayed(tmp_path):

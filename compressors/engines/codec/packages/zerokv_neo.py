@@ -31,4 +31,4 @@ class Block:
 
     def ratio(self, data: Any) -> float:
         """Its own count of bytes."""
-        return self.bytes_16 / compressed_kv_nbytes(CompressedBlock(data))
+        return float(self.bytes_16 / compressed_kv_nbytes(CompressedBlock(data)))

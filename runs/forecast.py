@@ -1,0 +1,94 @@
+"""How long an attack on a long stream takes, before it begins: two short ones, and their growth."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from ..errors import BadInput
+from ..protocols.game.cell import Cell
+from ..protocols.game.index_game import Session
+from .room import memory_available, room_of
+
+LONG_STREAM = 1 << 23
+"""Numbers of the values from which on a forecast is made."""
+
+_LONGEST = 1 << 14
+_APART = 4
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a message of a cell takes.
+
+    Attributes:
+        seconds: of waiting, extrapolated as n^``growth`` from a stream of ``measured`` tokens.
+        memory_bytes: at least; ``available_bytes`` there are, None where nobody says.
+    """
+
+    seconds: float
+    growth: float
+    measured: int
+    memory_bytes: int
+    available_bytes: int | None
+
+    def sentence(self, messages: int, most: bool) -> str:
+        """For people.
+
+        ``messages`` of all points together; with ``most`` it may be fewer.
+
+        >>> Forecast(12.0, 1.02, 16384, 3 << 29, 1 << 34).sentence(2, most=False)
+        'estimated: 12 s a message, 24 s for 2 (it grows as n^1.0, from 16,384 tokens); at least \
+1.5 GiB of memory, of 16.0 available'
+        """
+        upto = "at most " if most else ""
+        size = self.available_bytes
+        there = "" if size is None else f", of {_gib(size)} available"
+        return (
+            f"estimated: {_time(self.seconds)} a message, {upto}"
+            f"{_time(messages * self.seconds)} for {messages} (it grows as n^{self.growth:.1f}, "
+            f"from {self.measured:,} tokens); at least {_gib(self.memory_bytes)} GiB of memory"
+            f"{there}"
+        )
+
+
+def forecast(cell: Cell, session: Session) -> Forecast | None:
+    """Rehearse two short streams of a cell; None if its stream is short or has no shorter ones.
+
+    Time is taken to grow as a power of n, at least 1, which two noisy times cannot put above 2.
+    """
+    instance = cell.instance
+    if instance.secret_rows * instance.row_bits < LONG_STREAM or instance.schedule is not None:
+        return None
+    longer = min(_LONGEST, instance.n // 2)
+    took = []
+    # The first time is for what is slow only once.
+    for tokens in (longer // _APART, longer // _APART, longer):
+        rows = None if instance.rows is None else min(instance.rows, tokens)
+        began = time.perf_counter()
+        with suppress(BadInput):
+            fewer = replace(cell, instance=replace(instance, n=tokens, rows=rows))
+            if session.rehearse(fewer).failed is None:
+                took.append(time.perf_counter() - began)
+    if len(took) < 3:
+        return None
+    growth = min(2.0, max(1.0, math.log(took[2] / took[1], _APART)))
+    return Forecast(
+        seconds=took[2] * (instance.n / longer) ** growth,
+        growth=growth,
+        measured=longer,
+        memory_bytes=room_of(cell).total,
+        available_bytes=memory_available(),
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.2g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
