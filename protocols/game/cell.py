@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from .instance import Instance, digest
-from .schedules import LONGEST_SCHEDULE
+from .instance import LONGEST_SCHEDULE, Instance, digest
 
 MAX_BUDGET = 2
 LONGEST_TEXT = 4096
