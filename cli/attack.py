@@ -189,7 +189,6 @@ def command(
     from ..protocols.players.isolation import Limits
     from ..runs.attack import Attack
     from ..runs.several import play_several
-    from . import ci
 
     limits = Limits(timeout, _memory(memory))
     played: dict[str, Any] = {
@@ -219,7 +218,10 @@ def command(
     for path in (certificate, save_case):
         if path is not None:
             refuse_place(path, out)
-    ci.refuse(junit, None, out)
+    if _is_served(junit):
+        from . import ci
+
+        ci.refuse(junit, None, out)
     if certificate is not None and kept is None:
         raise BadInput(
             "a certificate names the results file that replays it: add --resume FILE or --out DIR."
@@ -300,9 +302,14 @@ def _parsed(gates: tuple[str, ...]) -> list[Gate]:
     return [parse_gate(text) for text in gates]
 
 
+def _is_served(junit: Path | None) -> bool:
+    """Whether a build server reads something of this run."""
+    return junit is not None or "GITHUB_STEP_SUMMARY" in os.environ
+
+
 def _for_servers(report: Report, failures: list[str], junit: Path | None) -> None:
     """What a build server reads of an attack: a test a point, and one for what failed."""
-    if junit is None and "GITHUB_STEP_SUMMARY" not in os.environ:
+    if not _is_served(junit):
         return
     from . import ci
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BadInput
-from .model_bound import read_model
 from .options import COUNT, given
 from .render import say, tell
 
@@ -49,6 +48,7 @@ def sampled(
             raise BadInput(f"{option} has a meaning only with --model: give both, or neither.")
         return game, None
     from ..runs.model_sample import parse_sample, sample_of
+    from .model_bound import read_model
 
     for option in given(_OURS):
         raise BadInput(f"{option} has no meaning with --model: give --context and --sample.")

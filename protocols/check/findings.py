@@ -24,28 +24,14 @@ __all__ = [
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One finding: its kind's words, and ``detail``, what happened here.
+class Finding(Fault, Kind):
+    """One finding: its kind's words, and what happened here.
 
     ``severity``: an ``error`` breaks an attack or makes its numbers mean something else, or is a
     fault of the cache; a ``warning`` makes a compressor look worse than it is; a ``note`` says what
-    was left out. The places are those of :class:`.fault.Fault`; None is all, or none to name.
-    ``law``: the rung that found it; None for the contract's probes.
+    was left out. ``law``: the rung that found it; None for the contract's probes.
     """
 
-    code: str
-    severity: Severity
-    title: str
-    raised_if: str
-    why: str
-    what_to_do: str
-    detail: str
-    tokens: tuple[int, ...] | None = None
-    channels: tuple[int, ...] | None = None
-    heads: tuple[int, ...] | None = None
-    layers: tuple[int, ...] | None = None
-    operation: str | None = None
-    reproduction: tuple[str, ...] = ()
     law: str | None = None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from .instance import Instance, digest
+from .instance import LONGEST_SCHEDULE, Instance, digest
 
 MAX_BUDGET = 2
 LONGEST_TEXT = 4096
@@ -130,8 +130,6 @@ def check_spec(spec: Any) -> None:
     """
     if not isinstance(spec["target"], str) or not 0 < len(spec["target"]) <= LONGEST_TEXT:
         raise ValueError(f"its target must be a text of 1 to {LONGEST_TEXT} characters")
-    from .schedules import LONGEST_SCHEDULE
-
     budget = spec["budget"]
     # A fraction of a huge power of ten would be computed first and refused then.
     if budget is not None and not (isinstance(budget, str) and _BUDGET.fullmatch(budget)):

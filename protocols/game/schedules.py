@@ -18,9 +18,7 @@ from ..life.oracle import Oracle, check_legal
 from ..life.schedule import Schedule
 from ..life.verdict import GHOST
 from . import coins
-
-LONGEST_SCHEDULE = 1 << 15
-"""Characters of a schedule that a row can hold, some 1,500 operations."""
+from .instance import LONGEST_SCHEDULE
 
 _ALONE = ("fork", "copy", "switch")
 _LEAST_TOKENS = 16

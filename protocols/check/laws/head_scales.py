@@ -17,9 +17,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ....compressors.plugin.answers import given
 from ....compressors.plugin.contract import Shape
-from ..bench import EXTRA, Bench, D, tight_scale, unit_keys
+from ..bench import EXTRA, Bench, D, Stream, tight_scale, unit_keys
 from ..fault import Fault, named, whole
 from .blocks import fitted
 
@@ -37,21 +36,14 @@ def law(bench: Bench) -> Iterator[Fault]:
     wide = (TOKENS, LAYERS, HEADS)
     gains = 10.0 ** rng.uniform(-1, 1, (*wide, 1))
     values = (gains * rng.standard_normal((*wide, D))).astype(np.float32)
-    one = unit_keys(TOKENS)
-    keys = np.broadcast_to(one[:, None, None], (*wide, D)).copy()
-    compressor = bench.build(Shape(TOKENS, D, D, EXTRA, LAYERS, HEADS, HEADS))
-    if compressor.streaming:
-        for k, v in zip(keys, values, strict=True):
-            bench.go_on()
-            compressor.append(np.zeros_like(k), k, v)
-    else:
-        compressor.extend(np.zeros_like(keys), keys, values)
-    scale = np.float32(tight_scale(one, FINE))
+    alone = unit_keys(TOKENS)
+    keys = np.broadcast_to(alone[:, None, None], (*wide, D)).copy()
+    one = Stream(keys, values, tight_scale(alone, FINE))
+    compressor = bench.fed(one, Shape(TOKENS, D, D, EXTRA, LAYERS, HEADS, HEADS))
+    questions = one.questions(range(TOKENS))
     read, again = (
-        np.stack([np.array(given(c, "attend", c.attend(scale * k), (LAYERS, HEADS, D)))
-                  for k in keys])
-        for c in (compressor, bench.copy(compressor))
-    )  # fmt: skip
+        bench.answers(each, questions, D) for each in (compressor, bench.copy(compressor))
+    )
     away = np.abs(again - read).max(axis=-1) > TOLERANCE * np.abs(values).max(axis=-1)
     moved = [(int(l), int(h)) for l, h in np.argwhere(away.any(axis=0))]
     if moved:
