@@ -18,6 +18,7 @@ from .render import number, print_json, print_table, prints_to_stderr, say, tell
 
 if TYPE_CHECKING:
     from ..protocols.game.instance import Instance
+    from ..runs.attack_report import Report
     from ..runs.compared import Row
 
 
@@ -166,7 +167,15 @@ def command(
         say(f"kvbarrier: {one.target} was not played: {one.error}")
     if out is not None:
         _draw(rows, games[0], out)
-    if any(point["failed"] for row in rows for point in row.points):
+    if report.impossible:
+        # The stars and the smallest of a table are then a cheat's, or our own fault's.
+        names = ", ".join(dict.fromkeys(_impossible(report)))
+        say(
+            f"impossible: no messages of this length do as well as those of {names}: there is a "
+            "hidden channel, or a bug in kvbarrier. Attack it alone: kvbarrier attack."
+        )
+        return 4
+    if report.changed or any(point["failed"] for row in rows for point in row.points):
         return 3
     return max((one.error.exit_code for one in report.unplayed), default=0)
 
@@ -186,6 +195,13 @@ def _on_text(rows: Sequence[Row], targets: Sequence[str]) -> tuple[Row, ...]:
     say(f"compare: {len(settings)} settings on natural text; each takes the model some seconds")
     found = zip(rows, increases(settings), strict=True)
     return tuple(replace(row, natural=increase) for row, increase in found)
+
+
+def _impossible(report: Report) -> list[str]:
+    """Whose points are; all of them where only the family is."""
+    points = report.points
+    named = [p for p in points if p["ledger"]["verdict"] == "impossible"]
+    return [str(point["compressor"]) for point in named or points]
 
 
 def _print(rows: Sequence[Row], game: Instance) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, look, plain, save
+from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, look, plain, save, sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,12 +26,10 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     Filled: no other row needs at most its memory and loses less; the number is its place in the
     legend.
     """
-    from matplotlib import pyplot
-
     panels = [name for name in PANELS if any(getattr(row, name) is not None for row in rows)]
     with house_style():
-        figure, axes = pyplot.subplots(
-            1, len(panels), figsize=(3.4 * len(panels), 4.8), layout="constrained", sharey=True,
+        figure, axes = sheet(
+            1, len(panels), figsize=(3.4 * len(panels), 4.8), sharey=True,
             squeeze=False,
         )  # fmt: skip
         for panel, name in zip(axes[0], panels, strict=True):

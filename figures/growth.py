@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..experiments.growth.claims import exponents
 from ..experiments.growth.measure import TABLE
 from ..experiments.kit.tables import read_table
-from .style import COLOURS, INK, MARKERS, house_style, legend_below, save
+from .style import COLOURS, INK, MARKERS, house_style, legend_below, save, sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +22,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table ``growth`` as a PNG."""
-    from matplotlib import pyplot
-
     with house_style():
-        figure, (left, right) = pyplot.subplots(1, 2, figsize=(9.4, 5.6), layout="constrained")
+        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
         _curves(left, table, "seconds", 1e9)
         _curves(right, table, "peak_bytes", 1.0)
         _limits(left, right, table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -114,7 +115,7 @@ def dominated_bits(
         bool[m, d_v], and the rows int64 that are not settled, whose bits are meaningless.
     """
     bits = np.empty((len(found.key), V.shape[1]), dtype=np.bool_)
-    seen = [*blocks(V), *([] if own is None else [own])]
+    seen = chain(blocks(V), () if own is None else (own,))
     ends = [(a.min(initial=np.inf), a.max(initial=-np.inf)) for a in seen]
     low, high = float(min(a for a, _ in ends)), float(max(b for _, b in ends))
     values, key = V, found.key

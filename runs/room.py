@@ -51,7 +51,8 @@ def room_of(cell: Cell) -> Room:
     [256, 256, 64, 0]
     """
     held = (cell.budget_bits or 0) // 8
-    waiting = 0 if held >= LONG else held * cell.batch_size
+    in_files = held >= LONG and cell.batch_size > 1
+    waiting = 0 if in_files else held * cell.batch_size
     one = CATALOG.get(cell.target)
     square = 4 * cell.instance.n**2 if one is not None and "memory" in one.square else 0
     return Room(held, held, _stream_bytes(cell.instance), waiting, square)

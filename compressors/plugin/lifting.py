@@ -9,6 +9,7 @@ the game leaves them out, :class:`WholeToken` puts them back.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -147,8 +148,6 @@ class PerHead(PassesOn, Compressor):
             self.inner = self._heads(share)
         self.streaming = all(head.streaming for head in self.inner)
         self.declares = of_heads(self.inner)
-        if all(hasattr(head, "next_bits") for head in self.inner):
-            self.next_bits = self._next_bits
 
     def _heads(self, share: int | None) -> list[Compressor]:
         one = replace(self.shape, layers=1, heads=1, kv_heads=1)
@@ -157,7 +156,7 @@ class PerHead(PassesOn, Compressor):
             at = divmod(number, self.per_layer)
             public: Mapping[str, Any] = self.public
             if "keys" in public:
-                keys = partial(self._keys_of, *at)
+                keys = partial(_keys_of, self.public, *at)
                 if isinstance(public, Public):
                     public = public.but(keys=keys)
                 else:
@@ -172,9 +171,6 @@ class PerHead(PassesOn, Compressor):
                 least = count * error.minimum_bits + spare
                 raise BudgetTooSmall(error.name, self.budget_bits or 0, least) from None
         return heads
-
-    def _keys_of(self, layer: int, head: int) -> Float32:
-        return np.ascontiguousarray(np.asarray(self.public["keys"])[:, layer, head])
 
     def _split(self, *parts: Float32) -> list[tuple[Compressor, tuple[Float32, ...]]]:
         """Each head with its own part of every array, whose axes before the last are the heads'."""
@@ -227,6 +223,13 @@ class PerHead(PassesOn, Compressor):
             for head, own in split
         ])  # fmt: skip
 
+    @property
+    def next_bits(self) -> Callable[..., NDArray[np.bool_]]:
+        """Of heads that all have it; an attribute would be a cycle, and live on for a while."""
+        if not all(hasattr(head, "next_bits") for head in self.inner):
+            raise AttributeError("next_bits")
+        return self._next_bits
+
     def _next_bits(
         self, Q: Float32, K: Float32, V: Float32, thresholds: Float32
     ) -> NDArray[np.bool_]:
@@ -236,10 +239,14 @@ class PerHead(PassesOn, Compressor):
 
     def save(self) -> bytes:
         """The heads' messages, one after another."""
-        parts = [plain_bytes(head.save()) for head in self.inner]
-        if self.constant:
-            return b"".join(parts)
-        return b"".join(len(part).to_bytes(_LENGTH_BYTES, "little") + part for part in parts)
+        # One part at a time: a join would need all of them beside the whole.
+        whole = io.BytesIO()
+        for head in self.inner:
+            part = plain_bytes(head.save())
+            if not self.constant:
+                whole.write(len(part).to_bytes(_LENGTH_BYTES, "little"))
+            whole.write(part)
+        return whole.getvalue()
 
     def restore(self, message: bytes) -> None:
         """Every head its own message.
@@ -261,6 +268,10 @@ class PerHead(PassesOn, Compressor):
                 f"A message of {len(message)} bytes does not fit {len(self.inner)} heads, "
                 f"which need {at}: build Alice and Bob from the same public parameters."
             )
+
+
+def _keys_of(public: Mapping[str, Any], layer: int, head: int) -> Float32:
+    return np.ascontiguousarray(np.asarray(public["keys"])[:, layer, head])
 
 
 def _seed(seed: int, head: int) -> int:

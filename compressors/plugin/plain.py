@@ -105,7 +105,7 @@ def pack_shared(data: Any, tree_of: Callable[[Views], Any]) -> bytes:
     for m, memory in enumerate(memories):
         parts = [arrays[i] for i in memory.members]
         trees.append(written(memory, [_bytes_of(one) for one in parts]))
-        for number, one in enumerate(parts):
+        for number, one in zip(memory.numbers(), parts, strict=True):
             name = str(dtype_name(one.dtype)).encode()
             views[id(one)] = msgpack.ExtType(VIEW, _varint(m) + _varint(number) + name)
     return min(message, pack_tree([_mark(SHARED), trees, tree_of(views)]), key=len)

@@ -21,7 +21,7 @@ Bytes = NDArray[np.uint8]
 
 #: the bytes between the first and the last that are touched are at most so many times those touched
 LOOSE = 8
-_ALIGNED = 16
+_SLACK = 16
 
 
 class Layout(NamedTuple):
@@ -88,6 +88,15 @@ class Shared:
     layouts: tuple[Layout, ...]
     touched: NDArray[np.bool_]
 
+    def distinct(self) -> list[Layout]:
+        """The layouts, each once: what several members have alike is written once."""
+        return list(dict.fromkeys(self.layouts))
+
+    def numbers(self) -> list[int]:
+        """Of each member the number of its layout among the distinct ones."""
+        known = {layout: number for number, layout in enumerate(self.distinct())}
+        return [known[layout] for layout in self.layouts]
+
     def gathered(self, parts: Sequence[NDArray[Any]]) -> bytes:
         """The touched bytes, from each member's elements as uint8[*shape, itemsize]."""
         memory = np.zeros(len(self.touched), np.uint8)
@@ -105,7 +114,9 @@ def shared(layouts: Sequence[Layout]) -> list[Shared]:
     """
     found = []
     for members in _overlapping(layouts):
-        low = min(layouts[i].ends[0] for i in members) // _ALIGNED * _ALIGNED
+        low = min(layouts[i].ends[0] for i in members)
+        # Elements stay where their own size divides the place, and no more of the address is told.
+        low -= low % max(layouts[i].itemsize for i in members)
         moved = tuple(layouts[i]._replace(start=layouts[i].start - low) for i in members)
         try:
             touched = touched_by(moved, sum(one.once().size for one in moved))
@@ -146,7 +157,7 @@ def touched_by(layouts: Sequence[Layout], most: int) -> NDArray[np.bool_]:
     """
     size = max(one.ends[1] for one in layouts)
     once = [one.once() for one in layouts]
-    if min(one.ends[0] for one in layouts) < 0 or size > LOOSE * most + _ALIGNED:
+    if min(one.ends[0] for one in layouts) < 0 or size > LOOSE * most + _SLACK:
         raise ValueError("mostly empty")
     if any(one.size > LOOSE * LOOSE * most for one in once):
         raise ValueError("touched too often")
@@ -163,7 +174,7 @@ def written(one: Shared, parts: Sequence[NDArray[Any]]) -> list[Any]:
     """Memory as msgpack takes it: its bytes, and the numbers of each layout."""
     layouts = [
         [layout.start, layout.itemsize, list(layout.shape), list(layout.strides)]
-        for layout in one.layouts
+        for layout in one.distinct()
     ]
     return [one.gathered(parts), layouts]
 

@@ -17,21 +17,23 @@ LONG = 1 << 24
 
 
 class Parcel:
-    """The bytes of a message.
+    """The bytes of a message; one that is ``alone`` in its batch never waits in a file.
 
     >>> len(Parcel(b"abc")), Parcel(b"abc").open()
     (3, b'abc')
     """
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: bytes, alone: bool = False) -> None:
         self._length = len(message)
         self._digest: bytes | None = None
         self._bytes: bytes = message
-        if self._length >= LONG:
+        if self._length >= LONG and not alone:
             self._digest, self._bytes = hashlib.sha256(message).digest(), b""
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the parcel)
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it goes with the parcel)
             weakref.finalize(self, self._file.close)
-            self._file.write(message)
+            left = memoryview(message)
+            while left:
+                left = left[self._file.write(left) :]
 
     def __len__(self) -> int:
         return self._length

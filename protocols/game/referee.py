@@ -58,6 +58,7 @@ class Referee:
     ) -> None:
         self._rehearsal = rehearsal
         self._instance = cell.instance
+        self._alone = cell.batch_size == 1
         self._reduction = cell.instance.build()
         self._id = cell.instance.id
         self._key = key
@@ -123,7 +124,9 @@ class Referee:
                 f"message_bytes = {declared}."
             )
         charged = max(charged_bits(len(message), declared), 0 if half is None else half.charged)
-        return Sent(Parcel(message), charged, max(0, min(payload, len(message))), declared)
+        return Sent(
+            Parcel(message, self._alone), charged, max(0, min(payload, len(message))), declared
+        )
 
     def _parts(self, facts: Facts, number: int, begin: int, end: int) -> Iterator[Triples]:
         """The tokens begin .. end - 1 of a stream, in the parts in which they are handed over."""

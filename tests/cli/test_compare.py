@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from kvbarrier.runs import compared
 from kvbarrier.runs.compared import Row, pareto
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_line_cache.py"
@@ -177,3 +179,21 @@ def test_what_a_setting_costs_a_model_is_the_mean_over_a_text_of_each_kind(
     # Half of 16 bits for each of 512 tokens' 2 times 64 numbers.
     assert {one["budget_bits"] for one in request["settings"]} == {8 * 512 * 128}
     assert "+2.500" in kvbarrier(*play).out
+
+
+def test_a_cheat_wins_no_comparison(kvbarrier, tmp_path, monkeypatch) -> None:
+    # It had a star, and the exit code was 0. Inline, where a module's global is the channel.
+    (tmp_path / "cheat.py").write_text(
+        EXAMPLE.read_text() + "    kept = {}\n\n"
+        "    def save(self):\n"
+        "        self.kept.clear()\n"
+        "        self.kept.update(enumerate(self.tokens))\n"
+        "        return b''\n\n"
+        "    def restore(self, message):\n"
+        "        self.tokens.extend(self.kept.values())\n"
+    )
+    inline = partial(compared.compare, isolation="inline")
+    monkeypatch.setattr(compared, "compare", inline)
+    said = kvbarrier("compare", "cheat.py", "zero", *SMALL[:-2], "-m", "1", "-b", "2")
+    assert said.code == 4
+    assert "as well as those of cheat.py" in said.err

@@ -67,6 +67,7 @@ def test_two_names_of_one_array() -> None:
     x = np.arange(1000, dtype=np.int64)
     message = pack_plain([x, {"again": x}, x])
     assert len(message) < 8000 + FRAMING
+    assert pack_plain(unpack_plain(message)) == message
     first, second, third = unpack_plain(message)
     first[3] = -1
     assert second["again"][3] == third[3] == -1
@@ -150,6 +151,16 @@ def test_a_view_of_nothing_is_refused() -> None:
     for view in (b"\1\0|u1", b"\0\1|u1", b"\0\0<f4", b"\0\0|O"):
         with pytest.raises(PluginFailure):
             unpack_plain(msgpack.packb([mark, [good], msgpack.ExtType(9, view)]))
+
+
+def test_bytes_do_not_tell_where_the_memory_lay() -> None:
+    x = np.arange(90, dtype=np.int16)
+    messages = set()
+    for offset in range(0, 40, 2):
+        place = np.zeros(200, np.int16)[offset : offset + 90]
+        place[:] = x
+        messages.add(pack_plain([place, place[3:]]))
+    assert len(messages) == 1
 
 
 def test_groups_by_hand() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,17 @@ assert matplotlib.get_backend() == "svg", matplotlib.get_backend()
 """
     subprocess.run([sys.executable, "-c", code], check=True)
     assert {path.name for path in tmp_path.iterdir()} == {"a.png", "a.svg", "a.pdf"}
+
+
+def test_no_figure_is_made_through_pyplot() -> None:
+    """Through pyplot a figure stays open where nobody closes it, in a backend of the user's."""
+    rooms = Path(error_vs_memory.__file__).resolve().parents[1]
+    made = [
+        path.name
+        for room in ("figures", "experiments", "cli", "runs")
+        for path in (rooms / room).rglob("*.py")
+        if re.search(
+            r"^\s*(from matplotlib import.*|import matplotlib\.)pyplot", path.read_text(), re.M
+        )
+    ]
+    assert made == []

@@ -158,11 +158,11 @@ def compared(tmp_path, kind):
     """What of two targets that meet the same secrets the second says, with a message of nothing."""
     file = tmp_path / f"accomplices_{kind}.py"
     file.write_text(ACCOMPLICES)
-    told = compare(
+    found = compare(
         [f"{file}:Big", f"{file}:Small"], [Index(n=32, d=16, keys="hypercube")],
         budgets=[None], messages=2, isolation=kind,
     )  # fmt: skip
-    (point,) = [p for row in told.rows if "Small" in row.target for p in row.points[:1]]
+    point, *_ = [p for row in found.rows if "Small" in row.target for p in row.points]
     return point
 
 

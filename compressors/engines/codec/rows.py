@@ -94,10 +94,10 @@ _CACHES = (
     _row(*_CHANNEL, 4 / 16, "what it recommends for keys", shown=False, bits=4, nf4_asym=True),
 )  # fmt: skip
 
-_EQUAL = "a group of equal numbers becomes a whole number"
+_EQUAL = "a group that does not reach zero is decoded elsewhere"
 _FILLED = "rows of 64 numbers are filled up to its default group of 128"
 _SIXTEEN = "its levels are spread over three times the range that its codes reach"
-_MATRIX = "every object has its matrix with it, that of K and that of V"
+_MATRIX = "every object has its matrix with it"
 
 #: made for KV caches too; where a finding needs more words, docs/analyses has a page
 _MORE = (

@@ -89,7 +89,8 @@ class Packing:
         for m, memory in enumerate(memories):
             members = [self.sent[i] for i in memory.members]
             trees.append(written(memory, [elements(one) for one in members]))
-            views |= {id(one): (m, number) for number, one in enumerate(members)}
+            numbered = zip(memory.numbers(), members, strict=True)
+            views |= {id(one): (m, number) for number, one in numbered}
         tree = [SHARED, trees, _Writing(cache, skeleton, views).tree]
         self.message = min(self.message, msgpack.packb(tree, strict_types=True), key=len)
 
