@@ -376,7 +376,9 @@ def test_a_table_tells_few_wrong_bits_as_a_count(capsys) -> None:
     report = attack("lossless", instance=Index(n=32, d=16, keys="hypercube"), messages=4)
     [point, *_] = report.points
     error = point["bit_error"] | {"estimate": 1 / 2048}
-    print_report(replace(report, points=(point | {"wrong_bits": 1, "bit_error": error},)))
+    played = tuple(one for one in report.outcomes if one.rows)[:1]
+    points = (point | {"wrong_bits": 1, "bit_error": error},)
+    print_report(replace(report, points=points, outcomes=played))
     # Four decimals would say .0005.
     assert "1 of 2,048" in " ".join(capsys.readouterr().out.split())
 
