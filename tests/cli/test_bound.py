@@ -95,7 +95,7 @@ def test_a_logit_range_is_answered_with_keys(kvbarrier) -> None:
         (("--reduction", "key-payload", "--alphabet", "4"), "--alphabet has no meaning"),
         (("--reduction", "key-payload", "--d", "9"), "use d > 9 or a smaller n"),
         (("--reduction", "key-payload", "--success", "0.5"), "(1/2, 1], not 0.5"),
-        (("--reduction", "tensor"), "'index', 'key-payload'"),
+        (("--reduction", "tensor"), "must be index or key-payload"),
     ],
 )
 def test_what_does_not_go_together(kvbarrier, argv: tuple[str, ...], says: str) -> None:

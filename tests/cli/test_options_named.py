@@ -11,6 +11,7 @@ import click
 import kvbarrier
 import pytest
 from kvbarrier.cli import cli
+from kvbarrier.experiments.engines import one
 from kvbarrier.protocols.check.findings import KINDS
 
 HOUSE = Path(kvbarrier.__file__).resolve().parent
@@ -30,7 +31,8 @@ def options(command: click.Command, name: str = "") -> Iterator[str]:
             yield from options(inner)
 
 
-KNOWN = {*options(cli), "--help"}
+#: the second command is that of make engines/NAME
+KNOWN = {*options(cli), *options(one.main), "--help"}
 
 
 def named(text: str) -> set[str]:
