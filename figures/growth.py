@@ -34,7 +34,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         handles, labels = left.get_legend_handles_labels()
         legend_below(figure, handles, labels, columns=3, caption=_caption(table))
         figure.suptitle(
-            "A flat line grows like n: a million tokens cost what a million tokens must",
+            "What a secret bit costs, against n: where a line is flat, a message grows like n",
             x=0.01, ha="left", fontsize=12.5,
         )  # fmt: skip
         save(figure, path)
