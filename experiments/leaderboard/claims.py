@@ -73,8 +73,8 @@ def eviction(rows: list[BatchRow], held: pd.DataFrame) -> Judgement:
     return judge(
         far <= CLOSE and not off,
         f"{len(gaps)} points of {len(names)} algorithms; largest distance from the value {far:.4f} "
-        f"(allowed {CLOSE:g}); intervals ({LEVEL:.0%}) that miss it: {', '.join(off) or 'none'}. Apart: "
-        f"{', '.join(BY_VALUES)}, up to {max(looks):.4f} above it",
+        f"(allowed {CLOSE:g}); intervals ({LEVEL:.0%}) that miss it: {', '.join(off) or 'none'}. "
+        f"Apart: {', '.join(BY_VALUES)}, up to {max(looks):.4f} above it",
     )
 
 
