@@ -122,9 +122,10 @@ def run(
         _forget(folder)
     expected = sum(experiment.minutes.get(scale, 0.0) for experiment in chosen)
     count = "1 experiment" if len(chosen) == 1 else f"{len(chosen)} experiments"
+    about = "1 minute" if expected < 1.5 else f"{expected:.0f} minutes"
     say(
-        f"{count} into {folder}, about {expected:.0f} minutes on two cores; if interrupted, the "
-        "same command continues"
+        f"{count} into {folder}, about {about} on two cores; if interrupted, the same command "
+        "continues"
     )
     judged: list[tuple[Claim, Judgement]] = []
     with (

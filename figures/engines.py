@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from ..experiments.engines.findings import Setting
 
 MOST = 20
-_TICKS = {1 / 16: "1/16", 1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2", 1: "1", 2: "2", 4: "4"}
+_TICKS = {1 / 16: "1/16", 1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2", 1: "1", 2: "2", 4: "4", 8: "8",
+          16: "16"}  # fmt: skip
 
 
 def picture(folder: Path, path: Path) -> None:
@@ -40,7 +41,7 @@ def draw(settings: Sequence[Setting], path: Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(list(_TICKS), list(_TICKS.values()))
         axes.minorticks_off()
-        axes.set_xlim(1 / 24, 6)
+        axes.set_xlim(1 / 24, 1.5 * max(4.0, *(float(one.main["wire"]) for one in shown)))
         axes.axvline(1, color="#666666", lw=1)
         axes.text(0.97, -0.95, "16-bit cache", ha="right", va="center", fontsize=9, color="#666666")
         axes.set_yticks(range(len(shown)), [plain(label(one), 42) for one in shown], fontsize=9.5)

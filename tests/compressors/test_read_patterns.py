@@ -68,7 +68,7 @@ def test_the_commitment_is_sha_256_of_the_sizes_and_the_bits() -> None:
 def test_a_plan_survives_its_packing() -> None:
     plan = Plan.of([0, ("K", 4, 2)], 5, 3)
     assert (Plan.unpack(plan.pack(), 5, 3).cells == plan.cells).all()
-    with pytest.raises(PluginFailure, match="no plan"):
+    with pytest.raises(PluginFailure, match="did not send a plan"):
         Plan.unpack(plan.pack()[1:], 5, 3)
 
 

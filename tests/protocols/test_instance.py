@@ -137,7 +137,7 @@ def test_sampled_rows_name_a_size_that_has_them(sizes, hint):
 
 
 def test_other_bad_cells_are_refused():
-    with pytest.raises(BadInput, match="give 1 or more"):
+    with pytest.raises(BadInput, match="must have 1 message or more"):
         Cell(BASE, "exact", batch_size=0)
     with pytest.raises(BadInput, match="a number or a word"):
         Cell(BASE, "exact", params=(("a", [1]),))

@@ -34,7 +34,7 @@ class Eden(CodedTokens):
             law.
         unbiased scale: implemented.
         fractional bits by sampling coordinates: left out, a cache has whole bits.
-        entropy coding of the levels: left out.
+        entropy coding of the levels: left out, every token has the same length here.
     """
 
     name = "eden"
