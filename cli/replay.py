@@ -72,6 +72,9 @@ def command(
             result.table(),
         )
         tell("equal" if result.equal else f"different at messages {result.different}")
+        then, now = result.then.source, result.now.source
+        if then != now:
+            tell(f"the code is not that of the row: its digest was {then}, and is {now} here.")
     return 0 if result.equal else 1
 
 

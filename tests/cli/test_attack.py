@@ -419,3 +419,22 @@ def test_replay_names_the_cells_of_a_file_and_needs_no_name_where_there_is_one(k
     assert "r.csv has 2 cells: name one of " in said.err
     assert "(zero at 1/2)" in said.err
     assert "(zero at 1/4)" in said.err
+
+
+def test_replay_says_that_the_code_is_another(kvbarrier, tmp_path) -> None:
+    body = (
+        "import numpy as np\n"
+        "class Ones:\n"
+        "    def __init__(self, shape, budget_bits=None): self.d = shape.d_v\n"
+        "    def append(self, q, k, v): pass\n"
+        "    def attend(self, q): return np.ones(self.d, np.float32)\n"
+    )
+    (tmp_path / "ones.py").write_text(body)
+    game = ("--n", "16", "--d", "8", "--budget", "free", "--messages", "1", "--isolation", "inline")
+    kvbarrier("attack", "ones.py:Ones", *game, "--resume", "r.csv")
+    again = ("replay", "r.csv", "--target", "ones.py:Ones", "--isolation", "inline")
+    assert kvbarrier(*again).out.splitlines()[-1] == "equal"
+    (tmp_path / "ones.py").write_text(body.replace("ones(self", "zeros(self"))
+    said = kvbarrier(*again)
+    assert said.code == 1
+    assert said.out.splitlines()[-1].startswith("the code is not that of the row: its digest was ")
