@@ -177,7 +177,7 @@ OUT_OF_REACH = {
     "pyturboquant-gpu": "it needs a CUDA GPU",
     "turboquant-gpu": "its kernels are for a CUDA GPU",
     "turboquant-vllm": "it runs inside vLLM, on a CUDA GPU",
-    "lmcache's cachegen": "read in its source, not run: its coder is a CUDA kernel",
+    "lmcache's cachegen": "its coder is a CUDA kernel, as its source says; it was not run",
     "lmcache's turboquant": "its kernels are triton's, which need a CUDA GPU",
     "pyturboquant": "its newest wheel for this Python has one empty module",
     "kvquant": "its wheel has one empty module",
