@@ -82,4 +82,5 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="what will be asked has the law of the prompt's queries",
     broken_by="a question that no query of the prompt was like",
+    square="time and memory",
 )

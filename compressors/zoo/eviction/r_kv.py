@@ -113,4 +113,5 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="keys that are alike say the same, and the last queries attend to what will be asked",
     broken_by="different values behind keys that are alike",
+    square="time and memory",
 )
