@@ -1,4 +1,6 @@
-"""The channel: length-prefixed msgpack frames over pipes, with a deadline on every read and write.
+"""The channel: length-prefixed msgpack frames, with a deadline on every read and write.
+
+Over a socket a large frame is its length and a descriptor of memory that holds it (:mod:`.sealed`).
 
 No pickle: a frame from a stranger is plain data, and the worst it can do is to be refused.
 Here too is what a message costs, the one number m of axis, ledger and budget.
@@ -9,8 +11,11 @@ from __future__ import annotations
 import math
 import os
 import select
+import socket
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgpack
@@ -18,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import charged_bits as charged_bits
+from .sealed import LARGE, Sealed, seal
 
 MAX_MESSAGE_BYTES = 1 << 30
 MAX_FRAME_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
@@ -31,7 +37,10 @@ E[2^s] <= 1 + 2^-64 a message (ours: the failed branch adds at most 2^-64 to the
 NAMES = "surrogatepass"
 """How texts are coded: names of files that are no UTF-8 have surrogates, and stay as they are."""
 
+Body = bytearray | Sealed
+
 _LENGTH = 8
+_HANDED_OVER = 1 << 63
 _HEAD_LENGTH = 4
 _ALIGN = 16
 _ARRAY = 1
@@ -88,7 +97,7 @@ class Deadline:
 class _Arrays:
     """The arrays of a frame, one behind the other in its body, each from a multiple of 16 on."""
 
-    def __init__(self, body: bytearray, begin: int) -> None:
+    def __init__(self, body: Body, begin: int) -> None:
         self._body = memoryview(body)
         self.end = begin
 
@@ -110,6 +119,11 @@ class _Arrays:
         # In place, and so free; writable, because a player may work in place, and because
         # read-only arrays are another type to numba, which would compile every kernel twice.
         return np.frombuffer(self._body[begin : self.end], dtype=dtype).reshape(shape)
+
+
+def as_array(message: bytes) -> NDArray[np.uint8]:
+    """A message as it goes over the channel: its memory as it is, uint8[bytes]."""
+    return np.frombuffer(message, dtype=np.uint8)
 
 
 def pack(value: Any) -> bytes:
@@ -148,10 +162,10 @@ def _pieces(value: Any) -> list[bytes | memoryview]:
     return parts
 
 
-def unpack(body: bytes | bytearray) -> Any:
+def unpack(body: bytes | Body) -> Any:
     """Return what :func:`pack` packed; tuples come back as lists.
 
-    Arrays lie in a bytearray as it was given, and in a copy of bytes.
+    Arrays lie in a body as it was given, and in a copy of bytes.
 
     Raises:
         BadFrame: the bytes are not ours.
@@ -159,7 +173,7 @@ def unpack(body: bytes | bytearray) -> Any:
     >>> unpack(pack({"K": np.eye(2, dtype=np.float32), "n": 2}))["K"][1]
     array([0., 1.], dtype=float32)
     """
-    body = body if isinstance(body, bytearray) else bytearray(body)
+    body = bytearray(body) if isinstance(body, bytes) else body
     met = 0
 
     def meter(container: Any) -> Any:
@@ -197,15 +211,16 @@ def unpack(body: bytes | bytearray) -> Any:
 class Channel:
     """One end of a two-way channel: frames are read from ``fd_in`` and written to ``fd_out``.
 
-    Both descriptors are made non-blocking and belong to the channel from then on. Without a
-    deadline it waits for ever.
+    Both descriptors are made non-blocking and belong to the channel from then on; they are one, if
+    it is a socket's. Without a deadline it waits for ever.
     """
 
-    def __init__(self, fd_in: int, fd_out: int) -> None:
+    def __init__(self, fd_in: int, fd_out: int | None = None) -> None:
         self.fd_in = fd_in
-        self.fd_out = fd_out
-        for fd in (fd_in, fd_out):
+        self.fd_out = fd_in if fd_out is None else fd_out
+        for fd in {self.fd_in, self.fd_out}:
             os.set_blocking(fd, False)
+        self._hands_over = stat.S_ISSOCK(os.fstat(fd_in).st_mode)
 
     def send(self, value: Any, deadline: Deadline | None = None) -> None:
         """Write one frame.
@@ -217,15 +232,25 @@ class Channel:
         """
         self._write(_pieces(value), deadline)
 
-    def forward(self, body: bytearray, deadline: Deadline | None = None) -> None:
+    def forward(self, body: Body, deadline: Deadline | None = None) -> None:
         """Write one frame that was read elsewhere; raises what :meth:`send` raises of a channel."""
-        self._write([body], deadline)
+        if isinstance(body, Sealed) and self._hands_over:
+            self._hand_over(body.fd, len(body), deadline)
+        else:
+            self._write([memoryview(body)], deadline)
 
     def _write(
         self, parts: Sequence[bytes | bytearray | memoryview], deadline: Deadline | None
     ) -> None:
-        length = sum(map(len, parts)).to_bytes(_LENGTH, "big")
-        left = [memoryview(part) for part in (length, *parts) if part]
+        length = sum(map(len, parts))
+        fd = seal(parts) if self._hands_over and length >= LARGE else None
+        if fd is not None:
+            try:
+                return self._hand_over(fd, length, deadline)
+            finally:
+                os.close(fd)
+        head = length.to_bytes(_LENGTH, "big")
+        left = [memoryview(part) for part in (head, *parts) if part]
         while left:
             _wait(self.fd_out, select.POLLOUT, deadline)
             try:
@@ -239,24 +264,41 @@ class Channel:
             if written:
                 left[0] = left[0][written:]
 
+    def _hand_over(self, fd: int, length: int, deadline: Deadline | None) -> None:
+        head = (_HANDED_OVER | length).to_bytes(_LENGTH, "big")
+        while True:
+            _wait(self.fd_out, select.POLLOUT, deadline)
+            try:
+                with _as_socket(self.fd_out) as end:
+                    socket.send_fds(end, [head], [fd])
+                    return
+            except BlockingIOError:
+                continue
+            except OSError as exc:
+                raise ChannelClosed(str(exc)) from exc
+
     def receive(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> Any:
         """Read one frame of at most ``limit`` bytes; raises what :meth:`body` and unpack raise."""
         return unpack(self.body(deadline, limit))
 
-    def body(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> bytearray:
+    def body(self, deadline: Deadline | None = None, limit: int = MAX_FRAME_BYTES) -> Body:
         """Read one frame of at most ``limit`` bytes as it comes.
 
         Raises:
             ChannelClosed: the stream ended, also in the middle of a frame.
             ChannelTimeout: the deadline passed.
-            BadFrame: the frame is too long.
+            BadFrame: the frame is too long, or its memory is not sealed.
         """
-        reader = FrameReader(limit)
+        reader = self.reader(limit)
         while True:
             _wait(self.fd_in, select.POLLIN, deadline)
             body = reader.pull(self.fd_in)
             if body is not None:
                 return body
+
+    def reader(self, limit: int = MAX_FRAME_BYTES) -> FrameReader:
+        """One that gathers the next frame from ``fd_in``."""
+        return FrameReader(limit, self._hands_over)
 
     def close(self) -> None:
         """Close both descriptors; closing twice is harmless."""
@@ -267,23 +309,35 @@ class Channel:
 
 
 class FrameReader:
-    """One frame, gathered as its bytes come in; for those who wait on several descriptors."""
+    """One frame, gathered as its bytes come in; for those who wait on several descriptors.
 
-    def __init__(self, limit: int = MAX_FRAME_BYTES) -> None:
+    Args:
+        limit: most bytes of its body.
+        takes: whether its memory may be handed over. One descriptor is taken, with the length; the
+            kernel closes all others.
+    """
+
+    def __init__(self, limit: int = MAX_FRAME_BYTES, takes: bool = False) -> None:
         self._limit = limit
+        self._takes = takes
         self._want = _LENGTH
         self._body = False
         self._have = bytearray()
+        self._fds: list[int] = []
 
-    def pull(self, fd: int) -> bytearray | None:
+    def __del__(self) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+    def pull(self, fd: int) -> Body | None:
         """Read what is there, never past the frame's end; return the body once it is complete.
 
         Raises:
             ChannelClosed: the stream ended.
-            BadFrame: the announced length is over the limit.
+            BadFrame: the announced length is over the limit, or its memory is not sealed.
         """
         try:
-            data = os.read(fd, min(self._want - len(self._have), _CHUNK))
+            data = self._read(fd, self._want - len(self._have))
         except BlockingIOError:
             return None
         except OSError as exc:
@@ -295,12 +349,41 @@ class FrameReader:
             return None
         if self._body:
             return self._have
-        self._want = int.from_bytes(self._have, "big")
+        said = int.from_bytes(self._have, "big")
+        self._want = said & ~_HANDED_OVER if self._takes else said
         if self._want > self._limit:
             raise BadFrame(f"a frame of {self._want} bytes is over the limit of {self._limit}")
+        if len(self._fds) != (said != self._want):
+            raise BadFrame("not a frame: it comes with more or fewer descriptors than it needs")
+        if self._fds:
+            return self._handed_over()
         self._body = True
         self._have = bytearray()
         return self._have if self._want == 0 else None
+
+    def _read(self, fd: int, most: int) -> bytes:
+        if self._body or not self._takes:
+            return os.read(fd, min(most, _CHUNK))
+        with _as_socket(fd) as end:
+            data, fds, _, _ = socket.recv_fds(end, most, 1, socket.MSG_CMSG_CLOEXEC)
+        self._fds += fds
+        return data
+
+    def _handed_over(self) -> Sealed:
+        try:
+            return Sealed(self._fds.pop(), self._want)
+        except (ValueError, OSError) as exc:
+            raise BadFrame(f"not a frame: {exc}") from None
+
+
+@contextmanager
+def _as_socket(fd: int) -> Iterator[socket.socket]:
+    """A socket's descriptor as a socket, for a moment."""
+    end = socket.socket(fileno=fd)
+    try:
+        yield end
+    finally:
+        end.detach()
 
 
 def _wait(fd: int, event: int, deadline: Deadline | None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed, ChannelTimeout, Deadline, FrameReader, unpack
+from .channel import BadFrame, Body, Channel, ChannelClosed, ChannelTimeout, Deadline, unpack
 from .codes import FRAME
 from .play import PlayerFault, one_line
 
@@ -49,26 +50,25 @@ class Child:
         self._deadline = Deadline(conduct.seconds)
         self._tail = bytearray()
         self._status: int | None = None
-        down, ours_down = os.pipe()
-        ours_up, up = os.pipe()
+        ours, theirs = (end.detach() for end in socket.socketpair())
         self._err, err = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                for fd in (ours_down, ours_up, self._err, *conduct.private_fds):
+                for fd in (ours, self._err, *conduct.private_fds):
                     os.close(fd)
-                _live(work, Channel(down, up), err, conduct.memory_bytes)
+                _live(work, Channel(theirs), err, conduct.memory_bytes)
             finally:
                 os._exit(70)
-        for fd in (down, up, err):
+        for fd in (theirs, err):
             os.close(fd)
         os.set_blocking(self._err, False)
-        self._channel = Channel(ours_up, ours_down)
+        self._channel = Channel(ours)
         with contextlib.suppress(OSError):
             os.setpgid(self.pid, self.pid)
         self._pidfd = _pidfd(self.pid)
 
-    def tell(self, body: bytearray) -> None:
+    def tell(self, body: Body) -> None:
         """Pass one frame on as it came; the child waits for it.
 
         Raises:
@@ -84,14 +84,18 @@ class Child:
         """Give it all of its time again."""
         self._deadline = Deadline(self._conduct.seconds)
 
-    def hear(self) -> Any:
-        """Return the child's next frame.
+    def hear(self) -> tuple[Any, Body]:
+        """Return the child's next frame, read and as it came.
 
         Raises:
             PlayerFault: it took too long, died or said no frame; the text tells which.
         """
         self._deadline.resume()
-        return self._hear()
+        body = self._hear()
+        try:
+            return unpack(body), body
+        except BadFrame as exc:
+            raise self._broke(exc) from None
 
     def end(self) -> None:
         """Kill the child's process group, wait for it, and let go of all descriptors."""
@@ -102,8 +106,8 @@ class Child:
                 os.close(fd)
         self._err, self._pidfd = None, None  # type: ignore[assignment]
 
-    def _hear(self) -> Any:
-        reader = FrameReader()
+    def _hear(self) -> Body:
+        reader = self._channel.reader()
         poll = select.poll()
         poll.register(self._channel.fd_in, select.POLLIN)
         poll.register(self._err, select.POLLIN)
@@ -121,14 +125,16 @@ class Child:
                 if self._channel.fd_in in ready:
                     body = reader.pull(self._channel.fd_in)
                     if body is not None:
-                        return unpack(body)
+                        return body
                 elif self._pidfd in ready or (self._pidfd is None and self._gone()):
                     raise self._story()
             except ChannelClosed:
                 raise self._story() from None
             except BadFrame as exc:
-                text = f"{self._conduct.role} broke the channel: {exc}"
-                raise PlayerFault(one_line(text)) from None
+                raise self._broke(exc) from None
+
+    def _broke(self, exc: BadFrame) -> PlayerFault:
+        return PlayerFault(one_line(f"{self._conduct.role} broke the channel: {exc}"))
 
     def _listen(self) -> bool:
         """Keep the tail of what came on standard error; False once it ended."""

@@ -13,7 +13,7 @@ OURS = "The harness failed in a player: "
 ORDER_LENGTH = 4
 """Bytes of the length before an order for the template."""
 
-DESCRIPTORS = 4
+DESCRIPTORS = 3
 """How many come with an order."""
 
 KEEPER = 8

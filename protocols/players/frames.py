@@ -102,9 +102,13 @@ def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
         BadFrame: the message is not bytes, or what is said of it is not as it should be.
     """
     message, payload, held = fields(said, "message", "payload", "memories")
-    if type(message) is not bytes or len(message) > MAX_MESSAGE_BYTES:
+    if (
+        type(message) is not np.ndarray
+        or (message.dtype, message.ndim) != (np.uint8, 1)
+        or len(message) > MAX_MESSAGE_BYTES
+    ):
         raise BadFrame("its message is not bytes, or is too long")
-    return message, _count(payload, len(message)), memories(held)
+    return message.tobytes(), _count(payload, len(message)), memories(held)
 
 
 def memories(said: Any) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from ...compressors.engines.schemes import is_engine
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
-from .channel import BadFrame, Channel, ChannelClosed, unpack
+from .channel import BadFrame, Body, Channel, ChannelClosed, as_array, unpack
 from .child import Child, Conduct, memory_limit
 from .codes import IMPORT_SECONDS
 from .play import (
@@ -104,8 +104,7 @@ class Host(ABC):
 def serve_with(
     make: Callable[[Channel, Conduct, int], Host],
     role: str,
-    down: int,
-    up: int,
+    fd: int,
     words: int,
 ) -> int:
     """Answer the harness until it closes the channel; returns an exit code.
@@ -113,7 +112,7 @@ def serve_with(
     Args:
         make: the host of the game.
         role: "Alice" or "Bob", for the sentences.
-        down, up: descriptors of the channel.
+        fd: the channel's descriptor.
         words: where a crash of the host itself may leave its last words.
     """
     import faulthandler
@@ -121,11 +120,11 @@ def serve_with(
     faulthandler.enable(words, all_threads=False)
     # Forking with threads that an import started is what we do; the child is told so by its end.
     warnings.simplefilter("ignore", DeprecationWarning)
-    channel = Channel(down, up)
+    channel = Channel(fd)
     try:
         opening = channel.receive()
         conduct = Conduct(
-            role, opening["seconds"], opening["memory_bytes"], private_fds=(down, up, words)
+            role, opening["seconds"], opening["memory_bytes"], private_fds=(fd, words)
         )
         return make(channel, conduct, words).run(opening)
     except (ChannelClosed, BadFrame):
@@ -137,9 +136,9 @@ def sent_tables(order: dict[str, Any]) -> list[Table]:
     return [Table(**{**said, "shape": Shape(**said["shape"])}) for said in order["tables"]]
 
 
-def serve(role: str, down: int, up: int, words: int) -> int:
+def serve(role: str, fd: int, words: int) -> int:
     """Host Alice or Bob; see :func:`serve_with`."""
-    return serve_with(_IndexHost, role, down, up, words)
+    return serve_with(_IndexHost, role, fd, words)
 
 
 @dataclass(frozen=True)
@@ -180,11 +179,16 @@ class _IndexHost(Host):
                 reply = self._begin(order, body)
             else:
                 reply = self._turn(body, last=order["op"] != "feed")
-            self.channel.send(reply)
+            del order, body  # what a child was told is not kept while nothing is asked
+            if isinstance(reply, dict):
+                self.channel.send(reply)
+            else:
+                self.channel.forward(reply)
+            del reply
 
     # -- before any secret --------------------------------------------------------------------
 
-    def _open(self, order: dict[str, Any], body: bytearray | None) -> None:
+    def _open(self, order: dict[str, Any], body: Body | None) -> None:
         """Answer one frame a table: facts, or why nobody can play there.
 
         ``body`` is the order as it came, for the child that rehearses to go on with; a new host has
@@ -247,7 +251,7 @@ class _IndexHost(Host):
         self.rehearsing = False
         super().end()
 
-    def _begin(self, order: dict[str, Any], body: bytearray) -> dict[str, Any]:
+    def _begin(self, order: dict[str, Any], body: Body) -> dict[str, Any] | Body:
         one = self.hosted[order["table"]]
         again = order["rehearsal"] and self.rehearsing
         if not again:
@@ -260,7 +264,7 @@ class _IndexHost(Host):
         self.child = Child(lambda channel: _play(channel, build, seed, self), self.conduct)
         return self._reply(self.child)
 
-    def _turn(self, body: bytearray, *, last: bool = True) -> dict[str, Any]:
+    def _turn(self, body: Body, *, last: bool = True) -> dict[str, Any] | Body:
         """Pass an order on to the child, who ends with the ``last`` one."""
         child = self.child
         if child is None:
@@ -274,10 +278,9 @@ class _IndexHost(Host):
             if last and not self.rehearsing:
                 self.end()
 
-    def _reply(self, child: Child) -> dict[str, Any]:
+    def _reply(self, child: Child) -> dict[str, Any] | Body:
         try:
-            said: dict[str, Any] = child.hear()
-            return said
+            return child.hear()[1]
         except PlayerFault as fault:
             return {"failed": str(fault)}
 
@@ -292,7 +295,7 @@ class _Rehearsals:
     """
 
     def __init__(
-        self, host: _IndexHost, hosted: Sequence[_Hosted], order: bytearray | None = None
+        self, host: _IndexHost, hosted: Sequence[_Hosted], order: Body | None = None
     ) -> None:
         self._host = host
         self._left = list(hosted)
@@ -327,7 +330,7 @@ class _Rehearsals:
         try:
             if order is not None:
                 host.child.tell(order)
-            said = host.child.hear()
+            said, _ = host.child.hear()
         except PlayerFault as fault:
             return {}, fault
         if type(said) is not dict:
@@ -430,21 +433,25 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
 
 
 def _feed(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    feed(compressor, tuple(order["triples"]), order["earlier"])
+    feed(compressor, tuple(order["triples"]), _earlier(order))
     return {"fed": True}
 
 
+def _earlier(order: dict[str, Any]) -> bytes | None:
+    return None if order["earlier"] is None else order["earlier"].tobytes()
+
+
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    triples, earlier = tuple(order["triples"]), order["earlier"]
+    triples, earlier = tuple(order["triples"]), _earlier(order)
     message, payload = write(compressor, triples, earlier, order["schedule"], order["build"])
     held = memories(compressor, message) if order["account"] else None
-    return {"message": message, "payload": payload, "memories": held}
+    return {"message": as_array(message), "payload": payload, "memories": held}
 
 
 def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
     queries = tuple(order["queries"])
-    message, thresholds, block = order["message"], order["thresholds"], order["block"]
-    return {"answer": answer(compressor, message, queries, thresholds, block)}
+    message, thresholds = order["message"].tobytes(), order["thresholds"]
+    return {"answer": answer(compressor, message, queries, thresholds, order["block"])}
 
 
 _TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {

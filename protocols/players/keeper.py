@@ -34,7 +34,7 @@ _POLL_MS = 50
 _END_SECONDS = 4.0
 
 
-def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int, int, int]) -> int:
+def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int, int]) -> int:
     """Keep one life; return the exit code.
 
     Args:
@@ -43,7 +43,7 @@ def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int
         how: see above.
         private: the private folder, empty.
         size: bytes that all files there may have.
-        fds: the life's channel (down, up) and its last words.
+        fds: the life's channel and its last words.
     """
     reaper.become_subreaper()
     os.chdir(private)
@@ -51,7 +51,7 @@ def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int
     try:
         importlib.import_module(f".{host}", __package__)
     except Exception as exc:
-        os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
+        os.write(fds[1], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
         return CLEAN
     if how == "namespaces":
         return _keep_namespaces(host, role, private, size, fds)
@@ -64,13 +64,11 @@ def keep(host: str, role: str, how: str, private: str, size: int, fds: tuple[int
     return _clean(how, private, before)
 
 
-def _keep_namespaces(
-    host: str, role: str, private: str, size: int, fds: tuple[int, int, int]
-) -> int:
+def _keep_namespaces(host: str, role: str, private: str, size: int, fds: tuple[int, int]) -> int:
     try:
         namespaces.enter(private, size)
     except OSError as exc:
-        os.write(fds[2], str(exc).encode())
+        os.write(fds[1], str(exc).encode())
         return NO_NAMESPACES
     settled, settle = os.pipe()
     pid = os.fork()
@@ -113,10 +111,10 @@ def high(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
 
 
-def _watch(pid: int, down: int) -> None:
+def _watch(pid: int, channel: int) -> None:
     """Wait until the host ends or nobody can write to it any more, without reading."""
     poll = select.poll()
-    poll.register(down, 0)
+    poll.register(channel, 0)
     pidfd = None
     with contextlib.suppress(AttributeError, OSError):
         pidfd = os.pidfd_open(pid)
@@ -132,7 +130,7 @@ def _become_host(
     host: str,
     role: str,
     private: str,
-    fds: tuple[int, int, int],
+    fds: tuple[int, int],
     settle: Callable[[], None],
 ) -> NoReturn:
     code = 1
@@ -141,9 +139,9 @@ def _become_host(
         take_kernels(private)
         code = importlib.import_module(f".{host}", __package__).serve(role, *fds)
     except _Refused as exc:
-        os.write(fds[2], str(exc).encode())
+        os.write(fds[1], str(exc).encode())
     except Exception as exc:  # what the plug-in raises is caught where it is called
-        os.write(fds[2], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
+        os.write(fds[1], f"\n{OURS}{_told(exc)}\n".encode(errors="replace"))
     finally:
         os._exit(code)
 

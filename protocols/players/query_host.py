@@ -16,7 +16,7 @@ from ...compressors.catalog import is_builtin
 from ...compressors.plugin.contract import Float32
 from ...compressors.readers.contract import KINDS, Indices, Plan
 from ...compressors.readers.targets import ReadTarget, resolve_reader
-from .channel import Channel, ChannelClosed, unpack
+from .channel import Body, Channel, ChannelClosed, unpack
 from .child import Child
 from .host import Host, failure, refusal, sent_tables, serve_with
 from .play import PlayerFault, Table
@@ -24,9 +24,9 @@ from .query_seats import ROLE, check_output, facts_of, make_plan
 from .reader import AskingReader
 
 
-def serve(role: str, down: int, up: int, words: int) -> int:
+def serve(role: str, fd: int, words: int) -> int:
     """Host the algorithm; see :func:`.host.serve_with`."""
-    return serve_with(_QueryHost, role, down, up, words)
+    return serve_with(_QueryHost, role, fd, words)
 
 
 class _QueryHost(Host):
@@ -55,14 +55,14 @@ class _QueryHost(Host):
         """Its facts, if it can be built and plans."""
         self.child = Child(lambda channel: _first_plan(channel, target, self), self.conduct)
         try:
-            said: dict[str, Any] = self.child.hear()
+            said: dict[str, Any] = self.child.hear()[0]
             return said
         except PlayerFault as fault:
             return {"error": "PluginFailure", "text": f"{target.name} has no plan: {fault}"}
         finally:
             self.end()
 
-    def _carry(self, op: str, body: bytearray) -> dict[str, Any]:
+    def _carry(self, op: str, body: Body) -> dict[str, Any]:
         """Take an order to the child and return what it says; its last word ends it."""
         if self.child is None:
             return {"failed": f"{self.conduct.role} had already ended."}
@@ -71,7 +71,7 @@ class _QueryHost(Host):
             return {"ended": True}
         try:
             self.child.tell(body)
-            said: dict[str, Any] = self.child.hear()
+            said: dict[str, Any] = self.child.hear()[0]
         except PlayerFault as fault:
             said = {"failed": str(fault)}
         if type(said) is not dict or said.keys() & {"answer", "failed", "error"}:

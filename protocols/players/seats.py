@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ... import errors
 from ...compressors.plugin.contract import Float32
 from . import frames, play, residue, template
-from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline
+from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline, as_array
 from .codes import CLEAN, FRAME, IMPORT_SECONDS, LITTER, NO_NAMESPACES, OURS
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
 from .play import Facts, PlayerFault, Table, Triples
@@ -83,6 +83,10 @@ class Place:
         )
 
 
+def _sent(message: bytes | None) -> NDArray[np.uint8] | None:
+    return None if message is None else as_array(message)
+
+
 @dataclass
 class HostSeat(Seat):
     """In processes of its own: a keeper, a host that imports, a child for every message."""
@@ -122,7 +126,7 @@ class HostSeat(Seat):
 
     def feed(self, triples: Triples, earlier: bytes | None) -> None:
         """See :meth:`Seat.feed`."""
-        self._ask({"op": "feed", "triples": triples, "earlier": earlier}, frames.fed)
+        self._ask({"op": "feed", "triples": triples, "earlier": _sent(earlier)}, frames.fed)
 
     def write(
         self,
@@ -131,9 +135,9 @@ class HostSeat(Seat):
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
     ) -> tuple[bytes, int]:
-        order = {"op": "write", "triples": triples, "earlier": earlier, "schedule": schedule}
+        order = {"op": "write", "triples": triples, "earlier": _sent(earlier), "account": account}
         message, payload, held = self._ask(
-            {**order, "account": account}, frames.message, MAX_MESSAGE_BYTES
+            {**order, "schedule": schedule}, frames.message, MAX_MESSAGE_BYTES
         )
         self._memories = held if account else self._memories
         return message, payload
@@ -141,7 +145,12 @@ class HostSeat(Seat):
     def answer(
         self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
-        order = {"message": message, "queries": queries, "thresholds": thresholds, "block": block}
+        order = {
+            "message": _sent(message),
+            "queries": queries,
+            "thresholds": thresholds,
+            "block": block,
+        }
         shape, kind = queries[2].shape, np.float32 if thresholds is None else np.bool_
         answer = self._ask(
             {"op": "answer", **order},

@@ -66,7 +66,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "mount_setattr": (442, 442), "setns": (308, 268), "unshare": (272, 97), "clone": (56, 220),
     "clone3": (435, 435),
     # networks, which not all have namespaces
-    "socket": (41, 198),
+    "socket": (41, 198), "getsockopt": (55, 209), "setsockopt": (54, 208),
     # marks on files that are not the player's
     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463),
     "removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16),
@@ -120,6 +120,9 @@ _ALLOWED_IF: dict[str, tuple[tuple[Condition, ...], ...]] = {
 _REFUSED_IF: dict[str, tuple[Condition, ...]] = {
     "fcntl": ((2, _ALL, 1036), (2, _ALL, 1038)),  # F_SET_RW_HINT, F_SET_FILE_RW_HINT
     "fadvise64": ((6, _ALL, 4),),  # POSIX_FADV_DONTNEED
+    # a descriptor of whoever made the other end, the harness say, by which lives would share it
+    "getsockopt": ((4, _ALL, 77),),  # SO_PEERPIDFD
+    "setsockopt": ((4, _ALL, 76),),  # SO_PASSPIDFD
     "ioctl": tuple((2, 0xFF00, letter << 8) for letter in _IOCTLS),
 }
 # And of these, calls that are allowed nevertheless.

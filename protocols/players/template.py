@@ -52,7 +52,7 @@ class Template:
         """Whether it still runs."""
         return self._process.poll() is None
 
-    def begin(self, order: Mapping[str, Any], fds: tuple[int, int, int, int]) -> None:
+    def begin(self, order: Mapping[str, Any], fds: tuple[int, int, int]) -> None:
         """Have a keeper forked; see :func:`.keeper.keep` for the order."""
         body = msgpack.packb(order, unicode_errors=NAMES)
         with suppress(OSError):  # then it is gone, and the life's channel is closed
@@ -77,17 +77,16 @@ class Life:
     """
 
     def __init__(self, template: Template, order: Mapping[str, Any]) -> None:
-        down, ours_down = os.pipe()
-        ours_up, up = os.pipe()
+        ours, theirs = (end.detach() for end in socket.socketpair())
         self._report, report = os.pipe()
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 (closed in the end)
         self._keeper: int | None = None
         self._template = template
-        self.channel = Channel(ours_up, ours_down)
+        self.channel = Channel(ours)
         try:
-            template.begin(order, (down, up, self._words.fileno(), report))
+            template.begin(order, (theirs, self._words.fileno(), report))
         finally:
-            for fd in (down, up, report):
+            for fd in (theirs, report):
                 os.close(fd)
 
     @property

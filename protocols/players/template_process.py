@@ -6,8 +6,8 @@ says how that ended. It never imports a plug-in, reads none of what players send
 the name of a file or of a process, and so has nothing in its memory that one life could pass on to
 the next. It ends when the harness does; it has one thread, to fork from.
 
-An order is a msgpack frame behind its length, with four descriptors: a life's channel (down, up),
-its last words, and where to write its keeper's number, and its exit code once it has ended.
+An order is a msgpack frame behind its length, with three descriptors: a life's channel, its last
+words, and where to write its keeper's number, and its exit code once it has ended.
 """
 
 from __future__ import annotations
@@ -125,15 +125,15 @@ def _receive(harness: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 def _begin(
     harness: socket.socket, kept: list[_Kept], order: dict[str, Any], fds: list[int]
 ) -> _Kept:
-    down, up, words, report = map(keeper.high, fds)
+    channel, words, report = map(keeper.high, fds)
     for fd in fds:
         os.close(fd)
     pid = os.fork()
     if pid == 0:
         # A life holds nothing of another one: no report of its end, and no hold of its keeper.
         of_others = [fd for life in kept for fd in (life.report, life.pidfd) if fd is not None]
-        _become_keeper(harness, [*of_others, report], order, (down, up, words))
-    for fd in (down, up, words):
+        _become_keeper(harness, [*of_others, report], order, (channel, words))
+    for fd in (channel, words):
         os.close(fd)
     with contextlib.suppress(OSError):
         os.write(report, pid.to_bytes(KEEPER, "big"))
@@ -144,7 +144,7 @@ def _begin(
 
 
 def _become_keeper(
-    harness: socket.socket, others: list[int], order: dict[str, Any], fds: tuple[int, int, int]
+    harness: socket.socket, others: list[int], order: dict[str, Any], fds: tuple[int, int]
 ) -> NoReturn:
     code = SURVIVORS
     try:

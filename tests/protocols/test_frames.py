@@ -39,11 +39,12 @@ HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel
 OUTPUTS = np.zeros((N, D), dtype=np.float32)
 BITS = np.zeros((N, D), dtype=bool)
 WHOLE = np.arange(N)
+AB = np.frombuffer(b"ab", dtype=np.uint8)
 TRIPLES = (OUTPUTS, OUTPUTS, OUTPUTS)
 GOOD = {
     "sit": {"facts": FACTS},
     "begin": {"declared": 8},
-    "write": {"message": b"12345678", "payload": 8, "memories": HELD},
+    "write": {"message": np.arange(8, dtype=np.uint8), "payload": 8, "memories": HELD},
     "answer": {"answer": OUTPUTS},
     "bits": {"answer": BITS},
     "plan": {"plan": bytes((2 * N * D + 7) // 8)},
@@ -225,13 +226,15 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
 @pytest.mark.parametrize(
     ("door", "frame", "said"),
     [
+        ("write", {"message": b"ab", "payload": 0, "memories": None}, "its message is not bytes"),
+        ("write", {"message": BITS, "payload": 0, "memories": None}, "its message is not bytes"),
         ("write", {"message": [1, 2], "payload": 0, "memories": None}, "its message is not bytes"),
         ("write", {"message": {1: 2}, "payload": 0, "memories": None}, "not a frame"),
         ("write", {"message": "ab", "payload": 0, "memories": None}, "its message is not bytes"),
-        ("write", {"message": b"ab", "payload": 3, "memories": None}, "out of range"),
-        ("write", {"message": b"ab", "payload": True, "memories": None}, "out of range"),
-        ("write", {"message": b"ab", "payload": 2, "memories": {"a": 1}}, "other fields than"),
-        ("write", {"message": b"ab", "payload": 2, "memories": None, "x": 1}, "other fields"),
+        ("write", {"message": AB, "payload": 3, "memories": None}, "out of range"),
+        ("write", {"message": AB, "payload": True, "memories": None}, "out of range"),
+        ("write", {"message": AB, "payload": 2, "memories": {"a": 1}}, "other fields than"),
+        ("write", {"message": AB, "payload": 2, "memories": None, "x": 1}, "other fields"),
         ("write", {"failed": LONG}, "Alice says: xxx"),
         ("write", {"failed": ["a"]}, "a text in it is not text"),
         ("begin", {"error": np.arange(2), "text": ""}, "an error of an unknown kind"),

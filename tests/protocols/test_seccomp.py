@@ -119,6 +119,10 @@ NEWUSER, NEWNET, NEWTIME, THREAD = 0x10000000, 0x40000000, 0x80, 0x3D0F00
         ("fcntl", (3, 1035, POINTER), ALLOW),
         ("fcntl", (3, 1036, POINTER), EPERM),
         ("fcntl", (3, 1038, POINTER), EPERM),
+        ("getsockopt", (3, 1, 77, POINTER, POINTER), EPERM),  # SO_PEERPIDFD
+        ("getsockopt", (3, 1, 3, POINTER, POINTER), ALLOW),  # SO_TYPE, which Python asks
+        ("setsockopt", (3, 1, 76, POINTER, 4), EPERM),  # SO_PASSPIDFD
+        ("setsockopt", (3, 1, 7, POINTER, 4), ALLOW),
         ("socket", (1, 1, 0), ALLOW),
         ("socket", (2, 1, 0), EPERM),  # AF_INET
         ("socket", (40, 1, 0), EPERM),  # AF_VSOCK
