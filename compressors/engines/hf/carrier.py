@@ -21,8 +21,8 @@ what it sees in any model. ``families`` says which models there are and what eac
 | MLP | down_proj is 0, and so is the norm of 0 | yes |
 | selection | rows of the identity: each sum has one term | yes |
 
-*1 + w.* x is rounded to p bits, so its neighbours are 2^-p |x| away or further; 1/g is 2^-15 in fp16
-(p = 11), 2^-20 in bf16 (p = 8): below half of that. In fp32 (p = 24) g - 1 is exact.
+*1 + w.* x has p bits, so its neighbours are 2^-p |x| away or further; 1/g is 2^-15 in fp16 (p = 11)
+and 2^-20 in bf16 (p = 8): below half of that. In fp32 (p = 24) g - 1 is exact.
 
 So K and V in the cache are the stream's, rounded to ``dtype`` and nothing else. Where d_k and d_v
 differ, both are padded with zeros to the larger: these models have one width a head.
@@ -110,7 +110,9 @@ class Carrier:
         self.shape, self.dtype = shape, dtype_named(dtype)
         self.attention = attn_implementation or ("eager" if self.family.eager else "sdpa")
         if self.family.eager and self.attention != "eager":
-            raise BadInput(f"{family} caps its scores, which {self.attention} cannot: leave it out.")
+            raise BadInput(
+                f"{family} caps its scores, which {self.attention} cannot: use attention=eager."
+            )
         self.width = max(shape.d_k, shape.d_v)
         self.windows = self.family.windows(shape)
         self._scale = self.family.scales.get(self.width, self.width)
@@ -209,11 +211,9 @@ class Carrier:
 
         int64[groups, layers x heads x d_v], a row for each query head of a group.
         """
-        layers, heads, d_v = (
-            torch.arange(count) for count in (self.shape.layers, self.shape.kv_heads, self.shape.d_v)
-        )
-        inner = heads[:, None] * self.width + d_v
-        first = layers * self._block + 3 * self._part
+        shape = self.shape
+        inner = torch.arange(shape.kv_heads)[:, None] * self.width + torch.arange(shape.d_v)
+        first = torch.arange(shape.layers) * self._block + 3 * self._part
         groups = torch.arange(self._groups) * self._part
         return (groups[:, None, None, None] + first[:, None, None] + inner).flatten(1)
 

@@ -109,7 +109,7 @@ def family_for(name: str, shape: Shape) -> Family:
     slide, sizes = [w is not None for w in windows], set(windows) - {None}
     if len(sizes) > 1:
         raise BadInput(f"Layers that slide have one window in {name}, not {sorted(sizes)}.")
-    if any(slide) and not (family.mixes or family.window is not None and all(slide)):
+    if any(slide) and not (family.mixes or (family.window is not None and all(slide))):
         have = "layers that all slide" if family.window is not None else "no layers that slide"
         mixing = ", ".join(one for one, its in FAMILIES.items() if its.mixes)
         raise BadInput(

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="the carrier is a model of transform
 pytest.importorskip("transformers", reason="the carrier is a model of transformers")
 
 from kvbarrier.compressors.engines.hf.carrier import Carrier  # noqa: E402
-from kvbarrier.compressors.engines.hf.families import FAMILIES, family_for  # noqa: E402
+from kvbarrier.compressors.engines.hf.families import FAMILIES  # noqa: E402
 from kvbarrier.compressors.plugin.contract import Shape  # noqa: E402
 from kvbarrier.errors import BadInput  # noqa: E402
 
@@ -57,7 +57,7 @@ def in_cache(cache, name, layer):
 @pytest.mark.parametrize(("family", "d"), WIDTHS)
 def test_keys_and_values_land_bit_by_bit(family, d, dtype, attention):
     if FAMILIES[family].eager and attention == "sdpa":
-        with pytest.raises(BadInput, match="caps its scores, which sdpa cannot"):
+        with pytest.raises(BadInput, match="caps its scores, which sdpa cannot: use attention=eager"):
             Carrier(shape_of(d), dtype, attention, family=family)
         return
     carrier = Carrier(shape_of(d), dtype, attention, family=family)
