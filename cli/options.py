@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
@@ -64,7 +65,7 @@ def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     >>> budgets(("1/4,0.5", "1", "free"))
     (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)
     """
-    from ..runs.gates import number
+    from ..compressors.plugin.values import number
 
     parsed: list[Fraction | None] = []
     for part in (part.strip() for text in texts for part in text.split(",")):
@@ -234,6 +235,23 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="How Bob reads the answers: one at a time (threshold), all together "
                           "as linear equations (linear), or both (best). Each is judged by "
                           "the guarantee that it needs."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name a model and the sample of it."""
+    options = [
+        click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                     help="A model's config.json: attack a sample of its cache; layers, heads "
+                          "and dimension are the model's."),
+        click.option("--context", type=COUNT, default=131072, show_default=True,
+                     help="Tokens in the cache, with --model."),
+        click.option("--sample", metavar="PARTS",
+                     help="What of the model is played, such as layers=2,heads=4,rows=256.  "
+                          "[default: 1 layer, all its KV heads, 64 rows]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

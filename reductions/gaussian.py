@@ -37,8 +37,7 @@ from ..errors import BadInput
 from .bounds import fano_rate
 from .index import MIN_TOKENS, IndexReduction
 from .keys.base import KeySet
-from .public import Public
-from .reduction import ByCoordinate
+from .reduction import ByCoordinate, Public
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]

@@ -20,21 +20,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from .keys.base import KeySet
-from .margins import Condition, closed_scale, condition
-from .paper import jl_dimension, paper_Delta, paper_delta, paper_scale
-from .public import Public
-from .reduction import ByCoordinate
+from .margins import Condition, condition
+from .reduction import ByCoordinate, Public
 from .scale import choose_scale, float32_queries, sent_interference
-
-__all__ = [
-    "IndexReduction",
-    "closed_scale",
-    "condition",
-    "jl_dimension",
-    "paper_Delta",
-    "paper_delta",
-    "paper_scale",
-]
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]

@@ -40,8 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput
 from .index import IndexReduction
 from .keys.base import KeySet
-from .public import Public
-from .reduction import ByCoordinate
+from .reduction import ByCoordinate, Public
 
 Float32 = NDArray[np.float32]
 Indices = NDArray[np.int64]
