@@ -26,7 +26,11 @@ _MOST_BYTES = 1 << 26
     help="The .npz file to write, for bound and attack --keys.",
 )
 @click.option(
-    "--tokens", type=COUNT, default=512, show_default=True, help="Use the first so many tokens."
+    "--tokens",
+    type=COUNT,
+    default=512,
+    show_default=True,
+    help="Number of tokens to use, from the first one on.",
 )
 @click.option("--layers", metavar="0,5-7", help="Layers to keep.  [default: all]")
 @click.option("--heads", metavar="0,2", help="KV heads to keep in each layer.  [default: all]")
