@@ -94,13 +94,13 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
 @click.option(
     "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Store the results in this CSV file, and continue from the results it already holds.",
 )
 @click.option(
     "-o",
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.FOLDER,
     help="Write results.csv, verdict.json and plot.png into this folder; continues as "
     "--resume does.",
 )
@@ -115,25 +115,25 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 )
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.READ,
     help="Replay the messages of this earlier results file with today's code; fail if any of "
     "them got worse. Refused if nothing could fail.",
 )
 @click.option(
     "--certificate",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write the counts to this file for verify; needs --resume or --out, so that they can "
     "be replayed.",
 )
 @click.option(
     "--save-case",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write the first counterexample to a declaration into this file, for check --case.  "
     "[default: a file here whose name is printed]",
 )
 @click.option(
     "--junit",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write a JUnit file for a build server: a test for each gate and each declaration.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print all columns, every null and its power.")
@@ -141,10 +141,10 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option(
     "--map",
     "map_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Draw which tokens and channels are lost into this PNG, SVG or PDF file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     targets: tuple[str, ...],
     expected: tuple[str, ...],
