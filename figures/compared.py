@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, look, plain, save, sheet
+from .style import COLOURS, FAINT, MARKERS, legend_below, look, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,26 +27,26 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     legend.
     """
     panels = [name for name in PANELS if any(getattr(row, name) is not None for row in rows)]
-    with house_style():
-        figure, axes = sheet(
-            1, len(panels), figsize=(3.4 * len(panels), 4.8), sharey=True,
-            squeeze=False,
-        )  # fmt: skip
+    with page(
+        path,
+        plain(title),
+        1,
+        len(panels),
+        width=3.4 * len(panels),
+        height=4.8,
+        sharey=True,
+        squeeze=False,
+        title_size=12,
+    ) as (figure, axes):
         for panel, name in zip(axes[0], panels, strict=True):
             _panel(panel, rows, name)
         axes[0][0].set_ylabel("wrong bits")
         best = [row for row in rows if row.pareto]
-        handles = [axes[0][0].lines[rows.index(row)] for row in best]
-        labels = [
-            f"{place} {plain(row.target, 40)}, {row.bits_per_number:.3g} bits"
-            for place, row in enumerate(best, start=1)
-        ]
-        legend_below(
-            figure, handles, labels, columns=2,
-            caption="Filled: no other setting needs at most its memory and loses less.",
-        )  # fmt: skip
-        figure.suptitle(plain(title), x=0.01, ha="left", fontsize=12)
-        save(figure, path)
+        for place, row in enumerate(best, start=1):
+            said = f"{place} {plain(row.target, 40)}, {row.bits_per_number:.3g} bits"
+            axes[0][0].lines[rows.index(row)].set_label(said)
+        caption = "Filled: no other setting needs at most its memory and loses less."
+        legend_below(figure, [axes[0][0]], columns=2, caption=caption)
 
 
 def _panel(axes: Axes, rows: Sequence[Row], name: str) -> None:
