@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import BadInput
+
 Float32 = NDArray[np.float32]
 
 
@@ -77,6 +79,38 @@ class Reduction(Protocol):
 
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+
+
+class ByCoordinate:
+    """What most families share: one question a row, each bit one coordinate of the answer."""
+
+    @property
+    def block(self) -> int:
+        """1: every question is asked of a copy of the state of its own."""
+        return 1
+
+    @property
+    def extra(self) -> int:
+        """1: Bob appends one token to a copy."""
+        return 1
+
+    def check_secret(self: Reduction, x: ArrayLike) -> None:
+        """BadInput unless x has the shape of the secret."""
+        if np.shape(x) != (self.rows, self.width):
+            raise BadInput(
+                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
+            )
+
+    def decode(
+        self: Reduction, outputs: ArrayLike, rows: ArrayLike | None = None
+    ) -> NDArray[np.uint8]:
+        """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+        found = np.asarray(outputs, dtype=np.float32)[:, : self.width]
+        return (found > self.thresholds(rows)[:, None]).astype(np.uint8)
+
+    def _at(self: Reduction, rows: ArrayLike | None) -> NDArray[np.int64]:
+        """The rows asked, all by default."""
+        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
 
 
 class InParts(Reduction, Protocol):
