@@ -23,6 +23,7 @@ class Memories:
         claimed: what the class itself says, in bytes; None where it says nothing.
         basis: how ``claimed`` was obtained, in a few words.
         constant: bytes of the message that another stream has as well; None where not measured.
+        played: how the cache is called, in words, where that was found by playing.
     """
 
     logical: int
@@ -31,6 +32,7 @@ class Memories:
     claimed: int | None = None
     basis: str = ""
     constant: int | None = None
+    played: str = ""
 
     def as_dict(self) -> dict[str, int | str | None]:
         """Plain data."""

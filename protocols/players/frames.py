@@ -117,10 +117,11 @@ def memories(said: Any) -> dict[str, Any] | None:
         return None
     from ...compressors.engines.memories import Memories
 
-    logical, resident, side, claimed, basis, constant = fields(said, *Memories.__dataclass_fields__)
+    *counts, claimed, basis, constant, played = fields(said, *Memories.__dataclass_fields__)
     own, same = (None if one is None else _count(one) for one in (claimed, constant))
-    held = Memories(_count(logical), _count(resident), _count(side), own, _words(basis), same)
-    return held.as_dict()
+    logical, resident, side = map(_count, counts)
+    words = _words(basis), same, _words(played)
+    return Memories(logical, resident, side, own, *words).as_dict()
 
 
 def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:

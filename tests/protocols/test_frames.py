@@ -35,7 +35,15 @@ FACTS = {
     "declares": None,
     "modules": [],
 }  # fmt: skip
-HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3}
+HELD = {
+    "logical": 1,
+    "resident": 2,
+    "side": 0,
+    "claimed": None,
+    "basis": "numel",
+    "constant": 3,
+    "played": "a word",
+}
 OUTPUTS = np.zeros((N, D), dtype=np.float32)
 BITS = np.zeros((N, D), dtype=bool)
 WHOLE = np.arange(N)
