@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,11 +30,10 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
-from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
-from ..protocols.game.instance import Instance
+from ..protocols.game.instance import Instance, rows_of
 from ..protocols.game.instances import Gaussian
 from .lost import counts_by_kind, counts_by_place
 from .rows import BatchRow, prefixes
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
+
+_POINTS = 1 << 12
 
 
 def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
@@ -133,6 +135,12 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     """
     if not rows:
         raise BadInput("There are no messages to judge yet: play at least one batch.")
+    return _judged(tuple(rows), level)
+
+
+@lru_cache(_POINTS)
+def _judged(rows: tuple[BatchRow, ...], level: float) -> PointVerdict:
+    """A table's claims and pictures ask for the same points."""
     return judge_cell(cell_of(rows[0].spec_dict), rows, level)
 
 
@@ -203,7 +211,7 @@ def told(
             cell = cell_of(run[0].spec_dict)
             # A file has no shorter stream, so no slope.
             declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
-            yield run, declared, point_of(cell, run, judge_cell(cell, run, level), declared)
+            yield run, declared, point_of(cell, run, judge_rows(run, level), declared)
 
 
 def point_of(

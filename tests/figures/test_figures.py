@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.figures import error_vs_memory, scaling, spike
+from kvbarrier.figures import error_vs_memory, scaling, spike, style
 
 
 def spike_table() -> pd.DataFrame:
@@ -67,7 +67,7 @@ def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> No
 def drawn(points: list, monkeypatch: pytest.MonkeyPatch):
     """The axes of the figure, caught before it is written."""
     caught = []
-    monkeypatch.setattr(error_vs_memory, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     error_vs_memory.draw(points, Path("unused.png"))
     return caught[0]
 
