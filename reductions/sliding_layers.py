@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from .index import MIN_TOKENS
-from .public import Public
+from .reduction import ByCoordinate, Public
 from .stream_family import StreamFamily
 
 Float32 = NDArray[np.float32]
@@ -49,7 +49,7 @@ def windows_of(layers: int, window: int, every: int) -> tuple[int | None, ...]:
 
 
 @dataclass(frozen=True)
-class SlidingLayers:
+class SlidingLayers(ByCoordinate):
     """One hard instance.
 
     Attributes:
@@ -62,10 +62,6 @@ class SlidingLayers:
 
     family: StreamFamily
     windows: tuple[int | None, ...]
-
-    block = 1
-    extra = 1
-    coordinates = False
 
     def __post_init__(self) -> None:
         least = min((w for w in self.windows if w is not None), default=MIN_TOKENS + 1)
@@ -128,21 +124,14 @@ class SlidingLayers:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's float32 Q, K and V for x, uint8[rows, H d_v]."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits{[self.rows, self.width]}."
-            )
+        self.check_secret(x)
         return self.family.stream(self.spread(np.arange(self.rows), x).reshape(self.tokens, -1))
 
     # -- Bob -------------------------------------------------------------------------------------
 
-    def _at(self, rows: ArrayLike | None) -> Indices:
-        found: Indices = self.places if rows is None else self.places[np.asarray(rows, np.int64)]
-        return found
-
     def queries(self, rows: ArrayLike | None = None) -> tuple[Float32, Float32, Float32]:
         """Bob's triples: fl(C k) in the heads of the row's layer, and 0 in all others; 0, 0."""
-        at = self._at(rows)
+        at = self.places[self._at(rows)]
         Q, K, V = self.family.queries(at[:, 0])
         by_layer = Q.reshape(len(Q), self.family.layers, -1)
         by_layer *= (np.arange(self.family.layers) == at[:, 1:])[:, :, None]
@@ -150,14 +139,14 @@ class SlidingLayers:
 
     def thresholds(self, rows: ArrayLike | None = None) -> Float32:
         """float32[m, H]: the cut of each head of the row's layer."""
-        return self._of_layer(self.family.thresholds(self._at(rows)[:, 0]), rows)[..., 0]
+        return self._of_layer(self.family.thresholds(self.places[self._at(rows), 0]), rows)[..., 0]
 
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Outputs [m, L, H, d_v] -> uint8[m, H d_v]; a nan is read as 0."""
-        bits = self.family.decode(outputs, self._at(rows)[:, 0])
+        bits = self.family.decode(outputs, self.places[self._at(rows), 0])
         return self._of_layer(bits, rows).reshape(len(bits), -1)
 
     def _of_layer(self, given: NDArray[Any], rows: ArrayLike | None) -> NDArray[Any]:
-        at = self._at(rows)
+        at = self.places[self._at(rows)]
         by_layer = given.reshape(len(at), self.family.layers, self.family.heads, -1)
         return by_layer[np.arange(len(at)), at[:, 1]].reshape(len(at), self.family.heads, -1)
