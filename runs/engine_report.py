@@ -80,8 +80,8 @@ def of_arithmetic(target: str, params: Mapping[str, Any], instance: Instance) ->
         return []
     cause = "rounding" if used.cap is None else "rounding and the cap of its scores"
     return [
-        f"{cause} in {used.type} may turn bits of {left} of {hard.n} tokens at this scale, whatever "
-        "the cache does; fewer in dtype=fp32"
+        f"{cause} in {used.type} may turn bits of {left} of {hard.n} tokens at this scale, "
+        "whatever the cache does; fewer in dtype=fp32"
     ]
 
 

@@ -27,7 +27,7 @@ from ...protocols.game.cell import Cell
 from ...protocols.game.coins import fresh_key
 from ...protocols.game.index_game import BatchRecord, play_together
 from ...protocols.game.instance import Instance
-from ...protocols.game.instances import Index
+from ...protocols.game.instances import instance_of
 from ...protocols.players.isolation import Limits, default_isolation
 from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
@@ -57,7 +57,8 @@ def left_out() -> list[Row]:
 def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
     n, d = SIZE[scale]
-    base = Index(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
+    usual = {"n": n, "d": d, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
+    base = instance_of(usual | dict(row.game))
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
         for basis in ("literal", "rotated"):
@@ -129,6 +130,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "target": cell.target,
         "params": json.dumps({k: v for k, v in params.items() if k not in ("feed", "bob")}),
         "distribution": row.distribution,
+        "game": json.dumps(dict(row.game)) if row.game else "",
         "n": instance.n,
         "d": instance.d,
         "layers": instance.layers,

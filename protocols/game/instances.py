@@ -67,8 +67,10 @@ class _OfValues(_Keyed):
     @property
     def shape(self) -> Shape:
         """The public shape of the stream; Bob appends one token."""
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1, **heads)
+        return Shape(
+            tokens=self.n, d_k=self.d, d_v=self.d, extra=1, layers=self.layers, heads=self.heads,
+            kv_heads=self.heads,
+        )  # fmt: skip
 
     @property
     def secret_rows(self) -> int:
@@ -306,14 +308,16 @@ class SlidingLayers(_OfValues):
 
     def tokens_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Several rows may be one token's, in different layers."""
-        found: NDArray[np.int64] = self.build().places[rows, 0]
+        hard: Any = self.build()
+        found: NDArray[np.int64] = hard.places[rows, 0]
         return found
 
     def placed(
         self, rows: NDArray[np.int64], bits: NDArray[Any]
     ) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """All tokens, with 0 where nothing was asked for."""
-        return np.arange(self.n), self.build().spread(rows, bits)
+        hard: Any = self.build()
+        return np.arange(self.n), hard.spread(rows, bits)
 
     def _size_with_rows(self, rows: int) -> str:
         return "choose --n and --window so that it is one"

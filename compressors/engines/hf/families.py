@@ -120,7 +120,7 @@ def family_for(name: str, shape: Shape) -> Family:
             f"--d {known}, or model=plain."
         )
     windows = shape.windows or ()
-    slide, sizes = [w is not None for w in windows], set(windows) - {None}
+    slide, sizes = [w is not None for w in windows], {w for w in windows if w is not None}
     if len(sizes) > 1:
         raise BadInput(f"Layers that slide have one window in {name}, not {sorted(sizes)}.")
     if any(slide) and not (family.mixes or (family.window is not None and all(slide))):
