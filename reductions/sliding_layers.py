@@ -8,7 +8,7 @@ what the layers still attend to once Bob's token has come, the last h_l = min(n,
     N = H d sum_l h_l bits.
 
 A row is what one token hides in one layer, in order of age; values elsewhere are those of bits 0.
-Bob asks for a row by a token whose query is zero in all other layers.
+Bob asks for the token, and reads the answer of that layer.
 
 **Lemma BE.** The cut that reads token i among n keys reads it among any of them that have it: for
 whoever attends to a window, to all tokens, or to anything between. *Proof.* ``margins`` has the
@@ -130,12 +130,8 @@ class SlidingLayers(ByCoordinate):
     # -- Bob -------------------------------------------------------------------------------------
 
     def queries(self, rows: ArrayLike | None = None) -> tuple[Float32, Float32, Float32]:
-        """Bob's triples: fl(C k) in the heads of the row's layer, and 0 in all others; 0, 0."""
-        at = self.places[self._at(rows)]
-        Q, K, V = self.family.queries(at[:, 0])
-        by_layer = Q.reshape(len(Q), self.family.layers, -1)
-        by_layer *= (np.arange(self.family.layers) == at[:, 1:])[:, :, None]
-        return Q, K, V
+        """Bob's triples for the tokens of these rows, as in ``stream_family``."""
+        return self.family.queries(self.places[self._at(rows), 0])
 
     def thresholds(self, rows: ArrayLike | None = None) -> Float32:
         """float32[m, H]: the cut of each head of the row's layer."""

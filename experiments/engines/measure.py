@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ...compressors.engines.rows import EngineRow
@@ -58,13 +57,15 @@ def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
     n, d = SIZE[scale]
     usual = {"n": n, "d": d, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
-    base = instance_of(usual | dict(row.game))
+    literal, rotated = (
+        instance_of(usual | dict(row.game) | {"basis": basis}) for basis in ("literal", "rotated")
+    )
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
-        for basis in ("literal", "rotated"):
-            yield _cell(row, replace(base, basis=basis), way, MESSAGES[scale])
+        for instance in (literal, rotated):
+            yield _cell(row, instance, way, MESSAGES[scale])
         if row.reads and not way:
-            yield _cell(row, base, {"bob": "reads"}, MESSAGES[scale])
+            yield _cell(row, literal, {"bob": "reads"}, MESSAGES[scale])
 
 
 def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
