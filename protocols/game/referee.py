@@ -313,8 +313,8 @@ class Referee:
         """What was read of one message, place by place, with the outputs that were kept."""
         instance, rows = self._instance, self._rows(number)
         kept = (self._outputs or {}).get(number)
-        # A rotated answer has no channels, what the linear Bob reads is no one answer, and of layers
-        # that slide one is read.
+        # A rotated answer has no channels, what the linear Bob reads is no one answer, and of all
+        # layers' answers one is read where some slide.
         own = (instance.basis, instance.bob, instance.every) == ("literal", "threshold", None)
         tokens, secret = instance.placed(rows, self._secret(number)[rows])
         return Reading(
