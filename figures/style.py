@@ -158,8 +158,13 @@ def refuse_other_picture(path: Path, option: str, made: Path | None = None) -> N
 def settle(figure: Figure) -> None:
     """Lay the figure out, once: what is placed by the result stands where it was put."""
     if figure.get_layout_engine() is not None:
+        import matplotlib
+
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        # "none" leaves a placeholder, for which every file is drawn twice.
+        by_default_none = {"figure.autolayout": False, "figure.constrained_layout.use": False}
+        with matplotlib.rc_context(by_default_none):
+            figure.set_layout_engine(None)
 
 
 def save(figure: Figure, path: Path) -> None:
