@@ -11,7 +11,7 @@ from ..compressors.engines.schemes import scheme_of
 Point = Mapping[str, Any]
 #: parameters that say how a cache is played, not which one it is
 WAYS = ("bob", "ask", "feed")
-_MEMORIES = ("claimed", "logical", "resident", "side", "constant")
+_MEMORIES = ("claimed", "logical", "resident", "side", "constant", "beside")
 
 
 def engine_report(
@@ -26,7 +26,7 @@ def engine_report(
         cache_bits: of the 16-bit K and V cache, which the shares are of.
     """
     return tuple(
-        {**one, "shares": shares, "findings": _findings(one["params"], shares, points)}
+        {**one, "shares": shares, "findings": _findings(one, shares, points)}
         for one in said
         for shares in [_shares(target, one, points, cache_bits)]
     )
@@ -62,8 +62,9 @@ def _own(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _findings(
-    params: Mapping[str, Any], shares: Mapping[str, float | None], points: Sequence[Point]
+    one: Mapping[str, Any], shares: Mapping[str, float | None], points: Sequence[Point]
 ) -> list[str]:
+    params = one["params"]
     asked = [p for p in points if p["queries"] == "zero" and _own(p["params"]) == _own(params)]
     fed = [p for p in asked if p["params"].get("feed") == params.get("feed")]
 
@@ -76,4 +77,5 @@ def _findings(
         return found[0] if found else None
 
     literal, read = error("literal", "asks"), error("literal", "reads")
-    return [*of_memories(shares), *of_errors(literal, read, error("rotated", "asks"))]
+    memories = of_memories(shares, (one["memories"] or {}).get("beside_is", ""))
+    return [*memories, *of_errors(literal, read, error("rotated", "asks"))]

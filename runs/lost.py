@@ -7,20 +7,22 @@ said is known of the messages that this process has seen played (``BatchRow.said
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.evidence.localise import Description, localise
-from ..protocols.evidence.losses import Losses
-from ..protocols.evidence.reading import Reading
+from ..protocols.evidence.record import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
-from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell
+from ..protocols.game.instance import rows_of
 from ..protocols.game.instances import Gaussian
 from .rows import BatchRow
+
+if TYPE_CHECKING:
+    from ..protocols.evidence.losses import Losses
 
 
 def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
@@ -73,6 +75,8 @@ def map_of(cell: Cell, rows: Sequence[BatchRow]) -> Description | None:
 
 def losses_of(cell: Cell, rows: Sequence[BatchRow]) -> Losses | None:
     """Token by token and channel by channel; None where no message is known bit by bit."""
+    from ..protocols.evidence.losses import Losses
+
     readings = readings_of(cell, rows)
     return Losses.of(readings) if readings else None
 

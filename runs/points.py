@@ -30,11 +30,10 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
-from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
-from ..protocols.game.instance import Instance
+from ..protocols.game.instance import Instance, rows_of
 from ..protocols.game.instances import Gaussian
 from .lost import counts_by_place
 from .rows import BatchRow, prefixes

@@ -13,7 +13,7 @@ from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import Instance
-from ..protocols.game.parcel import LONG
+from ..protocols.game.referee import LONG
 
 WORKING = 256 << 20
 """Bytes of a process of ours beside the game: code, kernels, and a stream's part or two."""

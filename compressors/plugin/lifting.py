@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BudgetTooSmall, PluginFailure
-from ...reductions.public import Public
+from ...reductions.reduction import Public
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
 from .declaration import of_heads

@@ -154,7 +154,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
     failed = [r.failed for r in one.records if r.failed]
     shares = {
         name: None if held.get(name) is None else held[name] / cache
-        for name in ("claimed", "logical", "resident", "side", "constant")
+        for name in ("claimed", "logical", "resident", "side", "constant", "beside")
     }
     return line | {
         # The engine's own default where none was asked for.
@@ -171,6 +171,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "wire": max(r.charged_bits for r in one.records) / instance.shape.cache_bits_16,
         **shares,
         "claimed_by": held.get("basis", ""),
+        "beside_is": held.get("beside_is", ""),
         "isolation": one.isolation,
         "seconds": round(one.seconds, 2),
         "versions": json.dumps(dict(one.versions)),
@@ -183,7 +184,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
 _EMPTY: Row = dict.fromkeys(
     (
         "messages", "wrong", "asked", "bit_error", "low", "high", "rate", "ledger", "surprise",
-        "wire", "claimed", "logical", "resident", "side", "constant", "claimed_by", "isolation",
-        "seconds", "versions",
+        "wire", "claimed", "logical", "resident", "side", "constant", "beside", "claimed_by",
+        "beside_is", "isolation", "seconds", "versions",
     )
 )  # fmt: skip

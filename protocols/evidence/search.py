@@ -13,7 +13,7 @@ from .description import HALF, Blocks, Description, elsewhere, sentence_of, word
 from .diagonals import diagonals, inside_of
 from .effects import Effect, Part, effect_of
 from .places import Choice, Places, choices, likelihood, said
-from .reading import Reading
+from .record import Reading
 from .relabelling import log2_evidence, pieces
 
 ROWS = ("tokens", "questions", "sequences", "cut", "within")

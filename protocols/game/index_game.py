@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
-from ..evidence.reading import Reading
-from ..evidence.record import MessageRecord
+from ..evidence.record import MessageRecord, Reading
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.play import Facts, Table
 from ..players.seat import Opened, Seat
 from . import coins
-from .asked import needs_of
 from .cell import Batch, Cell
+from .instance import needs_of
 from .referee import Referee
 from .referee import Sent as Sent
 

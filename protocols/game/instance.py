@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
-from .coins import AGE_BUCKETS
+from .coins import AGE_BUCKETS, sampled_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...reductions.reduction import Reduction
+    from ..life.schedule import Schedule
 
 SCALES = ("tight", "closed", "paper")
 #: in the keys of a message, 4 GiB of them
@@ -205,3 +209,31 @@ _ELSE = (
 @lru_cache(maxsize=32)
 def _built(instance: Instance) -> Reduction:
     return instance._build()
+
+
+def schedule_of(instance: Instance, key: bytes, message: int) -> Schedule | None:
+    """The schedule of a message; None where there is none."""
+    if instance.schedule is None:
+        return None
+    from .schedules import drawn
+
+    return drawn(instance.schedule, key, instance.id, message, instance.n)
+
+
+def rows_of(instance: Instance, key: bytes, message: int) -> NDArray[np.int64]:
+    """The rows that Bob is asked for: the survivors, or those that public coins draw."""
+    schedule = schedule_of(instance, key, message)
+    if schedule is None:
+        return sampled_rows(key, instance.id, message, instance.secret_rows, instance.rows)
+    from .schedules import survivors_of
+
+    return survivors_of(schedule)[0]
+
+
+def needs_of(instance: Instance) -> tuple[str, ...]:
+    """The optional methods that a compressor must have to play an instance."""
+    if instance.schedule is None:
+        return ()
+    from . import schedules
+
+    return schedules.needs_of(instance.schedule)

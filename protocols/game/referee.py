@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Float32
+from ...errors import HarnessFault
 from ...reductions.reduction import Reduction, of_message, questions_per_row
-from ..evidence.reading import Reading
-from ..evidence.record import MessageRecord
+from ..evidence.record import MessageRecord, Reading
 from ..evidence.row_counts import text_of
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.play import Facts, PlayerFault, Table, Triples
 from ..players.seat import Seat
 from . import coins
-from .asked import rows_of, schedule_of
 from .cell import Cell
-from .parcel import Parcel
+from .instance import rows_of, schedule_of
 
 if TYPE_CHECKING:
     from ..life.schedule import Schedule
@@ -31,6 +33,52 @@ MAPPED = 8
 
 PART = 1 << 18
 """Numbers of the keys in one part of a stream: 1 MiB of them."""
+
+LONG = 1 << 24
+"""Bytes from which on a message waits in a file."""
+
+
+class Parcel:
+    """The bytes of a message; a long one waits in a file, so that a batch needs room for one.
+
+    Sixteen messages of 2^20 tokens are 4 GiB. The file has no name, so nobody can open it; what is
+    handed over is held against the digest that was taken when the message was charged. One that is
+    ``alone`` in its batch never waits.
+
+    >>> len(Parcel(b"abc")), Parcel(b"abc").open()
+    (3, b'abc')
+    """
+
+    def __init__(self, message: bytes, alone: bool = False) -> None:
+        self._length = len(message)
+        self._digest: bytes | None = None
+        self._bytes: bytes = message
+        if self._length >= LONG and not alone:
+            self._digest, self._bytes = hashlib.sha256(message).digest(), b""
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it goes with the parcel)
+            weakref.finalize(self, self._file.close)
+            left = memoryview(message)
+            while left:
+                left = left[self._file.write(left) :]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def open(self) -> bytes:
+        """The message.
+
+        Raises:
+            HarnessFault: the file has other bytes than were written.
+        """
+        if self._digest is None:
+            return self._bytes
+        self._file.seek(0)
+        message = self._file.read()
+        if hashlib.sha256(message).digest() != self._digest:
+            raise HarnessFault(
+                "A message that waited in a temporary file is not what was written there."
+            )
+        return message
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from ...compressors.plugin.contract import Compressor, Float32, Shape
 from ...compressors.plugin.operations import OPERATIONS, refuse_lacking
 from ...errors import BadInput, KVBarrierError, PluginFailure
 from ...reductions.reduction import Reduction
-from ..evidence.reading import Reading
+from ..evidence.record import Reading
 from .actor import Actor, Triples, step_of
 from .oracle import Oracle, check_legal
 from .schedule import Operation, Schedule

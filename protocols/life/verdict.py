@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evidence.reading import Reading
+from ..evidence.record import Reading
 
 GHOST = 0.4
 """How far from its row, in units of the values' range, an answer of a ghost is at most."""
 
 BEYOND_CHANCE = 2.0**-12
-
-OUTCOMES = ("kept", "refused", "late", "moved", "lost", "ghosts")
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,10 @@ def test_a_cache_that_masks_is_told_so(tmp_path: Path) -> None:
                 "are written, and what lies outside of arrays"
             ],
         ),
+        (
+            {"declared": None, "wire": 1.2, "beside": 0.21, "beside_is": "a tail waits"},
+            ["the message has 1.20 where arrays of 1.00 are in memory: a tail waits"],
+        ),
         ({"declared": None, "wire": 1.08, "side": 0.09}, ["0.09 more is parked on modules"]),
     ],
 )

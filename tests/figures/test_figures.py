@@ -11,8 +11,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.figures import error_vs_memory, scaling, spike
-from kvbarrier.figures.style import NAMELESS
+from kvbarrier.figures import error_vs_memory, scaling, spike, style
 from matplotlib.figure import Figure
 
 
@@ -67,7 +66,7 @@ def test_a_figure_is_drawn_once_to_lay_it_out_and_once_a_file(
     monkeypatch.setattr(Figure, "draw", lambda one, to: (drawn.append(to), draw(one, to)))
     with matplotlib.rc_context({"figure.constrained_layout.use": True}):  # a user's own
         spike.draw(spike_table(), tmp_path / "a")
-    assert len(drawn) == 1 + len(NAMELESS)
+    assert len(drawn) == 1 + len(style.NAMELESS)
 
 
 def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> None:
@@ -80,7 +79,7 @@ def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> No
 def drawn(points: list, monkeypatch: pytest.MonkeyPatch):
     """The axes of the figure, caught before it is written."""
     caught = []
-    monkeypatch.setattr(error_vs_memory, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     error_vs_memory.draw(points, Path("unused.png"))
     return caught[0]
 

@@ -10,6 +10,7 @@ from kvbarrier.runs.engine_report import declared_share, engine_report
 CACHE = 8_000
 MEMORIES = {
     "logical": 1000, "resident": 1000, "side": 0, "claimed": None, "basis": "", "constant": None,
+    "beside": 0, "beside_is": "",
 }  # fmt: skip
 
 
@@ -39,6 +40,19 @@ def said(memories: dict[str, Any], *points: Any, target: str = "hf:mine.py:Mine"
         ({"constant": 500}, [point(0)], ["0.50 of the message does not depend on the stream"]),
         (
             {},
+            [point(0, wire=1.5)],
+            [
+                "the message has 1.50 where arrays of 1.00 are in memory: the rest is how they are "
+                "written, and what lies outside of arrays"
+            ],
+        ),
+        (
+            {"beside": 480, "beside_is": "63 tokens wait"},
+            [point(0, wire=1.5)],
+            ["the message has 1.50 where arrays of 1.00 are in memory: 63 tokens wait"],
+        ),
+        (
+            {"beside": 470, "beside_is": "63 tokens wait"},
             [point(0, wire=1.5)],
             [
                 "the message has 1.50 where arrays of 1.00 are in memory: the rest is how they are "
@@ -76,7 +90,7 @@ def test_shares_are_of_the_16_bit_cache() -> None:
     (one,) = said({"logical": 250, "side": 20}, point(0, wire=0.3))
     assert one["shares"] == {
         "declared": None, "claimed": None, "logical": 0.25, "resident": 1.0, "side": 0.02,
-        "constant": None, "wire": 0.3,
+        "constant": None, "beside": 0.0, "wire": 0.3,
     }  # fmt: skip
 
 
