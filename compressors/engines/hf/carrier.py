@@ -187,7 +187,7 @@ class Carrier:
         one = torch.eye(self._part, dtype=self.dtype)
         # Query head h G + g is the g-th of KV head h.
         by_group = one.reshape(self.shape.kv_heads, 1, self.width, self._part)
-        same = by_group.expand(-1, self._groups, -1, -1).reshape(-1, self._part)
+        same = one.repeat(self._groups, 1)
         rows = torch.arange(len(same)).reshape(self.shape.kv_heads, self._groups, self.width)
         for l, layer in enumerate(self.model.model.layers):
             attention = layer.self_attn
