@@ -180,6 +180,10 @@ def _print_engine(report: Report) -> None:
         + ".",
     )
     for name, one in zip(named, report.engine, strict=True):
+        if played := one["memories"].get("played"):
+            called = f"{name} is called by" if several else "called by"
+            tell(f"{called} {played}, as a rehearsal found. Not so? encode=, decode=, tensors=, "
+                 "layout= and dtype= are parameters.")  # fmt: skip
         for sentence in one["findings"]:
             tell(f"finding, {name}: {sentence}." if several else f"finding: {sentence}.")
 
