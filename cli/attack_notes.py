@@ -185,15 +185,10 @@ def _print_declared(report: Report, verbose: bool) -> None:
 
 def _average(points: Sequence[dict[str, Any]]) -> str:
     """Theta and the bound of the point with the most messages: all play the same coins."""
+    from ..protocols.evidence.average import average_sentence
+
     said = max(points, key=lambda point: int(point["messages"]))["average_case"]
-    theta = said["theta"]
-    return (
-        f"bound: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
-        f"{theta['high']:.4f} at {theta['level']:.0%}; closed form {said['closed_theta']:.3g}). "
-        f"Success 9/10 on average needs {said['bound']:.3f} bits per secret bit, at least "
-        f"{said['bound_at_level']:.3f} at {theta['level']:.0%} (closed form "
-        f"{said['closed_bound']:.3f})."
-    )
+    return f"bound: {average_sentence(said)}"
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

@@ -168,7 +168,9 @@ def settle(figure: Figure) -> None:
     """Lay the figure out, once: what is placed by the result stands where it was put."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        # For the placeholder that "none" leaves every file would be drawn twice; by our settings
+        # None is no engine.
+        figure.set_layout_engine(None)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -91,8 +91,8 @@ def refuse_too_large(cells: Sequence[Cell], available: int | None = None) -> Non
     if needed <= there:
         return
     raise BadInput(
-        f"A message of n = {cell.instance.n} tokens needs at least {_gib(needed)} of memory, and "
-        f"{_gib(there)} are available: {_what_fits(cell, there)}."
+        f"A message of n = {cell.instance.n} tokens needs at least {gib(needed)} of memory, and "
+        f"{gib(there)} are available: {_what_fits(cell, there)}."
     )
 
 
@@ -120,5 +120,6 @@ def _of_length(cell: Cell, n: int) -> Cell:
     return replace(cell, instance=fewer)
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
+    """Bytes, for people."""
     return f"{size / (1 << 30):.1f} GiB"

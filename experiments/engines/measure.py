@@ -22,9 +22,9 @@ from ...compressors.engines.rows import EngineRow
 from ...compressors.engines.schemes import SCHEMES, interpreter_of, scheme_of
 from ...errors import BadInput, KVBarrierError
 from ...protocols.evidence.verdicts import LEVEL, judge_point
-from ...protocols.game.cell import Cell
+from ...protocols.game.cell import Batch, Cell
 from ...protocols.game.coins import fresh_key
-from ...protocols.game.index_game import BatchRecord, play_together
+from ...protocols.game.index_game import BatchRecord, play_all
 from ...protocols.game.instance import Instance
 from ...protocols.game.instances import instance_of
 from ...protocols.players.isolation import Limits, default_isolation
@@ -116,7 +116,8 @@ def play_group(group: Sequence[tuple[EngineRow, Cell]]) -> list[Row]:
     keys = [fresh_key() for _ in group]
     played: Sequence[BatchRecord | KVBarrierError]
     try:
-        played = play_together([c for _, c in group], keys, 0, default_isolation(False), LIMITS)
+        batches = [Batch(cell, key, 0) for (_, cell), key in zip(group, keys, strict=True)]
+        played = play_all(batches, default_isolation(False), LIMITS)
     except KVBarrierError as error:
         played = [error for _ in group]
     return [

@@ -21,6 +21,9 @@ KEY_BYTES = 32
 AGE_BUCKETS = 16
 CUT_EVERY = 4
 
+LONGEST_SCHEDULE = 1 << 15
+"""Characters of a schedule that a row can hold, some 1,500 operations."""
+
 
 def _committed(name: str) -> bytes:
     return hashlib.sha256(b"kvbarrier committed key: " + name.encode()).digest()

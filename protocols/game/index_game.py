@@ -69,22 +69,10 @@ def play_batch(
             what fails is a failed message.
         HarnessFault: our own code failed, at any time; that is no message's failure.
     """
-    (played,) = play_together([cell], [key], batch, isolation, limits)
+    (played,) = play_all([Batch(cell, key, batch)], isolation, limits)
     if isinstance(played, KVBarrierError):
         raise played
     return played
-
-
-def play_together(
-    cells: Sequence[Cell],
-    keys: Sequence[bytes],
-    batch: int,
-    isolation: str,
-    limits: Limits | None = None,
-) -> list[BatchRecord | KVBarrierError]:
-    """Play a batch of several cells, the same of each; see :func:`play_all`."""
-    batches = [Batch(cell, key, batch) for cell, key in zip(cells, keys, strict=True)]
-    return play_all(batches, isolation, limits)
 
 
 def play_all(

@@ -32,9 +32,6 @@ SCALES = ("tight", "closed", "paper")
 #: in the keys of a message, 4 GiB of them
 MOST_NUMBERS = 1 << 30
 
-LONGEST_SCHEDULE = 1 << 15
-"""Characters of a schedule that a row can hold, some 1,500 operations."""
-
 
 def digest(spec: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits of SHA-256 over the canonical JSON of ``spec``.

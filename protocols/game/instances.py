@@ -389,8 +389,7 @@ class KeyPayload(Instance):
         return "address"
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`Instance.spec`. Earlier versions read several bits in a key in a way of their
-        own: those are other games."""
+        """Earlier versions read several bits in a key in another way: those are other games."""
         return super().spec() | ({"bits_above": "told"} if self.key_bits > 1 else {})
 
     def _build(self) -> Reduction:
@@ -422,7 +421,7 @@ class Gaussian(Instance):
 
     @classmethod
     def choices(cls) -> dict[str, Any]:
-        """See :meth:`Instance.choices`; the scale follows from beta."""
+        """All but the scale, which follows from beta."""
         return {name: value for name, value in super().choices().items() if name != "scale"}
 
     @property

@@ -301,4 +301,9 @@ def tell(
             raise BadInput(
                 f"{name} needs {need}, which this machine does not have ({first})."
             ) from error
+    if any(word in text.lower() for word in ("read-only file system", "permission denied")):
+        raise BadInput(
+            f"{name} writes a file, and players may not ({type(error).__name__}). If the file is "
+            "the same each time, make it once in Python, from a class of yours that sets its seed."
+        ) from error
     raise (failure or blame(error, doing)) from error

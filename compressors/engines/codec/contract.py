@@ -91,7 +91,7 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
         one_thread()
     if not inspect.isclass(thing) and not isinstance(thing, ModuleType):
         raise BadInput(f"{what} is a {type(thing).__name__}: give the name of a class or a module.")
-    name = Path(str(thing.__file__)).stem if isinstance(thing, ModuleType) else thing.__name__
+    name = thing.__name__.rpartition(".")[2]
     theirs = Signature.of_constructor(thing).names if inspect.isclass(thing) else ()
     fixed = {k: str(v) for k, v in params.items() if k in _OURS and k not in theirs}
     params = {k: v for k, v in params.items() if k not in fixed}

@@ -362,7 +362,6 @@ def insert(
 
 
 ENTRY = CatalogEntry(
-    "subgen",
     SubGen,
     summary="samples of keys by cluster, and of key-value pairs by the values' norms",
     source="Zandieh, Han, Mirrokni, Karbasi 2024, SubGen (Theorem 11)",

@@ -125,7 +125,6 @@ class Absmax(WholeBits):
 
 
 ENTRY = CatalogEntry(
-    "absmax",
     Absmax,
     summary="every token as int8, int4 or fp8 numbers of one scale a token and head",
     source="what engines call int8, int4 and fp8 caches (e4m3: OCP 8-bit Floating Point 2023)",

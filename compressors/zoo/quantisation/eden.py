@@ -45,7 +45,6 @@ class Eden(WholeBits):
 
 
 ENTRY = CatalogEntry(
-    "eden",
     Eden,
     summary="every token turned at random, a few bits a coordinate, and an unbiased scale",
     source="Vargaftik, Ben Basat, Portnoy, Mendelson, Ben-Itzhak, Mitzenmacher 2022, EDEN: "

@@ -73,7 +73,6 @@ class HadamardInt(WholeBits):
 
 
 ENTRY = CatalogEntry(
-    "hadamard-int",
     HadamardInt,
     summary="every token turned by a Hadamard matrix and rounded to a few bits a number",
     source="Ashkboos et al. 2024, QuaRot: Outlier-Free 4-Bit Inference in Rotated LLMs",

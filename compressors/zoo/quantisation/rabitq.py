@@ -98,7 +98,6 @@ class RaBitQ(WholeBits):
 
 
 ENTRY = CatalogEntry(
-    "rabitq",
     RaBitQ,
     summary="every token turned at random and coded by the grid point of the least angle",
     source="Gao, Long 2024, RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error "

@@ -213,7 +213,6 @@ class TurboQuant(WholeBits):
 
 
 ENTRY = CatalogEntry(
-    "turboquant",
     TurboQuant,
     summary="every token turned at random, and a few bits a coordinate by one codebook",
     source="Zandieh, Daliri, Hadian, Mirrokni 2025, TurboQuant: Online Vector Quantization "
