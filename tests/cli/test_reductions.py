@@ -140,7 +140,7 @@ def test_the_wrong_game_is_one_sentence(kvbarrier, argv: tuple[str, ...], part: 
 
 
 def test_layers_that_slide_are_counted_apart(kvbarrier) -> None:
-    """A window of 33 holds all that a layer of window 17 asks, and 32 of 64 tokens of others."""
+    """A window of 33 holds all that layers of window 17 ask, and 32 of 64 tokens of the others."""
     play = (
         "attack", "sliding-window?window=33", "--reduction", "sliding-layers", "--n", "64", "--d",
         "16", "--layers", "4", "--every", "2", "--window", "17", "--messages", "2", "--budget",
