@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="caches of transformers hold tensors of torch")
-pytest.importorskip("transformers", reason="it is its caches that are attacked")
+transformers = pytest.importorskip("transformers", reason="it is its caches that are attacked")
 
-from kvbarrier.compressors.engines.hf.carrier import DTYPES  # noqa: E402
+from kvbarrier.compressors.engines.hf.carrier import DTYPES, Carrier  # noqa: E402
 from kvbarrier.compressors.engines.hf.families import FAMILIES, arithmetic  # noqa: E402
+from kvbarrier.compressors.plugin.contract import Shape  # noqa: E402
 from kvbarrier.compressors.targets import resolve  # noqa: E402
 from kvbarrier.errors import BadInput  # noqa: E402
 from kvbarrier.protocols.game.instances import Index, SlidingLayers  # noqa: E402
+from kvbarrier.reductions.index import IndexReduction  # noqa: E402
+from kvbarrier.reductions.keys.base import KeySet  # noqa: E402
 from kvbarrier.reductions.rounding import certified  # noqa: E402
 
 N, WINDOW = 64, 33
@@ -127,6 +130,29 @@ def test_what_a_quantiser_loses_it_loses_in_every_family():
     # The same keys and values, so the same loss, but for what bf16 rounds otherwise.
     assert lost[0] > 0.2
     assert max(lost) - min(lost) < 0.02
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_bf16_reads_keys_that_it_tells_apart_and_no_others(attention):
+    """Two keys whose product is 1 - gap, in the real model: u/4 is lost in bf16, not in fp32."""
+    unit, d = 2.0**-8, 16
+    x = np.random.default_rng(1).integers(0, 2, (d, d)).astype(np.uint8)
+    x[0], x[1] = 0, 1
+    # Theorem BD with r = 3: 25 units and the scale that they take are certified.
+    for gap, scale, lost in ((unit / 4, "tight", True), (25 * unit, 12 / (25 * unit), False)):
+        rows = np.eye(d, dtype=np.float32)
+        rows[1, :2] = 1 - gap, np.sqrt(gap * (2 - gap))
+        hard = IndexReduction.build(KeySet("pair", d, 0, rows), d, scale=scale)
+        for dtype in ("bf16", "fp32"):
+            carrier = Carrier(Shape(d, d, d), dtype, attention)
+            cache = transformers.DynamicCache(config=carrier.config)
+            carrier.forward(cache, carrier.embed(*(part[:, None, None] for part in hard.stream(x))))
+            mask = torch.ones((1, 1, d, 2 * d), dtype=torch.bool)
+            mask[..., d:] = torch.eye(d, dtype=torch.bool)
+            asked = carrier.embed(*(part[:, None, None] for part in hard.queries()))
+            bits = hard.decode(carrier.forward(cache, asked, mask)[:, 0, 0])
+            certain = certified(hard, arithmetic({"dtype": dtype, "attention": attention}))
+            assert certain[:2].all() == (bits == x).all() == (dtype == "fp32" or not lost)
 
 
 def test_what_a_user_is_told():
