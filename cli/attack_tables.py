@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .attack_notes import print_notes, stream
-from .attack_summary import print_summary
+from .attack_notes import print_notes, print_summary, stream
 from .render import number, print_table, tell
 
 if TYPE_CHECKING:
@@ -194,6 +193,7 @@ def _game(point: dict[str, Any], several: bool = False) -> str:
         "n": point["n"],
         "d": point["d"],
         "W": point["window"],
+        "every": point.get("every"),
         "beta": point.get("beta"),
         "C": f"{point['scale']:.3f}",
     }

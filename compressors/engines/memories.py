@@ -23,6 +23,9 @@ class Memories:
         claimed: what the class itself says, in bytes; None where it says nothing.
         basis: how ``claimed`` was obtained, in a few words.
         constant: bytes of the message that another stream has as well; None where not measured.
+        beside: bytes that the longest message may have beside resident and side: in no array, or
+            only while the stream comes.
+        beside_is: what these are, in a few words.
         played: how the cache is called, in words, where that was found by playing.
     """
 
@@ -32,6 +35,8 @@ class Memories:
     claimed: int | None = None
     basis: str = ""
     constant: int | None = None
+    beside: int = 0
+    beside_is: str = ""
     played: str = ""
 
     def as_dict(self) -> dict[str, int | str | None]:

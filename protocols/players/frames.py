@@ -117,11 +117,12 @@ def memories(said: Any) -> dict[str, Any] | None:
         return None
     from ...compressors.engines.memories import Memories
 
-    *counts, claimed, basis, constant, played = fields(said, *Memories.__dataclass_fields__)
-    own, same = (None if one is None else _count(one) for one in (claimed, constant))
-    logical, resident, side = map(_count, counts)
-    words = _words(basis), same, _words(played)
-    return Memories(logical, resident, side, own, *words).as_dict()
+    told = dict(zip(names := [*Memories.__dataclass_fields__], fields(said, *names), strict=True))
+    for name, one in told.items():
+        unknown = one is None and name in ("claimed", "constant")
+        checked = _words if name in ("basis", "beside_is", "played") else _count
+        told[name] = None if unknown else checked(one)
+    return Memories(**told).as_dict()
 
 
 def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:
