@@ -131,7 +131,7 @@ def test_what_a_configuration_needs_is_named(stranger: Any) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "kind", "sentence"), [
-    ("mode: Mode", BadInput, r"needs the parameter 'mode': give \?mode=VALUE. If it is an object"),
+    ("mode: Mode", BadInput, r"Theirs needs the parameter 'mode': give \?mode=VALUE. If it"),
     ("inner: Other", BadInput, r"Theirs needs the parameter 'inner': .* class of yours that makes"),
     ("config: BadConfig", PluginFailure, r"constructing BadConfig raised ZeroDiv.*line 8"),
 ])  # fmt: skip
