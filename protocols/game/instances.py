@@ -67,8 +67,7 @@ class _OfValues(_Keyed):
     @property
     def shape(self) -> Shape:
         """The public shape of the stream; Bob appends one token."""
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1, **heads)
+        return Shape(self.n, self.d, self.d, 1, self.layers, self.heads, self.heads)
 
     @property
     def secret_rows(self) -> int:

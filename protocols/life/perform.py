@@ -68,8 +68,8 @@ class Hard:
     def shape(self, tokens: int, sequences: int | None = None) -> Shape:
         """The shape of a cache that ever holds so many tokens, and Bob's."""
         made = self.reduction
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
+        heads = self.layers, self.heads, self.heads
+        return Shape(tokens, made.d_k, made.d_v, made.extra, *heads, sequences)
 
     def questions(
         self, sequences: int | None, rows: int | None = None
