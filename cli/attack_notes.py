@@ -71,6 +71,8 @@ def print_notes(report: Report, verbose: bool) -> None:
     for point in report.points:
         if point["map"] is not None and point["map"]["kind"] != "none":
             tell(f"map, {setting(point, report)}: {point['map']['sentence']}")
+        for one in point.get("wrong_by_kind", ()):
+            tell(f"layers, {setting(point, report)}: {_kind(one)}")
     for sentence in _gaps(report):
         tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -137,6 +139,18 @@ def print_notes(report: Report, verbose: bool) -> None:
             "impossible: no message of this length does this well: there is a hidden channel, "
             "or a bug in kvbarrier."
         )
+
+
+def _kind(one: dict[str, Any]) -> str:
+    """What a kind of layers keeps of what it holds."""
+    layers = len(one["layers"])
+    named = f"layer {one['layers'][0]}" if layers == 1 else f"{layers} layers"
+    verb = ("slides", "attends to all") if layers == 1 else ("slide", "attend to all")
+    what = verb[0] if one["slides"] else verb[1]
+    return (
+        f"{named} that {what}, {one['tokens']} tokens{' in each' if layers > 1 else ''}: "
+        f"{one['wrong_bits']:,} of {one['asked_bits']:,} bits are wrong."
+    )
 
 
 def _print_declared(report: Report, verbose: bool) -> None:

@@ -193,6 +193,7 @@ def _game(point: dict[str, Any], several: bool = False) -> str:
         "n": point["n"],
         "d": point["d"],
         "W": point["window"],
+        "every": point.get("every"),
         "beta": point.get("beta"),
         "C": f"{point['scale']:.3f}",
     }

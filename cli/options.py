@@ -222,8 +222,11 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--rows", type=COUNT,
                      help="Number of random rows to ask for.  [default: all]"),
         click.option("--window", type=COUNT,
-                     help="Window size W of the sliding-window reduction, including Bob's "
-                          "token.  [default: 257]"),
+                     help="Window size W of the sliding-window and sliding-layers reductions, "
+                          "including Bob's token.  [default: 257]"),
+        click.option("--every", type=click.IntRange(min=0), metavar="K",
+                     help="In sliding-layers, each K-th layer attends to all tokens and the others "
+                          "slide; 0: all slide.  [default: 6]"),
         key_bits,
         click.option("--beta", type=float,
                      help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
@@ -375,7 +378,7 @@ def schedule(text: str | None) -> str | None:
 
 _FIELDS = (
     "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
-    "norm", "at",
+    "norm", "at", "every",
 )  # fmt: skip
 
 

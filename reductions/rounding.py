@@ -17,9 +17,10 @@ where w = S/T is largest too. Both are attained, and both ends of what o is move
 
 **Theorem BD.** Let u be the unit of the type (2^-24, 2^-11, 2^-8), v = 2^-24, and say an entry of a
 key or query that is kept is off by u of itself or by half of ``grain``. Scores are sums in float32
-of d products, rounded r times to the type (0 in a fused kernel, 2 in eager attention, 5 with a cap)
-and made c tanh(s/c) where there is a cap c. The softmax is float32; its n weights are rounded to
-the type, averaged in float32, and the answer is rounded. Then BC's hypothesis is met with
+of d products, rounded r times to the type (0 in a fused kernel, 2 in eager attention, 3 where query
+and key are scaled apart, 5 with a cap) and made c tanh(s/c) where there is a cap c. The softmax is
+float32; its n weights are rounded to the type, averaged in float32, and the answer is rounded. Then
+BC's hypothesis is met with
 
     x = (f - 1) R + f (grain/2)(|q|_1 + |k|_1 + d grain/2) + bent,    f = (1+u)^{2+r} (1+v)^{d+8},
     y = (1+u)^2 (1+v)^{2n+16} - 1,     z = n least,
@@ -55,8 +56,11 @@ Floats = NDArray[np.float64]
 
 #: unit, and half of the smallest number above 0
 TYPES = {"fp32": (2.0**-24, 2.0**-150), "fp16": (2.0**-11, 2.0**-25), "bf16": (2.0**-8, 2.0**-134)}
-EAGER, CAPPED = 2, 5
-"""How often a score is rounded to the type, beside a fused kernel's 0."""
+EAGER, SPLIT, CAPPED = 2, 3, 5
+"""How often a score is rounded to the type, beside a fused kernel's 0.
+
+SPLIT: a kernel that scales query and key apart, by the root of the scale.
+"""
 _V = 2.0**-24
 
 

@@ -377,7 +377,12 @@ def _engine(
     """What an engine's caches occupy, beside their messages."""
     if not said:
         return ()
-    from .engine_report import engine_report
+    from .engine_report import engine_report, of_arithmetic
 
     cache = outcomes[0].cell.instance.shape.cache_bits_16
-    return engine_report(target_name(target), said, points, cache)
+    games = {outcome.cell.params: outcome.cell.instance for outcome in outcomes}
+    return tuple(
+        one | {"findings": [*one["findings"], *rounded]}
+        for one in engine_report(target_name(target), said, points, cache)
+        for rounded in [of_arithmetic(target, one["params"], games[tuple(one["params"].items())])]
+    )

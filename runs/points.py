@@ -35,7 +35,7 @@ from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
 from ..protocols.game.instance import Instance, rows_of
 from ..protocols.game.instances import Gaussian
-from .lost import counts_by_place
+from .lost import counts_by_kind, counts_by_place
 from .rows import BatchRow, prefixes
 
 if TYPE_CHECKING:
@@ -222,12 +222,15 @@ def point_of(
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
     charged bits without framing; ``over_budget`` says that some message was charged more than its
-    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``changed`` is not None if the
-    compressor changed during the attack; ``declared`` is not None if something was declared.
+    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``wrong_by_kind``: of layers, where
+    some slide (:func:`.lost.counts_by_kind`); ``changed`` is not None if the compressor changed
+    during the attack; ``declared`` is not None if something was declared.
     """
     instance = cell.instance
     budget_bits = cell.budget_bits
     largest = max(max(row.charged) for row in rows)
+    counts = counts_by_place(cell, rows)
+    kinds = counts_by_kind(cell, counts)
     isolations = sorted({row.isolation for row in rows})
     evidence = verdict.as_dict()
     return {
@@ -239,6 +242,7 @@ def point_of(
         "n": instance.n,
         "d": instance.d,
         "window": instance.window,
+        **({} if instance.every is None else {"every": instance.every}),
         "layers": instance.layers,
         "heads": instance.heads,
         "queries": instance.queries,
@@ -262,7 +266,8 @@ def point_of(
         "bits_per_secret_bit": evidence["bits_per_secret_bit"],
         "compression_ratio": evidence["compression_ratio"],
         "wrong_bits": evidence["wrong_bits"],
-        "wrong_by_place": counts_by_place(cell, rows),
+        "wrong_by_place": counts,
+        **({"wrong_by_kind": kinds} if kinds else {}),
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ...compressors.engines.rows import EngineRow
@@ -27,7 +26,7 @@ from ...protocols.game.cell import Batch, Cell
 from ...protocols.game.coins import fresh_key
 from ...protocols.game.index_game import BatchRecord, play_all
 from ...protocols.game.instance import Instance
-from ...protocols.game.instances import Index
+from ...protocols.game.instances import instance_of
 from ...protocols.players.isolation import Limits, default_isolation
 from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
@@ -57,13 +56,16 @@ def left_out() -> list[Row]:
 def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
     n, d = SIZE[scale]
-    base = Index(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
+    usual = {"n": n, "d": d, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
+    literal, rotated = (
+        instance_of(usual | dict(row.game) | {"basis": basis}) for basis in ("literal", "rotated")
+    )
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
-        for basis in ("literal", "rotated"):
-            yield _cell(row, replace(base, basis=basis), way, MESSAGES[scale])
+        for instance in (literal, rotated):
+            yield _cell(row, instance, way, MESSAGES[scale])
         if row.reads and not way:
-            yield _cell(row, base, {"bob": "reads"}, MESSAGES[scale])
+            yield _cell(row, literal, {"bob": "reads"}, MESSAGES[scale])
 
 
 def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
@@ -130,6 +132,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "target": cell.target,
         "params": json.dumps({k: v for k, v in params.items() if k not in ("feed", "bob")}),
         "distribution": row.distribution,
+        "game": json.dumps(dict(row.game)) if row.game else "",
         "n": instance.n,
         "d": instance.d,
         "layers": instance.layers,

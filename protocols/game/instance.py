@@ -14,6 +14,9 @@ from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from .coins import AGE_BUCKETS, sampled_rows
@@ -49,6 +52,7 @@ class _Constants:
     values: str = "01"
     gamma: float | None = None
     window: int | None = None
+    every: int | None = None
     layers: int = 1
     heads: int = 1
     queries: str = "zero"
@@ -158,6 +162,18 @@ class Instance(_Constants, ABC):
         """Bits in a row of the secret."""
         return self.build().width
 
+    def tokens_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The token of the stream that each row of the secret is asked for by."""
+        # In the window's game the rows are the values of the newest tokens.
+        older = self.shape.tokens - self.secret_rows if self.window is not None else 0
+        return rows + older
+
+    def placed(
+        self, rows: NDArray[np.int64], bits: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Tokens, and the bits [m, row_bits] of rows by token, [.., layers, heads, channels]."""
+        return self.tokens_of(rows), bits.reshape(len(rows), self.layers, self.heads, -1)
+
     def spec(self) -> dict[str, Any]:
         """Return everything that makes the streams, as plain JSON data with sorted names.
 
@@ -199,7 +215,7 @@ _ALWAYS = (
 )  # fmt: skip
 _ELSE = (
     "window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "beta",
-    "norm", "at", "secret_tokens", "digest", "schedule",
+    "norm", "at", "secret_tokens", "digest", "schedule", "every",
 )  # fmt: skip
 
 

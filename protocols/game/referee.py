@@ -295,16 +295,16 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
-            wrong_by_place=self._by_place(places, secret) if played else None,
+            wrong_by_place=self._by_place(rows, places, secret) if played else None,
             said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
             ghosts=self._ghosts.get(number),
         )
 
     def _by_place(
-        self, places: NDArray[np.bool_], secret: NDArray[np.uint8]
+        self, rows: NDArray[np.int64], places: NDArray[np.bool_], secret: NDArray[np.uint8]
     ) -> tuple[str, str, str]:
         heads = self._instance.layers * self._instance.heads
-        by_column = places.sum(axis=0).reshape(heads, -1)
+        by_column = self._instance.placed(rows, places)[1].sum(axis=0).reshape(heads, -1)
         ones = int((places & (secret > 0)).sum())
         values = [int(places.sum()) - ones, ones]
         return text_of(by_column.sum(axis=0)), text_of(by_column.sum(axis=1)), text_of(values)
@@ -312,16 +312,17 @@ class Referee:
     def reading(self, number: int, bits: NDArray[np.uint8]) -> Reading:
         """What was read of one message, place by place, with the outputs that were kept."""
         instance, rows = self._instance, self._rows(number)
-        axes = len(rows), instance.layers, instance.heads
         kept = (self._outputs or {}).get(number)
-        # A rotated answer has no channels, and what the linear Bob reads is no answer's.
-        own = instance.basis == "literal" and instance.bob == "threshold"
+        # A rotated answer has no channels, what the linear Bob reads is no one answer, and of all
+        # layers' answers one is read where some slide.
+        own = (instance.basis, instance.bob, instance.every) == ("literal", "threshold", None)
+        tokens, secret = instance.placed(rows, self._secret(number)[rows])
         return Reading(
-            tokens=rows,
-            secret=self._secret(number)[rows].reshape(*axes, -1),
-            said=bits.reshape(*axes, -1),
+            tokens=tokens,
+            secret=secret,
+            said=instance.placed(rows, bits)[1],
             n=self._reduction.tokens,
-            answers=None if kept is None or not own else kept.reshape(*axes, -1),
+            answers=kept.reshape(secret.shape) if own and kept is not None else None,
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

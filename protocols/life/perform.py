@@ -68,8 +68,9 @@ class Hard:
     def shape(self, tokens: int, sequences: int | None = None) -> Shape:
         """The shape of a cache that ever holds so many tokens, and Bob's."""
         made = self.reduction
-        heads = self.layers, self.heads, self.heads
-        return Shape(tokens, made.d_k, made.d_v, made.extra, *heads, sequences)
+        return Shape(
+            tokens, made.d_k, made.d_v, made.extra, self.layers, self.heads, self.heads, sequences
+        )
 
     def questions(
         self, sequences: int | None, rows: int | None = None

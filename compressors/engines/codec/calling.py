@@ -220,7 +220,7 @@ class _Method:
             self.arrays, self.beside = ["x"], {}
             return
         needed = [p.name for p in found if p.kind in _BY_POSITION and p.default is p.empty]
-        self.arrays = needed[:1] + [name for name in needed[1:] if name not in known | by_name]
+        self.arrays = needed[:1] + [name for name in needed[1:] if name not in {**known, **by_name}]
         taken = [p.name for p in found if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         anything = any(p.kind is p.VAR_KEYWORD for p in found)
         self.beside = {key: known[key] for key in needed[1:] if key in known}
@@ -301,4 +301,9 @@ def tell(
             raise BadInput(
                 f"{name} needs {need}, which this machine does not have ({first})."
             ) from error
+    if any(word in text.lower() for word in ("read-only file system", "permission denied")):
+        raise BadInput(
+            f"{name} writes a file, and players may not ({type(error).__name__}). If the file is "
+            "the same each time, make it once in Python, from a class of yours that sets its seed."
+        ) from error
     raise (failure or blame(error, doing)) from error

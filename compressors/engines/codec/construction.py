@@ -12,6 +12,7 @@ public too.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import random
 import sys
@@ -87,7 +88,11 @@ def arguments(
         mine = {key: value for key, value in spare.items() if key in fields.names}
         sized = config.__name__.endswith("Config") and set(fields.names) & set(known)
         if place in signature.required or mine or sized:
-            given[place] = config(**arguments(config, shape, n, seed, mine, config.__name__))
+            fitting = arguments(config, shape, n, seed, mine, config.__name__)
+            try:
+                given[place] = config(**fitting)
+            except Exception as error:
+                tell(error, f"constructing {config.__name__}", "")
             spare = {key: value for key, value in spare.items() if key not in mine}
     left = {key: value for key, value in params.items() if key in signature.names} | spare
     known |= given
@@ -107,7 +112,7 @@ def _configurations(cls: type, signature: Signature) -> dict[str, type]:
     for place in signature.names:
         hint = hints.get(place)
         for one in (hint, *typing.get_args(hint)):
-            if inspect.isclass(one) and _is_theirs(one):
+            if inspect.isclass(one) and _is_configuration(one):
                 found[place] = one
                 break
         if place not in found and place not in hints and place in ("config", "cfg"):
@@ -118,9 +123,11 @@ def _configurations(cls: type, signature: Signature) -> dict[str, type]:
     return found
 
 
-def _is_theirs(cls: type) -> bool:
+def _is_configuration(cls: type) -> bool:
+    """A class of theirs that holds settings: a dataclass, or one that is called so."""
     home = cls.__module__.partition(".")[0]
-    return home not in sys.stdlib_module_names and home not in ("numpy", "torch")
+    theirs = home not in sys.stdlib_module_names and home not in ("numpy", "torch")
+    return theirs and (dataclasses.is_dataclass(cls) or cls.__name__.endswith("Config"))
 
 
 def only_named(signature: Signature, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +151,10 @@ def refuse_others(
                 "here: use the parameters d_k and d_v."
             )
         if needed not in params and needed not in known:
-            raise BadInput(f"{name} needs the parameter '{needed}': give ?{needed}=VALUE.")
+            raise BadInput(
+                f"{name} needs the parameter '{needed}': give ?{needed}=VALUE. If it is an object, "
+                "write a class of yours that makes one and passes it on."
+            )
 
 
 def refuse_function_params(

@@ -91,7 +91,7 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
         one_thread()
     if not inspect.isclass(thing) and not isinstance(thing, ModuleType):
         raise BadInput(f"{what} is a {type(thing).__name__}: give the name of a class or a module.")
-    name = Path(str(thing.__file__)).stem if isinstance(thing, ModuleType) else thing.__name__
+    name = thing.__name__.rpartition(".")[2]
     theirs = Signature.of_constructor(thing).names if inspect.isclass(thing) else ()
     fixed = {k: str(v) for k, v in params.items() if k in _OURS and k not in theirs}
     params = {k: v for k, v in params.items() if k not in fixed}
@@ -101,10 +101,11 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     known = offered(shape, n, seed) | if_required(n)
     by_name: dict[str, Any] = {}
     if isinstance(thing, ModuleType):
-        refuse_function_params(name, *(getattr(thing, one) for one in pair), known, params)
+        encode, decode = (getattr(thing, one) for one in pair)
+        refuse_function_params(name, encode, decode, known, params)
         by_name = offered(shape, n, seed) | params
     usual = {word: fixed.get(word) or _word(thing, word) or least for word, least in _USUAL.items()}
-    way = Way(*pair, **usual)
+    way = Way(*pair, usual["tensors"], usual["layout"], usual["dtype"])
     _check_words(name, way)
     stranger = Stranger(name, make, known, by_name, fixed)
     if any(_word(thing, word) for word in (*_USUAL, "package")) or hasattr(thing, "objects"):

@@ -1,11 +1,11 @@
 """How a stranger's codec wants to be called: found by playing a public stream.
 
 An author who writes for kvbarrier says it (``contract``): ``tensors``, ``layout``, ``dtype``. A
-published class says nothing, so ways to call it are tried in a fixed order, first with two tokens
-and then with as many as a call will have: which pair of methods, arrays or tensors, which axes,
-which type. A way fits if another object, made alike, decodes an array of the shape that went in.
-The first that fits and resembles what went in is taken (cosine above 1/2); if none resembles, the
-first that fits. The verdict names it, and a parameter of the target takes its place.
+published class says nothing, so ways to call it are tried in a fixed order: which pair of methods,
+arrays or tensors, which axes, which type. Two tokens are played, and as many as a call will have
+only where no way fits two. A way fits if another object, made alike, decodes an array of the shape
+that went in. The first that fits and resembles what went in is taken (cosine above 1/2); if none
+resembles, the first that fits. The verdict names it, and a parameter of the target takes its place.
 
 Nothing of the played stream is in it, and both players find the same way for themselves: what is
 learned is public. Classes of objects, and what is no data (a dtype, a lock, a member of an enum),
@@ -86,6 +86,8 @@ def rehearse(stranger: Stranger, shape: Shape) -> Codec:
                 return bob
             if found > -1 and first is None:
                 first = bob
+        if first is not None:
+            break
     if alone:
         raise PluginFailure(
             f"{stranger.name} decodes ({alone}) only in the object that encoded, and Bob has "
@@ -143,7 +145,7 @@ def _play(
     except Exception:  # theirs, or of ours about what they returned: not how it wants to be called
         return None, -1, -1
     kinds = replace(kinds, learning=False)
-    answers = []
+    answers: list[float] = []
     for one in (bob, alice):
         try:
             read = [from_plain(piece, kinds) for piece in unpack_plain(message)]
@@ -153,7 +155,7 @@ def _play(
     if max(answers) == -1:
         return None, -1, -1
     said = str(way) if max(answers) > _ALIKE else f"{way} (it gave back nothing like what went in)"
-    return replace(in_way(stranger, way, kinds), played=said), *answers
+    return replace(in_way(stranger, way, kinds), played=said), answers[0], answers[1]
 
 
 def _same(thing: Any) -> Any:

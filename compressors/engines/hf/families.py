@@ -20,8 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ....errors import BadInput, did_you_mean
+from ....reductions.rounding import CAPPED, EAGER, SPLIT, Arithmetic
 from ...plugin.contract import Shape
 
 FULL, SLIDING = "full_attention", "sliding_attention"
@@ -87,6 +89,18 @@ FAMILIES: Mapping[str, Family] = {
 }  # fmt: skip
 
 
+def arithmetic(params: Mapping[str, Any]) -> Arithmetic:
+    """How a carrier with these parameters of a target computes, as ``reductions.rounding`` asks.
+
+    sdpa is taken for its kernel that rounds most. In fp16 a norm that multiplies in the type leaves
+    multiples of 2^-14 (``carrier``).
+    """
+    family, dtype = FAMILIES[params.get("model", "plain")], params.get("dtype", "bf16")
+    roundings = EAGER if params.get("attention") == "eager" else SPLIT
+    grain = 2.0**-14 if dtype == "fp16" and not family.shift else 0.0
+    return Arithmetic(dtype, CAPPED if family.cap else roundings, family.cap, grain)
+
+
 def family_for(name: str, shape: Shape) -> Family:
     """The family of that name, if it can carry the stream.
 
@@ -106,7 +120,7 @@ def family_for(name: str, shape: Shape) -> Family:
             f"--d {known}, or model=plain."
         )
     windows = shape.windows or ()
-    slide, sizes = [w is not None for w in windows], set(windows) - {None}
+    slide, sizes = [w is not None for w in windows], {w for w in windows if w is not None}
     if len(sizes) > 1:
         raise BadInput(f"Layers that slide have one window in {name}, not {sorted(sizes)}.")
     if any(slide) and not (family.mixes or (family.window is not None and all(slide))):

@@ -130,6 +130,38 @@ def test_what_a_configuration_needs_is_named(stranger: Any) -> None:
         stranger(text, name=":Theirs")
 
 
+@pytest.mark.parametrize(("wanted", "kind", "sentence"), [
+    ("mode: Mode", BadInput, r"Theirs needs the parameter 'mode': give \?mode=VALUE. If it"),
+    ("inner: Other", BadInput, r"Theirs needs the parameter 'inner': .* class of yours that makes"),
+    ("config: BadConfig", PluginFailure, r"constructing BadConfig raised ZeroDiv.*line 8"),
+])  # fmt: skip
+def test_objects_that_are_no_configuration_are_the_authors(
+    stranger: Any, wanted: str, kind: type, sentence: str
+) -> None:
+    text = f"""
+import enum
+Mode = enum.Enum("Mode", "A B")
+class Other:
+    pass
+class BadConfig:
+    def __init__(self): 1 / 0
+class Theirs:
+    def __init__(self, {wanted}): pass
+    def encode(self, x): return x
+    def decode(self, data): return data
+"""
+    with pytest.raises(kind, match=sentence):
+        stranger(text, name=":Theirs")
+
+
+def test_a_file_that_is_written_is_told_of(stranger: Any) -> None:
+    text = PLAIN.format(check="pass").replace("def encode", """def __init__(self):
+        raise RuntimeError("open file failed with strerror: Read-only file system")
+    def encode""")  # fmt: skip
+    with pytest.raises(BadInput, match="Theirs writes a file, and players may not"):
+        stranger(text)
+
+
 def test_sizes_are_given_under_their_names_where_they_are_required(stranger: Any) -> None:
     text = """
 class Theirs:

@@ -291,3 +291,20 @@ def test_versions_are_those_of_the_packages():
     found = game().make("KnormPress").versions()
     assert set(found) == {"torch", "transformers", "kvpress"}
     assert found["kvpress"] == "0.5.5"
+
+
+@pytest.mark.parametrize("model", ["qwen3", "gemma3"])
+def test_a_press_in_another_family(model: str) -> None:
+    """Half of the tokens are gone and half of their bits guessed, with norms on keys as well."""
+    one = game(d=128, keys="jl")
+    message, memories = one.alice("KnormPress", compression_ratio=0.5, model=model)
+    assert memories.logical == one.uncompressed / 2
+    error = one.error(message, "KnormPress", every=2, compression_ratio=0.5, model=model)
+    assert error == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_press_does_not_know_layers_that_slide() -> None:
+    instance = instance_of({"n": N, "d": 128, "reduction": "sliding-layers", "layers": 2,
+                            "every": 2, "window": 129})  # fmt: skip
+    with pytest.raises(BadInput, match="presses all layers alike, and in gemma3 some slide"):
+        KVPress(instance.shape, None, 0, {}, what="KnormPress", model="gemma3")
