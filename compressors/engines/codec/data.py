@@ -71,27 +71,18 @@ def from_plain(data: Any, objects: tuple[type, ...]) -> Any:
     return data
 
 
-def sizes(data: Any, objects: tuple[type, ...]) -> tuple[int, int]:
-    """Return the logical and the resident bytes of the tensors, arrays and bytes in the data.
-
-    Logical: numel x itemsize, and the lengths of bytes. Resident: the distinct storages behind
-    them, a view's whole base included.
-    """
-    logical, storages = 0, {}
-    for leaf in _leaves(data, objects):
-        if isinstance(leaf, bytes | bytearray):
-            size = len(leaf)
-            storages[id(leaf)] = size
-        elif isinstance(leaf, np.ndarray):
-            size, base = leaf.nbytes, leaf
-            while isinstance(base.base, np.ndarray):
-                base = base.base
-            storages[base.__array_interface__["data"][0]] = base.nbytes
-        else:
-            size, storage = leaf.numel() * leaf.element_size(), leaf.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-        logical += size
-    return logical, sum(storages.values())
+def leaves(data: Any, objects: tuple[type, ...]) -> Iterator[Any]:
+    """The tensors, arrays and bytes in the data."""
+    if isinstance(data, (bytes, bytearray, np.ndarray, _torch_tensor())):
+        yield data
+    elif type(data) in objects:
+        yield from leaves(_fields(data), objects)
+    elif isinstance(data, list | tuple):
+        for item in data:
+            yield from leaves(item, objects)
+    elif isinstance(data, dict):
+        for item in data.values():
+            yield from leaves(item, objects)
 
 
 def to_numpy(data: Any) -> np.ndarray[Any, Any] | None:
@@ -160,16 +151,3 @@ def _object(cls: type, fields: list[Any]) -> Any:
             raise ValueError("no such attribute")
         object.__setattr__(made, name, value)
     return made
-
-
-def _leaves(data: Any, objects: tuple[type, ...]) -> Iterator[Any]:
-    if isinstance(data, (bytes, bytearray, np.ndarray, _torch_tensor())):
-        yield data
-    elif type(data) in objects:
-        yield from _leaves(_fields(data), objects)
-    elif isinstance(data, list | tuple):
-        for item in data:
-            yield from _leaves(item, objects)
-    elif isinstance(data, dict):
-        for item in data.values():
-            yield from _leaves(item, objects)

@@ -397,7 +397,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     ],
 )
 def test_strange_messages_are_refused(codec: Any, message: bytes) -> None:
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match=r"was not made by the inherited save|does not fit"):
         codec(HALVES).restore(message)
 
 
@@ -408,7 +408,7 @@ def test_a_message_cannot_set_methods(codec: Any) -> None:
     alice.extend(*triples())
     honest = unpack_plain(alice.save())
     alice.fresh().restore(pack_plain([deque([0, {"scale": 1}])] * len(honest)))
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match="does not fit"):
         alice.fresh().restore(pack_plain([deque([0, {"scaled": 1}])] * len(honest)))
 
 
