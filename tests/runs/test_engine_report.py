@@ -100,3 +100,5 @@ def test_what_the_table_declares() -> None:
     assert declared_share("hf:quantized", params | {"nbits": 3}) is None
     (one,) = said({}, point(0, wire=0.3, **params), target="hf:quantized")
     assert one["findings"] == ["declared 0.125, real bytes 0.3"]
+    (one,) = said({}, point(0, wire=0.3), target="hf:quantized?backend=quanto&nbits=2&axis=0")
+    assert one["findings"] == ["declared 0.125, real bytes 0.3"]
