@@ -175,13 +175,15 @@ class Engine(Compressor):
 
     def accounts(self, message: bytes) -> Memories:
         """The memories, and how much of the message another stream's has as well."""
-        constant = None
+        constant, held = None, self.memories()
         # Whatever stops a public stream has been told of the played one, or is not its concern.
         with suppress(Exception):
             twin = self.fresh()
             twin.extend(*public_stream(self.shape, COINS))
             constant = constant_bytes(message, twin.save())
-        return replace(self.memories(), constant=constant)
+            # It lived through the whole stream, which the player may have taken over half-way.
+            held = replace(held, beside=max(held.beside, twin.memories().beside))
+        return replace(held, constant=constant)
 
     def versions(self) -> dict[str, str]:
         """Return the packages that did the work, and their versions."""

@@ -68,6 +68,7 @@ class KVPress(Engine):
         self.seen = 0
         self._pressed: list[int] | None = None
         self._waiting: list[dict[str, Any]] = []
+        self._most = 0
 
     # -- feeding -------------------------------------------------------------------------------
 
@@ -126,7 +127,13 @@ class KVPress(Engine):
                 use_cache=True,
             )
             self._waiting = waiting_in(self.press)
+        self._most = max(self._most, self._waits)
         self.seen += 1
+
+    @property
+    def _waits(self) -> int:
+        """Bytes of what waits for the press's next round."""
+        return sizes(tensors_in(self._waiting))[1]
 
     @contextmanager
     def _coins(self, step: int) -> Iterator[None]:
@@ -213,7 +220,9 @@ class KVPress(Engine):
         return Memories(
             logical,
             resident,
-            side=sizes(side + tensors_in(self._waiting))[1],
+            side=sizes(side)[1] + self._waits,
             claimed=None if share is None else round(share * self.shape.cache_bits_16 / 8),
             basis=basis,
+            beside=max(0, self._most - self._waits),
+            beside_is="what waits for the next round of the press, at its most",
         )
