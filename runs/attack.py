@@ -25,6 +25,7 @@ from ..protocols.evidence.ledger import Ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game.cell import Cell, target_name
+from ..protocols.game.coins import Keyring
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
@@ -35,7 +36,6 @@ from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
 from .forecast import forecast
-from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
@@ -377,7 +377,12 @@ def _engine(
     """What an engine's caches occupy, beside their messages."""
     if not said:
         return ()
-    from .engine_report import engine_report
+    from .engine_report import engine_report, of_arithmetic
 
     cache = outcomes[0].cell.instance.shape.cache_bits_16
-    return engine_report(target_name(target), said, points, cache)
+    games = {outcome.cell.params: outcome.cell.instance for outcome in outcomes}
+    return tuple(
+        one | {"findings": [*one["findings"], *rounded]}
+        for one in engine_report(target_name(target), said, points, cache)
+        for rounded in [of_arithmetic(target, one["params"], games[tuple(one["params"].items())])]
+    )

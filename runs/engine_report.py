@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..compressors.engines.findings import of_errors, of_memories
 from ..compressors.engines.schemes import scheme_of
 from ..compressors.plugin.values import parse_query
+
+if TYPE_CHECKING:
+    from ..protocols.game.instance import Instance
 
 Point = Mapping[str, Any]
 #: parameters that say how a cache is played, not which one it is
@@ -57,6 +60,31 @@ def declared_share(target: str, params: Mapping[str, Any]) -> float | None:
     rows = [] if scheme is None else scheme.table().ROWS
     said = [row.declared for row in rows if row.target == plain and _own(row.params) == own]
     return None if not said else said[0]
+
+
+def of_arithmetic(target: str, params: Mapping[str, Any], instance: Instance) -> list[str]:
+    """Say how many tokens the carrier's float type does not certify; nothing where it does all."""
+    scheme = scheme_of(target)
+    if scheme is None or scheme.name not in ("hf", "kvpress"):
+        return []
+    from ..compressors.engines.hf.families import arithmetic
+    from ..reductions.index import IndexReduction
+    from ..reductions.rounding import certified
+
+    hard: Any = instance.build()
+    for inner in ("family", "index"):
+        hard = getattr(hard, inner, hard)
+    if not isinstance(hard, IndexReduction):
+        return []
+    used = arithmetic(params)
+    left = int((~certified(hard, used)).sum())
+    if not left:
+        return []
+    cause = "rounding" if used.cap is None else "rounding and the cap of its scores"
+    return [
+        f"{cause} in {used.type} may turn bits of {left} of {hard.n} tokens at this scale, "
+        "whatever the cache does; fewer in dtype=fp32"
+    ]
 
 
 def _own(params: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import warnings
 from collections.abc import Iterable
@@ -19,9 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import BadInput
-from ..files import replaced
+from ..files import locked, replaced, sentences
 from . import faults
-from .locking import locked, sentences
 from .rows import COLUMNS, HEADER, HEADERS, SCHEMA, BatchRow, Key, refuse_conflict
 
 
@@ -180,25 +180,25 @@ def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
     """The rows of a file's bytes, how many of the bytes are whole lines, and the last header."""
     end = data.rfind(b"\n") + 1
     if end == 0 and not any(header.encode().startswith(data) for header in HEADERS):
-        raise BadInput(f"{path} is not a results file: name another file, or a new one.")
-    try:
-        lines = data[:end].decode().replace("\r\n", "\n").split("\n")[:-1]
-    except UnicodeDecodeError:
-        raise BadInput(f"{path} is not a results file: name another file, or a new one.") from None
-    if lines and lines[0] + "\n" not in HEADERS:
-        raise BadInput(_not_ours(path, lines[0]))
+        raise BadInput(_not_ours(path, ""))
     from .row_reading import bad_line, parse_line
 
     # Lists of thousands of messages outgrow the csv module's default limit.
     csv.field_size_limit(2**31 - 1)
     rows: dict[Key, BatchRow] = {}
     header = HEADER
-    for number, line in enumerate(lines, start=1):
-        if line + "\n" in HEADERS:
-            header = line + "\n"
-            continue
+    for number, coded in enumerate(io.BytesIO(data[:end]), start=1):
         try:
-            row = parse_line(line)
+            line = coded.decode().replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            raise BadInput(_not_ours(path, "")) from None
+        if line in HEADERS:
+            header = line
+            continue
+        if number == 1:
+            raise BadInput(_not_ours(path, line))
+        try:
+            row = parse_line(line[:-1])
         except RecursionError:
             raise bad_line(path.name, number, "it is nested too deeply") from None
         except KeyError as why:

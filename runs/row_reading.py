@@ -16,7 +16,7 @@ from typing import Any
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.row_counts import counts_of, total_of
+from ..protocols.evidence.row_counts import length_of, totals_of
 from ..protocols.game.cell import LONGEST_TEXT, check_spec
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import digest
@@ -28,6 +28,7 @@ MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
 LARGEST_BATCH = 1 << 31
 
 _REPEATED = 1 << 10
+_MISSING = dict.fromkeys(set(COLUMNS) - set(SCHEMAS[1]), "null")
 _READ = f"schemas {', '.join(map(str, SCHEMAS))}"
 
 
@@ -39,8 +40,7 @@ def parse_line(line: str) -> BatchRow:
         raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
     if len(values) != len(columns):
         raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    missing = dict.fromkeys(set(COLUMNS) - set(columns), "null")
-    field = missing | dict(zip(columns, values, strict=True))
+    field = _MISSING | dict(zip(columns, values, strict=True))
     row = BatchRow(
         instance=field["instance"],
         cell=field["cell"],
@@ -63,7 +63,7 @@ def parse_line(line: str) -> BatchRow:
         wrong_by_place=_three(field["wrong_by_place"]),
         declares=_words(field["declares"]),
     )
-    _check(row, _counts(json.loads(field["wrong"])), _same_counts(field["asked"]))
+    _check(row, _counts(field["wrong"]), _same_counts(field["asked"]))
     return row
 
 
@@ -86,13 +86,11 @@ def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> Non
         raise ValueError("a message does not have 16 age buckets with wrong <= asked")
     if min(asked) <= 0 or max(asked) > row.secret:
         raise ValueError("a message was asked for no bits, or for more than the secret has")
-    if row.wrong_by_row is not None:
-        by_row = tuple(map(total_of, row.wrong_by_row))
-        if by_row != wrong:
-            raise ValueError("its totals are not the sums over rows")
+    if row.wrong_by_row is not None and totals_of(row.wrong_by_row) != wrong:
+        raise ValueError("its totals are not the sums over rows")
     if _ids(row.spec) != (row.cell, row.instance):
         raise ValueError("its ids do not match its spec")
-    _check_places(row)
+    _check_places(row, wrong)
     _check_limits(row)
 
 
@@ -109,16 +107,22 @@ def _ids(spec: str) -> tuple[str, str]:
     return digest(said), digest(said["instance"])
 
 
-def _check_places(row: BatchRow) -> None:
+@lru_cache(_REPEATED)
+def _heads(spec: str) -> int:
+    """How many heads there are, of all layers."""
+    instance = json.loads(spec)["instance"]
+    heads: int = instance.get("layers", 1) * instance.get("heads", 1)
+    return heads
+
+
+def _check_places(row: BatchRow, wrong: tuple[int, ...]) -> None:
     if row.wrong_by_place is None:
         return
-    counts = [counts_of(text) for text in row.wrong_by_place]
-    told = [w for w, failed in zip(row.wrong, row.failed, strict=True) if failed is None]
-    if {int(count.sum()) for count in counts} != {sum(told)}:
+    told = sum([w for w, failed in zip(wrong, row.failed, strict=True) if failed is None])
+    if set(totals_of(row.wrong_by_place)) != {told}:
         raise ValueError("its totals are not the sums over channels, heads and values")
-    instance = row.spec_dict["instance"]
-    heads = instance.get("layers", 1) * instance.get("heads", 1)
-    if len(counts[1]) != heads or len(counts[2]) != 2:
+    heads = _heads(row.spec)
+    if [length_of(text) for text in row.wrong_by_place[1:]] != [heads, 2]:
         raise ValueError(f"its counts by place are not those of {heads} heads and two values")
 
 
@@ -159,15 +163,21 @@ def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
     return tuple(item(value) for value in values)
 
 
-def _counts(values: Any) -> tuple[int, ...]:
-    return _counts_of([values])[0]
+def _counts(text: str) -> tuple[int, ...]:
+    return _counts_of([json.loads(text)], text)[0]
 
 
-def _counts_of(lists: list[Any]) -> tuple[tuple[int, ...], ...]:
-    """Lists of counts, looked at together: most of the time of a file is spent here."""
+def _counts_of(lists: list[Any], text: str) -> tuple[tuple[int, ...], ...]:
+    """Lists of counts, looked at together: most of the time of a file is spent here.
+
+    JSON of brackets, commas and digits alone holds lists and counts alone, and with no further
+    bracket no further list.
+    """
     if set(map(type, lists)) - {list}:
         wrong = next(values for values in lists if type(values) is not list)
         raise ValueError(f"{str(wrong)[:40]!r} is not a list")
+    if text.count("[") <= len(lists) + 1 and not text.encode().translate(None, b"[],0123456789"):
+        return tuple(map(tuple, lists))
     flat = list(chain.from_iterable(lists))
     if set(map(type, flat)) - {int} or min(flat, default=0) < 0:
         wrong = next(v for v in flat if type(v) is not int or v < 0)
@@ -200,6 +210,7 @@ def _texts(text: str) -> tuple[str, ...] | None:
     return None if found is None else _items(found, str)
 
 
+@lru_cache(_REPEATED)
 def _words(text: str) -> tuple[str, ...] | None:
     """The words of a declaration, which must be one."""
     found = json.loads(text)
@@ -216,7 +227,7 @@ def _table(text: str) -> Counts16:
     table = json.loads(text)
     if not isinstance(table, list):
         raise ValueError(f"{str(table)[:40]!r} is not a list")
-    return _counts_of(table)
+    return _counts_of(table, text)
 
 
 @lru_cache(_REPEATED)
@@ -228,7 +239,7 @@ def _same_table(text: str) -> Counts16:
 @lru_cache(_REPEATED)
 def _same_counts(text: str) -> tuple[int, ...]:
     """What was asked or charged: often the same in every row."""
-    return _counts(json.loads(text))
+    return _counts(text)
 
 
 def bad_line(name: str, number: int, why: object) -> BadInput:

@@ -30,6 +30,7 @@ class Memories:
         beside: bytes that the longest message may have beside resident and side: in no array, or
             only while the stream comes.
         beside_is: what these are, in a few words.
+        played: how the cache is called, in words, where that was found by playing.
     """
 
     logical: int
@@ -40,6 +41,7 @@ class Memories:
     constant: int | None = None
     beside: int = 0
     beside_is: str = ""
+    played: str = ""
 
     def as_dict(self) -> dict[str, int | str | None]:
         """Plain data."""

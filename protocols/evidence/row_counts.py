@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,13 +27,14 @@ from ...errors import BadInput
 Int64 = NDArray[np.int64]
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_TEXT = re.compile(r"(?:[0-9A-Za-z]|\(\d{1,15}\)|\[\d{1,7}\])*")
-_LARGE = re.compile(r"\((\d+)\)")
-_ZEROS = re.compile(r"\[(\d+)\]")
-_BRACKETS = re.compile(r"\(\d+\)|\[\d+\]")
+_TEXT = re.compile(r"(?:[0-9A-Za-z]|\(\d{1,15}\)|\[\d{1,7}\])*", re.ASCII)
+_LARGE = re.compile(r"\((\d{1,15})\)", re.ASCII)
+_ZEROS = re.compile(r"\[(\d{1,7})\]", re.ASCII)
 _RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
+_SYMBOLS = _DIGITS.encode()
+_WORTH = bytes(_VALUE.astype(np.uint8)) + bytes(128)
 
 
 def text_of(counts: ArrayLike) -> str:
@@ -60,23 +62,47 @@ def counts_of(text: str) -> Int64:
     """
     _check(text)
     large = [int(count) for count in _LARGE.findall(text)]
-    plain = _ZEROS.sub(lambda run: "0" * int(run[1]), _LARGE.sub("~", text))
+    plain = _spread(text)
     symbols = np.frombuffer(plain.encode(), dtype=np.uint8)
     counts = _VALUE[symbols]
     counts[symbols == ord("~")] = large
     return counts
 
 
-def total_of(text: str) -> int:
-    """The sum of a text's counts, without making them. Raises ValueError if it is malformed.
+def length_of(text: str) -> int:
+    """How many counts a text holds that :func:`totals_of` has read.
 
-    >>> total_of('[4]V0(64)7')
-    102
+    >>> length_of('[4]V0(64)7')
+    8
     """
-    _check(text)
-    large = sum(map(int, _LARGE.findall(text))) if "(" in text else 0
-    plain = _BRACKETS.sub("", text) if "(" in text or "[" in text else text
-    return large + int(_VALUE[np.frombuffer(plain.encode(), dtype=np.uint8)].sum())
+    return len(_spread(text))
+
+
+def _spread(text: str) -> str:
+    """A symbol for every count: ~ for one in round brackets."""
+    return _ZEROS.sub(lambda run: "0" * int(run[1]), _LARGE.sub("~", text))
+
+
+def totals_of(texts: Sequence[str]) -> tuple[int, ...]:
+    """The sums of the counts of texts (one at least), without making them.
+
+    Raises ValueError if one is malformed.
+
+    >>> totals_of(['[4]V0(64)7', '12'])
+    (102, 3)
+    """
+    lines = "".join([text + "\n" for text in texts])
+    plain = _ZEROS.sub("", _LARGE.sub("", lines))
+    symbols = plain.encode(errors="replace")
+    if symbols.translate(None, _SYMBOLS) != b"\n" * len(texts):
+        for text in texts:
+            _check(text)
+    ends = accumulate([len(line) + 1 for line in plain.split("\n")[:-2]], initial=0)
+    worth = np.frombuffer(symbols.translate(_WORTH), dtype=np.uint8)
+    sums = np.add.reduceat(worth, list(ends), dtype=np.int64)
+    if "(" in lines:
+        sums += [sum(map(int, _LARGE.findall(text))) for text in texts]
+    return tuple(sums.tolist())
 
 
 def _check(text: str) -> None:

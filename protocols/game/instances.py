@@ -67,8 +67,10 @@ class _OfValues(_Keyed):
     @property
     def shape(self) -> Shape:
         """The public shape of the stream; Bob appends one token."""
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1, **heads)
+        return Shape(
+            tokens=self.n, d_k=self.d, d_v=self.d, extra=1, layers=self.layers, heads=self.heads,
+            kv_heads=self.heads,
+        )  # fmt: skip
 
     @property
     def secret_rows(self) -> int:
@@ -259,6 +261,82 @@ class SlidingWindow(_Keyed):
 
 
 @dataclass(frozen=True)
+class SlidingLayers(_OfValues):
+    """Layers that slide beside layers that attend to all (``reductions.sliding_layers``).
+
+    Attributes:
+        layers, heads: of a token, each with a key and a value of its own.
+        window: W of the layers that slide, Bob's token included.
+        every: each ``every``-th layer attends to all tokens; 0: none does.
+        queries, basis: as in the Index game.
+    """
+
+    layers: int = 1
+    heads: int = 1
+    window: int = 257
+    every: int = 6
+    queries: str = "zero"
+    basis: str = "literal"
+    reduction: ClassVar[str] = "sliding-layers"
+
+    def _check(self) -> None:
+        super()._check()
+        _choice("queries", self.queries, QUERIES)
+        _choice("basis", self.basis, BASES)
+        if self.layers < 1 or self.heads < 1 or self.every < 0:
+            raise BadInput(
+                "--layers and --heads must be 1 or more and --every 0 or more, got "
+                f"{self.layers}, {self.heads} and {self.every}."
+            )
+
+    @property
+    def shape(self) -> Shape:
+        """The public shape of the stream, with the window of each layer."""
+        from ...reductions.sliding_layers import windows_of
+
+        return replace(super().shape, windows=windows_of(self.layers, self.window, self.every))
+
+    @property
+    def secret_rows(self) -> int:
+        """A row for each token in each layer that holds it."""
+        return sum(self.shape.held)
+
+    @property
+    def row_bits(self) -> int:
+        """A bit for each number of a token's value in one layer."""
+        return self.heads * self.d
+
+    def tokens_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Several rows may be one token's, in different layers."""
+        hard: Any = self.build()
+        found: NDArray[np.int64] = hard.places[rows, 0]
+        return found
+
+    def placed(
+        self, rows: NDArray[np.int64], bits: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """All tokens, with 0 where nothing was asked for."""
+        hard: Any = self.build()
+        return np.arange(self.n), hard.spread(rows, bits)
+
+    def _size_with_rows(self, rows: int) -> str:
+        return "choose --n and --window so that it is one"
+
+    def _build(self) -> Any:
+        from ...reductions.index import IndexReduction
+        from ...reductions.sliding_layers import SlidingLayers as Hard
+        from ...reductions.stream_family import StreamFamily, rotated_keys
+
+        rows = self._key_rows()
+        turned = rotated_keys(rows) if self.basis == "rotated" else rows
+        index = IndexReduction.build(turned, self.d, values=self.values, **self._allowed())
+        family = StreamFamily(index, self.layers, self.heads, self.queries, self.basis)
+        windows = self.shape.windows
+        assert windows is not None
+        return Hard(family, windows)
+
+
+@dataclass(frozen=True)
 class Tensor(Instance):
     """Tensor attention (``reductions.tensor``)."""
 
@@ -311,8 +389,7 @@ class KeyPayload(Instance):
         return "address"
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`Instance.spec`. Earlier versions read several bits in a key in a way of their
-        own: those are other games."""
+        """Earlier versions read several bits in a key in another way: those are other games."""
         return super().spec() | ({"bits_above": "told"} if self.key_bits > 1 else {})
 
     def _build(self) -> Reduction:
@@ -344,7 +421,7 @@ class Gaussian(Instance):
 
     @classmethod
     def choices(cls) -> dict[str, Any]:
-        """See :meth:`Instance.choices`; the scale follows from beta."""
+        """All but the scale, which follows from beta."""
         return {name: value for name, value in super().choices().items() if name != "scale"}
 
     @property
@@ -391,8 +468,8 @@ def _unread(instance: Gaussian, seed: int, rows: tuple[int, ...] | None) -> NDAr
 CLASSES: dict[str, type[Instance]] = {
     one.reduction: one
     for one in (
-        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, Gaussian,
-        KeyPayload, OwnKeys,
+        Index, HeavyHitters, Clusters, Recency, SlidingWindow, SlidingLayers, Tensor, Visual,
+        Gaussian, KeyPayload, OwnKeys,
     )
 }  # fmt: skip
 

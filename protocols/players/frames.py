@@ -120,7 +120,7 @@ def memories(said: Any) -> dict[str, Any] | None:
     told = dict(zip(names := [*Memories.__dataclass_fields__], fields(said, *names), strict=True))
     for name, one in told.items():
         unknown = one is None and name in ("claimed", "constant")
-        checked = _words if name in ("basis", "beside_is") else _count
+        checked = _words if name in ("basis", "beside_is", "played") else _count
         told[name] = None if unknown else checked(one)
     return Memories(**told).as_dict()
 

@@ -99,6 +99,17 @@ def test_every_way_of_a_row_is_a_cell_of_its_own() -> None:
     assert len({cell.id for cell in found}) == 5
 
 
+def test_a_row_may_have_a_game_of_its_own() -> None:
+    from kvbarrier.compressors.engines.rows import EngineRow
+
+    game = {"reduction": "sliding-layers", "d": 32, "layers": 2, "every": 2, "window": 33}
+    row = EngineRow("hf:dynamic", {"model": "gemma3"}, reads=False, game=game)
+    literal, rotated = engines.cells(row, "quick")
+    assert literal.instance.shape.windows == (33, None)
+    assert (literal.instance.n, literal.instance.d, literal.instance.keys) == (512, 32, "kerdock")
+    assert rotated.instance.basis == "rotated"
+
+
 def test_what_is_not_installed_is_a_line_and_the_table_goes_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

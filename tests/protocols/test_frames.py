@@ -37,7 +37,7 @@ FACTS = {
 }  # fmt: skip
 HELD = {
     "logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3,
-    "beside": 4, "beside_is": "a tail",
+    "beside": 4, "beside_is": "a tail", "played": "a word",
 }  # fmt: skip
 OUTPUTS = np.zeros((N, D), dtype=np.float32)
 BITS = np.zeros((N, D), dtype=bool)

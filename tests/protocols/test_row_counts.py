@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.evidence.row_counts import counts_of, row_errors, text_of, total_of
+from kvbarrier.protocols.evidence.row_counts import (
+    counts_of,
+    length_of,
+    row_errors,
+    text_of,
+    totals_of,
+)
 
 counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_size=80)
 
@@ -16,9 +22,14 @@ counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_s
 def test_counts_come_back(values: list[int]) -> None:
     text = text_of(values)
     assert counts_of(text).tolist() == values
-    assert total_of(text) == sum(values)
+    assert length_of(text) == len(values)
     assert text.isascii()
     assert not set(text) & set(' ,"\\\n')
+
+
+@given(st.lists(counts, min_size=1, max_size=8))
+def test_texts_are_summed_each_by_itself(messages: list[list[int]]) -> None:
+    assert totals_of(list(map(text_of, messages))) == tuple(map(sum, messages))
 
 
 def test_the_text_by_hand() -> None:
@@ -38,12 +49,15 @@ def test_a_lost_row_of_64_bits_costs_a_character() -> None:
     assert len(text_of(lost)) == 512 + len("[512]")
 
 
-@pytest.mark.parametrize("text", ["-", "3,4", "[", "(x)", "[99999999999]", "é"])
+@pytest.mark.parametrize(
+    "text",
+    ["-", "3,4", "[", "(x)", "[99999999999]", "é", "0\n", "\n", "(1[2]3)", "[\u0663]", "\ud800"],
+)
 def test_what_is_no_text_of_counts_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="how many bits of each row are wrong"):
         counts_of(text)
     with pytest.raises(ValueError, match="how many bits of each row are wrong"):
-        total_of(text)
+        totals_of(["0", text])
 
 
 def test_errors_stand_at_the_rows_that_were_asked() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kvbarrier.runs.engine_report import declared_share, engine_report
+from kvbarrier.protocols.game.instances import Index, SlidingLayers, Tensor
+from kvbarrier.runs.engine_report import declared_share, engine_report, of_arithmetic
 
 CACHE = 8_000
 MEMORIES = {
@@ -102,3 +103,20 @@ def test_what_the_table_declares() -> None:
     assert one["findings"] == ["declared 0.125, real bytes 0.3"]
     (one,) = said({}, point(0, wire=0.3), target="hf:quantized?backend=quanto&nbits=2&axis=0")
     assert one["findings"] == ["declared 0.125, real bytes 0.3"]
+
+
+def test_tokens_whose_bits_the_float_type_may_turn() -> None:
+    """Of keys on a circle bf16 certifies none, fp32 all; of 512 Kerdock keys every type all."""
+    close, wide = Index(n=64, d=2, keys="circle"), Index(n=512, d=64, keys="kerdock")
+    (said,) = of_arithmetic("hf:dynamic", {}, close)
+    assert said.startswith("rounding in bf16 may turn bits of 64 of 64 tokens at this scale")
+    assert of_arithmetic("hf:dynamic?dtype=fp32", {"dtype": "fp32"}, close) == []
+    (said,) = of_arithmetic("kvpress:KnormPress", {"model": "gemma2"}, close)
+    assert said.startswith("rounding and the cap of its scores in bf16")
+    layers = SlidingLayers(n=64, d=2, keys="circle", layers=2, every=2, window=33)
+    assert len(of_arithmetic("hf:dynamic", {}, layers)) == 1
+    for dtype in ("bf16", "fp16", "fp32"):
+        assert of_arithmetic("hf:dynamic", {"dtype": dtype}, wide) == []
+    # What is no carrier of ours, and what has no such keys, is not spoken of.
+    assert of_arithmetic("llamacpp:f16", {}, close) == of_arithmetic("exact", {}, close) == []
+    assert of_arithmetic("hf:dynamic", {}, Tensor(n=16, d=16)) == []

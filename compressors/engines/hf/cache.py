@@ -48,12 +48,12 @@ class _Public:
     """
 
     def __init__(
-        self, shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool,
-        seed: int, params: Mapping[str, Any],
+        self, shape: Shape, what: str, feed: str, dtype: str, attention: str | None, model: str,
+        live: bool, seed: int, params: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.shape, self.feed, self.seed = shape, feed, seed
         self.what = what if ":" in what else f"hf:{what}"
-        self.carrier = Carrier(shape, dtype, attention, live=live)
+        self.carrier = Carrier(shape, dtype, attention, family=model, live=live)
         self.rotary = Rotary(self.carrier.width) if live else None
         self.token = (*(() if shape.sequences is None else (shape.sequences,)),
                       shape.layers, shape.kv_heads)  # fmt: skip
@@ -115,11 +115,11 @@ def _coins() -> tuple[bytes, str, object]:
 
 @lru_cache(maxsize=32)
 def _public(
-    shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool, seed: int,
-    params: tuple[tuple[str, Any], ...],
+    shape: Shape, what: str, feed: str, dtype: str, attention: str | None, model: str, live: bool,
+    seed: int, params: tuple[tuple[str, Any], ...],
 ) -> _Public:  # fmt: skip
     """Kept, as every message is written and read by an instance of its own (``Scheme.shares``)."""
-    return _Public(shape, what, feed, dtype, attention, live, seed, dict(params))
+    return _Public(shape, what, feed, dtype, attention, model, live, seed, dict(params))
 
 
 class TransformersCache(Engine):
@@ -130,7 +130,8 @@ class TransformersCache(Engine):
         feed, bob, ask: see ``engine``. A foreign class is asked one question at a time unless
             ``ask=mask`` is given. ``bob=reads`` reads the rows that ``update`` returns.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
-        attention: sdpa or eager.
+        attention: sdpa or eager; sdpa where the model can.
+        model: the carrier's family (``families``): grouped queries, widths, layers that slide.
         rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns
             them back (``rotary``), so that who is wrong about positions answers wrongly.
         beams: which method ``select`` calls: ``batch_select_indices``, with
@@ -148,14 +149,14 @@ class TransformersCache(Engine):
     prefix = "hf:"
 
     def set_up(
-        self, *, what: str, dtype: str = "bf16", attention: str = "sdpa", rotary: str = "neutral",
-        beams: str = BEAMS[0], **params: Any,
+        self, *, what: str, dtype: str = "bf16", attention: str | None = None,
+        model: str = "plain", rotary: str = "neutral", beams: str = BEAMS[0], **params: Any,
     ) -> None:  # fmt: skip
         """Make an empty cache, and once for all of a kind what both players have."""
-        self._one_of("attention", attention, ("sdpa", "eager"))
+        self._one_of("attention", attention or "sdpa", ("sdpa", "eager"))
         live = self._one_of("rotary", rotary, ("neutral", "live")) == "live"
         self.beams = self._one_of("beams", beams, BEAMS)
-        kind = self.shape, what, self.feed, dtype, attention, live
+        kind = self.shape, what, self.feed, dtype, attention, model, live
         given = tuple(sorted(params.items()))
         self._side = _public(*kind, 0, given)
         if self._side.draws:
@@ -236,8 +237,20 @@ class TransformersCache(Engine):
         twin, m = self._copy(), len(Q)
         # The model takes them for tokens in a row.
         Q, K = self._turned_back(Q, K, self._next_places(m))
-        mask = torch.from_numpy(own_only(m, _key_count(twin, m) - m))
-        return self._side.play(twin, Q, K, V, mask[None, None])
+        kinds = self._side.carrier.kinds
+        masks = {kind: self._mask(twin, m, layer) for kind, layer in kinds.items()}
+        mask = masks if len(masks) > 1 else next(iter(masks.values()))
+        return self._side.play(twin, Q, K, V, mask)
+
+    def _mask(self, cache: Any, m: int, layer: int) -> Any:
+        """Each of m questions sees itself and, of the cache, what the layer attends to."""
+        columns, first = _mask_sizes(cache, m, layer)
+        held, window = int(cache.get_seq_length()), self._side.carrier.windows[layer]
+        mask = torch.from_numpy(own_only(m, columns - m))
+        if window is not None:
+            # A cache may hold more than the layer attends to.
+            mask[:, : max(0, held + 1 - window - first)] = False
+        return mask[None, None]
 
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
         q, k = self._turned_back(q[None], k[None], self._next_places(1))
@@ -287,13 +300,17 @@ class TransformersCache(Engine):
         return Memories(logical, resident, claimed=claimed, basis=basis)
 
 
-def _key_count(cache: Any, m: int) -> int:
-    """How many keys a pass over m tokens attends to; the signature changed with transformers."""
+def _mask_sizes(cache: Any, m: int, layer: int) -> tuple[int, int]:
+    """How many keys a pass over m tokens attends to in a layer, and the place of the first.
+
+    The signature changed with transformers.
+    """
     sizes: Callable[..., Any] = cache.get_mask_sizes
     first = next(iter(inspect.signature(sizes).parameters))
     held = int(cache.get_seq_length())
     given = torch.arange(held, held + m) if first == "cache_position" else m
-    return int(sizes(given, 0)[0])
+    columns, offset = sizes(given, layer)
+    return int(columns), int(offset)
 
 
 def _own_word(cache: Any) -> tuple[int | None, str]:

@@ -37,6 +37,7 @@ class KVPress(Engine):
     Args:
         what: a press class of kvpress.
         dtype: of model and cache: ``bf16``, ``fp16`` or ``fp32``.
+        model: the carrier's family (``hf.families``).
         params: the press's own, and those of the presses inside it (see ``factory``).
 
     Raises:
@@ -46,7 +47,9 @@ class KVPress(Engine):
 
     packages = ("torch", "transformers", "kvpress")
 
-    def set_up(self, *, what: str, dtype: str = "bf16", **params: Any) -> None:
+    def set_up(
+        self, *, what: str, dtype: str = "bf16", model: str = "plain", **params: Any
+    ) -> None:
         """Build the press, its carrier, and an empty cache."""
         shape = self.shape
         self.press = build(what, params)
@@ -61,9 +64,14 @@ class KVPress(Engine):
                 "inside it needs the attention weights, which only eager attention gives: use "
                 "another press inside it."
             )
-        attention = "eager" if self.traits.eager else "sdpa"
+        attention = "eager" if self.traits.eager else None
         vocabulary = shape.tokens + 1 if self.traits.tokens else 0
-        self.carrier = Carrier(shape, dtype, attention, vocabulary)
+        self.carrier = Carrier(shape, dtype, attention, vocabulary, family=model)
+        if any(w is not None and w <= shape.tokens for w in self.carrier.windows):
+            raise BadInput(
+                f"{what} presses all layers alike, and in {model} some slide past this stream: use "
+                "a model without such layers, or fewer tokens."
+            )
         self.cache: Any = DynamicCache()
         self.seen = 0
         self._pressed: list[int] | None = None
