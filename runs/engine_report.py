@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..compressors.engines.findings import of_errors, of_memories
 from ..compressors.engines.schemes import scheme_of
+from ..compressors.plugin.values import parse_query
 
 if TYPE_CHECKING:
     from ..protocols.game.instance import Instance
@@ -23,7 +24,7 @@ def engine_report(
     """Add to what each setting's cache occupied its ``shares`` and ``findings``.
 
     Args:
-        target: the engine's target, without parameters.
+        target: the engine's target.
         said: for every setting its params, memories (bytes) and versions.
         points: what was played.
         cache_bits: of the 16-bit K and V cache, which the shares are of.
@@ -51,12 +52,13 @@ def _shares(
 def declared_share(target: str, params: Mapping[str, Any]) -> float | None:
     """What the referee's table says that this setting promises; None where it is not in there.
 
-    >>> declared_share("hf:quantized", {"backend": "quanto", "nbits": 2, "axis": 0})
+    >>> declared_share("hf:quantized?backend=quanto&nbits=2", {"axis": 0})
     0.125
     """
-    scheme, own = scheme_of(target), _own(params)
+    scheme, (plain, mark, query) = scheme_of(target), target.partition("?")
+    own = _own({**(parse_query(query, target) if mark else {}), **params})
     rows = [] if scheme is None else scheme.table().ROWS
-    said = [row.declared for row in rows if row.target == target and _own(row.params) == own]
+    said = [row.declared for row in rows if row.target == plain and _own(row.params) == own]
     return None if not said else said[0]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compressors.engines.findings import APART, unexplained
 from ...protocols.evidence.ledger import LINE_BITS
 from ..kit.experiment import Judgement, claim, judge
 from .measure import TABLE
@@ -140,6 +141,26 @@ def masks(table: pd.DataFrame) -> Judgement:
         f"the cache; errors by asking {hidden['bit_error'].min():.3f} to "
         f"{hidden['bit_error'].max():.3f}, by reading {hidden['bit_error_read'].min():.3f} to "
         f"{hidden['bit_error_read'].max():.3f}",
+    )
+
+
+@claim("engines.bytes", "observation", "ours", TABLE, preregistered=False)
+def told(table: pd.DataFrame) -> Judgement:
+    """No package is judged by our adapter's bytes: what a message has beyond the memory that the
+    cache holds is named in its row.
+
+    Is wire <= resident + side for every line, or does the row say what the rest is?
+    """
+    table = _played(table)
+    shares = table.reindex(columns=["resident", "side", "beside", "wire"]).fillna(0.0)
+    rest = shares["wire"] - shares["resident"] - shares["side"]
+    silent = [unexplained(one) for one in shares.to_dict("records")]
+    names = sorted(set(table["target"][silent]))
+    return judge(
+        len(table) > 0 and not names,
+        f"{len(table)} lines: the message has up to {rest.max():.3f} of the cache more, in "
+        f"{int((rest > APART).sum())} lines more than {APART}; without a reason: "
+        f"{', '.join(names) or 'none'}",
     )
 
 

@@ -101,6 +101,8 @@ def test_what_the_table_declares() -> None:
     assert declared_share("hf:quantized", params | {"nbits": 3}) is None
     (one,) = said({}, point(0, wire=0.3, **params), target="hf:quantized")
     assert one["findings"] == ["declared 0.125, real bytes 0.3"]
+    (one,) = said({}, point(0, wire=0.3), target="hf:quantized?backend=quanto&nbits=2&axis=0")
+    assert one["findings"] == ["declared 0.125, real bytes 0.3"]
 
 
 def test_tokens_whose_bits_the_float_type_may_turn() -> None:

@@ -181,27 +181,18 @@ def _thing(data: Any, kinds: Kinds) -> Any:
     return deque([-len(kinds.things)])
 
 
-def sizes(data: Any, kinds: Kinds) -> tuple[int, int]:
-    """Return the logical and the resident bytes of the tensors, arrays and bytes in the data.
-
-    Logical: numel x itemsize, and the lengths of bytes. Resident: the distinct storages behind
-    them, a view's whole base included.
-    """
-    logical, storages = 0, {}
-    for leaf in _leaves(data, kinds):
-        if isinstance(leaf, bytes | bytearray):
-            size = len(leaf)
-            storages[id(leaf)] = size
-        elif isinstance(leaf, np.ndarray):
-            size, base = leaf.nbytes, leaf
-            while isinstance(base.base, np.ndarray):
-                base = base.base
-            storages[base.__array_interface__["data"][0]] = base.nbytes
-        else:
-            size, storage = leaf.numel() * leaf.element_size(), leaf.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-        logical += size
-    return logical, sum(storages.values())
+def leaves(data: Any, kinds: Kinds) -> Iterator[Any]:
+    """The tensors, arrays and bytes in the data."""
+    if isinstance(data, (bytes, bytearray, np.ndarray, _torch_tensor())):
+        yield data
+    elif type(data) in kinds.objects:
+        yield from leaves(_fields(data), kinds)
+    elif isinstance(data, list | tuple | deque):
+        for item in data:
+            yield from leaves(item, kinds)
+    elif isinstance(data, dict):
+        for item in data.values():
+            yield from leaves(item, kinds)
 
 
 def to_numpy(data: Any) -> np.ndarray[Any, Any] | None:
@@ -282,16 +273,3 @@ def set_fields(made: Any, named: Mapping[Any, Any]) -> None:
         if method or name.startswith("__"):
             raise ValueError("no such attribute")
         object.__setattr__(made, name, value)
-
-
-def _leaves(data: Any, kinds: Kinds) -> Iterator[Any]:
-    if isinstance(data, (bytes, bytearray, np.ndarray, _torch_tensor())):
-        yield data
-    elif type(data) in kinds.objects:
-        yield from _leaves(_fields(data), kinds)
-    elif isinstance(data, list | tuple | deque):
-        for item in data:
-            yield from _leaves(item, kinds)
-    elif isinstance(data, dict):
-        for item in data.values():
-            yield from _leaves(item, kinds)

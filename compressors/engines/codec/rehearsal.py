@@ -31,7 +31,7 @@ import numpy as np
 from ....errors import PluginFailure
 from ...plugin.contract import Float32, Shape
 from ...plugin.packing import pack_plain, unpack_plain
-from ..constant import public_stream
+from ..public_stream import public_stream
 from .calling import Codec, Way, asks_nothing, functions, pairs_of
 from .data import Kinds, as_plain, from_plain
 

@@ -397,7 +397,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     ],
 )
 def test_strange_messages_are_refused(codec: Any, message: bytes) -> None:
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match=r"was not made by the inherited save|does not fit"):
         codec(HALVES).restore(message)
 
 
@@ -408,7 +408,7 @@ def test_a_message_cannot_set_methods(codec: Any) -> None:
     alice.extend(*triples())
     honest = unpack_plain(alice.save())
     alice.fresh().restore(pack_plain([deque([0, {"scale": 1}])] * len(honest)))
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match="does not fit"):
         alice.fresh().restore(pack_plain([deque([0, {"scaled": 1}])] * len(honest)))
 
 
@@ -493,3 +493,17 @@ class Plain:
         codec(text, shape, layout="nnd")
     with pytest.raises(BadInput, match="has no parameter 'lay'"):
         codec(text, shape, lay="hnd")
+
+
+def test_no_message_of_a_stream_exceeds_what_its_account_names(codec: Any) -> None:
+    alice, longest = codec(HALVES, feed="stream", chunk=8), 0
+    for q, k, v in zip(*triples(), strict=True):
+        alice.append(q, k, v)
+        longest = max(longest, len(alice.save()))
+    held = alice.memories()
+    token = 2 * 3 * (4 + 3)
+    # Eight tokens in 16 bits and four that wait in 32; at most seven wait.
+    assert held.resident == 8 * token * 2 + 4 * token * 4
+    assert held.beside == 7 * token * 4
+    assert held.beside_is == "up to 7 tokens wait in 32 bits until a piece is whole"
+    assert held.resident < longest < held.resident + held.beside

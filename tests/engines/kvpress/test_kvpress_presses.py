@@ -308,3 +308,18 @@ def test_a_press_does_not_know_layers_that_slide() -> None:
                             "every": 2, "window": 129})  # fmt: skip
     with pytest.raises(BadInput, match="presses all layers alike, and in gemma3 some slide"):
         KVPress(instance.shape, None, 0, {}, what="KnormPress", model="gemma3")
+
+
+def test_no_message_of_a_stream_exceeds_what_its_account_names() -> None:
+    params = {"base_press": "KnormPress", "target_size": 256, "compression_interval": 64}
+    alice, longest = game().make("CAMPress", **params), 0
+    for q, k, v in zip(*game().stream(), strict=True):
+        alice.append(q, k, v)
+        longest = max(longest, len(alice.save()) if alice.seen % 31 == 0 else 0)
+    # Who takes over in the end has seen no round, and another stream tells what waits at most.
+    late = game().make("CAMPress", **params)
+    late.restore(alice.save())
+    held = late.accounts(b"")
+    there = held.resident + held.side
+    assert longest > 1.1 * there
+    assert longest < there + held.beside + 0.02 * N * D * 4
