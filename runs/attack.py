@@ -35,11 +35,10 @@ from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
-from .forecast import forecast
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
-from .room import refuse_too_large
+from .room import LONG_STREAM, refuse_too_large
 from .runner import CellOutcome, Facts, Step, run_cells
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
@@ -249,6 +248,11 @@ def _announce(
     plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
 ) -> None:
     """Tell what the messages of a long attack should take; the last budget is the largest."""
+    longest = cells[-1].instance
+    if longest.secret_rows * longest.row_bits < LONG_STREAM:
+        return
+    from .forecast import forecast
+
     found = forecast(cells[-1], session)
     if found is not None:
         stopping = plan.stopping()

@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Session
-from .room import gib, memory_available, room_of
-
-LONG_STREAM = 1 << 23
-"""Numbers of the values from which on a forecast is made."""
+from .room import LONG_STREAM, gib, memory_available, room_of
 
 _LONGEST = 1 << 14
 _APART = 4

@@ -15,6 +15,9 @@ from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import Instance
 from ..protocols.game.referee import LONG
 
+LONG_STREAM = 1 << 23
+"""Numbers of the values from which on an attack is forecast."""
+
 WORKING = 256 << 20
 """Bytes of a process of ours beside the game: code, kernels, and a stream's part or two."""
 

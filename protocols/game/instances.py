@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from ...reductions import REDUCTIONS
-from .instance import Instance
-from .keyed import BASES as BASES
-from .keyed import QUERIES, Keyed, OfValues, choice
+from .instance import BASES as BASES
+from .instance import QUERIES, Instance, Keyed, OfValues, choice
 from .own_keys import OwnKeys
 from .sliding_layers import SlidingLayers
 

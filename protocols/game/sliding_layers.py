@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput
-from .keyed import BASES, QUERIES, OfValues, choice
+from .instance import BASES, QUERIES, OfValues, choice
 
 
 @dataclass(frozen=True)
