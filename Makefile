@@ -8,8 +8,9 @@ BIN    := $(VENV)/bin
 CONSTRAINTS ?= constraints.txt
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint $(CONSTRAINTS)
 
-# pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib *.py \
+# pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later. Half of
+# what is installed are tests, which nobody imports.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help

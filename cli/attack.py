@@ -16,9 +16,7 @@ from click.core import ParameterSource
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
 from ..files import refuse_link, refuse_place, write_whole
 from . import options
-from .attack_notes import as_budget, setting
-from .attack_summary import print_summary
-from .model_attack import model_options, sampled, tell_sample
+from .attack_notes import as_budget, print_summary, setting
 from .render import print_json, prints_to_stderr, say
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...")
 @options.game_options
 @options.stream_options
-@model_options
+@options.model_options
 @click.option(
     "-b",
     "--budget",
@@ -96,13 +94,13 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 @click.option("--cluster", help="Address of a dask scheduler to submit the batches to.")
 @click.option(
     "--resume",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Store the results in this CSV file, and continue from the results it already holds.",
 )
 @click.option(
     "-o",
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.FOLDER,
     help="Write results.csv, verdict.json and plot.png into this folder; continues as "
     "--resume does.",
 )
@@ -117,36 +115,36 @@ IMPOSSIBLE_FILE = "kvbarrier-impossible.csv"
 )
 @click.option(
     "--baseline",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.READ,
     help="Replay the messages of this earlier results file with today's code; fail if any of "
     "them got worse. Refused if nothing could fail.",
 )
 @click.option(
     "--certificate",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write the counts to this file for verify; needs --resume or --out, so that they can "
     "be replayed.",
 )
 @click.option(
     "--save-case",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write the first counterexample to a declaration into this file, for check --case.  "
     "[default: a file here whose name is printed]",
 )
 @click.option(
     "--junit",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write a JUnit file for a build server: a test for each gate and each declaration.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print all columns, every null and its power.")
-@click.option("-q", "--quiet", is_flag=True, help="Print one sentence that sums up, and no table.")
+@click.option("-q", "--quiet", is_flag=True, help="Print a one-sentence summary and no table.")
 @click.option(
     "--map",
     "map_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Draw which tokens and channels are lost into this PNG, SVG or PDF file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     targets: tuple[str, ...],
     expected: tuple[str, ...],
@@ -200,7 +198,14 @@ def command(
     }
     if game["reduction"] == QUERIES:
         return _attack_queries(targets, game, out, as_json, played)
-    game, of_model = sampled(game, model, context, sample)
+    of_model = None
+    if model is not None:
+        from .model_attack import sampled
+
+        game, of_model = sampled(game, model, context, sample)
+    else:
+        for option in options.given(("context", "sample")):
+            raise BadInput(f"{option} has a meaning only with --model: give both, or neither.")
     first, *others = options.instances(game)
     words = options.declared(expected)
     asked = options.budgets(budgets) if budgets else None
@@ -258,6 +263,8 @@ def command(
     finally:
         _show(report, document, out, "json" if as_json else _style(verbose, quiet))
         if of_model is not None and not as_json:
+            from .model_attack import tell_sample
+
             tell_sample(of_model)
         if map_file is not None:
             _draw_map(report, map_file)
@@ -287,7 +294,7 @@ def _baseline(path: Path | None, targets: Sequence[str]) -> Baseline | None:
 
 
 def _with_budget(error: KVBarrierError, instance: Instance) -> str:
-    """The sentence of an error, and the budget that mends it if there is one."""
+    """The sentence of an error, and the budget that is large enough, if there is one."""
     if not isinstance(error, BudgetTooSmall):
         return str(error)
     least = Fraction(error.minimum_bits, instance.shape.cache_bits_16)

@@ -1,4 +1,4 @@
-"""The sentences below the tables of an attack: maps, gaps, failures, what was judged."""
+"""The sentences below the tables of an attack: its sum, maps, gaps, failures, what was judged."""
 
 from __future__ import annotations
 
@@ -14,11 +14,65 @@ if TYPE_CHECKING:
     from ..runs.attack_report import Gap, Report
 
 
+def print_summary(report: Report) -> None:
+    """A sentence for every setting, and for every adversary where there are several.
+
+    Where one is broken at a memory at which a quantiser is not, a last one says so.
+    """
+    from ..runs.points import curve_label
+
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for point in report.points:
+        groups.setdefault(curve_label(point), []).append(point)
+    for label, points in groups.items():
+        tell(summary(label, points))
+    if any(point["guarantee"]["verdict"] == "broken" for point in report.points):
+        from ..runs.yardstick import yardstick
+
+        played = [one.cell.instance for one in report.outcomes if one.rows]
+        found = yardstick(list(zip(played, report.points, strict=True)))
+        if found is not None:
+            tell(found.sentence())
+
+
+def summary(label: str, points: Sequence[dict[str, Any]]) -> str:
+    """What the rows say together, in a sentence or two.
+
+    >>> error = {"estimate": 0.375}
+    >>> summary("window", [{"budget": 0.25, "guarantee": {"verdict": "broken"}, "changed": None,
+    ...     "ledger": {"verdict": "not-excluded"}, "bit_error": error, "bits_per_secret_bit": 8.0}])
+    'window is broken at 1/4 (37.5 % of the bits are wrong, where guessing has 50 %).'
+    """
+    from ..runs.points import budget_text
+
+    parts = []
+    for verdict in ("impossible", "changed", "broken", "undecided", "not-broken"):
+        own = [point for point in points if _head(point) == verdict]
+        if not own:
+            continue
+        errors = [100 * float(point["bit_error"]["estimate"]) for point in own]
+        low, high = (f"{value:.3g}" for value in (min(errors), max(errors)))
+        said = f"{low} %" if low == high else f"{low} to {high} %"
+        names = [budget_text(point["budget"]) for point in own]
+        where = ", ".join(names) if len(names) < 4 else f"{names[0]} to {names[-1]}"
+        mark = ", where guessing has 50 %" if verdict == "broken" else ""
+        parts.append(f"{verdict} at {where} ({said} of the bits are wrong{mark})")
+    return f"{label} is {'; '.join(parts)}."
+
+
+def _head(point: dict[str, Any]) -> str:
+    if point["ledger"]["verdict"] == "impossible":
+        return "impossible"
+    return "changed" if point["changed"] is not None else str(point["guarantee"]["verdict"])
+
+
 def print_notes(report: Report, verbose: bool) -> None:
     """Say what the tables do not; ``verbose``: also what was judged, and with what power."""
     for point in report.points:
         if point["map"] is not None and point["map"]["kind"] != "none":
             tell(f"map, {setting(point, report)}: {point['map']['sentence']}")
+        for one in point.get("wrong_by_kind", ()):
+            tell(f"layers, {setting(point, report)}: {_kind(one)}")
     for sentence in _gaps(report):
         tell(f"gap: {sentence}")
     for sentence in report.failures()[:5]:
@@ -87,6 +141,18 @@ def print_notes(report: Report, verbose: bool) -> None:
         )
 
 
+def _kind(one: dict[str, Any]) -> str:
+    """What a kind of layers keeps of what it holds."""
+    layers = len(one["layers"])
+    named = f"layer {one['layers'][0]}" if layers == 1 else f"{layers} layers"
+    verb = ("slides", "attends to all") if layers == 1 else ("slide", "attend to all")
+    what = verb[0] if one["slides"] else verb[1]
+    return (
+        f"{named} that {what}, {one['tokens']} tokens{' in each' if layers > 1 else ''}: "
+        f"{one['wrong_bits']:,} of {one['asked_bits']:,} bits are wrong."
+    )
+
+
 def _print_declared(report: Report, verbose: bool) -> None:
     """What was declared and whether it holds, apart from the theorem's verdict."""
     from ..protocols.check.case import Case
@@ -119,15 +185,10 @@ def _print_declared(report: Report, verbose: bool) -> None:
 
 def _average(points: Sequence[dict[str, Any]]) -> str:
     """Theta and the bound of the point with the most messages: all play the same coins."""
+    from ..protocols.evidence.average import average_sentence
+
     said = max(points, key=lambda point: int(point["messages"]))["average_case"]
-    theta = said["theta"]
-    return (
-        f"bound: Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
-        f"{theta['high']:.4f} at {theta['level']:.0%}; closed form {said['closed_theta']:.3g}). "
-        f"Success 9/10 on average needs {said['bound']:.3f} bits per secret bit, at least "
-        f"{said['bound_at_level']:.3f} at {theta['level']:.0%} (closed form "
-        f"{said['closed_bound']:.3f})."
-    )
+    return f"bound: {average_sentence(said)}"
 
 
 def _power(points: Sequence[dict[str, Any]]) -> str:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .attack_notes import print_notes, stream
-from .attack_summary import print_summary
+from .attack_notes import print_notes, print_summary, stream
 from .render import number, print_table, tell
 
 if TYPE_CHECKING:
@@ -181,6 +180,10 @@ def _print_engine(report: Report) -> None:
         + ".",
     )
     for name, one in zip(named, report.engine, strict=True):
+        if played := one["memories"].get("played"):
+            called = f"{name} is called by" if several else "called by"
+            tell(f"{called} {played}, as a rehearsal found. Not so? encode=, decode=, tensors=, "
+                 "layout= and dtype= are parameters.")  # fmt: skip
         for sentence in one["findings"]:
             tell(f"finding, {name}: {sentence}." if several else f"finding: {sentence}.")
 
@@ -190,6 +193,7 @@ def _game(point: dict[str, Any], several: bool = False) -> str:
         "n": point["n"],
         "d": point["d"],
         "W": point["window"],
+        "every": point.get("every"),
         "beta": point.get("beta"),
         "C": f"{point['scale']:.3f}",
     }

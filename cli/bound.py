@@ -8,8 +8,8 @@ import click
 
 from ..errors import BadInput
 from ..files import refuse_place
+from . import options
 from .model_bound import bound_compression, bound_model, bound_range
-from .options import COUNT, DIMENSION, given, is_key_file
 from .own_bound import bound_own_keys
 from .render import number, print_json, print_table, say, tell
 from .wide_bound import bound_alphabet, bound_payload
@@ -31,13 +31,7 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     show_default=True,
     help="Where the secrets are: in values, or in keys too.",
 )
-@click.option(
-    "--keys",
-    default="jl",
-    show_default=True,
-    help="Public key set, see list keys; or a .npy, .npz or .safetensors file of a model's own "
-    "keys, with --norm.",
-)
+@options.keys
 @click.option(
     "--norm",
     metavar="R",
@@ -52,31 +46,15 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
 )
 @click.option(
     "--n",
-    type=COUNT,
+    type=options.COUNT,
     help="Data tokens.  [default: the whole family or file; 512 for jl and for key-payload]",
 )
-@click.option("--d", type=DIMENSION, default=64, show_default=True, help="Head dimension.")
+@click.option("--d", type=options.DIMENSION, default=64, show_default=True, help="Head dimension.")
 @click.option("--eta", type=float, help="Multiplicative error of the algorithm.  [default: 0.5]")
-@click.option("--gamma", type=float, help="Additive error instead of a multiplicative one.")
-@click.option(
-    "--values",
-    type=click.Choice(["01", "pm1"]),
-    default="01",
-    show_default=True,
-    help="Alphabet of the values: {0,1} or {-1,+1}.",
-)
-@click.option(
-    "--alphabet",
-    type=COUNT,
-    metavar="B",
-    help="Levels of a value, B = 2^b for b bits per number: geometric with --eta, an even "
-    "grid in [0,1] with --gamma.  [default: the two of --values]",
-)
-@click.option(
-    "--key-bits",
-    type=click.IntRange(1, 8),
-    help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]",
-)
+@options.gamma
+@options.values
+@options.alphabet
+@options.key_bits
 @click.option(
     "--success",
     type=float,
@@ -84,7 +62,7 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
     show_default=True,
     help="Probability that each bit (with --alphabet: each number) is answered correctly.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random keys.")
+@options.seed
 @click.option(
     "--logit-range",
     type=float,
@@ -93,17 +71,19 @@ _ONE_HEAD = ("reduction", "keys", "n", "values", "alphabet", "key_bits", "seed",
 @click.option("--compression", type=float, help="A compression ratio; say whether it is excluded.")
 @click.option(
     "--model",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.READ,
     help="Instead of one head: the config.json of a model, with --context and --dtype.",
 )
-@click.option("--context", type=COUNT, default=131072, show_default=True, help="Tokens of context.")
+@click.option(
+    "--context", type=options.COUNT, default=131072, show_default=True, help="Tokens of context."
+)
 @click.option("--dtype", default="bf16", show_default=True, help="Number format of the cache.")
 @click.option(
     "--certificate",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write a certificate of the bound to this file, for verify.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     reduction: str,
     keys: str,
@@ -136,7 +116,7 @@ def command(
         refuse_place(certificate)
     if eta is not None and gamma is not None:
         raise BadInput("give --eta or --gamma, not both: an error is multiplicative or additive.")
-    if is_key_file(keys):
+    if options.is_key_file(keys):
         _refuse_given(f"--keys {keys}", _FAMILY)
         bound_own_keys(
             keys, norm, at, n, values=values, eta=0.5 if eta is None and gamma is None else eta,
@@ -236,10 +216,10 @@ def _other_questions(
 
 def _refuse(needed: str, names: tuple[str, ...]) -> None:
     """Options that mean something only beside another one."""
-    for option in given(names):
+    for option in options.given(names):
         raise BadInput(f"{option} has a meaning only with {needed}: give both, or neither.")
 
 
 def _refuse_given(beside: str, names: tuple[str, ...]) -> None:
-    for option in given(names):
+    for option in options.given(names):
         raise BadInput(f"{option} has no meaning with {beside}: leave it out.")

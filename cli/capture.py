@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
-from .options import COUNT
+from . import options
 from .render import print_json, say
 
 #: the model that comes as a wheel
@@ -18,19 +18,23 @@ _MOST_BYTES = 1 << 26
 
 @click.command(name="capture")
 @click.argument("model")
-@click.argument("text", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("text", type=options.READ)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     required=True,
     help="The .npz file to write, for bound and attack --keys.",
 )
 @click.option(
-    "--tokens", type=COUNT, default=512, show_default=True, help="Use the first so many tokens."
+    "--tokens",
+    type=options.COUNT,
+    default=512,
+    show_default=True,
+    help="Number of tokens to use, from the first one on.",
 )
 @click.option("--layers", metavar="0,5-7", help="Layers to keep.  [default: all]")
 @click.option("--heads", metavar="0,2", help="KV heads to keep in each layer.  [default: all]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     model: str, text: Path, out: Path, tokens: int, layers: str | None, heads: str | None,
     as_json: bool,

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--case",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.READ,
     help="Replay this counterexample instead; TARGET then names the plug-in's file. Exit code 3 if "
     "it still fails.",
 )
 @click.option(
     "--save-case",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write the first error of a law into this file, for --case.",
 )
 @click.option(
@@ -52,15 +52,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--junit",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Write a JUnit file for a build server: one test for each group of laws.",
 )
-@click.option(
-    "--badge",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a badge: an SVG, or JSON for shields.io.",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.option("--badge", type=options.WRITE, help="Write a badge: an SVG, or JSON for shields.io.")
+@options.as_json
 def command(
     target: str | None,
     params: tuple[str, ...],

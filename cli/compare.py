@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "-d", "--d", type=options.DIMENSION, default=64, show_default=True, help="Head dimension."
 )
-@click.option(
-    "--keys",
-    default="jl",
-    show_default=True,
-    help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a model's own keys, "
-    "with --norm.",
-)
+@options.keys
 @click.option("--norm", metavar="R", help="For keys from a file: as for attack.")
 @click.option("--at", metavar="LAYER.HEAD", help="For keys from a file: the KV head.")
 @click.option(
@@ -90,10 +84,10 @@ if TYPE_CHECKING:
 @click.option(
     "-o",
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     help="Draw wrong bits against memory into this PNG, SVG or PDF file.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     targets: tuple[str, ...],
     n: int | None,

@@ -79,7 +79,7 @@ def _table() -> tuple[Path | None, dict[str, Any]]:
             try:
                 said = tomllib.loads(path.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
-                raise BadInput(f"{path} cannot be read ({error}): mend it.") from None
+                raise BadInput(f"{path} cannot be read ({error}): correct it.") from None
             own = said if name == OWN else said.get("tool", {}).get("kvbarrier")
             if own is not None:
                 return path, own

@@ -49,7 +49,7 @@ def command(ctx: click.Context) -> None:
 
 
 @command.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def list_(as_json: bool) -> None:
     """List the experiments with their claims."""
     rows = _experiments()
@@ -78,9 +78,7 @@ def list_(as_json: bool) -> None:
     help="Sizes: quick takes minutes, full uses the paper's sizes.",
 )
 @click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for tables and pictures.  [default: results/SCALE]",
+    "--out", type=options.FOLDER, help="Folder for tables and pictures.  [default: results/SCALE]"
 )
 @click.option(
     "--resume/--fresh",
@@ -96,7 +94,7 @@ def list_(as_json: bool) -> None:
     help="Number of processes.  [default: one per core]",
 )
 @click.option("--cluster", help="Address of a dask scheduler to submit the work to.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def run(
     names: tuple[str, ...],
     claims: tuple[str, ...],
@@ -166,9 +164,7 @@ def run(
     help="Folder with the tables of the experiments.",
 )
 @click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for the pictures.  [default: beside the tables]",
+    "--out", type=options.FOLDER, help="Folder for the pictures.  [default: beside the tables]"
 )
 def draw_(names: tuple[str, ...], tables: Path, out: Path | None) -> None:
     """Draw the pictures of experiments, or of 'all', from their tables; nothing is run.

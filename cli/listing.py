@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from . import options
 from .render import print_json, print_table, tell
 
 #: what a table has room for; --json has everything
@@ -22,7 +23,7 @@ KINDS = ("compressors", "readers", "engines", "reductions", "keys", "experiments
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.option("-l", "--long", "long", is_flag=True, help="A table with what is known of each.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(kind: str, long: bool, as_json: bool) -> None:
     """List the names of one KIND, one a line: compressors, readers, engines, reductions, keys or
     experiments.

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ..errors import BadInput
-from .options import COUNT, given
+from .options import given
 from .render import say, tell
 
 if TYPE_CHECKING:
@@ -18,35 +15,14 @@ if TYPE_CHECKING:
 _OURS = ("n", "d", "layers", "heads", "rows")
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name a model and the sample of it."""
-    options = [
-        click.option("--model", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-                     help="A model's config.json: attack a sample of its cache; layers, heads "
-                          "and dimension are the model's."),
-        click.option("--context", type=COUNT, default=131072, show_default=True,
-                     help="Tokens in the cache, with --model."),
-        click.option("--sample", metavar="PARTS",
-                     help="What of the model is played, such as layers=2,heads=4,rows=256.  "
-                          "[default: 1 layer, all its KV heads, 64 rows]"),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 def sampled(
-    game: dict[str, Any], model: Path | None, context: int, sample: str | None
-) -> tuple[dict[str, Any], ModelSample | None]:
+    game: dict[str, Any], model: Path, context: int, sample: str | None
+) -> tuple[dict[str, Any], ModelSample]:
     """The words of the game with the model's own in place, and what is played of it.
 
-    Without a model the game as it is. Raises BadInput for options that do not go together, and for
-    a model or a sample that cannot be played.
+    Raises BadInput for options that do not go together, and for a model or a sample that cannot be
+    played.
     """
-    if model is None:
-        for option in given(("context", "sample")):
-            raise BadInput(f"{option} has a meaning only with --model: give both, or neither.")
-        return game, None
     from ..runs.model_sample import parse_sample, sample_of
     from .model_bound import read_model
 

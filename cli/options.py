@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import click
@@ -34,6 +35,36 @@ MESSAGES = click.IntRange(1, MOST_MESSAGES)
 #: of tokens or levels, and coordinates of a head; what is below is judged by what it is for
 COUNT = click.IntRange(max=1 << 40)
 DIMENSION = click.IntRange(max=1 << 16)
+
+
+#: a file to read, a file to write, a folder to write into
+READ = click.Path(exists=True, dir_okay=False, path_type=Path)
+WRITE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+keys = click.option(
+    "--keys", default="jl", show_default=True,
+    help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a model's own keys, "
+    "with --norm.",
+)  # fmt: skip
+seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the random keys."
+)
+gamma = click.option("--gamma", type=float, help="Additive error instead of a multiplicative one.")
+values = click.option(
+    "--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
+    help="Alphabet of the values: {0,1} or {-1,+1}.",
+)  # fmt: skip
+alphabet = click.option(
+    "--alphabet", type=COUNT, metavar="B",
+    help="Levels of a value, B = 2^b for b bits per number: geometric with --eta, an even grid in "
+    "[0,1] with --gamma.  [default: the two of --values]",
+)  # fmt: skip
+key_bits = click.option(
+    "--key-bits", type=click.IntRange(1, 8),
+    help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]",
+)  # fmt: skip
 
 
 def workers(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
@@ -64,7 +95,7 @@ def budgets(texts: tuple[str, ...]) -> tuple[Fraction | None, ...]:
     >>> budgets(("1/4,0.5", "1", "free"))
     (Fraction(1, 4), Fraction(1, 2), Fraction(1, 1), None)
     """
-    from ..runs.gates import number
+    from ..compressors.plugin.values import number
 
     parsed: list[Fraction | None] = []
     for part in (part.strip() for text in texts for part in text.split(",")):
@@ -176,28 +207,27 @@ def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Data tokens.  [default: 512; tensor 64, visual 424]"),
         click.option("-d", "--d", type=DIMENSION, default=64, show_default=True,
                      help="Head dimension."),
-        click.option("--keys", default="jl", show_default=True,
-                     help="Public keys, see list keys; or a .npy, .npz or .safetensors file of a "
-                          "model's own keys, with --norm."),
+        keys,
         click.option("--norm", metavar="R",
                      help="For keys from a file: the largest norm of Bob's query, or a quantile "
                           "of the file's queries such as p50."),
         click.option("--at", metavar="LAYER.HEAD",
                      help="For keys from a file: the KV head.  [default: the only one]"),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random keys."),
+        seed,
         click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
-        click.option("--gamma", type=float, help="Additive error instead of a multiplicative one."),
+        gamma,
         click.option("--scale", default="tight", show_default=True,
                      help="Scale of Bob's query: tight, closed, paper, or a number."),
-        click.option("--values", type=click.Choice(["01", "pm1"]), default="01", show_default=True,
-                     help="Alphabet of the values: {0,1} or {-1,+1}."),
+        values,
         click.option("--rows", type=COUNT,
                      help="Number of random rows to ask for.  [default: all]"),
         click.option("--window", type=COUNT,
-                     help="Window size W of the sliding-window reduction, including Bob's "
-                          "token.  [default: 257]"),
-        click.option("--key-bits", type=click.IntRange(1, 8),
-                     help="Bits in a secret coordinate of a key, for key-payload.  [default: 1]"),
+                     help="Window size W of the sliding-window and sliding-layers reductions, "
+                          "including Bob's token.  [default: 257]"),
+        click.option("--every", type=click.IntRange(min=0), metavar="K",
+                     help="In sliding-layers, each K-th layer attends to all tokens and the others "
+                          "slide; 0: all slide.  [default: 6]"),
+        key_bits,
         click.option("--beta", type=float,
                      help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
                           "[default: 2]"),
@@ -225,15 +255,29 @@ def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="What Alice does to the cache beside feeding it: chunks, save, "
                           "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
                           "--n then counts all tokens ever fed."),
-        click.option("--alphabet", type=COUNT, metavar="B",
-                     help="Levels of a value, B = 2^b for b bits per number: geometric with "
-                          "--eta, an even grid in [0,1] with --gamma.  [default: the two of "
-                          "--values]"),
+        alphabet,
         click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
                      show_default=True,
                      help="How Bob reads the answers: one at a time (threshold), all together "
                           "as linear equations (linear), or both (best). Each is judged by "
                           "the guarantee that it needs."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that name a model and the sample of it."""
+    options = [
+        click.option("--model", type=READ,
+                     help="A model's config.json: attack a sample of its cache; layers, heads "
+                          "and dimension are the model's."),
+        click.option("--context", type=COUNT, default=131072, show_default=True,
+                     help="Tokens in the cache, with --model."),
+        click.option("--sample", metavar="PARTS",
+                     help="What of the model is played, such as layers=2,heads=4,rows=256.  "
+                          "[default: 1 layer, all its KV heads, 64 rows]"),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)
@@ -334,7 +378,7 @@ def schedule(text: str | None) -> str | None:
 
 _FIELDS = (
     "d", "keys", "values", "gamma", "rows", "window", "key_bits", "beta", "layers", "heads",
-    "norm", "at",
+    "norm", "at", "every",
 )  # fmt: skip
 
 

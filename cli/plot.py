@@ -7,16 +7,15 @@ from pathlib import Path
 import click
 
 from ..errors import BadInput
+from . import options
 from .render import say
 
 
 @click.command(name="plot")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, type=options.READ)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     default=Path("plot.png"),
     show_default=True,
     help="PNG, SVG or PDF file to write.",

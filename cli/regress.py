@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     callback=options.workers,
     help="Number of processes.  [default: 1 if quick, else one per core]",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(quick: bool, update: bool, workers: int | None, as_json: bool) -> int:
     """Measure the committed baselines again, message by message, and the claims.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import BadInput, did_you_mean
+from . import options
 from .render import print_json, print_table, prints_to_stderr, tell
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(name="replay")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=options.READ)
 @click.argument("cell", required=False)
 @click.argument("batch", type=click.IntRange(0), required=False)
 @click.option("--target", help="Path of the plug-in, if it is a file; a row holds only its name.")
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Choice(["inline", "process", "namespaces"]),
     help="Use a different isolation from the row's.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(
     file: Path,
     cell: str | None,

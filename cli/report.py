@@ -8,16 +8,15 @@ import click
 
 from ..errors import BadInput
 from ..files import refuse_place, write_whole
+from . import options
 from .render import print_json, say
 
 
 @click.command(name="report")
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, type=options.READ)
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=options.WRITE,
     default=Path("report.html"),
     show_default=True,
     help="HTML file to write.",

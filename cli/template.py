@@ -9,6 +9,7 @@ import click
 
 from ..errors import BadInput
 from ..files import write_new
+from . import options
 from .render import say
 
 TRY = {
@@ -18,7 +19,7 @@ TRY = {
 
 
 @click.command(name="new")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("file", type=options.WRITE)
 @click.option(
     "--kind",
     type=click.Choice(list(TRY)),

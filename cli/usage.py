@@ -37,10 +37,10 @@ def sentence_of(error: click.ClickException) -> str:
             f"{hint or f' {context.command_path} --help shows all.'}"
         )
     if isinstance(error, click.BadOptionUsage):
-        return f"{error.option_name} needs a value: give one behind it."
+        return f"{error.option_name} needs a value: give one after it."
     extra = re.fullmatch(r"Got unexpected extra arguments? \((.*)\)", error.format_message())
     if extra and context is not None:
-        return f"{extra[1]} is more than it takes: write {_form(context)}"
+        return f"{extra[1]} is one argument too many: write {_form(context)}"
     return error.format_message()
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from . import options
 from .render import print_json
 
 
 @click.command(name="verify")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@options.as_json
 def command(file: Path, as_json: bool) -> None:
     """Derive the claim of the certificate FILE again, and say in one sentence what it proves.
 

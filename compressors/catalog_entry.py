@@ -19,8 +19,8 @@ class CatalogEntry:
     """One compressor that ships with us.
 
     Attributes:
-        name: as on the command line.
-        cls: its class. The parameters, and what of its paper it implements, are in the docstring.
+        cls: its class, which says its ``name``. The parameters, and what of its paper it
+            implements, are in the docstring.
         summary: what it keeps, in a line.
         source: who it is by, or what it controls.
         budgets: which budgets make sense for it.
@@ -37,7 +37,6 @@ class CatalogEntry:
         own_size_reason: why, where it does.
     """
 
-    name: str
     cls: type[Compressor]
     summary: str
     source: str
@@ -50,6 +49,11 @@ class CatalogEntry:
     settings: tuple[Mapping[str, Any], ...] = ()
     own_size: Mapping[str, Any] = field(default_factory=dict)
     own_size_reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """As on the command line."""
+        return str(vars(self.cls)["name"])
 
     @property
     def params(self) -> dict[str, str]:

@@ -19,6 +19,7 @@ import importlib.util
 import inspect
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -136,14 +137,20 @@ def _named(name: str) -> Target:
     if name in catalog.names():
         entry = catalog.entry(name)
         thing = entry.cls
-        factory = replace(adapt(thing, name), make=_checked(entry, thing), ours=True)
-        files = tuple(_our_files(thing))
+        made, files = _adapted(thing, name)
+        factory = replace(made, make=_checked(entry, thing), ours=True)
         source = identity(files)
         return Target(name, name, {}, source, None, thing.knows_keys, factory, files)
     registered = _entry_points(COMPRESSORS_GROUP)
     if name in registered:
         return _from_entry_point(registered[name], name)
     raise _unknown(name, {*catalog.names(), *registered})
+
+
+@cache
+def _adapted(cls: type[Compressor], name: str) -> tuple[Factory, tuple[Path, ...]]:
+    """Of a class of ours, which stays what it is: its factory and its files."""
+    return adapt(cls, name), tuple(_our_files(cls))
 
 
 def refuse_missing(target: str) -> None:

@@ -61,7 +61,11 @@ def command(one: Setting, line: Mapping[str, Any]) -> str:
     query = "&".join(f"{name}={value}" for name, value in said.items())
     sizes = ["--n", str(int(line["n"])), "--d", str(int(line["d"]))]
     target = one.target + (f"?{query}" if query else "")
-    words = ["kvbarrier", "attack", target, "--keys", "kerdock", *sizes]
+    said_game = line.get("game")
+    game = {"keys": "kerdock", **(json.loads(said_game) if isinstance(said_game, str) else {})}
+    own = [(name, value) for name, value in game.items() if name not in ("d", "layers", "heads")]
+    words = ["kvbarrier", "attack", target]
+    words += [word for name, value in own for word in (f"--{name}", str(value))] + sizes
     for option, default in (("layers", 1), ("heads", 1)):
         if int(line[option]) != default:
             words += [f"--{option}", str(int(line[option]))]

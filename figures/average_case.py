@@ -10,7 +10,7 @@ from ..experiments.average_case.measure import PLAYED, THETA
 from ..experiments.kit.tables import read_table
 from ..runs.points import points_of
 from ..runs.results import read_results
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,8 +28,8 @@ def draw(theta: pd.DataFrame, points: Sequence[dict[str, Any]], path: Path) -> N
     """Draw the tables of ``experiments.average_case.measure`` as a PNG."""
     dimensions = sorted(theta["d"].unique())
     n = points[0]["n"]
-    with house_style():
-        figure, panels = sheet(1, len(dimensions), figsize=(9.4, 6.2), sharey=True)
+    title = "Keys that nobody chose: what the average case needs"
+    with page(path, title, 1, len(dimensions), height=6.2, sharey=True) as (figure, panels):
         for axes, d in zip(panels, dimensions, strict=True):
             _curves(axes, theta[theta["d"] == d], n)
             _points(axes, [point for point in points if point["d"] == d])
@@ -46,20 +46,7 @@ def draw(theta: pd.DataFrame, points: Sequence[dict[str, Any]], path: Path) -> N
             "point; filled: the error\nin the rows that Bob reads is shown to be at most 1/10 on "
             "average; hollow: it is not. Curves below the picture are at 0."
         )
-        handles, labels = _legend(panels)
-        legend_below(figure, handles, labels, columns=4, caption=caption)
-        figure.suptitle(
-            "Keys that nobody chose: what the average case needs", x=0.01, ha="left", fontsize=12.5
-        )
-        save(figure, path)
-
-
-def _legend(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
-    found: dict[str, Any] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    return list(found.values()), list(found)
+        legend_below(figure, panels, columns=4, caption=caption)
 
 
 def _curves(axes: Axes, table: pd.DataFrame, played: int) -> None:

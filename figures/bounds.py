@@ -14,7 +14,7 @@ import numpy as np
 
 from . import bounds_distortion, bounds_models, bounds_precision
 from .labels import Name, name_ends, name_series, text_in
-from .style import COLOURS, INK, MARKERS, beside, caption_below, house_style, save, sheet
+from .style import COLOURS, INK, MARKERS, beside, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,7 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(ranges: pd.DataFrame, sets: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ranges and of constructions into ``path``."""
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 6.2))
+    with page(path, height=6.2) as (figure, axes):
         names = _ranges(axes, ranges)
         stars = axes.plot(sets["logit_range"], sets["certified_bits"], "*", color=INK, mfc="white",
                           ms=11, ls="none", zorder=4)[0]  # fmt: skip
@@ -58,7 +57,6 @@ def draw(ranges: pd.DataFrame, sets: pd.DataFrame, path: Path) -> None:
             for at, (_, row) in zip(places, sets.iterrows(), strict=True)
         ]
         name_series(figure, axes, named, size=8.6)
-        save(figure, path)
 
 
 def _ranges(axes: Axes, ranges: pd.DataFrame) -> list[Name]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .style import COLOURS, INK, house_style, legend_below, save, sheet
+from .style import COLOURS, INK, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,21 +23,17 @@ LEAST_SHOWN = 1e-3
 
 def draw(floors: pd.DataFrame, caches: pd.DataFrame, path: Path) -> None:
     """Draw the floors and the caches into ``path``."""
-    with house_style():
-        figure, (rms, wrong) = sheet(1, 2, figsize=(9.4, 5.6))
+    title = "The error that so many bits a number must have"
+    with page(path, title, 1, 2, height=5.6) as (figure, (rms, wrong)):
         draw_rms(rms, floors, caches)
         draw_wrong(wrong, floors, caches)
-        figure.suptitle("The error that so many bits a number must have", x=0.01, ha="left",
-                        fontsize=12.5)  # fmt: skip
         counts = " or ".join(str(n) for n in sorted(set(caches["messages"])))
         caption = (
             "Lines are arithmetic (rate-distortion), so no intervals. Filled marks: min-max caches "
             f"as played, n = {caches['n'].iloc[0]}, d = {caches['d'].iloc[0]}, {counts}\nmessages; "
             "a mark is charged for K and V, its line reaches to V alone."
         )
-        handles, labels = rms.get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=3, caption=caption)
-        save(figure, path)
+        legend_below(figure, [rms], columns=3, caption=caption)
 
 
 def draw_rms(axes: Axes, floors: pd.DataFrame, caches: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .style import COLOURS, INK, house_style, legend_below, save, sheet
+from .style import COLOURS, INK, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,8 +24,7 @@ def draw(models: pd.DataFrame, path: Path) -> None:
     """Draw the table of models into ``path``."""
     rows = models[models["context"] == CONTEXT]
     names = list(dict.fromkeys(rows["model"]))
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 1.9 + 0.72 * len(names)))
+    with page(path, height=1.9 + 0.72 * len(names)) as (figure, axes):
         for index, success in enumerate(sorted(rows["success"].unique(), reverse=True)):
             own = rows[rows["success"] == success].set_index("model").loc[names]
             _guarantee(axes, own, index, float(success))
@@ -48,9 +47,7 @@ def draw(models: pd.DataFrame, path: Path) -> None:
             "no sampling, so no intervals.\nSuccess: the chance with which each answer must be "
             "right; keys and values: keys carry secrets too."
         )
-        handles, labels = axes.get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=3, caption=caption)
-        save(figure, path)
+        legend_below(figure, [axes], columns=3, caption=caption)
 
 
 def _guarantee(axes: Axes, own: pd.DataFrame, index: int, success: float) -> None:

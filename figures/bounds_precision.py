@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .labels import Name, name_ends, name_series, text_in
-from .style import COLOURS, FAINT, INK, caption_below, house_style, save, sheet
+from .style import COLOURS, FAINT, INK, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +23,7 @@ ROUNDED = {8: "s", 4: "D", 2: "^"}
 
 def draw(law: pd.DataFrame, path: Path) -> None:
     """Draw the law into ``path``; the tolerance falls to the right."""
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 5.6))
+    with page(path, height=5.6) as (figure, axes):
         ends = _lines(axes, law.sort_values("tolerance", ascending=False))
         names = []
         for bits, marker in ROUNDED.items():
@@ -47,7 +46,6 @@ def draw(law: pd.DataFrame, path: Path) -> None:
         )
         name_ends(figure, axes, ends)
         name_series(figure, axes, names)
-        save(figure, path)
 
 
 def _lines(axes: Axes, rows: pd.DataFrame) -> list[Name]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .style import COLOURS, FAINT, MARKERS, house_style, legend_below, look, plain, save, sheet
+from .labels import Name, name_series
+from .style import COLOURS, FAINT, INK, MARKERS, legend_below, look, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,44 +28,46 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     legend.
     """
     panels = [name for name in PANELS if any(getattr(row, name) is not None for row in rows)]
-    with house_style():
-        figure, axes = sheet(
-            1, len(panels), figsize=(3.4 * len(panels), 4.8), sharey=True,
-            squeeze=False,
-        )  # fmt: skip
+    with page(
+        path,
+        plain(title),
+        1,
+        len(panels),
+        width=3.4 * len(panels),
+        height=4.8,
+        sharey=True,
+        squeeze=False,
+        title_size=12,
+    ) as (figure, axes):
         for panel, name in zip(axes[0], panels, strict=True):
             _panel(panel, rows, name)
         axes[0][0].set_ylabel("wrong bits")
         best = [row for row in rows if row.pareto]
-        handles = [axes[0][0].lines[rows.index(row)] for row in best]
-        labels = [
-            f"{place} {plain(row.target, 40)}, {row.bits_per_number:.3g} bits"
-            for place, row in enumerate(best, start=1)
-        ]
-        legend_below(
-            figure, handles, labels, columns=2,
-            caption="Filled: no other setting needs at most its memory and loses less.",
-        )  # fmt: skip
-        figure.suptitle(plain(title), x=0.01, ha="left", fontsize=12)
-        save(figure, path)
+        for place, row in enumerate(best, start=1):
+            said = f"{place} {plain(row.target, 40)}, {row.bits_per_number:.3g} bits"
+            axes[0][0].lines[rows.index(row)].set_label(said)
+        caption = "Filled: no other setting needs at most its memory and loses less."
+        legend_below(figure, [axes[0][0]], columns=2, caption=caption)
+        for panel, name in zip(axes[0], panels, strict=True):
+            places = [
+                Name(str(place), INK, [(row.bits_per_number, share)])
+                for place, row in enumerate(best, start=1)
+                if (share := getattr(row, name)) is not None
+            ]
+            name_series(figure, panel, places)
 
 
 def _panel(axes: Axes, rows: Sequence[Row], name: str) -> None:
     series = list(dict.fromkeys(row.target.partition(" ")[0] for row in rows))
-    place = 0
     for row in rows:
         colour, marker = look(series.index(row.target.partition(" ")[0]))
         share = getattr(row, name)
-        place += row.pareto
         # Every row has a line, so that the legend finds it; what is not known lies nowhere.
         axes.plot(
             [row.bits_per_number], [float("nan") if share is None else share], ls="",
             color=COLOURS[colour], marker=MARKERS[marker], ms=7, mew=1.3,
             mfc=COLOURS[colour] if row.pareto else "none",
         )  # fmt: skip
-        if row.pareto and share is not None:
-            axes.annotate(str(place), (row.bits_per_number, share), xytext=(5, 5),
-                          textcoords="offset points", fontsize=8.5)  # fmt: skip
     axes.axhline(0.5, color=FAINT, ls=":", lw=1.0)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

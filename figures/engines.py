@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..compressors.engines.schemes import SCHEMES
-from .style import COLOURS, INK, house_style, legend_below, plain, save, sheet
+from .style import COLOURS, INK, legend_below, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +35,8 @@ def draw(settings: Sequence[Setting], path: Path) -> None:
     """Draw the ``MOST`` targets of the table that differ most into ``path``."""
     found = [one for one in settings if one.lines and _factor(one) > 0]
     shown = worst(found)
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 2.0 + 0.285 * len(shown)))
+    title = "Declared, and sent: the settings of engines that differ most"
+    with page(path, title, height=2.0 + 0.285 * len(shown)) as (figure, axes):
         _rows(axes, shown)
         axes.set_xscale("log", base=2)
         axes.set_xticks(list(_TICKS), list(_TICKS.values()))
@@ -49,11 +49,7 @@ def draw(settings: Sequence[Setting], path: Path) -> None:
         axes.set_ylim(len(shown) - 0.4, -1.5)
         axes.set_xlabel("memory, as a share of the 16-bit K and V cache (log)")
         axes.set_ylabel("setting")
-        figure.suptitle("Declared, and sent: the settings of engines that differ most",
-                        x=0.01, ha="left", fontsize=12.5)  # fmt: skip
-        legend_below(figure, *axes.get_legend_handles_labels(), columns=3,
-                     caption=_caption(shown, found))  # fmt: skip
-        save(figure, path)
+        legend_below(figure, [axes], columns=3, caption=_caption(shown, found))
 
 
 def worst(settings: Sequence[Setting]) -> list[Setting]:

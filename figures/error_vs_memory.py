@@ -17,7 +17,7 @@ import numpy as np
 from ..reductions.bounds import CODES, time_sharing_error
 from .error_panel import Point, cloud, curve, fano_limit, time_sharing_line
 from .labels import Name, name_series, text_in
-from .style import COLOURS, FAINT, INK, LIMIT, house_style, legend_below, look, plain, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, legend_below, look, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,7 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
     A point of a compressor that sends nothing (M = 0) is drawn at the left edge with an arrow.
     Past ``NAMED`` curves the points are dots without names and intervals, and the caption says so.
     """
-    with house_style():
-        figure, axes = sheet(figsize=(8.6, 5.4))
+    with page(path, width=8.6, height=5.4) as (figure, axes):
         names = _limits(axes)
         curves = _curves(points)
         found = len(curves)
@@ -57,11 +56,9 @@ def draw(points: Sequence[Point], path: Path, *, title: str | None = None) -> No
                 names.append(Name(label, text_in(COLOURS[look(index)[0]]), drawn))
         _frame(axes, points)
         axes.set_title(plain(title or _title(points)))
-        many = len(curves) > BESIDE
-        handles, labels = axes.get_legend_handles_labels() if many else ([], [])
-        legend_below(figure, handles, labels, columns=4, caption=_caption(points, found))
+        panels = [axes] if len(curves) > BESIDE else []
+        legend_below(figure, panels, columns=4, caption=_caption(points, found))
         name_series(figure, axes, [_guarantee(axes), *names])
-        save(figure, path)
 
 
 def _limits(axes: Axes) -> list[Name]:

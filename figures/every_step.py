@@ -10,7 +10,7 @@ import numpy as np
 from ..experiments.every_step.measure import GRID, TIMES
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import fano_rate
-from .style import COLOURS, FORBIDDEN, LIMIT, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FORBIDDEN, LIMIT, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,17 +30,11 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(grid: pd.DataFrame, times: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.every_step.measure`` as a PNG."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.8))
+    title = "d · min{n, e^Θ(d)}: in tokens and dimension at once, and at every time step"
+    with page(path, title, 1, 2, height=5.8) as (figure, (left, right)):
         d = int(times["d"].max())
         _grid(left, grid)
         _times(right, times[times["d"] == d])
-        handles, labels = (
-            [*one, *other]
-            for one, other in zip(
-                left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
-            )
-        )
         rows = times[times["d"] == d]
         first = rows.iloc[0]
         caption = (
@@ -51,12 +45,7 @@ def draw(grid: pd.DataFrame, times: pd.DataFrame, path: Path) -> None:
             "bits, Bob\n"
             "at random moments; hollow: a bit is wrong then."
         )
-        legend_below(figure, handles, labels, columns=3, caption=caption)
-        figure.suptitle(
-            "d · min{n, e^Θ(d)}: in tokens and dimension at once, and at every time step",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=3, caption=caption)
 
 
 def _grid(axes: Axes, table: pd.DataFrame) -> None:

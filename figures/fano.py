@@ -15,18 +15,7 @@ import numpy as np
 from ..experiments.fano.measure import CHAIN, HYPER, OPTIMUM
 from ..experiments.kit.tables import read_table
 from ..reductions.bounds import error_floor
-from .style import (
-    COLOURS,
-    FAINT,
-    FORBIDDEN,
-    INK,
-    LIMIT,
-    MARKERS,
-    caption_below,
-    house_style,
-    save,
-    sheet,
-)
+from .style import COLOURS, FAINT, FORBIDDEN, INK, LIMIT, MARKERS, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +39,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.fano.measure`` as a PNG."""
-    with house_style():
-        figure, axes = sheet(1, 3, figsize=(9.4, 5.0))
+    title = "Fano's bound against the best protocols there are"
+    with page(path, title, 1, 3, height=5.0) as (figure, axes):
         _optimum(axes[0], optimum)
         _chain(axes[1], chain)
         _balls(axes[2], hyper)
@@ -70,10 +59,6 @@ def draw(optimum: pd.DataFrame, chain: pd.DataFrame, hyper: pd.DataFrame, path: 
             "k ones; no encoder can pass the line of its colour."
         )
         caption_below(figure, caption)
-        figure.suptitle(
-            "Fano's bound against the best protocols there are", x=0.01, ha="left", fontsize=12.5
-        )
-        save(figure, path)
 
 
 def _optimum(axes: Axes, table: pd.DataFrame) -> None:

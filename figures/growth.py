@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..experiments.growth.claims import exponents
 from ..experiments.growth.measure import TABLE
 from ..experiments.kit.tables import read_table
-from .style import COLOURS, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, INK, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +22,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table ``growth`` as a PNG."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
+    title = "What a secret bit costs, against n: where a line is flat, a message grows like n"
+    with page(path, title, 1, 2, height=5.6) as (figure, (left, right)):
         _curves(left, table, "seconds", 1e9)
         _curves(right, table, "peak_bytes", 1.0)
         _limits(left, right, table)
@@ -31,13 +31,7 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         left.set_title("time of a message")
         right.set_ylabel("peak bytes a secret bit (log scale)")
         right.set_title("memory of a message, Alice's and Bob's part")
-        handles, labels = left.get_legend_handles_labels()
-        legend_below(figure, handles, labels, columns=3, caption=_caption(table))
-        figure.suptitle(
-            "What a secret bit costs, against n: where a line is flat, a message grows like n",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, [left], columns=3, caption=_caption(table))
 
 
 def _caption(table: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ from ..compressors.zoo.paper.one_dimension_kernels import expected_frontier, exp
 from ..experiments.gumbel import claims
 from ..experiments.gumbel.measure import CELLS, ERROR, GAP, SPACE
 from ..experiments.kit.tables import read_table
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, INK, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,8 @@ def draw(
     cells: pd.DataFrame, space: pd.DataFrame, error: pd.DataFrame, gap: pd.DataFrame, path: Path
 ) -> None:
     """Draw the four tables as a PNG."""
-    with house_style():
-        figure, axes = sheet(2, 2, figsize=(9.4, 8.2))
+    title = "Lazy Gumbel sampling: exact softmax draws from a small memory, in one dimension"
+    with page(path, title, 2, 2, height=8.2) as (figure, axes):
         _exactness(axes[0][0], cells)
         _space(axes[0][1], space)
         _error(axes[1][0], error)
@@ -59,19 +59,7 @@ def draw(
             f"{int(gap['draws'].iloc[0]):,} draws each, values 1 on the true top set, else 0; bars "
             "joint 99 % exact binomial intervals."
         )
-        handles, labels = [], []
-        for one in axes.flat:
-            found = one.get_legend_handles_labels()
-            handles += found[0]
-            labels += found[1]
-        legend_below(figure, handles, labels, columns=2, caption=caption)
-        figure.suptitle(
-            "Lazy Gumbel sampling: exact softmax draws from a small memory, in one dimension",
-            x=0.01,
-            ha="left",
-            fontsize=12.5,
-        )
-        save(figure, path)
+        legend_below(figure, axes.flat, columns=2, caption=caption)
 
 
 def _exactness(axes: Axes, cells: pd.DataFrame) -> None:

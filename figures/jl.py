@@ -17,7 +17,7 @@ from ..experiments.kit.binomial import simultaneous
 from ..experiments.kit.tables import read_table
 from ..reductions.jl_lemmas import norm_bound, product_bound, product_tail
 from ..reductions.paper import jl_dimension
-from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, caption_below, house_style, save, sheet
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,8 +35,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tails: pd.DataFrame, dimension: pd.DataFrame, certified: pd.DataFrame, path: Path) -> None:
     """Draw the tables of ``experiments.jl.measure`` as a PNG."""
-    with house_style():
-        figure, axes = sheet(2, 2, figsize=(9.4, 8.4))
+    title = "Johnson–Lindenstrauss with its constants: what is promised, and what the keys do"
+    with page(path, title, 2, 2, height=8.4) as (figure, axes):
         _tails(axes[0][0], tails)
         _deviation(axes[0][1], dimension)
         _scale(axes[1][0], dimension)
@@ -57,11 +57,6 @@ def draw(tails: pd.DataFrame, dimension: pd.DataFrame, certified: pd.DataFrame, 
             "from its prose."
         )
         caption_below(figure, caption)
-        figure.suptitle(
-            "Johnson–Lindenstrauss with its constants: what is promised, and what the keys do",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
 
 
 def _tails(axes: Axes, table: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import leaderboard_streams
-from .style import COLOURS, FAINT, INK, beside, caption_below, house_style, save, sheet
+from .style import COLOURS, FAINT, INK, beside, caption_below, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,8 +49,8 @@ def by_family(points: Sequence[Point]) -> dict[str, list[str]]:
 def draw(points: Sequence[Point], families: dict[str, list[str]], path: Path) -> None:
     """Draw the overhead of every algorithm into ``path``."""
     names = [name for kind in families.values() for name in kind]
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 2.2 + 0.25 * len(names)))
+    title = "What a recovered bit costs on the hard stream: 1 is the limit"
+    with page(path, title, height=2.2 + 0.25 * len(names)) as (figure, axes):
         _floors(axes, int(points[0]["n"]), int(points[0]["d"]))
         _overheads(axes, names, points)
         rules(axes, families)
@@ -60,10 +60,7 @@ def draw(points: Sequence[Point], families: dict[str, list[str]], path: Path) ->
         axes.set_xlabel(
             "charged bits per recovered secret bit, M / N(1 − h(e)), best setting (log)"
         )
-        figure.suptitle("What a recovered bit costs on the hard stream: 1 is the limit", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
         caption_below(figure, caption(points))
-        save(figure, path)
 
 
 def caption(points: Sequence[Point]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import FAINT, INK, caption_below, house_style, save, sheet
+from .style import FAINT, INK, caption_below, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +34,8 @@ def draw(points: Sequence[dict[str, Any]], families: dict[str, list[str]], path:
     from ..experiments.leaderboard.measure import AT, STREAMS
 
     names = [name for kind in families.values() for name in kind]
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 2.2 + 0.25 * len(names)))
+    title = f"Bit error within {AT} of the 16-bit cache, by family of streams"
+    with page(path, title, height=2.2 + 0.25 * len(names)) as (figure, axes):
         _cells(axes, names, points)
         at = 0
         for kind, members in families.items():
@@ -52,10 +52,7 @@ def draw(points: Sequence[dict[str, Any]], families: dict[str, list[str]], path:
             side.set_visible(False)
         axes.set_xlabel("family of streams")
         axes.set_ylabel("algorithm, by overhead within its family")
-        figure.suptitle(f"Bit error within {AT} of the 16-bit cache, by family of streams", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
         caption_below(figure, _caption(points))
-        save(figure, path)
 
 
 def _cells(axes: Axes, names: Sequence[str], points: Sequence[dict[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.low_dimension.measure import BUDGET, KISSING, LEVEL, PLANE, RANDOM
-from .style import COLOURS, FAINT, INK, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, INK, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,12 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
     """Draw the tables of ``experiments.low_dimension.measure`` as a PNG."""
-    with house_style():
-        figure, axes = sheet(1, 2, figsize=(9.4, 5.9), sharey=True)
+    title = (
+        "Few dimensions: what is certified is a matter of the query's norm, and eᵈ a budget for it"
+    )
+    with page(path, title, 1, 2, height=5.9, sharey=True, title_size=12) as (figure, axes):
         _against_budget(axes[0], tables)
         _against_dimension(axes[1], tables)
-        entries: dict[str, object] = {}
-        for panel in axes:
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                entries.setdefault(label, handle)
         random, plane, kissing = tables["random"], tables["plane"], tables["kissing"]
         wrong = int(plane["wrong"].sum() + kissing["wrong"].sum())
         asked = int(plane["asked"].sum() + kissing["asked"].sum())
@@ -47,13 +45,7 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> None:
             f"{int(plane['messages'].min())} independent messages a point "
             f"({int(kissing['messages'].min())} at d = 24, sampled rows)."
         )
-        legend_below(figure, list(entries.values()), list(entries), columns=3, caption=caption)
-        figure.suptitle(
-            "Few dimensions: what is certified is a matter of the query's norm, and eᵈ a budget "
-            "for it",
-            x=0.01, ha="left", fontsize=12,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, axes, columns=3, caption=caption)
 
 
 def _family(table: pd.DataFrame, name: str) -> pd.DataFrame:

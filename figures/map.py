@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.evidence.losses import Losses
-from .style import FAINT, INK, house_style, plain, save, sheet
+from .style import FAINT, INK, page, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,9 +51,9 @@ def draw(points: Sequence[Mapped], path: Path, *, title: str, level: float) -> N
     panels, left_out = _panels(points)
     rows, columns = len(panels), max(len(row) for row in panels)
     cells = -(-max(len(point.losses.asked) for point in points) // MOST_COLUMNS)
-    with house_style():
-        high = 2.3 if rows == 1 else 1.35
-        figure, axes = sheet(rows, columns, figsize=(9.4, 1.7 + rows * high), squeeze=False)
+    high = 2.3 if rows == 1 else 1.35
+    head = "\n".join(textwrap.wrap(plain(title, 300), 92))
+    with page(path, head, rows, columns, height=1.7 + rows * high, squeeze=False) as (figure, axes):
         image: Any = None
         for row, line in zip(panels, axes, strict=True):
             for panel, one in zip(row, line, strict=False):
@@ -69,13 +69,9 @@ def draw(points: Sequence[Mapped], path: Path, *, title: str, level: float) -> N
         bar = figure.colorbar(image, ax=axes, fraction=0.025, pad=0.012, ticks=[0, 0.5, 1])
         bar.ax.set_yticklabels(["0", "½: lost", "1"])
         bar.set_label("share of wrong bits")
-        figure.suptitle(
-            "\n".join(textwrap.wrap(plain(title, 300), 92)), x=0.01, ha="left", fontsize=12.5
-        )
         figure.supxlabel(
             _caption(points, level, cells, left_out), x=0.01, ha="left", fontsize=8.8, color=INK
         )
-        save(figure, path)
 
 
 Panel = tuple[str, NDArray[np.float64], tuple[tuple[int, str], ...]]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import natural_heads
 from .labels import Name, name_series, text_in
-from .style import COLOURS, INK, MARKERS, beside, caption_below, house_style, save, sheet
+from .style import COLOURS, INK, MARKERS, beside, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,12 +44,10 @@ def draw(losses: pd.DataFrame, hard: pd.DataFrame, path: Path) -> None:
     names = list(dict.fromkeys(losses["compressor"]))
     styles = {name: style(index) for index, name in enumerate(names)}
     found = by_setting(losses, "increase").sort_values("share")
-    with house_style():
-        figure, (above, below) = sheet(2, 1, figsize=(9.4, 8.4), sharex=True)
+    title = "The same caches on the hard instance and on natural text"
+    with page(path, title, 2, 1, height=8.4, sharex=True) as (figure, (above, below)):
         _hard(above, hard, styles)
         _loss(below, found, styles)
-        figure.suptitle("The same caches on the hard instance and on natural text", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
         texts = len(losses[["kind", "text"]].drop_duplicates())
         caption_below(
             figure,
@@ -62,7 +60,6 @@ def draw(losses: pd.DataFrame, hard: pd.DataFrame, path: Path) -> None:
         literal = hard[hard["basis"] == "literal"].set_index("setting")
         name_series(figure, above, _names(literal, "bit_error", styles))
         name_series(figure, below, _names(found, "mean", styles))
-        save(figure, path)
 
 
 def style(index: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .labels import Name, name_series, text_in
-from .style import COLOURS, FORBIDDEN, INK, MARKERS, caption_below, house_style, save, sheet
+from .style import COLOURS, FORBIDDEN, INK, MARKERS, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,14 +23,12 @@ _LAYERS = ("range_05", "range_50", "range_95", "range_max", "dimension", "addres
 def draw(geometry: pd.DataFrame, ranges: pd.DataFrame, path: Path) -> None:
     """Draw the geometry of the heads and the certified ranges into ``path``."""
     natural = geometry[geometry["kind"] != "hard"]
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
+    title = "A real model's heads beside what certificates assume"
+    with page(path, title, 1, 2, height=5.6) as (figure, (left, right)):
         ranged = _ranges(left, geometry, ranges)
         keyed = _keys(right, geometry)
         for axes in (left, right):
             axes.set_xlabel("layer")
-        figure.suptitle("A real model's heads beside what certificates assume", x=0.01, ha="left",
-                        fontsize=12.5)  # fmt: skip
         caption_below(
             figure,
             "SmolLM2-135M-Instruct on natural text, means over "
@@ -40,7 +38,6 @@ def draw(geometry: pd.DataFrame, ranges: pd.DataFrame, path: Path) -> None:
         )
         name_series(figure, left, ranged)
         name_series(figure, right, keyed)
-        save(figure, path)
 
 
 def _by_layer(geometry: pd.DataFrame) -> pd.DataFrame:

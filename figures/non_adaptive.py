@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +10,11 @@ import numpy as np
 from ..experiments.kit.tables import read_table
 from ..experiments.non_adaptive.measure import ADAPTIVE, CACHES, PATTERNS, STATES, TIME
 from ..reductions.hiding import error_line, minimax_error
-from .style import (
-    COLOURS,
-    FORBIDDEN,
-    INK,
-    LIMIT,
-    MARKERS,
-    beside,
-    house_style,
-    legend_below,
-    save,
-    sheet,
-)
+from .style import COLOURS, FORBIDDEN, INK, LIMIT, MARKERS, beside, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MORE = ("non-adaptive-memory",)
 # What keeps the same tokens has the same look on both sides: filled when read, hollow when kept.
@@ -61,8 +47,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw_readers(patterns: pd.DataFrame, adaptive: pd.DataFrame, path: Path) -> None:
     """Draw what readers lose by the share that they read, planned (left) or not, into ``path``."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.4), sharey=True)
+    title = "Deciding what to read before there is anything to read"
+    with page(path, title, 1, 2, height=6.4, sharey=True) as (figure, (left, right)):
         _reads(left, patterns, "readers that choose beforehand")
         _reads(right, adaptive, "readers that choose as they read", "as they read: ")
         right.set_xlabel("share f that is read on $D_0$")
@@ -78,16 +64,13 @@ def draw_readers(patterns: pd.DataFrame, adaptive: pd.DataFrame, path: Path) -> 
             f"{int(adaptive['trials'].min())} independent trials a point. What it reads on $D_0$ "
             f"is its plan.\nBars: anytime-valid {100 * patterns['level'].iloc[0]:g} % intervals."
         )
-        _legend(figure, (left, right), caption)
-        figure.suptitle("Deciding what to read before there is anything to read", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=4, caption=caption)
 
 
 def draw_memory(caches: pd.DataFrame, states: pd.DataFrame, time: pd.DataFrame, path: Path) -> None:
     """Draw the same game with a memory, which Theorem 19 does not cover, into ``path``."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+    title = "What a memory changes, where planned reads are not enough"
+    with page(path, title, 1, 2, height=6.2) as (figure, (left, right)):
         _memory(left, caches)
         _states(right, states, time)
         caption = (
@@ -96,16 +79,7 @@ def draw_memory(caches: pd.DataFrame, states: pd.DataFrame, time: pd.DataFrame, 
             f"anytime-valid {100 * caches['level'].iloc[0]:g} % intervals. Right: counts of reads "
             "and of bits, no sampling."
         )
-        _legend(figure, (left, right), caption)
-        figure.suptitle("What a memory changes, where planned reads are not enough", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
-        save(figure, path)
-
-
-def _legend(figure: Figure, panels: Sequence[Axes], caption: str) -> None:
-    parts = [axes.get_legend_handles_labels() for axes in panels]
-    handles, labels = (list(chain.from_iterable(part)) for part in zip(*parts, strict=True))
-    legend_below(figure, handles, labels, columns=4, caption=caption)
+        legend_below(figure, (left, right), columns=4, caption=caption)
 
 
 def _reads(axes: Axes, table: pd.DataFrame, title: str, kind: str = "") -> None:

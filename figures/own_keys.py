@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .labels import Name, name_series, text_in
-from .style import COLOURS, INK, MARKERS, caption_below, house_style, save, sheet
+from .style import COLOURS, INK, MARKERS, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,11 +35,10 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(tokens: pd.DataFrame, precision: pd.DataFrame, points: pd.DataFrame, path: Path) -> None:
     """Draw the three tables into a PNG at ``path``."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.4))
+    title = "What a real model's own keys certify"
+    with page(path, title, 1, 2, height=5.4) as (figure, (left, right)):
         kinds = _shares(left, tokens)
         lines = _precision(right, precision, points)
-        figure.suptitle("What a real model's own keys certify", x=0.01, ha="left", fontsize=12.5)
         texts = len(tokens[["kind", "text"]].drop_duplicates())
         caption_below(
             figure,
@@ -51,7 +50,6 @@ def draw(tokens: pd.DataFrame, precision: pd.DataFrame, points: pd.DataFrame, pa
         )
         name_series(figure, left, kinds)
         name_series(figure, right, lines)
-        save(figure, path)
 
 
 def _shares(axes: Axes, tokens: pd.DataFrame) -> list[Name]:

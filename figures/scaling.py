@@ -10,7 +10,7 @@ import numpy as np
 from ..experiments.kit.tables import read_table
 from ..experiments.scaling.measure import TABLE
 from .labels import Name, name_ends, text_in
-from .style import COLOURS, FORBIDDEN, LIMIT, MARKERS, caption_below, house_style, save, sheet
+from .style import COLOURS, FORBIDDEN, LIMIT, MARKERS, caption_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +26,12 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table of ``experiments.scaling`` (one row a compressor, axis and size) as a PNG."""
-    with house_style():
-        figure, axes = sheet(1, 2, figsize=(9.4, 5.2))
+    title = "Memory needed for bit error ≤ 1/10, and its slope"
+    with page(path, title, 1, 2, height=5.2) as (figure, axes):
         named = [
             _panel(panel, axis, table[table["axis"] == axis])
             for panel, axis in zip(axes, AXES, strict=True)
         ]
-        figure.suptitle("Memory needed for bit error ≤ 1/10, and its slope", x=0.01, ha="left",
-                        fontsize=12.5)  # fmt: skip
         caption_below(
             figure,
             "Each point: the smallest memory with measured error ≤ 1/10, "
@@ -43,7 +41,6 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         )
         for panel, names in zip(axes, named, strict=True):
             name_ends(figure, panel, names)
-        save(figure, path)
 
 
 def _panel(axes: Axes, axis: str, table: pd.DataFrame) -> list[Name]:

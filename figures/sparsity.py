@@ -9,7 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.sparsity.measure import ALICE, GAUSSIAN, HARD, MEMORY, ONE_HOT
-from .style import COLOURS, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FORBIDDEN, INK, LIMIT, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +27,11 @@ def picture(folder: Path, path: Path) -> None:
 def draw(weights: pd.DataFrame, memory: pd.DataFrame, path: Path) -> None:
     """Draw the tables ``sparsity-one-hot`` and ``sparsity-memory`` as a PNG."""
     weights = weights[weights["eta"] == ETA]
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.3))
+    title = "The hard instance is one-hot already, and sparsity saves none of its memory"
+    with page(path, title, 1, 2, height=5.3) as (figure, (left, right)):
         _rows(left, weights)
         _memory(right, memory)
-        handles, labels = (
-            [*one, *other]
-            for one, other in zip(
-                left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
-            )
-        )
-        legend_below(figure, handles, labels, columns=2, caption=_caption(weights, memory))
-        figure.suptitle(
-            "The hard instance is one-hot already, and sparsity saves none of its memory",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=2, caption=_caption(weights, memory))
 
 
 def _caption(weights: pd.DataFrame, memory: pd.DataFrame) -> str:

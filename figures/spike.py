@@ -15,7 +15,7 @@ import numpy as np
 from ..experiments.kit.tables import read_table
 from ..experiments.spike.measure import TABLE
 from .labels import text_in
-from .style import COLOURS, FAINT, INK, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, INK, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,27 +32,28 @@ def picture(folder: Path, path: Path) -> None:
 def draw(table: pd.DataFrame, path: Path) -> None:
     """Draw the table of ``experiments.spike.measure`` (one row a key set and scale) as a PNG."""
     groups = list(table.groupby("d", sort=False))
-    with house_style():
-        figure, axes = sheet(
-            2, len(groups), figsize=(9.4, 6.2), sharex="col", sharey="row",
-            squeeze=False, gridspec_kw={"height_ratios": [2.0, 1.0]},
-        )  # fmt: skip
+    title = "The spike: exact attention turns into a lookup at a finite scale"
+    with page(
+        path,
+        title,
+        2,
+        len(groups),
+        height=6.2,
+        sharex="col",
+        sharey="row",
+        squeeze=False,
+        gridspec_kw={"height_ratios": [2.0, 1.0]},
+    ) as (figure, axes):
         for column, (_, rows) in enumerate(groups):
             _outputs(axes[0][column], rows)
             _error(axes[1][column], rows)
         axes[0][0].set_ylabel("Bob's output o_j")
         axes[1][0].set_ylabel("bit error")
-        handles, labels = axes[0][-1].get_legend_handles_labels()
         caption = (
             f"{int(table['messages'].min())} independent messages a scale; bars: anytime-valid "
             f"{100 * float(table['level'].iloc[0]):g} % intervals over messages."
         )
-        legend_below(figure, handles, labels, columns=3, caption=caption)
-        figure.suptitle(
-            "The spike: exact attention turns into a lookup at a finite scale",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, [axes[0][-1]], columns=3, caption=caption)
 
 
 def _outputs(axes: Axes, rows: pd.DataFrame) -> None:

@@ -15,6 +15,7 @@ from ..errors import BadInput
 from ..files import refuse_place, replaced
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F6A00", "#444444",
@@ -54,26 +55,28 @@ _RC: dict[str, Any] = {
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Draw inside this context: our settings, whatever the user's own are, and his come back."""
+def page(
+    path: Path, title: str = "", rows: int = 1, columns: int = 1, *, height: float = 5.4,
+    width: float = 9.4, title_size: float = 12.5, **settings: Any,
+) -> Iterator[tuple[Figure, Any]]:  # fmt: skip
+    """A figure of so many inches, and its axes as ``pyplot.subplots`` returns them: draw inside.
+
+    It has our settings, whatever the user's own are, and his come back. It is apart from pyplot: no
+    figure stays open, and the backend of a user's notebook stays his. At the end it is written to
+    ``path`` (:func:`save`).
+    """
     import matplotlib
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)  # type: ignore[arg-type]
-        yield
-
-
-def sheet(rows: int = 1, columns: int = 1, *, figsize: tuple[float, float] = (9.4, 5.4),
-          **settings: Any) -> tuple[Figure, Any]:  # fmt: skip
-    """A figure of so many inches and its axes, as ``pyplot.subplots`` returns them.
-
-    It is apart from pyplot: no figure stays open, and the backend of a user's notebook stays his.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=figsize, layout="constrained")
-    return figure, figure.subplots(rows, columns, **settings)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, **settings)
+        if title:
+            figure.suptitle(title, x=0.01, ha="left", fontsize=title_size)
+        yield figure, axes
+        save(figure, path)
 
 
 def plain(text: Any, most: int = 120) -> str:
@@ -108,19 +111,25 @@ def look(index: int) -> tuple[int, int]:
     return index % len(COLOURS), (index + index // len(COLOURS)) % len(MARKERS)
 
 
-def legend_below(figure: Figure, handles: Sequence[Any], labels: Sequence[str], *, columns: int,
-                 caption: str) -> None:  # fmt: skip
-    """A legend below the axes, headed by the caption that says what stands behind the figure."""
+def legend_below(figure: Figure, panels: Sequence[Axes], *, columns: int, caption: str) -> None:
+    """A legend of the panels below them, headed by the caption that says what stands behind them.
+
+    A label that several things have is named once, by the first.
+    """
+    found: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
     legend = figure.legend(
-        handles, labels, loc="outside lower left", ncols=columns, columnspacing=1.4,
-        handletextpad=0.5, title=caption, title_fontsize=8.8, alignment="left",
+        list(found.values()), list(found), loc="outside lower left", ncols=columns,
+        columnspacing=1.4, handletextpad=0.5, title=caption, title_fontsize=8.8, alignment="left",
     )  # fmt: skip
     legend.get_title().set_color(INK)
 
 
 def caption_below(figure: Figure, caption: str) -> None:
     """The caption alone, where names stand beside what they name."""
-    legend_below(figure, [], [], columns=1, caption=caption)
+    legend_below(figure, [], columns=1, caption=caption)
 
 
 def beside(path: Path, more: str) -> Path:
@@ -159,7 +168,9 @@ def settle(figure: Figure) -> None:
     """Lay the figure out, once: what is placed by the result stands where it was put."""
     if figure.get_layout_engine() is not None:
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        # For the placeholder that "none" leaves every file would be drawn twice; by our settings
+        # None is no engine.
+        figure.set_layout_engine(None)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -9,18 +9,7 @@ import numpy as np
 
 from ..experiments.kit.tables import read_table
 from ..experiments.subgen.measure import GROWTH, GUARANTEE, INDEX, MEMORY, TIGHT
-from .style import (
-    COLOURS,
-    FAINT,
-    INK,
-    LIMIT,
-    MARKERS,
-    beside,
-    house_style,
-    legend_below,
-    save,
-    sheet,
-)
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, beside, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +30,7 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw_error(guarantee: pd.DataFrame, path: Path) -> None:
     """Draw the error against the eps asked for into ``path``."""
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 6.2))
+    with page(path, "SubGen: its error against the ε asked for", height=6.2) as (figure, axes):
         _error(axes, guarantee)
         first = guarantee.iloc[0]
         runs = guarantee.groupby("stream")["runs"].min()
@@ -54,10 +42,7 @@ def draw_error(guarantee: pd.DataFrame, path: Path) -> None:
             "about the largest) independent runs. Percentages: clusterable runs within ε, in "
             f"brackets exact {100 * first['level']:g} % intervals."
         )
-        legend_below(figure, *axes.get_legend_handles_labels(), columns=3, caption=caption)
-        figure.suptitle("SubGen: its error against the ε asked for", x=0.01, ha="left",
-                        fontsize=12.5)  # fmt: skip
-        save(figure, path)
+        legend_below(figure, [axes], columns=3, caption=caption)
 
 
 def draw_memory(
@@ -65,14 +50,10 @@ def draw_memory(
 ) -> None:
     """Draw the memory against n and against d into ``path``."""
     memory, tight = (table[table["n"] > 0.9 * table["n"].max()] for table in (memory, tight))
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+    title = "SubGen: small where keys cluster, and as large as the cache where they do not"
+    with page(path, title, 1, 2, height=6.2) as (figure, (left, right)):
         _growth(left, growth, index)
         _memory(right, memory, tight)
-        entries: dict[str, object] = {}
-        for panel in (left, right):
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                entries.setdefault(label, handle)
         caption = (
             f"Left: t = {int(growth['t'].iloc[0])}, s = {int(growth['s'].iloc[0])}, mean of "
             f"{growth['draw'].nunique()} independent streams. Right: n = "
@@ -82,12 +63,7 @@ def draw_memory(
             "repeat the keys certified at R = d (δ = 0, ε = 1, r = d;\nthe lower bound is for "
             "answers within 1 ± η = 1 ± 1/2, not for ε). Memory: bits of the saved float32 state."
         )
-        legend_below(figure, list(entries.values()), list(entries), columns=2, caption=caption)
-        figure.suptitle(
-            "SubGen: small where keys cluster, and as large as the cache where they do not",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=2, caption=caption)
 
 
 def _error(axes: Axes, table: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from ..experiments.kit.played import Played
 from ..experiments.kit.tables import read_table
 from ..experiments.tensor.measure import LAYOUTS, PLAYED
 from .error_panel import error_panel
-from .style import COLOURS, FAINT, LIMIT, MARKERS, house_style, legend_below, save, sheet
+from .style import COLOURS, FAINT, LIMIT, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +31,11 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
     """Draw played points (``attack --json``'s form) and the table of layouts as a PNG."""
     n = max(int(point["n"]) for point in played)
     played = [point for point in played if int(point["n"]) == n]
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
+    title = "Tensor attention: four caches carry 2(n−1)d bits; only arbitrary rows carry n²d"
+    with page(path, title, 1, 2, height=5.6) as (figure, (left, right)):
         error_panel(left, played, ORDER)
         left.set_title(f"a  the game: n = {n}, d = {int(played[0]['d'])}")
         _layouts(right, layouts)
-        handles, labels = left.get_legend_handles_labels()
-        more = right.get_legend_handles_labels()
         messages, each = int(played[0]["messages"]), int(layouts["messages"].min())
         caption = (
             f"a: {messages} independent messages a point, anytime-valid 95 % intervals; dotted: "
@@ -47,12 +45,7 @@ def draw(played: list[dict[str, Any]], layouts: pd.DataFrame, path: Path) -> Non
             "The lines are secret bits: 2(n−1)d determine all n²d products, while n² arbitrary "
             "value rows have n²d of their own."
         )
-        legend_below(figure, [*handles, *more[0]], [*labels, *more[1]], columns=4, caption=caption)
-        figure.suptitle(
-            "Tensor attention: four caches carry 2(n−1)d bits; only arbitrary rows carry n²d",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=4, caption=caption)
 
 
 def _layouts(axes: Axes, table: pd.DataFrame) -> None:

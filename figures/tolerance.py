@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..experiments.kit.tables import read_table
 from ..experiments.tolerance.measure import COMPRESSORS, WORST
-from .style import COLOURS, FAINT, FORBIDDEN, INK, LIMIT, MARKERS, house_style, legend_below, save
+from .style import COLOURS, FAINT, FORBIDDEN, INK, LIMIT, MARKERS, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,30 +40,19 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw(worst: pd.DataFrame, compressors: pd.DataFrame, path: Path) -> None:
     """Draw the tables ``tolerance-worst`` and ``tolerance-compressors`` as a PNG."""
-    from matplotlib.figure import Figure
 
-    with house_style():
-        figure = Figure(figsize=(9.4, 7.4), layout="constrained")
-        grid = figure.add_gridspec(2, 2, width_ratios=[1.0, 1.35])
-        flips, scales = (figure.add_subplot(grid[row, 0]) for row in (0, 1))
-        scatter = figure.add_subplot(grid[:, 1])
+    title = "Answers within the tolerance give Bob every bit; below the exact scale they need not"
+    ratios = {"width_ratios": [1.0, 1.35]}
+    with page(path, title, 2, 2, height=7.4, title_size=12, gridspec_kw=ratios) as (figure, axes):
+        (flips, upper), (scales, lower) = axes
+        scatter = figure.add_subplot(upper.get_gridspec()[:, 1])
+        upper.remove()
+        lower.remove()
         _flips(flips, worst)
         _scales(scales, worst)
         _scatter(scatter, compressors)
-        handles, labels = (
-            [*one, *other]
-            for one, other in zip(
-                flips.get_legend_handles_labels(),
-                scatter.get_legend_handles_labels(),
-                strict=True,
-            )
-        )
-        legend_below(figure, handles, labels, columns=3, caption=_caption(worst, compressors))
-        figure.suptitle(
-            "Answers within the tolerance give Bob every bit; below the exact scale they need not",
-            x=0.01, ha="left", fontsize=12,
-        )  # fmt: skip
-        save(figure, path)
+        caption = _caption(worst, compressors)
+        legend_below(figure, (flips, scatter), columns=3, caption=caption)
 
 
 def _caption(worst: pd.DataFrame, compressors: pd.DataFrame) -> str:

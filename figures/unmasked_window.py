@@ -22,19 +22,7 @@ from ..reductions.bounds import fano_rate
 from ..reductions.median_of_means import copies_of_plain_mean, copies_per_mean, means_in_median
 from .error_panel import curve, fano_limit
 from .labels import Name, name_series, text_in
-from .style import (
-    COLOURS,
-    FAINT,
-    INK,
-    LIMIT,
-    MARKERS,
-    beside,
-    caption_below,
-    house_style,
-    legend_below,
-    save,
-    sheet,
-)
+from .style import COLOURS, FAINT, INK, LIMIT, MARKERS, beside, caption_below, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +45,8 @@ def picture(folder: Path, path: Path) -> None:
 
 def draw_attack(played: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw the attack's points into ``path``: what must be kept."""
-    with house_style():
-        figure, axes = sheet(figsize=(9.4, 6.0))
+    title = "The unmasked sliding window: the window costs memory"
+    with page(path, title, height=6.0) as (figure, axes):
         names = _attack(axes, played)
         messages = min(int(p["messages"]) for p in played)
         level = 100 * float(played[0]["bit_error"]["level"])
@@ -69,27 +57,16 @@ def draw_attack(played: Sequence[dict[str, Any]], path: Path) -> None:
             "and cut, sliding-window (masks older tokens) cut; small numbers: samples of "
             "algorithm-1.",
         )
-        figure.suptitle("The unmasked sliding window: the window costs memory", x=0.01, ha="left",
-                        fontsize=12.5)  # fmt: skip
         name_series(figure, axes, names)
-        save(figure, path)
 
 
 def draw_sums(samples: pd.DataFrame, sums: pd.DataFrame, boosted: pd.DataFrame, path: Path) -> None:
     """Draw what the tokens outside the window cost into ``path``: samples, or one sum."""
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 6.2))
+    title = "The unmasked sliding window: one sum answers for the rest"
+    with page(path, title, 1, 2, height=6.2) as (figure, (left, right)):
         _law(left, samples, sums)
         _numbers(right, boosted)
-        found: dict[str, Any] = {}
-        for panel in (left, right):
-            for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
-                found.setdefault(label, handle)
-        legend_below(figure, list(found.values()), list(found), columns=3,
-                     caption=_caption(samples, boosted))  # fmt: skip
-        figure.suptitle("The unmasked sliding window: one sum answers for the rest", x=0.01,
-                        ha="left", fontsize=12.5)  # fmt: skip
-        save(figure, path)
+        legend_below(figure, (left, right), columns=3, caption=_caption(samples, boosted))
 
 
 def _attack(axes: Axes, played: Sequence[dict[str, Any]]) -> list[Name]:

@@ -12,7 +12,7 @@ from ..experiments.kit.tables import read_table
 from ..experiments.visual.claims import slope
 from ..experiments.visual.measure import CUT, DOUBLING, ENLARGED, MODELS, PLAYED, SIDES
 from .error_panel import error_panel
-from .style import COLOURS, INK, LIMIT, house_style, legend_below, save, sheet
+from .style import COLOURS, INK, LIMIT, legend_below, page
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +32,11 @@ def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
     """Draw played points (``attack --json``'s form) and the table of pyramids as a PNG."""
     n = max(int(point["n"]) for point in played)
     played = [point for point in played if int(point["n"]) == n]
-    with house_style():
-        figure, (left, right) = sheet(1, 2, figsize=(9.4, 5.6))
+    title = "Visual autoregression: the earlier maps hold a constant times side² · d bits"
+    with page(path, title, 1, 2, height=5.6) as (figure, (left, right)):
         error_panel(left, played, ORDER)
         left.set_title(f"a  the game: n = {n}, then 16 × 16; d = {int(played[0]['d'])}")
         _sides(right, sides)
-        handles, labels = left.get_legend_handles_labels()
         caption = (
             f"a: {int(played[0]['messages'])} independent messages a point, anytime-valid 95 % "
             "intervals; dotted: error 1/10, half the bits; arrow: sends nothing.\n"
@@ -48,12 +47,7 @@ def draw(played: list[dict[str, Any]], sides: pd.DataFrame, path: Path) -> None:
             "slopes; two families keep their shape as they grow, the published models' sides and "
             "the cuts do not."
         )
-        legend_below(figure, handles, labels, columns=5, caption=caption)
-        figure.suptitle(
-            "Visual autoregression: the earlier maps hold a constant times side² · d bits",
-            x=0.01, ha="left", fontsize=12.5,
-        )  # fmt: skip
-        save(figure, path)
+        legend_below(figure, [left], columns=5, caption=caption)
 
 
 def _sides(axes: Axes, table: pd.DataFrame) -> None:

@@ -25,6 +25,10 @@ REDUCTIONS = {
         "unmasked-window",
         "Theorem 17: bits in the values of an unmasked sliding window",
     ),
+    "sliding-layers": (
+        "softmax",
+        "layers that slide beside layers that attend to all: each is asked for what it holds",
+    ),
     "tensor": ("tensor", "tensor attention (2503.11108): bits in both value caches"),
     "visual": (
         "softmax",

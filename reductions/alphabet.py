@@ -15,17 +15,17 @@ two levels (``scale``), since the condition is S'_i + w e^{-a_i} < bound again. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .index import MIN_TOKENS
-from .keys.base import KeySet, OnKeys
+from .index import MIN_TOKENS, OnKeys
+from .keys.base import KeySet
 from .levels import LevelCondition, geometric_levels, grid_levels, level_condition
-from .scale import choose_scale, float32_queries, sent_interference
+from .scale import choose_scale, float32_queries
 
 Bits = NDArray[np.uint8]
 Symbols = NDArray[np.int64]
@@ -123,10 +123,6 @@ class AlphabetReduction(OnKeys):
     eta: float | None = 0.5
     gamma: float | None = None
     scale: float = 1.0
-    _known: dict[str, Floats] = field(default_factory=dict, init=False, repr=False)
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(
@@ -209,10 +205,7 @@ class AlphabetReduction(OnKeys):
 
     def stream(self, x: Bits) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[n, d_v b]: float32 Q = 0 [n, d], K [n, d], V [n, d_v]."""
-        if np.shape(x) != (self.n, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.n}, {self.width}]."
-            )
+        self.check_secret(x)
         V: Float32 = self.levels[symbols_of(x, self.count)]
         return np.zeros_like(self.keys.rows), self.keys.rows, V
 
@@ -243,17 +236,3 @@ class AlphabetReduction(OnKeys):
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: the demand of each row's condition; all levels are apart iff below 1."""
         return self.condition.demand(*self._measured(self._at(rows)))
-
-    def _at(self, rows: ArrayLike | None) -> Symbols:
-        return np.arange(self.n) if rows is None else np.asarray(rows, dtype=np.int64)
-
-    def _measured(self, at: Symbols) -> tuple[Floats, Floats]:
-        """S'_i and a_i of the queries sent, remembered row by row."""
-        if not self._known:
-            for name in ("interference", "own"):
-                self._known[name] = np.full(self.n, np.nan)
-        interference, own = self._known["interference"], self._known["own"]
-        new = np.unique(at[np.isnan(own[at])])
-        if len(new):
-            interference[new], own[new] = sent_interference(self.keys, self.scale, new)
-        return interference[at], own[at]

@@ -12,12 +12,12 @@ from threadpoolctl import ThreadpoolController
 
 
 @functools.cache
-def _controller() -> ThreadpoolController:
+def _libraries() -> list[Any]:
     # OpenBLAS prefetches past what it packed. Until its buffer has been written once, those
     # addresses have no page, and some shapes run 2 to 3.5 times slower (measured on Zen).
     ones = np.ones((512, 384), dtype=np.float32, order="F")
     sgemm(1.0, ones, ones, trans_b=True)
-    return ThreadpoolController()
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 class _OneThread:
@@ -26,20 +26,22 @@ class _OneThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._inside = 0
-        self._limit: Any = None
+        self._limited: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                self._limit = _controller().limit(limits=1, user_api="blas")
-                self._limit.__enter__()
+                self._limited = [(one, n) for one in _libraries() if (n := one.num_threads) != 1]
+                for library, _ in self._limited:
+                    library.set_num_threads(1)
             self._inside += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._limit.__exit__(None, None, None)
+                for library, threads in self._limited:
+                    library.set_num_threads(threads)
 
 
 #: ``with one_thread:`` BLAS has one thread; the libraries are looked for once

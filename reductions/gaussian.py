@@ -37,7 +37,7 @@ from ..errors import BadInput
 from .bounds import fano_rate
 from .index import MIN_TOKENS, IndexReduction
 from .keys.base import KeySet
-from .public import Public
+from .reduction import ByCoordinate, Public
 
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -66,7 +66,7 @@ def _drawn(n: int, d: int, seed: int) -> Float32:
 
 
 @dataclass(frozen=True)
-class GaussianReduction:
+class GaussianReduction(ByCoordinate):
     """The family, at the keys of one message. Make it with :meth:`build`.
 
     Attributes:
@@ -80,9 +80,6 @@ class GaussianReduction:
     beta: float
     eta: float
     seed: int = 0
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(cls, n: int, d: int, beta: float, eta: float) -> GaussianReduction:
@@ -177,11 +174,6 @@ class GaussianReduction:
         with np.errstate(over="ignore", invalid="ignore"):
             cut = self.index.thresholds(rows)
         return np.where(self.unread(rows), np.float32(np.inf), cut).astype(np.float32)
-
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
-        cut = self.thresholds(rows)
-        return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
 
 
 def most_beta(d: int) -> float:

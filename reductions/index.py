@@ -12,33 +12,62 @@ thresholds. How the scale is chosen, "tight" above all, is in ``scale``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .keys.base import KeySet, OnKeys
-from .margins import Condition, closed_scale, condition
-from .paper import jl_dimension, paper_Delta, paper_delta, paper_scale
-from .public import Public
+from .keys.base import KeySet
+from .margins import Condition, condition
+from .reduction import ByCoordinate, Public
 from .scale import choose_scale, float32_queries, sent_interference
-
-__all__ = [
-    "IndexReduction",
-    "closed_scale",
-    "condition",
-    "jl_dimension",
-    "paper_Delta",
-    "paper_delta",
-    "paper_scale",
-]
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
 #: as many age buckets as the evidence looks at; fewer tokens would leave one empty
 MIN_TOKENS = 16
+
+
+class OnKeys(ByCoordinate):
+    """What hard families on one key set share, with a row of the secret for each token."""
+
+    keys: KeySet
+    scale: float
+
+    @property
+    def n(self) -> int:
+        """Data tokens."""
+        return self.keys.n
+
+    @property
+    def tokens(self) -> int:
+        """n, as :class:`~kvbarrier.reductions.reduction.Reduction` calls it."""
+        return self.keys.n
+
+    @property
+    def rows(self) -> int:
+        """n: every token's value is a row of the secret."""
+        return self.keys.n
+
+    @property
+    def d_k(self) -> int:
+        """The dimension of the keys."""
+        return self.keys.d
+
+    @cached_property
+    def _known(self) -> tuple[Floats, Floats]:
+        return np.full(self.n, np.nan), np.full(self.n, np.nan)
+
+    def _measured(self, at: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """S'_i and a_i of the queries sent, remembered row by row."""
+        interference, own = self._known
+        new = np.unique(at[np.isnan(own[at])])
+        if len(new):
+            interference[new], own[new] = sent_interference(self.keys, self.scale, new)
+        return interference[at], own[at]
 
 
 @dataclass(frozen=True)
@@ -60,7 +89,6 @@ class IndexReduction(OnKeys):
     eta: float | None = 0.5
     gamma: float | None = None
     scale: float = 1.0
-    _known: dict[str, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def build(
@@ -88,9 +116,6 @@ class IndexReduction(OnKeys):
         rule = condition(values, eta, gamma)
         _check_sizes(keys, d_v)
         return cls(keys, d_v, values, eta, gamma, choose_scale(keys, rule, scale))
-
-    block = 1
-    extra = 1
 
     @property
     def width(self) -> int:
@@ -129,8 +154,7 @@ class IndexReduction(OnKeys):
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[n, d_v]: float32 Q = 0 [n, d], K [n, d], V [n, d_v]."""
-        if np.shape(x) != (self.n, self.d_v):
-            raise BadInput(f"The secret has shape {np.shape(x)}: give bits[{self.n}, {self.d_v}].")
+        self.check_secret(x)
         return self.part(x, slice(None))
 
     def part(self, x: NDArray[np.uint8], tokens: slice) -> tuple[Float32, Float32, Float32]:
@@ -162,29 +186,10 @@ class IndexReduction(OnKeys):
         cut = self.condition.threshold(*self._measured(at))
         return cut.astype(np.float32)
 
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d_v] for the rows asked -> uint8[m, d_v]; a nan is read as 0."""
-        cut = self.thresholds(rows)
-        return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
-
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: the demand of each row's margin condition; separated iff below 1."""
         at = self._at(rows)
         return self.condition.demand(*self._measured(at))
-
-    def _at(self, rows: ArrayLike | None) -> NDArray[np.int64]:
-        return np.arange(self.n) if rows is None else np.asarray(rows, dtype=np.int64)
-
-    def _measured(self, at: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """S'_i and a_i of the queries sent, remembered row by row."""
-        if not self._known:
-            for name in ("interference", "own"):
-                self._known[name] = np.full(self.n, np.nan)
-        interference, own = self._known["interference"], self._known["own"]
-        new = np.unique(at[np.isnan(own[at])])
-        if len(new):
-            interference[new], own[new] = sent_interference(self.keys, self.scale, new)
-        return interference[at], own[at]
 
 
 def _check_sizes(keys: KeySet, d_v: int) -> None:

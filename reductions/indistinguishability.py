@@ -102,7 +102,7 @@ class TokenFamily:
         return self.n - 1
 
     def stream(self, place: int | None) -> tuple[Float32, Float32, Float32]:
-        """See :meth:`Family.stream`."""
+        """One key that attends, and a value of B, at the place; None: D_0."""
         K = np.zeros((self.n, self.d), dtype=np.float32)
         V = np.ones((self.n, self.d), dtype=np.float32)
         if place is not None:
@@ -170,7 +170,7 @@ class CellFamily:
         return math.log((self.n - 1) * self.w / (1 - self.w))
 
     def stream(self, place: int | None) -> tuple[Float32, Float32, Float32]:
-        """See :meth:`Family.stream`."""
+        """One number of the keys is ``score``, at the place; None: D_0."""
         K = np.zeros((self.n, self.d), dtype=np.float32)
         V = np.zeros((self.n, self.d), dtype=np.float32)
         V[-1] = 1

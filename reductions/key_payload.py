@@ -67,6 +67,7 @@ from .keys.base import KeySet
 from .keys.hypercube import address_bits
 from .margins import condition
 from .payload_margins import KeyQuestion, address_keys, payload_cuts, payload_levels
+from .reduction import ByCoordinate
 from .scale import choose_scale, sent_interference
 
 Bits = NDArray[np.uint8]
@@ -80,7 +81,7 @@ MOST_NUMBERS = 1 << 26
 
 
 @dataclass(frozen=True, eq=False)
-class KeyPayloadReduction:
+class KeyPayloadReduction(ByCoordinate):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -98,9 +99,6 @@ class KeyPayloadReduction:
     eta: float
     value_scale: float
     question: KeyQuestion
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(
@@ -218,10 +216,7 @@ class KeyPayloadReduction:
 
     def stream(self, x: Bits) -> Triples:
         """Alice's triples for x, uint8[N, width]: float32 Q = 0, K, V, each [N, d]."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
-            )
+        self.check_secret(x)
         levels = payload_levels(self.b)[symbols_of(np.asarray(x)[:, self.d :], 2**self.b)]
         K = np.hstack([self.addresses.rows, levels])
         return np.zeros_like(K), K, np.asarray(x)[:, : self.d].astype(np.float32)
@@ -306,9 +301,6 @@ class KeyPayloadReduction:
             last = heard.astype(np.int64) if known is None else known // step % 2
             level += step * last
         return np.hstack([values, payload.reshape(count, -1)])
-
-    def _at(self, rows: ArrayLike | None) -> Ints:
-        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
 
     @cached_property
     def _cuts(self) -> Floats:

@@ -82,22 +82,6 @@ def expected_lazy(scores: Float64, top: Int64) -> float:
     return (len(scores) - len(top)) / (a + 1.0)
 
 
-def algorithm_2(scores: Float64, top: Int64, rng: np.random.Generator) -> tuple[int, int]:
-    """One draw, written as the paper's Algorithm 2 is: the index of the winner, and m."""
-    _check(scores, top)
-    scores = np.asarray(scores, dtype=np.float64)
-    perturbed = scores[top] + rng.gumbel(size=len(top))
-    M = float(perturbed.max())
-    least = np.exp(-np.exp(scores[top].min() - M))
-    outside = np.setdiff1d(np.arange(len(scores)), top)
-    m = int(rng.binomial(len(outside), 1.0 - least))
-    drawn = rng.choice(outside, size=m, replace=False)
-    late = scores[drawn] - np.log(-np.log(rng.uniform(least, 1.0, size=m)))
-    if m and late.max() > M:
-        return int(drawn[late.argmax()]), m
-    return int(top[perturbed.argmax()]), m
-
-
 def lazy_draws(scores: Float64, top: Int64, seed: int, draws: int) -> tuple[Int64, Int64]:
     """Independent draws of Algorithm 2: the winners and the numbers m, int64[draws] each.
 

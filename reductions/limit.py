@@ -16,9 +16,10 @@ import numpy as np
 from ..errors import BadInput
 from . import keys as key_sets
 from .bounds import compression_ratio_limit, index_bound_bits
-from .index import IndexReduction, paper_scale
+from .index import IndexReduction
 from .interference import coherence, max_deviation, separable_gap
 from .keys.base import KeySet
+from .paper import paper_scale
 
 
 @dataclass(frozen=True)

@@ -146,34 +146,6 @@ def _others(array: Floats) -> Floats:
     return np.asarray(array.sum(axis=1) - np.diag(array))
 
 
-def additive_tolerance(decoder: Floats, mixing: Floats) -> float:
-    """The largest gamma (not included) that a decoder survives: negative where it survives none.
-
-    min_i (P_ii - sum_{m != i} |P_im|) / (2 |r_i|_1); for A^-1 that is gamma*.
-    """
-    P = decoder @ mixing
-    room = np.diag(P) - _others(np.abs(P))
-    return float((room / (2 * np.abs(decoder).sum(axis=1))).min())
-
-
-def relative_tolerance(decoder: Floats, mixing: Floats) -> float:
-    """eta* of the module docstring, for the decoder A^-1: min_i 1/(2 sum_m T_im - T_ii)."""
-    T = np.abs(decoder) @ mixing
-    return float((1 / (2 * T.sum(axis=1) - np.diag(T))).min())
-
-
-def orthonormal_tolerance(n: int, scale: float) -> float:
-    """Gamma* of n orthonormal keys at scale C, in closed form: (O) of the module docstring.
-
-    >>> round(orthonormal_tolerance(64, 4.0), 3)
-    0.148
-    """
-    if n < 1 or not scale > 0:
-        raise BadInput(f"Needs n >= 1 keys and a scale over 0, not {n} and {scale:g}.")
-    a = math.expm1(scale)
-    return a * (a + n) / (2 * (a + 2 * n - 2) * (a + n + 1))
-
-
 def average_case_z(keys: KeySet, scale: float) -> Floats:
     """z_i = S'_i(2C)^{-1/2} of every key at scale C: float64[n]."""
     return np.asarray(1 / np.sqrt(relative_interference(keys, 2 * scale)))

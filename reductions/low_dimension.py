@@ -272,18 +272,10 @@ def random_rate(beta: float) -> float:
 def hypercube_budget(d: int, eta: float = 0.5) -> float:
     """R at which all 2^d hypercube keys are certified, d 2^d bits: ``full_family_scale`` (exact).
 
+    It tends to (d/2) ln(d / ln(1 + 1/rho)) (ours): c* = -ln((1 + 1/rho)^{1/d} - 1)/2 and
+    (1 + x)^{1/d} - 1 = ln(1 + x)/d + O(d^-2).
+
     >>> round(hypercube_budget(16), 2)
     32.08
     """
     return full_family_scale(d, _rho(eta))
-
-
-def hypercube_budget_estimate(d: int, eta: float = 0.5) -> float:
-    """(d/2) ln(d / ln(1 + 1/rho)), to which :func:`hypercube_budget` tends (ours).
-
-    c* = -ln((1 + 1/rho)^{1/d} - 1)/2 and (1 + x)^{1/d} - 1 = ln(1 + x)/d + O(d^-2).
-
-    >>> round(hypercube_budget_estimate(16), 2)
-    32.15
-    """
-    return d / 2 * math.log(d / math.log1p(1 / _rho(eta)))

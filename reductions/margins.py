@@ -74,7 +74,7 @@ class Condition:
 
     @property
     def zero_token(self) -> float:
-        """See :attr:`bound`."""
+        """The weight of Bob's own zero token in :attr:`bound`."""
         return self.zero_factor / self.factor
 
     @property

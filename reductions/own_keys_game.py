@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput, NoScale
 from .index import MIN_TOKENS
 from .own_keys import OwnTokens
+from .reduction import ByCoordinate
 
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -30,7 +31,7 @@ _COINS = np.array([1, 0x6F776E6B657973], dtype=np.uint64)
 
 
 @dataclass(frozen=True, eq=False)
-class OwnKeysReduction:
+class OwnKeysReduction(ByCoordinate):
     """One instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -40,9 +41,6 @@ class OwnKeysReduction:
 
     head: OwnTokens
     d_v: int
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(cls, head: OwnTokens, d_v: int) -> OwnKeysReduction:
@@ -132,10 +130,7 @@ class OwnKeysReduction:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[rows, d_v]: float32 Q = 0 [n, d], K [n, d], V [n, d_v]."""
-        if np.shape(x) != (self.rows, self.d_v):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.d_v}]."
-            )
+        self.check_secret(x)
         V = self.known_values.copy()
         V[self.secret] = self._values(np.asarray(x))
         return np.zeros_like(self.head.keys), self.head.keys, V
@@ -152,11 +147,6 @@ class OwnKeysReduction:
         at = self._at(rows)
         cut = self.head.rule.threshold(self.head.interference[at], self.head.own[at])
         return cut.astype(np.float32)
-
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d_v] for the rows asked -> uint8[m, d_v]; a nan is read as 0."""
-        cut = self.thresholds(rows)
-        return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
 
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: the demand of each row's margin condition; below 1 for all of them."""

@@ -36,8 +36,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput, did_you_mean
 from . import keys as families
-from .index import MIN_TOKENS
-from .keys.base import KeySet, OnKeys
+from .index import MIN_TOKENS, OnKeys
+from .keys.base import KeySet
 from .margins import condition
 from .planted_scale import RowMargins
 from .scale import float32_queries
@@ -80,9 +80,6 @@ class PlantedReduction(OnKeys):
     row_of: Ints
     eta: float
     scale: float
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(
@@ -185,10 +182,7 @@ class PlantedReduction(OnKeys):
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[rows, d]: float32 Q, K and V, each [n, d]."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
-            )
+        self.check_secret(x)
         V = self.known_values.copy()
         secret = self.row_of >= 0
         V[secret] = np.asarray(x)[self.row_of[secret]]
@@ -224,24 +218,16 @@ class PlantedReduction(OnKeys):
 
     def thresholds(self, rows: ArrayLike | None = None) -> Float32:
         """Float32[m]: bit (i, j) is 1 iff coordinate j of the output for row i is greater."""
-        others, weight = (measured[self._at(rows)] for measured in self._measured)
+        others, weight = (measured[self._at(rows)] for measured in self._sent)
         return self.margins.condition.threshold(others, weight).astype(np.float32)
-
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
-        cut = self.thresholds(rows)
-        return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
 
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: rho S_i / W_i; a row is separated if it is below 1."""
-        others, weight = (measured[self._at(rows)] for measured in self._measured)
+        others, weight = (measured[self._at(rows)] for measured in self._sent)
         return self.margins.condition.demand(others, weight)
 
-    def _at(self, rows: ArrayLike | None) -> Ints:
-        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
-
     @cached_property
-    def _measured(self) -> tuple[Floats, Floats]:
+    def _sent(self) -> tuple[Floats, Floats]:
         """S_i/W_i and ln W_i of the float32 queries that are really sent."""
         margins = self.margins
         return margins.interference(margins.sent(self.scale), margins.all)

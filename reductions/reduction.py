@@ -7,13 +7,51 @@ times for a row, each time of a copy of the state of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import BadInput
+
 Float32 = NDArray[np.float32]
+
+
+class Public(Mapping[str, Any]):
+    """What compressors are told of a game: ``told`` as it is, and what is made when it is read.
+
+    The keys of 2^20 tokens take 256 MiB at d = 64, and few compressors look at them.
+
+    >>> public = Public({"values": "01"}, keys=lambda: [[1.0, 0.0]])
+    >>> sorted(public), public["keys"], (public | {"keys": None})["keys"]
+    (['keys', 'values'], [[1.0, 0.0]], None)
+    """
+
+    def __init__(self, told: Mapping[str, Any], **made: Callable[[], Any]) -> None:
+        self._told = dict(told)
+        self._made = made
+
+    def __getitem__(self, name: str) -> Any:
+        return self._made[name]() if name in self._made else self._told[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._told or name in self._made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._told, **self._made})
+
+    def __len__(self) -> int:
+        return len({**self._told, **self._made})
+
+    def __or__(self, others: Mapping[str, Any]) -> Public:
+        """The same with other entries, as they are."""
+        left = {name: make for name, make in self._made.items() if name not in others}
+        return Public({**self._told, **others}, **left)
+
+    def but(self, **made: Callable[[], Any]) -> Public:
+        """The same with entries that are made otherwise."""
+        return Public(self._told, **{**self._made, **made})
 
 
 class Reduction(Protocol):
@@ -77,6 +115,38 @@ class Reduction(Protocol):
 
     def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
         """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+
+
+class ByCoordinate:
+    """What most families share: one question a row, each bit one coordinate of the answer."""
+
+    @property
+    def block(self) -> int:
+        """1: every question is asked of a copy of the state of its own."""
+        return 1
+
+    @property
+    def extra(self) -> int:
+        """1: Bob appends one token to a copy."""
+        return 1
+
+    def check_secret(self: Reduction, x: ArrayLike) -> None:
+        """BadInput unless x has the shape of the secret."""
+        if np.shape(x) != (self.rows, self.width):
+            raise BadInput(
+                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
+            )
+
+    def decode(
+        self: Reduction, outputs: ArrayLike, rows: ArrayLike | None = None
+    ) -> NDArray[np.uint8]:
+        """Outputs [m, d_v] for the rows asked -> uint8[m, width]; a nan is read as 0."""
+        found = np.asarray(outputs, dtype=np.float32)[:, : self.width]
+        return (found > self.thresholds(rows)[:, None]).astype(np.uint8)
+
+    def _at(self: Reduction, rows: ArrayLike | None) -> NDArray[np.int64]:
+        """The rows asked, all by default."""
+        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
 
 
 class InParts(Reduction, Protocol):

@@ -25,7 +25,6 @@ from .interference import (
 )
 from .keys.base import KeySet
 from .margins import Condition
-from .paper import paper_scale
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -141,6 +140,8 @@ def _paper(keys: KeySet, rule: Condition) -> float:
             "The paper's scale needs values 01 and a relative error eta (Theorem 8): use "
             "scale='tight'."
         )
+    from .paper import paper_scale
+
     return paper_scale(keys.n, rule.tolerance, max_deviation(keys))
 
 

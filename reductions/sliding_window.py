@@ -53,6 +53,7 @@ from .interference import max_deviation
 from .keys.base import KeySet
 from .margins import Condition, condition
 from .paper import paper_scale
+from .reduction import ByCoordinate
 from .scale import choose_scale, float32_queries, sent_interference
 
 Float32 = NDArray[np.float32]
@@ -69,7 +70,7 @@ def window_paper_scale(keys: KeySet, n: int, eta: float) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class SlidingWindowReduction:
+class SlidingWindowReduction(ByCoordinate):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -83,9 +84,6 @@ class SlidingWindowReduction:
     n: int
     eta: float
     scale: float
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(
@@ -197,10 +195,7 @@ class SlidingWindowReduction:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[W-1, d]: float32 Q = 0, K, V, each [n, d]."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
-            )
+        self.check_secret(x)
         return np.zeros_like(self.keys), self.keys, self._padded(np.asarray(x))
 
     def _padded(self, rows: NDArray[Any]) -> Float32:
@@ -222,18 +217,10 @@ class SlidingWindowReduction:
         cut = np.sqrt((1 - self.eta**2) * interference) / total
         return np.asarray(cut, dtype=np.float32)
 
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
-        cut = self.thresholds(rows)
-        return (np.asarray(outputs, dtype=np.float32) > cut[:, None]).astype(np.uint8)
-
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: rho S_i e^{-a_i}; a row is separated iff it is below 1."""
         interference, own = (measured[self._at(rows)] for measured in self._measured)
         return self.condition.demand(interference, own)
-
-    def _at(self, rows: ArrayLike | None) -> NDArray[np.int64]:
-        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)
 
     @cached_property
     def _measured(self) -> tuple[Floats, Floats]:

@@ -40,7 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import BadInput
 from .index import IndexReduction
 from .keys.base import KeySet
-from .public import Public
+from .reduction import ByCoordinate, Public
 
 Float32 = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -90,7 +90,7 @@ def victims(n: int) -> Indices:
 
 
 @dataclass(frozen=True)
-class StreamFamily:
+class StreamFamily(ByCoordinate):
     """Variants of one Index instance. Its keys are already turned where ``basis`` is "rotated".
 
     Attributes:
@@ -105,9 +105,6 @@ class StreamFamily:
     heads: int = 1
     queries_of_alice: str = "zero"
     basis: str = "literal"
-
-    block = 1
-    extra = 1
 
     def __post_init__(self) -> None:
         if self.layers < 1 or self.heads < 1:
@@ -185,10 +182,7 @@ class StreamFamily:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's float32 Q, K and V for x, uint8[n, L H d_v]; axes as in :meth:`_shaped`."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits{[self.rows, self.width]}."
-            )
+        self.check_secret(x)
         return self.part(x, slice(None))
 
     def part(self, x: NDArray[np.uint8], tokens: slice) -> tuple[Float32, Float32, Float32]:

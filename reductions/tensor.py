@@ -67,6 +67,7 @@ from .index import MIN_TOKENS
 from .keys.base import KeySet
 from .margins import FLOAT32_SLACK, closed_scale, condition
 from .quadratic_forms import gold_forms, linear_forms
+from .reduction import ByCoordinate
 from .scale import check_float32
 
 Float32 = NDArray[np.float32]
@@ -172,7 +173,7 @@ class Spectra:
 
 
 @dataclass(frozen=True, eq=False)
-class TensorReduction:
+class TensorReduction(ByCoordinate):
     """One hard instance. Make it with :meth:`build`; the bare constructor checks nothing.
 
     Attributes:
@@ -185,9 +186,6 @@ class TensorReduction:
     K2: Float32
     eta: float
     scale: float
-
-    block = 1
-    extra = 1
 
     @classmethod
     def build(
@@ -316,8 +314,7 @@ class TensorReduction:
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[2(n-1), d]: float32 Q = 0, K, V, each [n, 2d]."""
-        if np.shape(x) != (self.rows, self.d):
-            raise BadInput(f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.d}].")
+        self.check_secret(x)
         V = np.ones((self.n, self.d_v), dtype=np.float32)
         V[1:] = np.asarray(x).reshape(self.n - 1, self.d_v)
         return np.zeros_like(self._keys), self._keys, V
@@ -339,11 +336,6 @@ class TensorReduction:
         cut = np.sqrt((1 - self.eta**2) * U * L) / D
         return np.asarray(cut[self._at(rows)], dtype=np.float32)
 
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, 2d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
-        answers = np.asarray(outputs, dtype=np.float32)[:, : self.d]
-        return (answers > self.thresholds(rows)[:, None]).astype(np.uint8)
-
     def demands(self, rows: ArrayLike | None = None) -> Floats:
         """Float64[m]: rho U / L of the queries sent; separated iff below 1."""
         return self.spectra.demands(self._sent(self.scale), self.eta)[self._at(rows)]
@@ -353,6 +345,3 @@ class TensorReduction:
         x = np.full((self.rows, self.d), 1 - bit, dtype=np.uint8)
         x[row] = bit
         return x
-
-    def _at(self, rows: ArrayLike | None) -> Ints:
-        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)

@@ -39,10 +39,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from . import keys as families
-from .index import MIN_TOKENS
-from .keys.base import KeySet, OnKeys
+from .index import MIN_TOKENS, OnKeys
+from .keys.base import KeySet
 from .margins import condition
-from .scale import choose_scale, float32_queries, sent_interference
+from .scale import choose_scale, float32_queries
 
 Float32 = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -164,10 +164,7 @@ class VisualReduction(OnKeys):
 
     def stream(self, x: NDArray[np.uint8]) -> tuple[Float32, Float32, Float32]:
         """Alice's triples for x, uint8[n, d]: float32 Q = 0, K, V, each [n, d]."""
-        if np.shape(x) != (self.rows, self.width):
-            raise BadInput(
-                f"The secret has shape {np.shape(x)}: give bits[{self.rows}, {self.width}]."
-            )
+        self.check_secret(x)
         return np.zeros_like(self.keys.rows), self.keys.rows, np.asarray(x).astype(np.float32)
 
     def queries(self, rows: ArrayLike | None = None) -> tuple[Float32, Float32, Float32]:
@@ -177,14 +174,6 @@ class VisualReduction(OnKeys):
 
     def thresholds(self, rows: ArrayLike | None = None) -> Float32:
         """Float32[m]: sqrt((1-eta^2) S') / (1 + S' + b e^-a); a bit is 1 iff it is above."""
-        S, own = sent_interference(self.keys, self.scale, self._at(rows))
+        S, own = self._measured(self._at(rows))
         cut = np.sqrt((1 - self.eta**2) * S) / (1 + S + self.block * np.exp(-own))
         return np.asarray(cut, dtype=np.float32)
-
-    def decode(self, outputs: ArrayLike, rows: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """Outputs [m, d] for the rows asked -> uint8[m, d]; a nan is read as 0."""
-        answers = np.asarray(outputs, dtype=np.float32)
-        return (answers > self.thresholds(rows)[:, None]).astype(np.uint8)
-
-    def _at(self, rows: ArrayLike | None) -> Ints:
-        return np.arange(self.rows) if rows is None else np.asarray(rows, dtype=np.int64)

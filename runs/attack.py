@@ -25,6 +25,7 @@ from ..protocols.evidence.ledger import Ledger
 from ..protocols.evidence.nulls import null_of
 from ..protocols.evidence.verdicts import LEVEL
 from ..protocols.game.cell import Cell, target_name
+from ..protocols.game.coins import Keyring
 from ..protocols.game.index_game import Rehearsal, Session
 from ..protocols.game.instance import Instance
 from ..protocols.game.instances import Index
@@ -34,12 +35,10 @@ from .attack_report import Gap, Report
 from .batches import one_blas_thread
 from .declaring import counterexample, declaring, held_against, on_shorter_streams
 from .executors import make_executor
-from .forecast import forecast
-from .keyring import Keyring
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
-from .room import refuse_too_large
+from .room import LONG_STREAM, refuse_too_large
 from .runner import CellOutcome, Facts, Step, run_cells
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
@@ -249,6 +248,11 @@ def _announce(
     plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
 ) -> None:
     """Tell what the messages of a long attack should take; the last budget is the largest."""
+    longest = cells[-1].instance
+    if longest.secret_rows * longest.row_bits < LONG_STREAM:
+        return
+    from .forecast import forecast
+
     found = forecast(cells[-1], session)
     if found is not None:
         stopping = plan.stopping()
@@ -377,7 +381,12 @@ def _engine(
     """What an engine's caches occupy, beside their messages."""
     if not said:
         return ()
-    from .engine_report import engine_report
+    from .engine_report import engine_report, of_arithmetic
 
     cache = outcomes[0].cell.instance.shape.cache_bits_16
-    return engine_report(target_name(target), said, points, cache)
+    games = {outcome.cell.params: outcome.cell.instance for outcome in outcomes}
+    return tuple(
+        one | {"findings": [*one["findings"], *rounded]}
+        for one in engine_report(target_name(target), said, points, cache)
+        for rounded in [of_arithmetic(target, one["params"], games[tuple(one["params"].items())])]
+    )

@@ -10,10 +10,7 @@ from dataclasses import dataclass, replace
 from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Session
-from .room import memory_available, room_of
-
-LONG_STREAM = 1 << 23
-"""Numbers of the values from which on a forecast is made."""
+from .room import LONG_STREAM, gib, memory_available, room_of
 
 _LONGEST = 1 << 14
 _APART = 4
@@ -41,15 +38,15 @@ class Forecast:
 
         >>> Forecast(12.0, 1.02, 16384, 3 << 29, 1 << 34).sentence(2, most=False)
         'estimated: 12 s a message, 24 s for 2 (it grows as n^1.0, from 16,384 tokens); at least \
-1.5 GiB of memory, of 16.0 available'
+1.5 GiB of memory, of 16.0 GiB available'
         """
         upto = "at most " if most else ""
         size = self.available_bytes
-        there = "" if size is None else f", of {_gib(size)} available"
+        there = "" if size is None else f", of {gib(size)} available"
         return (
             f"estimated: {_time(self.seconds)} a message, {upto}"
             f"{_time(messages * self.seconds)} for {messages} (it grows as n^{self.growth:.1f}, "
-            f"from {self.measured:,} tokens); at least {_gib(self.memory_bytes)} GiB of memory"
+            f"from {self.measured:,} tokens); at least {gib(self.memory_bytes)} of memory"
             f"{there}"
         )
 
@@ -82,10 +79,6 @@ def forecast(cell: Cell, session: Session) -> Forecast | None:
         memory_bytes=room_of(cell).total,
         available_bytes=memory_available(),
     )
-
-
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.1f}"
 
 
 def _time(seconds: float) -> str:

@@ -16,13 +16,13 @@ than its budget does not count for that budget: it fails every gate that selects
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..compressors.plugin.values import number
 from ..errors import BadInput, did_you_mean
 from .points import budget_text, series_label
 
@@ -158,22 +158,6 @@ def _threshold(text: str, metric: str, relation: str, value: str) -> float | str
         raise BadInput(
             f"the gate '{text}' compares with '{value}', which is not a number."
         ) from None
-
-
-def number(text: str) -> float:
-    """A decimal or a quotient of two, to a float's precision; ValueError for what is no float.
-
-    A Fraction of "1e9999999999" would be computed for hours.
-
-    >>> number("0.25"), number("1/4")
-    (0.25, 0.25)
-    """
-    above, slash, below = text.partition("/")
-    divisor = float(below) if slash else 1.0
-    value = float(above) / divisor if divisor else math.inf
-    if not math.isfinite(value):
-        raise ValueError(f"'{text}' is not a finite number")
-    return value
 
 
 def _matches(point: Point, name: str, wanted: str) -> bool:

@@ -7,20 +7,22 @@ said is known of the messages that this process has seen played (``BatchRow.said
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..protocols.evidence.localise import Description, localise
-from ..protocols.evidence.losses import Losses
-from ..protocols.evidence.reading import Reading
+from ..protocols.evidence.record import Reading
 from ..protocols.evidence.row_counts import counts_of
 from ..protocols.game import coins
-from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell
+from ..protocols.game.instance import rows_of
 from ..protocols.game.instances import Gaussian
 from .rows import BatchRow
+
+if TYPE_CHECKING:
+    from ..protocols.evidence.losses import Losses
 
 
 def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
@@ -31,9 +33,6 @@ def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
     """
     instance, found = cell.instance, []
     n, width, tokens = instance.secret_rows, instance.row_bits, instance.shape.tokens
-    # In the window's game the rows are the values of the newest tokens.
-    older = tokens - n if instance.window is not None else 0
-    heads = (instance.layers, instance.heads, width // (instance.layers * instance.heads))
     for row, i, number in _messages(rows):
         said = None if row.said is None else row.said[i]
         if said is None:
@@ -42,12 +41,13 @@ def readings_of(cell: Cell, rows: Sequence[BatchRow]) -> list[Reading]:
         secret = coins.secret_bits(row.master_key, row.instance, number, n * width)
         bits = np.unpackbits(np.frombuffer(said, np.uint8), count=len(asked) * width)
         read = _read(cell, row, number, asked)
+        here, wanted = instance.placed(asked, secret.reshape(n, width)[asked])
         found.append(
             Reading(
-                tokens=(asked + older)[read],
-                secret=secret.reshape(n, *heads)[asked][read],
-                said=bits.reshape(len(asked), *heads)[read],
-                n=max(n, tokens),
+                tokens=here[read],
+                secret=wanted[read],
+                said=instance.placed(asked, bits.reshape(len(asked), width))[1][read],
+                n=tokens if instance.every is not None else max(n, tokens),
                 cut=_cut(cell, row, number),
             )
         )
@@ -73,6 +73,8 @@ def map_of(cell: Cell, rows: Sequence[BatchRow]) -> Description | None:
 
 def losses_of(cell: Cell, rows: Sequence[BatchRow]) -> Losses | None:
     """Token by token and channel by channel; None where no message is known bit by bit."""
+    from ..protocols.evidence.losses import Losses
+
     readings = readings_of(cell, rows)
     return Losses.of(readings) if readings else None
 
@@ -108,11 +110,11 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
         tokens = rows_of(cell.instance, row.master_key, number)
         token[tokens] += wrong
         question[: len(wrong)] += wrong  # of a schedule not all survive
-        at = _cut(cell, row, number)
+        at, when = _cut(cell, row, number), cell.instance.tokens_of(tokens)
         for side, some in (
-            ("before", tokens < at if at is not None else tokens < 0),
-            ("after", tokens >= at if at is not None else tokens < 0),
-            ("whole", tokens >= 0 if at is None else tokens < 0),
+            ("before", when < at if at is not None else when < 0),
+            ("after", when >= at if at is not None else when < 0),
+            ("whole", when >= 0 if at is None else when < 0),
         ):
             cut[side][0] += int(wrong[some].sum())
             cut[side][1] += width * int(some.sum())
@@ -134,6 +136,31 @@ def counts_by_place(cell: Cell, rows: Sequence[BatchRow]) -> dict[str, Any]:
         "value": None if value is None else np.asarray(value).tolist(),
         "cut": cut if by_row else None,
     }
+
+
+def counts_by_kind(cell: Cell, counts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Wrong and asked bits of the layers that slide and of those that attend to all tokens.
+
+    ``counts``: what :func:`counts_by_place` found. ``tokens``: what each of these layers holds.
+    Empty where no layer slides, or rows were sampled, or bits were not counted by layer.
+    """
+    instance, shape = cell.instance, cell.instance.shape
+    windows, wrong = shape.windows, counts["layer"]
+    if windows is None or wrong is None or instance.rows is not None:
+        return []
+    messages = counts["asked_bits"] // (sum(shape.held) * instance.row_bits)
+    found = []
+    for slides in (True, False):
+        layers = [l for l, window in enumerate(windows) if (window is not None) is slides]
+        if layers:
+            found.append({
+                "slides": slides,
+                "layers": layers,
+                "tokens": shape.held[layers[0]],
+                "wrong_bits": sum(wrong[l] for l in layers),
+                "asked_bits": messages * instance.row_bits * sum(shape.held[l] for l in layers),
+            })  # fmt: skip
+    return found
 
 
 def _messages(rows: Sequence[BatchRow]) -> Iterator[tuple[BatchRow, int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,13 +30,12 @@ from ..protocols.evidence.verdicts import (
     judge_guarantee,
     judge_point,
 )
-from ..protocols.game.asked import rows_of
 from ..protocols.game.cell import Cell, cell_of, target_name
 from ..protocols.game.coins import bucket_of, public_seed
 from ..protocols.game.declarations import hold_against
-from ..protocols.game.instance import Instance
+from ..protocols.game.instance import Instance, rows_of
 from ..protocols.game.instances import Gaussian
-from .lost import counts_by_place
+from .lost import counts_by_kind, counts_by_place
 from .rows import BatchRow, prefixes
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 SMALL_ERROR = 1e-3
 """Below it an error is told as a count, k of N bits."""
+
+_POINTS = 1 << 12
 
 
 def messages_of(rows: Sequence[BatchRow]) -> list[MessageRecord]:
@@ -133,6 +135,12 @@ def judge_rows(rows: Sequence[BatchRow], level: float = LEVEL) -> PointVerdict:
     """
     if not rows:
         raise BadInput("There are no messages to judge yet: play at least one batch.")
+    return _judged(tuple(rows), level)
+
+
+@lru_cache(_POINTS)
+def _judged(rows: tuple[BatchRow, ...], level: float) -> PointVerdict:
+    """A table's claims and pictures ask for the same points."""
     return judge_cell(cell_of(rows[0].spec_dict), rows, level)
 
 
@@ -203,7 +211,7 @@ def told(
             cell = cell_of(run[0].spec_dict)
             # A file has no shorter stream, so no slope.
             declared = declared_of(cell, run, Declaration.of(run[-1].declares), None)
-            yield run, declared, point_of(cell, run, judge_cell(cell, run, level), declared)
+            yield run, declared, point_of(cell, run, judge_rows(run, level), declared)
 
 
 def point_of(
@@ -214,12 +222,15 @@ def point_of(
     ``secret``, ``asked``, ``charged`` and ``wrong`` bits are sums over the messages; ``bit_error``
     is wrong over asked; ``error_floor`` is h^-1(1 - charged/secret); ``payload_bits`` is the
     charged bits without framing; ``over_budget`` says that some message was charged more than its
-    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``changed`` is not None if the
-    compressor changed during the attack; ``declared`` is not None if something was declared.
+    budget; ``wrong_by_place``: :func:`.lost.counts_by_place`; ``wrong_by_kind``: of layers, where
+    some slide (:func:`.lost.counts_by_kind`); ``changed`` is not None if the compressor changed
+    during the attack; ``declared`` is not None if something was declared.
     """
     instance = cell.instance
     budget_bits = cell.budget_bits
     largest = max(max(row.charged) for row in rows)
+    counts = counts_by_place(cell, rows)
+    kinds = counts_by_kind(cell, counts)
     isolations = sorted({row.isolation for row in rows})
     evidence = verdict.as_dict()
     return {
@@ -231,6 +242,7 @@ def point_of(
         "n": instance.n,
         "d": instance.d,
         "window": instance.window,
+        **({} if instance.every is None else {"every": instance.every}),
         "layers": instance.layers,
         "heads": instance.heads,
         "queries": instance.queries,
@@ -254,7 +266,8 @@ def point_of(
         "bits_per_secret_bit": evidence["bits_per_secret_bit"],
         "compression_ratio": evidence["compression_ratio"],
         "wrong_bits": evidence["wrong_bits"],
-        "wrong_by_place": counts_by_place(cell, rows),
+        "wrong_by_place": counts,
+        **({"wrong_by_kind": kinds} if kinds else {}),
         "bit_error": evidence["bit_error"],
         "error_floor": evidence["error_floor"],
         "ledger": evidence["ledger"],

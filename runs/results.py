@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..errors import BadInput
-from ..files import replaced
+from ..files import locked, replaced, sentences
 from . import faults
-from .locking import locked, sentences
 from .rows import COLUMNS, HEADER, HEADERS, SCHEMA, BatchRow, Key, refuse_conflict
 
 

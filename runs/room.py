@@ -13,7 +13,10 @@ from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import Instance
-from ..protocols.game.parcel import LONG
+from ..protocols.game.referee import LONG
+
+LONG_STREAM = 1 << 23
+"""Numbers of the values from which on an attack is forecast."""
 
 WORKING = 256 << 20
 """Bytes of a process of ours beside the game: code, kernels, and a stream's part or two."""
@@ -91,8 +94,8 @@ def refuse_too_large(cells: Sequence[Cell], available: int | None = None) -> Non
     if needed <= there:
         return
     raise BadInput(
-        f"A message of n = {cell.instance.n} tokens needs at least {_gib(needed)} of memory, and "
-        f"{_gib(there)} are available: {_what_fits(cell, there)}."
+        f"A message of n = {cell.instance.n} tokens needs at least {gib(needed)} of memory, and "
+        f"{gib(there)} are available: {_what_fits(cell, there)}."
     )
 
 
@@ -120,5 +123,6 @@ def _of_length(cell: Cell, n: int) -> Cell:
     return replace(cell, instance=fewer)
 
 
-def _gib(size: int) -> str:
+def gib(size: int) -> str:
+    """Bytes, for people."""
     return f"{size / (1 << 30):.1f} GiB"

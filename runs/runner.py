@@ -22,19 +22,18 @@ from ..compressors.catalog import is_builtin
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure, did_you_mean
 from ..protocols.game import coins
 from ..protocols.game.cell import Batch, Cell, target_name
-from .batches import Outcome, Refused, Task, work_alone, work_together
+from ..protocols.game.coins import Keyring, Place
+from .batches import Outcome, Refused, Task, shares, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
-from .keyring import Keyring, Place
 from .results import Results, ResultsWarning
 from .rows import BatchRow, prefix
-from .shares import shares
 from .stopping import Stopping
 
 if TYPE_CHECKING:
     from ..protocols.game.index_game import Session
     from ..protocols.players.isolation import Limits
-    from .batches import Play, PlayAll
+    from .batches import Play, PlayAll, shares
 
 IN_FLIGHT = 4096
 """How many batches of a target wait at most for one of them to end: a rule may want 10^12."""

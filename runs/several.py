@@ -2,7 +2,7 @@
 
 Built-ins alone draw from the committed key, which does not depend on the compressor. Where one of
 the targets is a stranger, who could have read that key, all draw from the same fresh keys
-(:mod:`.keyring`). Targets are played one after the other.
+(:class:`~kvbarrier.protocols.game.coins.Keyring`). Targets are played one after the other.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 from ..compressors.catalog import is_builtin
 from ..errors import BadInput, BudgetTooSmall, PluginFailure
 from ..protocols.game.cell import target_name
+from ..protocols.game.coins import Keyring
 from ..protocols.players.template import held
 from .attack import Attack, play
 from .attack_report import Report, Unplayed, joined
-from .keyring import Keyring
 from .results import Results
 from .runner import Step
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..protocols.evidence.ledger import Ledger
 from ..protocols.evidence.power import largest
-from ..protocols.evidence.soft_ledger import ledger_of_counts
+from ..protocols.evidence.soft_ledger import soft_ledger
 from ..protocols.game.index_game import play_batch
 from ..protocols.players.isolation import Limits
 from .batches import one_blas_thread
@@ -31,7 +31,7 @@ def soft_of(outcome: CellOutcome, limits: Limits | None = None) -> Ledger:
             played = play_batch(outcome.cell, row.master_key, row.batch, row.isolation, limits)
         counts += [record.soft for record in played.records]
         charged += [record.charged_bits for record in played.records]
-    return ledger_of_counts(counts, charged, secret_bits=outcome.rows[0].secret)
+    return soft_ledger(counts, charged, secret_bits=outcome.rows[0].secret)
 
 
 def as_dict(ledger: Ledger, outcome: CellOutcome) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def as_dict(ledger: Ledger, outcome: CellOutcome) -> dict[str, Any]:
         wrong = np.rint(error * asked / 2)
         right = asked // 2 - wrong
         counts = np.array([[right, wrong], [wrong, right]]).transpose(2, 0, 1)
-        cheat = ledger_of_counts(list(counts), charged, secret_bits=outcome.rows[0].secret)
+        cheat = soft_ledger(list(counts), charged, secret_bits=outcome.rows[0].secret)
         return cheat.verdict == "impossible"
 
     return {

@@ -205,7 +205,7 @@ def _header(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]
 
 def _size(number: Any) -> int:
     if type(number) is not int or number < 0:
-        raise ValueError("a size of its is none")
+        raise ValueError("one of its sizes is not a whole number")
     return number
 
 
@@ -217,7 +217,7 @@ def _safetensors(path: Path) -> dict[str, Opened]:
             raise ValueError("its header is longer than the file")
         header = json.loads(file.read(length))
     if not isinstance(header, dict) or not all(isinstance(one, dict) for one in header.values()):
-        raise ValueError("its header is no table of tensors")
+        raise ValueError("its header is not a table of tensors")
     found: dict[str, Opened] = {}
     for name, one in header.items():
         if name == "__metadata__":

@@ -158,7 +158,7 @@ class KeyFile:
         if not 2 <= len(array.shape) <= 4 or min(array.shape) < 1:
             raise BadInput(
                 f"The {name} of {self.path} have shape {list(array.shape)}: [layers, heads, "
-                "tokens, d] is expected, or as much of it from the right."
+                "tokens, d] is expected, or only the last of these axes."
             )
         return array
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..plugin.contract import Float32, Shape
-
 #: equal bytes in a row that are no coincidence
 RUN = 64
-_COINS = 30_251
+COINS = 30_251
+"""Of the public stream that is compared with: another one than what templates are made of."""
 
 
 def constant_bytes(a: bytes, b: bytes) -> int:
@@ -35,15 +34,3 @@ def constant_bytes(a: bytes, b: bytes) -> int:
     changes = np.diff(equal)
     lengths = np.flatnonzero(changes == -1) - np.flatnonzero(changes == 1)
     return int(lengths[lengths >= RUN].sum())
-
-
-def public_stream(shape: Shape) -> tuple[Float32, Float32, Float32]:
-    """Another stream: normal keys of length about 1 and values, zero queries, as the game's are.
-
-    float32[tokens, (sequences,) layers, KV heads, d].
-    """
-    coins = np.random.default_rng(_COINS)
-    sequences = () if shape.sequences is None else (shape.sequences,)
-    size = (shape.tokens, *sequences, shape.layers, shape.kv_heads)
-    K = coins.standard_normal((*size, shape.d_k), np.float32) / np.float32(shape.d_k**0.5)
-    return np.zeros_like(K), K, coins.standard_normal((*size, shape.d_v), np.float32)

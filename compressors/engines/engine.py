@@ -17,22 +17,29 @@ message and attends to them himself: he recovers what a method masks without fre
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import lru_cache
+from importlib.metadata import packages_distributions, version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...errors import BadInput, did_you_mean
+from ...errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
 from ..plugin.contract import Compressor, Float32, Shape
-from .constant import constant_bytes, public_stream
+from ..plugin.signature import Signature
+from .constant import COINS, constant_bytes
 from .memories import Memories
+from .public_stream import public_stream
 
 FEEDS = ("prefill", "stream")
 BOBS = ("asks", "reads")
 ASKS = ("mask", "serial")
 WAYS = ("feed", "bob", "ask")
+BLOCK = 512
+"""Questions in one pass: a mask has that many rows, and a column for every token."""
 
 
 class Engine(Compressor):
@@ -40,27 +47,30 @@ class Engine(Compressor):
 
     Where ``shape.sequences`` is a number they are [tokens, sequences, layers, KV heads, d].
 
-    Subclasses give the hooks below, ``save`` and ``restore``; the message is the compacted cache
-    and nothing else. A subclass lists the ways that it supports in ``feeds``, ``bobs`` and
-    ``asks``; the first of each is its default.
+    Subclasses give ``set_up``, which makes the empty cache and may narrow the three ways, and the
+    hooks below; the message is the compacted cache and nothing else. A subclass lists the ways that
+    it supports in ``feeds``, ``bobs`` and ``asks``; the first of each is its default.
 
     Class attributes:
         displaced: where an adapter whose rotary embedding is alive asks: this many places behind
             the place where a token should stand (:func:`asked_behind`).
-        parameters: the names of its own parameters, for whoever mistypes one.
+        prefix: what stands before the engine's thing in its sentences, ``mlx:``.
+        packages: the distributions that do the work; may be set in ``set_up``.
 
     Args:
         what: the engine's thing, the words behind ``scheme:``.
         feed, bob, ask: see the module.
+        params: those of ``set_up``.
 
     Raises:
-        BadInput: a budget is given, a parameter that there is not, or a way that the engine does
+        BadInput: a budget is given, a parameter that does not exist, or a way that the engine does
             not support.
     """
 
     layout = "heads"
     displaced = 0
-    parameters: tuple[str, ...] = ()
+    prefix = ""
+    packages: tuple[str, ...] = ()
     feeds: tuple[str, ...] = FEEDS
     bobs: tuple[str, ...] = BOBS
     asks: tuple[str, ...] = ASKS
@@ -76,24 +86,39 @@ class Engine(Compressor):
         feed: str | None = None,
         bob: str | None = None,
         ask: str | None = None,
-        **unknown: Any,
+        **params: Any,
     ) -> None:
-        super().__init__(shape, budget_bits, seed, public)
-        if unknown:
-            name = next(iter(unknown))
-            hint = did_you_mean(name, (*self.parameters, *WAYS))
-            raise BadInput(f"{what} has no parameter '{name}'.{hint}")
+        self.what = self.prefix + what
+        own = Signature.of(self.set_up).without("what")
+        for name in params:
+            if not own.anything and name not in own.names:
+                raise BadInput(
+                    f"{self.what} has no parameter '{name}'.{did_you_mean(name, own.names + WAYS)}"
+                )
         if budget_bits is not None:
             raise BadInput(
-                f"{what} takes no budget: its parameters determine its memory. Leave --budget "
+                f"{self.what} takes no budget: its parameters determine its memory. Leave --budget "
                 "out, or use --budget free."
             )
-        self.what = what
-        self.feed = _chosen("feed", feed, self.feeds, what)
-        self.bob = _chosen("bob", bob, self.bobs, what)
-        self.ask = _chosen("ask", ask, self.asks, what)
-        self.streaming = self.feed != "prefill"
+        self.feed = feed or self.feeds[0]
         self._pending: list[tuple[Float32, Float32, Float32]] = []
+        super().__init__(shape, None, seed, public, what=what, **params)
+        self.feed = self._one_of("feed", feed or self.feeds[0], self.feeds)
+        self.bob = self._one_of("bob", bob or self.bobs[0], self.bobs)
+        self.ask = self._one_of("ask", ask or self.asks[0], self.asks)
+        self.streaming = self.feed != "prefill"
+
+    def set_up(self, *, what: str) -> None:
+        """Make the empty cache; a subclass names its own parameters here, with their defaults.
+
+        ``self.feed`` is what was asked for, and is judged afterwards.
+        """
+
+    def _one_of(self, option: str, given: str, known: Collection[str]) -> str:
+        """Return what was given, or raise BadInput if it is not known."""
+        if given not in known:
+            raise BadInput(f"{self.what} takes {option}={' or '.join(known)}, not {given}.")
+        return given
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Engine:
         """Refused: what another project holds is copied by ``fork``, or by save and restore."""
@@ -110,24 +135,39 @@ class Engine(Compressor):
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Take all tokens in one pass: float32[n, layers, heads, d]."""
 
-    @abstractmethod
     def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Take one token: float32[layers, heads, d]."""
+        """Take one token, float32[layers, heads, d]: by default as a prompt of one."""
+        self._prefill(q[None], k[None], v[None])
+
+    @abstractmethod
+    def _message(self) -> bytes:
+        """The cache as bytes."""
+
+    @abstractmethod
+    def _take(self, message: bytes) -> None:
+        """Take over what ``_message`` made; an exception of Python's says that it is another's."""
 
     @abstractmethod
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Answer all rows in one pass, without changing the cache: float32[m, layers, heads, d_v].
 
-        Row r sees the cache and itself, and no other row.
+        Row r sees the cache and itself, and no other row (:func:`own_only`).
         """
 
-    @abstractmethod
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        """Answer one row on a copy of the cache: float32[layers, heads, d_v]."""
+        """Answer one row on a copy of the cache, float32[layers, heads, d_v].
 
-    @abstractmethod
+        By default as ``_ask_masked`` answers one row.
+        """
+        answer: Float32 = self._ask_masked(q[None], k[None], v[None])[0]
+        return answer
+
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
-        """What lies in the message: for every layer and head keys [m, d_k] and values [m, d_v]."""
+        """What lies in the message: for every layer and head keys [m, d_k] and values [m, d_v].
+
+        Only for who has ``bob=reads``.
+        """
+        raise NotImplementedError
 
     @abstractmethod
     def memories(self) -> Memories:
@@ -135,17 +175,19 @@ class Engine(Compressor):
 
     def accounts(self, message: bytes) -> Memories:
         """The memories, and how much of the message another stream's has as well."""
-        constant = None
+        constant, held = None, self.memories()
         # Whatever stops a public stream has been told of the played one, or is not its concern.
         with suppress(Exception):
             twin = self.fresh()
-            twin.extend(*public_stream(self.shape))
+            twin.extend(*public_stream(self.shape, COINS))
             constant = constant_bytes(message, twin.save())
-        return replace(self.memories(), constant=constant)
+            # It lived through the whole stream, which the player may have taken over half-way.
+            held = replace(held, beside=max(held.beside, twin.memories().beside))
+        return replace(held, constant=constant)
 
-    @abstractmethod
     def versions(self) -> dict[str, str]:
         """Return the packages that did the work, and their versions."""
+        return {name: version(name) for name in self.packages}
 
     # -- the contract --------------------------------------------------------------------------
 
@@ -164,9 +206,35 @@ class Engine(Compressor):
             return
         self._pending.append((Q, K, V))
         if sum(len(part[1]) for part in self._pending) >= self.shape.tokens:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take the tokens that wait; a prompt that is shorter than was said is a prompt as well."""
+        if self._pending:
             whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
             self._pending = []
             self._prefill(*whole)
+
+    def save(self) -> bytes:
+        """The cache as bytes, and nothing else."""
+        self._settle()
+        return self._message()
+
+    def restore(self, message: bytes) -> None:
+        """Take over a message.
+
+        Raises:
+            PluginFailure: the bytes are not a message of such a cache.
+        """
+        try:
+            self._take(message)
+        except KVBarrierError:
+            raise
+        except (ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
+            raise PluginFailure(
+                f"A message of {len(message)} bytes does not fit {self.what}: build Alice and Bob "
+                "from the same public parameters and package versions."
+            ) from error
 
     def attend(self, q: Float32) -> Float32:
         """Refused: an engine can only answer with an appended token, as Theorem 6's Bob does."""
@@ -178,9 +246,12 @@ class Engine(Compressor):
         """Row r: the output if token r came next: float32[m, layers, heads, d_v]."""
         if self.bob == "reads":
             return attention_over(*self._rows(), Q, K, V)
-        if self.ask == "mask":
-            return self._ask_masked(Q, K, V)
-        return np.stack([self._ask_serial(q, k, v) for q, k, v in zip(Q, K, V, strict=True)])
+        if self.ask == "serial":
+            return np.stack([self._ask_serial(*row) for row in zip(Q, K, V, strict=True)])
+        blocks = range(0, len(Q), BLOCK)
+        return np.concatenate(
+            [self._ask_masked(*(part[at : at + BLOCK] for part in (Q, K, V))) for at in blocks]
+        )
 
 
 @contextmanager
@@ -216,15 +287,20 @@ def attention_over(
     return out
 
 
-def ways_in(params: dict[str, Any]) -> dict[str, Any]:
-    """Take ``feed``, ``bob`` and ``ask`` out of parameters of which the rest is somebody else's."""
-    return {name: params.pop(name) for name in WAYS if name in params}
+def own_only(m: int, held: int) -> NDArray[np.bool_]:
+    """Whether question r sees a token: all that are held, and of the m asked only its own.
+
+    >>> own_only(2, 1).tolist()
+    [[True, True, False], [True, False, True]]
+    """
+    return np.hstack([np.ones((m, held), dtype=bool), np.eye(m, dtype=bool)])
 
 
-def _chosen(option: str, given: str | None, known: tuple[str, ...], what: str) -> str:
-    if given is None:
-        return known[0]
-    if given not in known:
-        hint = did_you_mean(str(given), known)
-        raise BadInput(f"{what} takes {option}={' or '.join(known)}, not {given}.{hint}")
-    return given
+@lru_cache
+def distributions(module: str) -> tuple[str, ...]:
+    """The installed packages that have a module, by the first part of its name, sorted.
+
+    >>> distributions("numpy.linalg")
+    ('numpy',)
+    """
+    return tuple(sorted(set(packages_distributions().get(module.partition(".")[0], []))))

@@ -11,10 +11,23 @@ from collections.abc import Mapping
 APART = 0.02
 
 
-def of_memories(said: Mapping[str, float | None]) -> list[str]:
+def unexplained(said: Mapping[str, float | None]) -> bool:
+    """Whether the longest message has more than what is in memory, and *beside* is not why.
+
+    >>> tail = {"wire": 0.38, "resident": 0.28, "beside": 0.25}
+    >>> unexplained(tail), unexplained(tail | {"beside": 0.05})
+    (False, True)
+    """
+    wire, resident = said.get("wire"), said.get("resident")
+    there = sum(said.get(name) or 0.0 for name in ("resident", "side", "beside"))
+    return wire is not None and resident is not None and wire > there + APART
+
+
+def of_memories(said: Mapping[str, float | None], beside_is: str = "") -> list[str]:
     """The sentences about *declared*, *claimed*, *logical*, *resident*, *side*, *wire*, *constant*.
 
-    A share that is None or missing is not known, and nothing is said of it.
+    A share that is None or missing is not known, and nothing is said of it. ``beside_is`` is what
+    *beside* is.
 
     >>> of_memories({"declared": 0.1, "resident": 1.0, "logical": 1.0, "wire": 1.0})
     ['declared 0.1, real bytes 1']
@@ -38,9 +51,10 @@ def of_memories(said: Mapping[str, float | None]) -> list[str]:
     if constant is not None and constant > APART:
         found.append(f"{constant:.2f} of the message does not depend on the stream")
     if resident is not None and wire is not None and wire > resident + side + APART:
+        rest = "the rest is how they are written, and what lies outside of arrays"
         found.append(
-            f"the message has {wire:.2f} where arrays of {resident + side:.2f} are in memory: the "
-            "rest is how they are written, and what lies outside of arrays"
+            f"the message has {wire:.2f} where arrays of {resident + side:.2f} are in memory: "
+            f"{rest if unexplained(said) else beside_is}"
         )
     return found
 

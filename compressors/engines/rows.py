@@ -22,6 +22,7 @@ class EngineRow:
         streams: whether the row is also played token by token.
         layers, heads: the least numbers that the setting needs.
         shown: in the picture; the table has all rows.
+        game: fields of the instance that are not the table's own, plain data.
     """
 
     target: str
@@ -35,3 +36,4 @@ class EngineRow:
     layers: int = 1
     heads: int = 1
     shown: bool = True
+    game: Mapping[str, Any] = field(default_factory=dict)

@@ -26,6 +26,8 @@ class Scheme:
         probes: modules; if the running interpreter has one of them, the engine is installed there.
         needs: the packages, for people.
         example: a target, for sentences.
+        shares: its modules keep what a constructor makes, and a fork of the process can use it:
+            then a player makes it once, before the processes of its messages are forked.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Scheme:
     probes: tuple[str, ...]
     needs: str
     example: str
+    shares: bool = False
 
     def load(self) -> Any:
         """Import the adapter's class."""

@@ -6,6 +6,7 @@ The author needs one sentence and their own part of the traceback, not our frame
 from __future__ import annotations
 
 import inspect
+import os
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -17,11 +18,15 @@ from ...errors import HarnessFault, KVBarrierError, PluginFailure
 _HOUSE = Path(__file__).resolve().parents[2]
 _TEXT = 1000
 _ROOMS = ("reductions", "compressors", "protocols", "runs", "experiments", "figures", "cli")
+_ROOMS_HERE = tuple(f"{_HOUSE / room}{os.sep}" for room in _ROOMS)
 
 
 def is_ours(filename: str) -> bool:
     """Whether a frame's file is this package's, or Python's own machinery of imports."""
     if filename.startswith("<frozen "):
+        return True
+    # Most of the time the name says it, and no link has to be followed.
+    if filename.startswith(_ROOMS_HERE) and ".." not in filename:
         return True
     try:
         parts = Path(filename).resolve().relative_to(_HOUSE).parts

@@ -73,15 +73,27 @@ def closure(files: Iterable[Path]) -> dict[str, Path]:
     ['errors.py', 'reductions/__init__.py']
     """
     reached: dict[str, Path] = {}
-    waiting = [(file, _root(file)) for file in files]
+    for file in files:
+        root = _root(file)
+        reached |= _house_closure(file) if root == HOUSE else _closure_of(file, root)
+    return reached
+
+
+@cache
+def _house_closure(file: Path) -> dict[str, Path]:
+    """What reaches our files is ours; it cannot change while it runs."""
+    return _closure_of(file, HOUSE)
+
+
+def _closure_of(file: Path, root: Path) -> dict[str, Path]:
+    reached: dict[str, Path] = {}
+    waiting = [file]
     while waiting:
-        file, root = waiting.pop()
+        file = waiting.pop()
         name = file.relative_to(root).as_posix()
         if name not in reached:
             reached[name] = file
-            # What reaches our files is ours; it cannot change while it runs.
-            found = _house_imports(file) if root == HOUSE else _imports(file, root)
-            waiting += [(one, root) for one in found]
+            waiting += _imports(file, root)
     return reached
 
 
@@ -93,11 +105,6 @@ def _root(file: Path) -> Path:
     while (folder / "__init__.py").exists():
         folder = folder.parent
     return folder
-
-
-@cache
-def _house_imports(file: Path) -> tuple[Path, ...]:
-    return tuple(dict.fromkeys(_imports(file, HOUSE)))
 
 
 def _imports(file: Path, root: Path) -> Iterator[Path]:

@@ -28,6 +28,9 @@ class Shape:
 
     ``sequences``: how many sequences a batch begins with (``operations``); None, as in every game:
     there is one, and arrays have no axis of sequences.
+
+    ``windows``: how many tokens each layer attends to, Bob's included, None for all; None: all
+    layers attend to all tokens.
     """
 
     tokens: int
@@ -38,12 +41,28 @@ class Shape:
     heads: int = 1
     kv_heads: int = 1
     sequences: int | None = None
+    windows: tuple[int | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """A list, as JSON has it, is a tuple."""
+        if self.windows is not None:
+            object.__setattr__(self, "windows", tuple(self.windows))
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """Data tokens that each layer still attends to once Bob's token has come.
+
+        >>> Shape(tokens=40, d_k=8, d_v=8, layers=2, windows=(17, None)).held
+        (16, 40)
+        """
+        windows = self.windows or (None,) * self.layers
+        return tuple(self.tokens if w is None else min(self.tokens, w - 1) for w in windows)
 
     @property
     def cache_bits_16(self) -> int:
         """Bits of an uncompressed 16-bit K and V cache over the data tokens: budget 1."""
-        heads = self.layers * self.kv_heads * (self.sequences or 1)
-        return 16 * heads * self.tokens * (self.d_k + self.d_v)
+        heads = self.kv_heads * (self.sequences or 1)
+        return 16 * heads * sum(self.held) * (self.d_k + self.d_v)
 
 
 class Compressor(ABC):

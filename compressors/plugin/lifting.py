@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import BudgetTooSmall, PluginFailure
-from ...reductions.public import Public
+from ...reductions.reduction import Public
 from .answers import given
 from .contract import Compressor, Float32, Shape, plain_bytes
 from .declaration import of_heads
@@ -150,10 +150,12 @@ class PerHead(PassesOn, Compressor):
         self.declares = of_heads(self.inner)
 
     def _heads(self, share: int | None) -> list[Compressor]:
-        one = replace(self.shape, layers=1, heads=1, kv_heads=1)
+        one = replace(self.shape, layers=1, heads=1, kv_heads=1, windows=None)
+        windows = self.shape.windows
         heads = []
         for number in range(self.layers * self.per_layer):
             at = divmod(number, self.per_layer)
+            own = one if windows is None else replace(one, windows=(windows[at[0]],))
             public: Mapping[str, Any] = self.public
             if "keys" in public:
                 keys = partial(_keys_of, self.public, *at)
@@ -163,7 +165,7 @@ class PerHead(PassesOn, Compressor):
                     public = {**public, "keys": keys()}
             try:
                 heads.append(
-                    self._make(one, share, _seed(self.seed, number), public, **self._params)
+                    self._make(own, share, _seed(self.seed, number), public, **self._params)
                 )
             except BudgetTooSmall as error:
                 count = self.layers * self.per_layer

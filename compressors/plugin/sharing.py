@@ -140,7 +140,8 @@ def _overlapping(layouts: Sequence[Layout]) -> Iterator[list[int]]:
         else:
             groups.append([i])
             spans.append([low, high])
-    for group, (low, high) in zip(groups, spans, strict=True):
+    # In the order that was given: where an allocator puts them says nothing of the data.
+    for group, (low, high) in sorted((sorted(g), s) for g, s in zip(groups, spans, strict=True)):
         if len(group) > 1 or layouts[group[0]].size > high - low:
             yield group
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -25,6 +26,22 @@ def parse_value(text: str) -> int | float | bool | str | None:
         except ValueError:
             continue
     return text
+
+
+def number(text: str) -> float:
+    """A decimal or a quotient of two, to a float's precision; ValueError for what is no float.
+
+    A Fraction of "1e9999999999" would be computed for hours.
+
+    >>> number("0.25"), number("1/4")
+    (0.25, 0.25)
+    """
+    above, slash, below = text.partition("/")
+    divisor = float(below) if slash else 1.0
+    value = float(above) / divisor if divisor else math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"'{text}' is not a finite number")
+    return value
 
 
 def parse_query(text: str, target: str) -> dict[str, Any]:

@@ -28,15 +28,11 @@ CONFIDENCE = 0.99
 ORDINARY = (2.0, 0.45, {64: 1 << 11, 128: 1 << 14})
 
 
-@claim(
-    "average.theta",
-    "observation",
-    "The share theta of rows whose interference reaches 1/rho is at most "
-    "rho (n-1) (1+2c)^{-d/2}, c = beta/sqrt(d) - beta^2/(2d), at every d, n and beta",
-    "ours",
-    THETA,
-)
+@claim("average.theta", "observation", "ours", THETA)
 def theta(table: pd.DataFrame) -> Judgement:
+    """The share theta of rows whose interference reaches 1/rho is at most rho (n-1) (1+2c)^{-d/2},
+    c = beta/sqrt(d) - beta^2/(2d), at every d, n and beta.
+    """
     ends = simultaneous(table["unread"], table["rows"], CONFIDENCE)
     above = table[ends[:, 0] > table["closed"]]
     told = table[(table["closed"] < 1) & (table["unread"] > 0)]
@@ -51,16 +47,12 @@ def theta(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "average.ordinary",
-    "observation",
-    "With Gaussian keys and queries of norm about beta = 2 an algorithm that is right with "
-    "probability 9/10 on average needs .45 bits per secret bit at n up to 2^11 for d = 64 and up "
-    "to 2^14 for d = 128: no sublinear average case there",
-    "ours",
-    THETA,
-)
+@claim("average.ordinary", "observation", "ours", THETA)
 def ordinary(table: pd.DataFrame) -> Judgement:
+    """With Gaussian keys and queries of norm about beta = 2 an algorithm that is right with
+    probability 9/10 on average needs .45 bits per secret bit at n up to 2^11 for d = 64 and up to
+    2^14 for d = 128: no sublinear average case there.
+    """
     beta, least, sizes = ORDINARY
     said, holds, known = [], True, True
     for d, most in sizes.items():
@@ -118,15 +110,11 @@ def _name(row: BatchRow) -> str:
     return f"{row.compressor} at d = {cell.instance.d}, beta = {cell.instance.beta:g}"
 
 
-@claim(
-    "average.bound",
-    "observation",
-    "No algorithm's memory is below n d (1 - h(delta + theta/2)), delta its error in the rows that "
-    "Bob reads and theta that of the coins drawn, where that of a cheat without an error is",
-    "ours",
-    POINTS,
-)
+@claim("average.bound", "observation", "ours", POINTS)
 def bound(rows: Sequence[BatchRow]) -> Judgement:
+    """No algorithm's memory is below n d (1 - h(delta + theta/2)), delta its error in the rows that
+    Bob reads and theta that of the coins drawn, where that of a cheat without an error is.
+    """
     points = _points(rows)
     level = adjusted_level(LEVEL, len(points))
     below = [point.name for point in points if point.below(level)]
@@ -153,15 +141,11 @@ def _messages_needed(point: _Point, level: float) -> int:
     return next(t for t in range(1, point.messages + 1) if point.below(level, [0.0] * t))
 
 
-@claim(
-    "average.guess",
-    "observation",
-    "A full cache errs in no bit of a row that Bob reads, and in half of the bits of the others: "
-    "its error is theta/2 of the coins drawn",
-    "ours",
-    POINTS,
-)
+@claim("average.guess", "observation", "ours", POINTS)
 def guess(rows: Sequence[BatchRow]) -> Judgement:
+    """A full cache errs in no bit of a row that Bob reads, and in half of the bits of the others:
+    its error is theta/2 of the coins drawn.
+    """
     full = [b for b in points_played(rows) if b[0].compressor in ("exact", "lossless")]
     verdicts = [judge_rows(batches, LEVEL) for batches in full]
     wrong = sum(float(np.sum(one.average.errors)) for one in verdicts if one.average is not None)

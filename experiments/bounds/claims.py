@@ -25,15 +25,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@claim(
-    "bounds.scales",
-    "Theorem 8",
-    "The exact scales of the explicit key sets are the ones derived by hand from their weight "
-    "enumerators",
-    "ours",
-    SETS,
-)
+@claim("bounds.scales", "Theorem 8", "ours", SETS)
 def scales(rows: pd.DataFrame) -> Judgement:
+    """The exact scales of the explicit key sets are the ones derived by hand from their weight
+    enumerators.
+    """
     known = rows[rows["expected"].notna()]
     off = known[(known["logit_range"] - known["expected"]).abs() > 0.005001]
     said = ", ".join(f"{r['keys']} d={r['d']} n={r['n']}: {r['logit_range']:.2f}"
@@ -41,15 +37,11 @@ def scales(rows: pd.DataFrame) -> Judgement:
     return judge(off.empty and len(known) >= 8, said)
 
 
-@claim(
-    "bounds.verified",
-    "observation",
-    "At the exact scale no answer of a sampled row of any construction is misread when it is off "
-    "by eta, either way, in its worst context; off by 1.001 eta towards each other, all are",
-    "ours",
-    SETS,
-)
+@claim("bounds.verified", "observation", "ours", SETS)
 def verified(rows: pd.DataFrame) -> Judgement:
+    """At the exact scale no answer of a sampled row of any construction is misread when it is off
+    by eta, either way, in its worst context; off by 1.001 eta towards each other, all are.
+    """
     inside, away = int(rows["misread_inside"].sum()), int(rows["misread_away"].sum())
     sharp = int((rows["misread_outside"] == 2 * rows["rows"]).sum())
     far = float(rows["largest_deviation"].max())
@@ -64,15 +56,11 @@ def verified(rows: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "bounds.range",
-    "observation",
-    "No known set of n keys has a logit range below the least that any n unit keys in d dimensions "
-    "can have, (1 + 1/rho)/n = E e^{R(u-1)}, u the inner product of two uniform ones",
-    "ours",
-    RANGE,
-)
+@claim("bounds.range", "observation", "ours", RANGE)
 def range(rows: pd.DataFrame) -> Judgement:
+    """No known set of n keys has a logit range below the least that any n unit keys in d dimensions
+    can have, (1 + 1/rho)/n = E e^{R(u-1)}, u the inner product of two uniform ones.
+    """
     ratio = rows["logit_range"] / rows["least"]
     nearest, farthest = rows.loc[ratio.idxmin()], rows.loc[ratio.idxmax()]
     large = rows[rows["n"] >= 1024]
@@ -88,14 +76,9 @@ def range(rows: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "bounds.guarantee",
-    "observation",
-    "The guarantee decides whether 28x is excluded: not at success .9, but without error",
-    "ours",
-    MODELS,
-)
+@claim("bounds.guarantee", "observation", "ours", MODELS)
 def guarantee(rows: pd.DataFrame) -> Judgement:
+    """The guarantee decides whether 28x is excluded: not at success .9, but without error."""
     one = rows[(rows["model"] == "Llama 3.1 8B") & (rows["context"] == 131072)]
     by = one.set_index("success")["compression_kv"]
     return judge(
@@ -109,16 +92,12 @@ def guarantee(rows: pd.DataFrame) -> Judgement:
 # -- bits a number ------------------------------------------------------------------------------
 
 
-@claim(
-    "bounds.precision",
-    "observation",
-    "The precision law: ceil(ln V/ln rho) levels within a factor V under 1 +- eta, and ceil(1/(2 "
-    "gamma)) in [0,1] under an additive gamma, can be told apart, no more can, and codes with so "
-    "many words are enough",
-    "ours",
-    LAW,
-)
+@claim("bounds.precision", "observation", "ours", LAW)
 def precision(rows: pd.DataFrame) -> Judgement:
+    """The precision law: ceil(ln V/ln rho) levels within a factor V under 1 +- eta, and ceil(1/(2
+    gamma)) in [0,1] under an additive gamma, can be told apart, no more can, and codes with so many
+    words are enough.
+    """
     additive, tolerance, levels = rows["error"] == "additive", rows["tolerance"], rows["levels"]
     step = np.log((1 + tolerance) / (1 - tolerance)).where(~additive, 2 * tolerance)
     whole = np.log(rows["value_range"]).where(~additive, 1.0)
@@ -138,16 +117,11 @@ def precision(rows: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "bounds.caches",
-    "observation",
-    "Quantised caches of 8, 4 and 2 bits lie above the rate-distortion bounds for wrong numbers "
-    "and for squared error; keeping the high bits is 1/2 log2(2 pi e/12) bit above the latter",
-    "ours",
-    CACHES,
-    FLOORS,
-)
+@claim("bounds.caches", "observation", "ours", CACHES, FLOORS)
 def caches(rows: pd.DataFrame, lines: pd.DataFrame) -> Judgement:
+    """Quantised caches of 8, 4 and 2 bits lie above the rate-distortion bounds for wrong numbers
+    and for squared error; keeping the high bits is 1/2 log2(2 pi e/12) bit above the latter.
+    """
     lines["eighth"] = np.rint(EIGHTHS * lines["bits_per_number"]).astype(int)
     rows["eighth"] = np.ceil(EIGHTHS * rows["bits_per_number"] - 1e-9).astype(int)
     met = rows.merge(lines, "left", on=["levels", "eighth"], suffixes=("", "_floor")).fillna(0.0)
@@ -171,16 +145,12 @@ def caches(rows: pd.DataFrame, lines: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "bounds.alphabets",
-    "observation",
-    "Numbers of 4, 16 and 256 levels are read without error from exact attention at the exact "
-    "scale, under the worst error allowed too, and at .999 of that scale every row has a level "
-    "that is not",
-    "ours",
-    GAMES,
-)
+@claim("bounds.alphabets", "observation", "ours", GAMES)
 def alphabets(rows: pd.DataFrame) -> Judgement:
+    """Numbers of 4, 16 and 256 levels are read without error from exact attention at the exact
+    scale, under the worst error allowed too, and at .999 of that scale every row has a level that
+    is not.
+    """
     sharp = rows["misread_below"] == rows["rows"]
     said = ", ".join(
         f"{r['levels']} {r['alphabet']} at C = {r['scale']:.2f}" for _, r in rows.iterrows()
@@ -196,15 +166,11 @@ def alphabets(rows: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "bounds.payload",
-    "observation",
-    "Secrets in keys as well: 8192 bits in values and 6144 in keys of 256 tokens are read without "
-    "error from exact attention",
-    "ours",
-    PAYLOAD,
-)
+@claim("bounds.payload", "observation", "ours", PAYLOAD)
 def payload(rows: pd.DataFrame) -> Judgement:
+    """Secrets in keys as well: 8192 bits in values and 6144 in keys of 256 tokens are read without
+    error from exact attention.
+    """
     wrong = rows[["wrong_in_values", "wrong_in_keys", "wrong_moved"]].to_numpy().sum()
     sizes = set(zip(rows["bits_in_values"], rows["bits_in_keys"], strict=True))
     said = ", ".join(f"eta = {r['eta']:g}: {r['logit_range']:.1f} nats" for _, r in rows.iterrows())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...compressors.engines.findings import APART, unexplained
 from ...protocols.evidence.ledger import LINE_BITS
 from ..kit.experiment import Judgement, claim, judge
 from .measure import TABLE
@@ -45,15 +46,11 @@ def _settings(table: pd.DataFrame) -> pd.DataFrame:
     return table[plain & (table["basis"] == "literal")]
 
 
-@claim(
-    "engines.played",
-    "observation",
-    "20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp and 4 "
-    "packages of codecs were played",
-    "ours",
-    TABLE,
-)
+@claim("engines.played", "observation", "ours", TABLE)
 def played(everything: pd.DataFrame) -> Judgement:
+    """20 presses of kvpress, 8 settings of transformers caches, 6 cache types of llama.cpp and 4
+    packages of codecs were played.
+    """
     table = _settings(everything)
     scheme = table["target"].str.partition(":")[0]
     kinds = {name: table[scheme == name]["target"].nunique() for name in ("kvpress", "llamacpp")}
@@ -69,16 +66,13 @@ def played(everything: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.blind",
-    "observation",
-    "On these streams no engine sends fewer bits than the secret has, so the ledger is blind to "
-    "all of them: what it does not exclude, it could not",
-    "ours",
-    TABLE,
-)
+@claim("engines.blind", "observation", "ours", TABLE)
 def blind(table: pd.DataFrame) -> Judgement:
-    """Is every message as long as the secret, so that no answers at all could be impossible?"""
+    """On these streams no engine sends fewer bits than the secret has, so the ledger is blind to
+    all of them: what it does not exclude, it could not.
+
+    Is every message as long as the secret, so that no answers at all could be impossible?
+    """
     table = _played(table)
     shorter = sorted(set(table[table["rate"] < 1]["target"]))
     least = table.loc[table["rate"].idxmin()]
@@ -94,14 +88,9 @@ def blind(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.full",
-    "Theorem 8",
-    "transformers' DynamicCache loses nothing and frees nothing",
-    "ours",
-    TABLE,
-)
+@claim("engines.full", "Theorem 8", "ours", TABLE)
 def full(table: pd.DataFrame) -> Judgement:
+    """transformers' DynamicCache loses nothing and frees nothing."""
     table = _lines(table, "hf:dynamic")
     table = table[table["bob"] == "asks"]
     share = table["wire"]
@@ -113,15 +102,11 @@ def full(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.evictions",
-    "observation",
-    "Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes "
-    "f",
-    "ours",
-    TABLE,
-)
+@claim("engines.evictions", "observation", "ours", TABLE)
 def evictions(table: pd.DataFrame) -> Judgement:
+    """Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes
+    f.
+    """
     table = _settings(table)
     table = table[table["keeps"].notna()]
     error = (table["bit_error"] - (1 - table["keeps"]) / 2).abs()
@@ -136,15 +121,11 @@ def evictions(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.masks",
-    "observation",
-    "Some methods hide tokens from attention and do not free them: who reads the message recovers "
-    "what asking cannot",
-    "ours",
-    TABLE,
-)
+@claim("engines.masks", "observation", "ours", TABLE)
 def masks(table: pd.DataFrame) -> Judgement:
+    """Some methods hide tokens from attention and do not free them: who reads the message recovers
+    what asking cannot.
+    """
     table = _played(table)
     literal = table[table["basis"] == "literal"]
     key = ["target", "params", "feed"]
@@ -163,16 +144,31 @@ def masks(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.basis",
-    "observation",
-    "The stream's basis decides what two bits a number are worth: on the literal one nothing is "
-    "lost, on the rotated one .060",
-    "ours",
-    TABLE,
-    preregistered=False,
-)
+@claim("engines.bytes", "observation", "ours", TABLE, preregistered=False)
+def told(table: pd.DataFrame) -> Judgement:
+    """No package is judged by our adapter's bytes: what a message has beyond the memory that the
+    cache holds is named in its row.
+
+    Is wire <= resident + side for every line, or does the row say what the rest is?
+    """
+    table = _played(table)
+    shares = table.reindex(columns=["resident", "side", "beside", "wire"]).fillna(0.0)
+    rest = shares["wire"] - shares["resident"] - shares["side"]
+    silent = [unexplained(one) for one in shares.to_dict("records")]
+    names = sorted(set(table["target"][silent]))
+    return judge(
+        len(table) > 0 and not names,
+        f"{len(table)} lines: the message has up to {rest.max():.3f} of the cache more, in "
+        f"{int((rest > APART).sum())} lines more than {APART}; without a reason: "
+        f"{', '.join(names) or 'none'}",
+    )
+
+
+@claim("engines.basis", "observation", "ours", TABLE, preregistered=False)
 def basis(table: pd.DataFrame) -> Judgement:
+    """The stream's basis decides what two bits a number are worth: on the literal one nothing is
+    lost, on the rotated one .060.
+    """
     two = _lines(table, "hf:quantized", backend="quanto", nbits=2, axis=0)
     asked = two[two["bob"] == "asks"].set_index(["feed", "basis"])["bit_error"]
     four = _lines(table, "hf:quantized", backend="hqq", nbits=4, axis=0)
@@ -192,16 +188,11 @@ def basis(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "engines.llamacpp",
-    "observation",
-    "In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and 10.5 "
-    "message bits a secret bit",
-    "ours",
-    TABLE,
-    preregistered=False,
-)
+@claim("engines.llamacpp", "observation", "ours", TABLE, preregistered=False)
 def llamacpp(table: pd.DataFrame) -> Judgement:
+    """In a random basis llama.cpp's f16, q8_0 and q4_0 caches lose no bit, at 33.5, 18.5 and 10.5
+    message bits a secret bit.
+    """
     wanted = {"llamacpp:f16": 33.5, "llamacpp:q8_0": 18.5, "llamacpp:q4_0": 10.5}
     table = _played(table)
     plain = table["target"].isin(wanted) & table["keeps"].isna() & (table["params"] == "{}")

@@ -55,7 +55,9 @@ class Setting:
             self.error(*way)
             for way in (("literal", "asks"), ("literal", "reads"), ("rotated", "asks"))
         )
-        return [*of_memories(said), *of_errors(*errors), *self.failed[:1]]
+        said["beside"] = _number(self.main.get("beside"))
+        memories = of_memories(said, _text(self.main.get("beside_is")))
+        return [*memories, *of_errors(*errors), *self.failed[:1]]
 
 
 #: the memories of a line, in the order of the table

@@ -16,18 +16,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ...compressors.engines.rows import EngineRow
 from ...compressors.engines.schemes import SCHEMES, interpreter_of, scheme_of
 from ...errors import BadInput, KVBarrierError
 from ...protocols.evidence.verdicts import LEVEL, judge_point
-from ...protocols.game.cell import Cell
+from ...protocols.game.cell import Batch, Cell
 from ...protocols.game.coins import fresh_key
-from ...protocols.game.index_game import BatchRecord, play_together
+from ...protocols.game.index_game import BatchRecord, play_all
 from ...protocols.game.instance import Instance
-from ...protocols.game.instances import Index
+from ...protocols.game.instances import instance_of
 from ...protocols.players.isolation import Limits, default_isolation
 from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
@@ -57,13 +56,16 @@ def left_out() -> list[Row]:
 def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
     n, d = SIZE[scale]
-    base = Index(n=n, d=d, keys="kerdock", layers=row.layers, heads=row.heads)
+    usual = {"n": n, "d": d, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
+    literal, rotated = (
+        instance_of(usual | dict(row.game) | {"basis": basis}) for basis in ("literal", "rotated")
+    )
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
-        for basis in ("literal", "rotated"):
-            yield _cell(row, replace(base, basis=basis), way, MESSAGES[scale])
+        for instance in (literal, rotated):
+            yield _cell(row, instance, way, MESSAGES[scale])
         if row.reads and not way:
-            yield _cell(row, base, {"bob": "reads"}, MESSAGES[scale])
+            yield _cell(row, literal, {"bob": "reads"}, MESSAGES[scale])
 
 
 def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
@@ -114,7 +116,8 @@ def play_group(group: Sequence[tuple[EngineRow, Cell]]) -> list[Row]:
     keys = [fresh_key() for _ in group]
     played: Sequence[BatchRecord | KVBarrierError]
     try:
-        played = play_together([c for _, c in group], keys, 0, default_isolation(False), LIMITS)
+        batches = [Batch(cell, key, 0) for (_, cell), key in zip(group, keys, strict=True)]
+        played = play_all(batches, default_isolation(False), LIMITS)
     except KVBarrierError as error:
         played = [error for _ in group]
     return [
@@ -129,6 +132,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "target": cell.target,
         "params": json.dumps({k: v for k, v in params.items() if k not in ("feed", "bob")}),
         "distribution": row.distribution,
+        "game": json.dumps(dict(row.game)) if row.game else "",
         "n": instance.n,
         "d": instance.d,
         "layers": instance.layers,
@@ -154,7 +158,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
     failed = [r.failed for r in one.records if r.failed]
     shares = {
         name: None if held.get(name) is None else held[name] / cache
-        for name in ("claimed", "logical", "resident", "side", "constant")
+        for name in ("claimed", "logical", "resident", "side", "constant", "beside")
     }
     return line | {
         # The engine's own default where none was asked for.
@@ -171,6 +175,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "wire": max(r.charged_bits for r in one.records) / instance.shape.cache_bits_16,
         **shares,
         "claimed_by": held.get("basis", ""),
+        "beside_is": held.get("beside_is", ""),
         "isolation": one.isolation,
         "seconds": round(one.seconds, 2),
         "versions": json.dumps(dict(one.versions)),
@@ -183,7 +188,7 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
 _EMPTY: Row = dict.fromkeys(
     (
         "messages", "wrong", "asked", "bit_error", "low", "high", "rate", "ledger", "surprise",
-        "wire", "claimed", "logical", "resident", "side", "constant", "claimed_by", "isolation",
-        "seconds", "versions",
+        "wire", "claimed", "logical", "resident", "side", "constant", "beside", "claimed_by",
+        "beside_is", "isolation", "seconds", "versions",
     )
 )  # fmt: skip

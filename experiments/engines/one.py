@@ -56,7 +56,7 @@ def merge(scheme: str, played: Path, into: Path) -> None:
 
 def _write(path: Path, rows: Sequence[Row]) -> None:
     with replaced(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 

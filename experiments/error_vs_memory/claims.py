@@ -17,37 +17,23 @@ Points = list[Point]
 CLOSE = 0.005
 
 
-@claim(
-    "memory.possible",
-    "Theorem 23",
-    "No compressor's charged memory is impossible, where that of a cheat without an error is",
-    "ours",
-    ROWS,
-)
+@claim("memory.possible", "Theorem 23", "ours", ROWS)
 def possible(rows: list[BatchRow]) -> Judgement:
+    """No compressor's charged memory is impossible, where that of a cheat without an error is."""
     return none_impossible(rows)
 
 
-@claim(
-    "memory.fano",
-    "Theorem 5",
-    "No point's interval lies below Fano's curve M/N = 1 - h(e), where that of a cheat without an "
-    "error does",
-    "ours",
-    ROWS,
-)
+@claim("memory.fano", "Theorem 5", "ours", ROWS)
 def fano(rows: list[BatchRow]) -> Judgement:
+    """No point's interval lies below Fano's curve M/N = 1 - h(e), where that of a cheat without an
+    error does.
+    """
     return none_below_fano(rows)
 
 
-@claim(
-    "memory.lossless",
-    "observation",
-    "N bits suffice on this instance: charged = N exactly, no error",
-    "ours",
-    POINTS,
-)
+@claim("memory.lossless", "observation", "ours", POINTS)
 def lossless(points: Points) -> Judgement:
+    """N bits suffice on this instance: charged = N exactly, no error."""
     chosen = _named(points, "lossless")
     exact = all(p["charged_bits"] == p["secret_bits"] and p["wrong_bits"] == 0 for p in chosen)
     return judge(
@@ -65,14 +51,9 @@ def _messages(chosen: Points) -> str:
     return f"{len(chosen)} points, {sum(p['messages'] for p in chosen)} messages"
 
 
-@claim(
-    "memory.eviction",
-    "observation",
-    "Keeping a fraction f of the tokens leaves error (1 - f)/2",
-    "ours",
-    POINTS,
-)
+@claim("memory.eviction", "observation", "ours", POINTS)
 def eviction(points: Points) -> Judgement:
+    """Keeping a fraction f of the tokens leaves error (1 - f)/2."""
     return _on_the_line(_named(points, *CACHES), _eviction)
 
 
@@ -98,14 +79,9 @@ def _on_the_line(chosen: Points, expected: Callable[[Point], float]) -> Judgemen
     )
 
 
-@claim(
-    "memory.time-sharing",
-    "observation",
-    "Storing a share of the bits lies on e = (1 - M/N)/2",
-    "ours",
-    POINTS,
-)
+@claim("memory.time-sharing", "observation", "ours", POINTS)
 def time_sharing(points: Points) -> Judgement:
+    """Storing a share of the bits lies on e = (1 - M/N)/2."""
     return _on_the_line(_named(points, "time-sharing"), _time_sharing)
 
 
@@ -113,14 +89,9 @@ def _time_sharing(point: Point) -> float:
     return (1 - float(point["bits_per_secret_bit"])) / 2
 
 
-@claim(
-    "memory.codes",
-    "observation",
-    "Hamming(7,4) and Golay(23,12) reach 1/8 and 5842/(2048*23)",
-    "ours",
-    POINTS,
-)
+@claim("memory.codes", "observation", "ours", POINTS)
 def codes(points: Points) -> Judgement:
+    """Hamming(7,4) and Golay(23,12) reach 1/8 and 5842/(2048*23)."""
     chosen = _named(points, "covering-code")
     published = {
         name: float(code.distortion)
@@ -133,16 +104,13 @@ def codes(points: Points) -> Judgement:
     return _on_the_line(chosen, lambda p: published[str(p["params"]["code"])])
 
 
-@claim(
-    "memory.trellis",
-    "observation",
-    "The limit is a limit and not a habit: a trellis source coder of rate 1/2 with 256 states errs "
-    "at most .121, where .110 is the floor",
-    "ours",
-    POINTS,
-)
+@claim("memory.trellis", "observation", "ours", POINTS)
 def trellis(points: Points) -> Judgement:
-    """At most .121 with 256 states, and above Shannon's floor with any."""
+    """The limit is a limit and not a habit: a trellis source coder of rate 1/2 with 256 states errs
+    at most .121, where .110 is the floor.
+
+    At most .121 with 256 states, and above Shannon's floor with any.
+    """
     chosen = _named(points, "trellis-code")
     errors = {int(p["params"]["states"]): p["bit_error"]["estimate"] for p in chosen}
     floor = max((p["error_floor"] for p in chosen), default=1.0)
@@ -154,19 +122,15 @@ def trellis(points: Points) -> Judgement:
     )
 
 
-@claim("memory.guess", "observation", "An empty message leaves error 1/2", "ours", POINTS)
+@claim("memory.guess", "observation", "ours", POINTS)
 def guess(points: Points) -> Judgement:
+    """An empty message leaves error 1/2."""
     return _on_the_line(_named(points, "zero"), lambda p: 0.5)
 
 
-@claim(
-    "memory.floats",
-    "Theorem 8",
-    "Here the full cache decodes without error in fp32, fp16, bf16, fp8",
-    "ours",
-    POINTS,
-)
+@claim("memory.floats", "Theorem 8", "ours", POINTS)
 def floats(points: Points) -> Judgement:
+    """Here the full cache decodes without error in fp32, fp16, bf16, fp8."""
     chosen = _named(points, "exact")
     wrong = sum(p["wrong_bits"] for p in chosen)
     asked = sum(p["asked_bits"] for p in chosen)

@@ -8,22 +8,17 @@ import numpy as np
 
 from ..kit.experiment import Judgement, claim, judge
 from .measure import GRID, TIMES
-from .stream import WINDOW
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@claim(
-    "steps.joint",
-    "Theorem 1",
-    "At query norm R = d and eta = 1/2 the certified bits of n tokens in d dimensions lie between "
-    "d min{n, 1/(4 rho E)} and d min{n, (1 + 1/rho)/E} (ours), E = E e^{R(u-1)} = e^{-Theta(d)}: d "
-    "min{n, e^Theta(d)} in n and d at once",
-    "reconstructed",
-    GRID,
-)
+@claim("steps.joint", "Theorem 1", "reconstructed", GRID)
 def joint(table: pd.DataFrame) -> Judgement:
+    """At query norm R = d and eta = 1/2 the certified bits of n tokens in d dimensions lie between
+    d min{n, 1/(4 rho E)} and d min{n, (1 + 1/rho)/E} (ours), E = E e^{R(u-1)} = e^{-Theta(d)}: d
+    min{n, e^Theta(d)} in n and d at once.
+    """
     inside = (table["least"] <= table["bits"]) & (table["bits"] <= table["most"])
     ends = table[table["n"] == table["n"].max()].sort_values("d")
     capped = ends[ends["tokens"] < ends["n"]]
@@ -43,16 +38,12 @@ def joint(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "steps.times",
-    "Theorem 1",
-    "Whenever Bob comes to one stream, all d min{t, N} bits hidden so far are read from answers "
-    "within 1 +- eta; a cache that merges equal keys has a constant times as many bits then, and "
-    "none has fewer than it answers",
-    "reconstructed",
-    TIMES,
-)
+@claim("steps.times", "Theorem 1", "reconstructed", TIMES)
 def times(table: pd.DataFrame) -> Judgement:
+    """Whenever Bob comes to one stream, all d min{t, N} bits hidden so far are read from answers
+    within 1 +- eta; a cache that merges equal keys has a constant times as many bits then, and none
+    has fewer than it answers.
+    """
     from ...protocols.evidence.ledger import LINE_BITS, surprise_bits
     from ...reductions.bounds import fano_rate
 
@@ -78,16 +69,11 @@ def times(table: pd.DataFrame) -> Judgement:
     )  # fmt: skip
 
 
-@claim(
-    "steps.window",
-    "observation",
-    f"A window of {WINDOW} tokens is right up to a time and not after it: once all hidden "
-    "tokens have left it every bit is read as 0, so the guarantee at some time steps is "
-    "not the theorem's",
-    "ours",
-    TIMES,
-)
+@claim("steps.window", "observation", "ours", TIMES)
 def window(table: pd.DataFrame) -> Judgement:
+    """A window of 64 tokens is right up to a time and not after it: once all hidden tokens have
+    left it every bit is read as 0, so the guarantee at some time steps is not the theorem's.
+    """
     rows = table[table["compressor"] == "window"]
     early, late = rows[rows["lost"] == 0], rows[rows["lost"] == rows["asked"]]
     wrong = int(early["wrong"].sum())

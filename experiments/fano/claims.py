@@ -16,15 +16,11 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 
 
-@claim(
-    "fano.bound",
-    "Theorem 5",
-    "No deterministic protocol for N <= 4 bits and an m-bit message has mean error below the e "
-    "with m = N (1 - h(e)): the exact optimum lies on or above Fano's curve",
-    "reconstructed",
-    OPTIMUM,
-)
+@claim("fano.bound", "Theorem 5", "reconstructed", OPTIMUM)
 def bound(table: pd.DataFrame) -> Judgement:
+    """No deterministic protocol for N <= 4 bits and an m-bit message has mean error below the e
+    with m = N (1 - h(e)): the exact optimum lies on or above Fano's curve.
+    """
     error = table["errors_subsets"] / table["asked"]
     excess = error - table["fano_floor"]
     inner = table[(table["L"] > 1) & (table["L"] < 2.0 ** table["N"])]
@@ -41,16 +37,11 @@ def bound(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "fano.chain",
-    "Theorem 23",
-    "For the optimal protocols, and for every protocol of N <= 3 bits, sum_i (1 - h(e_i)) <= sum_i "
-    "I(X_i; M) <= I(X; M) <= m: each inequality of the proof, computed exactly",
-    "reconstructed",
-    CHAIN,
-    CHAIN_ALL,
-)
+@claim("fano.chain", "Theorem 23", "reconstructed", CHAIN, CHAIN_ALL)
 def chain(optimal: pd.DataFrame, every: pd.DataFrame) -> Judgement:
+    """For the optimal protocols, and for every protocol of N <= 3 bits, sum_i (1 - h(e_i)) <= sum_i
+    I(X_i; M) <= I(X; M) <= m: each inequality of the proof, computed exactly.
+    """
     terms = optimal[["concave", "fano", "marginal", "joint", "length"]].to_numpy()
     slacks = every.filter(like="slack_").to_numpy()
     least = min(float(np.diff(terms, axis=1).min()), float(slacks.min()))
@@ -64,15 +55,11 @@ def chain(optimal: pd.DataFrame, every: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "fano.optimum",
-    "observation",
-    "Computations that share nothing, trying all encoders (N <= 3), trying all decoders and "
-    "dynamic programming over subsets (N <= 4), give the same optimum",
-    "ours",
-    OPTIMUM,
-)
+@claim("fano.optimum", "observation", "ours", OPTIMUM)
 def optimum(table: pd.DataFrame) -> Judgement:
+    """Computations that share nothing, trying all encoders (N <= 3), trying all decoders and
+    dynamic programming over subsets (N <= 4), give the same optimum.
+    """
     tried = table[table["errors_partitions"].notna()]
     apart = int((table["errors_codebooks"] != table["errors_subsets"]).sum())
     apart += int((tried["errors_partitions"] != tried["errors_subsets"]).sum())
@@ -83,15 +70,11 @@ def optimum(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "fano.hypercompression",
-    "observation",
-    "Over all 2^12 secrets of N = 12 bits, Pr[distance <= k] <= 2^m V(N,k)/2^N for every encoder "
-    "tried, every m and every k",
-    "ours",
-    HYPER,
-)
+@claim("fano.hypercompression", "observation", "ours", HYPER)
 def hypercompression(table: pd.DataFrame) -> Judgement:
+    """Over all 2^12 secrets of N = 12 bits, Pr[distance <= k] <= 2^m V(N,k)/2^N for every encoder
+    tried, every m and every k.
+    """
     complete = len(table) == table["encoder"].nunique() * (N + 1) ** 2
     over = int((table["within"] > table["bound"]).sum())
     beyond = int((table["reconstructions"] > 2 ** table["m"]).sum())

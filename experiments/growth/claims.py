@@ -42,46 +42,31 @@ def _told(found: Exponents) -> str:
     return ", ".join(f"{t} d={d} {low:.2f} to {high:.2f}" for (t, d), (low, high) in found.items())
 
 
-@claim(
-    "growth.linear",
-    "observation",
-    "A message of exact, quantized, sliding-window, turboquant and low-rank takes time that grows "
-    "like n: an exponent below 3/2",
-    "ours",
-    TABLE,
-    preregistered=False,
-)
+@claim("growth.linear", "observation", "ours", TABLE, preregistered=False)
 def linear(table: pd.DataFrame) -> Judgement:
+    """A message of exact, quantized, sliding-window, turboquant and low-rank takes time that grows
+    like n: an exponent below 3/2.
+    """
     found = exponents(table[table["target"].isin(LINEAR)], "seconds", "seconds_median")
     decided = all(low > BETWEEN or high < BETWEEN for low, high in found.values())
     return judge(all(high < BETWEEN for _, high in found.values()), _told(found), decided=decided)
 
 
-@claim(
-    "growth.square",
-    "observation",
-    "With memory in proportion to n, a message of h2o, subgen and performer takes time that grows "
-    "like n^2: every token meets all that is kept; an exponent above 3/2",
-    "ours",
-    TABLE,
-    preregistered=False,
-)
+@claim("growth.square", "observation", "ours", TABLE, preregistered=False)
 def square(table: pd.DataFrame) -> Judgement:
+    """With memory in proportion to n, a message of h2o, subgen and performer takes time that grows
+    like n^2: every token meets all that is kept; an exponent above 3/2.
+    """
     found = exponents(table[table["target"].isin(SQUARE)], "seconds", "seconds_median")
     decided = all(low > BETWEEN or high < BETWEEN for low, high in found.values())
     return judge(all(low > BETWEEN for low, _ in found.values()), _told(found), decided=decided)
 
 
-@claim(
-    "growth.catalog",
-    "observation",
-    "The time in which each compressor takes in a stream grows as the catalog says: above n^1.15 "
-    "where it says n^2, below n^1.5 elsewhere, with memory in proportion to n",
-    "ours",
-    INGEST,
-    preregistered=False,
-)
+@claim("growth.catalog", "observation", "ours", INGEST, preregistered=False)
 def catalog(table: pd.DataFrame) -> Judgement:
+    """The time in which each compressor takes in a stream grows as the catalog says: above n^1.15
+    where it says n^2, below n^1.5 elsewhere, with memory in proportion to n.
+    """
     found = exponents(table, "seconds", "seconds_median")
     squares = set(table.loc[table["square"].notna(), "target"])
     above = {name: one for (name, _), one in found.items() if name in squares}
@@ -102,15 +87,11 @@ def catalog(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "growth.memory",
-    "observation",
-    "A message of exact, Alice's and Bob's part together, never takes more memory than twice its K "
-    "and V in float32, from 2^14 tokens on",
-    "ours",
-    TABLE,
-)
+@claim("growth.memory", "observation", "ours", TABLE)
 def memory(table: pd.DataFrame) -> Judgement:
+    """A message of exact, Alice's and Bob's part together, never takes more memory than twice its K
+    and V in float32, from 2^14 tokens on.
+    """
     rows = table[(table["target"] == "exact") & (table["n"] >= 1 << 14)]
     share = rows["peak_bytes"] / rows["cache_bytes"]
     return judge(
@@ -120,29 +101,20 @@ def memory(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "growth.bit",
-    "observation",
-    "Nothing takes memory for a secret bit that grows with n: the exponent of peak memory is at "
-    "most 1.1",
-    "ours",
-    TABLE,
-)
+@claim("growth.bit", "observation", "ours", TABLE)
 def bit(table: pd.DataFrame) -> Judgement:
+    """Nothing takes memory for a secret bit that grows with n: the exponent of peak memory is at
+    most 1.1.
+    """
     found = exponents(table, "peak_bytes", "peak_bytes")
     return judge(all(high <= 1.1 for _, high in found.values()), _told(found))
 
 
-@claim(
-    "growth.limit",
-    "observation",
-    "The longest message of exact takes 3 to 3,000 times as long as reading its K and V once: "
-    "the game, and not the memory bus, is the limit",
-    "ours",
-    TABLE,
-    preregistered=False,
-)
+@claim("growth.limit", "observation", "ours", TABLE, preregistered=False)
 def limit(table: pd.DataFrame) -> Judgement:
+    """The longest message of exact takes 3 to 3,000 times as long as reading its K and V once: the
+    game, and not the memory bus, is the limit.
+    """
     rows = table[table["target"] == "exact"]
     rows = rows[rows["n"] == rows["n"].max()]
     times = rows["seconds"] / rows["read_seconds"]

@@ -37,18 +37,14 @@ def deviate(tests: int = 1, alpha: float = 1.0 - CONFIDENCE) -> float:
     return float(stats.norm.isf(alpha / tests / 2.0))
 
 
-@claim(
-    "gumbel.exact",
-    "Appendix E, Algorithm 2",
-    "The lazy sampler draws from the softmax exactly: a chi-square test does not reject at level "
-    "1e-3, and rejects a planted shift; from a saved message it draws the very token that all n "
-    "tokens' Gumbels give",
-    "reconstructed",
-    CELLS,
-    SPACE,
-)
+@claim("gumbel.exact", "Appendix E, Algorithm 2", "reconstructed", CELLS, SPACE)
 def exact(cells: pd.DataFrame, space: pd.DataFrame) -> Judgement:
-    """No law's chi-square rejects (level shared among laws), the control's does; no mismatch."""
+    """The lazy sampler draws from the softmax exactly: a chi-square test does not reject at level
+    1e-3, and rejects a planted shift; from a saved message it draws the very token that all n
+    tokens' Gumbels give.
+
+    No law's chi-square rejects (level shared among laws), the control's does; no mismatch.
+    """
     lazy = [chi_square(rows) for _, rows in cells[cells["control"] == 0].groupby("spread")]
     planted, _ = chi_square(cells[cells["control"] == 1])
     wrong, compared = int(space["mismatches"].sum()), int(space["compared"].sum())
@@ -63,15 +59,11 @@ def exact(cells: pd.DataFrame, space: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "gumbel.samples",
-    "Appendix E",
-    "The expected number of lazily drawn Gumbels is at most n/k",
-    "reconstructed",
-    SAMPLES,
-)
+@claim("gumbel.samples", "Appendix E", "reconstructed", SAMPLES)
 def samples(table: pd.DataFrame) -> Judgement:
-    """The intervals of E[m] end below n/k; how many hold (n-k)/(a+1) is said and not judged.
+    """The expected number of lazily drawn Gumbels is at most n/k.
+
+    The intervals of E[m] end below n/k; how many hold (n-k)/(a+1) is said and not judged.
 
     Equality at 99 % fails once in a hundred draws of coins, and ours are drawn once for all.
     """
@@ -120,16 +112,13 @@ def space_slope(sizes: pd.DataFrame) -> tuple[float, float]:
     return float(weights @ np.log(mean)), float(np.sqrt((weights**2 * relative**2).sum()))
 
 
-@claim(
-    "gumbel.space",
-    "Appendix E",
-    "In one dimension the measured expected space grows as sqrt(n) over four decades (slope within "
-    ".02 of .5 over the two largest)",
-    "reconstructed",
-    SPACE,
-)
+@claim("gumbel.space", "Appendix E", "reconstructed", SPACE)
 def space(table: pd.DataFrame) -> Judgement:
-    """The slope's interval lies within the tolerance of 1/2; no size's mean is above the bound."""
+    """In one dimension the measured expected space grows as sqrt(n) over four decades (slope within
+    .02 of .5 over the two largest).
+
+    The slope's interval lies within the tolerance of 1/2; no size's mean is above the bound.
+    """
     from ...compressors.zoo.paper.one_dimension_kernels import expected_top
 
     sizes = space_by_n(table, "top")
@@ -162,15 +151,12 @@ def error_slope(table: pd.DataFrame) -> tuple[float, float]:
     return slope, float(np.sqrt(variance))
 
 
-@claim(
-    "gumbel.error",
-    "Appendix E",
-    "The mean of m samples errs as 1/sqrt(m) (slope within .05 of -1/2)",
-    "reconstructed",
-    ERROR,
-)
+@claim("gumbel.error", "Appendix E", "reconstructed", ERROR)
 def error(table: pd.DataFrame) -> Judgement:
-    """The slope's interval lies within the tolerance of -1/2."""
+    """The mean of m samples errs as 1/sqrt(m) (slope within .05 of -1/2).
+
+    The slope's interval lies within the tolerance of -1/2.
+    """
     slope, error = error_slope(table)
     half = deviate() * error
     off = abs(slope + 0.5)
@@ -196,16 +182,13 @@ def answers(table: pd.DataFrame, tests: int | None = None) -> pd.DataFrame:
     return table.assign(answer=hits / draws, low=low, high=high)
 
 
-@claim(
-    "gumbel.gap",
-    "observation",
-    "A buffer whose capacity grows with t is not the top-sqrt(t) set: a decreasing stream breaks "
-    "it, the known horizon mends it",
-    "ours",
-    GAP,
-)
+@claim("gumbel.gap", "observation", "ours", GAP)
 def gap(table: pd.DataFrame) -> Judgement:
-    """With the horizon every answer is right; growing, a decreasing stream's never is."""
+    """A buffer whose capacity grows with t is not the top-sqrt(t) set: a decreasing stream breaks
+    it, the known horizon mends it.
+
+    With the horizon every answer is right; growing, a decreasing stream's never is.
+    """
     table = answers(table)
     right = (table["low"] <= table["exact"]) & (table["exact"] <= table["high"])
     known = table["buffer"] == "horizon"
@@ -224,16 +207,13 @@ def gap(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "gumbel.frontier",
-    "observation",
-    "No horizon is needed, nor sqrt(n): the tokens that no other beats in both key and Gumbel "
-    "number are enough for exact draws, and are 2 H_n - 1 in expectation",
-    "ours",
-    SPACE,
-)
+@claim("gumbel.frontier", "observation", "ours", SPACE)
 def frontier(table: pd.DataFrame) -> Judgement:
-    """The mean tokens' intervals hold 2 H_n - 1 at every size, and no draw was wrong."""
+    """No horizon is needed, nor sqrt(n): the tokens that no other beats in both key and Gumbel
+    number are enough for exact draws, and are 2 H_n - 1 in expectation.
+
+    The mean tokens' intervals hold 2 H_n - 1 at every size, and no draw was wrong.
+    """
     from ...compressors.zoo.paper.one_dimension_kernels import expected_frontier
 
     sizes = space_by_n(table, "frontier")

@@ -21,15 +21,11 @@ REACHED = (0.5, 0.4, 0.3, 0.2)
 SHARE = 1 / 2
 
 
-@claim(
-    "jl.norms",
-    "Theorem 20",
-    "The squared norm of a projected unit vector leaves [1-eps, 1+eps] with probability at most 2 "
-    "exp(-(eps^2-eps^3) d/4)",
-    "reconstructed",
-    TAILS,
-)
+@claim("jl.norms", "Theorem 20", "reconstructed", TAILS)
 def norms(table: pd.DataFrame) -> Judgement:
+    """The squared norm of a projected unit vector leaves [1-eps, 1+eps] with probability at most 2
+    exp(-(eps^2-eps^3) d/4).
+    """
     return _tails_hold(table, "norm")
 
 
@@ -50,28 +46,20 @@ def _tails_hold(table: pd.DataFrame, quantity: str) -> Judgement:
     )
 
 
-@claim(
-    "jl.products",
-    "Lemma 21",
-    "The inner product of two unit vectors is moved by more than eps with probability at most 4 "
-    "exp(-(eps^2-eps^3) d/4)",
-    "reconstructed",
-    TAILS,
-)
+@claim("jl.products", "Lemma 21", "reconstructed", TAILS)
 def products(table: pd.DataFrame) -> Judgement:
+    """The inner product of two unit vectors is moved by more than eps with probability at most 4
+    exp(-(eps^2-eps^3) d/4).
+    """
     return _tails_hold(table, "product")
 
 
-@claim(
-    "jl.union",
-    "Lemma 3",
-    "At d = 12 ln n/(eps^2-eps^3), rounded up, all inner products and norms of n unit points "
-    "(orthonormal, or with all inner products 1/2) are kept to eps at once, in at least a share 1 "
-    "- 1/n of the draws",
-    "reconstructed",
-    UNION,
-)
+@claim("jl.union", "Lemma 3", "reconstructed", UNION)
 def union(table: pd.DataFrame) -> Judgement:
+    """At d = 12 ln n/(eps^2-eps^3), rounded up, all inner products and norms of n unit points
+    (orthonormal, or with all inner products 1/2) are kept to eps at once, in at least a share 1 -
+    1/n of the draws.
+    """
     low, high = simultaneous(table["kept"], table["draws"], LEVEL).T
     promised = 1 - 1 / table["n"]
     lost = int((table["draws"] - table["kept"]).sum())
@@ -86,16 +74,12 @@ def union(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "jl.constant",
-    "Lemma 22",
-    "Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives failure 2/n "
-    "and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true all the same at "
-    "every n and eps tried: over the exact tails the sum is below 1/n",
-    "ours",
-    CONSTANT,
-)
+@claim("jl.constant", "Lemma 22", "ours", CONSTANT)
 def constant(table: pd.DataFrame) -> Judgement:
+    """Counting all pairs and norms, the union bound at 12 ln n (reconstructed) gives failure 2/n
+    and not 1/n; 12 ln n + 4 ln 2 gives 1/n; the statement at 12 ln n is true all the same at every
+    n and eps tried: over the exact tails the sum is below 1/n.
+    """
     wanted = table["numerator"].map({"12 ln n": 2.0, "12 ln n + 4 ln 2": 1.0})
     # Decimal's sum against the formula, and float64's by ``jl_lemmas`` against both.
     off = float((table["stated_times_n"] - wanted).abs().max())
@@ -113,16 +97,11 @@ def constant(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "jl.suffices",
-    "observation",
-    "The measured dimension from which on 512 unit jl keys have deviation eps in every draw, eps "
-    "from .2 to .5, is below half of the dimension that the lemma (reconstructed) asks for",
-    "ours",
-    DIMENSION,
-    preregistered=False,
-)
+@claim("jl.suffices", "observation", "ours", DIMENSION, preregistered=False)
 def suffices(table: pd.DataFrame) -> Judgement:
+    """The measured dimension from which on 512 unit jl keys have deviation eps in every draw, eps
+    from .2 to .5, is below half of the dimension that the lemma (reconstructed) asks for.
+    """
     from ...reductions.paper import jl_dimension
 
     n = int(table["n"].iloc[0])
@@ -145,15 +124,11 @@ def reached(table: pd.DataFrame, column: str, eps: float) -> float:
     return float(min([math.inf, *worst.index[worst.index > last]]))
 
 
-@claim(
-    "jl.vacuous",
-    "observation",
-    "At d = 64 and 128 the lemma's constants (reconstructed) certify fewer than 4 tokens; explicit "
-    "codes certify thousands at the same d",
-    "ours",
-    CERTIFIED,
-)
+@claim("jl.vacuous", "observation", "ours", CERTIFIED)
 def vacuous(table: pd.DataFrame) -> Judgement:
+    """At d = 64 and 128 the lemma's constants (reconstructed) certify fewer than 4 tokens; explicit
+    codes certify thousands at the same d.
+    """
     codes = table[table["method"] == "kerdock"]
     parts, holds = [], True
     for d in (64, 128):
@@ -168,15 +143,11 @@ def vacuous(table: pd.DataFrame) -> Judgement:
     return judge(holds, "; ".join(parts))
 
 
-@claim(
-    "jl.interference",
-    "observation",
-    "The exact scale of jl keys exists at dimensions where the paper's condition eps < 1/2 fails, "
-    "and is below the closed form from the coherence everywhere",
-    "ours",
-    DIMENSION,
-)
+@claim("jl.interference", "observation", "ours", DIMENSION)
 def interference(table: pd.DataFrame) -> Judgement:
+    """The exact scale of jl keys exists at dimensions where the paper's condition eps < 1/2 fails,
+    and is below the closed form from the coherence everywhere.
+    """
     beyond = table[table["deviation"] >= 0.5]
     finite = bool(np.isfinite(table["scale"]).all())
     ratio = float((table["scale"] / table["closed_scale"]).max())

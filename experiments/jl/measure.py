@@ -179,7 +179,7 @@ def dimensions(longest: int) -> list[int]:
 def against_dimension(index: int, longest: int) -> list[dict[str, Any]]:
     """One draw of n = 512 jl keys at every dimension: deviation, coherence, scales (eta = 1/2)."""
     from ...reductions import interference, keys, margins, scale
-    from ...reductions.index import paper_scale
+    from ...reductions.paper import paper_scale
 
     seed = int(_generator("dimension", index).integers(2**62))
     rule = margins.condition("01", ETA, None)

@@ -1,8 +1,8 @@
 """What an experiment is: a run that fills a folder with tables, and claims that the tables decide.
 
 An experiment is a folder. Its ``measure`` has the grid, the tables and the run; its ``claims`` are
-checks, each below the claim that it decides (``@claim(...)``), and a check is a function of the
-tables named there.
+checks: each is a function of the tables that its ``@claim(...)`` names, and its docstring is the
+statement that it decides.
 
 One claim a check. A claim says what it is about (a numbered statement of the paper, or an
 observation of ours), which tables decide it, and where its statement comes from: ``paper``,
@@ -81,26 +81,24 @@ class Data(Protocol):
 
 
 def claim(
-    name: str,
-    about: str,
-    statement: str,
-    source: Source,
-    *data: str | Data,
-    preregistered: bool = True,
+    name: str, about: str, source: Source, *data: str | Data, preregistered: bool = True
 ) -> Callable[[Callable[..., Judgement]], Claim]:
     """The claim that the function below decides; it takes the data as arguments, in their order.
 
-    A name is a CSV table's, and the check is given its DataFrame.
+    The first paragraph of the function's docstring is the statement. A name in ``data`` is a CSV
+    table's, and the check is given its DataFrame.
 
-    >>> @claim("a.b", "observation", "Nothing is wrong", "ours")
+    >>> @claim("a.b", "observation", "ours")
     ... def nothing_wrong() -> Judgement:
+    ...     "Nothing is wrong."
     ...     return judge(True, "0 errors")
-    >>> nothing_wrong.name, nothing_wrong.check(Path()).verdict
-    ('a.b', 'holds')
+    >>> nothing_wrong.statement, nothing_wrong.check(Path()).verdict
+    ('Nothing is wrong', 'holds')
     """
     files = tuple(dict.fromkeys(one if isinstance(one, str) else one.name for one in data))
 
     def decided_by(check: Callable[..., Judgement]) -> Claim:
+        statement = " ".join((check.__doc__ or "").split("\n\n")[0].split()).removesuffix(".")
         decide = partial(_decide, check, data)
         return Claim(name, about, statement, source, files, decide, preregistered)
 

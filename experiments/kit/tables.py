@@ -23,8 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...compressors.plugin.code_identity import identity_of_modules
 from ...errors import BadInput
-from ...files import replaced
-from ...runs.locking import locked, sentences
+from ...files import locked, replaced, sentences
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,41 +21,27 @@ CLOSE = 0.005
 BY_VALUES = ("expected-attention",)
 
 
-@claim(
-    "leaderboard.possible",
-    "Theorem 23",
-    "No algorithm's charged memory is impossible on any of the six families of streams, where that "
-    "of a cheat without an error is",
-    "ours",
-    ROWS,
-)
+@claim("leaderboard.possible", "Theorem 23", "ours", ROWS)
 def possible(rows: list[BatchRow]) -> Judgement:
+    """No algorithm's charged memory is impossible on any of the six families of streams, where that
+    of a cheat without an error is.
+    """
     return none_impossible(rows)
 
 
-@claim(
-    "leaderboard.fano",
-    "Theorem 5",
-    "No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that of a "
-    "cheat without an error does",
-    "ours",
-    ROWS,
-)
+@claim("leaderboard.fano", "Theorem 5", "ours", ROWS)
 def fano(rows: list[BatchRow]) -> Judgement:
+    """No row beats Fano: no interval lies below M/N = 1 - h(e), on any stream, where that of a
+    cheat without an error does.
+    """
     return none_below_fano(rows)
 
 
-@claim(
-    "leaderboard.eviction",
-    "observation",
-    "Whatever a policy keeps that does not look at the values, holding a share f of the tokens "
-    "leaves error (1 - f)/2 on the hard stream",
-    "ours",
-    ROWS,
-    HELD,
-    preregistered=False,
-)
+@claim("leaderboard.eviction", "observation", "ours", ROWS, HELD, preregistered=False)
 def eviction(rows: list[BatchRow], held: pd.DataFrame) -> Judgement:
+    """Whatever a policy keeps that does not look at the values, holding a share f of the tokens
+    leaves error (1 - f)/2 on the hard stream.
+    """
     share = {row["cell"]: row["held"] / row["n"] for _, row in held.iterrows()}
     off, gaps, names, looks = [], [], set(), [0.0]
     for run in prefixes(rows).values():
@@ -78,14 +64,9 @@ def eviction(rows: list[BatchRow], held: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "leaderboard.heavy-hitters",
-    "observation",
-    "Where few tokens are attended to, H2O is ahead of a uniform sample of tokens",
-    "ours",
-    POINTS,
-)
+@claim("leaderboard.heavy-hitters", "observation", "ours", POINTS)
 def heavy_hitters(points: list[Point]) -> Judgement:
+    """Where few tokens are attended to, H2O is ahead of a uniform sample of tokens."""
     return _ahead("h2o", [p for p in points if p["stream"] == "heavy-hitters"])
 
 
@@ -104,27 +85,19 @@ def _ahead(name: str, here: list[Point]) -> Judgement:
     )
 
 
-@claim(
-    "leaderboard.recency",
-    "observation",
-    "Where only recent tokens are asked for, a window is ahead of a uniform sample",
-    "ours",
-    POINTS,
-)
+@claim("leaderboard.recency", "observation", "ours", POINTS)
 def recency(points: list[Point]) -> Judgement:
+    """Where only recent tokens are asked for, a window is ahead of a uniform sample."""
     return _ahead("sliding-window", [p for p in points if p["stream"] == "recency"])
 
 
-@claim(
-    "leaderboard.twins",
-    "observation",
-    "No two rows are one algorithm: on a random stream with Gaussian queries whoever holds what "
-    "another holds answers differently",
-    "ours",
-    TWINS,
-)
+@claim("leaderboard.twins", "observation", "ours", TWINS)
 def twins(pairs: pd.DataFrame) -> Judgement:
-    """Who holds the same as another must answer differently, or is the same algorithm."""
+    """No two rows are one algorithm: on a random stream with Gaussian queries whoever holds what
+    another holds answers differently.
+
+    Who holds the same as another must answer differently, or is the same algorithm.
+    """
     echoes = pairs[pairs["answers"]]
     said = [f"{row['one']} and {row['other']}" for _, row in pairs.iterrows() if not row["answers"]]
     same = [f"{row['one']} and {row['other']}" for _, row in echoes.iterrows()]

@@ -14,15 +14,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@claim(
-    "low.exponential",
-    "Corollary 9",
-    "At query norm R = d the instance of random keys is certified for exponentially many tokens in "
-    "d: ln(bits/d) grows at least linearly",
-    "reconstructed",
-    RANDOM,
-)
+@claim("low.exponential", "Corollary 9", "reconstructed", RANDOM)
 def exponential(table: pd.DataFrame) -> Judgement:
+    """At query norm R = d the instance of random keys is certified for exponentially many tokens in
+    d: ln(bits/d) grows at least linearly.
+    """
     table = table.assign(ln=lambda rows: np.log(rows["bits"] / rows["d"]))
     grid = table.pivot_table(index="d", columns="draw", values="ln")
     d = grid.index.to_numpy(dtype=float)
@@ -49,15 +45,11 @@ def _mean(draws: NDArray[np.float64]) -> tuple[float, float]:
     return float(draws.mean()), float(stdtrit(len(draws) - 1, (1 + LEVEL) / 2)) * spread
 
 
-@claim(
-    "low.kissing",
-    "observation",
-    "The constructed kissing configurations have the published sizes and largest inner product "
-    "exactly 1/2, and every bit asked on them is decoded",
-    "ours",
-    KISSING,
-)
+@claim("low.kissing", "observation", "ours", KISSING)
 def kissing(table: pd.DataFrame) -> Judgement:
+    """The constructed kissing configurations have the published sizes and largest inner product
+    exactly 1/2, and every bit asked on them is decoded.
+    """
     table = table.sort_values("d")
     sizes = bool((table["n"] == table["published"]).all())
     half = bool((2 * table["largest_inner"] == table["norm"]).all())
@@ -71,15 +63,11 @@ def kissing(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.plane",
-    "observation",
-    "In d = 2, n keys on a circle decode all n d bits in float32 up to n = 1024 with eta = 1/2: "
-    "the cap e^d stands for a budget on the query's norm",
-    "ours",
-    PLANE,
-)
+@claim("low.plane", "observation", "ours", PLANE)
 def plane(table: pd.DataFrame) -> Judgement:
+    """In d = 2, n keys on a circle decode all n d bits in float32 up to n = 1024 with eta = 1/2:
+    the cap e^d stands for a budget on the query's norm.
+    """
     last = table[table["n"] == 1024].iloc[0]
     complete = bool((table["asked"] == table["messages"] * table["bits"]).all())
     wrong = int(table["wrong"].sum())
@@ -90,15 +78,11 @@ def plane(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.budget",
-    "observation",
-    "On the circle the largest n certified at eta = 1/2 and query norm R is the integer part of "
-    ".9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term",
-    "ours",
-    BUDGET,
-)
+@claim("low.budget", "observation", "ours", BUDGET)
 def budget(table: pd.DataFrame) -> Judgement:
+    """On the circle the largest n certified at eta = 1/2 and query norm R is the integer part of
+    .9987 pi sqrt(2R/ln(2 rho)), up to pi^2/(6 n) for the cosine's next term.
+    """
     from ...reductions.low_dimension import circle_factor
 
     rows = table[table["family"] == "circle"]
@@ -115,15 +99,11 @@ def budget(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.exponent",
-    "observation",
-    "In fixed dimension d the certified n grows as R^((d-1)/2): fitted exponents for d = 2 and 3 "
-    "(within .03)",
-    "ours",
-    BUDGET,
-)
+@claim("low.exponent", "observation", "ours", BUDGET)
 def exponent(table: pd.DataFrame) -> Judgement:
+    """In fixed dimension d the certified n grows as R^((d-1)/2): fitted exponents for d = 2 and 3
+    (within .03).
+    """
     parts, holds = [], bool((table["n"] <= table["packing_limit"]).all())
     for family, d in (("circle", 2), ("sphere", 3)):
         rows = table[(table["family"] == family) & (table["n"] >= 20)]
@@ -135,14 +115,9 @@ def exponent(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.covering",
-    "Lemma 13",
-    "Greedy eps-nets of random points of the unit ball have at most (1+2/eps)^d points",
-    "paper",
-    NETS,
-)
+@claim("low.covering", "Lemma 13", "paper", NETS)
 def covering(table: pd.DataFrame) -> Judgement:
+    """Greedy eps-nets of random points of the unit ball have at most (1+2/eps)^d points."""
     share = float((table["net"] / table["limit"]).max())
     left = int(table["uncovered"].sum()), int(table["fresh"].sum())
     return judge(
@@ -152,15 +127,11 @@ def covering(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.number",
-    "Definition 12",
-    "The covering number N(B, l2, eps) of the unit ball is at most (1+2/eps)^d: a lattice covers "
-    "it with fewer balls, though not with fewer than its volume and a packing need",
-    "reconstructed",
-    COVERS,
-)
+@claim("low.number", "Definition 12", "reconstructed", COVERS)
 def number(table: pd.DataFrame) -> Judgement:
+    """The covering number N(B, l2, eps) of the unit ball is at most (1+2/eps)^d: a lattice covers
+    it with fewer balls, though not with fewer than its volume and a packing need.
+    """
     least = np.maximum(np.ceil(table["volume"]), table["packing"])
     share = table["cover"] / table["limit"]
     line = table[table["d"] == 1]
@@ -176,15 +147,11 @@ def number(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "low.clusterable",
-    "Lemma 14",
-    "Every set of keys in the unit ball that was tried is (m, delta)-clusterable with m at most "
-    "(1+4/delta)^d, delta the diameter",
-    "reconstructed",
-    CLUSTERS,
-)
+@claim("low.clusterable", "Lemma 14", "reconstructed", CLUSTERS)
 def clusterable(table: pd.DataFrame) -> Judgement:
+    """Every set of keys in the unit ball that was tried is (m, delta)-clusterable with m at most
+    (1+4/delta)^d, delta the diameter.
+    """
     rows = table[table["reading"] == "diameter"]
     share = float((rows["m"] / rows["limit"]).max())
     wide = float((rows["diameter"] / rows["delta"]).max())

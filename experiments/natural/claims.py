@@ -60,15 +60,11 @@ def _bit_errors(hard: pd.DataFrame, basis: str = "literal") -> pd.Series:
     return errors
 
 
-@claim(
-    "natural.same",
-    "observation",
-    "A full cache behind the contract, in every layer and head, leaves the model's losses as they "
-    "are",
-    "ours",
-    LOSS,
-)
+@claim("natural.same", "observation", "ours", LOSS)
 def same(losses: pd.DataFrame) -> Judgement:
+    """A full cache behind the contract, in every layer and head, leaves the model's losses as they
+    are.
+    """
     full = losses[losses["setting"] == _FULL_CACHE]
     far = float(full["increase"].abs().max())
     wrong = float(full["attention_error"].max())
@@ -79,17 +75,11 @@ def same(losses: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "natural.inversion",
-    "observation",
-    "A few tokens that the prompt's last queries chose lose most bits of the hard instance and "
-    "little of natural text; all tokens at 2 bits a number, the reverse",
-    "ours",
-    LOSS,
-    HARD,
-    preregistered=False,
-)
+@claim("natural.inversion", "observation", "ours", LOSS, HARD, preregistered=False)
 def inversion(losses: pd.DataFrame, hard: pd.DataFrame) -> Judgement:
+    """A few tokens that the prompt's last queries chose lose most bits of the hard instance and
+    little of natural text; all tokens at 2 bits a number, the reverse.
+    """
     wide = losses.pivot_table(index=["kind", "text"], columns="setting", values="increase")
     low, middle, high = interval(wide[KEEPS_ALL] - wide[KEEPS_FEW])
     shares = by_setting(losses, "increase")["share"]
@@ -108,15 +98,9 @@ def inversion(losses: pd.DataFrame, hard: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "natural.kinds",
-    "observation",
-    "The two change places on prose, code, tables and text in many languages alike",
-    "ours",
-    LOSS,
-    preregistered=False,
-)
+@claim("natural.kinds", "observation", "ours", LOSS, preregistered=False)
 def kinds(losses: pd.DataFrame) -> Judgement:
+    """The two change places on prose, code, tables and text in many languages alike."""
     wide = losses.pivot_table(index=["kind", "text"], columns="setting", values="increase")
     more = wide[KEEPS_ALL] - wide[KEEPS_FEW]
     means = more.groupby("kind").mean()
@@ -129,17 +113,11 @@ def kinds(losses: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "natural.proxy",
-    "observation",
-    "At little memory the order by next-token loss is that of attention errors on natural streams, "
-    "and not that of bit errors on the hard instance",
-    "ours",
-    LOSS,
-    HARD,
-    preregistered=False,
-)
+@claim("natural.proxy", "observation", "ours", LOSS, HARD, preregistered=False)
 def proxy(losses: pd.DataFrame, hard: pd.DataFrame) -> Judgement:
+    """At little memory the order by next-token loss is that of attention errors on natural streams,
+    and not that of bit errors on the hard instance.
+    """
     from scipy.stats import spearmanr
 
     small = losses[losses["share"] < SMALL]
@@ -162,17 +140,11 @@ def _layers(geometry: pd.DataFrame) -> pd.DataFrame:
     return means
 
 
-@claim(
-    "natural.range",
-    "observation",
-    "The logit range that certifies 4096 tokens is one that some query of natural text reaches in "
-    "every layer but the first, and above the median query's in most",
-    "ours",
-    GEOMETRY,
-    RANGES,
-    preregistered=False,
-)
+@claim("natural.range", "observation", "ours", GEOMETRY, RANGES, preregistered=False)
 def logit_range(geometry: pd.DataFrame, ranges: pd.DataFrame) -> Judgement:
+    """The logit range that certifies 4096 tokens is one that some query of natural text reaches in
+    every layer but the first, and above the median query's in most.
+    """
     layers = _layers(geometry)
     certified = ranges.set_index("n")["logit_range"]
     needed = float(certified.loc[4096])
@@ -187,16 +159,11 @@ def logit_range(geometry: pd.DataFrame, ranges: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "natural.keys",
-    "observation",
-    "Real keys fill fewer dimensions than certified ones, and yet queries as long as the model's "
-    "own can read most tokens one by one",
-    "ours",
-    GEOMETRY,
-    preregistered=False,
-)
+@claim("natural.keys", "observation", "ours", GEOMETRY, preregistered=False)
 def keys(geometry: pd.DataFrame) -> Judgement:
+    """Real keys fill fewer dimensions than certified ones, and yet queries as long as the model's
+    own can read most tokens one by one.
+    """
     layers = _layers(geometry)
     hard = geometry[geometry["kind"] == "hard"].iloc[0]
     dimension, read = layers["dimension"], layers["addressed"]

@@ -45,17 +45,12 @@ def _trials(rows: Any) -> str:
     return f"{len(rows)} points of {int(rows['trials'].min())} independent trials each"
 
 
-@claim(
-    "nonadaptive.line",
-    "Theorem 19",
-    "No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 hideable "
-    "indices it reads (all plans for few indices, played ones for many), and uniform sampling lies "
-    "on it",
-    "reconstructed",
-    GAME,
-    PATTERNS,
-)
+@claim("nonadaptive.line", "Theorem 19", "reconstructed", GAME, PATTERNS)
 def line(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
+    """No plan has error below (1-f)/2 on D_0 against a random D_i, f the share of the n-1 hideable
+    indices it reads (all plans for few indices, played ones for many), and uniform sampling lies on
+    it.
+    """
     off = float((game["least"] - game["least_formula"]).abs().max())
     table = table.rename(columns={"pattern": "name_"})
     rows = table[table["name_"].isin(RANDOM)]
@@ -76,16 +71,11 @@ def line(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.minimax",
-    "observation",
-    "The minimax error over D_0 and every D_i is (1-f)/(2-f): the linear program for small n "
-    "agrees with the formula, and uniform sampling attains it",
-    "ours",
-    GAME,
-    PATTERNS,
-)
+@claim("nonadaptive.minimax", "observation", "ours", GAME, PATTERNS)
 def minimax(game: pd.DataFrame, table: pd.DataFrame) -> Judgement:
+    """The minimax error over D_0 and every D_i is (1-f)/(2-f): the linear program for small n
+    agrees with the formula, and uniform sampling attains it.
+    """
     off = float((game["value"] - game["formula"]).abs().max())
     prior = float((game["prior"] - game["prior_formula"]).abs().max())
     groups = ("plain", "hidden", "rarest")
@@ -138,15 +128,11 @@ def _needed(rows: Any) -> tuple[bool, bool, str]:
     return bool((off <= half).all()), bool((half < APART).all()), "; ".join(parts)
 
 
-@claim(
-    "nonadaptive.time",
-    "Theorem 2",
-    "Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 and "
-    "8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no finding",
-    "reconstructed",
-    TIME,
-)
+@claim("nonadaptive.time", "Theorem 2", "reconstructed", TIME)
 def time(table: pd.DataFrame) -> Judgement:
+    """Uniform readers, which no plan beats, need .8 (n-1) reads for success 9/10 at prior 1/2 and
+    8/9 (n-1) in the worst case, at every n; that a share of n is linear in n is no finding.
+    """
     rows = table[table["family"] == "token"]
     holds, known, listed = _needed(rows)
     return judge(
@@ -164,15 +150,11 @@ def _shortfall(trials: int, line: float, level: float) -> float:
     return min(found, default=1.0)
 
 
-@claim(
-    "nonadaptive.patterns",
-    "Theorem 27",
-    "Window, sinks, strided, fixed, block and random patterns lie on or above the line at their "
-    "own f: right on D_0, and never on a D_i whose changed token they do not read",
-    "reconstructed",
-    PATTERNS,
-)
+@claim("nonadaptive.patterns", "Theorem 27", "reconstructed", PATTERNS)
 def patterns(table: pd.DataFrame) -> Judgement:
+    """Window, sinks, strided, fixed, block and random patterns lie on or above the line at their
+    own f: right on D_0, and never on a D_i whose changed token they do not read.
+    """
     table = table.rename(columns={"pattern": "name_"})
     rows = table[~table["name_"].isin(RANDOM)]
     below = _below(rows, rows["f"].map(error_line))
@@ -192,16 +174,12 @@ def patterns(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.coordinate",
-    "observation",
-    "In the family of Appendix H as reconstructed here one coordinate a token decides: n - 1 "
-    "coordinate reads suffice for success 1, so from it Omega(n) coordinates follow and not "
-    "Omega(n d)",
-    "ours",
-    CELLS,
-)
+@claim("nonadaptive.coordinate", "observation", "ours", CELLS)
 def coordinate(table: pd.DataFrame) -> Judgement:
+    """In the family of Appendix H as reconstructed here one coordinate a token decides: n - 1
+    coordinate reads suffice for success 1, so from it Omega(n) coordinates follow and not Omega(n
+    d).
+    """
     row = table[(table["reader"] == "one-coordinate") & (table["f"] == 1)].iloc[0]
     high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     cells = 2 * row["n"] * row["d"]
@@ -213,16 +191,11 @@ def coordinate(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.cells",
-    "observation",
-    "In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads of "
-    "single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case",
-    "ours",
-    CELLS,
-    TIME,
-)
+@claim("nonadaptive.cells", "observation", "ours", CELLS, TIME)
 def cells(cells: pd.DataFrame, time: pd.DataFrame) -> Judgement:
+    """In the family D_ij one cell of (n-1) d is hidden, and success 9/10 takes .8 (n-1) d reads of
+    single coordinates at prior 1/2 and 8/9 (n-1) d in the worst case.
+    """
     single = cells[(cells["reader"] == "key-cells") & (cells["coordinates"] == 1)].iloc[0]
     low = clopper_pearson(single["wrong"], single["trials"], CONFIDENCE)[0]
     rows = time[time["family"] == "cell"]
@@ -236,16 +209,12 @@ def cells(cells: pd.DataFrame, time: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.plan",
-    "Definition 18",
-    "What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the same on "
-    "D_0 and every D_i, and a reader that lets the data have a say in it, or widens it once there "
-    "are data, is refused",
-    "reconstructed",
-    PLANS,
-)
+@claim("nonadaptive.plan", "Definition 18", "reconstructed", PLANS)
 def plan(table: pd.DataFrame) -> Judgement:
+    """What a non-adaptive algorithm reads is a function of sizes and coins: its plan is the same on
+    D_0 and every D_i, and a reader that lets the data have a say in it, or widens it once there are
+    data, is refused.
+    """
     honest, late, modest = (table[table["kind"] == kind] for kind in ("honest", "late", "modest"))
     differ, streams = int(honest["differ"].sum()), int(honest["streams"].sum())
     got_by = late[late["refused"] < late["streams"]]
@@ -258,16 +227,12 @@ def plan(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.adaptive",
-    "observation",
-    "Choosing each cell after the last one does not help a reader without a state: on a D_i "
-    "outside the cells that it reads on D_0 with the same coins it walks the same way and errs, so "
-    "no adaptive reader has error below (1-f)/2, f its share on D_0",
-    "ours",
-    ADAPTIVE,
-)
+@claim("nonadaptive.adaptive", "observation", "ours", ADAPTIVE)
 def adaptive(table: pd.DataFrame) -> Judgement:
+    """Choosing each cell after the last one does not help a reader without a state: on a D_i
+    outside the cells that it reads on D_0 with the same coins it walks the same way and errs, so no
+    adaptive reader has error below (1-f)/2, f its share on D_0.
+    """
     rows = table.rename(columns={"pattern": "name_"})
     lines = rows["f"].map(error_line)
     below, seen = _below(rows, lines), _seen(rows, lines)
@@ -291,17 +256,12 @@ def adaptive(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.state",
-    "observation",
-    "The theorem is about having no state: with the address of one token, log2 n bits of a pass "
-    "over the stream, one read answers the family, and with one token and a mean none, where "
-    "without a state .8 (n-1) reads are needed",
-    "ours",
-    STATES,
-    TIME,
-)
+@claim("nonadaptive.state", "observation", "ours", STATES, TIME)
 def state(table: pd.DataFrame, time: pd.DataFrame) -> Judgement:
+    """The theorem is about having no state: with the address of one token, log2 n bits of a pass
+    over the stream, one read answers the family, and with one token and a mean none, where without
+    a state .8 (n-1) reads are needed.
+    """
     address = table[table["state"] == "address"]
     mean = table[table["state"] != "address"]
     small = bool((address["state_bits"] <= np.ceil(np.log2(address["n"]))).all())
@@ -326,15 +286,11 @@ def state(table: pd.DataFrame, time: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "nonadaptive.caches",
-    "observation",
-    "The theorem does not speak of compressors: a cache of the largest key, which reads "
-    "everything, separates D_0 from every D_i with one token and the mean of the others",
-    "ours",
-    CACHES,
-)
+@claim("nonadaptive.caches", "observation", "ours", CACHES)
 def caches(table: pd.DataFrame) -> Judgement:
+    """The theorem does not speak of compressors: a cache of the largest key, which reads
+    everything, separates D_0 from every D_i with one token and the mean of the others.
+    """
     row = table[table["compressor"] == "largest key"].iloc[0]
     high = clopper_pearson(row["wrong"], row["trials"], CONFIDENCE)[1]
     line = error_line(min(1.0, float(row["memory"])))

@@ -31,15 +31,11 @@ def shares(tokens: pd.DataFrame, quantile: str) -> pd.DataFrame:
     return shares
 
 
-@claim(
-    "own-keys.layers",
-    "observation",
-    "From layer 5 on, a real model's own keys certify at least 90 % of the tokens of every layer "
-    "at the median norm of its queries, on three of four kinds of text",
-    "ours",
-    TOKENS,
-)
+@claim("own-keys.layers", "observation", "ours", TOKENS)
 def layers(tokens: pd.DataFrame) -> Judgement:
+    """From layer 5 on, a real model's own keys certify at least 90 % of the tokens of every layer
+    at the median norm of its queries, on three of four kinds of text.
+    """
     late = shares(tokens, "p50").loc[FROM:]
     least, means = late.min(), late.mean()
     said = ", ".join(f"{kind} {means[kind]:.3f} ({least[kind]:.3f})" for kind in late.columns)
@@ -49,15 +45,11 @@ def layers(tokens: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.longer",
-    "observation",
-    "A longer norm certifies no token less, and at the 90 % norm the keys certify at least 95 % of "
-    "the tokens from layer 5 on",
-    "ours",
-    TOKENS,
-)
+@claim("own-keys.longer", "observation", "ours", TOKENS)
 def longer(tokens: pd.DataFrame) -> Judgement:
+    """A longer norm certifies no token less, and at the 90 % norm the keys certify at least 95 % of
+    the tokens from layer 5 on.
+    """
     heads = tokens.pivot_table(
         index=["kind", "text", "layer", "head"], columns="quantile", values="certified"
     )
@@ -70,16 +62,12 @@ def longer(tokens: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.bits",
-    "observation",
-    "Under an additive error of .01 a number of a certified cache carries at least 4 of the 5.64 "
-    "bits that the error leaves apart, on the mean of heads from layer 5 on, on three of four "
-    "kinds of text",
-    "ours",
-    PRECISION,
-)
+@claim("own-keys.bits", "observation", "ours", PRECISION)
 def bits(precision: pd.DataFrame) -> Judgement:
+    """Under an additive error of .01 a number of a certified cache carries at least 4 of the 5.64
+    bits that the error leaves apart, on the mean of heads from layer 5 on, on three of four kinds
+    of text.
+    """
     means = _late(precision, 0.01)
     said = ", ".join(f"{kind} {mean:.2f}" for kind, mean in means.items())
     return judge(
@@ -88,15 +76,11 @@ def bits(precision: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.precision",
-    "observation",
-    "The bound grows with the precision asked for: a tenth of the error costs at least 2 bits a "
-    "number more (3.32 at most), and never fewer",
-    "ours",
-    PRECISION,
-)
+@claim("own-keys.precision", "observation", "ours", PRECISION)
 def precision(rows: pd.DataFrame) -> Judgement:
+    """The bound grows with the precision asked for: a tenth of the error costs at least 2 bits a
+    number more (3.32 at most), and never fewer.
+    """
     more = _late(rows, 0.001) - _late(rows, 0.01)
     by = rows.pivot_table(
         index=["kind", "text", "layer", "head"], columns="gamma", values="bits"
@@ -116,14 +100,9 @@ def _late(rows: pd.DataFrame, gamma: float) -> pd.Series:
     return means
 
 
-@claim(
-    "own-keys.exact",
-    "observation",
-    "On a model's own keys a full float32 cache is read without error",
-    "ours",
-    PLAYED,
-)
+@claim("own-keys.exact", "observation", "ours", PLAYED)
 def exact(played: pd.DataFrame) -> Judgement:
+    """On a model's own keys a full float32 cache is read without error."""
     full = played[played["setting"] == "exact dtype=fp32"]
     bits_read = int((full["secret_rows"] * full["messages"]).sum()) * 64
     return judge(
@@ -133,15 +112,11 @@ def exact(played: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.dropped",
-    "observation",
-    "Who drops half of the tokens loses the bits of half of them on these keys as well: errors of "
-    ".2 to .3",
-    "ours",
-    PLAYED,
-)
+@claim("own-keys.dropped", "observation", "ours", PLAYED)
 def dropped(played: pd.DataFrame) -> Judgement:
+    """Who drops half of the tokens loses the bits of half of them on these keys as well: errors of
+    .2 to .3.
+    """
     halves = played[played["setting"].isin(["sliding-window 1/2", "streaming-llm 1/2"])]
     errors, (low, high) = halves["bit_error"], HALF_DROPPED
     return judge(
@@ -150,14 +125,9 @@ def dropped(played: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.fano",
-    "Theorem 5",
-    "No compressor on these keys has fewer bits than its error allows, M/N >= 1 - h(e)",
-    "ours",
-    PLAYED,
-)
+@claim("own-keys.fano", "Theorem 5", "ours", PLAYED)
 def fano(played: pd.DataFrame) -> Judgement:
+    """No compressor on these keys has fewer bits than its error allows, M/N >= 1 - h(e)."""
     slack = played["bits_per_secret_bit"] - played["bit_error"].map(
         lambda e: fano_rate(min(e, 0.5))
     )
@@ -170,15 +140,11 @@ def fano(played: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "own-keys.caches",
-    "observation",
-    "Caches of 2 to 16 bits a number hold at least as many bits as the bound of these keys asks "
-    "at the error that nine in ten of their answers keep to",
-    "ours",
-    POINTS,
-)
+@claim("own-keys.caches", "observation", "ours", POINTS)
 def caches(points: pd.DataFrame) -> Judgement:
+    """Caches of 2 to 16 bits a number hold at least as many bits as the bound of these keys asks at
+    the error that nine in ten of their answers keep to.
+    """
     ratio = points["bits_a_number"] / points["bound_a_number"].clip(lower=1e-9)
     asked = points[points["bound_a_number"] > 0]
     nearest = asked.loc[ratio[asked.index].idxmin()] if len(asked) else None

@@ -16,15 +16,11 @@ TOLERANCE = 0.02
 NEAR = 1 / 8
 
 
-@claim(
-    "scaling.n",
-    "observation",
-    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in n "
-    "(slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1",
-    "ours",
-    TABLE,
-)
+@claim("scaling.n", "observation", "ours", TABLE)
 def n(table: pd.DataFrame) -> Judgement:
+    """These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in n
+    (slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1.
+    """
     return _slopes(table, "n")
 
 
@@ -38,27 +34,19 @@ def _slopes(table: pd.DataFrame, axis: str) -> Judgement:
     return judge(holds, f"slopes over {span}: {listed}; {MESSAGES} messages a probe")
 
 
-@claim(
-    "scaling.d",
-    "observation",
-    "These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in d "
-    "(slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1",
-    "ours",
-    TABLE,
-)
+@claim("scaling.d", "observation", "ours", TABLE)
 def d(table: pd.DataFrame) -> Judgement:
+    """These compressors' memory for measured error <= 1/10, fixed state subtracted, is linear in d
+    (slope within .02 of 1): that follows from their layouts, so it is no evidence for Theorem 1.
+    """
     return _slopes(table, "d")
 
 
-@claim(
-    "scaling.limit",
-    "Theorem 1",
-    "The memory for measured error <= 1/10 never falls below n d (1 - h(1/10)) bits, and a trellis "
-    "code comes within an eighth of it",
-    "reconstructed",
-    TABLE,
-)
+@claim("scaling.limit", "Theorem 1", "reconstructed", TABLE)
 def limit(table: pd.DataFrame) -> Judgement:
+    """The memory for measured error <= 1/10 never falls below n d (1 - h(1/10)) bits, and a trellis
+    code comes within an eighth of it.
+    """
     limit = table["size"] * table["other"] * table["floor_per_secret_bit"]
     ratio = table["charged_bits"] / limit
     nearest = table.loc[ratio.idxmin()]

@@ -17,16 +17,12 @@ if TYPE_CHECKING:
 ROUNDING = 1e-4
 
 
-@claim(
-    "sparsity.one-hot",
-    "Corollary 16",
-    "With Alice's q_t = C k_t, every attention row of the hard stream, hers and Bob's, has its own "
-    "token's weight as the largest: 1/(1 + S'), in Bob's rows 1/(1 + S' + e^-C), above rho/(rho + "
-    "1 + rho e^-C): it outweighs all other data tokens together rho times",
-    "reconstructed",
-    ONE_HOT,
-)
+@claim("sparsity.one-hot", "Corollary 16", "reconstructed", ONE_HOT)
 def one_hot(table: pd.DataFrame) -> Judgement:
+    """With Alice's q_t = C k_t, every attention row of the hard stream, hers and Bob's, has its own
+    token's weight as the largest: 1/(1 + S'), in Bob's rows 1/(1 + S' + e^-C), above rho/(rho + 1 +
+    rho e^-C): it outweighs all other data tokens together rho times.
+    """
     first = table[table["rank"] == 1]
     hot, gauss = first[first["kind"] != GAUSSIAN], first[first["kind"] == GAUSSIAN]
     off = float(hot["excess"].max())
@@ -46,15 +42,11 @@ def one_hot(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "sparsity.promise",
-    "observation",
-    "Truncating every attention row to its largest entry changes no decoded bit: the sparsity "
-    "promise holds",
-    "ours",
-    TRUNCATION,
-)
+@claim("sparsity.promise", "observation", "ours", TRUNCATION)
 def promise(table: pd.DataFrame) -> Judgement:
+    """Truncating every attention row to its largest entry changes no decoded bit: the sparsity
+    promise holds.
+    """
     tight, half = table[table["ratio"] >= 1.0], table[table["ratio"] < 1.0]
     changed = int(tight[["changed_cut", "changed_best"]].to_numpy().sum())
     wrong = int(tight[["wrong", "wrong_cut", "wrong_best"]].to_numpy().sum())
@@ -68,16 +60,12 @@ def promise(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "sparsity.memory",
-    "Corollary 16",
-    "Top-k attention over a kept cache, built on sparsity, needs 4/5 of the tokens for error 1/10 "
-    "on the stream whose rows are all one-hot, at every n, as without sparsity; that a share of "
-    "the cache is linear in n is its layout and no finding",
-    "reconstructed",
-    MEMORY,
-)
+@claim("sparsity.memory", "Corollary 16", "reconstructed", MEMORY)
 def memory(table: pd.DataFrame) -> Judgement:
+    """Top-k attention over a kept cache, built on sparsity, needs 4/5 of the tokens for error 1/10
+    on the stream whose rows are all one-hot, at every n, as without sparsity; that a share of the
+    cache is linear in n is its layout and no finding.
+    """
     share, room = table["window"] / table["size"], _room(table)
     kept = 1 - 2 * GUARANTEE
     limit = table["size"] * table["other"] * table["floor_per_secret_bit"]

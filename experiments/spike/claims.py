@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 ROUNDING = 1e-3
 
 
-@claim(
-    "spike.bounds",
-    "Theorem 6",
-    "Every output lies within the exact bounds from S_i(C)",
-    "ours",
-    TABLE,
-)
+@claim("spike.bounds", "Theorem 6", "ours", TABLE)
 def bounds(table: pd.DataFrame) -> Judgement:
+    """Every output lies within the exact bounds from S_i(C)."""
     excess = max(
         float((table["max_0"] - table["exact_bound_0"]).max()),
         float((table["exact_bound_1"] - table["min_1"]).max()),
@@ -36,29 +31,20 @@ def bounds(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "spike.decodes",
-    "Theorem 8",
-    "At the tight scale and above Bob makes no error on exact attention",
-    "ours",
-    TABLE,
-)
+@claim("spike.decodes", "Theorem 8", "ours", TABLE)
 def decodes(table: pd.DataFrame) -> Judgement:
+    """At the tight scale and above Bob makes no error on exact attention."""
     above = table[table["scale"] >= table["tight_scale"]]
     worst = float(above["bit_error"].max())
     messages = int(above["messages"].sum())
     return judge(worst == 0.0, f"largest bit error {worst:g} in {messages} messages at C >= tight")
 
 
-@claim(
-    "spike.transition",
-    "observation",
-    "With the threshold for eta = 1/2 the measured error falls from above 1/10 to below 1/100, and "
-    "stays there, before the tight scale",
-    "ours",
-    TABLE,
-)
+@claim("spike.transition", "observation", "ours", TABLE)
 def transition(table: pd.DataFrame) -> Judgement:
+    """With the threshold for eta = 1/2 the measured error falls from above 1/10 to below 1/100, and
+    stays there, before the tight scale.
+    """
     parts, holds = [], True
     for name, rows in table.groupby("d", sort=False):
         cold = rows[rows["error_low"] > 0.1]["scale"].max()
@@ -73,14 +59,9 @@ def transition(table: pd.DataFrame) -> Judgement:
     return judge(holds, "; ".join(parts))
 
 
-@claim(
-    "spike.order",
-    "observation",
-    "tight scale <= closed form <= the paper's scale, where that exists",
-    "ours",
-    TABLE,
-)
+@claim("spike.order", "observation", "ours", TABLE)
 def order(table: pd.DataFrame) -> Judgement:
+    """tight scale <= closed form <= the paper's scale, where that exists."""
     parts, holds = [], True
     for name, rows in table.groupby("d", sort=False):
         first = rows.iloc[0]

@@ -100,7 +100,7 @@ def measure(setting: Setting, scale: float) -> dict[str, Any]:
 
 def _bounds(anchor: Any, scale: float) -> dict[str, float]:
     from ...errors import BadInput
-    from ...reductions import index
+    from ...reductions import margins, paper
     from ...reductions.interference import coherence, max_deviation, relative_interference
 
     reduction = anchor.build()
@@ -109,17 +109,17 @@ def _bounds(anchor: Any, scale: float) -> dict[str, float]:
     total = 1.0 + interference + float(np.exp(-scale))
     eps = max_deviation(keys)
     try:
-        paper_scale = index.paper_scale(keys.n, 0.5, eps)
+        paper_scale = paper.paper_scale(keys.n, 0.5, eps)
     except BadInput:
         paper_scale = float("nan")
     return {
         "exact_bound_0": interference / total,
         "exact_bound_1": 1.0 / total,
-        "paper_delta": index.paper_delta(keys.n, eps, scale),
-        "paper_Delta": index.paper_Delta(keys.n, eps, scale),
+        "paper_delta": paper.paper_delta(keys.n, eps, scale),
+        "paper_Delta": paper.paper_Delta(keys.n, eps, scale),
         "eps": eps,
         "mu": coherence(keys),
         "tight_scale": reduction.scale,
-        "closed_scale": index.closed_scale(keys.n, coherence(keys), 0.5),
+        "closed_scale": margins.closed_scale(keys.n, coherence(keys), 0.5),
         "paper_scale": paper_scale,
     }

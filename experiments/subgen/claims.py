@@ -24,15 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@claim(
-    "subgen.guarantee",
-    "Theorem 11",
-    "On clusterable keys ||z - Attn||_2 <= eps ||softmax||_2 ||V||_op in at least 99 % of the "
-    "runs, with four times the theorem's t and s (the constant in its O() is ours)",
-    "reconstructed",
-    GUARANTEE,
-)
+@claim("subgen.guarantee", "Theorem 11", "reconstructed", GUARANTEE)
 def guarantee(table: pd.DataFrame) -> Judgement:
+    """On clusterable keys ||z - Attn||_2 <= eps ||softmax||_2 ||V||_op in at least 99 % of the
+    runs, with four times the theorem's t and s (the constant in its O() is ours).
+    """
     table = table[table["stream"] == "clusterable"]
     bare, four = (table[table["constant"] == constant] for constant in CONSTANTS)
     holds = bool((four["low"] >= SUCCESS).all())
@@ -47,16 +43,11 @@ def guarantee(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "subgen.clusterable",
-    "observation",
-    "On clusterable streams SubGen's memory stops growing with n; on uniform keys of the sphere it "
-    "grows with n",
-    "ours",
-    GROWTH,
-    preregistered=False,
-)
+@claim("subgen.clusterable", "observation", "ours", GROWTH, preregistered=False)
 def clusterable(table: pd.DataFrame) -> Judgement:
+    """On clusterable streams SubGen's memory stops growing with n; on uniform keys of the sphere it
+    grows with n.
+    """
     means = table.groupby(["stream", "n"])["bits"].mean()
     few, all_n = means["clusterable"], means["uniform"]
     flat = few.iloc[-1] / few.iloc[-3] - 1
@@ -69,15 +60,11 @@ def clusterable(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "subgen.memory",
-    "Theorem 15",
-    "In the unit ball, at sizes where (19) is below the cache, SubGen's memory is below (19), "
-    "grows with n no faster than ln n times its clusters, and every answer tried is within eps",
-    "reconstructed",
-    MEMORY,
-)
+@claim("subgen.memory", "Theorem 15", "reconstructed", MEMORY)
 def memory(table: pd.DataFrame) -> Judgement:
+    """In the unit ball, at sizes where (19) is below the cache, SubGen's memory is below (19),
+    grows with n no faster than ln n times its clusters, and every answer tried is within eps.
+    """
     telling = table[table["upper_bits"] < table["cache_bits_32"]]
     over = int((telling["bits"] > telling["upper_bits"]).sum())
     far = int((table["error"] > table["eps"]).sum())
@@ -100,16 +87,12 @@ def memory(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "subgen.tight",
-    "Theorem 15",
-    "On n tokens that repeat the keys certified at R = d, SubGen's state (delta = 0, eps = 1, t = "
-    "4 ln n) has at most 32 (t + 8)/(1 - h(1/10)) times the bits that are certified there, for "
-    "another notion of error: d e^Theta(d) both, up to log n",
-    "ours",
-    TIGHT,
-)
+@claim("subgen.tight", "Theorem 15", "ours", TIGHT)
 def tight(table: pd.DataFrame) -> Judgement:
+    """On n tokens that repeat the keys certified at R = d, SubGen's state (delta = 0, eps = 1, t =
+    4 ln n) has at most 32 (t + 8)/(1 - h(1/10)) times the bits that are certified there, for
+    another notion of error: d e^Theta(d) both, up to log n.
+    """
     d, N, t = table["d"], table["certified_tokens"], table["t"]
     ratio = table["bits"] / table["lower_bits"]
     # Numbers over N d: t + 1 keys, 1 count, 4 for the pairs (s 2d = 8 d^2, N >= 2d), 2 others.
@@ -133,15 +116,11 @@ def tight(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "subgen.index",
-    "observation",
-    "On the Index instance, with delta below the keys' least distance, every key is a cluster of "
-    "its own, so SubGen pays for all keys of the full cache",
-    "ours",
-    INDEX,
-)
+@claim("subgen.index", "observation", "ours", INDEX)
 def index(table: pd.DataFrame) -> Judgement:
+    """On the Index instance, with delta below the keys' least distance, every key is a cluster of
+    its own, so SubGen pays for all keys of the full cache.
+    """
     single = bool((table["m"] == table["n"]).all())
     share = float((table["bits"] / table["cache_bits_32"]).min())
     parts = [

@@ -22,17 +22,12 @@ ROUNDING = 1e-4
 Point = dict[str, Any]
 
 
-@claim(
-    "tensor.decodes",
-    "follow-up 2503.11108",
-    "Four caches (K1, K2, V1, V2): all 2 (n-1) d bits are decoded without error at eta = 1/2, in "
-    "the worst context under the worst error too, and just below that scale the worst error flips "
-    "one",
-    "ours",
-    Played(PLAYED),
-    MARGINS,
-)
+@claim("tensor.decodes", "follow-up 2503.11108", "ours", Played(PLAYED), MARGINS)
 def decodes(points: list[Point], table: pd.DataFrame) -> Judgement:
+    """Four caches (K1, K2, V1, V2): all 2 (n-1) d bits are decoded without error at eta = 1/2, in
+    the worst context under the worst error too, and just below that scale the worst error flips
+    one.
+    """
     chosen = [p for p in points if p["compressor"] == "four-cache"]
     wrong, asked = (sum(p[f"{what}_bits"] for p in chosen) for what in ("wrong", "asked"))
     zero, one = float(table["zero"].max()), float(table["one"].min())
@@ -51,26 +46,17 @@ def _sizes(chosen: list[Point]) -> str:
     return ", ".join(map(str, sorted({int(p["n"]) for p in chosen})))
 
 
-@claim(
-    "tensor.rejects",
-    "observation",
-    "A message of half the secret's size errs above 1/10 on tensor attention",
-    "ours",
-    Played(PLAYED, list),
-)
+@claim("tensor.rejects", "observation", "ours", Played(PLAYED, list))
 def rejects(rows: list[BatchRow]) -> Judgement:
+    """A message of half the secret's size errs above 1/10 on tensor attention."""
     return half_size_errs(rows)
 
 
-@claim(
-    "tensor.products",
-    "observation",
-    "The two-cache layout stores n^2 d numbers that 2 n d numbers determine: genuine products "
-    "cannot need Omega(n^2 d) bits, arbitrary rows do",
-    "ours",
-    LAYOUTS,
-)
+@claim("tensor.products", "observation", "ours", LAYOUTS)
 def products(table: pd.DataFrame) -> Judgement:
+    """The two-cache layout stores n^2 d numbers that 2 n d numbers determine: genuine products
+    cannot need Omega(n^2 d) bits, arbitrary rows do.
+    """
     genuine, free = (table[table["values"] == v] for v in ("genuine", "arbitrary"))
     alone = genuine[genuine["layout"] == "bits of the factors"]
     stored = genuine[genuine["layout"] == "two-cache"]

@@ -14,15 +14,11 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 
 
-@claim(
-    "tolerance.exact",
-    "Theorem 6",
-    "With the paper's scale C = ln(n+1)/(1-2 eps) (reconstructed), where eps < 1/2, every bit read "
-    "off an exact output at the threshold 1/2 is right",
-    "reconstructed",
-    PAPER,
-)
+@claim("tolerance.exact", "Theorem 6", "reconstructed", PAPER)
 def exact(table: pd.DataFrame) -> Judgement:
+    """With the paper's scale C = ln(n+1)/(1-2 eps) (reconstructed), where eps < 1/2, every bit read
+    off an exact output at the threshold 1/2 is right.
+    """
     wrong = int(table["wrong"].sum() + table["wrong_worst"].sum())
     outside = int(((table["worst_0"] > table["delta"]) | (table["worst_1"] < table["Delta"])).sum())
     met = bool((table["eps"] < 0.5).all())
@@ -35,15 +31,11 @@ def exact(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "tolerance.relative",
-    "Theorem 8",
-    "At the exact scale (ours) and above, the worst error within (1 +- eta) on the worst context "
-    "flips no bit",
-    "reconstructed",
-    WORST,
-)
+@claim("tolerance.relative", "Theorem 8", "reconstructed", WORST)
 def relative(worst: pd.DataFrame) -> Judgement:
+    """At the exact scale (ours) and above, the worst error within (1 +- eta) on the worst context
+    flips no bit.
+    """
     table = _about(worst, ("M01",))
     holds, says = _no_flip(table)
     etas = ", ".join(f"{eta:g}" for eta in sorted(table["tolerance"].unique()))
@@ -75,15 +67,11 @@ def _key_sets(table: pd.DataFrame) -> str:
     return f"all tokens of {sets} key sets ({draws} independent jl draws)"
 
 
-@claim(
-    "tolerance.sharp",
-    "observation",
-    "Just below the exact scale the worst error within (1 +- eta) flips a bit: the margin "
-    "condition is sharp",
-    "ours",
-    WORST,
-)
+@claim("tolerance.sharp", "observation", "ours", WORST)
 def sharp(worst: pd.DataFrame) -> Judgement:
+    """Just below the exact scale the worst error within (1 +- eta) flips a bit: the margin
+    condition is sharp.
+    """
     table = _about(worst, ("M01",))
     holds, says = _flipped(table)
     return judge(holds, f"{says}, and there no threshold would do; {_key_sets(table)}")
@@ -105,14 +93,9 @@ def _flipped(table: pd.DataFrame) -> tuple[bool, str]:
     return int((flipped & (over > ROUNDING)).sum()) == cases == len(below), says
 
 
-@claim(
-    "tolerance.signs",
-    "observation",
-    "With values -1, +1 the exact scale does not depend on eta, and is sharp",
-    "ours",
-    WORST,
-)
+@claim("tolerance.signs", "observation", "ours", WORST)
 def signs(worst: pd.DataFrame) -> Judgement:
+    """With values -1, +1 the exact scale does not depend on eta, and is sharp."""
     table = _about(worst, ("M+-",))
     safe, says = _no_flip(table)
     sharp, flipped = _flipped(table)
@@ -126,29 +109,22 @@ def signs(worst: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "tolerance.additive",
-    "observation",
-    "The additive conditions A01 and A+- are sharp: no flip at the exact scale, a flip just below",
-    "ours",
-    WORST,
-)
+@claim("tolerance.additive", "observation", "ours", WORST)
 def additive(worst: pd.DataFrame) -> Judgement:
+    """The additive conditions A01 and A+- are sharp: no flip at the exact scale, a flip just
+    below.
+    """
     table = _about(worst, ("A01", "A+-"))
     safe, says = _no_flip(table)
     sharp, flipped = _flipped(table)
     return judge(safe and sharp, f"{says}; {flipped}; {_key_sets(table)}")
 
 
-@claim(
-    "tolerance.row",
-    "Remark 7",
-    "One output decodes the whole row: at the exact scale all d bits of a row are right at once "
-    "under the worst error",
-    "reconstructed",
-    ROWS,
-)
+@claim("tolerance.row", "Remark 7", "reconstructed", ROWS)
 def row(table: pd.DataFrame) -> Judgement:
+    """One output decodes the whole row: at the exact scale all d bits of a row are right at once
+    under the worst error.
+    """
     at, below = (table[table["ratio"] == 1.0], table[table["ratio"] < 1.0])
     missed = int((at["rows"] - at["rows_right"]).sum())
     worst = below[below["context"] == "complement"]
@@ -164,15 +140,11 @@ def row(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "tolerance.implication",
-    "observation",
-    "Every compressor whose measured relative error stays within eta on all queries answers every "
-    "bit right",
-    "ours",
-    COMPRESSORS,
-)
+@claim("tolerance.implication", "observation", "ours", COMPRESSORS)
 def implication(table: pd.DataFrame) -> Judgement:
+    """Every compressor whose measured relative error stays within eta on all queries answers every
+    bit right.
+    """
     kept = table[table["largest"] <= table["eta"]]
     wrong = int(kept["wrong"].sum())
     within = int(table["wrong_within"].sum())
@@ -188,15 +160,11 @@ def _messages(table: pd.DataFrame) -> str:
     return f"the same {int(table['messages'].min())} independent messages for every setting"
 
 
-@claim(
-    "tolerance.converse",
-    "observation",
-    "Some compressors answer every bit right although their measured error exceeds eta: the "
-    "implication has no converse",
-    "ours",
-    COMPRESSORS,
-)
+@claim("tolerance.converse", "observation", "ours", COMPRESSORS)
 def converse(table: pd.DataFrame) -> Judgement:
+    """Some compressors answer every bit right although their measured error exceeds eta: the
+    implication has no converse.
+    """
     beyond = table[(table["largest"] > table["eta"]) & (table["wrong"] == 0)]
     far = beyond.loc[(beyond["largest"] / beyond["eta"]).idxmax()] if len(beyond) else None
     example = "" if far is None else (

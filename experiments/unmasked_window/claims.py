@@ -37,16 +37,12 @@ def _share(point: Point) -> float:
     return kept / rows
 
 
-@claim(
-    "window.attack",
-    "Theorem 17",
-    "On the unmasked window every bit of the window is decoded from exact answers, and what keeps "
-    "a share f of its rows errs (1-f)/2 within .005; so does a window that masks older tokens, "
-    "while n - W is well below 8/3 e^C, as here",
-    "reconstructed",
-    Played(ATTACK, points),
-)
+@claim("window.attack", "Theorem 17", "reconstructed", Played(ATTACK, points))
 def attack(found: list[Point]) -> Judgement:
+    """On the unmasked window every bit of the window is decoded from exact answers, and what keeps
+    a share f of its rows errs (1-f)/2 within .005; so does a window that masks older tokens, while
+    n - W is well below 8/3 e^C, as here.
+    """
     whole = [p for p in found if p["compressor"] in ("exact", "running-sum", "lossless")
              and "window" not in p["params"]]  # fmt: skip
     cut = [p for p in found if p["compressor"] in CUT and "window" in p["params"]]
@@ -64,15 +60,11 @@ def attack(found: list[Point]) -> Judgement:
     )
 
 
-@claim(
-    "window.scale",
-    "observation",
-    "The scale needed on the window does not depend on n; the paper's (84), as reconstructed, "
-    "grows as ln n",
-    "ours",
-    SCALE,
-)
+@claim("window.scale", "observation", "ours", SCALE)
 def scale(table: pd.DataFrame) -> Judgement:
+    """The scale needed on the window does not depend on n; the paper's (84), as reconstructed,
+    grows as ln n.
+    """
     table = table.sort_values("n")
     tight, paper = table["tight_scale"], table["paper_scale"]
     growth = float(np.polyfit(np.log(table["n"] + 1), paper * (1 - 2 * table["eps"]), 1)[0])
@@ -97,16 +89,12 @@ def slope(table: Any, against: str) -> float:
     return float(np.polyfit(np.log(size[chosen]), np.log(bits[chosen]), 1)[0])
 
 
-@claim(
-    "window.memory",
-    "Theorem 26",
-    "Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and does not "
-    "grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed state subtracted, "
-    "is the compressors' layout",
-    "reconstructed",
-    MEMORY,
-)
+@claim("window.memory", "Theorem 26", "reconstructed", MEMORY)
 def memory(table: pd.DataFrame) -> Judgement:
+    """Memory for error 1/10 on the window is never below (W-1) d (1 - h(1/10)) bits and does not
+    grow with n (slope within .02 of 0); that it grows with slope 1 in W, fixed state subtracted, is
+    the compressors' layout.
+    """
     slopes = {
         (str(name), str(axis)): slope(rows, "rows" if axis == "W" else "n")
         for (name, axis), rows in table.groupby(["compressor", "axis"], sort=False)
@@ -122,15 +110,11 @@ def memory(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "window.unbiased",
-    "Theorem 24",
-    "Algorithm 1's answer is unbiased: its mean over independent runs is the exact output within "
-    "the interval",
-    "reconstructed",
-    UNBIASED,
-)
+@claim("window.unbiased", "Theorem 24", "reconstructed", UNBIASED)
 def unbiased(table: pd.DataFrame) -> Judgement:
+    """Algorithm 1's answer is unbiased: its mean over independent runs is the exact output within
+    the interval.
+    """
     off = (table["mean"] - table["exact"]).abs()
     outside = int((off > table["half_width"]).sum())
     streams = table.groupby("spread")["samples"].first()
@@ -143,15 +127,11 @@ def unbiased(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "window.boosted",
-    "Theorem 25",
-    "With 4 kappa/eps^2 copies a mean and 8 ln(2 d/delta) means, the median is within (1 +- eps) "
-    "in all d coordinates in at least a share 1 - delta of the runs",
-    "reconstructed",
-    BOOSTED,
-)
+@claim("window.boosted", "Theorem 25", "reconstructed", BOOSTED)
 def boosted(table: pd.DataFrame) -> Judgement:
+    """With 4 kappa/eps^2 copies a mean and 8 ln(2 d/delta) means, the median is within (1 +- eps)
+    in all d coordinates in at least a share 1 - delta of the runs.
+    """
     rows = table[table["method"] == MEDIAN]
     plain = table[table["method"] == PLAIN]
     kept = bool((rows["high"] <= rows["delta"]).all())
@@ -182,14 +162,11 @@ def law(table: Any) -> tuple[float, float, float]:
     return middle, middle - float(half), middle + float(half)
 
 
-@claim(
-    "window.samples",
-    "observation",
-    "Algorithm 1's error falls as one over the square root of the samples (slope -1/2 within .05)",
-    "ours",
-    SAMPLES,
-)
+@claim("window.samples", "observation", "ours", SAMPLES)
 def samples(table: pd.DataFrame) -> Judgement:
+    """Algorithm 1's error falls as one over the square root of the samples (slope -1/2 within
+    .05).
+    """
     middle, low, high = law(table)
     within = low >= -0.5 - LAW_SLOPE and high <= -0.5 + LAW_SLOPE
     apart = high < -0.5 - LAW_SLOPE or low > -0.5 + LAW_SLOPE
@@ -203,15 +180,11 @@ def samples(table: pd.DataFrame) -> Judgement:
     )
 
 
-@claim(
-    "window.running-sum",
-    "observation",
-    "One running sum of the outside values answers exactly with 2 W d + d numbers: sampling is not "
-    "needed",
-    "ours",
-    SUM,
-)
+@claim("window.running-sum", "observation", "ours", SUM)
 def running_sum(table: pd.DataFrame) -> Judgement:
+    """One running sum of the outside values answers exactly with 2 W d + d numbers: sampling is not
+    needed.
+    """
     worst = float(table["relative_error"].max())
     W, d = table["window"], table["d"]
     held = bool((table["numbers"] == 2 * W * d + d).all())

@@ -20,15 +20,11 @@ TOLERANCE = 0.1
 Point = dict[str, Any]
 
 
-@claim(
-    "visual.decodes",
-    "follow-up 2503.14881",
-    "Blocks of queries, each as large as the last map, decode all earlier maps of the pyramid "
-    "without error at eta = 1/2",
-    "ours",
-    Played(PLAYED),
-)
+@claim("visual.decodes", "follow-up 2503.14881", "ours", Played(PLAYED))
 def decodes(points: list[Point]) -> Judgement:
+    """Blocks of queries, each as large as the last map, decode all earlier maps of the pyramid
+    without error at eta = 1/2.
+    """
     chosen = [p for p in points if p["compressor"] == "exact"]
     wrong, asked = (sum(p[f"{what}_bits"] for p in chosen) for what in ("wrong", "asked"))
     sizes = ", ".join(map(str, sorted({int(p["n"]) for p in chosen})))
@@ -40,26 +36,17 @@ def decodes(points: list[Point]) -> Judgement:
     )
 
 
-@claim(
-    "visual.rejects",
-    "observation",
-    "A message of half the secret's size errs above 1/10 on the pyramid",
-    "ours",
-    Played(PLAYED, list),
-)
+@claim("visual.rejects", "observation", "ours", Played(PLAYED, list))
 def rejects(rows: list[BatchRow]) -> Judgement:
+    """A message of half the secret's size errs above 1/10 on the pyramid."""
     return half_size_errs(rows)
 
 
-@claim(
-    "visual.memory",
-    "follow-up 2503.14881",
-    "For pyramids of one shape the certified bits grow as the square of the side of the last map "
-    "(slope within .1 of 2)",
-    "reconstructed",
-    SIDES,
-)
+@claim("visual.memory", "follow-up 2503.14881", "reconstructed", SIDES)
 def memory(table: pd.DataFrame) -> Judgement:
+    """For pyramids of one shape the certified bits grow as the square of the side of the last map
+    (slope within .1 of 2).
+    """
     families = (*SHAPES, MODELS, CUT)
     found = {name: slope(table[table["family"] == name]) for name in families}
     wrong, asked = int(table["wrong_bits"].sum()), int(table["asked_bits"].sum())

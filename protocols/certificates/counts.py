@@ -74,7 +74,7 @@ def check_counts(document: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         )
     if not convicts:
         meaning += (
-            f" (without a wrong bit the surprise would be {without} bits, and {needed} exclude a "
+            f" (without a wrong bit the largest would be {without} bits, and {needed} exclude a "
             "memory)"
         )
     sentence = (
@@ -143,7 +143,9 @@ def _check_cell(value: Any) -> dict[str, Any]:
         "messages": len(asked),
         "message": at + 1,
         "peak_bits": peak["surprise_bits"],
-        "errorless_bits": surprise_bits_floor(sums[0][-1], sums[1][-1], 0),
+        "errorless_bits": max(
+            surprise_bits_floor(asked, charged, 0) for asked, charged in zip(*sums[:2], strict=True)
+        ),
         "message_sha256": message_hash,
         **{name: path[at] for name, path in zip(names, sums, strict=True)},
     }

@@ -165,7 +165,7 @@ class Bench:
         """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
-    def shape(self, tokens: int, d_k: int = D, d_v: int = D, **heads: int) -> Shape:
+    def shape(self, tokens: int, d_k: int = D, d_v: int = D, **heads: Any) -> Shape:
         """The shape of an examination's stream."""
         return Shape(tokens=tokens, d_k=d_k, d_v=d_v, extra=EXTRA, **heads)
 

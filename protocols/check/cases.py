@@ -19,8 +19,7 @@ import numpy as np
 from ...compressors.plugin.declaration import Declaration
 from ...errors import BadInput
 from ..evidence.declared import Declared
-from ..evidence.reading import Reading
-from ..evidence.record import MessageRecord
+from ..evidence.record import MessageRecord, Reading
 from ..evidence.row_counts import text_of
 from ..game.cell import Cell, cell_of, target_name
 from ..game.coins import check_key

@@ -45,33 +45,6 @@ class Fault:
 PLACES = ("tokens", "channels", "heads", "layers")
 
 
-def spans(numbers: Iterable[int], most: int = 6) -> str:
-    """Numbers as ranges, for people.
-
-    >>> spans([0, 1, 2, 5, 7, 8]), spans([3])
-    ('0-2, 5, 7-8', '3')
-    """
-    ranges: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if ranges and ranges[-1][1] == number - 1:
-            ranges[-1][1] = number
-        else:
-            ranges.append([number, number])
-    words = [str(a) if a == b else f"{a}-{b}" for a, b in ranges[:most]]
-    more = sum(b - a + 1 for a, b in ranges[most:])
-    return ", ".join(words) + (f" and {more} more" if more else "")
-
-
-def named(what: str, numbers: Iterable[Any]) -> str:
-    """ "token 3" or "tokens 3-7".
-
-    >>> named("token", [3]), named("token", [3, 4])
-    ('token 3', 'tokens 3-4')
-    """
-    found = whole(numbers)
-    return f"{what}{'s' if len(found) > 1 else ''} {spans(found)}"
-
-
 def whole(numbers: Iterable[Any]) -> tuple[int, ...]:
     """Plain increasing integers."""
     return tuple(sorted({int(n) for n in numbers}))

@@ -38,7 +38,7 @@ class Phase:
 
     Attributes:
         knows_keys: its target reads the game's public keys.
-        kept: a message of its, and what goes with it, for a process that has nothing else.
+        kept: one of its messages with what belongs to it, for a process that has nothing else.
         answers: what that one answered, by the name of what it restored.
         again: what it said on a second life, as text.
         explained: its message, part by part.
@@ -48,7 +48,7 @@ class Phase:
         holds, untried: what is held in words, and what was not tried.
         doing: its step.
         done: it came to its end.
-        wrong: what is wrong with a line of its; nothing after it was read.
+        wrong: what is wrong with one of its lines; nothing after that line was read.
     """
 
     knows_keys: bool = False
@@ -91,7 +91,7 @@ class Phase:
         names = set(said) if type(said) is dict else set()
         read = _READERS.get(frozenset(names))
         if read is None:
-            raise BadLine("a line of its has other fields than a check's")
+            raise BadLine("a line does not have the fields of a check")
         read(self, said)
 
     def _bad_input(self, said: dict[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Phase:
 
         rung = _text(said["rung"])
         if rung not in {one.name for one in LADDER}:
-            raise BadLine("it names a law that there is not")
+            raise BadLine("it names an unknown law")
         self.faults.append((rung, _fault(said["fault"])))
 
     def _tried(self, said: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Phase:
     def _code(self, said: dict[str, Any]) -> None:
         code = _text(said["code"])
         if code not in KINDS:
-            raise BadLine("it tells a finding of no kind that there is")
+            raise BadLine("it names an unknown kind of finding")
         self.codes.append((code, _text(said["detail"])))
 
     def _message(self, said: dict[str, Any]) -> None:
@@ -156,7 +156,7 @@ class Phase:
 
     def _again(self, said: dict[str, Any]) -> None:
         if type(said["again"]) is not str:
-            raise BadLine("a text in a line of its is none")
+            raise BadLine("a text field is not text")
         self.again = said["again"]
 
     def _done(self, said: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ def _fault(said: Any) -> Fault:
     told = _exactly(said, *(one.name for one in fields(Fault)))
     code = _text(told["code"])
     if code not in KINDS:
-        raise BadLine("it tells a fault of no kind that there is")
+        raise BadLine("it names an unknown kind of fault")
     places = {
         name: None if told[name] is None else tuple(map(_count, _list(told[name])))
         for name in PLACES
@@ -201,14 +201,14 @@ def _fault(said: Any) -> Fault:
 
 def _exactly(said: Any, *names: str) -> dict[str, Any]:
     if type(said) is not dict or set(said) != set(names):
-        raise BadLine(f"it says something else than {', '.join(names)}")
+        raise BadLine(f"a field must have {', '.join(names)}")
     return said
 
 
 def _text(said: Any) -> str:
     """Lines of a text, the first part of a long one."""
     if type(said) is not str:
-        raise BadLine("a text in a line of its is none")
+        raise BadLine("a text field is not text")
     return "".join(c if c.isprintable() or c == "\n" else " " for c in said[:_TEXT])
 
 
@@ -218,35 +218,35 @@ def _maybe(said: Any) -> str | None:
 
 def _truth(said: Any) -> bool:
     if type(said) is not bool:
-        raise BadLine("what is true or false in a line of its is neither")
+        raise BadLine("a true-or-false field is neither")
     return said
 
 
 def _count(said: Any) -> int:
     if type(said) is not int or not 0 <= said < _MOST:
-        raise BadLine("a number in a line of its is none, or out of range")
+        raise BadLine("a number field is not a whole number, or out of range")
     return said
 
 
 def _seconds(said: Any) -> float:
     if type(said) is not float or not 0 <= said < math.inf:
-        raise BadLine("a time in a line of its is none")
+        raise BadLine("a time field is not a time")
     return said
 
 
 def _list(said: Any) -> list[Any]:
     if type(said) is not list or len(said) > _MANY:
-        raise BadLine("a list in a line of its is none, or too long")
+        raise BadLine("a list field is not a list, or too long")
     return said
 
 
 def _hexadecimal(said: Any) -> str:
     if type(said) is not str or len(said) > _MESSAGE:
-        raise BadLine("a message in a line of its is none, or too long")
+        raise BadLine("a message field is not text, or too long")
     try:
         bytes.fromhex(said)
     except ValueError:
-        raise BadLine("a message in a line of its is no bytes") from None
+        raise BadLine("a message field is not hexadecimal bytes") from None
     return said
 
 
@@ -254,5 +254,5 @@ def _numbers(said: Any) -> NDArray[np.float64]:
     try:
         found = np.array(_list(said), dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise BadLine("answers in a line of its are no numbers") from None
+        raise BadLine("the answers are not numbers") from None
     return found

@@ -16,7 +16,7 @@ by the share of unread rows of each message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,14 +104,14 @@ class Average:
             "closed_bound": average_rate(self.closed),
         }
 
-    def sentence(self, level: float) -> str:
-        """Theta and the bound, for people."""
-        said = self.as_dict(level)
-        theta = said["theta"]
-        return (
-            f"Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
-            f"{theta['high']:.4f} at {level:.0%}; closed form {said['closed_theta']:.3g}): success "
-            f"9/10 on average needs {said['bound']:.3f} bits per secret bit (at least "
-            f"{said['bound_at_level']:.3f} at {level:.0%}; closed form "
-            f"{said['closed_bound']:.3f})."
-        )
+
+def average_sentence(said: Mapping[str, Any]) -> str:
+    """Theta and the bound, for people, from an :meth:`Average.as_dict`."""
+    theta = said["theta"]
+    level = f"{theta['level']:.0%}"
+    return (
+        f"Bob guesses a share theta = {theta['estimate']:.4f} of the rows (at most "
+        f"{theta['high']:.4f} at {level}; closed form {said['closed_theta']:.3g}). Success 9/10 on "
+        f"average needs {said['bound']:.3f} bits per secret bit, at least "
+        f"{said['bound_at_level']:.3f} at {level} (closed form {said['closed_bound']:.3f})."
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .effects import Effect
-from .places import Choice, Places, ranges_of, said
+from .places import Choice, Places, ranges_of, spans
 
 HALF = 0.4
 """From this share of wrong bits on a place is called lost."""
@@ -113,15 +113,15 @@ def words_of(axis: str, numbers: tuple[int, ...], values: Ints, choice: Choice) 
         m, residues = choice.period
         if len(residues) == 1:
             return f"{noun} whose number modulo {m} is {residues[0]}"
-        return f"{noun} {said(residues)} of every {m}"
+        return f"{noun} {spans(residues)} of every {m}"
     left = sorted({int(v) for v in values} - set(numbers))
     if axis in ("tokens", "questions", "channels") and len(ranges_of(left)) < len(
         ranges_of(numbers)
     ):
-        return f"all {noun} but {said(left)}"
+        return f"all {noun} but {spans(left)}"
     if len(numbers) == 1:
         return f"{noun[:-1]} {numbers[0]}"
-    return f"{noun} {said(numbers)}"
+    return f"{noun} {spans(numbers)}"
 
 
 def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:
@@ -140,7 +140,7 @@ def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:
             number = f"{edge} token" if len(some) == 1 else f"{edge} {len(some)} tokens"
             parts.append(f"the {number} {side} the cut")
         elif some:
-            parts.append(f"tokens {said(some)} {side} the cut")
+            parts.append(f"tokens {spans(some)} {side} the cut")
     return " and ".join(parts)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .reading import Reading
+from .record import Reading
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[Any]

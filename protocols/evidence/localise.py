@@ -16,7 +16,7 @@ from dataclasses import replace
 from ...errors import BadInput
 from .description import LEVEL, Blocks, Description
 from .places import Places
-from .reading import Reading
+from .record import Reading
 from .search import Search
 
 __all__ = ["LEVEL", "Blocks", "Description", "Places", "Reading", "localise"]

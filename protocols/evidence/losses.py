@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .reading import Reading
+from .record import Reading
 
 
 @dataclass(frozen=True)

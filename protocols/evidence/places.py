@@ -9,7 +9,7 @@ for the other half is the whole axis. These are the weights that :mod:`.relabell
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -71,14 +71,26 @@ def ranges_of(numbers: Sequence[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def said(numbers: Sequence[int]) -> str:
-    """Numbers in words.
+def spans(numbers: Iterable[int], most: int = 8) -> str:
+    """Numbers as ranges, for people.
 
-    >>> said([0, 1, 2, 5, 6]), said([4])
-    ('0-2, 5-6', '4')
+    >>> spans([0, 1, 2, 5, 7, 8]), spans([3]), spans([0, 2, 4, 5], most=2)
+    ('0-2, 5, 7-8', '3', '0, 2 and 2 more')
     """
-    parts = [f"{a}" if a == b else f"{a}-{b}" for a, b in ranges_of(numbers)]
-    return ", ".join(parts[:8]) + (f" and {len(parts) - 8} more ranges" if len(parts) > 8 else "")
+    ranges = ranges_of(sorted(set(numbers)))
+    words = [f"{a}" if a == b else f"{a}-{b}" for a, b in ranges[:most]]
+    more = sum(b - a + 1 for a, b in ranges[most:])
+    return ", ".join(words) + (f" and {more} more" if more else "")
+
+
+def named(what: str, numbers: Iterable[int]) -> str:
+    """Numbers as ranges, behind what they number.
+
+    >>> named("token", [3]), named("token", [3, 4])
+    ('token 3', 'tokens 3-4')
+    """
+    found = set(numbers)
+    return f"{what}{'s' if len(found) > 1 else ''} {spans(found)}"
 
 
 def _xlogy(x: Floats, y: Floats) -> Floats:

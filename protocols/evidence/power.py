@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,11 +64,12 @@ class Power:
 
     def as_dict(self) -> dict[str, float | None]:
         """Plain data: ``error`` and ``bits_per_secret_bit`` at the line of one cell, 40 bits."""
-        return {"error": self.error(), "bits_per_secret_bit": self.rate()}
+        error, rate = self._of_one_cell
+        return {"error": error, "bits_per_secret_bit": rate}
 
     def sentence(self) -> str:
         """What could have been caught, for people."""
-        error, rate = self.error(), self.rate()
+        error, rate = self._of_one_cell
         if error is not None:
             # Rounded down: what is said to be caught is.
             wrong = f"{math.floor(1000 * error) / 10:g} %"
@@ -81,6 +83,10 @@ class Power:
             "No cheat with this memory could be caught, not even one without errors; it would "
             f"have to send at most {math.floor(1000 * rate) / 1000:g} bits per secret bit."
         )
+
+    @cached_property
+    def _of_one_cell(self) -> tuple[float | None, float | None]:
+        return self.error(), self.rate()
 
     def _peak(self, charged: Any, error: float) -> float:
         # It errs as early as it can: then no look sees fewer wrong bits, and what is said to be

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from .description import HALF, Blocks, Description, elsewhere, sentence_of, words_of
 from .diagonals import diagonals, inside_of
 from .effects import Effect, Part, effect_of
-from .places import Choice, Places, choices, likelihood, said
-from .reading import Reading
+from .places import Choice, Places, choices, likelihood, spans
+from .record import Reading
 from .relabelling import log2_evidence, pieces
 
 ROWS = ("tokens", "questions", "sequences", "cut", "within")
@@ -316,7 +316,7 @@ class Search:
         periodic, other = (first, second) if second.period is None else (second, first)
         run = np.diff(np.flatnonzero(both[periodic.inside])).max(initial=1) == 1
         if periodic.period is None or other.period is not None or not run:
-            return Places(numbers, f"tokens {said(numbers)}")
+            return Places(numbers, f"tokens {spans(numbers)}")
         named = tuple(int(v) for v in values[periodic.inside])
         words = words_of("tokens", named, values, periodic)
         return Places(numbers, f"{words}, from {numbers[0]} to {numbers[-1]}")

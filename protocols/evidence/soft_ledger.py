@@ -42,7 +42,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,21 +67,6 @@ def kt_bits(ones: ArrayLike, zeros: ArrayLike) -> Any:
     return (log_beta(a, b) - math.log(math.pi)) / math.log(2.0)
 
 
-def soft_surprise_bits(predicted: ArrayLike, charged: ArrayLike) -> float:
-    """S for any predictor: ``predicted`` are the probabilities given to the bits that came, > 0.
-
-    ``charged``: the messages' charged bits.
-
-    >>> soft_surprise_bits([1.0] * 50, 10), soft_surprise_bits([0.5] * 50, 0)
-    (40.0, 0.0)
-    """
-    Q = np.asarray(predicted, dtype=np.float64)
-    if Q.size and not (Q.min() >= 0 and Q.max() <= 1):
-        raise BadInput("A prediction must be the probability of the observed bit, in [0, 1].")
-    with np.errstate(divide="ignore"):
-        return float(Q.size + np.log2(Q).sum() - np.sum(np.asarray(charged, dtype=np.float64)))
-
-
 def bin_of(scores: ArrayLike, edges: ArrayLike = EDGES) -> Ints:
     """The bin of each score, int64 in 0 .. len(edges) + 1: how many edges it reaches; nan the last.
 
@@ -105,83 +89,26 @@ def counts_by_bin(where: Ints, bits: Ints, bins: int) -> Ints:
     return np.bincount(2 * where + bits, minlength=2 * bins).reshape(bins, 2)
 
 
-@dataclass
-class BinnedPredictor:
-    """KT estimators, one for each bin, that continue from message to message.
-
-    Attributes:
-        bins: how many there are.
-        counts: int64[bins, 2], zeros and ones seen so far in each.
-    """
-
-    bins: int
-    counts: Ints = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
-
-    def __post_init__(self) -> None:
-        if not len(self.counts):
-            self.counts = np.zeros((self.bins, 2), dtype=np.int64)
-
-    def see(self, where: ArrayLike, bits: ArrayLike) -> float:
-        """log2 of the probability given to the bits of one message, and learn them.
-
-        ``where``: each bit's bin, a function of the message alone; ``bits``: in {0, 1}.
-        """
-        at, x = np.asarray(where, dtype=np.int64).ravel(), np.asarray(bits).astype(np.int64).ravel()
-        if at.shape != x.shape:
-            raise BadInput(f"Each bit needs a bin: got {len(x)} bits and {len(at)} bins.")
-        if at.size and not 0 <= at.min() <= at.max() < self.bins:
-            raise BadInput(f"The bins must be numbers from 0 to {self.bins - 1}.")
-        return self.learn(counts_by_bin(at, x, self.bins))
-
-    def learn(self, new: Ints) -> float:
-        """The same from the counts of one message: int64[bins, 2], zeros and ones in each bin."""
-        before, self.counts = self.counts, self.counts + new
-        gained = kt_bits(self.counts[:, 1], self.counts[:, 0]) - kt_bits(before[:, 1], before[:, 0])
-        return float(np.sum(gained))
-
-
-def soft_ledger(
-    scores: Sequence[ArrayLike],
-    bits: Sequence[ArrayLike],
-    charged: ArrayLike,
-    *,
-    secret_bits: int,
-    edges: ArrayLike = EDGES,
-) -> Ledger:
+def soft_ledger(counts: Sequence[ArrayLike], charged: ArrayLike, *, secret_bits: int) -> Ledger:
     """The soft ledger of one cell from its messages in order, in the form of the hard one.
 
-    ``scores`` and ``bits``: one array a message, of the asked bits, in {0, 1}, and of Bob's real
-    number for each, a function of the message; ``charged`` int[T]; ``secret_bits`` of a message
-    (``blind`` where that is no more than the charge). ``edges`` are public, fixed beforehand.
+    ``counts``: int64[bins, 2] of each message, the zeros and ones asked for in each bin
+    (:func:`counts_by_bin`), a bin being a function of the message alone; ``charged`` int[T];
+    ``secret_bits`` of a message (``blind`` where that is no more than the charge). The estimators
+    go on from message to message.
+
+    >>> certain = [[0, 0], [0, 64]]  # 64 ones in one bin: KT gives them 2^-3.8
+    >>> round(soft_ledger([certain], [10], secret_bits=64).surprise, 1)
+    50.2
     """
     m = np.asarray(charged, dtype=np.float64)
-    if not len(scores) == len(bits) == len(m):
-        raise BadInput(
-            f"Each message needs scores, bits and a charge: got {len(scores)}, {len(bits)} and "
-            f"{len(m)} of them."
-        )
-    predictor = BinnedPredictor(len(np.atleast_1d(np.asarray(edges))) + 2)
-    gains = [
-        np.size(x) + predictor.see(bin_of(score, edges), x) - cost
-        for score, x, cost in zip(scores, bits, m, strict=True)
-    ]
-    if not gains:
-        return Ledger(0.0, 0.0, False, np.zeros(0))
-    path = np.cumsum(gains)
-    blind = bool(m.sum() >= secret_bits * len(m))
-    return Ledger(float(path[-1]), float(path.max()), blind, path)
-
-
-def ledger_of_counts(
-    counts: Sequence[ArrayLike], charged: ArrayLike, *, secret_bits: int
-) -> Ledger:
-    """:func:`soft_ledger` from each message's counts by bin, int64[bins, 2], in order."""
-    tables = [np.asarray(table, dtype=np.int64) for table in counts]
-    m = np.asarray(charged, dtype=np.float64)
-    predictor = BinnedPredictor(len(tables[0]))
-    gains = [
-        table.sum() + predictor.learn(table) - cost for table, cost in zip(tables, m, strict=True)
-    ]
-    path = np.cumsum(gains)
-    blind = bool(m.sum() >= secret_bits * len(m))
-    return Ledger(float(path[-1]), float(path.max()), blind, path)
+    seen: Ints | int = 0
+    gains = []
+    for table, cost in zip(counts, m, strict=True):
+        new = np.asarray(table, dtype=np.int64)
+        before, seen = np.broadcast_to(seen, new.shape), seen + new
+        gained = kt_bits(seen[:, 1], seen[:, 0]) - kt_bits(before[:, 1], before[:, 0])
+        gains.append(new.sum() + gained.sum() - cost)
+    path = np.cumsum(gains, dtype=np.float64)
+    end, peak = (float(path[-1]), float(path.max())) if len(path) else (0.0, 0.0)
+    return Ledger(end, peak, bool(m.sum() >= secret_bits * len(m)) and len(path) > 0, path)

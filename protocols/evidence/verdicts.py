@@ -161,7 +161,9 @@ class PointVerdict:
         if self.guarantee != "undecided":
             said += f" For these messages M/N = {self.decided_rate:.3g}."
         if self.average is not None:
-            said += f" {self.average.sentence(self.bit_error.level)}"
+            from .average import average_sentence
+
+            said += f" {average_sentence(self.average.as_dict(self.bit_error.level))}"
         elif self.row_messages == 0:
             said += " Wrong bits were not counted by row, so this verdict uses age buckets only."
         changed = [] if self.change is None else [self.change.sentence()]

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import BadInput
-from .instance import LONGEST_SCHEDULE, Instance, digest
+from .coins import LONGEST_SCHEDULE
+from .instance import Instance, digest
 
 MAX_BUDGET = 2
 LONGEST_TEXT = 4096

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterator
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from ...errors import BadInput
 KEY_BYTES = 32
 AGE_BUCKETS = 16
 CUT_EVERY = 4
+
+LONGEST_SCHEDULE = 1 << 15
+"""Characters of a schedule that a row can hold, some 1,500 operations."""
 
 
 def _committed(name: str) -> bytes:
@@ -46,6 +50,40 @@ def check_key(key: bytes) -> None:
         raise BadInput(
             f"A master key has {KEY_BYTES} bytes, not {len(key)}: take coins.fresh_key()."
         )
+
+
+Place = tuple[str, Fraction | None, int, int]
+"""Instance, budget, which of the target's cells there, batch."""
+
+
+class Keyring:
+    """Fresh keys that several targets share, by place: all of them meet the same messages.
+
+    A target's own cells have different keys: what one of its players held of a message says nothing
+    of another. Cell i of one target at a budget and cell i of the next at that budget have one key
+    for each batch: a comparison then is of the targets, and not of the luck of their secrets.
+    Players of different targets never live at the same time.
+
+    >>> ring = Keyring()
+    >>> ring.key(("i", None, 0, 0)) == ring.key(("i", None, 0, 0)) != ring.key(("i", None, 1, 0))
+    True
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[Place, bytes] = {}
+
+    def key(self, place: Place) -> bytes:
+        """The key, drawn from the operating system when it is first asked for."""
+        return self._keys.setdefault(place, fresh_key())
+
+    def learn(self, place: Place, key: bytes) -> bool:
+        """Take over the key of a batch that was played earlier; False if there is another one.
+
+        >>> ring = Keyring()
+        >>> ring.learn(("i", None, 0, 0), b"a"), ring.learn(("i", None, 0, 0), b"b")
+        (True, False)
+        """
+        return self._keys.setdefault(place, key) == key
 
 
 def _coins(label: str, key: bytes, instance_id: str, message: int, count: int) -> bytes:

@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 
 from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
-from ..evidence.reading import Reading
-from ..evidence.record import MessageRecord
+from ..evidence.record import MessageRecord, Reading
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.play import Facts, Table
 from ..players.seat import Opened, Seat
 from . import coins
-from .asked import needs_of
 from .cell import Batch, Cell
+from .instance import needs_of
 from .referee import Referee
 from .referee import Sent as Sent
 
@@ -70,22 +69,10 @@ def play_batch(
             what fails is a failed message.
         HarnessFault: our own code failed, at any time; that is no message's failure.
     """
-    (played,) = play_together([cell], [key], batch, isolation, limits)
+    (played,) = play_all([Batch(cell, key, batch)], isolation, limits)
     if isinstance(played, KVBarrierError):
         raise played
     return played
-
-
-def play_together(
-    cells: Sequence[Cell],
-    keys: Sequence[bytes],
-    batch: int,
-    isolation: str,
-    limits: Limits | None = None,
-) -> list[BatchRecord | KVBarrierError]:
-    """Play a batch of several cells, the same of each; see :func:`play_all`."""
-    batches = [Batch(cell, key, batch) for cell, key in zip(cells, keys, strict=True)]
-    return play_all(batches, isolation, limits)
 
 
 def play_all(

@@ -14,19 +14,27 @@ from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
-from .coins import AGE_BUCKETS
+from .coins import AGE_BUCKETS, sampled_rows
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ...reductions.reduction import Reduction
+    from ..life.schedule import Schedule
 
 SCALES = ("tight", "closed", "paper")
 #: in the keys of a message, 4 GiB of them
 MOST_NUMBERS = 1 << 30
 
-LONGEST_SCHEDULE = 1 << 15
-"""Characters of a schedule that a row can hold, some 1,500 operations."""
+VALUES = ("01", "pm1")
+QUERIES = ("zero", "gaussian", "self", "decoy")
+BASES = ("literal", "rotated")
 
 
 def digest(spec: Mapping[str, Any]) -> str:
@@ -48,6 +56,7 @@ class _Constants:
     values: str = "01"
     gamma: float | None = None
     window: int | None = None
+    every: int | None = None
     layers: int = 1
     heads: int = 1
     queries: str = "zero"
@@ -157,6 +166,18 @@ class Instance(_Constants, ABC):
         """Bits in a row of the secret."""
         return self.build().width
 
+    def tokens_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The token of the stream that each row of the secret is asked for by."""
+        # In the window's game the rows are the values of the newest tokens.
+        older = self.shape.tokens - self.secret_rows if self.window is not None else 0
+        return rows + older
+
+    def placed(
+        self, rows: NDArray[np.int64], bits: NDArray[Any]
+    ) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Tokens, and the bits [m, row_bits] of rows by token, [.., layers, heads, channels]."""
+        return self.tokens_of(rows), bits.reshape(len(rows), self.layers, self.heads, -1)
+
     def spec(self) -> dict[str, Any]:
         """Return everything that makes the streams, as plain JSON data with sorted names.
 
@@ -198,10 +219,110 @@ _ALWAYS = (
 )  # fmt: skip
 _ELSE = (
     "window", "layers", "heads", "queries", "basis", "levels", "bob", "key_bits", "beta",
-    "norm", "at", "secret_tokens", "digest", "schedule",
+    "norm", "at", "secret_tokens", "digest", "schedule", "every",
 )  # fmt: skip
 
 
 @lru_cache(maxsize=32)
 def _built(instance: Instance) -> Reduction:
     return instance._build()
+
+
+def schedule_of(instance: Instance, key: bytes, message: int) -> Schedule | None:
+    """The schedule of a message; None where there is none."""
+    if instance.schedule is None:
+        return None
+    from .schedules import drawn
+
+    return drawn(instance.schedule, key, instance.id, message, instance.n)
+
+
+def rows_of(instance: Instance, key: bytes, message: int) -> NDArray[np.int64]:
+    """The rows that Bob is asked for: the survivors, or those that public coins draw."""
+    schedule = schedule_of(instance, key, message)
+    if schedule is None:
+        return sampled_rows(key, instance.id, message, instance.secret_rows, instance.rows)
+    from .schedules import survivors_of
+
+    return survivors_of(schedule)[0]
+
+
+def needs_of(instance: Instance) -> tuple[str, ...]:
+    """The optional methods that a compressor must have to play an instance."""
+    if instance.schedule is None:
+        return ()
+    from . import schedules
+
+    return schedules.needs_of(instance.schedule)
+
+
+@dataclass(frozen=True)
+class Keyed(Instance):
+    """Instances on a public key set that one names.
+
+    Attributes:
+        keys, keys_seed: the public key set (``reductions.keys.make``).
+    """
+
+    keys: str = "jl"
+    keys_seed: int = 0
+
+    def _placed(self) -> dict[str, Any]:
+        """What a reduction that makes its keys itself is built from."""
+        return {
+            "n": self.n,
+            "d": self.d,
+            "keys_name": self.keys,
+            "keys_seed": self.keys_seed,
+            "eta": self.eta,
+            "scale": self.scale,
+        }
+
+
+@dataclass(frozen=True)
+class OfValues(Keyed):
+    """The Index game in all its forms: bits in the values, all else public.
+
+    Attributes:
+        values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
+        gamma: the additive error allowed, instead of eta.
+    """
+
+    values: str = "01"
+    gamma: float | None = None
+    reduction: ClassVar[str] = "index"
+
+    def _check(self) -> None:
+        choice("values", self.values, VALUES)
+
+    @property
+    def shape(self) -> Shape:
+        """The public shape of the stream; Bob appends one token."""
+        return Shape(
+            tokens=self.n, d_k=self.d, d_v=self.d, extra=1, layers=self.layers, heads=self.heads,
+            kv_heads=self.heads,
+        )  # fmt: skip
+
+    @property
+    def secret_rows(self) -> int:
+        """A row a token."""
+        return self.n
+
+    @property
+    def row_bits(self) -> int:
+        """Bits in a row of the secret: a bit a number of the token's values."""
+        return self.layers * self.heads * self.d
+
+    def _key_rows(self) -> Any:
+        from ...reductions import keys
+
+        return keys.make(self.keys, self.n, self.d, self.keys_seed)
+
+    def _allowed(self) -> dict[str, Any]:
+        return {"eta": self.eta, "gamma": self.gamma, "scale": self.scale}
+
+
+def choice(name: str, value: Any, known: tuple[str, ...]) -> None:
+    """Raise BadInput for a value that is not known."""
+    if value not in known:
+        raise BadInput(f"There is no choice of {name} '{value}'.{did_you_mean(str(value), known)}")

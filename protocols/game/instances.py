@@ -13,84 +13,19 @@ from numpy.typing import NDArray
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, did_you_mean
 from ...reductions import REDUCTIONS
-from .instance import Instance
+from .instance import BASES as BASES
+from .instance import QUERIES, Instance, Keyed, OfValues, choice
 from .own_keys import OwnKeys
+from .sliding_layers import SlidingLayers
 
 if TYPE_CHECKING:
     from ...reductions.reduction import Reduction
 
-VALUES = ("01", "pm1")
-QUERIES = ("zero", "gaussian", "self", "decoy")
-BASES = ("literal", "rotated")
 BOBS = ("threshold", "linear")
 
 
 @dataclass(frozen=True)
-class _Keyed(Instance):
-    """Instances on a public key set that one names.
-
-    Attributes:
-        keys, keys_seed: the public key set (``reductions.keys.make``).
-    """
-
-    keys: str = "jl"
-    keys_seed: int = 0
-
-    def _placed(self) -> dict[str, Any]:
-        """What a reduction that makes its keys itself is built from."""
-        return {
-            "n": self.n,
-            "d": self.d,
-            "keys_name": self.keys,
-            "keys_seed": self.keys_seed,
-            "eta": self.eta,
-            "scale": self.scale,
-        }
-
-
-@dataclass(frozen=True)
-class _OfValues(_Keyed):
-    """The Index game in all its forms: bits in the values, all else public.
-
-    Attributes:
-        values: ``"01"`` or ``"pm1"``, the alphabet of the value rows.
-        gamma: the additive error allowed, instead of eta.
-    """
-
-    values: str = "01"
-    gamma: float | None = None
-    reduction: ClassVar[str] = "index"
-
-    def _check(self) -> None:
-        _choice("values", self.values, VALUES)
-
-    @property
-    def shape(self) -> Shape:
-        """The public shape of the stream; Bob appends one token."""
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens=self.n, d_k=self.d, d_v=self.d, extra=1, **heads)
-
-    @property
-    def secret_rows(self) -> int:
-        """A row a token."""
-        return self.n
-
-    @property
-    def row_bits(self) -> int:
-        """Bits in a row of the secret: a bit a number of the token's values."""
-        return self.layers * self.heads * self.d
-
-    def _key_rows(self) -> Any:
-        from ...reductions import keys
-
-        return keys.make(self.keys, self.n, self.d, self.keys_seed)
-
-    def _allowed(self) -> dict[str, Any]:
-        return {"eta": self.eta, "gamma": self.gamma, "scale": self.scale}
-
-
-@dataclass(frozen=True)
-class Index(_OfValues):
+class Index(OfValues):
     """Theorems 6 and 8, an additive form, and their streams (``reductions.stream_family``).
 
     Attributes:
@@ -110,8 +45,8 @@ class Index(_OfValues):
 
     def _check(self) -> None:
         super()._check()
-        _choice("queries", self.queries, QUERIES)
-        _choice("basis", self.basis, BASES)
+        choice("queries", self.queries, QUERIES)
+        choice("basis", self.basis, BASES)
         if self.layers < 1 or self.heads < 1:
             raise BadInput(
                 f"--layers and --heads must be 1 or more, got {self.layers} and {self.heads}."
@@ -152,7 +87,7 @@ class Index(_OfValues):
 
 
 @dataclass(frozen=True)
-class Alphabet(_OfValues):
+class Alphabet(OfValues):
     """Several bits in every number of a value (``reductions.alphabet``).
 
     Attributes:
@@ -185,7 +120,7 @@ class Alphabet(_OfValues):
 
 
 @dataclass(frozen=True)
-class LinearIndex(_OfValues):
+class LinearIndex(OfValues):
     """The Index game read by all answers together, at a scale of its own: a linear Bob
     (``reductions.linear_bob``)."""
 
@@ -203,7 +138,7 @@ class LinearIndex(_OfValues):
 
 
 @dataclass(frozen=True)
-class _Planted(_Keyed):
+class _Planted(Keyed):
     """The planted families (``reductions.planted``)."""
 
     @property
@@ -239,7 +174,7 @@ class Recency(_Planted):
 
 
 @dataclass(frozen=True)
-class SlidingWindow(_Keyed):
+class SlidingWindow(Keyed):
     """Theorem 17 (``reductions.sliding_window``).
 
     Attributes:
@@ -280,7 +215,7 @@ class Tensor(Instance):
 
 
 @dataclass(frozen=True)
-class Visual(_Keyed):
+class Visual(Keyed):
     """Visual autoregression (``reductions.visual``)."""
 
     reduction: ClassVar[str] = "visual"
@@ -311,8 +246,7 @@ class KeyPayload(Instance):
         return "address"
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`Instance.spec`. Earlier versions read several bits in a key in a way of their
-        own: those are other games."""
+        """Earlier versions read several bits in a key in another way: those are other games."""
         return super().spec() | ({"bits_above": "told"} if self.key_bits > 1 else {})
 
     def _build(self) -> Reduction:
@@ -344,7 +278,7 @@ class Gaussian(Instance):
 
     @classmethod
     def choices(cls) -> dict[str, Any]:
-        """See :meth:`Instance.choices`; the scale follows from beta."""
+        """All but the scale, which follows from beta."""
         return {name: value for name, value in super().choices().items() if name != "scale"}
 
     @property
@@ -391,8 +325,8 @@ def _unread(instance: Gaussian, seed: int, rows: tuple[int, ...] | None) -> NDAr
 CLASSES: dict[str, type[Instance]] = {
     one.reduction: one
     for one in (
-        Index, HeavyHitters, Clusters, Recency, SlidingWindow, Tensor, Visual, Gaussian,
-        KeyPayload, OwnKeys,
+        Index, HeavyHitters, Clusters, Recency, SlidingWindow, SlidingLayers, Tensor, Visual,
+        Gaussian, KeyPayload, OwnKeys,
     )
 }  # fmt: skip
 
@@ -415,7 +349,7 @@ def instance_of(fields: Mapping[str, Any]) -> Instance:
         raise BadInput(f"There is no reduction {name!r}.{did_you_mean(str(name), REDUCTIONS)}")
     cls = CLASSES[name]
     if given.get("bob", "threshold") != "threshold":
-        _choice("bob", given["bob"], BOBS)
+        choice("bob", given["bob"], BOBS)
         cls = LinearIndex if cls is Index else cls
     elif given.get("levels") is not None and cls is Index:
         cls = Alphabet
@@ -466,8 +400,3 @@ def _refusal(cls: type[Instance], field: str, value: Any) -> str:
     elsewhere = others and cls.reduction not in others
     where = f", which is for --reduction {' or '.join(others)}" if elsewhere else ""
     return f"{who} has no {option(field)} {value}{where}: leave it out."
-
-
-def _choice(name: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise BadInput(f"There is no choice of {name} '{value}'.{did_you_mean(str(value), known)}")

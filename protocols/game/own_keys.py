@@ -95,7 +95,7 @@ class OwnKeys(Instance):
         return self.d
 
     def spec(self) -> dict[str, Any]:
-        """See :meth:`Instance.spec`; the file by its name."""
+        """The file is told by its name."""
         return super().spec() | {"keys": PurePath(self.keys).name}
 
     def _size_with_rows(self, rows: int) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...compressors.plugin.contract import Float32
+from ...errors import HarnessFault
 from ...reductions.reduction import Reduction, of_message, questions_per_row
-from ..evidence.reading import Reading
-from ..evidence.record import MessageRecord
+from ..evidence.record import MessageRecord, Reading
 from ..evidence.row_counts import text_of
 from ..players.channel import FAILED_CHARGE, charged_bits
 from ..players.play import Facts, PlayerFault, Table, Triples
 from ..players.seat import Seat
 from . import coins
-from .asked import rows_of, schedule_of
 from .cell import Cell
-from .parcel import Parcel
+from .instance import rows_of, schedule_of
 
 if TYPE_CHECKING:
     from ..life.schedule import Schedule
@@ -31,6 +33,52 @@ MAPPED = 8
 
 PART = 1 << 18
 """Numbers of the keys in one part of a stream: 1 MiB of them."""
+
+LONG = 1 << 24
+"""Bytes from which on a message waits in a file."""
+
+
+class Parcel:
+    """The bytes of a message; a long one waits in a file, so that a batch needs room for one.
+
+    Sixteen messages of 2^20 tokens are 4 GiB. The file has no name, so nobody can open it; what is
+    handed over is held against the digest that was taken when the message was charged. One that is
+    ``alone`` in its batch never waits.
+
+    >>> len(Parcel(b"abc")), Parcel(b"abc").open()
+    (3, b'abc')
+    """
+
+    def __init__(self, message: bytes, alone: bool = False) -> None:
+        self._length = len(message)
+        self._digest: bytes | None = None
+        self._bytes: bytes = message
+        if self._length >= LONG and not alone:
+            self._digest, self._bytes = hashlib.sha256(message).digest(), b""
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it goes with the parcel)
+            weakref.finalize(self, self._file.close)
+            left = memoryview(message)
+            while left:
+                left = left[self._file.write(left) :]
+
+    def __len__(self) -> int:
+        return self._length
+
+    def open(self) -> bytes:
+        """The message.
+
+        Raises:
+            HarnessFault: the file has other bytes than were written.
+        """
+        if self._digest is None:
+            return self._bytes
+        self._file.seek(0)
+        message = self._file.read()
+        if hashlib.sha256(message).digest() != self._digest:
+            raise HarnessFault(
+                "A message that waited in a temporary file is not what was written there."
+            )
+        return message
 
 
 @dataclass(frozen=True)
@@ -247,16 +295,16 @@ class Referee:
             failed=a if isinstance(a, str) else None,
             soft=self._soft(number, played is not None),
             wrong_by_row=text_of(wrong),
-            wrong_by_place=self._by_place(places, secret) if played else None,
+            wrong_by_place=self._by_place(rows, places, secret) if played else None,
             said=np.packbits(bits).tobytes() if played and number < MAPPED else None,
             ghosts=self._ghosts.get(number),
         )
 
     def _by_place(
-        self, places: NDArray[np.bool_], secret: NDArray[np.uint8]
+        self, rows: NDArray[np.int64], places: NDArray[np.bool_], secret: NDArray[np.uint8]
     ) -> tuple[str, str, str]:
         heads = self._instance.layers * self._instance.heads
-        by_column = places.sum(axis=0).reshape(heads, -1)
+        by_column = self._instance.placed(rows, places)[1].sum(axis=0).reshape(heads, -1)
         ones = int((places & (secret > 0)).sum())
         values = [int(places.sum()) - ones, ones]
         return text_of(by_column.sum(axis=0)), text_of(by_column.sum(axis=1)), text_of(values)
@@ -264,16 +312,17 @@ class Referee:
     def reading(self, number: int, bits: NDArray[np.uint8]) -> Reading:
         """What was read of one message, place by place, with the outputs that were kept."""
         instance, rows = self._instance, self._rows(number)
-        axes = len(rows), instance.layers, instance.heads
         kept = (self._outputs or {}).get(number)
-        # A rotated answer has no channels, and what the linear Bob reads is no answer's.
-        own = instance.basis == "literal" and instance.bob == "threshold"
+        # A rotated answer has no channels, what the linear Bob reads is no one answer, and of all
+        # layers' answers one is read where some slide.
+        own = (instance.basis, instance.bob, instance.every) == ("literal", "threshold", None)
+        tokens, secret = instance.placed(rows, self._secret(number)[rows])
         return Reading(
-            tokens=rows,
-            secret=self._secret(number)[rows].reshape(*axes, -1),
-            said=bits.reshape(*axes, -1),
+            tokens=tokens,
+            secret=secret,
+            said=instance.placed(rows, bits)[1],
             n=self._reduction.tokens,
-            answers=None if kept is None or not own else kept.reshape(*axes, -1),
+            answers=kept.reshape(secret.shape) if own and kept is not None else None,
         )
 
     def _soft(self, number: int, played: bool) -> tuple[tuple[int, int], ...]:

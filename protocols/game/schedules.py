@@ -18,7 +18,6 @@ from ..life.oracle import Oracle, check_legal
 from ..life.schedule import Schedule
 from ..life.verdict import GHOST
 from . import coins
-from .instance import LONGEST_SCHEDULE
 
 _ALONE = ("fork", "copy", "switch")
 _LEAST_TOKENS = 16
@@ -40,10 +39,10 @@ def check_schedule(text: str, n: int) -> None:
             f"There is no family of schedules '{text}', and no such file."
             f"{did_you_mean(text, FAMILIES)}"
         )
-    if len(text) > LONGEST_SCHEDULE:
+    if len(text) > coins.LONGEST_SCHEDULE:
         raise BadInput(
             f"The schedule has {len(text)} characters, and a row of results holds "
-            f"{LONGEST_SCHEDULE}: give a shorter one."
+            f"{coins.LONGEST_SCHEDULE}: give a shorter one."
         )
     schedule = _given(text)
     end = check_legal(schedule)

@@ -23,7 +23,7 @@ from ...compressors.plugin.operations import operations_of
 from ...compressors.plugin.values import parse_query
 from ...compressors.targets import Target, resolve
 from ...errors import BadInput
-from ..evidence.reading import Reading
+from ..evidence.record import Reading
 from .examine import Finding, examine, hard_for
 from .oracle import Oracle
 from .perform import Performance, Stage

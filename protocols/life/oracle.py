@@ -130,11 +130,6 @@ class Oracle:
             self.at = numbers[0]
         return []
 
-    def ghosts_of(self, row: list[int]) -> list[int]:
-        """The tokens that were fed and that this sequence does not hold: they must not answer."""
-        held = set(row)
-        return [token for token in range(self.fed) if token not in held]
-
 
 def check_legal(schedule: Schedule, where: str = "the schedule") -> Oracle:
     """Return what is held after a schedule.

@@ -33,7 +33,7 @@ from ...compressors.plugin.contract import Compressor, Float32, Shape
 from ...compressors.plugin.operations import OPERATIONS, refuse_lacking
 from ...errors import BadInput, KVBarrierError, PluginFailure
 from ...reductions.reduction import Reduction
-from ..evidence.reading import Reading
+from ..evidence.record import Reading
 from .actor import Actor, Triples, step_of
 from .oracle import Oracle, check_legal
 from .schedule import Operation, Schedule
@@ -68,8 +68,9 @@ class Hard:
     def shape(self, tokens: int, sequences: int | None = None) -> Shape:
         """The shape of a cache that ever holds so many tokens, and Bob's."""
         made = self.reduction
-        heads = {"layers": self.layers, "heads": self.heads, "kv_heads": self.heads}
-        return Shape(tokens, made.d_k, made.d_v, made.extra, **heads, sequences=sequences)
+        return Shape(
+            tokens, made.d_k, made.d_v, made.extra, self.layers, self.heads, self.heads, sequences
+        )
 
     def questions(
         self, sequences: int | None, rows: int | None = None

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..evidence.reading import Reading
+from ..evidence.places import named
+from ..evidence.record import Reading
 
 GHOST = 0.4
 """How far from its row, in units of the values' range, an answer of a ghost is at most."""
 
 BEYOND_CHANCE = 2.0**-12
-
-OUTCOMES = ("kept", "refused", "late", "moved", "lost", "ghosts")
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _told(
     row = place.reading.tokens.tolist()
     parts, moved = [], 0
     if lost:
-        who = f"all tokens{where}" if lost == row else f"{_tokens(lost)}{where}"
+        who = ("all tokens" if lost == row else named("token", lost)) + where
         moved = _moved(place, lost, values)
         if moved:
             away = f"{abs(moved)} place{'s' if abs(moved) > 1 else ''} away"
@@ -165,7 +164,7 @@ def _told(
         where = f" in {place.name}" if place.name else ""
         still = "still answers" if len(ghosts) == 1 else "still answer"
         gone = "it is gone" if len(ghosts) == 1 else "they are gone"
-        parts.append(f"{_tokens(ghosts)} {still}{where}, though {gone}")
+        parts.append(f"{named('token', ghosts)} {still}{where}, though {gone}")
     return ", and ".join(parts), moved
 
 
@@ -195,7 +194,7 @@ def _answers_as(place: Place, lost: list[int], values: NDArray[np.float32]) -> s
         return ""
     rows = sorted({one[0] for one in others})
     says = "it answers" if len(lost) == 1 < len(place.reading.tokens) else "they answer"
-    return f": {says} with the row{'s' if len(rows) > 1 else ''} of {_tokens(rows)}"
+    return f": {says} with the row{'s' if len(rows) > 1 else ''} of {named('token', rows)}"
 
 
 def _near(place: Place, lost: list[int], values: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -204,20 +203,3 @@ def _near(place: Place, lost: list[int], values: NDArray[np.float32]) -> NDArray
     near = np.asarray(_distances(place.answers[at], values[: place.fed]) < GHOST).all(axis=(2, 3))
     near &= at[:, None] != np.arange(place.fed)
     return np.asarray(near)
-
-
-def _tokens(tokens: Sequence[int]) -> str:
-    """``token 3``, ``tokens 2-5, 7``.
-
-    >>> _tokens([3]), _tokens([2, 3, 4, 7])
-    ('token 3', 'tokens 2-4, 7')
-    """
-    runs: list[list[int]] = []
-    for token in tokens:
-        if runs and token == runs[-1][1] + 1:
-            runs[-1][1] = token
-        else:
-            runs.append([token, token])
-    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:8]]
-    more = ", .." if len(runs) > 8 else ""
-    return ("tokens " if len(tokens) > 1 else "token ") + ", ".join(shown) + more

@@ -121,10 +121,12 @@ def memories(said: Any) -> dict[str, Any] | None:
         return None
     from ...compressors.engines.memories import Memories
 
-    logical, resident, side, claimed, basis, constant = fields(said, *Memories.__dataclass_fields__)
-    own, same = (None if one is None else _count(one) for one in (claimed, constant))
-    held = Memories(_count(logical), _count(resident), _count(side), own, _words(basis), same)
-    return held.as_dict()
+    told = dict(zip(names := [*Memories.__dataclass_fields__], fields(said, *names), strict=True))
+    for name, one in told.items():
+        unknown = one is None and name in ("claimed", "constant")
+        checked = _words if name in ("basis", "beside_is", "played") else _count
+        told[name] = None if unknown else checked(one)
+    return Memories(**told).as_dict()
 
 
 def array(said: Any, name: str, dtype: type, *shape: int) -> NDArray[Any]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
 from ...compressors.catalog import is_builtin
-from ...compressors.engines.schemes import is_engine
+from ...compressors.engines.schemes import is_engine, scheme_of
 from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
@@ -218,13 +218,19 @@ class _IndexHost(Host):
         return said
 
     def _warm(self, one: _Hosted, modules: Sequence[str]) -> None:
-        """Import what a rehearsal needed; repeat it here if numba compiled something."""
+        """Import what a rehearsal needed; here, once for all children, make what they share.
+
+        That is what numba compiled, by another rehearsal, and what an engine's module keeps.
+        """
         for name in modules:
             with contextlib.suppress(Exception):  # a name made at run time: its user makes it
                 importlib.import_module(name)
-        if "numba" in sys.modules:
-            with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
+        scheme = scheme_of(one.table.target)
+        with contextlib.suppress(Exception):  # then it fails in the rounds, and is reported
+            if "numba" in sys.modules:
                 rehearse(one.build, one.table)
+            elif scheme is not None and scheme.shares:
+                one.build(0).save()
 
     def _found(self, table: Table) -> _Hosted | dict[str, Any]:
         try:

@@ -27,9 +27,8 @@ from ...compressors.plugin.blame import (
 )
 from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
-from ...compressors.plugin.operations import refuse_lacking
 from ...errors import BadInput, HarnessFault, KVBarrierError
-from ...reductions.public import Public
+from ...reductions.reduction import Public
 from .channel import MAX_MESSAGE_BYTES
 
 _SENTENCE = 300
@@ -120,6 +119,8 @@ def built(target: Any, table: Table, seed: int) -> Any:
         public = dict(public)
     made = target.factory(table.shape, table.budget_bits, seed, public, **dict(table.params))
     if table.needs:
+        from ...compressors.plugin.operations import refuse_lacking
+
         refuse_lacking(made, table.needs, target.name)
     return made
 

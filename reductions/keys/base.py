@@ -112,32 +112,6 @@ class KeySet:
         return self.rows[np.asarray(indices, dtype=np.int64)]
 
 
-class OnKeys:
-    """The sizes of a hard family on one key set, with a row of the secret for each token."""
-
-    keys: KeySet
-
-    @property
-    def n(self) -> int:
-        """Data tokens."""
-        return self.keys.n
-
-    @property
-    def tokens(self) -> int:
-        """n, as :class:`~kvbarrier.reductions.reduction.Reduction` calls it."""
-        return self.keys.n
-
-    @property
-    def rows(self) -> int:
-        """n: every token's value is a row of the secret."""
-        return self.keys.n
-
-    @property
-    def d_k(self) -> int:
-        """The dimension of the keys."""
-        return self.keys.d
-
-
 class LazyKeySet(KeySet):
     """Keys that are computed when asked for: a spectrum and a few rows do for most purposes.
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from kvbarrier.cli.attack_summary import summary
+from kvbarrier.cli.attack_notes import summary
 from kvbarrier.cli.render import print_table
 
 SMALL = ("--n", "64", "--d", "16", "--keys", "hypercube")

@@ -137,3 +137,28 @@ def test_the_wrong_game_is_one_sentence(kvbarrier, argv: tuple[str, ...], part: 
     assert part in said.err
     assert said.err.count("\n") == 1
     assert "Traceback" not in said.err
+
+
+def test_layers_that_slide_are_counted_apart(kvbarrier) -> None:
+    """A window of 33 holds all that layers of window 17 ask, and 32 of 64 tokens of the others."""
+    play = (
+        "attack", "sliding-window?window=33", "--reduction", "sliding-layers", "--n", "64", "--d",
+        "16", "--layers", "4", "--every", "2", "--window", "17", "--messages", "2", "--budget",
+        "free",
+    )  # fmt: skip
+    said = kvbarrier(*play)
+    assert "W = 17, every = 2, C = " in " ".join(said.out.split())
+    assert "2 layers that slide, 16 tokens in each: 0 of 1,024 bits are wrong." in said.out
+    [point] = json.loads(kvbarrier(*play, "--json").out)["points"]
+    slides, rest = point["wrong_by_kind"]
+    assert (slides["layers"], slides["tokens"], slides["asked_bits"]) == ([0, 2], 16, 1024)
+    assert (rest["layers"], rest["tokens"], rest["asked_bits"]) == ([1, 3], 64, 4096)
+    # Half of the tokens of layers 1 and 3 are gone: 2 x 2 x 32 x 16 bits, of which half are wrong.
+    assert slides["wrong_bits"] == 0
+    assert 850 < rest["wrong_bits"] == point["wrong_bits"] < 1200
+    assert point["wrong_by_place"]["layer"][0] == point["wrong_by_place"]["layer"][2] == 0
+    assert "tokens 0-31, layers" in point["map"]["sentence"]
+    # The 16-bit cache is what the layers attend to: 2 x 16 + 2 x 64 tokens.
+    assert point["compression_ratio"] == pytest.approx(160 / 132, rel=0.03)
+    refused = kvbarrier("attack", "exact", "--every", "2")
+    assert (refused.code, "which is for --reduction sliding-layers" in refused.err) == (2, True)

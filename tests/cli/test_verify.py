@@ -247,8 +247,9 @@ def test_attack_writes_counts_that_can_be_played_again(kvbarrier) -> None:
     cell = json.loads(Path("a.json").read_text())["cells"][0]
     # 1/4 of 2*16*32*16 bits for the newest 8 tokens: 8*32 numbers of 16 bits.
     assert cell["batches"][0]["charged"] == [4096] * 4
-    # 2048 bits asked and 4 x 4096 charged: 2048 - 16384 - log2(2049) = -14347.0007, rounded down.
-    assert "excludes nothing (without a wrong bit the surprise would be -14348 bits, and 41 " in (
+    # Largest after one message: 512 bits asked, 4096 charged, 512 - 4096 - log2(513) = -3593.003,
+    # rounded down; after all four it would be -14348.
+    assert "excludes nothing (without a wrong bit the largest would be -3594 bits, and 41 " in (
         proof.out
     )
     assert kvbarrier("replay", "r.csv", cell["cell"], "0").code == 0

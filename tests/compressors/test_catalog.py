@@ -111,8 +111,8 @@ def test_the_refusal_names_where_it_plays() -> None:
             catalog.entry(name).check_rule({"attention": rule})
         told[name] = str(caught.value).rpartition("--reduction ")[2]
     assert told == {
-        "exact": "index, heavy-hitters, clusters, recency, visual, gaussian, key-payload, own-keys "
-        "or sliding-window.",
+        "exact": "index, heavy-hitters, clusters, recency, sliding-layers, visual, gaussian, "
+        "key-payload, own-keys or sliding-window.",
         "four-cache": "tensor.",
         "running-sum": "sliding-window.",
     }
@@ -127,6 +127,7 @@ def test_rules_are_those_of_the_reductions(tmp_path) -> None:
     sizes = {name: {"n": 256} for name in ("heavy-hitters", "clusters", "recency")}
     sizes |= {"tensor": {"n": 16}, "visual": {"n": 30}, "sliding-window": {"n": 40, "window": 17}}
     np.save(tmp_path / "k.npy", np.eye(16, dtype=np.float32))
+    sizes |= {"sliding-layers": {"n": 40, "window": 17}}
     sizes |= {"own-keys": {"keys": str(tmp_path / "k.npy"), "norm": 9.0}}
     asked = {
         name: instance_of({"n": 16, "d": 16, "reduction": name, **sizes.get(name, {})})

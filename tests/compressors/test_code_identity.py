@@ -77,7 +77,7 @@ class Copy:
         self.house = house
         patch.setattr(code_identity, "HOUSE", house)
         patch.setattr(code_identity, "is_ours", lambda file: Path(file).is_relative_to(house))
-        code_identity._house_imports.cache_clear()
+        code_identity._house_closure.cache_clear()
 
     def files(self, name: str) -> list[Path]:
         own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
@@ -91,7 +91,7 @@ class Copy:
 def copied(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
     with monkeypatch.context() as patch:
         yield Copy(house, patch)
-    code_identity._house_imports.cache_clear()
+    code_identity._house_closure.cache_clear()
 
 
 KERNELS = {
@@ -157,10 +157,10 @@ def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code_identity, "HOUSE", HOUSE)
         patch.setattr(code_identity, "is_ours", is_ours)
-        code_identity._house_imports.cache_clear()
+        code_identity._house_closure.cache_clear()
         at_home = identity(own)
         assert at_home == resolve("h2o").source
-    code_identity._house_imports.cache_clear()
+    code_identity._house_closure.cache_clear()
     assert identity(copied.files("h2o")) == at_home
     file = copied.house / "compressors/zoo/eviction/h2o.py"
     text = file.read_bytes()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
@@ -47,6 +49,15 @@ def test_every_head_attends_to_its_own_tokens() -> None:
         assert np.allclose(block[r], expected, atol=1e-5)
     cut = np.full((3, 2, 3), 0.1, dtype=np.float32)
     assert np.array_equal(lifted.next_bits(q, k, v, cut), outputs > cut[..., None])
+
+
+def test_every_head_is_told_its_own_layers_window() -> None:
+    shape = replace(SHAPE, windows=(17, None))
+    lifted = resolve("exact").factory(shape, None, 0, {}, dtype="fp32")
+    assert [head.shape.windows for head in lifted.inner] == [(17,)] * 3 + [(None,)] * 3
+    assert [head.shape.held for head in lifted.inner] == [(16,)] * 3 + [(20,)] * 3
+    whole = resolve("exact").factory(SHAPE, None, 0, {}, dtype="fp32")
+    assert {head.shape.windows for head in whole.inner} == {None}
 
 
 @pytest.mark.parametrize("name", ["reservoir", "quantized", "subgen", "sliding-window"])

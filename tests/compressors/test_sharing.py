@@ -168,3 +168,13 @@ def test_groups_by_hand() -> None:
     found = shared([layout_of(one) for one in (x[:10], x[50:60], x[5:8], x[55:], x[20:30])])
     assert [one.members for one in found] == [(0, 2), (1, 3)]
     assert [int(one.touched.sum()) for one in found] == [10, 50]
+
+
+def test_where_memory_lies_is_no_part_of_the_message() -> None:
+    def message(first: slice, second: slice) -> bytes:
+        room = np.empty(200, np.uint8)
+        a, b = room[first], room[second]
+        a[:], b[:] = np.arange(50), np.arange(50) + 100
+        return pack_plain([a, b, a, b[10:20], b])
+
+    assert message(slice(0, 50), slice(100, 150)) == message(slice(100, 150), slice(0, 50))

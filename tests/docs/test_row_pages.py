@@ -56,6 +56,19 @@ def test_every_row_has_a_page_of_its_own_with_all_that_is_needed(pages: ModuleTy
             assert "kvbarrier verify row.json" in text
 
 
+def test_a_command_says_what_is_particular_about_a_rows_game(pages: ModuleType) -> None:
+    from dataclasses import replace
+
+    one = next(one for one in settings(GALLERY) if one.target == "hf:dynamic")
+    game = '{"reduction": "sliding-layers", "d": 256, "layers": 2, "every": 2, "window": 129}'
+    line = {**one.main, "d": 256, "layers": 2, "game": game, "messages": 4}
+    command = pages.command(replace(one, params={"model": "gemma3"}), line)
+    assert command == (
+        "kvbarrier attack 'hf:dynamic?model=gemma3' --keys kerdock --reduction sliding-layers "
+        "--every 2 --window 129 --n 512 --d 256 --layers 2 --messages 4"
+    )
+
+
 def test_a_command_plays_the_rows_own_game(pages: ModuleType) -> None:
     for one in settings(GALLERY):
         for (basis, bob), line in one.lines.items():

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.compressors.engines.codec.cache import CodecCache
-from kvbarrier.compressors.engines.constant import RUN, constant_bytes, public_stream
+from kvbarrier.compressors.engines.constant import COINS, RUN, constant_bytes
+from kvbarrier.compressors.engines.public_stream import pieces, public_stream
 from kvbarrier.compressors.plugin.contract import Shape
 
 SHAPE = Shape(tokens=32, d_k=16, d_v=16, layers=1, heads=1, kv_heads=1)
@@ -79,3 +80,9 @@ def test_the_public_stream_is_a_stream(sequences: int | None) -> None:
     size = (9, *((3,) if sequences else ()), 2, 2)
     assert (Q.shape, K.shape, V.shape) == ((*size, 4), (*size, 4), (*size, 3))
     assert not Q.any()
+    other = public_stream(shape, COINS)
+    assert not np.isin(other[1], K).any()
+    for feed, lengths in (("stream", [1] * 9), ("prefill", [9]), ("chunks", [9])):
+        fed = [*pieces(shape, feed)]
+        assert [len(k) for _, k, _ in fed] == lengths
+        assert np.array_equal(np.concatenate([v for _, _, v in fed]), V)

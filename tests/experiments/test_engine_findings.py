@@ -62,6 +62,10 @@ def test_a_cache_that_masks_is_told_so(tmp_path: Path) -> None:
                 "are written, and what lies outside of arrays"
             ],
         ),
+        (
+            {"declared": None, "wire": 1.2, "beside": 0.21, "beside_is": "a tail waits"},
+            ["the message has 1.20 where arrays of 1.00 are in memory: a tail waits"],
+        ),
         ({"declared": None, "wire": 1.08, "side": 0.09}, ["0.09 more is parked on modules"]),
     ],
 )
@@ -93,6 +97,17 @@ def test_every_way_of_a_row_is_a_cell_of_its_own() -> None:
         ("literal", "stream", None), ("rotated", "stream", None),
     ]  # fmt: skip
     assert len({cell.id for cell in found}) == 5
+
+
+def test_a_row_may_have_a_game_of_its_own() -> None:
+    from kvbarrier.compressors.engines.rows import EngineRow
+
+    game = {"reduction": "sliding-layers", "d": 32, "layers": 2, "every": 2, "window": 33}
+    row = EngineRow("hf:dynamic", {"model": "gemma3"}, reads=False, game=game)
+    literal, rotated = engines.cells(row, "quick")
+    assert literal.instance.shape.windows == (33, None)
+    assert (literal.instance.n, literal.instance.d, literal.instance.keys) == (512, 32, "kerdock")
+    assert rotated.instance.basis == "rotated"
 
 
 def test_what_is_not_installed_is_a_line_and_the_table_goes_on(

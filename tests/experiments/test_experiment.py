@@ -20,13 +20,19 @@ class Text:
         return (folder / self.name).read_text()
 
 
-@claim("a.b", "observation", "The table is as long as the text", "ours", "a.csv", Text())
+@claim("a.b", "observation", "ours", "a.csv", Text())
 def as_long(table: pd.DataFrame, text: str) -> Judgement:
+    """The table is as long
+    as the text.
+
+    And more, which is not in the table of claims.
+    """
     return judge(len(table) == len(text), f"{len(table)} rows, {text}")
 
 
-@claim("a.a", "Theorem 5", "At most .121", "paper", Text(), Text(), preregistered=False)
+@claim("a.a", "Theorem 5", "paper", Text(), Text(), preregistered=False)
 def twice(one: str, other: str) -> Judgement:
+    """At most .121."""
     return judge(one == other, one + other)
 
 

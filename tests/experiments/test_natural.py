@@ -15,6 +15,7 @@ from kvbarrier.experiments.natural import EXPERIMENT
 from kvbarrier.experiments.natural import claims as natural_claims
 from kvbarrier.experiments.natural import measure as natural
 from kvbarrier.figures import natural as figure
+from kvbarrier.figures import style
 
 KINDS = ("prose", "code", "tables", "multilingual")
 CLAIMS = {claim.name: claim for claim in EXPERIMENT.claims}
@@ -142,7 +143,7 @@ def test_rows_are_shares_and_differences(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def _drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     caught: list[Any] = []
-    monkeypatch.setattr(figure, "save", lambda drawn, path: caught.append(drawn))
+    monkeypatch.setattr(style, "save", lambda drawn, path: caught.append(drawn))
     figure.picture(folder, folder / "unused.png")
     return caught[0]
 

@@ -13,6 +13,7 @@ from breaks.own_keys import BREAKS
 from kvbarrier.experiments.own_keys import EXPERIMENT
 from kvbarrier.experiments.own_keys import measure as own_keys
 from kvbarrier.figures import own_keys as figure
+from kvbarrier.figures import style
 from kvbarrier.reductions.own_keys import own_tokens
 
 KINDS = ("prose", "code", "tables", "multilingual")
@@ -100,7 +101,7 @@ def test_equal_tables_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
 
 def test_every_kind_and_layer_is_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[Any] = []
-    monkeypatch.setattr(figure, "save", lambda drawn, path: caught.append(drawn))
+    monkeypatch.setattr(style, "save", lambda drawn, path: caught.append(drawn))
     figure.picture(folder, folder / "unused.png")
     left, right = caught[0].axes
     assert len([line for line in left.lines if len(line.get_xdata()) == 30]) == 8

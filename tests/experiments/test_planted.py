@@ -93,8 +93,10 @@ def test_an_interval_that_reaches_one_fails_the_claim(
     monkeypatch: pytest.MonkeyPatch, table: list[BatchRow]
 ) -> None:
     from kvbarrier.protocols.evidence import evidence
+    from kvbarrier.runs import points
 
     monkeypatch.setattr(evidence, "interval", lambda errors, level: (0.0, 1.0))
+    monkeypatch.setattr(points, "_judged", points._judged.__wrapped__)  # verdicts are remembered
     judged = planted.none_below_fano(chosen(table, "zero", "time-sharing"))
     assert judged.verdict == "fails"
     assert "planted at each: 0 seen" in judged.evidence

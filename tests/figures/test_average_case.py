@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from kvbarrier.figures import average_case
+from kvbarrier.figures import average_case, style
 
 
 def tables() -> tuple[pd.DataFrame, list[dict]]:
@@ -37,7 +37,7 @@ def test_equal_tables_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None
 
 def test_what_is_counted_is_said(monkeypatch, tmp_path: Path) -> None:
     caught = []
-    monkeypatch.setattr(average_case, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     average_case.draw(*tables(), tmp_path / "unused.png")
     [figure] = caught
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["d = 32", "d = 64"]

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.figures import error_vs_memory, scaling, spike
+from kvbarrier.figures import error_vs_memory, scaling, spike, style
+from matplotlib.figure import Figure
 
 
 def spike_table() -> pd.DataFrame:
@@ -57,6 +59,16 @@ def test_equal_tables_give_equal_bytes(points: list, tmp_path: Path, name: str) 
     assert not list(tmp_path.glob("*.partial"))
 
 
+def test_a_figure_is_drawn_once_to_lay_it_out_and_once_a_file(
+    points: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn, draw = [], Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda one, to: (drawn.append(to), draw(one, to)))
+    with matplotlib.rc_context({"figure.constrained_layout.use": True}):  # a user's own
+        spike.draw(spike_table(), tmp_path / "a")
+    assert len(drawn) == 1 + len(style.NAMELESS)
+
+
 def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> None:
     error_vs_memory.draw(points, tmp_path / "a.png")
     points[3]["bit_error"]["estimate"] += 0.1
@@ -67,7 +79,7 @@ def test_another_table_gives_another_picture(points: list, tmp_path: Path) -> No
 def drawn(points: list, monkeypatch: pytest.MonkeyPatch):
     """The axes of the figure, caught before it is written."""
     caught = []
-    monkeypatch.setattr(error_vs_memory, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     error_vs_memory.draw(points, Path("unused.png"))
     return caught[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from kvbarrier.figures import growth
+from kvbarrier.figures import growth, style
 
 
 def table() -> pd.DataFrame:
@@ -30,7 +30,7 @@ def test_equal_tables_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None
 
 def test_the_exponents_are_said(monkeypatch, tmp_path: Path) -> None:
     caught = []
-    monkeypatch.setattr(growth, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     growth.draw(table(), tmp_path / "unused.png")
     labels = [text.get_text() for text in caught[0].legends[0].get_texts()]
     # log(1.1)/log 4 = .07 to both sides.

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 from kvbarrier.figures.labels import Name, name_ends, name_series, spread, text_in
-from kvbarrier.figures.style import COLOURS, house_style, sheet
+from kvbarrier.figures.style import COLOURS, page
 from matplotlib.text import Text
 from scipy.optimize import isotonic_regression
 
 
 def placed(names: list[Name], *, ends: bool = False):
-    with house_style():
-        figure, axes = sheet(figsize=(6, 4))
+    with (
+        TemporaryDirectory() as folder,
+        page(Path(folder, "a.png"), width=6, height=4) as (
+            figure,
+            axes,
+        ),
+    ):
         axes.plot([0, 1], [0, 1], color="k")
         axes.set_xlim(0, 1.3)
         (name_ends if ends else name_series)(figure, axes, names)

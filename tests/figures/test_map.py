@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from kvbarrier.figures import map as figure
 from kvbarrier.protocols.evidence.losses import Losses
-from kvbarrier.protocols.evidence.reading import Reading
+from kvbarrier.protocols.evidence.record import Reading
 
 
 def losses(n: int = 32, layers: int = 1, heads: int = 1, cut: int | None = None) -> Losses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from kvbarrier.figures import non_adaptive
+from kvbarrier.figures import non_adaptive, style
 
 
 def tables() -> tuple[pd.DataFrame, ...]:
@@ -52,7 +52,7 @@ def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
 
 def test_the_lines_and_the_intervals_are_said(monkeypatch, tmp_path: Path) -> None:
     caught = []
-    monkeypatch.setattr(non_adaptive, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     draw(tables(), tmp_path / "unused.png")
     readers, memory = caught
     (left, right), (caches, last) = readers.axes, memory.axes

@@ -15,7 +15,7 @@ from kvbarrier.experiments.tolerance.measure import (
     compressor_rows,
     worst_rows,
 )
-from kvbarrier.figures import sparsity, tolerance
+from kvbarrier.figures import sparsity, style, tolerance
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_every_setting_is_a_point_and_the_caption_says_how_many(
     worst, compressors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caught = []
-    monkeypatch.setattr(tolerance, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     tolerance.draw(worst, compressors, Path("unused.png"))
     scatter = caught[0].axes[2]
     placed = {
@@ -73,7 +73,7 @@ def test_every_setting_is_a_point_and_the_caption_says_how_many(
 
 def test_the_limit_is_n_d_times_the_floor(weights, memory, monkeypatch: pytest.MonkeyPatch) -> None:
     caught = []
-    monkeypatch.setattr(sparsity, "save", lambda figure, path: caught.append(figure))
+    monkeypatch.setattr(style, "save", lambda figure, path: caught.append(figure))
     sparsity.draw(weights, memory, Path("unused.png"))
     [limit] = [x for x in caught[0].axes[1].get_lines() if x.get_label().startswith("limit")]
     assert limit.get_ydata()[0] == pytest.approx(128 * 32 * 0.531)

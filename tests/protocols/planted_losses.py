@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from kvbarrier.protocols.evidence.reading import Reading
+from kvbarrier.protocols.evidence.record import Reading
 
 Bits = np.ndarray[Any, np.dtype[np.uint8]]
 Plant = Callable[[Bits, np.random.Generator, int], Bits]

@@ -21,8 +21,8 @@ from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, probe_construction
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation, pair, seats
-from kvbarrier.protocols.players.gate import Gate
 from kvbarrier.protocols.players.isolation import Limits
+from kvbarrier.protocols.players.pair import Gate
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results
 

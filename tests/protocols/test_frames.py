@@ -35,7 +35,10 @@ FACTS = {
     "declares": None,
     "modules": [],
 }  # fmt: skip
-HELD = {"logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3}
+HELD = {
+    "logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3,
+    "beside": 4, "beside_is": "a tail", "played": "a word",
+}  # fmt: skip
 OUTPUTS = np.zeros((N, D), dtype=np.float32)
 BITS = np.zeros((N, D), dtype=bool)
 WHOLE = np.arange(N)
@@ -134,6 +137,7 @@ def checked_memories(held):
         assert list(held) == list(HELD)
         assert all(type(v) in (int, str, type(None)) for v in held.values())
         assert held["basis"].isprintable()
+        assert held["beside_is"].isprintable()
     return held
 
 

@@ -15,7 +15,7 @@ from kvbarrier.errors import BadInput
 from kvbarrier.protocols.evidence.description import Description
 from kvbarrier.protocols.evidence.localise import localise
 from kvbarrier.protocols.evidence.places import choices
-from kvbarrier.protocols.evidence.reading import Reading
+from kvbarrier.protocols.evidence.record import Reading
 from kvbarrier.protocols.evidence.relabelling import log2_evidence, pieces
 
 from .planted_losses import PLANTED, Planted, readings

@@ -8,11 +8,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from kvbarrier.errors import HarnessFault
-from kvbarrier.protocols.game import parcel, referee
+from kvbarrier.protocols.game import referee
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch, written
 from kvbarrier.protocols.game.instances import Index
-from kvbarrier.protocols.game.parcel import Parcel
+from kvbarrier.protocols.game.referee import Parcel
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.reductions.keys import LazyKeySet
@@ -74,7 +74,7 @@ def test_in_parts_and_through_a_file_every_count_is_the_same(monkeypatch, target
     cell = Cell(instance, target, (), Fraction(1, 2), batch_size=5)  # 0 and 4 are cut
     whole = play(cell)
     monkeypatch.setattr(referee, "PART", 7 * 16)
-    monkeypatch.setattr(parcel, "LONG", 1)
+    monkeypatch.setattr(referee, "LONG", 1)
     assert play(cell) == whole
 
 
@@ -105,7 +105,7 @@ def test_who_fails_in_a_part_that_is_not_the_last_has_failed(monkeypatch, tmp_pa
 
 
 def test_a_message_that_waited_in_a_file_is_the_one_that_was_charged(monkeypatch):
-    monkeypatch.setattr(parcel, "LONG", 4)
+    monkeypatch.setattr(referee, "LONG", 4)
     waiting = Parcel(b"0123456789")
     assert len(waiting) == 10
     assert waiting.open() == waiting.open() == b"0123456789"

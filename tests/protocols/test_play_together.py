@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import BatchRecord, play_batch, play_together
+from kvbarrier.protocols.game.cell import Batch, Cell
+from kvbarrier.protocols.game.index_game import BatchRecord, play_all, play_batch
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players.isolation import Limits
 
@@ -54,7 +54,8 @@ def test_each_cell_is_as_when_played_alone(target: str, isolation: str) -> None:
         Cell(INSTANCE, "exact", batch_size=2),
     ]
     keys = [bytes([k]) * 32 for k in range(3)]
-    together = play_together(cells, keys, 0, isolation, LIMITS)
+    batches = [Batch(cell, key, 0) for cell, key in zip(cells, keys, strict=True)]
+    together = play_all(batches, isolation, LIMITS)
     for cell, key, played in zip(cells, keys, together, strict=True):
         assert isinstance(played, BatchRecord)
         assert played.records == play_batch(cell, key, 0, isolation, LIMITS).records
@@ -67,7 +68,8 @@ def test_who_cannot_be_built_or_dies_leaves_the_others_alone(target: str) -> Non
     settings = [{"refuse": True}, {}, {"die": True}, {"nosuch": 1}, {}]
     cells = [Cell(INSTANCE, target, tuple(s.items()), batch_size=2) for s in settings]
     keys = [bytes([k]) * 32 for k in range(5)]
-    refused, first, died, unknown, last = play_together(cells, keys, 0, "process", LIMITS)
+    batches = [Batch(cell, key, 0) for cell, key in zip(cells, keys, strict=True)]
+    refused, first, died, unknown, last = play_all(batches, "process", LIMITS)
     assert isinstance(refused, PluginFailure)
     assert "not today" in str(refused)
     assert isinstance(unknown, BadInput)

@@ -13,17 +13,11 @@ import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
 from kvbarrier.reductions import keys
-from kvbarrier.reductions.index import (
-    IndexReduction,
-    closed_scale,
-    jl_dimension,
-    paper_Delta,
-    paper_delta,
-    paper_scale,
-)
+from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.interference import coherence, max_deviation, tight_scale
 from kvbarrier.reductions.keys import KeySet
-from kvbarrier.reductions.margins import condition
+from kvbarrier.reductions.margins import closed_scale, condition
+from kvbarrier.reductions.paper import jl_dimension, paper_Delta, paper_delta, paper_scale
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "reductions.json").read_text())
 

@@ -24,14 +24,11 @@ from kvbarrier.reductions.index import IndexReduction
 from kvbarrier.reductions.keys import KeySet, make
 from kvbarrier.reductions.linear_bob import (
     LinearBob,
-    additive_tolerance,
     average_case_error,
     average_case_scale,
     average_case_z,
     linear_decoder,
     mixing_matrix,
-    orthonormal_tolerance,
-    relative_tolerance,
     separation,
 )
 
@@ -44,6 +41,24 @@ def mixing(keys, C: float) -> np.ndarray:
 def spherical(n: int, d: int, seed: int) -> np.ndarray:
     rows = np.random.default_rng(seed).normal(size=(n, d))
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def additive_tolerance(R: np.ndarray, A: np.ndarray) -> float:
+    """min_i (P_ii - sum_{m != i} |P_im|) / (2 |r_i|_1); for A^-1 that is gamma*."""
+    P = np.abs(R @ A)
+    return float(((2 * np.diag(R @ A).clip(0) - P.sum(axis=1)) / (2 * np.abs(R).sum(axis=1))).min())
+
+
+def relative_tolerance(R: np.ndarray, A: np.ndarray) -> float:
+    """eta* of A^-1: min_i 1/(2 sum_m T_im - T_ii), T = |R| A."""
+    T = np.abs(R) @ A
+    return float((1 / (2 * T.sum(axis=1) - np.diag(T))).min())
+
+
+def orthonormal_tolerance(n: int, C: float) -> float:
+    """(O): a (a + n) / (2 (a + 2n - 2)(a + n + 1)), a = e^C - 1."""
+    a = math.expm1(C)
+    return a * (a + n) / (2 * (a + 2 * n - 2) * (a + n + 1))
 
 
 # -- the matrix ----------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kvbarrier.runs.engine_report import declared_share, engine_report
+from kvbarrier.protocols.game.instances import Index, SlidingLayers, Tensor
+from kvbarrier.runs.engine_report import declared_share, engine_report, of_arithmetic
 
 CACHE = 8_000
 MEMORIES = {
     "logical": 1000, "resident": 1000, "side": 0, "claimed": None, "basis": "", "constant": None,
+    "beside": 0, "beside_is": "",
 }  # fmt: skip
 
 
@@ -39,6 +41,19 @@ def said(memories: dict[str, Any], *points: Any, target: str = "hf:mine.py:Mine"
         ({"constant": 500}, [point(0)], ["0.50 of the message does not depend on the stream"]),
         (
             {},
+            [point(0, wire=1.5)],
+            [
+                "the message has 1.50 where arrays of 1.00 are in memory: the rest is how they are "
+                "written, and what lies outside of arrays"
+            ],
+        ),
+        (
+            {"beside": 480, "beside_is": "63 tokens wait"},
+            [point(0, wire=1.5)],
+            ["the message has 1.50 where arrays of 1.00 are in memory: 63 tokens wait"],
+        ),
+        (
+            {"beside": 470, "beside_is": "63 tokens wait"},
             [point(0, wire=1.5)],
             [
                 "the message has 1.50 where arrays of 1.00 are in memory: the rest is how they are "
@@ -76,7 +91,7 @@ def test_shares_are_of_the_16_bit_cache() -> None:
     (one,) = said({"logical": 250, "side": 20}, point(0, wire=0.3))
     assert one["shares"] == {
         "declared": None, "claimed": None, "logical": 0.25, "resident": 1.0, "side": 0.02,
-        "constant": None, "wire": 0.3,
+        "constant": None, "beside": 0.0, "wire": 0.3,
     }  # fmt: skip
 
 
@@ -86,3 +101,22 @@ def test_what_the_table_declares() -> None:
     assert declared_share("hf:quantized", params | {"nbits": 3}) is None
     (one,) = said({}, point(0, wire=0.3, **params), target="hf:quantized")
     assert one["findings"] == ["declared 0.125, real bytes 0.3"]
+    (one,) = said({}, point(0, wire=0.3), target="hf:quantized?backend=quanto&nbits=2&axis=0")
+    assert one["findings"] == ["declared 0.125, real bytes 0.3"]
+
+
+def test_tokens_whose_bits_the_float_type_may_turn() -> None:
+    """Of keys on a circle bf16 certifies none, fp32 all; of 512 Kerdock keys every type all."""
+    close, wide = Index(n=64, d=2, keys="circle"), Index(n=512, d=64, keys="kerdock")
+    (said,) = of_arithmetic("hf:dynamic", {}, close)
+    assert said.startswith("rounding in bf16 may turn bits of 64 of 64 tokens at this scale")
+    assert of_arithmetic("hf:dynamic?dtype=fp32", {"dtype": "fp32"}, close) == []
+    (said,) = of_arithmetic("kvpress:KnormPress", {"model": "gemma2"}, close)
+    assert said.startswith("rounding and the cap of its scores in bf16")
+    layers = SlidingLayers(n=64, d=2, keys="circle", layers=2, every=2, window=33)
+    assert len(of_arithmetic("hf:dynamic", {}, layers)) == 1
+    for dtype in ("bf16", "fp16", "fp32"):
+        assert of_arithmetic("hf:dynamic", {"dtype": dtype}, wide) == []
+    # What is no carrier of ours, and what has no such keys, is not spoken of.
+    assert of_arithmetic("llamacpp:f16", {}, close) == of_arithmetic("exact", {}, close) == []
+    assert of_arithmetic("hf:dynamic", {}, Tensor(n=16, d=16)) == []

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.errors import BadInput
+from kvbarrier.files import StorageFailed
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.runs import faults
-from kvbarrier.runs.locking import StorageFailed
 from kvbarrier.runs.results import ResultsFile, ResultsWarning, read_results, write_results
 from kvbarrier.runs.rows import HEADER, BatchRow
 

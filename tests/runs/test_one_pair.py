@@ -12,7 +12,7 @@ from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import seats
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.template import Life
-from kvbarrier.runs import shares
+from kvbarrier.runs import batches
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import Results
 
@@ -52,7 +52,7 @@ def test_three_budgets_take_one_alice_and_one_bob(tmp_path: Path, started: list[
 def test_what_takes_long_is_shared_by_several_pairs(
     tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shares, "START_SECONDS", 1e-6)
+    monkeypatch.setattr(batches, "START_SECONDS", 1e-6)
     store = play(tmp_path, budgets=BUDGETS, messages=1, workers=2)
     assert sorted(started) == ["Alice"] * 4 + ["Bob"] * 2
     assert len({row.key for row in store.rows}) == 3

@@ -54,7 +54,7 @@ def test_it_is_held_against_what_is_worse_in_its_own_game(instance, point, found
 
 
 def test_the_sentence_ends_an_attack(capsys: pytest.CaptureFixture[str]) -> None:
-    from kvbarrier.cli.attack_summary import print_summary
+    from kvbarrier.cli.attack_notes import print_summary
 
     instance = Index(n=256, d=64)
     print_summary(attack("sliding-window", instance=instance, budgets=[Fraction(1, 2)]))

@@ -10,4 +10,5 @@ SCHEME = Scheme(
     probes=(),
     needs="the published codecs of the table",
     example="codec:module:Class?bits=4",
+    shares=True,
 )

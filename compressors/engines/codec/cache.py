@@ -11,26 +11,22 @@ the whole message, so there is no separate Bob who reads.
 
 from __future__ import annotations
 
-from importlib import metadata
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ....errors import BadInput, PluginFailure
-from ...plugin.contract import Float32, Shape
+from ....errors import BadInput
+from ...plugin.contract import Float32
 from ...plugin.packing import pack_plain, unpack_plain
-from ...plugin.plain_reading import torn
-from ..engine import Engine, attention_over, ways_in
-from ..memories import Memories
+from ..engine import Engine, attention_over, distributions
+from ..memories import Memories, sizes
 from . import contract
-from .axes import join, split
-from .data import as_plain, from_plain, sizes
+from .construction import one_thread
+from .data import as_plain, from_plain, leaves
 
 CHUNK = 64
 """Tokens in a piece with feed=stream, unless ``chunk`` says otherwise."""
-
-# Questions answered at a time, which bounds the matrix of scores.
-_QUESTIONS = 512
 
 
 class CodecCache(Engine):
@@ -47,24 +43,21 @@ class CodecCache(Engine):
 
     bobs = ("asks",)
 
-    def __init__(
-        self,
-        shape: Shape,
-        *public: Any,
-        what: str = "",
-        chunk: int | None = None,
-        **params: Any,
-    ) -> None:
-        super().__init__(shape, *public, what=what, **ways_in(params))
-        if chunk is not None and not self.streaming:
+    def set_up(self, *, what: str, chunk: int | None = None, **params: Any) -> None:
+        """Construct the codec; there are no pieces yet."""
+        shape, streaming = self.shape, self.feed == "stream"
+        if chunk is not None and not streaming:
             raise BadInput("chunk needs feed=stream: a prefilled codec sees all tokens at once.")
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
             raise BadInput(f"chunk={chunk} must be a number of tokens, 1 or more.")
         self.chunk = chunk or CHUNK
-        n = self.chunk if self.streaming else shape.tokens
+        n = self.chunk if streaming else shape.tokens
         self.codec = contract.build(what, shape, n, self.seed, params)
-        if self.codec.tensors == "torch":
-            _one_thread()
+        owner, place = self.codec.package, what.rpartition(":")[0] or what
+        whose = () if place.endswith(".py") else distributions(place)
+        self.packages = (*((owner,) if owner else whose), self.codec.way.tensors)
+        if self.codec.way.tensors == "torch":
+            one_thread()
         self._pieces: list[Any] = []
         self._tail: list[tuple[Float32, Float32]] = []
         self._decoded: tuple[list[list[Float32]], list[list[Float32]]] | None = None
@@ -73,13 +66,7 @@ class CodecCache(Engine):
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         self._decoded = None
-        calls = zip(*(split(part, self.codec) for part in (K, V)), strict=True)
-        if self.codec.together:
-            self._pieces += [self.codec.run(self.codec.encode, *pair) for pair in calls]
-        else:
-            self._pieces += [
-                self.codec.run(self.codec.encode, part) for pair in calls for part in pair
-            ]
+        self._pieces += self.codec.encoded(K, V)
 
     def _step(self, q: Float32, k: Float32, v: Float32) -> None:
         self._decoded = None
@@ -94,61 +81,33 @@ class CodecCache(Engine):
 
     # -- the message -----------------------------------------------------------------------------
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """What encode returned, piece after piece; then the tail, if there is one."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
-        name = f"{self.codec.name}.encode"
-        pieces = [as_plain(piece, self.codec.objects, name) for piece in self._pieces]
+        name = f"{self.codec.name}.{self.codec.way.writer}"
+        pieces = [as_plain(piece, self.codec.kinds, name) for piece in self._pieces]
         if not self._tail:
             return pack_plain(pieces, f"what {name} returned")
-        tail = [part.astype(_numpy_dtype(self.codec.dtype)) for part in self._tail_arrays()]
+        tail = [part.astype(_numpy_dtype(self.codec.way.dtype)) for part in self._tail_arrays()]
         return pack_plain((pieces, *tail), f"what {name} returned")
 
-    def restore(self, message: bytes) -> None:
-        """Take over a message.
-
-        Raises:
-            PluginFailure: the bytes are not a message of this codec.
-        """
+    def _take(self, message: bytes) -> None:
         plain = unpack_plain(message)
-        try:
-            pieces, K, V = plain if type(plain) is tuple else (plain, None, None)
-            self._pieces = [from_plain(piece, self.codec.objects) for piece in list(pieces)]
-            key, value = (
-                (self.shape.layers, self.shape.kv_heads, d)
-                for d in (self.shape.d_k, self.shape.d_v)
-            )
-            tails = [] if K is None else list(zip(_tail(K), _tail(V), strict=True))
-            if any((k.shape, v.shape) != (key, value) for k, v in tails):
-                raise ValueError("another shape")
-            if len(tails) >= self.chunk or len(self._pieces) % self._calls():
-                raise ValueError("pieces are missing")
-        except (ValueError, TypeError, IndexError, AttributeError, ImportError) as error:
-            raise torn(message) from error
+        pieces, K, V = plain if type(plain) is tuple else (plain, None, None)
+        self._pieces = [from_plain(piece, self.codec.kinds) for piece in list(pieces)]
+        key, value = (
+            (self.shape.layers, self.shape.kv_heads, d) for d in (self.shape.d_k, self.shape.d_v)
+        )
+        tails = [] if K is None else list(zip(_tail(K), _tail(V), strict=True))
+        if any((k.shape, v.shape) != (key, value) for k, v in tails):
+            raise ValueError("another shape")
+        if len(tails) >= self.chunk or len(self._pieces) % self.codec.calls(self.shape):
+            raise ValueError("pieces are missing")
         self._tail, self._decoded = tails, None
-
-    def _calls(self) -> int:
-        """How many pieces there are of one run of tokens."""
-        layers = 1 if "l" in self.codec.layout else self.shape.layers
-        heads = 1 if "h" in self.codec.layout else self.shape.kv_heads
-        return layers * heads * (1 if self.codec.together else 2)
 
     # -- answering -------------------------------------------------------------------------------
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        rows = self._rows()
-        parts = [
-            attention_over(*rows, *(part[at : at + _QUESTIONS] for part in (Q, K, V)))
-            for at in range(0, len(Q), _QUESTIONS)
-        ]
-        return np.concatenate(parts) if parts else np.empty(V.shape, np.float32)
-
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        answer: Float32 = attention_over(*self._rows(), q[None], k[None], v[None])[0]
-        return answer
+        return attention_over(*self._rows(), Q, K, V)
 
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
         if self._decoded is None:
@@ -157,66 +116,43 @@ class CodecCache(Engine):
 
     def _read(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
         """Every row of the message, decoded."""
-        shape, calls = self.shape, self._calls()
+        shape, calls = self.shape, self.codec.calls(self.shape)
         keys = [np.empty((0, shape.layers, shape.kv_heads, shape.d_k), np.float32)]
         values = [np.empty((0, shape.layers, shape.kv_heads, shape.d_v), np.float32)]
         for at in range(0, len(self._pieces), calls):
-            pairs = self._pairs(self._pieces[at : at + calls])
-            K, V = (
-                join([pair[i] for pair in pairs], self.codec, shape, d)
-                for i, d in enumerate((shape.d_k, shape.d_v))
-            )
-            if len(K) != len(V):
-                raise PluginFailure(
-                    f"{self.codec.name}.decode returned {len(K)} keys and {len(V)} values: it "
-                    "must return equally many."
-                )
+            K, V = self.codec.decoded(self._pieces[at : at + calls], shape)
             keys.append(K)
             values.append(V)
         if self._tail:
-            dtype = _numpy_dtype(self.codec.dtype)
+            dtype = _numpy_dtype(self.codec.way.dtype)
             tails = [part.astype(dtype).astype(np.float32) for part in self._tail_arrays()]
             keys.append(tails[0])
             values.append(tails[1])
         return _by_head(np.concatenate(keys)), _by_head(np.concatenate(values))
-
-    def _pairs(self, pieces: list[Any]) -> list[tuple[Any, Any]]:
-        decoded = [self.codec.run(self.codec.decode, piece) for piece in pieces]
-        if not self.codec.together:
-            return list(zip(decoded[0::2], decoded[1::2], strict=True))
-        for pair in decoded:
-            if not isinstance(pair, tuple | list) or len(pair) != 2:
-                raise PluginFailure(
-                    f"{self.codec.name}.decode returned a {type(pair).__name__}: its encode "
-                    "takes (K, V), so it must return a pair (K, V)."
-                )
-        return [(pair[0], pair[1]) for pair in decoded]
 
     # -- what it occupies ------------------------------------------------------------------------
 
     def memories(self) -> Memories:
         """What encode returned, and the tail; ``claimed`` is the codec's own ratio, if any."""
         codec, shape = self.codec, self.shape
-        logical, resident = sizes(self._pieces, codec.objects)
-        tail = sum(k.size + v.size for k, v in self._tail) * _numpy_dtype(codec.dtype).itemsize
+        logical, resident = sizes(leaves(self._pieces, codec.kinds))
+        tail = sum(k.size + v.size for k, v in self._tail) * _numpy_dtype(codec.way.dtype).itemsize
         claimed = None
         if codec.ratio is not None and self._pieces:
             tokens = sum(len(rows) for rows in self._rows()[0][0][:1]) - len(self._tail)
             bytes_16 = 2 * tokens * shape.layers * shape.kv_heads * (shape.d_k + shape.d_v)
-            said = [float(codec.run(codec.ratio, piece)) for piece in self._pieces]
+            said = [float(codec.run(codec.ratio, "ratio", piece)) for piece in self._pieces]
             claimed = round(bytes_16 * float(np.mean([1 / one for one in said]))) + tail
         basis = "the codec's own ratio to 16 bits" if claimed is not None else ""
-        return Memories(logical + tail, resident + tail, claimed=claimed, basis=basis)
-
-    def versions(self) -> dict[str, str]:
-        """The distribution that does the work, and NumPy or torch."""
-        names = [self.codec.package] if self.codec.package else self._distributions()
-        return {name: metadata.version(name) for name in [*names, self.codec.tensors]}
-
-    def _distributions(self) -> list[str]:
-        path = self.what.rpartition(":")[0] or self.what
-        module = "" if path.endswith(".py") else path.partition(".")[0]
-        return sorted(set(metadata.packages_distributions().get(module, [])))
+        held = Memories(
+            logical + tail, resident + tail, claimed=claimed, basis=basis, played=codec.played
+        )
+        if self.feed != "stream":
+            return held
+        most, bits = self.chunk - 1, 8 * _numpy_dtype(codec.way.dtype).itemsize
+        numbers = most * shape.layers * shape.kv_heads * (shape.d_k + shape.d_v)
+        words = f"up to {most} tokens wait in {bits} bits until a piece is whole"
+        return replace(held, beside=numbers * bits // 8, beside_is=words)
 
 
 def _by_head(rows: Float32) -> list[list[Float32]]:
@@ -238,12 +174,3 @@ def _numpy_dtype(name: str) -> np.dtype[Any]:
         narrow: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
         return narrow
     return np.dtype(name)
-
-
-def _one_thread() -> None:
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        contract.tell(error, "a codec with tensors = 'torch'", "torch")
-    # Players are forked, and a fork of a process that runs threads of OpenMP hangs.
-    torch.set_num_threads(1)

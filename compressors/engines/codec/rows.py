@@ -54,6 +54,9 @@ _ZERO = ("zerokv_neo:Block", "zerokv-neo")
 _AGENTS = ("turboagents:Vectors", "turboagents")
 _VALUES = ("turboquantcpu:Values", "turboquantcpu")
 
+_LENS = ("llm_contextlens:KV", "llm-contextlens")
+_RAG = ("turborag:Vectors", "turborag")
+
 _KIVI = ("lmcache_serdes:Kivi", "lmcache")
 _FP8 = ("lmcache_serdes:Fp8", "lmcache")
 _K16V8 = ("lmcache_serdes:K16V8", "lmcache")
@@ -125,6 +128,7 @@ _MORE = (
     _row(*_ICW, 8 / 16, "one scale for all tokens of a head"),
     _row(*_DC, 3 / 16, f"{_INT64}, each sign in 4", bits=3),
     _row(*_ZERO, None, "its default: a tenth of the channels in 16 bits"),
+    _row(*_LENS, 3 / 16, "a key becomes one of four directions; four bytes a code"),
     _row(*_KIVI, None, "its serde_type kivi is to be written: it returns what it is given",
          shown=False),
     _row(*_FP8, 8 / 16, "its serde fp8: e4m3 without a scale"),
@@ -151,6 +155,7 @@ _VECTORS = (
          shown=False, bits=3),
     _row(*_TQ_VECTORS, 2 / 16, f"a code a byte; {_MATRIX}", shown=False, bits=2),
     _row(*_LLM, 4 / 16, f"{_INT64}; {_MATRIX}, as a real system would not, it says", bits=4),
+    _row(*_RAG, 3 / 16, "its index keeps no norms: made for rows of norm 1", bits=3),
     _row(*_FAISS, 4 / 16, _TRAINED, factory="SQ4"),
     _row(*_FAISS, 2 / 16, _TRAINED, shown=False, factory="PQ32x4"),
     _row(*_FAISS, 1 / 16, _TRAINED, shown=False, factory="PQ16x4"),
@@ -183,7 +188,12 @@ OUT_OF_REACH = {
     "kvquant": "its wheel has one empty module",
     "kvq": "it fills key_cache and value_cache of DynamicCache, which transformers 5 does not have",
     "spectralquant": "it is calibrated on a model's cache first, and stores decoded numbers",
-    "randkv": "it evicts while it generates: a prompt stays whole, and as codec it has no encoder",
+    "randkv": "it is a cache of transformers that wants its prompt's length, and keeps the prompt: "
+    "hf: plays it behind a class of four lines that says it, with feed=stream",
+    "adaptq": "its wheel of 0.2.3 that pip builds here cannot be imported, for want of a symbol",
+    "ginkgoq-turboquant": "it writes its codebooks to a file, and players may not",
+    "turboquant-tools": "it needs turboquant-quantized, which is not on PyPI",
+    "cacheshrink": "it replaces the projections of a whole model",
     "aither-kvcache": "it installs a module turboquant over that of turboquant-torch",
     "prismkv": "it needs Python 3.12",
     "turboqvec": "it has no wheel, and its build fails here",

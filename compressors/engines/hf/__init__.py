@@ -10,4 +10,5 @@ SCHEME = Scheme(
     probes=("transformers",),
     needs="torch and transformers",
     example="hf:dynamic",
+    shares=True,
 )

@@ -13,7 +13,6 @@ import random
 import struct
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
-from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -21,8 +20,9 @@ import torch
 
 from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
-from ..engine import FEEDS, Engine
-from ..memories import Memories
+from ..engine import FEEDS, Engine, own_only
+from ..memories import Memories, sizes
+from ..public_stream import pieces
 from ..rotary import Rotary
 from .cache_makers import explained, maker
 from .carrier import Carrier
@@ -30,10 +30,6 @@ from .torch_graph import World, copy_graph
 from .torch_skeleton import Skeleton
 from .torch_state import Packing, pack_state, unpack_state
 
-_BLOCK = 1024
-"""Questions in one pass: a mask has that many rows, and a column for every token."""
-
-_PUBLIC_STREAM = 20_251
 _COUNT = struct.Struct("<II")
 
 BEAMS = ("batch_select_indices", "reorder_cache")
@@ -52,12 +48,12 @@ class _Public:
     """
 
     def __init__(
-        self, shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool,
-        seed: int, params: Mapping[str, Any],
+        self, shape: Shape, what: str, feed: str, dtype: str, attention: str | None, model: str,
+        live: bool, seed: int, params: Mapping[str, Any],
     ) -> None:  # fmt: skip
         self.shape, self.feed, self.seed = shape, feed, seed
         self.what = what if ":" in what else f"hf:{what}"
-        self.carrier = Carrier(shape, dtype, attention, live=live)
+        self.carrier = Carrier(shape, dtype, attention, family=model, live=live)
         self.rotary = Rotary(self.carrier.width) if live else None
         self.token = (*(() if shape.sequences is None else (shape.sequences,)),
                       shape.layers, shape.kv_heads)  # fmt: skip
@@ -102,16 +98,9 @@ class _Public:
     @cached_property
     def skeleton(self) -> Skeleton:
         """A cache that met a public stream, fed as Alice feeds hers."""
-        shape, cache = self.shape, self.fresh()
-        coins = np.random.default_rng(_PUBLIC_STREAM)
-        size = (shape.tokens, *self.token)
-        keys = coins.standard_normal((*size, shape.d_k), np.float32)
-        keys /= np.float32(shape.d_k**0.5)
-        values = coins.standard_normal((*size, shape.d_v), np.float32)
-        step = 1 if self.feed == "stream" else max(1, shape.tokens)
-        for at in range(0, shape.tokens, step):
-            k, v = keys[at : at + step], values[at : at + step]
-            self.play(cache, np.zeros_like(k), k, v)
+        cache = self.fresh()
+        for Q, K, V in pieces(self.shape, self.feed):
+            self.play(cache, Q, K, V)
         return Skeleton(cache, self.world)
 
 
@@ -124,13 +113,13 @@ def _coins() -> tuple[bytes, str, object]:
     )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def _public(
-    shape: Shape, what: str, feed: str, dtype: str, attention: str, live: bool, seed: int,
-    params: tuple[tuple[str, Any], ...],
+    shape: Shape, what: str, feed: str, dtype: str, attention: str | None, model: str, live: bool,
+    seed: int, params: tuple[tuple[str, Any], ...],
 ) -> _Public:  # fmt: skip
-    """Kept, as every message is written and read by instances of its own."""
-    return _Public(shape, what, feed, dtype, attention, live, seed, dict(params))
+    """Kept, as every message is written and read by an instance of its own (``Scheme.shares``)."""
+    return _Public(shape, what, feed, dtype, attention, model, live, seed, dict(params))
 
 
 class TransformersCache(Engine):
@@ -141,7 +130,8 @@ class TransformersCache(Engine):
         feed, bob, ask: see ``engine``. A foreign class is asked one question at a time unless
             ``ask=mask`` is given. ``bob=reads`` reads the rows that ``update`` returns.
         dtype: bf16, fp16 or fp32, of the model and so of what the cache is given.
-        attention: sdpa or eager.
+        attention: sdpa or eager; sdpa where the model can.
+        model: the carrier's family (``families``): grouped queries, widths, layers that slide.
         rotary: ``neutral``, or ``live``: the model turns keys and queries, and the player turns
             them back (``rotary``), so that who is wrong about positions answers wrongly.
         beams: which method ``select`` calls: ``batch_select_indices``, with
@@ -156,53 +146,33 @@ class TransformersCache(Engine):
 
     feeds = (*FEEDS, "chunks")
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        what: str = "dynamic",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
-        dtype: str = "bf16",
-        attention: str = "sdpa",
-        rotary: str = "neutral",
-        beams: str = BEAMS[0],
-        **params: Any,
-    ) -> None:
-        for name, said, known in (
-            ("attention", attention, ("sdpa", "eager")),
-            ("rotary", rotary, ("neutral", "live")),
-            ("beams", beams, BEAMS),
-        ):
-            if said not in known:
-                raise BadInput(f"The {name} must be {' or '.join(known)}, not {said}.")
+    prefix = "hf:"
+
+    def set_up(
+        self, *, what: str, dtype: str = "bf16", attention: str | None = None,
+        model: str = "plain", rotary: str = "neutral", beams: str = BEAMS[0], **params: Any,
+    ) -> None:  # fmt: skip
+        """Make an empty cache, and once for all of a kind what both players have."""
+        self._one_of("attention", attention or "sdpa", ("sdpa", "eager"))
+        live = self._one_of("rotary", rotary, ("neutral", "live")) == "live"
+        self.beams = self._one_of("beams", beams, BEAMS)
+        kind = self.shape, what, self.feed, dtype, attention, model, live
         given = tuple(sorted(params.items()))
-        fed, live = feed or self.feeds[0], rotary == "live"
-        self._side = _public(shape, what, fed, dtype, attention, live, 0, given)
+        self._side = _public(*kind, 0, given)
         if self._side.draws:
-            self._side = _public(shape, what, fed, dtype, attention, live, seed, given)
+            self._side = _public(*kind, self.seed, given)
         self.asks = self._side.maker.asks
-        readable = self._side.maker.readable and not live and shape.sequences is None
-        self.bobs = ("asks", "reads") if readable else ("asks",)
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"hf:{what}", feed=feed, bob=bob, ask=ask
-        )
-        self.beams = beams
+        if live or self.shape.sequences is not None or not self._side.maker.readable:
+            self.bobs = ("asks",)
+        self.packages = ("torch", "transformers", *self._side.maker.distributions)
         self.cache = self._side.fresh()
-        self.held, self.width = 0, shape.sequences or 1
+        self.held, self.width = 0, self.shape.sequences or 1
 
     # -- Alice ---------------------------------------------------------------------------------
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         self._side.play(self.cache, *self._turned_back(Q, K, self._next_places(len(K))), V)
         self.held += len(K)
-
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._prefill(q[None], k[None], v[None])
 
     def _next_places(self, m: int) -> Any:
         return np.arange(self.held, self.held + m)
@@ -216,27 +186,14 @@ class TransformersCache(Engine):
         Q, K = (np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])]) for x in (Q, K))
         return rotary.turned(Q, -self.displaced - here), rotary.turned(K, -here)
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """What the cache holds and a public one does not."""
-        self._settle()
         count = _COUNT.pack(self.held, self.width) if self.feed == "chunks" else b""
         return count + pack_state(self.cache, self._side.skeleton)
 
-    def _settle(self) -> None:
-        """A prompt that is shorter than was said is a prompt all the same."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
-
     # -- Bob -----------------------------------------------------------------------------------
 
-    def restore(self, message: bytes) -> None:
-        """Take over a saved cache.
-
-        Raises:
-            BadInput: the bytes are not a message of such a cache.
-        """
+    def _take(self, message: bytes) -> None:
         at = _COUNT.size if self.feed == "chunks" else 0
         self.cache = unpack_state(message[at:], self._side.skeleton)
         if at:
@@ -277,17 +234,23 @@ class TransformersCache(Engine):
         return copy_graph(self.cache, self._side.world)
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        outputs = []
-        for at in range(0, len(Q), _BLOCK):
-            q, k, v = (array[at : at + _BLOCK] for array in (Q, K, V))
-            twin, m = self._copy(), len(q)
-            # The model takes them for tokens in a row.
-            q, k = self._turned_back(q, k, self._next_places(m))
-            columns = _key_count(twin, m)
-            mask = torch.ones((1, 1, m, columns), dtype=torch.bool)
-            mask[0, 0, :, columns - m :] = torch.eye(m, dtype=torch.bool)
-            outputs.append(self._side.play(twin, q, k, v, mask))
-        return np.concatenate(outputs)
+        twin, m = self._copy(), len(Q)
+        # The model takes them for tokens in a row.
+        Q, K = self._turned_back(Q, K, self._next_places(m))
+        kinds = self._side.carrier.kinds
+        masks = {kind: self._mask(twin, m, layer) for kind, layer in kinds.items()}
+        mask = masks if len(masks) > 1 else next(iter(masks.values()))
+        return self._side.play(twin, Q, K, V, mask)
+
+    def _mask(self, cache: Any, m: int, layer: int) -> Any:
+        """Each of m questions sees itself and, of the cache, what the layer attends to."""
+        columns, first = _mask_sizes(cache, m, layer)
+        held, window = int(cache.get_seq_length()), self._side.carrier.windows[layer]
+        mask = torch.from_numpy(own_only(m, columns - m))
+        if window is not None:
+            # A cache may hold more than the layer attends to.
+            mask[:, : max(0, held + 1 - window - first)] = False
+        return mask[None, None]
 
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
         q, k = self._turned_back(q[None], k[None], self._next_places(1))
@@ -332,33 +295,22 @@ class TransformersCache(Engine):
 
     def memories(self) -> Memories:
         """The four memories, public constants left out of logical and resident."""
-        self._settle()
-        sent = Packing(self.cache, self._side.skeleton).sent
-        storages = {}
-        for one in sent:
-            if isinstance(one, torch.Tensor):
-                storage = one.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
-            else:
-                base = one if one.base is None else one.base
-                storages[id(base)] = base.nbytes
+        logical, resident = sizes(Packing(self.cache, self._side.skeleton).sent)
         claimed, basis = _own_word(self.cache)
-        logical = sum(int(one.nbytes) for one in sent)
-        return Memories(logical, sum(storages.values()), claimed=claimed, basis=basis)
-
-    def versions(self) -> dict[str, str]:
-        """Torch, transformers and whose cache it is."""
-        names = ("torch", "transformers", *self._side.maker.distributions)
-        return {name: metadata.version(name) for name in names}
+        return Memories(logical, resident, claimed=claimed, basis=basis)
 
 
-def _key_count(cache: Any, m: int) -> int:
-    """How many keys a pass over m tokens attends to; the signature changed with transformers."""
+def _mask_sizes(cache: Any, m: int, layer: int) -> tuple[int, int]:
+    """How many keys a pass over m tokens attends to in a layer, and the place of the first.
+
+    The signature changed with transformers.
+    """
     sizes: Callable[..., Any] = cache.get_mask_sizes
     first = next(iter(inspect.signature(sizes).parameters))
     held = int(cache.get_seq_length())
     given = torch.arange(held, held + m) if first == "cache_position" else m
-    return int(sizes(given, 0)[0])
+    columns, offset = sizes(given, layer)
+    return int(columns), int(offset)
 
 
 def _own_word(cache: Any) -> tuple[int | None, str]:

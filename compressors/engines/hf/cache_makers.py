@@ -24,7 +24,6 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +35,7 @@ from ....errors import BadInput, KVBarrierError, did_you_mean
 from ...plugin.blame import blame
 from ...plugin.contract import Shape
 from ...plugin.loading import load_file, load_module
+from ..engine import distributions
 
 _OWN = {
     "dynamic": (),
@@ -213,7 +213,9 @@ def _theirs(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> 
             makes.append(functools.partial(cls, *positional, **named))
     if not makes:
         raise explained(failures[0], what) from failures[0]
-    return Maker(makes[0], ("serial", "mask"), True, (), _distributions(module), tuple(makes[1:]))
+    return Maker(
+        makes[0], ("serial", "mask"), True, (), distributions(module.__name__), tuple(makes[1:])
+    )
 
 
 def _check(made: Any, what: str) -> None:
@@ -295,11 +297,6 @@ def _literal(value: Any) -> Any:
             return value
         return read if isinstance(read, list | tuple | set | dict) else value
     return value
-
-
-def _distributions(module: types.ModuleType) -> tuple[str, ...]:
-    top = module.__name__.partition(".")[0]
-    return tuple(sorted(set(metadata.packages_distributions().get(top, []))))
 
 
 def explained(error: BaseException, what: str) -> KVBarrierError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..rows import EngineRow
 
 _QUANTIZED = "hf:quantized"
@@ -39,8 +42,23 @@ def _hqq(nbits: int, axis: int = 0, shown: bool = True) -> EngineRow:
     )
 
 
+#: heads of 128 and 256 numbers, and what the families have with them
+_WIDE = {"d": 128, "keys": "jl"}
+_MIXED = {"reduction": "sliding-layers", "d": 256, "layers": 2, "every": 2, "window": 129}
+
+
+def _dynamic(model: str, note: str, game: Mapping[str, Any], **params: Any) -> EngineRow:
+    return EngineRow(
+        "hf:dynamic", {"model": model, **params}, note, "transformers", 1.0, reads=False,
+        shown=False, game=game,
+    )  # fmt: skip
+
+
 ROWS = (
     EngineRow("hf:dynamic", {}, "the reference", "transformers", 1.0, streams=True),
+    _dynamic("qwen3", "4 query heads for each KV head", _WIDE),
+    _dynamic("mistral", "4 query heads for each KV head, fp16", _WIDE, dtype="fp16"),
+    _dynamic("gemma3", "a layer that slides by 128 tokens, and one that attends to all", _MIXED),
     EngineRow("hf:static", {}, "allocated beforehand", "transformers", 1.0, shown=False),
     EngineRow(
         "hf:sliding",

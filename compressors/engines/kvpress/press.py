@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,16 @@ import torch
 from transformers import DynamicCache
 
 from ....errors import BadInput, PluginFailure
-from ...plugin.contract import Float32, Shape
-from ..engine import Engine
+from ...plugin.contract import Float32
+from ..engine import Engine, own_only
 from ..hf.carrier import Carrier
-from ..memories import Memories
+from ..memories import Memories, sizes
 from .factory import build, promised, traits
 from .message import PressState, tensors_in, unpack, wait_with, waiting_in
 from .tokens import prompt
 
 # Their warnings are about speed and about models that were not tried.
 logging.getLogger("kvpress").setLevel(logging.ERROR)
-
-# Questions in one pass: the mask is a block of them by the cache.
-_BLOCK = 512
 
 
 class KVPress(Engine):
@@ -41,47 +37,46 @@ class KVPress(Engine):
     Args:
         what: a press class of kvpress.
         dtype: of model and cache: ``bf16``, ``fp16`` or ``fp32``.
-        params: the press's own, and those of the presses inside it (see ``press_factory``).
+        model: the carrier's family (``hf.families``).
+        params: the press's own, and those of the presses inside it (see ``factory``).
 
     Raises:
         BadInput: kvpress does not have this press or parameter, it needs downloads, it rejects a
             value, or it does not support a way to feed or to ask.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        what: str = "",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
-        dtype: str = "bf16",
-        **params: Any,
+    packages = ("torch", "transformers", "kvpress")
+
+    def set_up(
+        self, *, what: str, dtype: str = "bf16", model: str = "plain", **params: Any
     ) -> None:
+        """Build the press, its carrier, and an empty cache."""
+        shape = self.shape
         self.press = build(what, params)
         self.traits = traits(self.press)
         one_mask = not self.traits.masks and not (self.traits.uneven and shape.layers > 1)
         self.asks = ("mask", "serial") if one_mask else ("serial",)
         fits = {"prefill": self.traits.prefills, "stream": self.traits.decodes}
         self.feeds = tuple(feed for feed, may in fits.items() if may)
-        super().__init__(shape, budget_bits, seed, public, what=what, feed=feed, bob=bob, ask=ask)
         if self.traits.eager and self.traits.masks:
             raise BadInput(
                 f"{what} masks, which kvpress cannot do with eager attention, and the press "
                 "inside it needs the attention weights, which only eager attention gives: use "
                 "another press inside it."
             )
-        attention = "eager" if self.traits.eager else "sdpa"
+        attention = "eager" if self.traits.eager else None
         vocabulary = shape.tokens + 1 if self.traits.tokens else 0
-        self.carrier = Carrier(shape, dtype, attention, vocabulary)
+        self.carrier = Carrier(shape, dtype, attention, vocabulary, family=model)
+        if any(w is not None and w <= shape.tokens for w in self.carrier.windows):
+            raise BadInput(
+                f"{what} presses all layers alike, and in {model} some slide past this stream: use "
+                "a model without such layers, or fewer tokens."
+            )
         self.cache: Any = DynamicCache()
         self.seen = 0
         self._pressed: list[int] | None = None
         self._waiting: list[dict[str, Any]] = []
+        self._most = 0
 
     # -- feeding -------------------------------------------------------------------------------
 
@@ -140,7 +135,13 @@ class KVPress(Engine):
                 use_cache=True,
             )
             self._waiting = waiting_in(self.press)
+        self._most = max(self._most, self._waits)
         self.seen += 1
+
+    @property
+    def _waits(self) -> int:
+        """Bytes of what waits for the press's next round."""
+        return sizes(tensors_in(self._waiting))[1]
 
     @contextmanager
     def _coins(self, step: int) -> Iterator[None]:
@@ -152,15 +153,9 @@ class KVPress(Engine):
     # -- asking --------------------------------------------------------------------------------
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        held = self.cache.get_seq_length()
-        out = []
-        for at in range(0, len(Q), _BLOCK):
-            part = slice(at, at + _BLOCK)
-            token = self.carrier.embed(Q[part], K[part], V[part])
-            m = token.shape[1]
-            mask = torch.cat([torch.ones(m, held, dtype=torch.bool), torch.eye(m) > 0], dim=1)
-            out.append(self.carrier.forward(self._twin(), token, mask[None, None]))
-        return np.concatenate(out)
+        mask = torch.from_numpy(own_only(len(Q), self.cache.get_seq_length()))
+        token = self.carrier.embed(Q, K, V)
+        return self.carrier.forward(self._twin(), token, mask[None, None])
 
     def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
         token = self.carrier.embed(q[None], k[None], v[None])
@@ -176,21 +171,16 @@ class KVPress(Engine):
     # -- the message ---------------------------------------------------------------------------
 
     def save(self) -> bytes:
-        """Everything that decoding needs (see ``press_message``); empty if that is nothing.
-
-        Raises:
-            PluginFailure: the prompt is not whole yet.
-        """
+        """The cache as bytes. Raises PluginFailure if the prompt is not whole yet."""
         if self._pending:
             raise PluginFailure(f"{self.what} compresses a whole prompt at once, not a part of it.")
+        return super().save()
+
+    def _message(self) -> bytes:
+        """Everything that decoding needs (see ``message``); empty if that is nothing."""
         return self._state().pack() if self.cache.layers else b""
 
-    def restore(self, message: bytes) -> None:
-        """Take over a message.
-
-        Raises:
-            BadInput: the bytes are not a message of this press.
-        """
+    def _take(self, message: bytes) -> None:
         if not message:
             return
         state = unpack(message, self.shape, self.carrier.width, self.carrier.dtype)
@@ -234,20 +224,13 @@ class KVPress(Engine):
         held = [t for layer in self.cache.layers for t in (layer.keys, layer.values)]
         side = tensors_in([part for part in self._masks() if part is not None])
         share, basis = promised(self.press, self.shape.tokens)
+        logical, resident = sizes(held)
         return Memories(
-            logical=sum(t.numel() * t.element_size() for t in held),
-            resident=_storages(held),
-            side=_storages(side + tensors_in(self._waiting)),
+            logical,
+            resident,
+            side=sizes(side)[1] + self._waits,
             claimed=None if share is None else round(share * self.shape.cache_bits_16 / 8),
             basis=basis,
+            beside=max(0, self._most - self._waits),
+            beside_is="what waits for the next round of the press, at its most",
         )
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of torch, transformers and kvpress."""
-        return {name: version(name) for name in ("torch", "transformers", "kvpress")}
-
-
-def _storages(tensors: list[Any]) -> int:
-    """Bytes of the distinct storages behind tensors."""
-    found = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
-    return sum(found.values())

@@ -16,7 +16,6 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -243,9 +242,10 @@ class Binding:
         """Whether it can be imported here."""
         return importlib.util.find_spec(self.module) is not None
 
-    def versions(self) -> dict[str, str]:
-        """Its version, and that of the package which writes the model."""
-        return {name: version(name) for name in (self.name, "gguf")}
+    @property
+    def packages(self) -> tuple[str, str]:
+        """It, and what writes the model."""
+        return self.name, "gguf"
 
 
 #: the best first

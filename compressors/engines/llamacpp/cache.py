@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 
 from ....errors import BadInput, PluginFailure
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ..engine import Engine
 from ..memories import Memories
 from .bindings import binding_named
 from .carrier import Carrier, write_model
 from .context import MAX_SEQUENCES, Context, Settings
-from .state import Layout, cache_type, held_cells, numbers, read_state
+from .state import CELL_BYTES, Layout, cache_type, held_cells, numbers, read_state
 
 _BATCH = 512
 
@@ -56,26 +56,21 @@ class LlamaCpp(Engine):
         BadInput: the type, parameter or binding does not exist, or does not fit the shape.
     """
 
-    parameters = ("v", "window", "sinks", "binding")
+    prefix = "llamacpp:"
 
-    def __init__(
-        self,
-        shape: Shape,
-        *public: Any,
-        what: str = "",
-        v: str | None = None,
-        window: int | None = None,
-        sinks: int = 0,
+    def set_up(
+        self, *, what: str, v: str | None = None, window: int | None = None, sinks: int = 0,
         binding: str | None = None,
-        **ways: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
+        """Lay out the cache; no context is open yet."""
+        shape = self.shape
         d = max(shape.d_k, shape.d_v)
         keys, values = cache_type(what, d), cache_type(what if v is None else str(v), d)
         if not (keys.readable and values.readable):
             self.bobs = ("asks",)
-        super().__init__(shape, *public, what=f"llamacpp:{what}", **ways)
         self.window, self.sinks = _kept(window, sinks)
         self.binding = binding_named(binding)
+        self.packages = self.binding.packages
         most = shape.tokens + shape.extra
         self.carrier = Carrier(shape.layers, shape.kv_heads, d, most + 1)
         kept = most if window is None else min(most, self.sinks + window)
@@ -103,9 +98,6 @@ class LlamaCpp(Engine):
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         self._feed(Q, K, V, len(K))
-
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._feed(q[None], k[None], v[None], 1)
 
     def _feed(self, Q: Float32, K: Float32, V: Float32, at_once: int) -> None:
         """Append tokens; whatever is too old goes after every ``at_once`` of them."""
@@ -156,10 +148,6 @@ class LlamaCpp(Engine):
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         return self._answers(Q, K, V, self._together)
 
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        answer: Float32 = self._answers(q[None], k[None], v[None], self._one_by_one)[0]
-        return answer
-
     def _answers(self, Q: Float32, K: Float32, V: Float32, ask: _Ask) -> Float32:
         state, hidden = self._current(), self._hidden(Q, K, V)
         out = np.empty((len(K), self.carrier.coordinates), dtype=np.float32)
@@ -195,13 +183,11 @@ class LlamaCpp(Engine):
 
     # -- the message ---------------------------------------------------------------------------
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """The state of the sequence; empty if there is none."""
-        self._flush()
         return self._current()
 
-    def restore(self, message: bytes) -> None:
-        """Take over a message. Raises PluginFailure if it is not a state of such a cache."""
+    def _take(self, message: bytes) -> None:
         if message:
             read_state(message, self.form)
         self._state, self._held = message, held_cells(message) if message else 0
@@ -211,13 +197,6 @@ class LlamaCpp(Engine):
         if self._feeding is None:
             return self._state
         return self._feeding.state() if self._held else b""
-
-    def _flush(self) -> None:
-        """A prompt that is shorter than announced ends here."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
 
     # -- what it says of itself ----------------------------------------------------------------
 
@@ -238,11 +217,9 @@ class LlamaCpp(Engine):
             resident=self.form.payload_bytes(context.cells),
             claimed=context.state_size(),
             basis="llama_state_seq_get_size",
+            beside=CELL_BYTES * self._held,
+            beside_is=f"{CELL_BYTES} bytes a cell say its position and its sequence",
         )
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the binding and of gguf."""
-        return self.binding.versions()
 
     # -- the model -----------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ import msgpack
 import numpy as np
 
 from ....errors import BadInput, PluginFailure
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ..engine import Engine
 from ..memories import Memories
 from ..rotary import Turns
@@ -97,25 +97,18 @@ class Living(Engine):
     feeds = ("chunks",)
     bobs = ("asks",)
     asks = ("serial",)
-    parameters = ("v", "window", "pool", "state", "beams", "binding", "rotary")
+    prefix = "llamacpp:"
 
-    def __init__(
-        self,
-        shape: Shape,
-        *public: Any,
-        what: str = "",
-        v: str | None = None,
-        window: int | None = None,
-        pool: str = "unified",
-        state: str = "context",
-        beams: str = "copy",
-        binding: str | None = None,
+    def set_up(
+        self, *, what: str, v: str | None = None, window: int | None = None, pool: str = "unified",
+        state: str = "context", beams: str = "copy", binding: str | None = None,
         rotary: str = "live",
-        **ways: Any,
-    ) -> None:
+    ) -> None:  # fmt: skip
+        """Lay out the model; no context is open yet."""
+        shape = self.shape
+        self.what += "?rotary=live"
         for name, said in (("pool", pool), ("state", state), ("beams", beams)):
-            if said not in _CHOICES[name]:
-                raise BadInput(f"{name} is {' or '.join(_CHOICES[name])}, not {said}.")
+            self._one_of(name, said, _CHOICES[name])
         if window is not None and (type(window) is not int or window < 2 or shape.layers < 2):
             raise BadInput(
                 "window is a whole number of tokens, 2 or more, in a shape of 2 layers or more: "
@@ -123,9 +116,9 @@ class Living(Engine):
             )
         self.d = max(shape.d_k, shape.d_v)
         keys, values = cache_type(what, self.d), cache_type(what if v is None else str(v), self.d)
-        super().__init__(shape, *public, what=f"llamacpp:{what}?rotary=live", **ways)
         self.state, self.beams = state, beams
         self.binding = binding_named(binding)
+        self.packages = self.binding.packages
         room = shape.tokens + shape.extra + _BATCH
         self.model = Turning(shape.layers, shape.kv_heads, self.d, room, _BATCH, window)
         self._making = self.binding, self.model, keys, values, pool == "unified"
@@ -162,9 +155,6 @@ class Living(Engine):
         """Where the next token stands."""
         return self.first + self.held
 
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._prefill(q[None], k[None], v[None])
-
     def _rows_of(self, Q: Float32, K: Float32, V: Float32, queries: Any, places: Any) -> Float32:
         """Hidden states [m, sequences, width], of which the model turns what it gets.
 
@@ -184,8 +174,8 @@ class Living(Engine):
         positions = [one + step for step in range(m) for one in first]
         return home.context.decode(tokens, positions, self.sequences * m, ask)
 
-    def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        """Row r: the output if token r came next: float32[m, (sequences,) layers, heads, d_v]."""
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        # Each row is decoded behind the open sequences, and taken back.
         Q, K, V = (self._batch(part) for part in (Q, K, V))
         home, out = self.home, []
         places = np.full((1, len(self.sequences)), self._end)
@@ -204,18 +194,6 @@ class Living(Engine):
         part = np.asarray(part, dtype=np.float32)
         wide = np.pad(part, [(0, 0)] * (part.ndim - 1) + [(0, self.d - part.shape[-1])])
         return wide if self.shape.sequences is not None else wide[:, None]
-
-    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        # An open context is asked by decoding; only next_outputs above would call this.
-        raise NotImplementedError
-
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        answer: Float32 = self.next_outputs(q[None], k[None], v[None])[0]
-        return answer
-
-    def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
-        # For a Bob who reads the message, and operations are only asked for.
-        raise NotImplementedError
 
     # -- operations ------------------------------------------------------------------------------
 
@@ -309,7 +287,7 @@ class Living(Engine):
 
     # -- the message -----------------------------------------------------------------------------
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """The player's notes and the engine's state; empty if there is nothing."""
         if self._home is None:
             return b""
@@ -321,19 +299,11 @@ class Living(Engine):
         notes = [self.first, self.held, self.sequences, sorted(self.home.taken), self.turns.pack()]
         return bytes(msgpack.packb([*notes, states]))
 
-    def restore(self, message: bytes) -> None:
-        """Take over a message, in a new context.
-
-        Raises:
-            PluginFailure: it is no message, or the engine refuses it.
-        """
+    def _take(self, message: bytes) -> None:
         self._home = None
         if not message:
             return
-        try:
-            first, held, sequences, taken, turns, states = msgpack.unpackb(message)
-        except ValueError as error:
-            raise PluginFailure("The message is not one of this player.") from error
+        first, held, sequences, taken, turns, states = msgpack.unpackb(message)
         home = self.home
         self.sequences, self.first, self.held = sequences, first, held
         self.turns = Turns.unpack(turns)
@@ -352,7 +322,3 @@ class Living(Engine):
         """The bytes of the state; llama.cpp says no more of a context of many sequences."""
         size = len(self.home.context.whole_state())
         return Memories(size, size)
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of the binding and of gguf."""
-        return self.binding.versions()

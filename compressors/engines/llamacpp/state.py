@@ -26,6 +26,7 @@ _HEAD = struct.Struct("<IiII")
 _LAYERS = struct.Struct("<II")
 _TENSOR = struct.Struct("<iQ")
 _CELL = np.dtype([("position", "<i4"), ("sharers", "<u4"), ("sequence", "<i4")])
+CELL_BYTES = _CELL.itemsize
 # llama.cpp turns quantised K and V by Walsh-Hadamard matrices where the dimension is a multiple.
 _TURNED = 64
 

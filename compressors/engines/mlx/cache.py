@@ -12,22 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib import metadata
 from typing import Any
 
 import mlx.core as mx
 import numpy as np
 
-from ....errors import BadInput
 from ...plugin.blame import blame
 from ...plugin.contract import Float32, Shape
-from ..engine import Engine
+from ..engine import Engine, own_only
 from ..memories import Memories
+from ..public_stream import pieces
 from .makers import maker
 from .state import Packing, Template, copied, logical, pack, resident, unpack
 
 DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-_PUBLIC_STREAM = 20_251
 
 
 class _Public:
@@ -39,15 +37,9 @@ class _Public:
         self.shape, self.what = shape, f"mlx:{what}"
         self.dtype = getattr(mx, DTYPES[dtype])
         self.maker = maker(what, params, shape)
-        coins = np.random.default_rng(_PUBLIC_STREAM)
-        keys, values = (
-            coins.standard_normal((shape.tokens, shape.layers, shape.kv_heads, d), np.float32)
-            for d in (shape.d_k, shape.d_v)
-        )
         caches = self.fresh()
-        step = 1 if feed == "stream" else max(1, shape.tokens)
-        for at in range(0, shape.tokens, step):
-            self.update(caches, keys[at : at + step] / shape.d_k**0.5, values[at : at + step])
+        for _, K, V in pieces(shape, feed):
+            self.update(caches, K, V)
         self.template = Template(caches)
 
     def fresh(self) -> list[Any]:
@@ -94,29 +86,17 @@ class MlxCache(Engine):
         PluginFailure: the cache raised.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        what: str = "KVCache",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
-        dtype: str = "bf16",
-        **params: Any,
-    ) -> None:
-        if dtype not in DTYPES:
-            raise BadInput(f"The dtype must be {', '.join(DTYPES)}, not {dtype}.")
-        fed = feed or self.feeds[0]
-        self._side = _public(shape, what, fed, dtype, tuple(sorted(params.items())))
+    prefix = "mlx:"
+
+    def set_up(self, *, what: str, dtype: str = "bf16", **params: Any) -> None:
+        """Make empty caches, and once for all of a kind their template."""
+        self._side = _public(
+            self.shape, what, self.feed, self._one_of("dtype", dtype, DTYPES),
+            tuple(sorted(params.items())),
+        )  # fmt: skip
         if not self._side.maker.together:
             self.asks = ("serial", "mask")
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"mlx:{what}", feed=feed, bob=bob, ask=ask
-        )
+        self.packages = ("mlx", *self._side.maker.distributions)
         self.caches = self._side.fresh()
 
     # -- taking ----------------------------------------------------------------------------------
@@ -124,25 +104,13 @@ class MlxCache(Engine):
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         self._side.update(self.caches, K, V)
 
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._side.update(self.caches, k[None], v[None])
-
     # -- the message -----------------------------------------------------------------------------
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """What the caches hold and the template does not."""
-        self._settle()
         return pack(self.caches, self._side.template)
 
-    def _settle(self) -> None:
-        """A prompt that is shorter than was said is a prompt all the same."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
-
-    def restore(self, message: bytes) -> None:
-        """Take over saved caches. Raises PluginFailure if they are not such caches."""
+    def _take(self, message: bytes) -> None:
         self.caches = unpack(message, self._side.template)
 
     def _copy(self) -> list[Any]:
@@ -151,20 +119,12 @@ class MlxCache(Engine):
     # -- answering -------------------------------------------------------------------------------
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        return self._asked(self._copy(), Q, K, V)
-
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        answer: Float32 = self._asked(self._copy(), q[None], k[None], v[None])[0]
-        return answer
-
-    def _asked(self, caches: list[Any], Q: Float32, K: Float32, V: Float32) -> Float32:
-        """One pass over m tokens, each seeing the cache and itself."""
+        caches = self._copy()
         m, outputs = len(Q), []
         for layer, (keys, values) in enumerate(self._side.update(caches, K, V)):
             mask = None
             if m > 1:
-                held = _rows_of(keys) - m
-                mask = mx.array(np.hstack([np.ones((m, held), bool), np.eye(m, dtype=bool)]))
+                mask = mx.array(own_only(m, _rows_of(keys) - m))
             try:
                 queries = self._side.arrays(Q, layer)
                 given = {"cache": caches[layer], "scale": 1.0, "mask": mask}
@@ -202,7 +162,6 @@ class MlxCache(Engine):
 
     def memories(self) -> Memories:
         """The arrays of the cache objects, public ones left out, and its own word."""
-        self._settle()
         sent = Packing(self.caches, self._side.template).sent
         claimed, basis = self._own_word()
         return Memories(logical(sent), resident(sent), claimed=claimed, basis=basis)
@@ -226,10 +185,6 @@ class MlxCache(Engine):
         if len(said) != len(self.caches) or not said:
             return None, ""
         return round(sum(size for size, _ in said)), said[0][1]
-
-    def versions(self) -> dict[str, str]:
-        """MLX and whose cache it is."""
-        return {name: metadata.version(name) for name in ("mlx", *self._side.maker.distributions)}
 
 
 _VALUES = ("compressed_value_bytes", "value_fp16_bytes", "fp16_value_bytes")

@@ -14,13 +14,13 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 from ....errors import BadInput, did_you_mean
 from ...plugin.blame import blame
 from ...plugin.contract import Shape
 from ...plugin.signature import Signature
+from ..engine import distributions
 
 LM = ("KVCache", "ConcatenateKVCache", "RotatingKVCache", "QuantizedKVCache")
 TURBO = "TurboQuantKVCache"
@@ -77,10 +77,7 @@ def maker(what: str, params: Mapping[str, Any], shape: Shape) -> Maker:
         cls = getattr(importlib.import_module(name), rest)
     except (ImportError, AttributeError) as error:
         raise BadInput(f"mlx:{what} cannot be imported: {error}.") from error
-    package = metadata.packages_distributions().get(name.partition(".")[0], [])
-    return Maker(
-        _bound(cls, params, what), _attention("mlx_lm"), False, tuple(sorted(set(package)))
-    )
+    return Maker(_bound(cls, params, what), _attention("mlx_lm"), False, distributions(name))
 
 
 def _attention(package: str) -> Callable[..., Any]:

@@ -25,7 +25,6 @@ import numpy as np
 from ....errors import PluginFailure
 from ...plugin.packing import attributes
 from ...plugin.plain import pack_plain, unpack_plain
-from ...plugin.plain_reading import torn
 
 _PLAIN = (int, float, bool, str, bytes, type(None))
 _ABSENT = object()
@@ -53,7 +52,7 @@ class Packing:
 
     Attributes:
         message: the bytes.
-        sent: the arrays in it, MLX's and NumPy's, and the bytes, each once.
+        sent: the arrays in it, MLX's and NumPy's, bytes and text, each once.
     """
 
     def __init__(self, caches: list[Any], template: Template) -> None:
@@ -73,7 +72,7 @@ class Packing:
         if isinstance(x, mx.array | np.ndarray):
             return self._array(x)
         if type(x) in _PLAIN or isinstance(x, np.generic):
-            self.sent += [x] if type(x) is bytes else []
+            self.sent += [x] if type(x) in (bytes, str) else []
             return x
         if type(x) in (list, tuple):
             theirs = [*s] if type(s) is type(x) else []
@@ -140,15 +139,11 @@ def unpack(message: bytes, template: Template) -> list[Any]:
     """Return the caches of a message; they share nothing with the template that can be changed.
 
     Raises:
-        PluginFailure: the bytes are not a message of such caches.
+        ValueError, TypeError, LookupError, AttributeError: it is not a message of such caches.
     """
-    tree = unpack_plain(message)
-    try:
-        caches = _Reading(template.classes).node(tree, template.root)
-        if type(caches) is not list or list(map(type, caches)) != list(map(type, template.root)):
-            raise ValueError("not these caches")
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
-        raise torn(message) from error
+    caches = _Reading(template.classes).node(unpack_plain(message), template.root)
+    if type(caches) is not list or list(map(type, caches)) != list(map(type, template.root)):
+        raise ValueError("not these caches")
     return caches
 
 
@@ -330,13 +325,14 @@ def _address(array: np.ndarray[Any, Any]) -> int:
 
 def logical(sent: list[Any]) -> int:
     """The bytes of the elements."""
-    return sum(len(one) if type(one) is bytes else int(one.nbytes) for one in sent)
+    return sum(len(one) if isinstance(one, bytes | str) else int(one.nbytes) for one in sent)
 
 
 def resident(sent: list[Any]) -> int:
     """The bytes that they lie in; where two share memory, it counts once."""
-    arrays = [to_numpy(one) for one in sent if type(one) is not bytes]
-    total, reached = sum(len(one) for one in sent if type(one) is bytes), 0
+    words = [one for one in sent if isinstance(one, bytes | str)]
+    arrays = [to_numpy(one) for one in sent if not isinstance(one, bytes | str)]
+    total, reached = sum(map(len, words)), 0
     for begin, end in sorted(map(np.lib.array_utils.byte_bounds, arrays)):
         total += max(0, end - max(begin, reached))
         reached = max(reached, end)

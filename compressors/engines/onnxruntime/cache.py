@@ -8,24 +8,22 @@ of a public stream, which is how a model's author would calibrate them. Larger n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from ....errors import BadInput, did_you_mean
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ...plugin.packing import pack_plain, unpack_plain
-from ...plugin.plain_reading import torn
-from ..engine import Engine
+from ..engine import Engine, own_only
 from ..memories import Memories
+from ..public_stream import public_stream
 from .graph import KINDS, Kind, decoded, model
 
 PER = {"tensor": "PER_TENSOR", "channel": "PER_CHANNEL"}
-_PUBLIC_STREAM = 20_251
 #: added to the scores of what a question must not see; a float16 holds it
 _HIDDEN = -30_000.0
 
@@ -51,38 +49,26 @@ class OnnxRuntimeCache(Engine):
         BadInput: there is no such type or parameter, or the shape does not fit.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        what: str = "fp16",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
-        per: str = "tensor",
-        key_range: float | None = None,
+    prefix = "onnxruntime:"
+    packages = ("onnxruntime",)
+
+    def set_up(
+        self, *, what: str, per: str = "tensor", key_range: float | None = None,
         value_range: float | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
+        """Make empty arrays, and the scales of integer caches."""
+        shape = self.shape
         if what not in KINDS:
             raise BadInput(
                 f"There is no cache onnxruntime:{what}.{did_you_mean(what, tuple(KINDS))}"
             )
-        if per not in PER:
-            raise BadInput(f"per must be {' or '.join(PER)}, not {per}.")
         if shape.d_k != shape.d_v or shape.d_k % 8:
             raise BadInput(
                 "GroupQueryAttention has one head size for keys and values, a multiple of 8, not "
                 f"{shape.d_k} and {shape.d_v}."
             )
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"onnxruntime:{what}", feed=feed, bob=bob,
-            ask=ask,
-        )  # fmt: skip
         self.kind: Kind = KINDS[what]
-        self._session = _session(what, shape.kv_heads, shape.d_k, per)
+        self._session = _session(what, shape.kv_heads, shape.d_k, self._one_of("per", per, PER))
         self._scales = self._calibrated(per, key_range, value_range) if self.kind.limit else {}
         width = shape.d_k // 2 if self.kind.bits == 4 else shape.d_k
         empty = np.zeros((1, shape.kv_heads, 0, width), self.kind.dtype)
@@ -91,10 +77,9 @@ class OnnxRuntimeCache(Engine):
     def _calibrated(
         self, per: str, key_range: float | None, value_range: float | None
     ) -> dict[str, Any]:
-        coins, shape = np.random.default_rng(_PUBLIC_STREAM), self.shape
-        size = (shape.tokens, shape.kv_heads * shape.d_k)
-        keys = np.abs(coins.standard_normal(size, np.float32)) / shape.d_k**0.5
-        values = np.abs(coins.standard_normal(size, np.float32))
+        # One layer's: all have the same scales.
+        _, K, V = public_stream(replace(self.shape, layers=1))
+        keys, values = (np.abs(part).reshape(len(part), -1) for part in (K, V))
         scales = {}
         for name, stream, given in (("key", keys, key_range), ("value", values, value_range)):
             largest = stream.max(axis=0) if per == "channel" else stream.max(keepdims=True)[0]
@@ -106,20 +91,20 @@ class OnnxRuntimeCache(Engine):
     # -- taking ----------------------------------------------------------------------------------
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
-        self._held = [state for _, state in self._run(Q, K, V, None)]
-
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._prefill(q[None], k[None], v[None])
+        self._held = [state for _, state in self._run(Q, K, V, False)]
 
     def _run(
-        self, Q: Float32, K: Float32, V: Float32, hidden: Any
+        self, Q: Float32, K: Float32, V: Float32, apart: bool
     ) -> list[tuple[Float32, tuple[Any, Any]]]:
-        """Every layer's answers float32[m, heads, d] and its cache afterwards."""
+        """Every layer's answers float32[m, heads, d] and its cache afterwards.
+
+        ``apart``: no row sees another.
+        """
         numbers = np.float16 if self.kind.bits == 16 else np.float32
         m, found = len(K), []
         for layer, (past_key, past_value) in enumerate(self._held):
             held = past_key.shape[2]
-            bias = np.zeros((m, held + m)) if hidden is None else hidden(held)
+            bias = np.where(own_only(m, held) | (not apart), 0, _HIDDEN)
             given = {
                 name: part[:, layer].reshape(1, m, -1).astype(numbers)
                 for name, part in (("query", Q), ("key", K), ("value", V))
@@ -137,48 +122,26 @@ class OnnxRuntimeCache(Engine):
 
     # -- the message -----------------------------------------------------------------------------
 
-    def save(self) -> bytes:
-        """The cache arrays, layer by layer, and nothing else."""
-        self._settle()
+    def _message(self) -> bytes:
+        """The cache arrays, layer by layer."""
         return pack_plain([list(pair) for pair in self._held], "the caches")
 
-    def _settle(self) -> None:
-        """A prompt that is shorter than was said is a prompt all the same."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
-
-    def restore(self, message: bytes) -> None:
-        """Take over a message. Raises PluginFailure if it is not of such a cache."""
-        plain = unpack_plain(message)
-        try:
-            held = [(key, value) for key, value in plain]
-            wanted, dtype = self._held[0][0].shape, np.dtype(self.kind.dtype)
-            fits = len(held) == len(self._held) and all(
-                one.dtype == dtype and one.ndim == 4 and one.shape[:2] == wanted[:2]
-                and one.shape[3] == wanted[3] and one.shape == pair[0].shape
-                for pair in held for one in pair
-            )  # fmt: skip
-            if not fits:
-                raise ValueError("another cache")
-        except (ValueError, TypeError, AttributeError) as error:
-            raise torn(message) from error
+    def _take(self, message: bytes) -> None:
+        held = [(key, value) for key, value in unpack_plain(message)]
+        wanted, dtype = self._held[0][0].shape, np.dtype(self.kind.dtype)
+        fits = len(held) == len(self._held) and all(
+            one.dtype == dtype and one.ndim == 4 and one.shape[:2] == wanted[:2]
+            and one.shape[3] == wanted[3] and one.shape == pair[0].shape
+            for pair in held for one in pair
+        )  # fmt: skip
+        if not fits:
+            raise ValueError("another cache")
         self._held = held
 
     # -- answering -------------------------------------------------------------------------------
 
     def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        m = len(Q)
-
-        def hidden(held: int) -> Any:
-            return np.hstack([np.zeros((m, held)), np.where(np.eye(m, dtype=bool), 0, _HIDDEN)])
-
-        return np.stack([answer for answer, _ in self._run(Q, K, V, hidden)], axis=1)
-
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        asked = self._run(q[None], k[None], v[None], None)
-        return np.stack([answer[0] for answer, _ in asked])
+        return np.stack([answer for answer, _ in self._run(Q, K, V, True)], axis=1)
 
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
         scales = [self._scales.get(name) for name in ("key_scale", "value_scale")]
@@ -192,10 +155,5 @@ class OnnxRuntimeCache(Engine):
 
     def memories(self) -> Memories:
         """The cache arrays: the graph's outputs have no room to spare."""
-        self._settle()
         size = sum(one.nbytes for pair in self._held for one in pair)
         return Memories(size, size)
-
-    def versions(self) -> dict[str, str]:
-        """The runtime."""
-        return {"onnxruntime": metadata.version("onnxruntime")}

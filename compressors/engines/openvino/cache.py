@@ -8,19 +8,16 @@ itself is not shown, so *logical* and *resident* are those of the arrays that ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from importlib import metadata
 from typing import Any
 
 import numpy as np
 import openvino as ov
 
 from ....errors import BadInput, did_you_mean
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32
 from ...plugin.packing import pack_plain, unpack_plain
-from ...plugin.plain_reading import torn
-from ..engine import Engine
+from ..engine import Engine, own_only
 from ..memories import Memories
 from .graph import layer
 
@@ -53,40 +50,32 @@ class OpenvinoCache(Engine):
         BadInput: there is no such precision, or its state cannot be sent.
     """
 
-    def __init__(
-        self,
-        shape: Shape,
-        budget_bits: int | None = None,
-        seed: int = 0,
-        public: Mapping[str, Any] | None = None,
-        *,
-        what: str = "u8",
-        feed: str | None = None,
-        bob: str | None = None,
-        ask: str | None = None,
-    ) -> None:
+    prefix = "openvino:"
+    packages = ("openvino",)
+
+    def set_up(self, *, what: str) -> None:
+        """Open requests of the compiled model."""
         if what == "u4":
             raise BadInput(
                 "openvino:u4 cannot be sent: query_state shows its codes without their scales."
             )
         if what not in PRECISIONS:
             raise BadInput(f"There is no cache openvino:{what}.{did_you_mean(what, PRECISIONS)}")
-        super().__init__(
-            shape, budget_bits, seed, public, what=f"openvino:{what}", feed=feed, bob=bob, ask=ask
-        )
         self._precision = what
-        model = _compiled(what, shape.kv_heads, shape.d_k, shape.d_v)
-        self._requests = [model.create_infer_request() for _ in range(shape.layers)]
+        self._requests = self._opened()
         self._held = 0
+
+    def _opened(self) -> list[Any]:
+        """New requests, one a layer."""
+        shape = self.shape
+        model = _compiled(self._precision, shape.kv_heads, shape.d_k, shape.d_v)
+        return [model.create_infer_request() for _ in range(shape.layers)]
 
     # -- taking ----------------------------------------------------------------------------------
 
     def _prefill(self, Q: Float32, K: Float32, V: Float32) -> None:
         self._run(self._requests, Q, K, V, np.zeros((len(K), self._held + len(K)), np.float32))
         self._held += len(K)
-
-    def _step(self, q: Float32, k: Float32, v: Float32) -> None:
-        self._prefill(q[None], k[None], v[None])
 
     def _run(self, requests: Any, Q: Float32, K: Float32, V: Float32, mask: Float32) -> Float32:
         """Append rows and attend: float32[m, layers, heads, d_v]."""
@@ -103,17 +92,9 @@ class OpenvinoCache(Engine):
 
     # -- the message -----------------------------------------------------------------------------
 
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """The state of every layer, in the format of its precision."""
-        self._settle()
         return pack_plain([self._packed(one) for one in self._states()], "the states")
-
-    def _settle(self) -> None:
-        """A prompt that is shorter than was said is a prompt all the same."""
-        if self._pending:
-            whole = [np.concatenate(parts) for parts in zip(*self._pending, strict=True)]
-            self._pending = []
-            self._prefill(*whole)
 
     def _states(self) -> list[Float32]:
         """What ``query_state`` shows, keys before values: float32[1, heads, held, d]."""
@@ -131,18 +112,12 @@ class OpenvinoCache(Engine):
         codes = np.rint((rows[0] - low) / np.where(step > 0, step, 1)).astype(np.uint8)
         return codes, low, step
 
-    def restore(self, message: bytes) -> None:
-        """Take over a message. Raises PluginFailure if it is not of such a cache."""
-        plain = unpack_plain(message)
-        shape = self.shape
-        try:
-            states = [self._unpacked(one) for one in plain]
-            held = states[0].shape[2]
-            sizes = [(1, shape.kv_heads, held, d) for d in (shape.d_k, shape.d_v)] * shape.layers
-            if [one.shape for one in states] != sizes:
-                raise ValueError("another cache")
-        except (ValueError, TypeError, AttributeError, IndexError) as error:
-            raise torn(message) from error
+    def _take(self, message: bytes) -> None:
+        shape, states = self.shape, [self._unpacked(one) for one in unpack_plain(message)]
+        held = states[0].shape[2]
+        sizes = [(1, shape.kv_heads, held, d) for d in (shape.d_k, shape.d_v)] * shape.layers
+        if [one.shape for one in states] != sizes:
+            raise ValueError("another cache")
         self._held = held
         self._set(self._requests, states)
 
@@ -165,24 +140,12 @@ class OpenvinoCache(Engine):
 
     # -- answering -------------------------------------------------------------------------------
 
-    def _copies(self) -> Any:
-        """Requests of their own with the same state."""
-        model = _compiled(self._precision, self.shape.kv_heads, self.shape.d_k, self.shape.d_v)
-        requests = [model.create_infer_request() for _ in self._requests]
+    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
+        requests = self._opened()
         if self._held:
             self._set(requests, [self._unpacked(self._packed(one)) for one in self._states()])
-        return requests
-
-    def _ask_masked(self, Q: Float32, K: Float32, V: Float32) -> Float32:
-        m = len(Q)
-        own = np.where(np.eye(m, dtype=bool), 0, _HIDDEN)
-        mask = np.hstack([np.zeros((m, self._held)), own]).astype(np.float32)
-        return self._run(self._copies(), Q, K, V, mask)
-
-    def _ask_serial(self, q: Float32, k: Float32, v: Float32) -> Float32:
-        mask = np.zeros((1, self._held + 1), np.float32)
-        answer: Float32 = self._run(self._copies(), q[None], k[None], v[None], mask)[0]
-        return answer
+        mask = np.where(own_only(len(Q), self._held), 0, _HIDDEN).astype(np.float32)
+        return self._run(requests, Q, K, V, mask)
 
     def _rows(self) -> tuple[list[list[Float32]], list[list[Float32]]]:
         states = [list(one[0]) for one in self._states()]
@@ -192,12 +155,7 @@ class OpenvinoCache(Engine):
 
     def memories(self) -> Memories:
         """The arrays of the message."""
-        self._settle()
         packed = [self._packed(one) for one in self._states()]
         arrays = [a for one in packed for a in (one if isinstance(one, tuple) else (one,))]
         size = sum(int(one.nbytes) for one in arrays)
         return Memories(size, size)
-
-    def versions(self) -> dict[str, str]:
-        """The runtime."""
-        return {"openvino": metadata.version("openvino")}

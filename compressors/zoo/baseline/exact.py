@@ -74,7 +74,6 @@ class Exact(TokenCache):
 
 
 ENTRY = CatalogEntry(
-    "exact",
     Exact,
     summary="the whole cache, exact attention",
     source="the definition (Haris & Onak 2025, eq. 1-2)",

@@ -192,7 +192,6 @@ def _fp16(X: Float32) -> Float32:
 
 
 ENTRY = CatalogEntry(
-    "quantized",
     Quantized,
     summary="every token, at a few bits a number",
     source="round to nearest between minimum and maximum, as in KIVI (Liu et al. 2024)",

@@ -87,7 +87,6 @@ def _finish(z: np.ndarray[Any, np.dtype[np.uint64]]) -> np.ndarray[Any, np.dtype
 
 
 ENTRY = CatalogEntry(
-    "reservoir",
     Reservoir,
     summary="a uniform random sample of the tokens, by public coins",
     source="Vitter 1985, Random Sampling with a Reservoir",

@@ -56,7 +56,6 @@ class SlidingWindow(TokenCache):
 
 
 ENTRY = CatalogEntry(
-    "sliding-window",
     SlidingWindow,
     summary="the last tokens",
     source="Beltagy, Peters, Cohan 2020, Longformer",

@@ -54,7 +54,6 @@ class StreamingLLM(TokenCache):
 
 
 ENTRY = CatalogEntry(
-    "streaming-llm",
     StreamingLLM,
     summary="the first few tokens, the attention sinks, and the last ones",
     source="Xiao et al. 2024, Efficient Streaming Language Models with Attention Sinks",

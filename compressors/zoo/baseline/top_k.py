@@ -142,7 +142,6 @@ def attend_to_highest(S: Any, own: Any, own_V: Any, V: Any, k: Any, out: Any) ->
 
 
 ENTRY = CatalogEntry(
-    "top-k",
     TopKAttention,
     summary="the last tokens, of which each query attends to its k highest scores",
     source="an algorithm built on sparsity, as in Haris & Onak 2025, Corollary 16",

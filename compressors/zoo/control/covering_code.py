@@ -144,7 +144,6 @@ class CoveringCode(KeyedControl):
 
 
 ENTRY = CatalogEntry(
-    "covering-code",
     CoveringCode,
     summary="the nearest codeword of a perfect code: less error than time sharing",
     source="Shannon 1959 (rate distortion); Hamming 1950, Golay 1949",

@@ -34,7 +34,6 @@ class Lossless(KeyedControl):
 
 
 ENTRY = CatalogEntry(
-    "lossless",
     Lossless,
     summary="every secret bit, and nothing else: no error at charged bits = secret bits",
     source="control: the least memory of any errorless compressor (theory: H(x) = n d)",

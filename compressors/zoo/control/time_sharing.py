@@ -39,7 +39,6 @@ class TimeSharing(KeyedControl):
 
 
 ENTRY = CatalogEntry(
-    "time-sharing",
     TimeSharing,
     summary="as many secret bits as the budget has, the first ones, and coins for the rest",
     source="control: the line error = (1 - memory / secret bits) / 2",

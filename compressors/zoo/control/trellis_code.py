@@ -162,7 +162,6 @@ def codeword(inputs: Any, symbols: Any, m: Any, words: Any) -> None:
 
 
 ENTRY = CatalogEntry(
-    "trellis-code",
     TrellisCode,
     summary="the nearest codeword of a trellis: error .120 at half of the secret's bits",
     source="Viterbi, Omura 1974 (trellis source coding); Shannon 1959 (rate distortion)",

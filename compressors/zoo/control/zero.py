@@ -12,6 +12,7 @@ from ...plugin.contract import Compressor, Float32
 class Zero(Compressor):
     """Forgets everything; answers 0."""
 
+    name = "zero"
     message_bytes = 0
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
@@ -36,7 +37,6 @@ class Zero(Compressor):
 
 
 ENTRY = CatalogEntry(
-    "zero",
     Zero,
     summary="the empty message, every answer 0",
     source="control: no memory, half of the bits wrong",

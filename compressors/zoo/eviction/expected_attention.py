@@ -74,7 +74,6 @@ class ExpectedAttention(ChosenTokens):
 
 
 ENTRY = CatalogEntry(
-    "expected-attention",
     ExpectedAttention,
     summary="the tokens that queries of the prompt's law would attend to",
     source="Devoto, Jeblick, Jegou 2025, Expected Attention: KV Cache Compression by Estimating "

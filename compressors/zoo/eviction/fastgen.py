@@ -138,7 +138,6 @@ def _mean(weights: Float32, n: int) -> float:
 
 
 ENTRY = CatalogEntry(
-    "fastgen",
     FastGen,
     summary="in every head the cheapest policy that recovers its attention in the prompt",
     source="Ge et al. 2024, Model Tells You What to Discard: Adaptive KV Cache Compression",

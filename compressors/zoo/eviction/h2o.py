@@ -99,7 +99,6 @@ def h2o(
 
 
 ENTRY = CatalogEntry(
-    "h2o",
     H2O,
     summary="the tokens with the most attention received so far, and the newest",
     source="Zhang et al. 2023, H2O: Heavy-Hitter Oracle for Efficient Generative Inference",

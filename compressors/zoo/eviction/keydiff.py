@@ -62,7 +62,6 @@ class KeyDiff(ChosenTokens):
 
 
 ENTRY = CatalogEntry(
-    "keydiff",
     KeyDiff,
     summary="the tokens whose keys are least like the mean key",
     source="Park, Jones, Morse, Goel, Lee, Lott 2025, KeyDiff: Key Similarity-Based KV Cache "

@@ -68,7 +68,6 @@ class PyramidKV(SnapKV):
 
 
 ENTRY = CatalogEntry(
-    "pyramidkv",
     PyramidKV,
     summary="as SnapKV, with more tokens in the lower layers",
     source="Cai et al. 2024, PyramidKV: Dynamic KV Cache Compression based on Pyramidal "

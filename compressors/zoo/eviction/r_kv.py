@@ -105,7 +105,6 @@ class RKV(ChosenTokens):
 
 
 ENTRY = CatalogEntry(
-    "r-kv",
     RKV,
     summary="the tokens that the last queries attend to and that no other key repeats",
     source="Cai et al. 2025, R-KV: Redundancy-aware KV Cache Compression for Training-Free "

@@ -141,7 +141,6 @@ class RazorAttention(KeptHeads):
 
 
 ENTRY = CatalogEntry(
-    "razor-attention",
     RazorAttention,
     summary="a few heads whole; in the others sinks, a window, and a mean for all the rest",
     source="Tang et al. 2024, RazorAttention: Efficient KV Cache Compression Through Retrieval "

@@ -214,7 +214,6 @@ def tally(counts: Any, bits: Any, low: Any) -> None:
 
 
 ENTRY = CatalogEntry(
-    "scissorhands",
     Scissorhands,
     summary="the tokens that recent queries found important, and the newest",
     source="Liu et al. 2023, Scissorhands: Persistence of Importance for KV Cache Compression",

@@ -192,7 +192,8 @@ def enter(order: Any, filled: Any, keys: Any, owner: Any, k: Any, t: Any) -> Any
     """Take token t of the block in, with the key k, at the first empty slot, which is returned."""
     slot = order[filled]
     owner[slot] = t
-    keys[:, slot] = k
+    for j in range(len(k)):  # assigned by a slice it takes a second to compile
+        keys[j, slot] = k[j]
     return slot
 
 

@@ -116,7 +116,6 @@ def pool(votes: Float32, kernel: int, how: str) -> Float32:
 
 
 ENTRY = CatalogEntry(
-    "snapkv",
     SnapKV,
     summary="the tokens that the last queries of the prompt attend to, and the last ones",
     source="Li et al. 2024, SnapKV: LLM Knows What You are Looking for Before Generation",

@@ -84,7 +84,6 @@ def tova(Q: Any, K: Any, filled: Any, order: Any, keys: Any, owner: Any, at: Any
 
 
 ENTRY = CatalogEntry(
-    "tova",
     TOVA,
     summary="all but, each step, the token that the last query attended to least",
     source="Oren et al. 2024, Transformers are Multi-State RNNs",

@@ -224,7 +224,6 @@ def by_threshold(values: list[Float64]) -> list[int]:
 
 
 ENTRY = CatalogEntry(
-    "low-rank",
     LowRank,
     summary="keys and values as coordinates in their leading singular directions",
     source="Saxena et al. 2024, Eigen Attention: Attention in Low-Rank Space for KV Cache "

@@ -178,7 +178,6 @@ def merge(low: Float32, high: Float32, t: float) -> tuple[Float32, Float32, Floa
 
 
 ENTRY = CatalogEntry(
-    "minicache",
     MiniCache,
     summary="one direction for the same token in two adjacent layers, and a length each",
     source="Liu et al. 2024, MiniCache: KV Cache Compression in Depth Dimension",

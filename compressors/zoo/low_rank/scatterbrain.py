@@ -261,7 +261,6 @@ def _shares(
 
 
 ENTRY = CatalogEntry(
-    "scatterbrain",
     Scatterbrain,
     summary="sums of random features of old tokens, and the last tokens, read by a hash",
     source="Chen et al. 2021, Scatterbrain: Unifying Sparse and Low-rank Attention Approximation",

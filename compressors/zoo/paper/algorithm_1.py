@@ -106,7 +106,6 @@ def _samples(weighed: Weighed, row: int, u: Float64, summary: Summary) -> Float6
 
 
 ENTRY = CatalogEntry(
-    "algorithm-1",
     Algorithm1,
     summary="the last W tokens and sampled older values; it answers with drawn values",
     source="Haris & Onak 2025, Algorithm 1 and Theorem 25 (reconstructed)",

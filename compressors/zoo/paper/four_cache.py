@@ -64,7 +64,6 @@ class FourCache(Exact):
 
 
 ENTRY = CatalogEntry(
-    "four-cache",
     FourCache,
     summary="tensor attention's factors K1, K2, V1, V2 of every token",
     source="Chen, Li, Liang, Shi, Song, Tian 2025, arXiv 2503.11108 (as we reconstruct it)",

@@ -125,7 +125,8 @@ def keep_top(index: Any, held: Any, fresh: Any, first: Any, coins: Any, k: Any) 
         entered, rose = False, False
         if count + 3 > len(rest):
             wider = np.empty(2 * len(rest), dtype=np.int64)
-            wider[:count] = rest[:count]
+            for l in range(count):
+                wider[l] = rest[l]
             rest = wider
         for side in range(2):
             key = fresh[step] if side == 0 else -fresh[step]
@@ -161,7 +162,8 @@ def keep_top(index: Any, held: Any, fresh: Any, first: Any, coins: Any, k: Any) 
             count = kept
     out_size = count + filled[0] + filled[1]
     everything = np.empty(out_size, dtype=np.int64)
-    everything[:count] = rest[:count]
+    for l in range(count):
+        everything[l] = rest[l]
     for side in range(2):
         for l in range(filled[side]):
             token, key = tokens[side, l], keys[side, l]
@@ -199,7 +201,11 @@ def _climb(keys: Any, ranks: Any, tokens: Any, size: Any, key: Any, word: Any, t
 @njit(cache=True, nogil=True, error_model="numpy")
 def _widened(rows: Any) -> Any:
     wide = np.empty((rows.shape[0], rows.shape[1], 2 * rows.shape[2]), dtype=rows.dtype)
-    wide[:, :, : rows.shape[2]] = rows
+    # Assigned by slices it takes seconds to compile.
+    for side in range(rows.shape[0]):
+        for s in range(rows.shape[1]):
+            for l in range(rows.shape[2]):
+                wide[side, s, l] = rows[side, s, l]
     return wide
 
 

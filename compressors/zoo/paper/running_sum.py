@@ -59,7 +59,6 @@ class RunningSum(UnmaskedWindow):
 
 
 ENTRY = CatalogEntry(
-    "running-sum",
     RunningSum,
     summary="the last W tokens and the sum of all older values",
     source="ours: exact for the unmasked sliding window of Haris & Onak 2025, eq. 20",

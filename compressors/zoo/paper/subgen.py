@@ -282,6 +282,13 @@ def coin(start: Any, address: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _copy(row: Any, to: Any) -> None:
+    # Assigned by a slice it takes a second to compile.
+    for j in range(len(row)):
+        to[j] = row[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def insert(
     K: Any,
     V: Any,
@@ -329,8 +336,9 @@ def insert(
             if m == counts.shape[0]:
                 return i, m
             counts[m] = 1
-            centres[m] = K[i]
-            samples[m, :] = K[i]
+            _copy(K[i], centres[m])
+            for slot in range(t):
+                _copy(K[i], samples[m, slot])
             m += 1
         else:
             counts[nearest] += np.uint32(1)
@@ -338,7 +346,7 @@ def insert(
             for slot in range(t):
                 # floor(h size / 2^32) = 0, h the upper half: probability 1/size within 2^-32
                 if ((coin(start, address + np.uint64(slot)) >> _S32) * size) >> _S32 == 0:
-                    samples[nearest, slot] = K[i]
+                    _copy(K[i], samples[nearest, slot])
         weight = 0.0
         for j in range(V.shape[1]):
             weight += np.float64(V[i, j]) * np.float64(V[i, j])
@@ -348,13 +356,12 @@ def insert(
                 bits = coin(start, address + np.uint64(t + slot)) >> _S11
                 uniform = np.float64(bits) * _UNIT
                 if uniform * mu[0] < weight:
-                    slot_k[slot] = K[i]
-                    slot_v[slot] = V[i]
+                    _copy(K[i], slot_k[slot])
+                    _copy(V[i], slot_v[slot])
     return K.shape[0], m
 
 
 ENTRY = CatalogEntry(
-    "subgen",
     SubGen,
     summary="samples of keys by cluster, and of key-value pairs by the values' norms",
     source="Zandieh, Han, Mirrokni, Karbasi 2024, SubGen (Theorem 11)",

@@ -120,7 +120,6 @@ class TwoCache(FourCache):
 
 
 ENTRY = CatalogEntry(
-    "two-cache",
     TwoCache,
     summary="tensor attention's products of all n^2 pairs of tokens, beside the factors",
     source="Chen, Li, Liang, Shi, Song, Tian 2025, arXiv 2503.11108 (as we reconstruct it)",

@@ -33,7 +33,6 @@ class BigBird(PatternCache):
 
 
 ENTRY = CatalogEntry(
-    "big-bird",
     BigBird,
     summary="blocks of eight tokens: the first, the last, and random ones by public coins",
     source="Zaheer et al. 2020, Big Bird: Transformers for Longer Sequences",

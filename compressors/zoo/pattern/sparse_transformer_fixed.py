@@ -33,7 +33,6 @@ class SparseTransformerFixed(PatternCache):
 
 
 ENTRY = CatalogEntry(
-    "sparse-transformer-fixed",
     SparseTransformerFixed,
     summary="the newest block of sqrt(n) tokens and the last c of each earlier block",
     source="Child et al. 2019, Generating Long Sequences with Sparse Transformers",

@@ -32,7 +32,6 @@ class SparseTransformerStrided(PatternCache):
 
 
 ENTRY = CatalogEntry(
-    "sparse-transformer-strided",
     SparseTransformerStrided,
     summary="the last l tokens and every l-th before them, l chosen from the budget",
     source="Child et al. 2019, Generating Long Sequences with Sparse Transformers",

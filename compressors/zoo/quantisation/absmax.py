@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -9,13 +10,9 @@ import numpy as np
 
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
-from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, CodedTokens, pack, unpack
+from .coded_tokens import Bytes, Codec, WholeBits, pack, unpack
 
-BITS = range(2, 9)
-#: bits of a key's and a value's number that a budget chooses from
-LADDER = ((8, 8), (4, 4), (3, 3), (2, 2))
 _E4M3 = np.dtype(ml_dtypes.float8_e4m3fn)
 _LARGEST = 448.0
 
@@ -73,7 +70,7 @@ class AbsmaxCodec:
 _BYTES = np.arange(256, dtype=np.uint8).view(_E4M3).astype(np.float32)
 
 
-class Absmax(CodedTokens):
+class Absmax(WholeBits):
     """int8, int4 and fp8 caches: every number over the largest of its token and head.
 
     What serving engines call int8, int4 or fp8 KV caches with a scale for each token and head,
@@ -99,6 +96,9 @@ class Absmax(CodedTokens):
     """
 
     name = "absmax"
+    known = range(2, 9)
+    rungs = (8, 4, 3, 2)
+    otherwise = 8
 
     def set_up(
         self,
@@ -108,27 +108,23 @@ class Absmax(CodedTokens):
         v_bits: int | None = None,
         fp8: bool = False,
     ) -> None:
-        rungs = LADDER if self.budget_bits is not None else ((8, 8),)
-        ladder = pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits)
-        if fp8 and 8 not in ladder[0]:
-            raise BadInput("fp8 numbers have 8 bits: give keys or values 8 bits, or leave fp8 out.")
         self.fp8 = fp8
-        self.fit(ladder)
+        super().set_up(bits=bits, k_bits=k_bits, v_bits=v_bits)
         if self.bits[0] == 2:
             # Of two bits three levels are left, and keys of three levels promise no token anything.
             self.declares = {"bytes": self.declares["bytes"]}
 
-    def codecs(self) -> tuple[Codec, Codec]:
-        """One for keys and one for values."""
-        k, v = (
-            AbsmaxCodec(d, b, self.fp8 and b == 8)
-            for d, b in zip((self.shape.d_k, self.shape.d_v), self.bits, strict=True)
-        )
-        return k, v
+    def fit(self, ladder: Sequence[tuple[int, int]]) -> None:
+        if self.fp8 and 8 not in ladder[0]:
+            raise BadInput("fp8 numbers have 8 bits: give keys or values 8 bits, or leave fp8 out.")
+        super().fit(ladder)
+
+    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+        """Floats of 8 bits if they are asked for, else integers."""
+        return AbsmaxCodec(d, bits, self.fp8 and bits == 8)
 
 
 ENTRY = CatalogEntry(
-    "absmax",
     Absmax,
     summary="every token as int8, int4 or fp8 numbers of one scale a token and head",
     source="what engines call int8, int4 and fp8 caches (e4m3: OCP 8-bit Floating Point 2023)",

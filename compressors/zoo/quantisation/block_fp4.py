@@ -133,7 +133,6 @@ class BlockFP4(CodedTokens):
 
 
 ENTRY = CatalogEntry(
-    "block-fp4",
     BlockFP4,
     summary="every token as 4-bit floats, with a scale of 8 bits for 16 or 32 numbers",
     source="Rouhani et al. 2023, OCP Microscaling Formats Specification 1.0 (MXFP4); "

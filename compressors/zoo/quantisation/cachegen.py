@@ -227,7 +227,6 @@ def _coder(words: Bits | None, symbols: Bits, widths: Bits) -> Bits:
 
 
 ENTRY = CatalogEntry(
-    "cachegen",
     CacheGen,
     summary="differences from an anchor token, a few bits each in an entropy-coded bitstream",
     source="Liu et al. 2024, CacheGen: KV Cache Compression and Streaming for Fast LLM Serving",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ....errors import BudgetTooSmall
 from ....reductions.jit import njit
+from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
 from ...plugin.contract import Float32
@@ -162,6 +163,41 @@ class CodedTokens(SoftmaxCache):
             self._check(np.asarray(X))
             coded.append(codec.decode(codec.encode(np.asarray(X, dtype=np.float32))))
         return [(slice(None), (coded[0], coded[1]), self.kept())]
+
+
+class WholeBits(CodedTokens):
+    """A codec of whole bits a number for keys and for values. Subclasses give :meth:`codec`.
+
+    Args:
+        bits: of a number; by default the most of ``rungs`` that fit the budget, or ``otherwise``.
+        k_bits, v_bits: of a key's number and of a value's (as ``bits``).
+
+    Attributes:
+        known: the bits that there are.
+        rungs: those that a budget chooses from, most bits first.
+        otherwise: the bits without a budget.
+    """
+
+    known: Sequence[int] = range(1, 9)
+    rungs: Sequence[int] = (8, 4, 3, 2, 1)
+    otherwise = 4
+
+    def set_up(
+        self, *, bits: int | None = None, k_bits: int | None = None, v_bits: int | None = None
+    ) -> None:
+        rungs = self.rungs if self.budget_bits is not None else (self.otherwise,)
+        ladder = [(b, b) for b in rungs]
+        self.fit(pairs(ladder, self.known, bits=bits, k_bits=k_bits, v_bits=v_bits))
+
+    def codecs(self) -> tuple[Codec, Codec]:
+        """One for keys and one for values, each with public coins of its own."""
+        sizes = zip((self.shape.d_k, self.shape.d_v), self.bits, strict=True)
+        k, v = (self.codec(d, b, self.rng(which)) for which, (d, b) in enumerate(sizes))
+        return k, v
+
+    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+        """The codec of rows of d numbers, of ``bits`` bits each."""
+        raise NotImplementedError
 
 
 def rotation(rng: np.random.Generator, d: int, into: int | None = None) -> Float32:

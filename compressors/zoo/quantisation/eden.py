@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...catalog_entry import CatalogEntry
-from ...kit.key_value_bits import pairs
-from .coded_tokens import Codec, CodedTokens, rotation
-from .turboquant import BITS, LADDER, MSECodec
-
-_KEYS, _VALUES = 0, 1
+from .coded_tokens import Codec, WholeBits, rotation
+from .turboquant import LADDER, MSECodec
 
 
-class Eden(CodedTokens):
+class Eden(WholeBits):
     """EDEN (Vargaftik et al. 2022, Communication-Efficient and Robust Distributed Mean Estimation).
 
     A row is turned at random, its direction is coded coordinate by coordinate by Lloyd-Max levels,
@@ -38,26 +37,14 @@ class Eden(CodedTokens):
     """
 
     name = "eden"
+    known = rungs = LADDER
 
-    def set_up(
-        self, *, bits: int | None = None, k_bits: int | None = None, v_bits: int | None = None
-    ) -> None:
-        rungs = LADDER if self.budget_bits is not None else ((4, 4),)
-        self.fit(pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits))
-
-    def codecs(self) -> tuple[Codec, Codec]:
-        """Rotations from public coins."""
-        k, v = (
-            MSECodec(rotation(self.rng(which), d), b, "unbiased")
-            for which, d, b in zip(
-                (_KEYS, _VALUES), (self.shape.d_k, self.shape.d_v), self.bits, strict=True
-            )
-        )
-        return k, v
+    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+        """A rotation from public coins."""
+        return MSECodec(rotation(coins, d), bits, "unbiased")
 
 
 ENTRY = CatalogEntry(
-    "eden",
     Eden,
     summary="every token turned at random, a few bits a coordinate, and an unbiased scale",
     source="Vargaftik, Ben Basat, Portnoy, Mendelson, Ben-Itzhak, Mitzenmacher 2022, EDEN: "

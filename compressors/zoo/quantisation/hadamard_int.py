@@ -5,15 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
-from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
-from .coded_tokens import Codec, CodedTokens, TurnedCodec
+from .coded_tokens import Codec, TurnedCodec, WholeBits
 from .qjl import MinMaxCodec
-
-BITS = range(1, 9)
-#: bits of a key's and a value's number that a budget chooses from
-LADDER = ((8, 8), (4, 4), (3, 3), (2, 2), (1, 1))
-_KEYS, _VALUES = 0, 1
 
 
 def hadamard(d: int, rng: np.random.Generator | None) -> Float32:
@@ -34,7 +28,7 @@ def hadamard(d: int, rng: np.random.Generator | None) -> Float32:
     return turned
 
 
-class HadamardInt(CodedTokens):
+class HadamardInt(WholeBits):
     """Rotated integers, as QuaRot's cache (Ashkboos et al. 2024, 2404.00456) and llama.cpp's.
 
     A key and a value are turned by a Hadamard matrix, with public random signs, and rounded between
@@ -70,23 +64,15 @@ class HadamardInt(CodedTokens):
         v_bits: int | None = None,
         signs: bool = True,
     ) -> None:
-        rungs = LADDER if self.budget_bits is not None else ((4, 4),)
         self.signs = signs
-        self.fit(pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits))
+        super().set_up(bits=bits, k_bits=k_bits, v_bits=v_bits)
 
-    def codecs(self) -> tuple[Codec, Codec]:
-        """The matrices from public coins, and the rounding."""
-        k, v = (
-            TurnedCodec(MinMaxCodec(d, b), hadamard(d, self.rng(which) if self.signs else None))
-            for which, d, b in zip(
-                (_KEYS, _VALUES), (self.shape.d_k, self.shape.d_v), self.bits, strict=True
-            )
-        )
-        return k, v
+    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+        """The matrix from public coins, and the rounding."""
+        return TurnedCodec(MinMaxCodec(d, bits), hadamard(d, coins if self.signs else None))
 
 
 ENTRY = CatalogEntry(
-    "hadamard-int",
     HadamardInt,
     summary="every token turned by a Hadamard matrix and rounded to a few bits a number",
     source="Ashkboos et al. 2024, QuaRot: Outlier-Free 4-Bit Inference in Rotated LLMs",

@@ -237,7 +237,6 @@ class Kivi(SoftmaxCache):
 
 
 ENTRY = CatalogEntry(
-    "kivi",
     Kivi,
     summary="keys at a few bits per channel, values per token, the newest tokens whole",
     source="Liu et al. 2024, KIVI: A Tuning-Free Asymmetric 2bit Quantization for KV Cache",

@@ -281,7 +281,6 @@ class KVTC(Prefill):
 
 
 ENTRY = CatalogEntry(
-    "kvtc",
     KVTC,
     summary="principal components of keys and values, bits where they help most, deflated",
     source="Staniszewski, Lancucki 2025, KV Cache Transform Coding for Compact Storage in LLM "

@@ -234,7 +234,6 @@ def _precision(name: str, what: str) -> Bits:
 
 
 ENTRY = CatalogEntry(
-    "leankv",
     LeanKV,
     summary="what the last queries attend to at 8 and 4 bits, less at 4 and 2, the rest not at all",
     source="Zhang et al. 2024, Unifying KV Cache Compression for Large Language Models with LeanKV",

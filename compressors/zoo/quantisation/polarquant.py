@@ -184,7 +184,6 @@ class PolarQuant(CodedTokens):
 
 
 ENTRY = CatalogEntry(
-    "polarquant",
     PolarQuant,
     summary="every token turned at random and written in angles, a few bits each, and radii",
     source="Han, Kacham, Karbasi, Mirrokni, Zandieh 2025, PolarQuant: Quantizing KV Caches "

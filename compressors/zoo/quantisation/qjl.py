@@ -163,7 +163,6 @@ class QJL(CodedTokens):
 
 
 ENTRY = CatalogEntry(
-    "qjl",
     QJL,
     summary="the signs of a random sketch of each key and its length; values at a few bits",
     source="Zandieh, Daliri, Han 2024, QJL: 1-Bit Quantized JL Transform for KV Cache "

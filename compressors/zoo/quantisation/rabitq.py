@@ -7,17 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
-from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, CodedTokens, pack, rotation, unpack
-from .turboquant import directions
+from .coded_tokens import Bytes, Codec, WholeBits, pack, rotation, unpack
+from .turboquant import LADDER, directions
 
-BITS = range(1, 9)
-#: bits of a key's and a value's number that a budget chooses from
-LADDER = tuple((b, b) for b in (8, 6, 5, 4, 3, 2, 1))
 #: how far the largest coordinate of a row reaches on the grid, of its half width
 REACH = np.linspace(0.4, 1.15, 26, dtype=np.float32)
-_KEYS, _VALUES = 0, 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class GridCodec:
         return rows
 
 
-class RaBitQ(CodedTokens):
+class RaBitQ(WholeBits):
     """RaBitQ (Gao, Long 2024, 2405.12497) and its extension to more bits (Gao et al. 2025).
 
     State: an fp16 factor a row, and b bits a number.
@@ -95,26 +90,14 @@ class RaBitQ(CodedTokens):
     """
 
     name = "rabitq"
+    rungs = LADDER
 
-    def set_up(
-        self, *, bits: int | None = None, k_bits: int | None = None, v_bits: int | None = None
-    ) -> None:
-        rungs = LADDER if self.budget_bits is not None else ((4, 4),)
-        self.fit(pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits))
-
-    def codecs(self) -> tuple[Codec, Codec]:
-        """Rotations from public coins."""
-        k, v = (
-            GridCodec(rotation(self.rng(which), d), b)
-            for which, d, b in zip(
-                (_KEYS, _VALUES), (self.shape.d_k, self.shape.d_v), self.bits, strict=True
-            )
-        )
-        return k, v
+    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+        """A rotation from public coins."""
+        return GridCodec(rotation(coins, d), bits)
 
 
 ENTRY = CatalogEntry(
-    "rabitq",
     RaBitQ,
     summary="every token turned at random and coded by the grid point of the least angle",
     source="Gao, Long 2024, RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error "

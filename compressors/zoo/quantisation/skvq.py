@@ -440,7 +440,6 @@ def decode(codes: Any, group: Any, scale: Any, zero: Any, levels: Any, digits: A
 
 
 ENTRY = CatalogEntry(
-    "skvq",
     SKVQ,
     summary="every token at a few bits, in clipped groups of like channels; the first and the "
     "newest tokens in fp16",

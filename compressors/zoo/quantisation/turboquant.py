@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...catalog_entry import CatalogEntry
-from ...kit.key_value_bits import pairs
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
+from .coded_tokens import Bytes, Codec, WholeBits, pack, product, rotation, unpack
 from .lloyd_max import codebook, nearest
 
-BITS = (8, 6, 5, 4, 3, 2, 1)
-#: bits of a key's and a value's number that a budget chooses from
-LADDER = tuple((b, b) for b in BITS)
+#: the bits that there are levels for, most first
+LADDER = (8, 6, 5, 4, 3, 2, 1)
 _KEYS, _VALUES, _SKETCH = 0, 1, 2
 
 
@@ -160,7 +158,7 @@ def _read_halves(codes: Bytes) -> Float32:
     return np.ascontiguousarray(codes).view(np.float16).astype(np.float32)
 
 
-class TurboQuant(CodedTokens):
+class TurboQuant(WholeBits):
     """TurboQuant (Zandieh, Daliri, Hadian, Mirrokni 2025, arXiv 2504.19874).
 
     A row is a length and a direction; the direction is turned by a public random rotation, after
@@ -192,6 +190,7 @@ class TurboQuant(CodedTokens):
     """
 
     name = "turboquant"
+    known = rungs = LADDER
 
     def set_up(
         self,
@@ -201,9 +200,8 @@ class TurboQuant(CodedTokens):
         v_bits: int | None = None,
         norm_correction: bool = False,
     ) -> None:
-        rungs = LADDER if self.budget_bits is not None else ((4, 4),)
         self.scale = "norm" if norm_correction else "length"
-        self.fit(pairs(rungs, BITS, bits=bits, k_bits=k_bits, v_bits=v_bits))
+        super().set_up(bits=bits, k_bits=k_bits, v_bits=v_bits)
 
     def codecs(self) -> tuple[Codec, Codec]:
         """Rotations and the sketch from public coins."""
@@ -215,7 +213,6 @@ class TurboQuant(CodedTokens):
 
 
 ENTRY = CatalogEntry(
-    "turboquant",
     TurboQuant,
     summary="every token turned at random, and a few bits a coordinate by one codebook",
     source="Zandieh, Daliri, Hadian, Mirrokni 2025, TurboQuant: Online Vector Quantization "

@@ -90,7 +90,6 @@ def count_winners(S: Any, inside: Any, seed: Any, draws: Any, W: Any) -> None:
 
 
 ENTRY = CatalogEntry(
-    "algorithm-2",
     Algorithm2,
     summary="every token; the mean of values drawn from the softmax by lazy Gumbel sampling",
     source="Haris & Onak 2025, Algorithm 2 (reconstructed); Mussmann, Levy, Ermon 2017",

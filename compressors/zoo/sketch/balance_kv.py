@@ -275,7 +275,6 @@ def balancing_walk(gram: Any, c: Any, coins: Any, signs: Any) -> None:
 
 
 ENTRY = CatalogEntry(
-    "balance-kv",
     BalanceKV,
     summary="tokens halved by a self-balancing walk, again and again, with weights 2^level",
     source="Han, Kapralov, Kochetkova, Sheth, Zandieh 2025, BalanceKV: KV Cache Compression "

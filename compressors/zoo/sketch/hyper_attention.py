@@ -117,7 +117,6 @@ class HyperAttention(FullCache):
 
 
 ENTRY = CatalogEntry(
-    "hyper-attention",
     HyperAttention,
     summary="every token; a query reads one block of a hash order and a uniform sample",
     source="Han, Jayaram, Karbasi, Mirrokni, Woodruff, Zandieh 2023, HyperAttention: "

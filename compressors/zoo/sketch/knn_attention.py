@@ -73,7 +73,6 @@ class KNNAttention(FullCache):
 
 
 ENTRY = CatalogEntry(
-    "knn-attention",
     KNNAttention,
     summary="every token; a query reads the k nearest keys and a weighted sample of the rest",
     source="Haris 2024, kNN Attention Demystified: A Theoretical Exploration for Scalable "

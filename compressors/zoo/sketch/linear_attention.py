@@ -44,7 +44,6 @@ class LinearAttention(FeatureSums):
 
 
 ENTRY = CatalogEntry(
-    "linear-attention",
     LinearAttention,
     summary="sums of elu(k) + 1, d_k features, with their values",
     source="Katharopoulos et al. 2020, Transformers are RNNs: Fast Autoregressive Transformers "

@@ -132,7 +132,6 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 ENTRY = CatalogEntry(
-    "linformer",
     Linformer,
     summary="k public random projections of all keys and of all values",
     source="Wang et al. 2020, Linformer: Self-Attention with Linear Complexity",

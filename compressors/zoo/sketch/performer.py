@@ -72,7 +72,6 @@ def orthogonal_gaussians(m: int, d: int, rng: np.random.Generator) -> Float64:
 
 
 ENTRY = CatalogEntry(
-    "performer",
     Performer,
     summary="sums of m positive random features of the keys, with their values",
     source="Choromanski et al. 2020, Rethinking Attention with Performers",

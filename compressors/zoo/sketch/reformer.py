@@ -87,7 +87,6 @@ class Reformer(FullCache):
 
 
 ENTRY = CatalogEntry(
-    "reformer",
     Reformer,
     summary="every token; a query reads the keys in its bucket of some angular hash",
     source="Kitaev, Kaiser, Levskaya 2020, Reformer: The Efficient Transformer",

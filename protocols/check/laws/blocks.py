@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
-from ..fault import spans
+from ...evidence.places import spans
 
 SHAPED = 0.95
 LEAST, MOST = 2 / 3, 3 / 2

@@ -19,8 +19,9 @@ import numpy as np
 
 from ....compressors.plugin.declaration import Declaration, declared_by
 from ....errors import BadInput
+from ...evidence.places import named
 from ..bench import Bench, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .growth import LOST, Growth, grown
 
 TITLE = "what is declared is held"

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Shape
+from ...evidence.places import named
 from ..bench import EXTRA, Bench, D, Stream, tight_scale, unit_keys
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .blocks import fitted
 
 TOKENS, LAYERS, HEADS = 24, 3, 2

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from ....compressors.plugin.answers import given
 from ....compressors.plugin.contract import Compressor, Float32, Shape
+from ...evidence.places import named
 from ..bench import EXTRA, Bench, D, tight_scale, two_valued, unit_keys
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from . import head_scales
 
 TITLE = "each head against its own truth"

@@ -33,8 +33,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...evidence.places import named
 from ..bench import Bench
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .growth import LOST, Growth, grown
 
 TITLE = "what is held has no holes"

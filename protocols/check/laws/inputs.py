@@ -14,8 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compressors.plugin.contract import Compressor
+from ...evidence.places import named
 from ..bench import Bench, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from ..probes import told
 from .same import differing
 

@@ -21,9 +21,10 @@ import numpy as np
 
 from ....compressors.plugin.contract import Compressor, Shape
 from ....compressors.plugin.operations import operate, operations_of
+from ...evidence.places import named
 from ...life.examine import Finding, examine
 from ..bench import Bench, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 
 TITLE = "operations: crop, drop, fork, ..."
 SECONDS = 4.0

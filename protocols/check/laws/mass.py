@@ -17,8 +17,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...evidence.places import named
 from ..bench import Bench, attended, stream, two_valued
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .growth import LOST, SMALL, Growth, grown, look
 from .returns import came_back
 

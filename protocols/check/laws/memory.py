@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import charged_bits
 from ....errors import BudgetTooSmall
+from ...evidence.places import named
 from ..bench import Bench, D, Stream, real_valued, stream, tight_scale, two_valued
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .growth import grown
 from .structure import stored_keys
 

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
+from ...evidence.places import named
 from ..bench import Bench, D, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 
 TITLE = "right numbers in right places"
 TOKENS = 48

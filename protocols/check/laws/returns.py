@@ -22,8 +22,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...evidence.places import named, spans
 from ..bench import Bench, D
-from ..fault import Fault, named, spans, whole
+from ..fault import Fault, whole
 from .growth import EVERY_LENGTH, Growth, grown
 
 TITLE = "every length from 1 on"

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Compressor, Float32
+from ...evidence.places import named
 from ..bench import EXTRA, LONGEST, Bench, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from ..probes import has_own
 
 TITLE = "the doors agree"

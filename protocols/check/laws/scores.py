@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
+from ...evidence.places import named
 from ..bench import Bench, D, Stream, attended
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from . import values
 from .growth import Growth, grown
 

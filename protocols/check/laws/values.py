@@ -22,8 +22,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ...evidence.places import named
 from ..bench import Bench, D, Stream, real_valued, stream
-from ..fault import Fault, named, whole
+from ..fault import Fault, whole
 from .growth import EVERY_LENGTH, Growth, grown
 from .mixed import correlations
 

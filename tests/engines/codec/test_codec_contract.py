@@ -163,7 +163,7 @@ def test_objects_of_declared_classes_travel(codec: Any) -> None:
     [
         ("(Slots, Frozen)", "encode returned a Pair: list the class in objects"),
         ("(Slots, Pair)", "encode returned a Frozen: list the class in objects"),
-        ("(Pair, Frozen)", "Slots, which is not plain data"),
+        ("(Pair, Frozen)", "encode returned a Slots: list the class in objects"),
     ],
 )
 def test_objects_of_other_classes_are_refused(codec: Any, listed: str, sentence: str) -> None:
@@ -302,7 +302,7 @@ BODY = "class A:\n def encode(self, x): return x\n def decode(self, data): "
 CONSTRUCTED = [
     ("class A:\n def encode(self, x): return x", BadInput, "0 classes with encode and decode"),
     (BODY + "return data\nclass B(A): pass", BadInput, "2 classes .*: write .*:NAME, .* A, B"),
-    (BODY + "return data\n layout = 'hd'", BadInput, "A.layout is 'hd': write its axes"),
+    (BODY + "return data\n layout = 'hn'", BadInput, "A.layout is 'hn': write its axes"),
     (BODY + "return data\n layout = 'nnd'", BadInput, "A.layout is 'nnd': write its axes"),
     (BODY + "return data\n dtype = 'float23'", BadInput, "A.dtype is 'float23'. Did you mean"),
     (BODY + "return data\n tensors = 'torsh'", BadInput, "A.tensors is 'torsh'. Did you mean"),
@@ -326,8 +326,9 @@ def test_what_a_wrong_codec_is_told(codec: Any, text: str, kind: type, sentence:
 
 
 ANSWERED = [
-    (BODY + "return data[:, :1]", r"A.decode returned \[12, 1\]: it must be \[tokens, 4\]"),
-    (BODY + "return data[0]", r"A.decode returned \[4\]: it must be \[tokens, 4\]"),
+    (BODY + "return data[:, :1]\n layout = 'nd'",
+     r"A.decode returned \[12, 1\]: it must be \[tokens, 4\]"),
+    (BODY + "return data[0]\n layout = 'nd'", r"A.decode returned \[4\]: it must be \[tokens, 4\]"),
     (BODY + "return data * np.inf", "A.decode returned NaN or infinity"),
     (BODY + "return [1]", "A.decode returned a list: it must return arrays or tensors of numbers"),
     (BODY + "return data.astype('U4')", "A.decode returned a ndarray: it must return arrays"),
@@ -345,7 +346,6 @@ def test_what_is_said_of_wrong_answers(codec: Any, text: str, sentence: str) -> 
 
 ENCODED = [
     ("return lambda: 0", PluginFailure, "what A.encode returned.* is a function"),
-    ("return __import__('collections').deque([1])", PluginFailure, "A.encode returned a deque"),
     ("raise RuntimeError('Found no NVIDIA driver')", BadInput, "A.encode needs a CUDA GPU, which"),
     ("raise OSError('cannot reach huggingface.co')", BadInput, "A.encode needs a download"),
     (
@@ -397,7 +397,7 @@ def test_unknown_names(tmp_path: Path) -> None:
     ],
 )
 def test_strange_messages_are_refused(codec: Any, message: bytes) -> None:
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match=r"was not made by the inherited save|does not fit"):
         codec(HALVES).restore(message)
 
 
@@ -408,7 +408,7 @@ def test_a_message_cannot_set_methods(codec: Any) -> None:
     alice.extend(*triples())
     honest = unpack_plain(alice.save())
     alice.fresh().restore(pack_plain([deque([0, {"scale": 1}])] * len(honest)))
-    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+    with pytest.raises(PluginFailure, match="does not fit"):
         alice.fresh().restore(pack_plain([deque([0, {"scaled": 1}])] * len(honest)))
 
 
@@ -493,3 +493,17 @@ class Plain:
         codec(text, shape, layout="nnd")
     with pytest.raises(BadInput, match="has no parameter 'lay'"):
         codec(text, shape, lay="hnd")
+
+
+def test_no_message_of_a_stream_exceeds_what_its_account_names(codec: Any) -> None:
+    alice, longest = codec(HALVES, feed="stream", chunk=8), 0
+    for q, k, v in zip(*triples(), strict=True):
+        alice.append(q, k, v)
+        longest = max(longest, len(alice.save()))
+    held = alice.memories()
+    token = 2 * 3 * (4 + 3)
+    # Eight tokens in 16 bits and four that wait in 32; at most seven wait.
+    assert held.resident == 8 * token * 2 + 4 * token * 4
+    assert held.beside == 7 * token * 4
+    assert held.beside_is == "up to 7 tokens wait in 32 bits until a piece is whole"
+    assert held.resident < longest < held.resident + held.beside

@@ -207,14 +207,14 @@ def test_versions_name_the_package_and_what_it_runs_on() -> None:
 
 def test_every_class_of_tensors_travels() -> None:
     torch = pytest.importorskip("torch")
-    from kvbarrier.compressors.engines.codec.data import as_plain, from_plain
+    from kvbarrier.compressors.engines.codec.data import Kinds, as_plain, from_plain
     from kvbarrier.compressors.plugin.packing import pack_plain, unpack_plain
 
     names = ("float32", "float64", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "int8",
              "uint8", "int16", "int64", "bool")  # fmt: skip
     base = torch.arange(-6, 6).reshape(3, 4)
     data = [base.to(getattr(torch, name))[:, ::2].T for name in names]
-    back = from_plain(unpack_plain(pack_plain(as_plain(data, (), "encode"))), ())
+    back = from_plain(unpack_plain(pack_plain(as_plain(data, Kinds(), "encode"))), Kinds())
     for sent, got in zip(data, back, strict=True):
         assert sent.dtype == got.dtype
         assert torch.equal(sent.float(), got.float())
@@ -223,7 +223,7 @@ def test_every_class_of_tensors_travels() -> None:
 @pytest.mark.parametrize("kind", ["sparse", "quantised", "meta"])
 def test_tensors_that_hide_others_are_refused(kind: str) -> None:
     torch = pytest.importorskip("torch")
-    from kvbarrier.compressors.engines.codec.data import as_plain
+    from kvbarrier.compressors.engines.codec.data import Kinds, as_plain
     from kvbarrier.errors import PluginFailure
 
     ones = torch.ones(2, 2)
@@ -233,4 +233,4 @@ def test_tensors_that_hide_others_are_refused(kind: str) -> None:
         "meta": lambda: ones.to("meta"),
     }[kind]()
     with pytest.raises(PluginFailure, match=r"returned a Tensor of .* not a plain CPU tensor"):
-        as_plain([tensor], (), "encode")
+        as_plain([tensor], Kinds(), "encode")

@@ -99,7 +99,7 @@ def test_losses_are_of_the_tokens_that_come_next(model: smollm.SmolLM, ids: Any)
 
 
 def test_a_short_text_is_refused(model: smollm.SmolLM) -> None:
-    with pytest.raises(BadInput, match="and 577 are needed"):
+    with pytest.raises(BadInput, match="but 577 are needed"):
         model.tokens("Too short.", 577)
 
 

@@ -291,3 +291,35 @@ def test_versions_are_those_of_the_packages():
     found = game().make("KnormPress").versions()
     assert set(found) == {"torch", "transformers", "kvpress"}
     assert found["kvpress"] == "0.5.5"
+
+
+@pytest.mark.parametrize("model", ["qwen3", "gemma3"])
+def test_a_press_in_another_family(model: str) -> None:
+    """Half of the tokens are gone and half of their bits guessed, with norms on keys as well."""
+    one = game(d=128, keys="jl")
+    message, memories = one.alice("KnormPress", compression_ratio=0.5, model=model)
+    assert memories.logical == one.uncompressed / 2
+    error = one.error(message, "KnormPress", every=2, compression_ratio=0.5, model=model)
+    assert error == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_press_does_not_know_layers_that_slide() -> None:
+    instance = instance_of({"n": N, "d": 128, "reduction": "sliding-layers", "layers": 2,
+                            "every": 2, "window": 129})  # fmt: skip
+    with pytest.raises(BadInput, match="presses all layers alike, and in gemma3 some slide"):
+        KVPress(instance.shape, None, 0, {}, what="KnormPress", model="gemma3")
+
+
+def test_no_message_of_a_stream_exceeds_what_its_account_names() -> None:
+    params = {"base_press": "KnormPress", "target_size": 256, "compression_interval": 64}
+    alice, longest = game().make("CAMPress", **params), 0
+    for q, k, v in zip(*game().stream(), strict=True):
+        alice.append(q, k, v)
+        longest = max(longest, len(alice.save()) if alice.seen % 31 == 0 else 0)
+    # Who takes over in the end has seen no round, and another stream tells what waits at most.
+    late = game().make("CAMPress", **params)
+    late.restore(alice.save())
+    held = late.accounts(b"")
+    there = held.resident + held.side
+    assert longest > 1.1 * there
+    assert longest < there + held.beside + 0.02 * N * D * 4

@@ -85,7 +85,7 @@ def test_layers_that_slide_refuse_to_go_back_behind_their_window():
 
 
 def test_parameters():
-    with pytest.raises(BadInput, match="pool is unified or split, not joint"):
+    with pytest.raises(BadInput, match="takes pool=unified or split, not joint"):
         shown("append 1", pool="joint")
     with pytest.raises(BadInput, match="window is a whole number of tokens"):
         shown("append 1", window=16)

@@ -181,7 +181,7 @@ def test_what_is_not_there_is_one_sentence(what: str, params: Any, said: str) ->
     shape = Shape(tokens=8, d_k=64, d_v=64)
     with pytest.raises(BadInput, match=said):
         MlxCache(shape, what=what, **params)
-    with pytest.raises(BadInput, match="dtype must be bf16, fp16, fp32, not int8"):
+    with pytest.raises(BadInput, match="takes dtype=bf16 or fp16 or fp32, not int8"):
         MlxCache(shape, dtype="int8")
 
 

@@ -101,7 +101,7 @@ def test_scales_are_public_one_a_tensor_or_one_a_channel() -> None:
 def test_what_does_not_fit_is_one_sentence() -> None:
     with pytest.raises(BadInput, match=r"no cache onnxruntime:int3\. Did you mean 'int"):
         engine("int3")
-    with pytest.raises(BadInput, match="per must be tensor or channel, not row"):
+    with pytest.raises(BadInput, match="takes per=tensor or channel, not row"):
         engine("int4", per="row")
     with pytest.raises(PluginFailure):
         engine("int4").restore(engine("int8").save())

@@ -49,12 +49,17 @@ def _smaller(table: pd.DataFrame) -> None:
     table.loc[table["target"] == "llamacpp:q8_0", "rate"] = 16.5
 
 
+def _a_tail_that_nobody_names(table: pd.DataFrame) -> None:
+    table.loc[table["feed"] == "stream", "wire"] += 0.5
+
+
 BREAKS = {
     "engines.played": _changed(_presses_fail),
     "engines.blind": _changed(_shorter_than_the_secret),
     "engines.full": _changed(_one_wrong),
     "engines.evictions": _changed(_a_better_ranking),
     "engines.masks": _changed(_freed),
+    "engines.bytes": _changed(_a_tail_that_nobody_names),
     "engines.basis": _changed(_rotation_is_free),
     "engines.llamacpp": _changed(_smaller),
 }

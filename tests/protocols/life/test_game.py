@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, PluginFailure
-from kvbarrier.protocols.game.asked import needs_of, rows_of, schedule_of
 from kvbarrier.protocols.game.cell import Cell
 from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.instance import needs_of, rows_of, schedule_of
 from kvbarrier.protocols.game.instances import Alphabet, Index, of_spec
 from kvbarrier.protocols.game.schedules import Questions, survivors_of
 from kvbarrier.protocols.life.families import FAMILIES, USES

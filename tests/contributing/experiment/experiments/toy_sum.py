@@ -24,9 +24,9 @@ def total(a: int, b: int) -> dict[str, Any]:
     return {"a": a, "b": b, "total": a + b}
 
 
-@claim("toy-sum.four", "observation", "Two and two are four", "ours", TABLE)
+@claim("toy-sum.four", "observation", "ours", TABLE)
 def four(table: pd.DataFrame) -> Judgement:
-    """The sum is four."""
+    """Two and two are four."""
     found = int(table["total"].iloc[0])
     return judge(found == 4, f"the sum is {found}")
 

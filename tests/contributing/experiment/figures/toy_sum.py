@@ -6,13 +6,11 @@ from pathlib import Path
 
 from ..experiments.kit.tables import read_table
 from ..experiments.toy_sum import TABLE
-from .style import house_style, save, sheet
+from .style import page
 
 
 def picture(folder: Path, path: Path) -> None:
     """Draw the table in ``folder`` as a PNG."""
     table = read_table(folder, TABLE)
-    with house_style():
-        figure, axes = sheet()
+    with page(path) as (_, axes):
         axes.bar(table["a"], table["total"])
-        save(figure, path)

@@ -13,9 +13,10 @@ class ToyCache(Exact):
         dtype: fp32, fp16, bf16 or fp8; by default the widest of fp32, fp16, fp8 in the budget.
     """
 
+    name = "toy-cache"
+
 
 ENTRY = CatalogEntry(
-    "toy-cache",
     ToyCache,
     summary="the whole cache",
     source="a toy",

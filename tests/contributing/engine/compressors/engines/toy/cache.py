@@ -13,19 +13,13 @@ from ..memories import Memories
 class ToyEngine(Engine):
     """Keeps every token in float32."""
 
-    asks = ("serial",)
+    packages = ("numpy",)
 
     def _prefill(self, Q: Any, K: Any, V: Any) -> None:
         self.K, self.V = K.copy(), V.copy()
 
-    def _step(self, q: Any, k: Any, v: Any) -> None:
-        raise AssertionError("it is fed at once")
-
     def _ask_masked(self, Q: Any, K: Any, V: Any) -> Any:
-        raise AssertionError("it is asked row by row")
-
-    def _ask_serial(self, q: Any, k: Any, v: Any) -> Any:
-        return attention_over(*self._rows(), q[None], k[None], v[None])[0]
+        return attention_over(*self._rows(), Q, K, V)
 
     def _rows(self) -> Any:
         layers, heads = self.K.shape[1:3]
@@ -37,16 +31,11 @@ class ToyEngine(Engine):
         """Its two arrays."""
         return Memories(logical=2 * self.K.nbytes, resident=2 * self.K.nbytes)
 
-    def versions(self) -> dict[str, str]:
-        """NumPy's."""
-        return {"numpy": np.__version__}
-
-    def save(self) -> bytes:
+    def _message(self) -> bytes:
         """K, then V."""
         return bytes(self.K.tobytes() + self.V.tobytes())
 
-    def restore(self, message: bytes) -> None:
-        """Take over a saved state."""
+    def _take(self, message: bytes) -> None:
         shape = self.shape
         token = (shape.layers, shape.kv_heads)
         rows = np.frombuffer(message, np.float32)
