@@ -98,7 +98,7 @@ class InlineSeat(Seat):
         given = self._handed(message)
         return self._try(lambda: play.answer(self._compressor, given, queries, thresholds, block))
 
-    def _handed(self, message: T) -> T | bytes:
+    def _handed(self, message: Message | None) -> Any:
         return play.handed(message, builtin=self._builtin)
 
     def memories(self) -> Mapping[str, Any] | None:

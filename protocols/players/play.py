@@ -59,8 +59,8 @@ class Table:
 
     def told(self) -> dict[str, Any]:
         """As it goes to a host. What ships with us makes many keys itself, if it reads any."""
-        lazily = is_builtin(self.target) and isinstance(self.public, Public)
-        public = self.public.told() if lazily else dict(self.public)
+        ours = is_builtin(self.target) and isinstance(self.public, Public)
+        public = self.public.told() if ours else dict(self.public)  # type: ignore[attr-defined]
         return {**vars(self), "shape": asdict(self.shape), "public": public}
 
     @classmethod
