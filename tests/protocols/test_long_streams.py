@@ -11,11 +11,12 @@ from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import HarnessFault
 from kvbarrier.protocols.game import referee
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import play_batch, written
+from kvbarrier.protocols.game.index_game import Session, play_batch, written
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.game.referee import Parcel
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.channel import pack, unpack
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.play import Table, shortened
 from kvbarrier.reductions.keys import LazyKeySet, base
@@ -177,6 +178,19 @@ def test_who_ships_with_us_warms_up_on_a_stream_that_is_not_long():
     assert short.budget_bits == short.shape.cache_bits_16
     again = shortened(replace(short, budget_bits=None))
     assert (again.shape, again.budget_bits) == (short.shape, None)
+
+
+def test_what_ships_with_us_and_declares_its_length_is_weighed_unwritten(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("it was written")
+
+    instance = Index(64, 16, keys="hypercube")
+    monkeypatch.setattr(InlineSeat, "write", refuse)
+    with Session("inline") as session:
+        _, charged = session.weigh(Cell(instance, "exact", (), Fraction(1), batch_size=1))
+        assert charged == 16 * 64 * (16 + 16)
+        with pytest.raises(AssertionError, match="it was written"):
+            session.weigh(Cell(instance, "subgen", (), Fraction(1), batch_size=1))
 
 
 @pytest.mark.parametrize(("n", "heads"), [(1 << 17, 1), (1 << 15, 4)])
