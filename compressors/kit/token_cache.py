@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -133,9 +134,11 @@ class TokenCache(SoftmaxCache):
         if not long or 8 * len(Q) > filled:
             return [(slice(None), own, self.kept(slot))]
         gap = slot if slot < filled else -1
-        read = from_storage
+        read: Callable[[Any], Float32] = from_storage
         if self.dtype == "fp16":
-            from .halves import widen as read
+            from .halves import widen
+
+            read = widen
         k, v = (Stored(self.state.read(name)[:filled], read, gap) for name in "kv")
         return [(slice(None), own, (k, v))]
 

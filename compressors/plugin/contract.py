@@ -144,7 +144,7 @@ class Compressor(ABC):
 
         return pack_difference(self._stateful(), self.fresh()._stateful())
 
-    def _pieces(self) -> Sequence[bytes | memoryview]:
+    def _message_pieces(self) -> Sequence[bytes | memoryview]:
         """What :meth:`save` returns, in pieces that may lie where the state does."""
         return [plain_bytes(self.save())]
 

@@ -245,7 +245,7 @@ class PerHead(PassesOn, Compressor):
         # One head at a time: a join would need all of them beside the whole.
         whole = io.BytesIO()
         for head in self.inner:
-            pieces = head._pieces()
+            pieces = head._message_pieces()
             if not self.constant:
                 whole.write(sum(map(len, pieces)).to_bytes(_LENGTH_BYTES, "little"))
             for piece in pieces:

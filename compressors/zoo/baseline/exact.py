@@ -60,9 +60,9 @@ class Exact(TokenCache):
         self.seen = following.stop
 
     def save(self) -> bytes:
-        return b"".join(self._pieces())
+        return b"".join(self._message_pieces())
 
-    def _pieces(self) -> list[memoryview]:
+    def _message_pieces(self) -> list[memoryview]:
         """K then V of the data tokens; of all slots once one beyond them is used."""
         if self.seen > self.shape.tokens:
             return self.state.pieces()
