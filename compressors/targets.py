@@ -319,14 +319,22 @@ def _only_candidate(module: ModuleType, file: str) -> str:
                        f"{', '.join(names)}.")  # fmt: skip
     if any(is_reader(thing) for thing in vars(module).values()):
         raise _no_compressor(file)
-    has = "".join(
-        f" {name} has {', '.join(methods)}." for name, methods in _methods(module) if methods
-    )
+    made = _methods(module)
+    has = "".join(f" {name} has {', '.join(methods)}." for name, methods in made if methods)
     raise PluginFailure(
-        f"{file} has no compressor.{has} Write a class with append(k, v) or append(q, k, v), and "
-        "attend(q), or a function compress(Q, K, V); 'kvbarrier new FILE.py' writes one to start "
-        "from."
+        f"{file} has no compressor.{has}{_as_codec(file, made)} Write a class with append(k, v) or "
+        "append(q, k, v), and attend(q), or a function compress(Q, K, V); 'kvbarrier new FILE.py' "
+        "writes one to start from."
     )
+
+
+def _as_codec(file: str, made: list[tuple[str, list[str]]]) -> str:
+    from .engines.codec.calling import PAIRS
+
+    for name, methods in made:
+        if any({*pair} <= {*methods} for pair in PAIRS):
+            return f" As a codec of arrays it plays by the name codec:{file}:{name}."
+    return ""
 
 
 def _methods(module: ModuleType) -> list[tuple[str, list[str]]]:

@@ -119,6 +119,9 @@ def test_ambiguity_and_emptiness(folder: Path) -> None:
     (folder / "mine.py").write_text("class A:\n  update = query = lambda *_: None\n")
     with pytest.raises(PluginFailure, match=r"no compressor\. A has update, query\. Write a class"):
         resolve("mine.py")
+    (folder / "mine.py").write_text("class A:\n  encode = decode = lambda *_: None\n")
+    with pytest.raises(PluginFailure, match=r"by the name codec:mine\.py:A\. Write a class"):
+        resolve("mine.py")
 
 
 def test_a_target_says_whether_it_takes_a_budget(folder: Path) -> None:
