@@ -19,8 +19,9 @@ from ...compressors.catalog import is_builtin
 from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
-from .channel import MAX_MESSAGE_BYTES, BadFrame
+from .channel import MAX_MESSAGE_BYTES, BadFrame, Message
 from .play import Facts, Table, one_line
+from .sealed import LARGE
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""
@@ -95,7 +96,7 @@ def fed(said: Any) -> None:
         raise BadFrame("it took no part of the stream")
 
 
-def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
+def message(said: Any) -> tuple[Message, int, dict[str, Any] | None]:
     """Return Alice's message, its payload in bytes, and what her cache occupies.
 
     Raises:
@@ -108,7 +109,8 @@ def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
         or len(message) > MAX_MESSAGE_BYTES
     ):
         raise BadFrame("its message is not bytes, or is too long")
-    return message.tobytes(), _count(payload, len(message)), memories(held)
+    plain = message.data if len(message) >= LARGE else message.tobytes()
+    return plain, _count(payload, len(message)), memories(held)
 
 
 def memories(said: Any) -> dict[str, Any] | None:
