@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import runpy
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +16,7 @@ from kvbarrier.compressors.zoo.eviction.keydiff import KeyDiff, cosines_to_the_m
 from kvbarrier.compressors.zoo.eviction.r_kv import RKV, redundancy
 from kvbarrier.errors import BadInput, BudgetTooSmall
 
-naive = runpy.run_path(str(Path(__file__).parents[2] / "naive" / "expected_attention.py"))
+from tests.naive import expected_attention as naive
 
 SHAPE = Shape(tokens=30, d_k=8, d_v=6, layers=2, heads=2, kv_heads=2)
 CLASSES = [KeyDiff, ExpectedAttention, RKV]
@@ -64,7 +62,7 @@ def test_the_covariance_says_what_all_scores_say(norm: float) -> None:
     rng = np.random.default_rng(7)
     Q = (norm * rng.standard_normal((500, 16))).astype(np.float32) + np.float32(norm)
     K = rng.standard_normal((500, 16)).astype(np.float32)
-    found, wanted = expected_weights(Q, K), naive["expected_weights"](Q, K)
+    found, wanted = expected_weights(Q, K), naive.expected_weights(Q, K)
     # Exponents of up to about 3,000 at norm 8, each to 2^-52 of itself in both.
     assert found == pytest.approx(wanted, rel=1e-10, abs=1e-300)
     assert np.argsort(-found, kind="stable").tolist() == np.argsort(-wanted, kind="stable").tolist()
