@@ -33,7 +33,7 @@ FACTS = {
     "name": "plugin.py:Mine", "source": SOURCE, "builtin": False, "streaming": True,
     "message_bytes": 8, "batched": False, "versions": {}, "files": [], "version": "",
     "declares": None,
-    "modules": [],
+    "modules": [], "budgeted": True,
 }  # fmt: skip
 HELD = {
     "logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3,
