@@ -147,6 +147,7 @@ class PerHead(PassesOn, Compressor):
             share = (budget_bits - _WHOLE_LENGTH_BITS) // count - 8 * _LENGTH_BYTES
             self.inner = self._heads(share)
         self.streaming = all(head.streaming for head in self.inner)
+        self.knows_keys = self.inner[0].knows_keys
         self.declares = of_heads(self.inner)
 
     def _heads(self, share: int | None) -> list[Compressor]:

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import HarnessFault
 from kvbarrier.protocols.game import referee
 from kvbarrier.protocols.game.cell import Cell
@@ -14,8 +15,10 @@ from kvbarrier.protocols.game.index_game import play_batch, written
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.game.referee import Parcel
 from kvbarrier.protocols.players import isolation
+from kvbarrier.protocols.players.channel import pack, unpack
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.reductions.keys import LazyKeySet
+from kvbarrier.protocols.players.play import Table, shortened
+from kvbarrier.reductions.keys import LazyKeySet, base
 from kvbarrier.reductions.stream_family import StreamFamily
 
 KEY = b"the key of long streams is this."
@@ -138,6 +141,42 @@ def test_keys_that_nobody_reads_are_never_made_as_a_whole(monkeypatch):
     play(Cell(heads, "exact", (), Fraction(1), batch_size=1))
     with pytest.raises(HarnessFault, match="all keys were made"):
         play(Cell(instance, "lossless", (), Fraction(1), batch_size=1))
+
+
+@everywhere
+@pytest.mark.parametrize("target", ["exact", "lossless"])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_who_makes_the_keys_himself_plays_the_same_game(monkeypatch, target, heads, kind):
+    cell = Cell(Index(64, 16, keys="bch", heads=heads), target, (), Fraction(1), batch_size=1)
+    whole = play(cell, kind)
+    monkeypatch.setattr(base, "MANY", 1)
+    assert play(cell, kind) == whole
+
+
+def test_many_keys_are_told_as_what_makes_them_to_what_ships_with_us(monkeypatch):
+    monkeypatch.setattr(base, "MANY", 1)
+    instance = Index(64, 16, keys="bch", heads=2)
+    table = Table("exact", ".", {}, instance.shape, None, instance.build().public())
+    keys = table.public["keys"]
+    told = unpack(pack(table.told()))
+    assert told["public"]["keys"].keys() == {"made", "order"}
+    again = Table.of(told)
+    assert np.array_equal(again.public["keys"], keys)
+    assert again.shape == table.shape
+    # Another's NumPy may be another version, and nobody knows what he reads.
+    assert np.array_equal(replace(table, target="a.py:A").told()["public"]["keys"], keys)
+    # No code makes these again.
+    drawn = Index(64, 16, keys="jl").build().public()
+    assert type(replace(table, public=drawn).told()["public"]["keys"]) is np.ndarray
+
+
+def test_who_ships_with_us_warms_up_on_a_stream_that_is_not_long():
+    shape = Shape(tokens=1 << 20, d_k=64, d_v=64)
+    short = shortened(Table("exact", ".", {}, shape, shape.cache_bits_16, {}))
+    assert short.shape == replace(shape, tokens=1 << 14)
+    assert short.budget_bits == short.shape.cache_bits_16
+    again = shortened(replace(short, budget_bits=None))
+    assert (again.shape, again.budget_bits) == (short.shape, None)
 
 
 @pytest.mark.parametrize(("n", "heads"), [(1 << 17, 1), (1 << 15, 4)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,6 +112,19 @@ class CodedTokens(SoftmaxCache):
     def codecs(self) -> tuple[Codec, Codec]:
         """The codecs of keys and of values, from public things."""
 
+    def turn(self, which: int, d: int, into: int | None = None) -> Float32:
+        """The :func:`rotation` of keys (0) or values (1) from public coins, drawn once.
+
+        Whatever rungs of a ladder are tried: it does not depend on the bits.
+        """
+        if (which, d, into) not in self._turns:
+            self._turns[which, d, into] = rotation(self.rng(which), d, into)
+        return self._turns[which, d, into]
+
+    @cached_property
+    def _turns(self) -> dict[tuple[int, int, int | None], Float32]:
+        return {}
+
     def _length(self) -> int:
         each = self.key_codec.row_bytes + self.value_codec.row_bytes
         return _COUNT_BYTES + self.shape.tokens * each
@@ -192,11 +206,11 @@ class WholeBits(CodedTokens):
     def codecs(self) -> tuple[Codec, Codec]:
         """One for keys and one for values, each with public coins of its own."""
         sizes = zip((self.shape.d_k, self.shape.d_v), self.bits, strict=True)
-        k, v = (self.codec(d, b, self.rng(which)) for which, (d, b) in enumerate(sizes))
+        k, v = (self.codec(d, b, which) for which, (d, b) in enumerate(sizes))
         return k, v
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
-        """The codec of rows of d numbers, of ``bits`` bits each."""
+    def codec(self, d: int, bits: int, which: int) -> Codec:
+        """The codec of rows of d numbers, of ``bits`` bits each; 0: of keys, 1: of values."""
         raise NotImplementedError
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
+from kvbarrier.compressors.catalog import CATALOG
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.quantisation import coded_tokens
 from kvbarrier.compressors.zoo.quantisation.absmax import Absmax
@@ -14,7 +17,7 @@ from kvbarrier.compressors.zoo.quantisation.polarquant import PolarQuant
 from kvbarrier.compressors.zoo.quantisation.qjl import QJL
 from kvbarrier.compressors.zoo.quantisation.rabitq import RaBitQ
 from kvbarrier.compressors.zoo.quantisation.turboquant import TurboQuant
-from kvbarrier.errors import BadInput
+from kvbarrier.errors import BadInput, BudgetTooSmall
 
 from tests.naive import coding
 
@@ -79,3 +82,24 @@ def test_symbols_are_packed_as_one_number(bits: int, jit: bool) -> None:
     found = np.empty_like(symbols)
     unpack(codes, bits, found)
     assert np.array_equal(found, symbols)
+
+
+@pytest.mark.parametrize("name", ["eden", "rabitq", "turboquant", "polarquant"])
+def test_rotations_are_drawn_once_whatever_rungs_are_tried(name: str, monkeypatch) -> None:
+    drawn: list[int] = []
+    usual = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda A: drawn.append(len(A)) or usual(A))
+    shape = Shape(tokens=40, d_k=16, d_v=32)
+    cls = CATALOG[name].cls
+    least = next(b for b in count(8, 8) if _lives(cls, shape, b))
+    drawn.clear()
+    cls(shape, least)
+    assert drawn == [16, 32]
+
+
+def _lives(cls, shape: Shape, budget: int) -> bool:
+    try:
+        cls(shape, budget)
+    except BudgetTooSmall:
+        return False
+    return True
