@@ -188,8 +188,6 @@ OUT_OF_REACH = {
     "kvquant": "its wheel has one empty module",
     "kvq": "it fills key_cache and value_cache of DynamicCache, which transformers 5 does not have",
     "spectralquant": "it is calibrated on a model's cache first, and stores decoded numbers",
-    "randkv": "it is a cache of transformers that wants its prompt's length, and keeps the prompt: "
-    "hf: plays it behind a class of four lines that says it, with feed=stream",
     "adaptq": "its wheel of 0.2.3 that pip builds here cannot be imported, for want of a symbol",
     "ginkgoq-turboquant": "it writes its codebooks to a file, and players may not",
     "turboquant-tools": "it needs turboquant-quantized, which is not on PyPI",
