@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kvbarrier import attack
 from kvbarrier.compressors.engines.codec.cache import CodecCache
 from kvbarrier.compressors.plugin.lifting import fit_layout
 from kvbarrier.protocols.game.instances import Index
@@ -178,6 +179,16 @@ def test_played_apart(described: str, params: dict[str, Any], error: float, wire
     lost, sent = map(float, done.stdout.split())
     assert lost == pytest.approx(error, abs=0.01)
     assert sent == pytest.approx(wire, abs=0.005)
+
+
+def test_who_lies_apart_is_found_in_a_game() -> None:
+    """Its players import what a rehearsal needed: not the other package of that name before it."""
+    if not (Path(sys.prefix) / "apart" / "fastvq").exists():
+        pytest.skip("run make engines/codec")
+    described = "kvbarrier.compressors.engines.codec.packages.fastvq:KV"
+    report = attack(f"codec:{described}", n=64, d=64, keys="kerdock", messages=1)
+    (point,) = report.points
+    assert 0.2 < point["bit_error"]["estimate"] < 0.48
 
 
 CLAIMS = [
