@@ -286,7 +286,7 @@ def _probe(plan: Attack, session: Session) -> tuple[list[Cell], dict[str, Facts]
                 refused.append(found)
             elif isinstance(found, KVBarrierError):
                 raise found
-            else:
+            elif found.budgeted or cell.budget is None or plan.budgets is not None:
                 facts[cell.id] = Facts(found.source, found.builtin, found.declares)
                 playable.append(cell)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .scheme import Scheme
 
 #: every engine, a folder each, in the order of the table
-NAMES = ("hf", "kvpress", "llamacpp", "codec", "mlx", "onnxruntime", "openvino")
+NAMES = ("hf", "kvpress", "llamacpp", "codec", "mlx", "onnxruntime", "openvino", "vllm")
 
 
 class _Schemes(Mapping[str, "Scheme"]):

@@ -4,7 +4,7 @@ import torch
 from transformers import LlamaConfig, QuantizedCache
 
 config = LlamaConfig(num_hidden_layers=1, num_attention_heads=1, head_dim=64, hidden_size=64)
-cache = QuantizedCache(backend="quanto", config=config, nbits=4)
+cache = QuantizedCache(backend="hqq", config=config, nbits=4)
 
 
 def tokens(count):

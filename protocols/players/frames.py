@@ -213,14 +213,15 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     (told,) = fields(said, "facts")
     (
         name, source, _, streaming, length, batched, versions, files, version, declares, modules,
+        budgeted,
     ) = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version", "declares", "modules",
+        "files", "version", "declares", "modules", "budgeted",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is not a digest")
-    if type(streaming) is not bool or type(batched) is not bool:
-        raise BadFrame("its streaming and batched are not true or false")
+    if not all(type(said) is bool for said in (streaming, batched, budgeted)):
+        raise BadFrame("its streaming, batched and budgeted are not true or false")
     return Facts(
         name=_words(name),
         source=source,
@@ -233,6 +234,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         version=_words(version),
         declares=_declaration(declares),
         modules=_names(modules, "modules"),
+        budgeted=budgeted,
     )
 
 

@@ -78,7 +78,7 @@ class Facts:
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
     ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
     the words of its declaration, or None. ``modules``: what was imported in its rehearsal, for the
-    hosts of later lives to import before they fork.
+    hosts of later lives to import before they fork. ``budgeted``: the constructor takes a budget.
     """
 
     name: str
@@ -92,6 +92,7 @@ class Facts:
     version: str = ""
     declares: tuple[str, ...] | None = None
     modules: tuple[str, ...] = ()
+    budgeted: bool = True
 
 
 Build = Callable[[int], Any]
@@ -156,6 +157,7 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
         files=tuple(map(str, target.files)),
         version=str(target.version),
         declares=_words_of(compressor),
+        budgeted=bool(target.budgeted),
     )
 
 

@@ -22,7 +22,7 @@ from ...plugin.packing import pack_plain, unpack_plain
 from ..engine import Engine, attention_over, distributions
 from ..memories import Memories, sizes
 from . import contract
-from .construction import one_thread
+from .calling import one_thread
 from .data import as_plain, from_plain, leaves
 
 CHUNK = 64

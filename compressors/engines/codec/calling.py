@@ -307,3 +307,15 @@ def tell(
             "the same each time, make it once in Python, from a class of yours that sets its seed."
         ) from error
     raise (failure or blame(error, doing)) from error
+
+
+def one_thread() -> None:
+    """Players are forked, and a fork of a process that runs threads of OpenMP hangs.
+
+    Raises BadInput where torch is not installed.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        tell(error, "a codec with tensors = 'torch'", "torch")
+    torch.set_num_threads(1)

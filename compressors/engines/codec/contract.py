@@ -23,9 +23,9 @@ named, ``?encode=store&decode=load``. Functions of a module do as well as method
   message, all attributes that differ from a fresh object's. Nothing else left in it travels: Bob
   has another one.
 * Everything made in the constructor is public and costs nothing, and so is what it draws from the
-  global generators. ``construction`` says what it is offered by name: ``d``, ``n``, ``heads``,
-  ``layers``, ``device`` and ``seed``, under the names that people use for them; anything else is a
-  parameter of the target.
+  global generators. It is offered ``d`` (``d_k``, ``d_v``), ``n``, ``heads``, ``layers``,
+  ``device`` and ``seed`` by name (``engines.construction``); anything else is a parameter of the
+  target.
 
 How the methods want their arrays is found by playing (``rehearsal``), and said with the verdict.
 An author may say it instead, in class attributes; the first three may be parameters of the target,
@@ -52,6 +52,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -60,15 +61,8 @@ from ....errors import BadInput, PluginFailure, did_you_mean
 from ...plugin.contract import Shape
 from ...plugin.loading import load_file, load_module
 from ...plugin.signature import Signature
-from .calling import PAIRS, Codec, Way, pairs_of, tell
-from .construction import (
-    arguments,
-    draw_publicly,
-    if_required,
-    offered,
-    one_thread,
-    refuse_function_params,
-)
+from ..construction import arguments, draw_publicly, refuse_others, spelled
+from .calling import PAIRS, Codec, Way, one_thread, pairs_of, tell
 from .data import Kinds
 from .rehearsal import Stranger, in_way, rehearse
 
@@ -95,15 +89,16 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     theirs = Signature.of_constructor(thing).names if inspect.isclass(thing) else ()
     fixed = {k: str(v) for k, v in params.items() if k in _OURS and k not in theirs}
     params = {k: v for k, v in params.items() if k not in fixed}
-    make = _maker(thing, name, shape, n, seed, params)
+    offered, sizes = _offered(shape, n, seed), spelled(tokens=n, one=1, first=0)
+    make = _maker(thing, name, seed, offered, sizes, params)
     made = make()
     pair = _pair(made, name, fixed)
-    known = offered(shape, n, seed) | if_required(n)
+    known = offered | sizes
     by_name: dict[str, Any] = {}
     if isinstance(thing, ModuleType):
         encode, decode = (getattr(thing, one) for one in pair)
-        refuse_function_params(name, encode, decode, known, params)
-        by_name = offered(shape, n, seed) | params
+        _refuse_function_params(name, encode, decode, known, params)
+        by_name = offered | params
     usual = {word: fixed.get(word) or _word(thing, word) or least for word, least in _USUAL.items()}
     way = Way(*pair, usual["tensors"], usual["layout"], usual["dtype"])
     _check_words(name, way)
@@ -117,13 +112,35 @@ def build(what: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any])
     )
 
 
+def _offered(shape: Shape, n: int, seed: int) -> dict[str, Any]:
+    """What a constructor, or a function, gets by name if it has a parameter of that name."""
+    heads, d = shape.kv_heads, {"d": shape.d_k} if shape.d_k == shape.d_v else {}
+    named = spelled(
+        heads=heads, kv_heads=heads, layers=shape.layers, seed=seed % 2**31, device="cpu", **d
+    )
+    return named | {"n": n, "d_k": shape.d_k, "d_v": shape.d_v}
+
+
+def _refuse_function_params(
+    name: str, encode: Any, decode: Any, known: Mapping[str, Any], params: Mapping[str, Any]
+) -> None:
+    """Raise BadInput for parameters that two functions of a module, which get them, do not take."""
+    arrays = [one for one in Signature.of(encode).required if one not in {**known, **params}]
+    own = [Signature.of(encode, skip=min(2, len(arrays))), Signature.of(decode, skip=1)]
+    names, required = (
+        tuple({n for one in own for n in getattr(one, group)}) for group in ("names", "required")
+    )
+    refuse_others(Signature(names, required, any(s.anything for s in own)), known, params, name)
+
+
 def _maker(
-    thing: Any, name: str, shape: Shape, n: int, seed: int, params: Mapping[str, Any]
-) -> Callable[[], Any]:
+    thing: Any, name: str, seed: int, offered: Mapping[str, Any], sizes: Mapping[str, Any],
+    params: Mapping[str, Any],
+) -> Callable[[], Any]:  # fmt: skip
     """Constructs an object, each time alike; a module is its own."""
     if isinstance(thing, ModuleType):
         return lambda: thing
-    given = arguments(thing, shape, n, seed, params, name)
+    given = arguments(thing, offered, sizes, params, name, partial(tell, package=""))
 
     def make() -> Any:
         draw_publicly(seed)

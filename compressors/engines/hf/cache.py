@@ -20,6 +20,7 @@ import torch
 
 from ....errors import BadInput, PluginFailure
 from ...plugin.contract import Float32, Shape
+from ..construction import draw_publicly
 from ..engine import FEEDS, Engine, own_only
 from ..memories import Memories, sizes
 from ..public_stream import pieces
@@ -69,7 +70,7 @@ class _Public:
         """
         nothing = np.zeros((2, *self.token, 1), np.float32)
         for make in (self.maker.make, *self.maker.others):
-            self._seed()
+            draw_publicly(self.seed)
             before = _coins()
             # Two tokens may be too few for it; the stream will tell.
             with contextlib.suppress(PluginFailure):
@@ -80,13 +81,8 @@ class _Public:
 
     def fresh(self) -> Any:
         """A new cache; classes that draw from a global generator draw the public coins."""
-        self._seed()
+        draw_publicly(self.seed)
         return self.maker.make()
-
-    def _seed(self) -> None:
-        torch.manual_seed(self.seed)
-        np.random.seed(self.seed % 2**32)
-        random.seed(self.seed)
 
     def play(self, cache: Any, Q: Float32, K: Float32, V: Float32, mask: Any = None) -> Float32:
         """One pass of the carrier over tokens."""

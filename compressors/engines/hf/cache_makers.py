@@ -9,9 +9,10 @@
     package.module:Class         a class of cache that an installed package has
     path/to/file.py:Class        one in a file
 
-A foreign class gets its parameters by name. Those that it requires and the user did not give are
-filled in where the model knows them, under the names that people use for them (``_known_sizes``);
-of those with a default only ``config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU)
+A foreign class gets its parameters by name, and a configuration of its own, a dataclass say, is
+made of those that are its (``construction``). Those that it requires and the user did not give are
+filled in where the model knows them, under the names that people use for them; of those with a
+default only ``config``, ``model_config``, ``num_hidden_layers``, ``head_dim``, ``device`` (the CPU)
 and ``max_cache_len``. Where there are several ways to construct it, the first that takes two tokens
 is the way.
 """
@@ -25,7 +26,7 @@ import inspect
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 import transformers
@@ -35,6 +36,8 @@ from ....errors import BadInput, KVBarrierError, did_you_mean
 from ...plugin.blame import blame
 from ...plugin.contract import Shape
 from ...plugin.loading import load_file, load_module
+from ...plugin.signature import Signature
+from ..construction import arguments, spelled
 from ..engine import distributions
 
 _OWN = {
@@ -202,15 +205,14 @@ def _theirs(what: str, params: Mapping[str, Any], shape: Shape, config: Any) -> 
         classes = [n for n, one in vars(module).items() if inspect.isclass(one)]
         raise BadInput(f"{path} has no class '{name}'.{did_you_mean(name, classes)}")
     given = {key: _literal(value) for key, value in params.items()}
-    ways = _arguments(cls, given, shape, config, what)
     failures, makes = [], []
-    for positional, named in ways:
+    for named in _arguments(cls, given, shape, config, what):
         try:
-            _check(cls(*positional, **named), what)
+            _check(cls(**named), what)
         except Exception as error:
             failures.append(error)
         else:
-            makes.append(functools.partial(cls, *positional, **named))
+            makes.append(functools.partial(cls, **named))
     if not makes:
         raise explained(failures[0], what) from failures[0]
     return Maker(
@@ -229,63 +231,37 @@ def _check(made: Any, what: str) -> None:
 
 def _arguments(
     cls: Any, given: dict[str, Any], shape: Shape, config: Any, what: str
-) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Ways to call the class, positional and named arguments, the likeliest first."""
-    known = inspect.signature(cls).parameters
-    open_ended = any(one.kind is one.VAR_KEYWORD for one in known.values())
-    names = [n for n, one in known.items() if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
-    for name in given:
-        if name not in names and not open_ended:
-            hint = did_you_mean(name, names) if names else " It has none."
-            raise BadInput(f"{what} has no parameter '{name}'.{hint}")
-    filled = {
+) -> list[dict[str, Any]]:
+    """Named arguments to call the class with, the likeliest first."""
+    tokens = shape.tokens + shape.extra
+    known = {
         "config": config,
+        "model_config": config,
         "num_hidden_layers": shape.layers,
         "head_dim": config.head_dim,
         "device": "cpu",
-        "max_cache_len": shape.tokens + shape.extra,
+        "max_cache_len": tokens,
     }
-    required = [n for n in names if known[n].default is inspect.Parameter.empty]
-    sizes = {n: value for n, value in _known_sizes(shape, config).items() if n in required}
-    named = sizes | {n: value for n, value in filled.items() if n in names} | given
-    missing = [n for n in required if n not in named]
+    heads = config.num_attention_heads
+    sizes = spelled(
+        d=config.head_dim, hidden=heads * config.head_dim, heads=heads, kv_heads=shape.kv_heads,
+        layers=shape.layers, tokens=tokens, one=1, seed=0, dtype=config.dtype or torch.bfloat16,
+    )  # fmt: skip
+    signature = Signature.of_constructor(cls)
+    missing = [n for n in signature.required if n not in {**known, **sizes, **given}]
     # Whatever it is called: one open place, and the first, is the configuration's.
-    if len(missing) == 1 and missing[0] == names[0] and "config" not in named:
-        return [((config,), named)]
-    if missing:
-        raise BadInput(f"{what} needs {', '.join(missing)}: give them as parameters.")
-    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), named)]
-    if "config" in named and known["config"].default is not inspect.Parameter.empty:
+    if missing and missing == [signature.names[0]] and "config" not in signature.names:
+        known[missing[0]] = config
+    named = arguments(cls, known, sizes, given, what, lambda error, _: _fail(error, what))
+    ways = [named]
+    if "config" in named and "config" not in (*signature.required, *given):
         # It may be a configuration of its own that it names so.
-        ways.append(((), {n: value for n, value in named.items() if n != "config"}))
+        ways.append({n: value for n, value in named.items() if n != "config"})
     return ways
 
 
-def _known_sizes(shape: Shape, config: Any) -> dict[str, Any]:
-    """What the model knows, under the names that constructors have for it."""
-    tokens = shape.tokens + shape.extra
-    known: dict[Any, tuple[str, ...]] = {
-        "layers": ("num_layers", "n_layers", "n_layer", "layers", "num_hidden_layers"),
-        "heads": ("num_heads", "n_heads", "n_head", "num_attention_heads", "heads"),
-        "kv_heads": (
-            "num_kv_heads", "n_kv_heads", "num_key_value_heads", "kv_heads", "num_k_heads",
-        ),
-        "width": ("head_dim", "d", "dim", "d_head", "head_size", "d_k"),
-        "hidden": ("hidden_size", "d_model", "embed_dim"),
-        "tokens": (
-            "max_cache_len", "max_seq_len", "max_length", "max_len", "max_seq_length",
-            "max_tokens", "capacity", "seq_len", "context_length",
-        ),
-        "one": ("batch_size", "max_batch_size", "bsz"),
-        "dtype": ("dtype", "torch_dtype"),
-        "seed": ("seed",),
-    }  # fmt: skip
-    values = {
-        "layers": shape.layers, "heads": config.num_attention_heads, "kv_heads": shape.kv_heads,
-        "width": config.head_dim, "hidden": config.num_attention_heads * config.head_dim,
-        "tokens": tokens, "one": 1, "dtype": config.dtype or torch.bfloat16, "seed": 0,
-    }  # fmt: skip
-    return {name: values[what] for what, names in known.items() for name in names}
+def _fail(error: Exception, what: str) -> NoReturn:
+    raise explained(error, what) from error
 
 
 def _literal(value: Any) -> Any:

@@ -98,7 +98,7 @@ def test_a_sliding_layer_that_is_cropped_twice_is_found_by_what_is_tried_first()
     ],
 )
 def test_reproductions(name, said):
-    pytest.importorskip("optimum.quanto", reason="it does the quantising")
+    pytest.importorskip("hqq", reason="it does the quantising")
     if transformers.__version__ != "5.23.0":
         pytest.skip("the output on the page is of transformers 5.23.0")
     path = REPRODUCTIONS / f"{name}.py"

@@ -24,7 +24,8 @@ def secret():
 
 
 THEIRS = '''
-from transformers import DynamicCache
+from dataclasses import dataclass
+from transformers import DynamicCache, PreTrainedConfig
 
 class Halves(DynamicCache):
     """Keeps the first half of what it is given."""
@@ -54,6 +55,17 @@ class OwnConfig(DynamicCache):
 
     def update(self, k, v, layer, *args, **kwargs):
         return super().update(k.to(k.dtype) * (self.bits / 16), v, layer, *args, **kwargs)
+
+@dataclass
+class Plan:
+    budget: int = 8
+    spare: int = 2
+
+class Planned(DynamicCache):
+    """Wants the model's settings under another name, and its own as an object."""
+    def __init__(self, *, model_config: "PreTrainedConfig", start: int, plan: Plan | None = None):
+        super().__init__(config=model_config)
+        self.plan, self.start = plan, start
 
 class Sized(DynamicCache):
     def __init__(self, num_layers, n_kv_heads, dim, max_seq_len, dtype, batch_size):
@@ -93,7 +105,7 @@ def test_a_class_in_a_file(tmp_path):
     assert np.array_equal(read[:64], x[:64])
     assert (read[64:] != x[64:]).mean() == pytest.approx(0.5, abs=0.04)
     for query, sentence in (
-        ("Halves", "needs share: give them as parameters"),
+        ("Halves", "needs the parameter 'share': give ?share=VALUE"),
         ("Halves?shard=1", "has no parameter 'shard'. Did you mean 'share'?"),
         ("Halve", "has no class 'Halve'. Did you mean 'Halves'?"),
         ("OnTheGPU", "needs a GPU, but kvbarrier plays it on the CPU"),
@@ -114,6 +126,16 @@ def test_sizes_that_the_model_knows_are_filled_in_by_name(tmp_path):
     sizes = build(f"hf:{file}:Sized").inner.cache.sizes
     assert sizes == (1, 1, 64, 129, "torch.bfloat16", 1)
     assert build(f"hf:{file}:Sized?max_seq_len=7").inner.cache.sizes[3] == 7
+
+
+def test_a_configuration_of_its_own_is_made_of_its_parameters(tmp_path):
+    file = tmp_path / "theirs.py"
+    file.write_text(THEIRS)
+    cache = build(f"hf:{file}:Planned?start=1&budget=5").inner.cache
+    assert (cache.start, cache.plan.budget, cache.plan.spare) == (1, 5, 2)
+    assert build(f"hf:{file}:Planned?start=1").inner.cache.plan is None
+    with pytest.raises(BadInput, match="has no parameter 'badget'"):
+        build(f"hf:{file}:Planned?start=1&badget=5")
 
 
 def test_the_rows_of_anybodys_class_are_read_from_update(tmp_path):

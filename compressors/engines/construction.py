@@ -1,8 +1,7 @@
 """How a stranger's class is constructed: what it asks for by name, and what both sides draw.
 
-It is offered ``d`` (``d_k``, ``d_v``), ``n``, ``heads``, ``layers``, ``device`` and ``seed`` under
-the names that people have for them, and gets those that it takes; the sizes of a batch, of a
-context and the number of a layer only where it requires them, for as options they mean more than a
+It is offered sizes, a seed and the like under the names that people have for them (``spelled``),
+and gets those that it takes; some only where it requires them, for as options they mean more than a
 size. Where it wants a configuration, an object of a class of its own, that one is made the same
 way, and takes the parameters that are its.
 
@@ -17,48 +16,39 @@ import inspect
 import random
 import sys
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import numpy as np
 
-from ....errors import BadInput, did_you_mean
-from ...plugin.contract import Shape
-from ...plugin.signature import Signature
-from .calling import tell
+from ...errors import BadInput, did_you_mean
+from ..plugin.signature import Signature
 
-_ALIASES = {
-    "d": ("head_dim", "dim", "d_head", "head_size", "dims", "dimension", "dimensions",
+_SPELLINGS = {
+    "d": ("d", "head_dim", "dim", "d_head", "head_size", "dims", "dimension", "dimensions",
           "embedding_dim", "embed_dim", "vector_dim"),
-    "heads": ("num_heads", "n_heads", "num_kv_heads", "n_kv_heads", "num_key_value_heads",
-              "kv_heads"),
-    "layers": ("num_layers", "n_layers", "num_hidden_layers"),
-    "seed": ("random_seed", "random_state", "rotation_seed"),
-}  # fmt: skip
-_IF_REQUIRED = {
-    "n": ("seq_len", "max_seq_len", "max_len", "max_length", "num_tokens", "n_tokens",
-          "max_tokens", "context_length", "capacity"),
-    "one": ("batch_size", "batch", "bsz", "max_batch_size"),
+    "hidden": ("hidden_size", "d_model"),
+    "heads": ("heads", "num_heads", "n_heads", "n_head", "num_attention_heads"),
+    "kv_heads": ("kv_heads", "num_kv_heads", "n_kv_heads", "num_key_value_heads", "num_k_heads"),
+    "layers": ("layers", "num_layers", "n_layers", "n_layer", "num_hidden_layers"),
     "first": ("layer_idx", "layer_id", "layer", "head_idx"),
+    "tokens": ("seq_len", "max_seq_len", "max_seq_length", "max_len", "max_length",
+               "max_cache_len", "num_tokens", "n_tokens", "max_tokens", "context_length",
+               "capacity"),
+    "one": ("batch_size", "batch", "bsz", "max_batch_size"),
+    "seed": ("seed", "random_seed", "random_state", "rotation_seed"),
+    "dtype": ("dtype", "torch_dtype"),
+    "device": ("device",),
 }  # fmt: skip
 
 
-def offered(shape: Shape, n: int, seed: int) -> dict[str, Any]:
-    """What a constructor, or a function, gets by name if it has a parameter of that name."""
-    own: dict[str, Any] = {
-        "n": n, "heads": shape.kv_heads, "layers": shape.layers, "seed": seed % 2**31,
-        "d_k": shape.d_k, "d_v": shape.d_v, "device": "cpu",
-    }  # fmt: skip
-    if shape.d_k == shape.d_v:
-        own["d"] = shape.d_k
-    return own | {alias: own[name] for name, names in _ALIASES.items() if name in own
-                  for alias in names}  # fmt: skip
+def spelled(**values: Any) -> dict[str, Any]:
+    """Each value under all names that constructors have for it.
 
-
-def if_required(n: int) -> dict[str, Any]:
-    """What it gets only where it has no default for it."""
-    values = {"n": n, "one": 1, "first": 0}
-    return {alias: values[name] for name, names in _IF_REQUIRED.items() for alias in names}
+    >>> spelled(dtype="float16")
+    {'dtype': 'float16', 'torch_dtype': 'float16'}
+    """
+    return {name: value for what, value in values.items() for name in _SPELLINGS[what]}
 
 
 def draw_publicly(seed: int) -> None:
@@ -71,14 +61,21 @@ def draw_publicly(seed: int) -> None:
 
 
 def arguments(
-    cls: type, shape: Shape, n: int, seed: int, params: Mapping[str, Any], name: str
-) -> dict[str, Any]:
+    cls: type, known: Mapping[str, Any], sizes: Mapping[str, Any], params: Mapping[str, Any],
+    name: str, failed: Callable[[Exception, str], NoReturn],
+) -> dict[str, Any]:  # fmt: skip
     """The named arguments of a class's constructor.
+
+    Args:
+        cls, name: the class, and what it is called in sentences.
+        known: what it gets if it has a parameter of that name; ``sizes``: only if it requires it.
+        params: what the user gave.
+        failed: raises a sentence for an exception of theirs, and is told what was being done.
 
     Raises:
         BadInput: a parameter that there is not, or one that is needed and was not given.
     """
-    signature, known = Signature.of_constructor(cls), offered(shape, n, seed)
+    signature, known = Signature.of_constructor(cls), dict(known)
     spare = {key: value for key, value in params.items() if key not in signature.names}
     given: dict[str, Any] = {}
     for place, config in _configurations(cls, signature).items():
@@ -88,15 +85,14 @@ def arguments(
         mine = {key: value for key, value in spare.items() if key in fields.names}
         sized = config.__name__.endswith("Config") and set(fields.names) & set(known)
         if place in signature.required or mine or sized:
-            fitting = arguments(config, shape, n, seed, mine, config.__name__)
+            fitting = arguments(config, known, sizes, mine, config.__name__, failed)
             try:
                 given[place] = config(**fitting)
             except Exception as error:
-                tell(error, f"constructing {config.__name__}", "")
+                failed(error, f"constructing {config.__name__}")
             spare = {key: value for key, value in spare.items() if key not in mine}
     left = {key: value for key, value in params.items() if key in signature.names} | spare
     known |= given
-    sizes = if_required(n)
     known |= {key: sizes[key] for key in signature.required if key in sizes and key not in known}
     refuse_others(signature, known, left, name)
     return {**only_named(signature, known), **left}
@@ -155,27 +151,3 @@ def refuse_others(
                 f"{name} needs the parameter '{needed}': give ?{needed}=VALUE. If it is an object, "
                 "write a class of yours that makes one and passes it on."
             )
-
-
-def refuse_function_params(
-    name: str, encode: Any, decode: Any, known: Mapping[str, Any], params: Mapping[str, Any]
-) -> None:
-    """Raise BadInput for parameters that two functions of a module, which get them, do not take."""
-    arrays = [one for one in Signature.of(encode).required if one not in {**known, **params}]
-    own = [Signature.of(encode, skip=min(2, len(arrays))), Signature.of(decode, skip=1)]
-    names, required = (
-        tuple({n for one in own for n in getattr(one, group)}) for group in ("names", "required")
-    )
-    refuse_others(Signature(names, required, any(s.anything for s in own)), known, params, name)
-
-
-def one_thread() -> None:
-    """Players are forked, and a fork of a process that runs threads of OpenMP hangs.
-
-    Raises BadInput where torch is not installed.
-    """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        tell(error, "a codec with tensors = 'torch'", "torch")
-    torch.set_num_threads(1)
