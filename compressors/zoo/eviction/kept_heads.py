@@ -141,7 +141,7 @@ class KeptHeads(Prefill):
         counts, at = self.counts(), 0
         if counts is None:
             at = _COUNT_BYTES * len(self.heads)
-            words = np.frombuffer(bytes(message[:at]).ljust(at, b"\0"), "<u4")
+            words = np.frombuffer(message[:at].ljust(at, b"\0"), "<u4")
             counts = [int(word) for word in words]
         head = message[at : at + self.head_bytes()]
         counts, times = self.read_head(head, counts)
