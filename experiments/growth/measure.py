@@ -44,7 +44,7 @@ ROWS = 64
 REPEATS = 3
 #: seconds below which a time is measured more often, and how often then
 SHORT, OFTEN = 0.05, 30
-#: the median over the least from which on neighbours are felt, and how often a time is measured then
+#: the median over the least from which on neighbours are felt, and how often it is measured then
 CALM, AT_MOST = 1.2, 12
 #: the message that is played: 1, because 0 is cut in two
 NUMBER = 1
