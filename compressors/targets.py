@@ -56,6 +56,7 @@ class Target:
             beside it if not, and its distribution's version if it is installed.
         folder: the folder of the plug-in's file, if it has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
+        budgeted: its constructor takes the budget.
         files, version: what ``source`` is the digest of (``code_identity.identity``).
     """
 
@@ -68,6 +69,10 @@ class Target:
     _factory: Factory = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
     version: str = ""
+
+    @property
+    def budgeted(self) -> bool:
+        return any(s.anything or "budget_bits" in s.names for s in self._factory.takes)
 
     def factory(
         self,
@@ -85,12 +90,13 @@ class Target:
             PluginFailure: its constructor raised.
         """
         joined = merge(self.params, params, self.text)
-        self._factory.check(joined)
+        self._factory.refuse_unknown(joined)
+        self._factory.refuse_missing(joined)
         return self._factory(shape, budget_bits, seed, public, **joined)
 
 
 def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
-    """Find what is named, import it and check the parameters' names.
+    """Find what is named, import it and check the names of the parameters that are given.
 
     ``params`` are joined with those of the text; their words are read as numbers, true, false or
     none if possible.
@@ -103,7 +109,7 @@ def resolve(target: str, params: Mapping[str, Any] | None = None) -> Target:
     text, mark, query = target.partition("?")
     joined = merge(parse_query(query, target) if mark else {}, params or {}, target)
     found = _find(text)
-    found._factory.check(joined)
+    found._factory.refuse_unknown(joined)
     return replace(found, params=joined)
 
 
@@ -313,10 +319,32 @@ def _only_candidate(module: ModuleType, file: str) -> str:
                        f"{', '.join(names)}.")  # fmt: skip
     if any(is_reader(thing) for thing in vars(module).values()):
         raise _no_compressor(file)
+    made = _methods(module)
+    has = "".join(f" {name} has {', '.join(methods)}." for name, methods in made if methods)
     raise PluginFailure(
-        f"{file} has no compressor: write a class with append(q, k, v) and attend(q), or a "
-        "function compress(Q, K, V); 'kvbarrier new FILE.py' writes one to start from."
+        f"{file} has no compressor.{has}{_as_codec(file, made)} Write a class with append(k, v) or "
+        "append(q, k, v), and attend(q), or a function compress(Q, K, V); 'kvbarrier new FILE.py' "
+        "writes one to start from."
     )
+
+
+def _as_codec(file: str, made: list[tuple[str, list[str]]]) -> str:
+    from .engines.codec.calling import PAIRS
+
+    for name, methods in made:
+        if any({*pair} <= {*methods} for pair in PAIRS):
+            return f" As a codec of arrays it plays by the name codec:{file}:{name}."
+    return ""
+
+
+def _methods(module: ModuleType) -> list[tuple[str, list[str]]]:
+    """The public methods of each class that a module makes."""
+    made = [thing for thing in vars(module).values()
+            if inspect.isclass(thing) and thing.__module__ == module.__name__]  # fmt: skip
+    return [
+        (cls.__name__, [n for n, f in vars(cls).items() if callable(f) and not n.startswith("_")])
+        for cls in made
+    ]
 
 
 def _no_compressor(name: str) -> BadInput:

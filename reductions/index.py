@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
-from .keys.base import KeySet
+from .keys.base import KeyRows, KeySet
 from .margins import Condition, condition
 from .reduction import ByCoordinate, Public
 from .scale import choose_scale, float32_queries, sent_interference
@@ -143,7 +143,7 @@ class IndexReduction(OnKeys):
             "softmax_scale": 1.0,
             "attention": "softmax",
         }
-        return Public(told, keys=lambda: self.keys.rows)
+        return Public(told, keys=KeyRows(self.keys))
 
     # -- Alice -----------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class IndexReduction(OnKeys):
         >>> all(np.array_equal(a[32:48], b) for a, b in zip(whole, part, strict=True))
         True
         """
-        K = self.keys.rows_at(np.arange(self.n)[tokens])
+        K = self.keys.rows_at(np.arange(*tokens.indices(self.n)))
         return np.zeros_like(K), K, self.encode_values(x[tokens])
 
     # -- Bob -------------------------------------------------------------------------------------

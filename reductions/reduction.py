@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
+from .keys.base import KeyRows
 
 Float32 = NDArray[np.float32]
 
@@ -52,6 +53,17 @@ class Public(Mapping[str, Any]):
     def but(self, **made: Callable[[], Any]) -> Public:
         """The same with entries that are made otherwise."""
         return Public(self._told, **{**self._made, **made})
+
+    def told(self) -> dict[str, Any]:
+        """The entries as plain data; keys that a code computes as what makes them."""
+        told = {name: make.told() for name, make in self._made.items() if type(make) is KeyRows}
+        return {name: self[name] if told.get(name) is None else told[name] for name in self}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Public:
+        """What was told so."""
+        keys = told.get("keys")
+        return cls(told, **({"keys": KeyRows.of(keys)} if isinstance(keys, dict) else {}))
 
 
 class Reduction(Protocol):

@@ -39,7 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import BadInput
 from .index import IndexReduction
-from .keys.base import KeySet
+from .keys.base import KeyRows, KeySet
 from .reduction import ByCoordinate, Public
 
 Float32 = NDArray[np.float32]
@@ -166,7 +166,7 @@ class StreamFamily(ByCoordinate):
         told = self.index.public() | {"queries": self.queries_of_alice}
         if self.turn is not None:
             told |= {"basis": "rotated", "value_rotation": self.turn.astype(np.float32)}
-        return told.but(keys=lambda: self._shaped(self._keys(self.order)))
+        return told.but(keys=KeyRows(self.index.keys, self._shaped(self.order)))
 
     def _keys(self, at: Indices) -> Float32:
         """The keys of these numbers, int64[m, L H] -> float32[m, L H, d_k]."""

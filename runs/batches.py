@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
 from ..protocols.evidence.row_counts import counts_of, text_of
+from ..protocols.game.instance import compact
 from .host import host_facts, versions
-from .rows import BatchRow, compact
+from .rows import BatchRow
 
 if TYPE_CHECKING:
     from ..protocols.evidence.record import MessageRecord

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput
 from ..protocols.game import coins
 from ..protocols.game.cell import Cell, cell_of
+from ..protocols.game.instance import compact
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
 from .results import Results, read_results
-from .rows import BatchRow, compact
+from .rows import BatchRow
 from .runner import Facts, Step, run_cells
 from .sign_test import LEVEL, MARGIN
 

@@ -12,12 +12,13 @@ from ..compressors.catalog import is_builtin
 from ..errors import BadInput
 from ..protocols.game.cell import Batch, cell_of, target_name
 from ..protocols.game.index_game import play_batch, probe_construction
+from ..protocols.game.instance import compact
 from ..protocols.players.isolation import Limits, default_isolation
 from .batches import Refused, Task, work
 from .comparison import RegressReport, compare, refuse_powerless
 from .host import host_facts, versions
 from .results import read_results
-from .rows import BatchRow, compact, newest
+from .rows import BatchRow, newest
 from .runner import Step
 
 BASELINE_LEVEL = 1e-3

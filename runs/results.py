@@ -12,17 +12,24 @@
 from __future__ import annotations
 
 import csv
-import io
+import gc
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from ..errors import BadInput
 from ..files import locked, replaced, sentences
 from . import faults
 from .rows import COLUMNS, HEADER, HEADERS, SCHEMA, BatchRow, Key, refuse_conflict
+
+BLOCK = 1 << 20
+"""Bytes of lines that are read together."""
+_HEADERS = {header.encode(): header for header in HEADERS}
+_SCHEMA = f"{COLUMNS[0]},".encode()
 
 
 class ResultsWarning(UserWarning):
@@ -37,9 +44,8 @@ def read_results(path: Path | str) -> list[BatchRow]:
     another schema, ResultsConflict if one batch is there twice with different counts.
     """
     path = Path(path)
-    with sentences(path, "read"):
-        data = path.read_bytes()
-    return _parse(path, data)[0]
+    with sentences(path, "read"), path.open("rb", BLOCK) as file:
+        return _parse(path, file)[0]
 
 
 def write_results(path: Path | str, rows: Iterable[BatchRow]) -> None:
@@ -133,11 +139,10 @@ class ResultsFile(Results):
             self._lock = None
 
     def _load(self) -> None:
-        with open(self._fd, "rb", closefd=False) as file:
-            data = file.read()
-        rows, self._end, self._header = _parse(self.path, data)
+        with open(self._fd, "rb", BLOCK, closefd=False) as file:
+            rows, self._end, self._header = _parse(self.path, file)
         super().__init__(rows)
-        if self._end < len(data):
+        if self._end < os.fstat(self._fd).st_size:
             os.ftruncate(self._fd, self._end)
             faults.fsync(self._fd)
         if self._end == 0:
@@ -176,49 +181,87 @@ class ResultsFile(Results):
             self._fd = -1
 
 
-def _parse(path: Path, data: bytes) -> tuple[list[BatchRow], int, str]:
-    """The rows of a file's bytes, how many of the bytes are whole lines, and the last header."""
-    end = data.rfind(b"\n") + 1
-    if end == 0 and not any(header.encode().startswith(data) for header in HEADERS):
-        raise BadInput(_not_ours(path, ""))
-    from .row_reading import bad_line, parse_line
-
-    # Lists of thousands of messages outgrow the csv module's default limit.
-    csv.field_size_limit(2**31 - 1)
+def _parse(path: Path, file: BinaryIO) -> tuple[list[BatchRow], int, str]:
+    """The rows of a file, how many of its bytes are whole lines, and the last header."""
     rows: dict[Key, BatchRow] = {}
-    header = HEADER
-    for number, coded in enumerate(io.BytesIO(data[:end]), start=1):
-        try:
-            line = coded.decode().replace("\r\n", "\n")
-        except UnicodeDecodeError:
-            raise BadInput(_not_ours(path, "")) from None
-        if line in HEADERS:
-            header = line
-            continue
-        if number == 1:
-            raise BadInput(_not_ours(path, line))
-        try:
-            row = parse_line(line[:-1])
-        except RecursionError:
-            raise bad_line(path.name, number, "it is nested too deeply") from None
-        except KeyError as why:
-            raise bad_line(path.name, number, f"{why} is missing") from None
-        except (ValueError, TypeError, AttributeError, csv.Error) as why:
-            raise bad_line(path.name, number, why) from None
-        known = rows.setdefault(row.id, row)
-        if known is not row:
-            refuse_conflict(known, row)
-    if end < len(data):
-        warnings.warn(
-            f"{path}: the last line is torn (the run that wrote it was cut off) and is ignored.",
-            ResultsWarning,
-            stacklevel=3,
-        )
+    header, number, end = HEADER, 1, 0
+    with _uncollected():
+        for lines in _blocks(file):
+            if not lines[-1].endswith(b"\n"):
+                if number == 1 and not any(one.startswith(lines[-1]) for one in _HEADERS):
+                    raise BadInput(_not_ours(path, b""))
+                warnings.warn(
+                    f"{path}: the last line is torn (the run that wrote it was cut off) and is "
+                    "ignored.",
+                    ResultsWarning,
+                    stacklevel=3,
+                )
+                break
+            line = lines[0].replace(b"\r\n", b"\n")
+            if line in _HEADERS:
+                header = _HEADERS[line]
+            elif number == 1:
+                raise BadInput(_not_ours(path, line))
+            else:
+                for row in _rows(path, number, lines):
+                    known = rows.setdefault(row.id, row)
+                    if known is not row:
+                        refuse_conflict(known, row)
+            number += len(lines)
+            end += sum(map(len, lines))
     return list(rows.values()), end, header
 
 
-def _not_ours(path: Path, first: str) -> str:
-    if first.split(",")[0] == COLUMNS[0]:
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for cycles: what is made of a file is kept, and holds none."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
+    """All lines in order: the first, headers and a torn last one alone, others by the block."""
+    block: list[bytes] = []
+    room = 0
+    for line in file:
+        alone = line.startswith(_SCHEMA) or not line.endswith(b"\n")
+        if block and (alone or room < len(line)):
+            yield block
+            block, room = [], BLOCK
+        block.append(line)
+        room = 0 if alone else room - len(line)
+    if block:
+        yield block
+
+
+def _rows(path: Path, number: int, lines: Sequence[bytes]) -> Iterable[BatchRow]:
+    """The rows of the lines from a number on. Raises BadInput that names the first bad one."""
+    from .row_reading import WRONG, bad_line, read_lines
+
+    # Lists of thousands of messages outgrow the csv module's default limit.
+    csv.field_size_limit(2**31 - 1)
+    try:
+        return read_lines(b"".join(lines))
+    except WRONG as wrong:
+        why: object = wrong
+    if len(lines) > 1:
+        return chain.from_iterable(_rows(path, number + i, [line]) for i, line in enumerate(lines))
+    if isinstance(why, UnicodeDecodeError):
+        raise BadInput(_not_ours(path, b""))
+    if isinstance(why, RecursionError):
+        why = "it is nested too deeply"
+    if isinstance(why, KeyError):
+        why = f"{why} is missing"
+    raise bad_line(path.name, number, why)
+
+
+def _not_ours(path: Path, first: bytes) -> str:
+    if first.startswith(_SCHEMA):
         return (
             f"{path} has the columns of a results schema later than {SCHEMA}: read it with the "
             "version of kvbarrier that wrote it, or use a new file."

@@ -61,6 +61,21 @@ def room_of(cell: Cell) -> Room:
     return Room(held, held, _stream_bytes(cell.instance), waiting, square)
 
 
+def is_long(instance: Instance) -> bool:
+    """Whether a message takes so long that an attack is forecast, and that each one is a batch.
+
+    Then it is kept as soon as it was played, and a run that is killed loses the one it was at.
+    """
+    return instance.n * instance.d * instance.layers * instance.heads >= LONG_STREAM
+
+
+def side_by_side(cells: Sequence[Cell], most: int) -> int:
+    """How many messages of these cells may be played at once: as many as there is memory for."""
+    largest = max((room_of(cell).total for cell in cells if is_long(cell.instance)), default=0)
+    there = memory_available()
+    return most if not largest or there is None else max(1, min(most, there // largest))
+
+
 def _stream_bytes(instance: Instance) -> int:
     """The secret, a byte a bit; and the keys, where they are no code that computes them."""
     shape = instance.shape

@@ -1,147 +1,278 @@
-"""A line of a results file read back, within limits: a file may come from anybody.
+"""Lines of a results file read back, within limits: a file may come from anybody.
 
 Anybody can compute the ids of a row, so neither its spec nor its counts are trusted.
+
+Lines are read column by column. A text that stands in many rows is read once; the counts, which
+differ from row to row, are read as one array and checked together. Lists that are not written as
+:mod:`.rows` writes them are read cell by cell, as JSON, to the same end.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
-from operator import gt
-from typing import Any
+from itertools import chain, compress, islice
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..compressors.plugin.declaration import Declaration
 from ..errors import BadInput
-from ..protocols.evidence.row_counts import length_of, totals_of
+from ..protocols.evidence.row_counts import sums_of
 from ..protocols.game.cell import LONGEST_TEXT, check_spec
 from ..protocols.game.coins import AGE_BUCKETS
-from ..protocols.game.instance import digest
+from ..protocols.game.instance import compact, digest, text_digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
-from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16, compact
+from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16
 
 MOST_SECRET_BITS = 1 << 40
 MOST_CHARGED_BITS = max(FAILED_CHARGE, charged_bits(MAX_MESSAGE_BYTES))
 LARGEST_BATCH = 1 << 31
+WRONG = (ValueError, TypeError, AttributeError, KeyError, RecursionError, csv.Error)
+"""What :func:`read_lines` raises of a line that is no row."""
 
 _REPEATED = 1 << 10
-_MISSING = dict.fromkeys(set(COLUMNS) - set(SCHEMAS[1]), "null")
 _READ = f"schemas {', '.join(map(str, SCHEMAS))}"
+_YES_NO = {"yes": True, "no": False}
+
+Field = Mapping[str, Sequence[str]]
+Array = NDArray[Any]
+T = TypeVar("T")
 
 
-def parse_line(line: str) -> BatchRow:
-    """Read one line back, of any schema. Raises ValueError that says what is wrong with it."""
-    values = next(csv.reader([line], strict=True))
-    columns = SCHEMAS.get(_whole(values[0]) if values else 0)
-    if columns is None:
-        raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
-    if len(values) != len(columns):
-        raise ValueError(f"it has {len(values)} fields instead of {len(columns)}")
-    field = _MISSING | dict(zip(columns, values, strict=True))
-    row = BatchRow(
-        instance=field["instance"],
-        cell=field["cell"],
-        source=field["source"],
-        batch=_whole(field["batch"]),
-        spec=_canonical(field["spec"]),
-        key=field["key"],
-        isolation=field["isolation"],
-        streaming={"yes": True, "no": False}[field["streaming"]],
-        wrong_by_age=_table(field["wrong_by_age"]),
-        asked_by_age=_same_table(field["asked_by_age"]),
-        secret=_whole(field["secret"]),
-        charged=_same_counts(field["charged"]),
-        payload=_same_counts(field["payload"]),
-        failed=_sentences(field["failed"]),
-        seconds=float(field["seconds"]),
-        versions=_canonical(field["versions"]),
-        host=_canonical(field["host"]),
-        wrong_by_row=_texts(field["wrong_by_row"]),
-        wrong_by_place=_three(field["wrong_by_place"]),
-        declares=_words(field["declares"]),
+class _Tables(NamedTuple):
+    """Counts by age of the messages of rows: an item a row, and all of them after one another.
+
+    ``totals``: int[messages]. ``ages``: int[messages, 16], or None if one has other buckets.
+    """
+
+    rows: list[Counts16]
+    totals: Array
+    ages: Array | None
+
+
+def read_lines(data: bytes) -> list[BatchRow]:
+    """Read whole lines back, of any schemas: a row of each.
+
+    Raises one of WRONG, which says what is wrong with one of them: read a line alone to know that
+    it is this one.
+    """
+    field = dict(zip(COLUMNS, _columns(data.decode()), strict=True))
+    batch = _each(_whole, field["batch"])
+    specs = _each(_spec, field["spec"])
+    streaming = [_YES_NO[said] for said in field["streaming"]]
+    wrong = _tables(field["wrong_by_age"])
+    asked = _each(_table, field["asked_by_age"])
+    secret = _each(_whole, field["secret"])
+    charged = _each(_counts, field["charged"])
+    payload = _each(_counts, field["payload"])
+    failed = _each(_sentences, field["failed"])
+    seconds = list(map(float, field["seconds"]))
+    by_row = list(map(_texts, field["wrong_by_row"]))
+    by_place = list(map(_three, field["wrong_by_place"]))
+    instance, cell, source, key, isolation = (
+        _each(_text, field[name]) for name in ("instance", "cell", "source", "key", "isolation")
     )
-    _check(row, _counts(field["wrong"]), _same_counts(field["asked"]))
-    return row
+    versions, host = (_each(_canonical, field[name]) for name in ("versions", "host"))
+    declares = _each(_words, field["declares"])
+    said = _lists(field["wrong"]), _lists(field["asked"])
 
-
-def _check(row: BatchRow, wrong: tuple[int, ...], asked: tuple[int, ...]) -> None:
-    lengths = {
-        len(row.wrong_by_age),
-        len(row.asked_by_age),
-        row.size,
-        len(row.payload),
-        len(row.failed),
-        row.size if row.wrong_by_row is None else len(row.wrong_by_row),
-    }
-    if len(lengths) != 1 or row.size == 0:
+    sizes = list(map(len, charged))
+    of_messages = wrong.rows, [table.rows[0] for table in asked], payload, failed
+    lengths = [list(map(len, column)) for column in of_messages]
+    lengths.append([n if t is None else len(t) for t, n in zip(by_row, sizes, strict=True)])
+    if any(found != sizes for found in lengths) or 0 in sizes:
         raise ValueError("its lists differ in length")
-    if wrong != row.wrong or asked != row.asked:
-        raise ValueError("its totals are not the sums over age buckets")
-    buckets = {*map(len, row.wrong_by_age), *map(len, row.asked_by_age)}
-    flat = map(gt, chain.from_iterable(row.wrong_by_age), chain.from_iterable(row.asked_by_age))
-    if buckets != {AGE_BUCKETS} or any(flat):
-        raise ValueError("a message does not have 16 age buckets with wrong <= asked")
-    if min(asked) <= 0 or max(asked) > row.secret:
-        raise ValueError("a message was asked for no bits, or for more than the secret has")
-    if row.wrong_by_row is not None and totals_of(row.wrong_by_row) != wrong:
-        raise ValueError("its totals are not the sums over rows")
-    if _ids(row.spec) != (row.cell, row.instance):
+    _check_totals(said, sizes, wrong, asked, secret)
+    _check_by_row(by_row, sizes, wrong.totals)
+    if [spec.ids for spec in specs] != list(zip(cell, instance, strict=True)):
         raise ValueError("its ids do not match its spec")
-    _check_places(row, wrong)
-    _check_limits(row)
-
-
-@lru_cache(_REPEATED)
-def _canonical(text: str) -> str:
-    """A spec, or what the rows of a host say of it: the same in thousands of rows."""
-    return compact(json.loads(text))
-
-
-@lru_cache(_REPEATED)
-def _ids(spec: str) -> tuple[str, str]:
-    """The ids of the cell and of its instance."""
-    said = json.loads(spec)
-    return digest(said), digest(said["instance"])
-
-
-@lru_cache(_REPEATED)
-def _heads(spec: str) -> int:
-    """How many heads there are, of all layers."""
-    instance = json.loads(spec)["instance"]
-    heads: int = instance.get("layers", 1) * instance.get("heads", 1)
-    return heads
-
-
-def _check_places(row: BatchRow, wrong: tuple[int, ...]) -> None:
-    if row.wrong_by_place is None:
-        return
-    told = sum([w for w, failed in zip(wrong, row.failed, strict=True) if failed is None])
-    if set(totals_of(row.wrong_by_place)) != {told}:
-        raise ValueError("its totals are not the sums over channels, heads and values")
-    heads = _heads(row.spec)
-    if [length_of(text) for text in row.wrong_by_place[1:]] != [heads, 2]:
-        raise ValueError(f"its counts by place are not those of {heads} heads and two values")
-
-
-def _check_limits(row: BatchRow) -> None:
-    # This checks only kinds and sizes; points.cell_of reads the meaning of a spec.
-    if row.batch >= LARGEST_BATCH:
+    _check_by_place(by_place, specs, failed, wrong.totals)
+    if max(batch) >= LARGEST_BATCH:
         raise ValueError(f"its batch must be below {LARGEST_BATCH}")
-    if row.secret > MOST_SECRET_BITS:
+    if max(secret) > MOST_SECRET_BITS:
         raise ValueError(f"its secret must have at most {MOST_SECRET_BITS} bits")
-    if max(row.charged) > MOST_CHARGED_BITS or max(row.payload) > MAX_MESSAGE_BYTES:
+    if max(map(max, charged)) > MOST_CHARGED_BITS or max(map(max, payload)) > MAX_MESSAGE_BYTES:
         raise ValueError(f"its messages must have at most {MAX_MESSAGE_BYTES} bytes")
-    if not (math.isfinite(row.seconds) and row.seconds >= 0):
+    if not (np.isfinite(seconds).all() and min(seconds) >= 0):
         raise ValueError("its seconds are not a length of time")
-    _check_spec(row.spec, row.size)
+    # This checks only kinds and sizes; points.cell_of reads the meaning of a spec.
+    for cell_spec, size in set(zip(field["spec"], sizes, strict=True)):
+        _check_spec(cell_spec, size)
+    return list(
+        map(
+            BatchRow, instance, cell, source, batch, [spec.text for spec in specs], key, isolation,
+            streaming, wrong.rows, of_messages[1], secret, charged, payload, failed, seconds,
+            versions, host, by_row, declares, by_place,
+        )
+    )  # fmt: skip
+
+
+def _each(read: Callable[[str], T], cells: Sequence[str]) -> list[T]:
+    """What is read in each cell; cells in sequence that are the same are read once."""
+    found: list[T] = []
+    last = None
+    for cell in cells:
+        if cell != last:
+            last, value = cell, read(cell)
+        found.append(value)
+    return found
+
+
+def _columns(text: str) -> list[Sequence[str]]:
+    """The fields of lines by column, inner quotes doubled, and ``null`` for what is not there."""
+    columns = _split(text)
+    if columns is None:
+        lines = text.split("\n")[:-1]
+        table = list(csv.reader(lines, strict=True))
+        for values in table:
+            if not any(values):
+                raise ValueError("it is empty")
+            names = SCHEMAS.get(_whole(values[0]))
+            if names is None:
+                raise ValueError(f"its schema is {values[0]}, and this version reads {_READ}")
+            if len(values) != len(names):
+                raise ValueError(f"it has {len(values)} fields instead of {len(names)}")
+            values += ["null"] * (len(COLUMNS) - len(names))
+        if len(table) != len(lines):
+            raise ValueError("a quoted field does not end in its line")
+        doubled = [[value.replace('"', '""') for value in values] for values in table]
+        columns = list(zip(*doubled, strict=True))
+    missing = ["null"] * len(columns[0])
+    return columns + [missing] * (len(COLUMNS) - len(columns))
+
+
+def _split(text: str) -> list[Sequence[str]] | None:
+    """The columns of plain lines of CSV, in half of the csv module's time, or None.
+
+    Plain: a quote alone begins or ends a field, beside a comma or an end of the line; two stand
+    for one, inside such a field; there are no three. All lines have one schema, and quote the same
+    columns.
+    """
+    code = np.frombuffer(f"\n{text}\n".encode(), dtype=np.uint8)
+    quote = code == ord('"')
+    left, here, right = quote[:-2], quote[1:-1], quote[2:]
+    alone, ends = np.flatnonzero(here & ~left & ~right), np.flatnonzero(code[1:-1] == ord("\n"))
+    begins, closes = alone[::2], alone[1::2]
+    each = len(begins) // len(ends)
+    beside = code[np.concatenate([begins, closes + 2])]
+    if not (
+        text.isascii()
+        and "\r" not in text
+        and each
+        and np.array_equal(np.searchsorted(alone, ends), 2 * each * np.arange(1, len(ends) + 1))
+        and not np.any(left & here & right)
+        and np.all((beside == ord(",")) | (beside == ord("\n")))
+    ):
+        return None
+    columns: list[Sequence[str]] = []
+    start = np.append(0, ends[:-1] + 1)
+    for k in range(each + 1):
+        end = ends if k == each else begins[k::each] - 1
+        between = _slices(text, start, end)
+        # No field lies between two quoted ones that touch.
+        fields = [
+            said.split(",") if some else []
+            for said, some in zip(between, (start <= end).tolist(), strict=True)
+        ]
+        if len(set(map(len, fields))) != 1 or '"' in "".join(between):
+            return None
+        columns += zip(*fields, strict=True)
+        if k < each:
+            columns.append(_slices(text, begins[k::each] + 1, closes[k::each]))
+            start = closes[k::each] + 2
+    lengths = [len(names) for schema, names in SCHEMAS.items() if {str(schema)} == set(columns[0])]
+    return columns if lengths == [len(columns)] else None
+
+
+def _slices(text: str, start: Array, end: Array) -> list[str]:
+    return [text[a:b] for a, b in zip(start.tolist(), end.tolist(), strict=True)]
+
+
+def _check_totals(
+    said: Iterable[tuple[list[int], Array]],
+    sizes: list[int],
+    wrong: _Tables,
+    asked: Sequence[_Tables],
+    secret: list[int],
+) -> None:
+    totals = wrong.totals, np.concatenate([table.totals for table in asked])
+    for (lengths, counts), sums in zip(said, totals, strict=True):
+        if lengths != sizes or np.any(counts != sums):
+            raise ValueError("its totals are not the sums over age buckets")
+    ages = [table.ages for table in (wrong, *asked) if table.ages is not None]
+    if len(ages) != 1 + len(asked) or np.any(ages[0] > np.concatenate(ages[1:])):
+        raise ValueError("a message does not have 16 age buckets with wrong <= asked")
+    if np.any(totals[1] <= 0) or np.any(totals[1] > np.repeat(secret, sizes)):
+        raise ValueError("a message was asked for no bits, or for more than the secret has")
+
+
+def _check_by_row(
+    by_row: Sequence[tuple[str, ...] | None], sizes: list[int], totals: Array
+) -> None:
+    counted = np.repeat([texts is not None for texts in by_row], sizes)
+    sums, _ = sums_of(list(chain.from_iterable(texts or () for texts in by_row)))
+    if np.any(sums != totals[counted]):
+        raise ValueError("its totals are not the sums over rows")
+
+
+def _check_by_place(
+    by_place: Sequence[tuple[str, str, str] | None],
+    specs: Sequence[_Spec],
+    failed: Sequence[Sequence[str | None]],
+    totals: Array,
+) -> None:
+    placed = [texts is not None for texts in by_place]
+    sums, lengths = sums_of(list(chain.from_iterable(texts or () for texts in by_place)))
+    told = totals * [sentence is None for sentences in failed for sentence in sentences]
+    starts = np.cumsum([0, *map(len, failed)])[:-1]
+    if np.any(sums.reshape(-1, 3) != np.add.reduceat(told, starts)[placed][:, None]):
+        raise ValueError("its totals are not the sums over channels, heads and values")
+    for spec, (_, *found) in zip(
+        compress(specs, placed), lengths.reshape(-1, 3).tolist(), strict=True
+    ):
+        instance = spec.said["instance"]
+        heads = instance.get("layers", 1) * instance.get("heads", 1)
+        if found != [heads, 2]:
+            raise ValueError(f"its counts by place are not those of {heads} heads and two values")
+
+
+def _json(cell: str) -> Any:
+    return json.loads(cell.replace('""', '"'))
 
 
 @lru_cache(_REPEATED)
-def _check_spec(text: str, size: int) -> None:
-    spec = json.loads(text)
+def _text(cell: str) -> str:
+    return cell.replace('""', '"')
+
+
+@lru_cache(_REPEATED)
+def _canonical(cell: str) -> str:
+    """What the rows of a host say of it: the same in thousands of rows."""
+    return compact(_json(cell))
+
+
+class _Spec(NamedTuple):
+    """A spec, what it holds, and the ids of its cell and instance."""
+
+    text: str
+    said: Any
+    ids: tuple[str, str]
+
+
+@lru_cache(_REPEATED)
+def _spec(cell: str) -> _Spec:
+    said = _json(cell)
+    text = compact(said)
+    return _Spec(text, said, (text_digest(text), digest(said["instance"])))
+
+
+@lru_cache(_REPEATED)
+def _check_spec(cell: str, size: int) -> None:
+    spec = _spec(cell).said
     check_spec(spec)
     if spec["batch_size"] != size:
         raise ValueError("it does not have as many messages as its spec says")
@@ -153,41 +284,90 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _list(text: str, item: Callable[[Any], Any]) -> tuple[Any, ...]:
-    return _items(json.loads(text), item)
-
-
 def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
     if not isinstance(values, list):
         raise ValueError(f"{str(values)[:40]!r} is not a list")
     return tuple(item(value) for value in values)
 
 
-def _counts(text: str) -> tuple[int, ...]:
-    return _counts_of([json.loads(text)], text)[0]
-
-
-def _counts_of(lists: list[Any], text: str) -> tuple[tuple[int, ...], ...]:
-    """Lists of counts, looked at together: most of the time of a file is spent here.
-
-    JSON of brackets, commas and digits alone holds lists and counts alone, and with no further
-    bracket no further list.
-    """
-    if set(map(type, lists)) - {list}:
-        wrong = next(values for values in lists if type(values) is not list)
-        raise ValueError(f"{str(wrong)[:40]!r} is not a list")
-    if text.count("[") <= len(lists) + 1 and not text.encode().translate(None, b"[],0123456789"):
-        return tuple(map(tuple, lists))
-    flat = list(chain.from_iterable(lists))
-    if set(map(type, flat)) - {int} or min(flat, default=0) < 0:
-        wrong = next(v for v in flat if type(v) is not int or v < 0)
-        raise ValueError(f"{str(wrong)[:40]!r} is not a count")
-    return tuple(map(tuple, lists))
+def _tables(cells: Sequence[str]) -> _Tables:
+    sizes = [(cell.count(",") + 1) // AGE_BUCKETS for cell in cells]
+    flat = _numbers(cells, map(_table_without_numbers, sizes))
+    if flat is not None:
+        messages = zip(*[iter(flat.tolist())] * AGE_BUCKETS, strict=True)
+        ages = flat.reshape(-1, AGE_BUCKETS)
+        return _Tables([tuple(islice(messages, n)) for n in sizes], ages.sum(axis=1), ages)
+    rows = [_items(_json(cell), lambda message: _items(message, _count)) for cell in cells]
+    every = list(chain.from_iterable(rows))
+    even = set(map(len, every)) == {AGE_BUCKETS}
+    return _Tables(rows, _array(map(sum, every)), np.array(every, dtype=object) if even else None)
 
 
 @lru_cache(_REPEATED)
-def _sentences(text: str) -> tuple[str | None, ...]:
-    return _list(text, _sentence)
+def _table(cell: str) -> _Tables:
+    """What was asked: the same of every row of a cell, and so kept once."""
+    return _tables([cell])
+
+
+def _lists(cells: Sequence[str]) -> tuple[list[int], Array]:
+    """The lengths of lists of counts, and the counts of all of them."""
+    sizes = [cell.count(",") + 1 for cell in cells]
+    flat = _numbers(cells, ("[" + "," * (n - 1) + "]" for n in sizes))
+    if flat is not None:
+        return sizes, flat
+    lists = [_items(_json(cell), _count) for cell in cells]
+    return list(map(len, lists)), _array(chain.from_iterable(lists))
+
+
+@lru_cache(_REPEATED)
+def _counts(cell: str) -> tuple[int, ...]:
+    """What was asked or charged: often the same in every row."""
+    return _items(_json(cell), _count)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{str(value)[:40]!r} is not a count")
+    return value
+
+
+def _array(counts: Iterable[int]) -> Array:
+    """Integers of any size, exactly."""
+    return np.array(list(counts), dtype=object)
+
+
+@lru_cache(_REPEATED)
+def _table_without_numbers(messages: int) -> str:
+    return "[" + ",".join(["[" + "," * (AGE_BUCKETS - 1) + "]"] * messages) + "]"
+
+
+def _numbers(cells: Sequence[str], without: Iterable[str]) -> Array | None:
+    """The numbers of lists written without a space, int64, or None if they are not so written.
+
+    ``without``: what each cell must be when its digits are left out.
+    """
+    said = ",".join(cells).encode()
+    if said.translate(None, b"0123456789") != ",".join(without).encode():
+        return None
+    code = np.frombuffer(said, dtype=np.uint8)
+    digit, opens, comma = code - np.uint8(ord("0")) < 10, code == ord("["), code == ord(",")
+    # A number or a list begins after [ and after a comma, and nowhere else.
+    begins = opens | digit
+    begins[1:] &= ~(digit[:-1] & digit[1:])
+    if np.any((opens | comma)[:-1] != begins[1:]):
+        return None
+    numbers = np.fromstring(said.translate(None, b"[]"), dtype=np.int64, sep=",")
+    largest = int(numbers.max(initial=0))
+    digits = numbers.size + sum(
+        np.count_nonzero(numbers >= 10**k) for k in range(1, len(str(largest)))
+    )
+    # As many digits as were written: no zero before a number, and none beyond an int64.
+    return numbers if largest < 10**15 and digits == np.count_nonzero(digit) else None
+
+
+@lru_cache(_REPEATED)
+def _sentences(cell: str) -> tuple[str | None, ...]:
+    return _items(_json(cell), _sentence)
 
 
 def _sentence(value: Any) -> str | None:
@@ -196,8 +376,8 @@ def _sentence(value: Any) -> str | None:
     return value
 
 
-def _three(text: str) -> tuple[str, str, str] | None:
-    found = _texts(text)
+def _three(cell: str) -> tuple[str, str, str] | None:
+    found = _texts(cell)
     if found is None:
         return None
     if len(found) != 3:
@@ -205,15 +385,20 @@ def _three(text: str) -> tuple[str, str, str] | None:
     return found[0], found[1], found[2]
 
 
-def _texts(text: str) -> tuple[str, ...] | None:
-    found = json.loads(text)
+def _texts(cell: str) -> tuple[str, ...] | None:
+    if cell == "null":
+        return None
+    texts = tuple(cell[3:-3].split('"",""'))
+    if cell[:3] + cell[-3:] == '[""""]' and cell.count('"') == 4 * len(texts) and "\\" not in cell:
+        return texts
+    found = _json(cell)
     return None if found is None else _items(found, str)
 
 
 @lru_cache(_REPEATED)
-def _words(text: str) -> tuple[str, ...] | None:
+def _words(cell: str) -> tuple[str, ...] | None:
     """The words of a declaration, which must be one."""
-    found = json.loads(text)
+    found = _json(cell)
     return None if found is None else Declaration.of_words(_items(found, _word)).words()
 
 
@@ -221,25 +406,6 @@ def _word(value: Any) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
         raise ValueError(f"{str(value)[:40]!r} is not a word of a declaration")
     return value
-
-
-def _table(text: str) -> Counts16:
-    table = json.loads(text)
-    if not isinstance(table, list):
-        raise ValueError(f"{str(table)[:40]!r} is not a list")
-    return _counts_of(table, text)
-
-
-@lru_cache(_REPEATED)
-def _same_table(text: str) -> Counts16:
-    """What was asked: the same of every row of a cell, and so kept once."""
-    return _table(text)
-
-
-@lru_cache(_REPEATED)
-def _same_counts(text: str) -> tuple[int, ...]:
-    """What was asked or charged: often the same in every row."""
-    return _counts(text)
 
 
 def bad_line(name: str, number: int, why: object) -> BadInput:

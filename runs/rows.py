@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import BadInput, ResultsConflict
 from ..protocols.evidence.record import MessageRecord
 from ..protocols.game.coins import COMMITTED_KEYS
+from ..protocols.game.instance import compact
 
 SCHEMA = 3
 COLUMNS = (
@@ -158,15 +159,6 @@ class BatchRow:
         if line.count("\n") != 1 or "\r" in line:
             raise ValueError("a results row must be one line")
         return line
-
-
-def compact(value: Any) -> str:
-    """Canonical compact JSON: sorted names, no spaces, ASCII, no NaN.
-
-    >>> compact({"b": (1, 2), "a": None})
-    '{"a":null,"b":[1,2]}'
-    """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def csv_line(values: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ cache is needs no counter, and a cache that fits its budget exactly stays that s
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -101,6 +102,7 @@ class State:
             at = end
         self.nbytes = at
         """Bytes of the buffer."""
+        self._loaded: dict[str, NDArray[Any]] = {}
 
     @cached_property
     def _fields(self) -> dict[str, NDArray[Any]]:
@@ -108,21 +110,37 @@ class State:
         buffer, fields = np.zeros(self.nbytes, dtype=np.uint8), {}
         for name, (place, dtype, shape) in self._layout.items():
             fields[name] = view = buffer[place].view(dtype).reshape(shape)
+            held = self._loaded.pop(name, view[:0])
+            view[: len(held)] = held
             if dtype.kind not in "iub":
-                view[...] = np.nan
+                view[len(held) :] = np.nan
         return fields
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._fields[name]
 
+    def read(self, name: str) -> NDArray[Any]:
+        """A field, to be read only, up to where it is as it was made.
+
+        After :meth:`load` that is the message's own memory until something is to be written: who
+        only answers needs no state beside it.
+        """
+        return self._loaded[name] if name in self._loaded else self[name]
+
     def to_bytes(self, rows: Mapping[str, Rows] | None = None) -> bytes:
         """The fields, one after another; of a field named in ``rows`` only these rows, in order."""
+        return b"".join(self.pieces(rows))
+
+    def pieces(self, rows: Mapping[str, Rows] | None = None) -> list[memoryview]:
+        """What :meth:`to_bytes` joins: rows in a row lie where they are."""
         rows = rows or {}
-        return b"".join(
-            # Rows in a row are joined as they lie, without a copy of each field beside the whole.
-            np.ascontiguousarray(field[rows[name]] if name in rows else field).view(np.uint8).data
+        return [
+            np.ascontiguousarray(field[rows[name]] if name in rows else field)
+            .reshape(-1)
+            .view(np.uint8)
+            .data
             for name, field in self._fields.items()
-        )
+        ]
 
     def load(self, message: bytes, rows: Mapping[str, int] | None = None) -> None:
         """Read what :meth:`to_bytes` wrote; of a field named in ``rows`` the first so many rows.
@@ -130,19 +148,22 @@ class State:
         Raises:
             PluginFailure: the message has another length.
         """
-        parts = {
-            name: field[: rows[name]] if rows and name in rows else field
-            for name, field in self._fields.items()
+        shapes = {
+            name: (rows[name], *shape[1:]) if rows and name in rows else shape
+            for name, (_, _, shape) in self._layout.items()
         }
-        wanted = sum(part.nbytes for part in parts.values())
+        sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+        wanted = sum(size * self._layout[name][1].itemsize for name, size in sizes.items())
         if len(message) != wanted:
             raise PluginFailure(
                 f"A message of {len(message)} bytes is not one of this compressor, whose messages "
                 f"have {wanted}: build Alice and Bob from the same public parameters."
             )
         at = 0
-        for part in parts.values():
-            part[...] = np.frombuffer(
-                message, dtype=part.dtype, count=part.size, offset=at
-            ).reshape(part.shape)
+        for name, shape in shapes.items():
+            part = np.frombuffer(message, self._layout[name][1], sizes[name], at).reshape(shape)
             at += part.nbytes
+            if "_fields" in self.__dict__:
+                self[name][: len(part)] = part
+            else:
+                self._loaded[name] = part

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -122,7 +123,8 @@ class TokenCache(SoftmaxCache):
         rows: slice | Slots = slice(filled)
         if 0 <= without < filled:
             rows = np.delete(np.arange(filled), without)
-        return from_storage(self.state["k"][rows]), from_storage(self.state["v"][rows])
+        k, v = self.state.read("k"), self.state.read("v")
+        return from_storage(k[rows]), from_storage(v[rows])
 
     def parts(self, Q: Float32, K: Float32, V: Float32) -> list[Part]:
         own, slot = self._own(K, V)
@@ -132,7 +134,12 @@ class TokenCache(SoftmaxCache):
         if not long or 8 * len(Q) > filled:
             return [(slice(None), own, self.kept(slot))]
         gap = slot if slot < filled else -1
-        k, v = (Stored(self.state[name][:filled], from_storage, gap) for name in ("k", "v"))
+        read: Callable[[Any], Float32] = from_storage
+        if self.dtype == "fp16":
+            from .halves import widen
+
+            read = widen
+        k, v = (Stored(self.state.read(name)[:filled], read, gap) for name in "kv")
         return [(slice(None), own, (k, v))]
 
     def beside(self, K: Float32, V: Float32) -> tuple[Own, Pair]:
@@ -150,14 +157,24 @@ class TokenCache(SoftmaxCache):
         self, K: Float32, V: Float32, rows: slice | Slots
     ) -> tuple[NDArray[Any], NDArray[Any]]:
         """These rows in the storage format; no row at all may hold what does not fit it."""
-        storage = self.state["k"].dtype
+        storage = storage_dtype(self.dtype)
         K, V = np.asarray(K), np.asarray(V)
         for block in (K, V):
             check_fits(block, storage, type(self).__name__)
         return K[rows].astype(storage), V[rows].astype(storage)
 
+    def write(self, name: str, slots: slice, rows: Float32) -> None:
+        """Write rows that fit the storage format into slots in a row."""
+        place = self.state[name][slots]
+        if self.dtype == "fp16" and self.slots * (self.shape.d_k + self.shape.d_v) >= LONG:
+            from .halves import narrow
+
+            narrow(np.ascontiguousarray(rows, dtype=np.float32), place)
+        else:
+            place[...] = np.asarray(rows).astype(place.dtype)
+
     def _filled(self) -> int:
-        return int(np.count_nonzero(~np.isnan(self.state["k"][:, 0])))
+        return int(np.count_nonzero(~np.isnan(self.state.read("k")[:, 0])))
 
 
 def token_bits(shape: Shape, dtype: str) -> int:

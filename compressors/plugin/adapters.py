@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from ...errors import BadInput, KVBarrierError, PluginFailure, did_you_mean
@@ -58,8 +59,8 @@ class Factory:
                 raise our_fault(error, what) from error
             raise blame(error, what, self.file) from error
 
-    def check(self, params: Mapping[str, Any]) -> None:
-        """Raise BadInput for an unknown parameter, or for a missing one."""
+    def refuse_unknown(self, params: Mapping[str, Any]) -> None:
+        """Raise BadInput for a parameter that it has not."""
         own = sorted({n for s in self.takes for n in s.names if n not in OFFERED})
         for name in params:
             if name in OFFERED:
@@ -67,6 +68,9 @@ class Factory:
             if name not in own and not any(s.anything for s in self.takes):
                 hint = did_you_mean(name, own) if own else " It takes none."
                 raise BadInput(f"{self.name} has no parameter '{name}'.{hint}")
+
+    def refuse_missing(self, params: Mapping[str, Any]) -> None:
+        """Raise BadInput for a parameter that it needs and that is not there."""
         for signature in self.takes:
             for name in signature.required:
                 if name not in params and name not in OFFERED:
@@ -114,8 +118,9 @@ def refuse_incomplete(cls: type, name: str) -> None:
     missing = [m for m in ("append", "attend") if not hasattr(cls, m) or m in abstract]
     if missing:
         raise PluginFailure(
-            f"{name} has no {' and no '.join(missing)}: a compressor has append(q, k, v), which "
-            "takes one triple, and attend(q), which returns the output for a query."
+            f"{name} has no {' and no '.join(missing)}: a compressor has append(q, k, v) or "
+            "append(k, v), which takes one token, and attend(q), which returns the output for a "
+            "query."
         )
     if hasattr(cls, "save") != hasattr(cls, "restore"):
         one, other = ("save", "restore") if hasattr(cls, "save") else ("restore", "save")
@@ -123,7 +128,44 @@ def refuse_incomplete(cls: type, name: str) -> None:
     for method, called_with in _CALLS.items():
         # An operation is optional, so a parameter may have its name.
         if hasattr(cls, method) and (method not in OPERATIONS or callable(getattr(cls, method))):
-            _refuse_other_arguments(cls, method, called_with)
+            without = method in ("append", "extend") and not takes_query(cls, method)
+            _refuse_other_arguments(cls, method, called_with[1:] if without else called_with)
+
+
+@cache
+def takes_query(cls: type, method: str) -> bool:
+    """Whether a plain class's ``append`` or ``extend`` is called with the query, or (k, v) alone.
+
+    Alone if (q, k, v) are too many for it, or if its first parameter's name begins with a k, and
+    what follows the second may be left out.
+
+    >>> class Mine:
+    ...     def append(self, key, value, position=None): ...
+    ...     def extend(self, Q, K, V): ...
+    >>> takes_query(Mine, "append"), takes_query(Mine, "extend")
+    (False, True)
+    """
+    function, static = getattr(cls, method), inspect.getattr_static(cls, method)
+    myself = [] if isinstance(static, staticmethod | classmethod) else ["self"]
+    if issubclass(cls, Compressor) or not _accepts(function, [*myself, "k", "v"]):
+        return True
+    named_key = _first_is_key(function, len(myself))
+    return _accepts(function, [*myself, "q", "k", "v"]) and not named_key
+
+
+def _first_is_key(function: Callable[..., Any], skip: int) -> bool:
+    names = Signature.leading(function, skip + 1)[skip:]
+    return bool(names) and names[0].lower().startswith("k")
+
+
+def _accepts(function: Callable[..., Any], arguments: Sequence[str]) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # built in: it has no signature to read
+        return True
+    return True
 
 
 _CALLS: dict[str, Sequence[str]] = {
@@ -144,6 +186,12 @@ def _refuse_other_arguments(cls: type, method: str, called_with: Sequence[str]) 
     if not callable(function):
         what = "None" if function is None else f"a {type(function).__name__}"
         raise PluginFailure(f"{said} is {what}: it must be a method.")
+    if called_with[:1] == "q" and _first_is_key(function, len(myself)):
+        raise PluginFailure(
+            f"{said} is called with ({', '.join(called_with)}), and its first parameter is named "
+            f"as a key: write def {method}(self, {', '.join(called_with)}), or leave the query "
+            f"out{place_of(function)}."
+        )
     _refuse_call(function, said, f"def {method}", (*myself, *called_with), called_with)
 
 
@@ -198,6 +246,7 @@ class Adapted(PassesOn, Compressor):
     ) -> None:
         super().__init__(shape, budget_bits, seed, public)
         offered = dict(zip(OFFERED, (shape, budget_bits, seed, self.public), strict=True))
+        self._class = cls
         self.inner: Any = cls(**signature.pick(offered), **params)
         for declared in ("streaming", "layout", "declares", "knows_keys", "message_bytes"):
             if hasattr(self.inner, declared):
@@ -207,8 +256,11 @@ class Adapted(PassesOn, Compressor):
         return self.inner
 
     def append(self, q: Float32, k: Float32, v: Float32) -> None:
-        """Pass on."""
-        self.inner.append(q, k, v)
+        """Pass on; without q to an ``append`` that takes none."""
+        if takes_query(self._class, "append"):
+            self.inner.append(q, k, v)
+        else:
+            self.inner.append(k, v)
 
     def attend(self, q: Float32) -> Float32:
         """Pass on; the caller checks the answer."""
@@ -217,10 +269,12 @@ class Adapted(PassesOn, Compressor):
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """Their ``extend`` if there is one, else the loop."""
-        if hasattr(self.inner, "extend"):
+        if not hasattr(self.inner, "extend"):
+            super().extend(Q, K, V)
+        elif takes_query(self._class, "extend"):
             self.inner.extend(Q, K, V)
         else:
-            super().extend(Q, K, V)
+            self.inner.extend(K, V)
 
     def next_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Their ``next_outputs`` if there is one, else the loop over copies."""

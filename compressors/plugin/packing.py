@@ -4,13 +4,20 @@ Attributes bit-equal to a fresh instance's are public, because the other side ca
 they are not sent. Headers hold only what a fresh instance does not show: an attribute is sent by
 its index in the fresh instance's sorted names, and an array of the fresh one's dtype and shape as
 its elements alone. An unchanged instance is the empty message.
+
+**Helpers.** An object that the constructor makes of an author's own class (a layer, a ring buffer,
+a quantiser), or a list, tuple or dict of such objects alone, lies on both sides. What differs
+inside is sent by its path, ``layers[2].keys``, as if it were an attribute of the instance.
 """
 
 from __future__ import annotations
 
+import enum
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,6 +32,7 @@ from .plain_codes import (
     BYTEARRAY,
     COMPLEX,
     FLOATS,
+    MAX_DEPTH,
     REMOVED,
     ROWS,
     SAME,
@@ -80,15 +88,108 @@ def _slots(cls: type) -> Iterator[str]:
             yield f"_{base.__name__.lstrip('_')}{name}" if private else name
 
 
+@dataclass
+class _Parts:
+    """The attributes of an instance and of its helpers, by path.
+
+    Attributes:
+        known: those of the fresh instance.
+        mine: those of the other, along the helpers of the fresh one.
+        gone: those that the other has not.
+        owners: the fresh instance, at the empty path, and its helpers.
+        pairs: ids of what corresponds: an object of the other, and one of the fresh instance.
+    """
+
+    known: dict[str, Any] = field(default_factory=dict)
+    mine: dict[str, Any] = field(default_factory=dict)
+    gone: list[str] = field(default_factory=list)
+    owners: dict[str, object] = field(default_factory=dict)
+    pairs: set[tuple[int, int]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, obj: object, fresh: object) -> _Parts:
+        found = cls()
+        found._walk(obj, fresh, "", 0)
+        return found
+
+    def _walk(self, obj: object, fresh: object, path: str, depth: int) -> None:
+        self.owners[path] = fresh
+        self.pairs.add((id(obj), id(fresh)))
+        known = attributes(fresh)
+        # Where the other has something else in a helper's place, the helper's inside is no matter.
+        mine = known if obj is fresh else attributes(obj)
+        for name in sorted(mine.keys() | known.keys()):
+            at = f"{path}.{name}" if path else name
+            helpers = _helpers(known.get(name)) if depth < MAX_DEPTH else None
+            others = self._others(mine.get(name), known[name], helpers) if helpers else None
+            if name not in mine:
+                self.gone.append(at)
+            elif others is None and obj is not fresh:
+                self.mine[at] = mine[name]
+            if not helpers:
+                if name in known:
+                    self.known[at] = known[name]
+                continue
+            for key, helper in helpers.items():
+                if all(helper is not owner for owner in self.owners.values()):
+                    self._walk((others or helpers)[key], helper, f"{at}{key}", depth + 1)
+
+    def _others(
+        self, value: object, template: object, helpers: Mapping[str, object]
+    ) -> dict[str, object] | None:
+        """What the other has in the places of helpers; None if it is of another form."""
+        others = _helpers(value) if type(value) is type(template) else {}
+        if [(key, type(one)) for key, one in others.items()] != [
+            (key, type(helper)) for key, helper in helpers.items()
+        ]:
+            return None
+        for key, helper in helpers.items():
+            # A second name of a helper, or a way back to who has it, must be one there too.
+            again = any(helper is owner for owner in self.owners.values())
+            if again and (id(others[key]), id(helper)) not in self.pairs:
+                return None
+        return others
+
+    def place(self, path: str) -> tuple[object, str]:
+        """The object of the fresh instance that has, or will have, an attribute; and its name."""
+        owner, _, name = path.rpartition(".")
+        return (self.owners[owner], name) if owner in self.owners else (self.owners[""], path)
+
+
+def _helpers(value: Any) -> dict[str, object]:
+    """A helper at the key "", or those of a container of helpers alone at "[0]" and so on."""
+    if type(value) is dict:
+        items = value
+    elif type(value) in (list, tuple):
+        items = dict(enumerate(value)) if value and _is_helper(value[0]) else {}
+    else:
+        return {"": value} if _is_helper(value) else {}
+    alone = all(map(_is_helper, items.values()))
+    return {f"[{key!r}]": one for key, one in items.items()} if alone else {}
+
+
+def _is_helper(value: object) -> bool:
+    """Whether all its state is attributes: its class is in Python, and not of the standard one."""
+    cls = type(value)
+    return (
+        cls.__new__ is object.__new__
+        and cls.__module__.partition(".")[0] not in sys.stdlib_module_names
+        and not isinstance(value, enum.Enum)
+    )
+
+
 def sent_attributes(obj: object, fresh: object) -> dict[str, Any]:
-    """The attributes that :func:`pack_difference` sends, by name."""
-    known = attributes(fresh)
+    """The attributes that :func:`pack_difference` sends, by path."""
+    return _sent(_Parts.of(obj, fresh))
+
+
+def _sent(parts: _Parts) -> dict[str, Any]:
     # What refers to the instance itself, as a method kept in an attribute does, is no difference.
-    seen = frozenset({(id(obj), id(fresh))})
+    seen = frozenset(parts.pairs)
     return {
-        name: value
-        for name, value in sorted(attributes(obj).items())
-        if name not in known or not same(value, known[name], seen)
+        path: value
+        for path, value in sorted(parts.mine.items())
+        if path not in parts.known or not same(value, parts.known[path], seen)
     }
 
 
@@ -100,15 +201,14 @@ def pack_difference(obj: object, fresh: object) -> bytes:
     Raises:
         PluginFailure: an attribute that changed is not plain data; the sentence names it.
     """
-    mine, known = attributes(obj), attributes(fresh)
-    places = {name: place for place, name in enumerate(sorted(known))}
-    gone = [place for name, place in places.items() if name not in mine]
-    sent = sent_attributes(obj, fresh)
+    parts = _Parts.of(obj, fresh)
+    known, gone, sent = parts.known, parts.gone, _sent(parts)
+    places = {path: place for place, path in enumerate(sorted(known))}
 
     def tree_of(views: Views) -> list[Any]:
         flat: list[Any] = []
-        for place in gone:
-            flat += [place, msgpack.ExtType(REMOVED, b"")]
+        for path in gone:
+            flat += [places.get(path, path), msgpack.ExtType(REMOVED, b"")]
         for name, value in sent.items():
             flat.append(places.get(name, name))
             template = known.get(name)
@@ -155,32 +255,34 @@ def _unpack(fresh: object, message: bytes, tree: Any, again: bool) -> None:
         changes = _changes(fresh, tree, again)
     except Exception as error:
         raise torn(message) from error
-    for name, value in changes:
+    for owner, name, value in changes:
         # Around a __setattr__ of the author's, and the same for slots.
         if isinstance(value, Marker):
-            object.__delattr__(fresh, name)
+            object.__delattr__(owner, name)
         else:
-            object.__setattr__(fresh, name, value)
+            object.__setattr__(owner, name, value)
 
 
-def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[str, Any]]:
-    known = attributes(fresh)
-    names = sorted(known)
+def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[object, str, Any]]:
+    parts = _Parts.of(fresh, fresh)
+    known = parts.known
+    paths = sorted(known)
     changes = []
     memories, flat = tree
     held = [one.filled() for one in memories]
     for place, value in zip(flat[0::2], flat[1::2], strict=True):
-        name = names[place] if type(place) is int and place >= 0 else str(place)
-        if name not in known:
-            is_method = callable(getattr(type(fresh), name, None))
+        path = paths[place] if type(place) is int and place >= 0 else str(place)
+        owner, name = parts.place(path)
+        if path not in known:
+            is_method = callable(getattr(type(owner), name, None))
             if is_method or name.startswith("__") or type(place) is not str:
                 raise ValueError("no such attribute")
         if type(value) is Same:
-            template = known[name]
+            template = known[path]
             value = from_raw(value.data, template.dtype, template.shape)
-        elif not (type(value) is Marker and value.code == REMOVED and name in known):
+        elif not (type(value) is Marker and value.code == REMOVED and name in attributes(owner)):
             value = decode(value, held, again)
-        changes.append((name, value))
+        changes.append((owner, name, value))
     return changes
 
 

@@ -136,7 +136,7 @@ def refusal(path: str, value: Any) -> PluginFailure:
     home = kind.__module__.partition(".")[0]
     advice = (
         "keep numbers, text, NumPy arrays, or lists, tuples, dicts and sets of them, "
-        "or write save() and restore()"
+        "make objects of your own in the constructor, or write save() and restore()"
     )
     if isinstance(value, _COINS):
         advice = "draw from self.rng(t), the public coins of step t, which have no state to send"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 _TEMPLATE = '''\
 """A KV-cache compressor to start from. It works without changes:
 
-        kvbarrier check FILE        does it keep the contract?
+    kvbarrier check FILE        does it keep the contract?
     kvbarrier attack FILE       how many bits does it lose, at which memory?
 
 It keeps the first few tokens and the last ones that fit the budget (attention sinks; Xiao et al.

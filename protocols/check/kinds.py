@@ -179,10 +179,9 @@ _ALL = (
     Kind(
         "ignores-budget", "note", "It has one size, whatever the budget",
         "Its message is as long at 1/64 of the 16-bit cache as at all of it, and over some budget.",
-        "It is one point of a curve. Where it is over the budget, an attack marks the point and "
-        "draws it at its real memory.",
-        "Nothing: attack it with --budget free. To have a curve, take budget_bits in the "
-        "constructor.",
+        "It is one point of a curve. An attack plays it once, without a budget, if its constructor "
+        "takes no budget_bits; else it marks each point that is over its budget.",
+        "Nothing. To have a curve, take budget_bits in the constructor and keep to it.",
     ),
     Kind(
         "no-budget", "note", "It lives in none of the budgets tried",

@@ -17,7 +17,6 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,8 +32,12 @@ _ZEROS = re.compile(r"\[(\d{1,7})\]", re.ASCII)
 _RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
-_SYMBOLS = _DIGITS.encode()
-_WORTH = bytes(_VALUE.astype(np.uint8)) + bytes(128)
+_NONE = 255
+_WORTH = bytes(
+    _DIGITS.index(sign) if sign in _DIGITS else 0 if sign in "()[]\n" else _NONE
+    for sign in map(chr, range(256))
+)
+"""What each symbol counts; _NONE for what stands in no text."""
 
 
 def text_of(counts: ArrayLike) -> str:
@@ -69,40 +72,64 @@ def counts_of(text: str) -> Int64:
     return counts
 
 
-def length_of(text: str) -> int:
-    """How many counts a text holds that :func:`totals_of` has read.
-
-    >>> length_of('[4]V0(64)7')
-    8
-    """
-    return len(_spread(text))
-
-
 def _spread(text: str) -> str:
     """A symbol for every count: ~ for one in round brackets."""
     return _ZEROS.sub(lambda run: "0" * int(run[1]), _LARGE.sub("~", text))
 
 
-def totals_of(texts: Sequence[str]) -> tuple[int, ...]:
-    """The sums of the counts of texts (one at least), without making them.
+def sums_of(texts: Sequence[str]) -> tuple[Int64, Int64]:
+    """The sums of the counts of texts, int64[T], and how many counts each holds, int64[T].
 
-    Raises ValueError if one is malformed.
+    No count is made: thousands of texts are read as one array of characters. Raises ValueError if
+    one is malformed or the sums are beyond 2^62.
 
-    >>> totals_of(['[4]V0(64)7', '12'])
-    (102, 3)
+    >>> [found.tolist() for found in sums_of(['[4]V0(64)7', '12'])]
+    [[102, 3], [8, 2]]
     """
-    lines = "".join([text + "\n" for text in texts])
-    plain = _ZEROS.sub("", _LARGE.sub("", lines))
-    symbols = plain.encode(errors="replace")
-    if symbols.translate(None, _SYMBOLS) != b"\n" * len(texts):
+    said = "\n".join([*texts, ""]).encode(errors="replace")
+    code = np.frombuffer(said, dtype=np.uint8)
+    worth = np.frombuffer(said.translate(_WORTH), dtype=np.uint8)
+    ends = np.flatnonzero(code == ord("\n"))
+    begins, closes = (np.flatnonzero((code == a) | (code == b)) for a, b in (b"([", b")]"))
+    plain = len(ends) == len(texts) and not np.any(worth == _NONE)
+    if not (plain and _paired(code, begins, closes)):
         for text in texts:
             _check(text)
-    ends = accumulate([len(line) + 1 for line in plain.split("\n")[:-2]], initial=0)
-    worth = np.frombuffer(symbols.translate(_WORTH), dtype=np.uint8)
-    sums = np.add.reduceat(worth, list(ends), dtype=np.int64)
-    if "(" in lines:
-        sums += [sum(map(int, _LARGE.findall(text))) for text in texts]
-    return tuple(sums.tolist())
+    starts = np.append(0, ends + 1)[:-1]
+    sums = np.add.reduceat(worth, starts, dtype=np.int64) if len(texts) else starts
+    counts = ends - starts
+    # What stands inside brackets was taken for symbols, and is one number.
+    width = closes - begins - 1
+    value, symbols = np.zeros((2, len(begins)), dtype=np.int64)
+    for place in range(int(width.max(initial=0)), 0, -1):
+        digit = np.where(place <= width, worth[closes - place], 0)
+        value, symbols = 10 * value + digit, symbols + digit
+    if value.sum(dtype=np.float64) >= 2.0**62:
+        raise ValueError("its counts by row are beyond 2^62")
+    large, text_at = code[begins] == ord("("), np.searchsorted(ends, begins)
+    np.add.at(sums, text_at, np.where(large, value, 0) - symbols)
+    np.add.at(counts, text_at, np.where(large, 1, value) - (width + 2))
+    return sums, counts
+
+
+def _paired(code: NDArray[np.uint8], begins: Int64, closes: Int64) -> bool:
+    """Whether every bracket holds digits alone, not too many, and closes as it began."""
+    if len(begins) != len(closes):
+        return False
+    width, kind = closes - begins - 1, code[begins]
+    most = np.where(kind == ord("("), 15, 7)
+    # ASCII has ) one after (, and ] two after [.
+    ok = (
+        (width > 0)
+        & (width <= most)
+        & (code[closes] == np.where(kind == ord("("), kind + 1, kind + 2))
+    )
+    if not ok.all():
+        return False
+    inside = [
+        code[closes[width >= place] - place] for place in range(1, int(width.max(initial=0)) + 1)
+    ]
+    return all(bool(np.all(code - np.uint8(ord("0")) < 10)) for code in inside)
 
 
 def _check(text: str) -> None:

@@ -21,6 +21,7 @@ LONGEST_TEXT = 4096
 """Characters of a text in a cell's spec."""
 
 _BUDGET = re.compile(r"[0-9]{1,18}(/[0-9]{1,18})?")
+_PLAIN = (bool, int, float, str)
 _TEXTS = ("basis", "bob", "keys", "queries", "reduction", "schedule", "values")
 
 
@@ -137,7 +138,7 @@ def check_spec(spec: Any) -> None:
         raise ValueError('its budget must be null or a fraction, such as "1/4"')
     instance = spec["instance"]
     for name, value in (*spec["params"].items(), *instance.items()):
-        if value is not None and not isinstance(value, bool | int | float | str):
+        if value is not None and not isinstance(value, _PLAIN):
             raise ValueError(f"its {name[:40]} is neither a number nor a text")
         longest = LONGEST_SCHEDULE if name == "schedule" else LONGEST_TEXT
         if isinstance(value, str) and len(value) > longest:
@@ -152,7 +153,7 @@ def _plain(value: Any) -> Any:
         value = value.item()
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         raise BadInput(f"A parameter has {len(value)} characters: give {LONGEST_TEXT} or fewer.")
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, _PLAIN):
         return value
     raise BadInput(f"A parameter is a number or a word, not a {type(value).__name__}.")
 

@@ -37,13 +37,29 @@ QUERIES = ("zero", "gaussian", "self", "decoy")
 BASES = ("literal", "rotated")
 
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def compact(value: Any) -> str:
+    """Canonical compact JSON: sorted names, no spaces, ASCII, no NaN.
+
+    >>> compact({"b": (1, 2), "a": None})
+    '{"a":null,"b":[1,2]}'
+    """
+    return _JSON.encode(value)
+
+
 def digest(spec: Mapping[str, Any]) -> str:
     """Return 16 hexadecimal digits of SHA-256 over the canonical JSON of ``spec``.
 
     >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
     True
     """
-    text = json.dumps(spec, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text_digest(compact(spec))
+
+
+def text_digest(text: str) -> str:
+    """Return 16 hexadecimal digits of SHA-256 over a text."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import mmap
+import os
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from ...errors import HarnessFault
 from ...reductions.reduction import Reduction, of_message, questions_per_row
 from ..evidence.record import MessageRecord, Reading
 from ..evidence.row_counts import text_of
-from ..players.channel import FAILED_CHARGE, charged_bits
+from ..players.channel import FAILED_CHARGE, Message, charged_bits
 from ..players.play import Facts, PlayerFault, Table, Triples
 from ..players.seat import Seat
 from . import coins
@@ -49,11 +51,13 @@ class Parcel:
     (3, b'abc')
     """
 
-    def __init__(self, message: bytes, alone: bool = False) -> None:
+    def __init__(self, message: Message, alone: bool = False) -> None:
         self._length = len(message)
         self._digest: bytes | None = None
-        self._bytes: bytes = message
-        if self._length >= LONG and not alone:
+        if self._length < LONG or alone:
+            # A player's memory is let go.
+            self._bytes = message if isinstance(message, bytes) else bytes(message)
+        else:
             self._digest, self._bytes = hashlib.sha256(message).digest(), b""
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it goes with the parcel)
             weakref.finalize(self, self._file.close)
@@ -64,21 +68,21 @@ class Parcel:
     def __len__(self) -> int:
         return self._length
 
-    def open(self) -> bytes:
-        """The message.
+    def open(self) -> Message:
+        """The message; of one that waited the file's own pages.
 
         Raises:
             HarnessFault: the file has other bytes than were written.
         """
         if self._digest is None:
             return self._bytes
-        self._file.seek(0)
-        message = self._file.read()
+        size = os.fstat(self._file.fileno()).st_size
+        message = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ)
         if hashlib.sha256(message).digest() != self._digest:
             raise HarnessFault(
                 "A message that waited in a temporary file is not what was written there."
             )
-        return message
+        return memoryview(message)
 
 
 @dataclass(frozen=True)

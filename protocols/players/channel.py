@@ -39,6 +39,9 @@ NAMES = "surrogatepass"
 
 Body = bytearray | Sealed
 
+Message = bytes | memoryview
+"""A message; a long one as a view of the memory or the file that it lies in."""
+
 _LENGTH = 8
 _HANDED_OVER = 1 << 63
 _HEAD_LENGTH = 4
@@ -121,7 +124,7 @@ class _Arrays:
         return np.frombuffer(self._body[begin : self.end], dtype=dtype).reshape(shape)
 
 
-def as_array(message: bytes) -> NDArray[np.uint8]:
+def as_array(message: Message) -> NDArray[np.uint8]:
     """A message as it goes over the channel: its memory as it is, uint8[bytes]."""
     return np.frombuffer(message, dtype=np.uint8)
 

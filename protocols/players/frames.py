@@ -19,8 +19,9 @@ from ...compressors.catalog import is_builtin
 from ...compressors.engines.schemes import REGISTERED, is_engine
 from ...compressors.plugin.code_identity import identity
 from ...compressors.plugin.declaration import Declaration
-from .channel import MAX_MESSAGE_BYTES, BadFrame
+from .channel import MAX_MESSAGE_BYTES, BadFrame, Message
 from .play import Facts, Table, one_line
+from .sealed import LARGE
 
 WORDS = 1 << 20
 """Bytes of a frame that holds no message and no arrays."""
@@ -95,7 +96,7 @@ def fed(said: Any) -> None:
         raise BadFrame("it took no part of the stream")
 
 
-def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
+def message(said: Any) -> tuple[Message, int, dict[str, Any] | None]:
     """Return Alice's message, its payload in bytes, and what her cache occupies.
 
     Raises:
@@ -108,7 +109,8 @@ def message(said: Any) -> tuple[bytes, int, dict[str, Any] | None]:
         or len(message) > MAX_MESSAGE_BYTES
     ):
         raise BadFrame("its message is not bytes, or is too long")
-    return message.tobytes(), _count(payload, len(message)), memories(held)
+    plain = message.data if len(message) >= LARGE else message.tobytes()
+    return plain, _count(payload, len(message)), memories(held)
 
 
 def memories(said: Any) -> dict[str, Any] | None:
@@ -211,14 +213,15 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
     (told,) = fields(said, "facts")
     (
         name, source, _, streaming, length, batched, versions, files, version, declares, modules,
+        budgeted,
     ) = fields(
         told, "name", "source", "builtin", "streaming", "message_bytes", "batched", "versions",
-        "files", "version", "declares", "modules",
+        "files", "version", "declares", "modules", "budgeted",
     )  # fmt: skip
     if type(source) is not str or len(source) != 16 or not set(source) <= _SOURCE:
         raise BadFrame("its source is not a digest")
-    if type(streaming) is not bool or type(batched) is not bool:
-        raise BadFrame("its streaming and batched are not true or false")
+    if not all(type(said) is bool for said in (streaming, batched, budgeted)):
+        raise BadFrame("its streaming, batched and budgeted are not true or false")
     return Facts(
         name=_words(name),
         source=source,
@@ -231,6 +234,7 @@ def facts(said: Any, *, builtin: bool, engine: bool) -> Facts:
         version=_words(version),
         declares=_declaration(declares),
         modules=_names(modules, "modules"),
+        budgeted=budgeted,
     )
 
 

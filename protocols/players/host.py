@@ -24,7 +24,6 @@ from typing import Any
 from ...compressors import targets as _targets  # noqa: F401 (imported before hosts are forked)
 from ...compressors.catalog import is_builtin
 from ...compressors.engines.schemes import is_engine, scheme_of
-from ...compressors.plugin.contract import Shape
 from ...errors import BadInput, BudgetTooSmall, HarnessFault, KVBarrierError
 from . import reaper
 from .channel import BadFrame, Body, Channel, ChannelClosed, as_array, unpack
@@ -42,8 +41,10 @@ from .play import (
     facts_again,
     fault_of,
     feed,
+    handed,
     memories,
     rehearse,
+    shortened,
     write,
 )
 
@@ -123,7 +124,7 @@ def serve_with(
     warnings.simplefilter("ignore", DeprecationWarning)
     channel = Channel(fd)
     try:
-        opening = channel.receive()
+        opening = _unpacked(channel.body())
         conduct = Conduct(
             role, opening["seconds"], opening["memory_bytes"], private_fds=(fd, words)
         )
@@ -132,9 +133,18 @@ def serve_with(
         return 0
 
 
+def _unpacked(body: Body) -> Any:
+    """An order in memory that is nobody's file.
+
+    Tables stay as long as the host does, and each child has its descriptors: with the mode of
+    a file and the place that it is read at, one child could tell the next what its secret was.
+    """
+    return unpack(bytearray(body))
+
+
 def sent_tables(order: dict[str, Any]) -> list[Table]:
     """The tables as they came over the channel."""
-    return [Table(**{**said, "shape": Shape(**said["shape"])}) for said in order["tables"]]
+    return [Table.of(said) for said in order["tables"]]
 
 
 def serve(role: str, fd: int, words: int) -> int:
@@ -174,7 +184,8 @@ class _IndexHost(Host):
             body = self.channel.body()
             order = unpack(body)
             if order["op"] == "tables":
-                self._open(order, body)
+                self._open(_unpacked(body), body)
+                del order, body
                 continue
             if order["op"] == "begin":
                 reply = self._begin(order, body)
@@ -249,8 +260,9 @@ class _IndexHost(Host):
             said = facts(one.target, one.build(0), builtin=True)
         except Exception as exc:
             return refusal(exc, "The compressor", one.folder, builtin=True)
+        short = shortened(one.table)
         with contextlib.suppress(Exception):
-            rehearse(one.build, one.table)
+            rehearse(one.at(short).build, short)
         return {"facts": asdict(said)}
 
     # -- the rounds ---------------------------------------------------------------------------
@@ -389,7 +401,7 @@ def _rehearse_all(channel: Channel, left: Sequence[_Hosted], host: _IndexHost) -
                 host.hosted.append(one)  # as the host will do
             channel.send(said)
         left = ()
-        order = channel.receive()
+        order = _heard(channel)
         try:
             if order["op"] == "tables":
                 known = {one.table.target: one for one in host.hosted}
@@ -429,7 +441,7 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
     try:
         compressor = build(seed)
         channel.send({"declared": declared_length(compressor)})
-        while (order := channel.receive())["op"] == "feed":
+        while (order := _heard(channel, host.builtin))["op"] == "feed":
             channel.send(_feed(compressor, order))
         order["build"] = partial(build, seed)
         reply = _TURNS[order["op"]](compressor, order)
@@ -437,20 +449,26 @@ def _play(channel: Channel, build: Build, seed: int, host: _IndexHost) -> None:
         return
     except BaseException as exc:
         reply = failure(exc, host)
+    compressor = order = None  # a large reply takes memory of its own
     channel.send(reply)
 
 
+def _heard(channel: Channel, builtin: bool = False) -> Any:
+    """The next order, with its messages as the player gets them."""
+    order = channel.receive()
+    for name in ("earlier", "message"):
+        if order.get(name) is not None:
+            order[name] = handed(order[name].data, builtin=builtin)
+    return order
+
+
 def _feed(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    feed(compressor, tuple(order["triples"]), _earlier(order))
+    feed(compressor, tuple(order["triples"]), order["earlier"])
     return {"fed": True}
 
 
-def _earlier(order: dict[str, Any]) -> bytes | None:
-    return None if order["earlier"] is None else order["earlier"].tobytes()
-
-
 def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
-    triples, earlier = tuple(order["triples"]), _earlier(order)
+    triples, earlier = tuple(order["triples"]), order["earlier"]
     message, payload = write(compressor, triples, earlier, order["schedule"], order["build"])
     held = memories(compressor, message) if order["account"] else None
     return {"message": as_array(message), "payload": payload, "memories": held}
@@ -458,8 +476,8 @@ def _write(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
 
 def _answer(compressor: Any, order: dict[str, Any]) -> dict[str, Any]:
     queries = tuple(order["queries"])
-    message, thresholds = order["message"].tobytes(), order["thresholds"]
-    return {"answer": answer(compressor, message, queries, thresholds, order["block"])}
+    said = answer(compressor, order["message"], queries, order["thresholds"], order["block"])
+    return {"answer": said}
 
 
 _TURNS: dict[str, Callable[[Any, dict[str, Any]], dict[str, Any]]] = {

@@ -16,6 +16,7 @@ from ...compressors.catalog import is_builtin
 from ...compressors.plugin.answers import WrongAnswer
 from ...compressors.plugin.contract import Float32
 from . import frames, play
+from .channel import Message
 from .play import Facts, Table, Triples
 from .seat import Opened, Seat
 
@@ -72,18 +73,19 @@ class InlineSeat(Seat):
         self._compressor = self._try(self._fresh)
         return self._try(lambda: play.declared_length(self._compressor))
 
-    def feed(self, triples: Triples, earlier: bytes | None) -> None:
-        self._try(lambda: play.feed(self._compressor, triples, earlier))
+    def feed(self, triples: Triples, earlier: Message | None) -> None:
+        self._try(lambda: play.feed(self._compressor, triples, self._handed(earlier)))
 
     def write(
         self,
         triples: Triples,
-        earlier: bytes | None,
+        earlier: Message | None,
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
-    ) -> tuple[bytes, int]:
+    ) -> tuple[Message, int]:
+        before = self._handed(earlier)
         message, payload = self._try(
-            lambda: play.write(self._compressor, triples, earlier, schedule, self._fresh)
+            lambda: play.write(self._compressor, triples, before, schedule, self._fresh)
         )
         if account:
             held = self._try(lambda: play.memories(self._compressor, message))
@@ -91,9 +93,13 @@ class InlineSeat(Seat):
         return message, payload
 
     def answer(
-        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+        self, message: Message, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
-        return self._try(lambda: play.answer(self._compressor, message, queries, thresholds, block))
+        given = self._handed(message)
+        return self._try(lambda: play.answer(self._compressor, given, queries, thresholds, block))
+
+    def _handed(self, message: Message | None) -> Any:
+        return play.handed(message, builtin=self._builtin)
 
     def memories(self) -> Mapping[str, Any] | None:
         return self._memories

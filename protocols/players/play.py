@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from ...compressors.plugin.contract import Float32, Shape, plain_bytes
 from ...compressors.plugin.declaration import declared_by
 from ...errors import BadInput, HarnessFault, KVBarrierError
 from ...reductions.reduction import Public
-from .channel import MAX_MESSAGE_BYTES
+from .channel import MAX_MESSAGE_BYTES, Message
 
 _SENTENCE = 300
+_WARM = 1 << 14
 
 Triples = tuple[Float32, Float32, Float32]
 
@@ -56,6 +57,18 @@ class Table:
     public: Mapping[str, Any]
     needs: Sequence[str] = ()
 
+    def told(self) -> dict[str, Any]:
+        """As it goes to a host. What ships with us makes many keys itself, if it reads any."""
+        ours = is_builtin(self.target) and isinstance(self.public, Public)
+        public = self.public.told() if ours else dict(self.public)  # type: ignore[attr-defined]
+        return {**vars(self), "shape": asdict(self.shape), "public": public}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Table:
+        """What was told so."""
+        parts = {"shape": Shape(**told["shape"]), "public": Public.of(told["public"])}
+        return cls(**{**told, **parts})
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -65,7 +78,7 @@ class Facts:
     defines ``next_bits``. ``versions``: the packages that do the work of an engine. ``files`` and
     ``version``: what ``source`` is the digest of, for the harness to see for itself. ``declares``:
     the words of its declaration, or None. ``modules``: what was imported in its rehearsal, for the
-    hosts of later lives to import before they fork.
+    hosts of later lives to import before they fork. ``budgeted``: the constructor takes a budget.
     """
 
     name: str
@@ -79,6 +92,7 @@ class Facts:
     version: str = ""
     declares: tuple[str, ...] | None = None
     modules: tuple[str, ...] = ()
+    budgeted: bool = True
 
 
 Build = Callable[[int], Any]
@@ -143,6 +157,7 @@ def facts(target: Any, compressor: Any, *, builtin: bool) -> Facts:
         files=tuple(map(str, target.files)),
         version=str(target.version),
         declares=_words_of(compressor),
+        budgeted=bool(target.budgeted),
     )
 
 
@@ -191,7 +206,12 @@ def declared_length(compressor: Any) -> int | None:
     return int(declared)
 
 
-def feed(compressor: Any, triples: Triples, earlier: bytes | None = None) -> None:
+def handed(message: Any, *, builtin: bool) -> Any:
+    """A message, or None, as a player's ``restore`` gets it: bytes, and ours the memory itself."""
+    return message and (memoryview(message) if builtin else bytes(message))
+
+
+def feed(compressor: Any, triples: Triples, earlier: Message | None = None) -> None:
     """Alice: take the triples, after what an ``earlier`` message holds."""
     if earlier is not None:
         compressor.restore(earlier)
@@ -201,7 +221,7 @@ def feed(compressor: Any, triples: Triples, earlier: bytes | None = None) -> Non
 def write(
     compressor: Any,
     triples: Triples,
-    earlier: bytes | None = None,
+    earlier: Message | None = None,
     schedule: Mapping[str, Any] | None = None,
     build: Callable[[], Any] | None = None,
 ) -> tuple[bytes, int]:
@@ -267,7 +287,7 @@ def _payload(compressor: Any, message: bytes) -> int:
 
 def answer(
     compressor: Any,
-    message: bytes,
+    message: Message,
     queries: Triples,
     thresholds: Float32 | None,
     block: int = 1,
@@ -328,8 +348,9 @@ def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> Non
     token = (shape.layers, shape.kv_heads) if shape.layers * shape.kv_heads > 1 else ()
     keys = np.linspace(-1, 1, m * shape.d_k, dtype=np.float32).reshape(m, shape.d_k)
     keys = np.broadcast_to(keys.reshape(m, *(1 for _ in token), shape.d_k), (m, *token, shape.d_k))
-    # Controls that know the game take no other keys.
-    keys = np.array(table.public.get("keys", keys), dtype=np.float32)[:m].copy()
+    if not is_builtin(table.target) or alice.knows_keys:
+        # Controls that know the game take no other keys.
+        keys = np.array(table.public.get("keys", keys)[:m], dtype=np.float32)
     values = (np.indices((m, *token, shape.d_v)).sum(axis=0) % 2).astype(np.float32)
     message, _ = write(alice, (np.zeros_like(keys), keys, values))
     queries = (keys[:rows].copy(), np.zeros_like(keys[:rows]), np.zeros_like(values[:rows]))
@@ -338,6 +359,16 @@ def rehearse(build: Build, table: Table, tokens: int = 64, rows: int = 2) -> Non
         bob.next_bits(*queries, np.full(queries[0].shape[:-1], 0.5, dtype=np.float32))
     else:
         bob.next_outputs(*queries)
+
+
+def shortened(table: Table) -> Table:
+    """A table of a stream that is not long, with its share of the budget: what warms up on it.
+
+    The whole state of 2^20 tokens would take a second and a half GiB for each life of a player.
+    """
+    shape, tokens = table.shape, min(table.shape.tokens, _WARM)
+    budget = table.budget_bits and table.budget_bits * tokens // shape.tokens
+    return replace(table, shape=replace(shape, tokens=tokens), budget_bits=budget)
 
 
 # -- sentences ----------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ... import errors
 from ...compressors.plugin.contract import Float32
+from .channel import Message
 from .play import Facts, Table, Triples
 
 Opened = Facts | errors.KVBarrierError
@@ -42,7 +43,7 @@ class Seat(Protocol):
         nothing: it needs no process of its own.
         """
 
-    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+    def feed(self, triples: Triples, earlier: Message | None) -> None:
         """A part of Alice's stream, after ``begin`` and what an ``earlier`` message holds.
 
         More follows, and then ``write``.
@@ -51,17 +52,17 @@ class Seat(Protocol):
     def write(
         self,
         triples: Triples,
-        earlier: bytes | None,
+        earlier: Message | None,
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
-    ) -> tuple[bytes, int]:
+    ) -> tuple[Message, int]:
         """Alice's part, after ``begin``: return her message and its payload bytes.
 
         With ``account`` her cache's memories are taken, which costs another stream.
         """
 
     def answer(
-        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+        self, message: Message, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
         """Bob's part, after ``begin``: bool[m, d_v] with thresholds, else float32[m, d_v]."""
 

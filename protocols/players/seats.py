@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 from ... import errors
 from ...compressors.plugin.contract import Float32
 from . import frames, play, residue, template
-from .channel import MAX_MESSAGE_BYTES, BadFrame, ChannelClosed, ChannelTimeout, Deadline, as_array
+from .channel import (
+    MAX_MESSAGE_BYTES,
+    BadFrame,
+    ChannelClosed,
+    ChannelTimeout,
+    Deadline,
+    Message,
+    as_array,
+)
 from .codes import CLEAN, FRAME, IMPORT_SECONDS, LITTER, NO_NAMESPACES, OURS
 from .isolation import Limits, NoNamespaces, allowed_environment, landlock_available
 from .play import Facts, PlayerFault, Table, Triples
@@ -83,7 +91,7 @@ class Place:
         )
 
 
-def _sent(message: bytes | None) -> NDArray[np.uint8] | None:
+def _sent(message: Message | None) -> NDArray[np.uint8] | None:
     return None if message is None else as_array(message)
 
 
@@ -124,17 +132,17 @@ class HostSeat(Seat):
         order = {"op": "begin", "table": number, "seed": seed, "role": role}
         return self._ask({**order, "rehearsal": rehearsal}, frames.declared)
 
-    def feed(self, triples: Triples, earlier: bytes | None) -> None:
+    def feed(self, triples: Triples, earlier: Message | None) -> None:
         """See :meth:`Seat.feed`."""
         self._ask({"op": "feed", "triples": triples, "earlier": _sent(earlier)}, frames.fed)
 
     def write(
         self,
         triples: Triples,
-        earlier: bytes | None,
+        earlier: Message | None,
         schedule: Mapping[str, Any] | None = None,
         account: bool = False,
-    ) -> tuple[bytes, int]:
+    ) -> tuple[Message, int]:
         order = {"op": "write", "triples": triples, "earlier": _sent(earlier), "account": account}
         message, payload, held = self._ask(
             {**order, "schedule": schedule}, frames.message, MAX_MESSAGE_BYTES
@@ -143,7 +151,7 @@ class HostSeat(Seat):
         return message, payload
 
     def answer(
-        self, message: bytes, queries: Triples, thresholds: Float32 | None, block: int
+        self, message: Message, queries: Triples, thresholds: Float32 | None, block: int
     ) -> NDArray[Any]:
         order = {
             "message": _sent(message),
@@ -192,7 +200,7 @@ class HostSeat(Seat):
 
         If the host is lost over one of them, that is the last one answered.
         """
-        said = [{**asdict(table), "public": dict(table.public)} for table in tables]
+        said = [table.told() for table in tables]
         before = None if known is None else [asdict(facts) for facts in known]
         frame = {"op": "tables", "tables": said, "known": before, **asdict(self.limits)}
         found: list[Opened] = []

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +19,8 @@ Float32 = NDArray[np.float32]
 #: the most float32 numbers that ``LazyKeySet.rows`` makes, 2 GiB
 MOST_NUMBERS = 1 << 29
 _BLOCK = 1 << 20
+#: numbers from which on keys that a code computes are told by what makes them: 16 MiB of them
+MANY = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -170,3 +173,41 @@ class LazyKeySet(KeySet):
         if "rows" in self.__dict__:
             return self.rows[at]
         return np.asarray(self.__dict__["_block"](at))
+
+
+class KeyRows:
+    """The keys of a stream, made when they are asked for: the rows of a set, in an order.
+
+    Args:
+        keys: the set.
+        order: int64[n, ..], the number of the key at each place; None: each once, as they come.
+
+    >>> from . import make
+    >>> keys = KeyRows(make("kerdock", None, 16), np.array([[3, 0], [1, 2]]))
+    >>> keys().shape, keys.told()
+    ((2, 2, 16), None)
+    """
+
+    def __init__(self, keys: KeySet, order: Ints | None = None) -> None:
+        self._keys, self._order = keys, order
+
+    def __call__(self) -> Float32:
+        """Float32[n, .., d]."""
+        if self._order is None:
+            return self._keys.rows
+        rows = self._keys.rows_at(self._order.ravel())
+        return rows.reshape(*self._order.shape, self._keys.d)
+
+    def told(self) -> dict[str, Any] | None:
+        """What :meth:`of` makes the same of in another process; None: the rows are to be sent."""
+        one = self._keys
+        if not isinstance(one, LazyKeySet) or one.n * one.d < MANY:
+            return None
+        return {"made": [one.name, one.n, one.d, one.seed], "order": self._order}
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> KeyRows:
+        """The keys that were told."""
+        from . import make
+
+        return cls(make(*told["made"]), told["order"])

@@ -438,3 +438,27 @@ def test_replay_says_that_the_code_is_another(kvbarrier, tmp_path) -> None:
     said = kvbarrier(*again)
     assert said.code == 1
     assert said.out.splitlines()[-1].startswith("the code is not that of the row: its digest was ")
+
+
+@pytest.mark.parametrize("isolation", ["inline", "process"])
+def test_a_class_that_takes_no_budget_is_one_point(kvbarrier, tmp_path: Path, isolation) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        "class Mine:\n"
+        "    def __init__(self): self.kept = []\n"
+        "    def append(self, k, v): self.kept.append((k, v))\n"
+        "    def attend(self, q):\n"
+        "        K, V = map(np.stack, zip(*self.kept))\n"
+        "        w = np.exp(K @ q)\n"
+        "        return w @ V / w.sum()\n"
+    )
+    word = ("attack", str(path), *SMALL, "--messages", "2", "--isolation", isolation, "--json")
+    said = kvbarrier(*word)
+    [point] = json.loads(said.out)["points"]
+    assert (point["budget"], point["wrong_bits"]) == (None, 0)
+    asked = json.loads(kvbarrier(*word, "--budget", "1/4,1").out)["points"]
+    assert [point["budget"] for point in asked] == [0.25, 1.0]
+    taking = path.read_text().replace("(self):", "(self, budget_bits):")
+    path.write_text(taking)
+    assert len(json.loads(kvbarrier(*word).out)["points"]) == 7

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from kvbarrier.cli import VERBS, main
 from kvbarrier.protocols.certificates.document import digest as seal
 from kvbarrier.protocols.game.instance import digest
+from kvbarrier.runs.results import ResultsWarning
 
 DOCUMENTED = {0, 1, 2, 3, 4}
 HOUSE = str(Path(package.__file__).resolve().parent)
@@ -79,6 +80,8 @@ def run(*argv: str, where: Path) -> Said:
             contextlib.redirect_stderr(err),
             warnings.catch_warnings(),
         ):
+            # Told on stderr, as a user has it; of the tests' own settings a warning is an error.
+            warnings.simplefilter("default", ResultsWarning)
             main(list(argv))
     except SystemExit as stop:
         code = 0 if stop.code is None else int(stop.code)

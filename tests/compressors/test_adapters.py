@@ -151,7 +151,7 @@ def test_what_it_has_is_used() -> None:
 )
 def test_unknown_parameters(cls: type, params: dict[str, Any], sentence: str) -> None:
     with pytest.raises(BadInput, match=sentence.replace(".", r"\.")):
-        adapt(cls).check(params)
+        adapt(cls).refuse_unknown(params)
 
 
 def test_needed_parameters() -> None:
@@ -160,9 +160,9 @@ def test_needed_parameters() -> None:
             super().__init__(shape)
 
     with pytest.raises(BadInput, match="needs the parameter 'bits': give --param bits=VALUE"):
-        adapt(Needs).check({})
-    adapt(Needs).check({"bits": 3})
-    adapt(Saving).check({"whatever": 3})
+        adapt(Needs).refuse_missing({})
+    adapt(Needs).refuse_missing({"bits": 3})
+    adapt(Saving).refuse_unknown({"whatever": 3})
 
 
 def test_incomplete_classes_are_told_what_they_lack() -> None:
@@ -185,6 +185,69 @@ def test_incomplete_classes_are_told_what_they_lack() -> None:
         adapt(HalfSaved)
     with pytest.raises(PluginFailure, match="neither a class nor a function"):
         adapt(SimpleNamespace())
+
+
+class Plain:
+    """An author's own cache, which needs no query to append."""
+
+    def __init__(self) -> None:
+        self.k: list[Any] = []
+        self.v: list[Any] = []
+
+    def append(self, k: Any, v: Any) -> None:
+        self.k.append(k)
+        self.v.append(v)
+
+    def attend(self, q: Any) -> Any:
+        w = np.exp(np.stack(self.k) @ q)
+        return w @ np.stack(self.v) / w.sum()
+
+
+class WithPosition(Plain):
+    def append(self, key: Any, value: Any, position: Any = None) -> None:
+        assert position is None
+        super().append(key, value)
+
+
+class WithExtend(Plain):
+    def extend(self, K: Any, V: Any) -> None:
+        for k, v in zip(K, V, strict=True):
+            self.append(k, v)
+
+
+class WithStatic(Plain):
+    @staticmethod
+    def append(*given: Any) -> None:
+        assert len(given) == 3
+
+
+@pytest.mark.parametrize("cls", [Plain, WithPosition, WithExtend])
+def test_a_cache_that_needs_no_query_takes_none(cls: type) -> None:
+    rng = np.random.default_rng(0)
+    Q, K, V = rng.normal(size=(3, 5, 4)).astype(np.float32)
+    one = adapt(cls)(Shape(6, 4, 4))
+    one.append(Q[0], K[0], V[0])
+    one.extend(Q[1:], K[1:], V[1:])
+    w = np.exp(K @ Q[0])
+    assert one.attend(Q[0]) == pytest.approx(w @ V / w.sum())
+    other = one.fresh()
+    other.restore(one.save())
+    assert other.attend(Q[0]) == pytest.approx(one.attend(Q[0]))
+
+
+def test_who_takes_any_number_gets_the_query_too() -> None:
+    adapt(WithStatic)(Shape(6, 4, 4)).append(*np.ones((3, 4), dtype=np.float32))
+
+
+def test_a_query_at_another_place_is_not_given_a_key() -> None:
+    class Last(Plain):
+        def append(self, k: Any, v: Any, q: Any) -> None:
+            super().append(k, v)
+
+    with pytest.raises(
+        PluginFailure, match=r"Last\.append is called with \(q, k, v\), and its first"
+    ):
+        adapt(Last)
 
 
 def test_a_constructor_that_raises_is_blamed_with_its_line() -> None:
@@ -280,8 +343,10 @@ def test_functions_are_told_what_is_wrong() -> None:
     with pytest.raises(PluginFailure, match=r"the state that compress returned\[0\] is a"):
         played(lambda Q, K, V: [print], lambda state, q: state)
     with pytest.raises(BadInput, match=r"no parameter 'deeep'\. Did you mean 'deep'"):
-        adapt(lambda Q, K, V, deep=1: 0, "it", lambda state, q, tail: 0).check({"deeep": 0})
-    adapt(halves, "it", lambda state, q, deep=3: 0).check({"deep": 0})
+        adapt(lambda Q, K, V, deep=1: 0, "it", lambda state, q, tail: 0).refuse_unknown(
+            {"deeep": 0}
+        )
+    adapt(halves, "it", lambda state, q, deep=3: 0).refuse_unknown({"deep": 0})
     late = played(halves)
     late.append(Q[0], K[0], V[0])
     with pytest.raises(PluginFailure, match="1 tokens came after compress"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import pickle
 import random
@@ -23,8 +24,10 @@ from kvbarrier.compressors.plugin.packing import (
     pack_difference,
     pack_plain,
     payload_bytes,
+    sent_attributes,
     unpack_difference,
     unpack_plain,
+    unpacker,
 )
 from kvbarrier.errors import BudgetTooSmall, PluginFailure
 
@@ -257,6 +260,8 @@ class Codec:
     table: np.ndarray = field(default_factory=lambda: np.eye(3))
     score: Any = field(default_factory=lambda: lambda q: q + 1)
 
+    def shift(self) -> None: ...
+
 
 class WithHelper:
     def __init__(self) -> None:
@@ -267,8 +272,130 @@ def test_helper_objects_built_alike_are_public() -> None:
     mine = WithHelper()
     assert pack_difference(mine, WithHelper()) == b""
     mine.codec.table[0, 0] = 2
-    with pytest.raises(PluginFailure, match=r"WithHelper\.codec is a .*Codec"):
-        pack_difference(mine, WithHelper())
+    message = pack_difference(mine, WithHelper())
+    # The place of codec.table, and the elements of an array whose head a fresh instance shows.
+    assert payload_bytes(message) == mine.codec.table.nbytes
+    other = restored(message, WithHelper)
+    assert other.codec.table.tobytes() == mine.codec.table.tobytes()
+
+
+def restored(message: bytes, make: Any) -> Any:
+    other = make()
+    unpack_difference(other, message)
+    return other
+
+
+class Ring:
+    """A helper with slots, and with a way back to who made it."""
+
+    __slots__ = ("after", "home", "rows")
+
+    def __init__(self, home: Any = None) -> None:
+        self.home = home
+        self.rows: list[Any] = []
+
+
+@dataclass(frozen=True)
+class Frozen:
+    level: int
+    inner: Any = None
+
+
+class Nested:
+    def __init__(self) -> None:
+        self.layers = [Ring(self), Ring(self)]
+        self.heads = {"a": Ring(), 7: Ring()}
+        self.pair = (Frozen(1, Ring()), Frozen(2))
+        self.first = self.layers[0]
+        self.mixed = [1, Ring()]
+        self.mode = Mode.A
+
+
+class Mode(enum.Enum):
+    A = 1
+    B = 2
+
+
+def test_what_differs_inside_helpers_is_sent_by_its_path() -> None:
+    one = Nested()
+    assert pack_difference(one, Nested()) == b""
+    one.layers[1].rows.append(np.arange(3))
+    one.layers[0].after = "new"
+    one.heads[7].rows = {"k": 1}
+    one.pair[0].inner.rows.append(5)
+    object.__setattr__(one.pair[1], "level", 9)
+    del one.layers[1].home
+    assert list(sent_attributes(one, Nested())) == [
+        "first.after", "heads[7].rows", "layers[1].rows", "pair[0].inner.rows", "pair[1].level",
+    ]  # fmt: skip
+    message = pack_difference(one, Nested())
+    two = restored(message, Nested)
+    assert two.layers[1].rows[0].tolist() == [0, 1, 2]
+    assert two.layers[0].after == "new"
+    assert two.heads[7].rows == {"k": 1}
+    assert two.pair[0].inner.rows == [5]
+    assert (two.pair[0].level, two.pair[1].level) == (1, 9)
+    assert not hasattr(two.layers[1], "home")
+    # Who was the same thing is the same thing.
+    assert two.first is two.layers[0]
+    assert two.layers[0].home is two
+    assert pack_difference(two, Nested()) == message
+
+
+def test_copies_made_of_one_message_share_no_helper() -> None:
+    one = Nested()
+    one.layers[1].rows.append([1])
+    unpack = unpacker(pack_difference(one, Nested()))
+    two, three = Nested(), Nested()
+    unpack(two)
+    unpack(three)
+    two.layers[1].rows[0].append(2)
+    assert three.layers[1].rows == [[1]]
+
+
+def test_arrays_shared_between_helpers_are_sent_once() -> None:
+    one = Nested()
+    pool = np.arange(4096)
+    one.layers[0].rows = pool[:3000]
+    one.layers[1].rows = pool[1000:]
+    message = pack_difference(one, Nested())
+    assert len(message) < pool.nbytes + 200
+    assert restored(message, Nested).layers[1].rows.tolist() == pool[1000:].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda one: one.layers.append(Ring()), r"Nested\.layers\[0\] is a .*Ring"),
+        (lambda one: one.heads.update(a=Frozen(1)), r"Nested\.heads\['a'\] is a .*Frozen"),
+        (lambda one: one.mixed[1].rows.append(1), r"Nested\.mixed\[1\] is a .*Ring"),
+        (lambda one: setattr(one, "mode", Mode.B), r"Nested\.mode is a .*Mode"),
+        (lambda one: setattr(one.layers[1], "rows", Ring()), r"Nested\.layers\[1\]\.rows is a"),
+        (lambda one: setattr(one, "first", one.layers[1]), r"Nested\.layers\[0\] is a .*Ring"),
+    ],
+)  # fmt: skip
+def test_helpers_that_the_constructor_did_not_make_are_refused_by_their_path(
+    change: Any, where: str
+) -> None:
+    one = Nested()
+    change(one)
+    with pytest.raises(PluginFailure, match=f"{where}.*in the constructor"):
+        pack_difference(one, Nested())
+
+
+def test_plain_data_in_place_of_a_helper_is_sent_whole() -> None:
+    one = Nested()
+    one.layers = [1, 2]
+    two = restored(pack_difference(one, Nested()), Nested)
+    assert two.layers == [1, 2]
+
+
+def test_a_method_of_a_helper_is_not_replaced() -> None:
+    one = WithHelper()
+    one.codec.extra = 1
+    message = pack_difference(one, WithHelper()).replace(b"codec.extra", b"codec.shift")
+    with pytest.raises(PluginFailure, match="was not made by the inherited save"):
+        restored(message, WithHelper)
 
 
 class OddArray(np.ndarray):

@@ -116,6 +116,26 @@ def test_ambiguity_and_emptiness(folder: Path) -> None:
         resolve("mine.py")
     with pytest.raises(PluginFailure, match="A has no append and no attend"):
         resolve("mine.py:A")
+    (folder / "mine.py").write_text("class A:\n  update = query = lambda *_: None\n")
+    with pytest.raises(PluginFailure, match=r"no compressor\. A has update, query\. Write a class"):
+        resolve("mine.py")
+    (folder / "mine.py").write_text("class A:\n  encode = decode = lambda *_: None\n")
+    with pytest.raises(PluginFailure, match=r"by the name codec:mine\.py:A\. Write a class"):
+        resolve("mine.py")
+
+
+def test_a_target_says_whether_it_takes_a_budget(folder: Path) -> None:
+    for number, (head, budgeted) in enumerate([
+        ("class A:", False), ("class A:\n  def __init__(self, shape): ...", False),
+        ("class A:\n  def __init__(self, budget_bits): ...", True),
+        ("class A:\n  def __init__(self, **all): ...", True),
+        ("from kvbarrier import Compressor\nclass A(Compressor):", True),
+    ]):  # fmt: skip
+        path = folder / f"mine{number}.py"
+        path.write_text(f"{head}\n  append = attend = lambda *_: None\n")
+        assert resolve(f"mine{number}.py").budgeted is budgeted, head
+    (folder / "two.py").write_text("def compress(Q, K, V): return [K, V]\n")
+    assert not resolve("two.py").budgeted
 
 
 def test_the_two_function_form(folder: Path) -> None:

@@ -187,3 +187,40 @@ def test_every_fp8_number_is_read_exactly():
             assert np.isnan(got[byte])
         else:
             assert got[byte] == (-want if byte >> 7 else want)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "fp8"])
+def test_who_only_answers_reads_the_message_where_it_lies(dtype):
+    coins = np.random.default_rng(5)
+    shape = Shape(tokens=40, d_k=6, d_v=4)
+    K, V = coins.standard_normal((40, 6)), coins.standard_normal((40, 4))
+    K, V = K.astype(np.float32), V.astype(np.float32)
+    alice, bob, other = (Exact(shape, dtype=dtype) for _ in range(3))
+    alice.extend(K, K, V)
+    message = bytearray(alice.save())
+    bob.restore(memoryview(message))
+    other.restore(bytes(message))
+    own = K[:3] + 1, K[3:6], V[3:6]
+    answers = alice.next_outputs(*own)
+    assert np.array_equal(bob.next_outputs(*own), answers)
+    assert np.shares_memory(bob.state.read("k"), np.frombuffer(message, dtype=np.uint8))
+    assert "_fields" not in vars(bob.state)
+    # Who goes on has a state of his own, in which all else is empty.
+    bob.extend(*(part[:1] for part in own))
+    other.extend(*(part[:1] for part in own))
+    alice.extend(*(part[:1] for part in own))
+    kept = alice.save()
+    assert bob.save() == other.save() == kept
+    assert bob.seen == 41
+    message[:] = bytes(len(message))
+    assert bob.save() == kept
+    bob.restore(alice.save())
+    assert bob.save() == kept
+
+
+def test_a_state_that_is_there_takes_the_rows_of_a_message_and_keeps_its_others():
+    state = State(seen=((1,), np.int64), k=((3, 2), np.float16))
+    state["seen"][:], state["k"][:] = 7, 1
+    state.load(np.array([9]).tobytes() + np.zeros((2, 2), np.float16).tobytes(), {"k": 2})
+    assert (state["seen"].tolist(), state["k"].tolist()) == ([9], [[0, 0], [0, 0], [1, 1]])
+    assert np.array_equal(state.read("k"), state["k"])

@@ -349,8 +349,15 @@ class ReturnsNone(Good):
 
 
 class AppendOfTwo(Good):
+    """No fault: it needs no query."""
+
     def append(self, k, v):
         super().append(None, k, v)
+
+
+class AppendOfOne(Good):
+    def append(self, k):
+        super().append(None, k, k)
 
 
 class OtherShapes(Good):

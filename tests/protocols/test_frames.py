@@ -33,7 +33,7 @@ FACTS = {
     "name": "plugin.py:Mine", "source": SOURCE, "builtin": False, "streaming": True,
     "message_bytes": 8, "batched": False, "versions": {}, "files": [], "version": "",
     "declares": None,
-    "modules": [],
+    "modules": [], "budgeted": True,
 }  # fmt: skip
 HELD = {
     "logical": 1, "resident": 2, "side": 0, "claimed": None, "basis": "numel", "constant": 3,
@@ -265,7 +265,8 @@ LONG = "x" * 20000 + "\x1b[2J\n" * 2000
         ("sit", {"facts": {**FACTS, "files": ["/dev/zero"]}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": ["/no/such\0file"]}}, "not the digest of its files"),
         ("sit", {"facts": {**FACTS, "files": "ab"}}, "its files are not a list of names"),
-        ("sit", {"facts": {**FACTS, "streaming": 1}}, "streaming and batched"),
+        ("sit", {"facts": {**FACTS, "streaming": 1}}, "streaming, batched and budgeted"),
+        ("sit", {"facts": {**FACTS, "budgeted": None}}, "streaming, batched and budgeted"),
         ("sit", {"facts": {**FACTS, "message_bytes": 2**62}}, "out of range"),
         ("sit", {"error": "PluginFailure", "text": LONG, "detail": LONG}, "xxx"),
         ("sit", {"error": "KeyboardInterrupt", "text": ""}, "an unknown kind"),

@@ -7,16 +7,23 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import HarnessFault
 from kvbarrier.protocols.game import referee
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import play_batch, written
+from kvbarrier.protocols.game.index_game import Session, play_batch, written
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.game.referee import Parcel
 from kvbarrier.protocols.players import isolation
+from kvbarrier.protocols.players.channel import pack, unpack
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.isolation import Limits
-from kvbarrier.reductions.keys import LazyKeySet
+from kvbarrier.protocols.players.play import Table, shortened
+from kvbarrier.reductions.keys import LazyKeySet, base
 from kvbarrier.reductions.stream_family import StreamFamily
+from kvbarrier.runs import room
+from kvbarrier.runs.attack import Attack
+from kvbarrier.runs.runner import Facts, _Line
 
 KEY = b"the key of long streams is this."
 needs_namespaces = pytest.mark.skipif(
@@ -138,6 +145,76 @@ def test_keys_that_nobody_reads_are_never_made_as_a_whole(monkeypatch):
     play(Cell(heads, "exact", (), Fraction(1), batch_size=1))
     with pytest.raises(HarnessFault, match="all keys were made"):
         play(Cell(instance, "lossless", (), Fraction(1), batch_size=1))
+
+
+@everywhere
+@pytest.mark.parametrize("target", ["exact", "lossless"])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_who_makes_the_keys_himself_plays_the_same_game(monkeypatch, target, heads, kind):
+    cell = Cell(Index(64, 16, keys="bch", heads=heads), target, (), Fraction(1), batch_size=1)
+    whole = play(cell, kind)
+    monkeypatch.setattr(base, "MANY", 1)
+    assert play(cell, kind) == whole
+
+
+def test_many_keys_are_told_as_what_makes_them_to_what_ships_with_us(monkeypatch):
+    monkeypatch.setattr(base, "MANY", 1)
+    instance = Index(64, 16, keys="bch", heads=2)
+    table = Table("exact", ".", {}, instance.shape, None, instance.build().public())
+    keys = table.public["keys"]
+    told = unpack(pack(table.told()))
+    assert told["public"]["keys"].keys() == {"made", "order"}
+    again = Table.of(told)
+    assert np.array_equal(again.public["keys"], keys)
+    assert again.shape == table.shape
+    # Another's NumPy may be another version, and nobody knows what he reads.
+    assert np.array_equal(replace(table, target="a.py:A").told()["public"]["keys"], keys)
+    # No code makes these again.
+    drawn = Index(64, 16, keys="jl").build().public()
+    assert type(replace(table, public=drawn).told()["public"]["keys"]) is np.ndarray
+
+
+def test_who_ships_with_us_warms_up_on_a_stream_that_is_not_long():
+    shape = Shape(tokens=1 << 20, d_k=64, d_v=64)
+    short = shortened(Table("exact", ".", {}, shape, shape.cache_bits_16, {}))
+    assert short.shape == replace(shape, tokens=1 << 14)
+    assert short.budget_bits == short.shape.cache_bits_16
+    again = shortened(replace(short, budget_bits=None))
+    assert (again.shape, again.budget_bits) == (short.shape, None)
+
+
+def test_what_ships_with_us_and_declares_its_length_is_weighed_unwritten(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("it was written")
+
+    instance = Index(64, 16, keys="hypercube")
+    monkeypatch.setattr(InlineSeat, "write", refuse)
+    with Session("inline") as session:
+        _, charged = session.weigh(Cell(instance, "exact", (), Fraction(1), batch_size=1))
+        assert charged == 16 * 64 * (16 + 16)
+        with pytest.raises(AssertionError, match="it was written"):
+            session.weigh(Cell(instance, "subgen", (), Fraction(1), batch_size=1))
+
+
+def test_each_message_of_a_long_stream_is_a_batch_and_as_many_are_played_as_there_is_room(
+    monkeypatch,
+):
+    long, short = Index(1 << 20, 64, keys="bch"), Index(64, 16, keys="bch")
+    for messages, usual in ((6, 6), (None, 16)):
+        plan = Attack("exact", long, budgets=[Fraction(1)], messages=messages, others=[short])
+        cells = plan.cells()
+        assert [cell.batch_size for cell in cells] == [1, usual]
+        # Who is long is played by himself, whatever a short rehearsal took.
+        facts = Facts("0" * 16, True)
+        lines = [_Line(one, facts, "process", None, {}, 1, alone=False, rehearsed=1.0)
+                 for one in cells]  # fmt: skip
+        assert [line.seconds() for line in lines] == [np.inf, usual]
+    needed = room.room_of(cells[0]).total
+    for there, most in ((3 * needed - 1, 2), (needed // 2, 1), (1 << 60, 8), (None, 8)):
+        monkeypatch.setattr(room, "memory_available", lambda there=there: there)
+        assert room.side_by_side(cells, 8) == most
+    monkeypatch.setattr(room, "memory_available", lambda: 0)
+    assert room.side_by_side(cells[1:], 8) == 8
 
 
 @pytest.mark.parametrize(("n", "heads"), [(1 << 17, 1), (1 << 15, 4)])

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.evidence.row_counts import (
     counts_of,
-    length_of,
     row_errors,
+    sums_of,
     text_of,
-    totals_of,
 )
 
 counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_size=80)
@@ -22,14 +21,15 @@ counts = st.lists(st.just(0) | st.integers(0, 70) | st.integers(0, 10**9), max_s
 def test_counts_come_back(values: list[int]) -> None:
     text = text_of(values)
     assert counts_of(text).tolist() == values
-    assert length_of(text) == len(values)
     assert text.isascii()
     assert not set(text) & set(' ,"\\\n')
 
 
 @given(st.lists(counts, min_size=1, max_size=8))
 def test_texts_are_summed_each_by_itself(messages: list[list[int]]) -> None:
-    assert totals_of(list(map(text_of, messages))) == tuple(map(sum, messages))
+    sums, lengths = sums_of(list(map(text_of, messages)))
+    assert sums.tolist() == list(map(sum, messages))
+    assert lengths.tolist() == list(map(len, messages))
 
 
 def test_the_text_by_hand() -> None:
@@ -57,7 +57,32 @@ def test_what_is_no_text_of_counts_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="how many bits of each row are wrong"):
         counts_of(text)
     with pytest.raises(ValueError, match="how many bits of each row are wrong"):
-        totals_of(["0", text])
+        sums_of(["0", text])
+    with pytest.raises(ValueError, match="how many bits of each row are wrong"):
+        sums_of([text, "0(64)[4]"])
+
+
+def test_a_number_does_not_go_on_in_the_next_text() -> None:
+    with pytest.raises(ValueError, match="how many bits of each row are wrong"):
+        sums_of(["(1", "2)"])
+
+
+def test_a_sum_beyond_the_integers_is_refused_and_does_not_wrap() -> None:
+    with pytest.raises(ValueError, match=r"beyond 2\^62"):
+        sums_of(["(999999999999999)" * 20_000])
+
+
+@given(st.text("01Zz()[]\n", max_size=12))
+def test_sums_are_refused_exactly_where_counts_are(text: str) -> None:
+    try:
+        counts = counts_of(text)
+    except ValueError:
+        with pytest.raises(ValueError, match="how many bits"):
+            sums_of(["7", text, "7"])
+    else:
+        assert [found.tolist() for found in sums_of(["7", text, "7"])] == [
+            [7, int(counts.sum()), 7], [1, len(counts), 1]
+        ]  # fmt: skip
 
 
 def test_errors_stand_at_the_rows_that_were_asked() -> None:

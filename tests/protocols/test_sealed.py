@@ -13,7 +13,7 @@ import threading
 import numpy as np
 import pytest
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.index_game import play_batch, written
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import channel as ch
 from kvbarrier.protocols.players import isolation
@@ -320,3 +320,58 @@ def test_a_message_in_memory_that_is_not_sealed_has_failed(tmp_path, kind, way):
     for record in played(tmp_path, kind, way):
         assert "Alice broke the channel: not a frame: what was handed over" in record.failed
         assert record.charged_bits == 64
+
+
+MARKS = '''
+"""Marks whatever file in memory it has, and tells by its message what it found marked."""
+
+import os
+
+import numpy as np
+from kvbarrier.compressors.plugin.contract import Compressor
+
+
+def files():
+    for fd in os.listdir("/proc/self/fd"):
+        if os.path.lexists(place := f"/proc/self/fd/{fd}") and "memfd" in os.readlink(place):
+            yield int(fd)
+
+
+class Marks(Compressor):
+    streaming = False
+    message_bytes = 8
+
+    def set_up(self):
+        self.found = any(
+            os.lseek(fd, 0, os.SEEK_CUR) == 4242 or os.fstat(fd).st_mode & 0o777 == 0o123
+            for fd in files()
+        )
+
+    def extend(self, Q, K, V):
+        assert self.public["keys"].shape == (1 << 13, 64)
+        self.public["keys"][:] = 42
+        for fd in files():
+            os.lseek(fd, 4242, os.SEEK_SET)
+            os.chmod(fd, 0o123)
+
+    def append(self, q, k, v):
+        self.extend(q[None], k[None], v[None])
+
+    def attend(self, q):
+        return np.zeros(self.shape.d_v, dtype=np.float32)
+
+    def save(self):
+        return np.array([self.found or self.public["keys"][0, 0] != 42], dtype=np.int64).tobytes()
+
+    def restore(self, message):
+        self.found = np.frombuffer(message, dtype=np.int64)[0]
+'''
+
+
+@apart
+def test_the_memory_of_public_keys_carries_nothing_from_a_message_to_the_next(tmp_path, kind):
+    path = tmp_path / "marks.py"
+    path.write_text(MARKS)
+    cell = Cell(Index(1 << 13, 64, keys="bch", rows=16), f"{path}:Marks", (), None, 3)
+    sent = written(cell, KEY, range(3), kind, Limits(20, 1 << 30))
+    assert [int.from_bytes(bytes(one.message.open()), "little") for one in sent] == [0, 0, 0]

@@ -15,14 +15,16 @@ def expected_weights(Q: Float32, K: Float32) -> NDArray[np.float64]:
     """E exp <q, k> of a Gaussian query with the mean and covariance of Q, normalised: float64[n].
 
     <q, k> is Gaussian with mean <mu, k> and variance k^T Sigma k, so E e^<q,k> is
-    exp(<mu, k> + k^T Sigma k / 2) (their equation 3, without its 1/sqrt d and its rotation).
+    exp(<mu, k> + k^T Sigma k / 2) (their equation 3, without its 1/sqrt d and its rotation). With
+    C the n queries less their mean, Sigma = C^T C / n, and the mean square of the scores of k is
+    |C k|^2 / n = k^T C^T C k / n = k^T Sigma k: d x d numbers hold what n x n scores say.
 
     Args:
         Q, K: float32[n, d].
     """
     queries, keys = Q.astype(np.float64), K.astype(np.float64)
     centred = queries - queries.mean(axis=0)
-    spread = np.square(keys @ centred.T).mean(axis=1)
+    spread = np.einsum("ij,ij->i", keys @ (centred.T @ centred), keys) / len(queries)
     logs = keys @ queries.mean(axis=0) + spread / 2
     weights = np.exp(logs - logs.max())
     found: NDArray[np.float64] = weights / weights.sum()
@@ -81,5 +83,4 @@ ENTRY = CatalogEntry(
     budgets=EVICTS,
     assumes="what will be asked has the law of the prompt's queries",
     broken_by="a question that no query of the prompt was like",
-    square="time and memory",
 )

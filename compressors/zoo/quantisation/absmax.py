@@ -119,7 +119,7 @@ class Absmax(WholeBits):
             raise BadInput("fp8 numbers have 8 bits: give keys or values 8 bits, or leave fp8 out.")
         super().fit(ladder)
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+    def codec(self, d: int, bits: int, which: int) -> Codec:
         """Floats of 8 bits if they are asked for, else integers."""
         return AbsmaxCodec(d, bits, self.fp8 and bits == 8)
 

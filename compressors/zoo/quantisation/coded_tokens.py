@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from ....reductions.jit import njit
 from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
+from ...kit.token_cache import LONG
 from ...plugin.contract import Float32
 
 Bytes = NDArray[np.uint8]
@@ -77,6 +79,8 @@ class CodedTokens(SoftmaxCache):
         BudgetTooSmall: the tokens do not fit, coded as :attr:`codecs` says.
     """
 
+    _decoded: tuple[list[Bytes], tuple[Float32, Float32]] | None = None
+
     def set_up(self) -> None:
         shape = self.shape
         self.key_codec, self.value_codec = self.codecs()
@@ -111,6 +115,19 @@ class CodedTokens(SoftmaxCache):
     def codecs(self) -> tuple[Codec, Codec]:
         """The codecs of keys and of values, from public things."""
 
+    def turn(self, which: int, d: int, into: int | None = None) -> Float32:
+        """The :func:`rotation` of keys (0) or values (1) from public coins, drawn once.
+
+        Whatever rungs of a ladder are tried: it does not depend on the bits.
+        """
+        if (which, d, into) not in self._turns:
+            self._turns[which, d, into] = rotation(self.rng(which), d, into)
+        return self._turns[which, d, into]
+
+    @cached_property
+    def _turns(self) -> dict[tuple[int, int, int | None], Float32]:
+        return {}
+
     def _length(self) -> int:
         each = self.key_codec.row_bytes + self.value_codec.row_bytes
         return _COUNT_BYTES + self.shape.tokens * each
@@ -139,12 +156,18 @@ class CodedTokens(SoftmaxCache):
         check_fits(np.linalg.norm(np.asarray(X, dtype=np.float32), axis=1), _FP16, self.name)
 
     def kept(self) -> tuple[Float32, Float32]:
-        """K, V as the bytes say: float32[t, d_k], float32[t, d_v]."""
-        filled = slice(self.count)
-        return (
-            self.key_codec.decode(self.state["k"][filled]),
-            self.value_codec.decode(self.state["v"][filled]),
-        )
+        """K, V as the bytes say: float32[t, d_k], float32[t, d_v].
+
+        Who is asked row by row decodes once: the rows stay until the bytes are others.
+        """
+        codes = [self.state[name][: self.count] for name in ("k", "v")]
+        if self._decoded is not None and all(map(np.array_equal, self._decoded[0], codes)):
+            return self._decoded[1]
+        rows = self.key_codec.decode(codes[0]), self.value_codec.decode(codes[1])
+        self._decoded = None
+        if sum(part.size for part in rows) < LONG:
+            self._decoded = [part.copy() for part in codes], rows
+        return rows
 
     def save(self) -> bytes:
         """The count and the bytes of the data tokens, or of all once there are more."""
@@ -192,11 +215,11 @@ class WholeBits(CodedTokens):
     def codecs(self) -> tuple[Codec, Codec]:
         """One for keys and one for values, each with public coins of its own."""
         sizes = zip((self.shape.d_k, self.shape.d_v), self.bits, strict=True)
-        k, v = (self.codec(d, b, self.rng(which)) for which, (d, b) in enumerate(sizes))
+        k, v = (self.codec(d, b, which) for which, (d, b) in enumerate(sizes))
         return k, v
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
-        """The codec of rows of d numbers, of ``bits`` bits each."""
+    def codec(self, d: int, bits: int, which: int) -> Codec:
+        """The codec of rows of d numbers, of ``bits`` bits each; 0: of keys, 1: of values."""
         raise NotImplementedError
 
 

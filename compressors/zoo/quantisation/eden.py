@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ...catalog_entry import CatalogEntry
-from .coded_tokens import Codec, WholeBits, rotation
+from .coded_tokens import Codec, WholeBits
 from .turboquant import LADDER, MSECodec
 
 
@@ -39,9 +37,9 @@ class Eden(WholeBits):
     name = "eden"
     known = rungs = LADDER
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+    def codec(self, d: int, bits: int, which: int) -> Codec:
         """A rotation from public coins."""
-        return MSECodec(rotation(coins, d), bits, "unbiased")
+        return MSECodec(self.turn(which, d), bits, "unbiased")
 
 
 ENTRY = CatalogEntry(

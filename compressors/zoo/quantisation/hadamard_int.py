@@ -67,9 +67,10 @@ class HadamardInt(WholeBits):
         self.signs = signs
         super().set_up(bits=bits, k_bits=k_bits, v_bits=v_bits)
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+    def codec(self, d: int, bits: int, which: int) -> Codec:
         """The matrix from public coins, and the rounding."""
-        return TurnedCodec(MinMaxCodec(d, bits), hadamard(d, coins if self.signs else None))
+        coins = self.rng(which) if self.signs else None
+        return TurnedCodec(MinMaxCodec(d, bits), hadamard(d, coins))
 
 
 ENTRY = CatalogEntry(

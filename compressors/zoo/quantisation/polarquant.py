@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput
 from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, rotation, unpack
+from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, unpack
 from .lloyd_max import codebook, nearest
 
 LEVELS = 4
@@ -178,7 +178,7 @@ class PolarQuant(CodedTokens):
         """Rotations of keys and of values, from public coins, and the bits."""
         turns = []
         for purpose, d in ((_KEYS, self.shape.d_k), (_VALUES, self.shape.d_v)):
-            turns.append(rotation(self.rng(purpose), d, -(-d // BLOCK) * BLOCK))
+            turns.append(self.turn(purpose, d, -(-d // BLOCK) * BLOCK))
         keys, values = self.bits
         return PolarCodec(turns[0], *keys), PolarCodec(turns[1], *values)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, WholeBits, pack, rotation, unpack
+from .coded_tokens import Bytes, Codec, WholeBits, pack, unpack
 from .turboquant import LADDER, directions
 
 #: how far the largest coordinate of a row reaches on the grid, of its half width
@@ -92,9 +92,9 @@ class RaBitQ(WholeBits):
     name = "rabitq"
     rungs = LADDER
 
-    def codec(self, d: int, bits: int, coins: np.random.Generator) -> Codec:
+    def codec(self, d: int, bits: int, which: int) -> Codec:
         """A rotation from public coins."""
-        return GridCodec(rotation(coins, d), bits)
+        return GridCodec(self.turn(which, d), bits)
 
 
 ENTRY = CatalogEntry(

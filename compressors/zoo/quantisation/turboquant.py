@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...catalog_entry import CatalogEntry
 from ...plugin.contract import Float32
-from .coded_tokens import Bytes, Codec, WholeBits, pack, product, rotation, unpack
+from .coded_tokens import Bytes, Codec, WholeBits, pack, product, unpack
 from .lloyd_max import codebook, nearest
 
 #: the bits that there are levels for, most first
@@ -208,8 +208,8 @@ class TurboQuant(WholeBits):
         d_k, d_v = self.shape.d_k, self.shape.d_v
         sketch = self.rng(_SKETCH).standard_normal((d_k, d_k)).astype(np.float32)
         k_bits, v_bits = self.bits
-        keys = InnerProductCodec(rotation(self.rng(_KEYS), d_k), sketch, k_bits)
-        return keys, MSECodec(rotation(self.rng(_VALUES), d_v), v_bits, self.scale)
+        keys = InnerProductCodec(self.turn(_KEYS, d_k), sketch, k_bits)
+        return keys, MSECodec(self.turn(_VALUES, d_v), v_bits, self.scale)
 
 
 ENTRY = CatalogEntry(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from kvbarrier.compressors.zoo.eviction.expected_attention import (
 from kvbarrier.compressors.zoo.eviction.keydiff import KeyDiff, cosines_to_the_mean
 from kvbarrier.compressors.zoo.eviction.r_kv import RKV, redundancy
 from kvbarrier.errors import BadInput, BudgetTooSmall
+
+from tests.naive import expected_attention as naive
 
 SHAPE = Shape(tokens=30, d_k=8, d_v=6, layers=2, heads=2, kv_heads=2)
 CLASSES = [KeyDiff, ExpectedAttention, RKV]
@@ -52,6 +55,28 @@ def test_expected_weights_are_those_of_gaussian_queries() -> None:
     draws = np.random.default_rng(0).multivariate_normal(mean, covariance, 400_000)
     drawn = np.exp(draws @ K.T / 3).mean(axis=0)
     assert expected_weights(Q, K / 3) == pytest.approx(drawn / drawn.sum(), rel=0.02)
+
+
+@pytest.mark.parametrize("norm", [0.0, 1.0, 8.0])
+def test_the_covariance_says_what_all_scores_say(norm: float) -> None:
+    rng = np.random.default_rng(7)
+    Q = (norm * rng.standard_normal((500, 16))).astype(np.float32) + np.float32(norm)
+    K = rng.standard_normal((500, 16)).astype(np.float32)
+    found, wanted = expected_weights(Q, K), naive.expected_weights(Q, K)
+    # Exponents of up to about 3,000 at norm 8, each to 2^-52 of itself in both.
+    assert found == pytest.approx(wanted, rel=1e-10, abs=1e-300)
+    assert np.argsort(-found, kind="stable").tolist() == np.argsort(-wanted, kind="stable").tolist()
+
+
+def test_expected_weights_take_no_square_of_the_tokens() -> None:
+    rng = np.random.default_rng(8)
+    Q, K = rng.standard_normal((2, 4096, 16)).astype(np.float32)
+    tracemalloc.start()
+    expected_weights(Q, K)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # Six arrays like K in float64 at most, where all scores are 128 MiB.
+    assert peak < 6 * 8 * K.size
 
 
 def test_expected_attention_weighs_values_and_keeps_sinks() -> None:

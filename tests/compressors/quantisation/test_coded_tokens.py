@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import numpy as np
 import pytest
+from kvbarrier.compressors.catalog import CATALOG
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.quantisation import coded_tokens
 from kvbarrier.compressors.zoo.quantisation.absmax import Absmax
@@ -14,7 +17,7 @@ from kvbarrier.compressors.zoo.quantisation.polarquant import PolarQuant
 from kvbarrier.compressors.zoo.quantisation.qjl import QJL
 from kvbarrier.compressors.zoo.quantisation.rabitq import RaBitQ
 from kvbarrier.compressors.zoo.quantisation.turboquant import TurboQuant
-from kvbarrier.errors import BadInput
+from kvbarrier.errors import BadInput, BudgetTooSmall
 
 from tests.naive import coding
 
@@ -79,3 +82,52 @@ def test_symbols_are_packed_as_one_number(bits: int, jit: bool) -> None:
     found = np.empty_like(symbols)
     unpack(codes, bits, found)
     assert np.array_equal(found, symbols)
+
+
+@pytest.mark.parametrize("name", ["eden", "rabitq", "turboquant", "polarquant"])
+def test_rotations_are_drawn_once_whatever_rungs_are_tried(name: str, monkeypatch) -> None:
+    drawn: list[int] = []
+    usual = np.linalg.qr
+    monkeypatch.setattr(np.linalg, "qr", lambda A: drawn.append(len(A)) or usual(A))
+    shape = Shape(tokens=40, d_k=16, d_v=32)
+    cls = CATALOG[name].cls
+    least = next(b for b in count(8, 8) if _lives(cls, shape, b))
+    drawn.clear()
+    cls(shape, least)
+    assert drawn == [16, 32]
+
+
+def _lives(cls, shape: Shape, budget: int) -> bool:
+    try:
+        cls(shape, budget)
+    except BudgetTooSmall:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("cls", [QJL, TurboQuant])
+def test_rows_are_decoded_once_until_their_bytes_are_others(cls, monkeypatch) -> None:
+    rng = np.random.default_rng(3)
+    cache = cls(Shape(tokens=9, d_k=16, d_v=16), None, 1)
+    K, V, Q = rng.standard_normal((3, 8, 16), dtype=np.float32)
+    cache.extend(Q, K, V)
+    decoded: list[int] = []
+    decode = type(cache.key_codec).decode
+    monkeypatch.setattr(
+        type(cache.key_codec),
+        "decode",
+        lambda codec, codes: decoded.append(len(codes)) or decode(codec, codes),
+    )
+    first = [cache.attend(q) for q in Q]
+    asked = len(decoded)
+    assert asked <= 2  # keys, and values where they have the same codec
+    cache.append(Q[0], K[0], V[1])
+    cache.attend(Q[0])
+    # One byte of an old token, with none appended: what is kept must not be what it was.
+    cache.state["k"][2] = cache.state["k"][5]
+    changed = cache.attend(50 * K[2])
+    fresh = cache.fresh()
+    fresh.restore(cache.save())
+    np.testing.assert_array_equal(changed, fresh.attend(50 * K[2]))
+    assert len(decoded) == 4 * asked
+    assert not np.array_equal(first[0], cache.attend(Q[0]))
