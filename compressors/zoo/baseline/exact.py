@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
@@ -62,7 +64,7 @@ class Exact(TokenCache):
     def save(self) -> bytes:
         return b"".join(self._message_pieces())
 
-    def _message_pieces(self) -> list[memoryview]:
+    def _message_pieces(self) -> Sequence[bytes | memoryview]:
         """K then V of the data tokens; of all slots once one beyond them is used."""
         if self.seen > self.shape.tokens:
             return self.state.pieces()
