@@ -23,7 +23,7 @@ help:
 	@echo "make regress       re-measure the committed baselines message by message"
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
-	@echo "make engines       install other people's caches in .engines and attack them (about 6 GB)"
+	@echo "make engines       install other people's caches in .engines and attack them (about 10 GB)"
 	@echo "make engines/NAME  one of them alone: $(ENGINES)"
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"

@@ -144,8 +144,8 @@ _MORE = (
     _row(*_K16V8, 12 / 16, "its codec asym_k16_v8: keys as they are, values in fp8", shown=False),
     _row(*_AGENTS, 3.5 / 16, "its default; a header and the norms of groups with every row"),
     _row(*_VALUES, 8 / 16, "its values' quantiser", mode="int8"),
-    _row(*_VALUES, 4 / 16, "its values' quantiser: a group of equal numbers becomes NaN",
-         shown=False, mode="int4"),
+    _row(*_VALUES, 4 / 16, "its values' quantiser, for keys as well: a group of equal "
+         "numbers becomes NaN", shown=False, mode="int4"),
 )  # fmt: skip
 
 #: made for embeddings
