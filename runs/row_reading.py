@@ -87,10 +87,9 @@ def read_lines(data: bytes) -> list[BatchRow]:
     if any(found != sizes for found in lengths) or 0 in sizes:
         raise ValueError("its lists differ in length")
     _check_totals(said, sizes, wrong, asked, secret)
-    _check_by_row(by_row, sizes, wrong.totals)
+    _check_texts(by_row, by_place, specs, failed, wrong.totals)
     if [spec.ids for spec in specs] != list(zip(cell, instance, strict=True)):
         raise ValueError("its ids do not match its spec")
-    _check_by_place(by_place, specs, failed, wrong.totals)
     if max(batch) >= LARGEST_BATCH:
         raise ValueError(f"its batch must be below {LARGEST_BATCH}")
     if max(secret) > MOST_SECRET_BITS:
@@ -210,34 +209,30 @@ def _check_totals(
         raise ValueError("a message was asked for no bits, or for more than the secret has")
 
 
-def _check_by_row(
-    by_row: Sequence[tuple[str, ...] | None], sizes: list[int], totals: Array
-) -> None:
-    counted = np.repeat([texts is not None for texts in by_row], sizes)
-    sums, _ = sums_of(list(chain.from_iterable(texts or () for texts in by_row)))
-    if np.any(sums != totals[counted]):
-        raise ValueError("its totals are not the sums over rows")
-
-
-def _check_by_place(
+def _check_texts(
+    by_row: Sequence[tuple[str, ...] | None],
     by_place: Sequence[tuple[str, str, str] | None],
     specs: Sequence[_Spec],
     failed: Sequence[Sequence[str | None]],
     totals: Array,
 ) -> None:
+    sizes = list(map(len, failed))
+    counted = totals[np.repeat([texts is not None for texts in by_row], sizes)]
+    every = chain.from_iterable(filter(None, chain(by_row, by_place)))
+    sums, lengths = sums_of(list(every))
+    if np.any(sums[: len(counted)] != counted):
+        raise ValueError("its totals are not the sums over rows")
     placed = [texts is not None for texts in by_place]
-    sums, lengths = sums_of(list(chain.from_iterable(texts or () for texts in by_place)))
     told = totals * [sentence is None for sentences in failed for sentence in sentences]
-    starts = np.cumsum([0, *map(len, failed)])[:-1]
-    if np.any(sums.reshape(-1, 3) != np.add.reduceat(told, starts)[placed][:, None]):
+    told = np.add.reduceat(told, np.cumsum([0, *sizes])[:-1])[placed]
+    if np.any(sums[len(counted) :].reshape(-1, 3) != told[:, None]):
         raise ValueError("its totals are not the sums over channels, heads and values")
-    for spec, (_, *found) in zip(
-        compress(specs, placed), lengths.reshape(-1, 3).tolist(), strict=True
-    ):
+    found = lengths[len(counted) :].reshape(-1, 3)[:, 1:].tolist()
+    for spec, (heads, values) in zip(compress(specs, placed), found, strict=True):
         instance = spec.said["instance"]
-        heads = instance.get("layers", 1) * instance.get("heads", 1)
-        if found != [heads, 2]:
-            raise ValueError(f"its counts by place are not those of {heads} heads and two values")
+        wanted = instance.get("layers", 1) * instance.get("heads", 1)
+        if (heads, values) != (wanted, 2):
+            raise ValueError(f"its counts by place are not those of {wanted} heads and two values")
 
 
 def _json(cell: str) -> Any:

@@ -32,12 +32,14 @@ _ZEROS = re.compile(r"\[(\d{1,7})\]", re.ASCII)
 _RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
-_NONE = 255
+_MARK = _BEGIN = 64
+_CLOSE, _END, _NONE = 65, 66, 255
+_MARKS = {"(": _BEGIN, "[": _BEGIN, ")": _CLOSE, "]": _CLOSE, "\n": _END}
 _WORTH = bytes(
-    _DIGITS.index(sign) if sign in _DIGITS else 0 if sign in "()[]\n" else _NONE
+    _DIGITS.index(sign) if sign in _DIGITS else _MARKS.get(sign, _NONE)
     for sign in map(chr, range(256))
 )
-"""What each symbol counts; _NONE for what stands in no text."""
+"""What each symbol counts, or which mark it is: _NONE stands in no text."""
 
 
 def text_of(counts: ArrayLike) -> str:
@@ -87,20 +89,21 @@ def sums_of(texts: Sequence[str]) -> tuple[Int64, Int64]:
     [[102, 3], [8, 2]]
     """
     said = "\n".join([*texts, ""]).encode(errors="replace")
-    code = np.frombuffer(said, dtype=np.uint8)
     worth = np.frombuffer(said.translate(_WORTH), dtype=np.uint8)
-    ends = np.flatnonzero(code == ord("\n"))
-    begins, closes = (np.flatnonzero((code == a) | (code == b)) for a, b in (b"([", b")]"))
-    plain = len(ends) == len(texts) and not np.any(worth == _NONE)
+    marks = np.flatnonzero(worth >= _MARK)
+    kinds = worth[marks]
+    begins, closes, ends = (marks[kinds == kind] for kind in (_BEGIN, _CLOSE, _END))
+    code = np.frombuffer(said, dtype=np.uint8)
+    plain = len(ends) == len(texts) and not np.any(kinds == _NONE)
     if not (plain and _paired(code, begins, closes)):
         for text in texts:
             _check(text)
     starts = np.append(0, ends + 1)[:-1]
-    sums = np.add.reduceat(worth, starts, dtype=np.int64) if len(texts) else starts
+    sums = np.add.reduceat(worth, starts, dtype=np.int64) - _END if len(texts) else starts
     counts = ends - starts
     # What stands inside brackets was taken for symbols, and is one number.
     width = closes - begins - 1
-    value, symbols = np.zeros((2, len(begins)), dtype=np.int64)
+    value, symbols = np.zeros(len(begins), dtype=np.int64), np.full(len(begins), _BEGIN + _CLOSE)
     for place in range(int(width.max(initial=0)), 0, -1):
         digit = np.where(place <= width, worth[closes - place], 0)
         value, symbols = 10 * value + digit, symbols + digit
