@@ -23,7 +23,7 @@ help:
 	@echo "make regress       re-measure the committed baselines message by message"
 	@echo "make bench         speed as ratios against named peers"
 	@echo "make soak          the long tests: fifty real kills"
-	@echo "make engines       install other people's caches in .engines and attack them (about 6 GB)"
+	@echo "make engines       install other people's caches in .engines and attack them (about 10 GB)"
 	@echo "make engines/NAME  one of them alone: $(ENGINES)"
 	@echo "make test-engines  their tests, each in its own environment"
 	@echo "make engines-source  build llama-cpp-python beside the prebuilt binding (minutes)"
@@ -107,9 +107,14 @@ TORCH_INDEX ?=
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install 'setuptools>=77'
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install --no-deps \
 	    $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement compressors/engines/$*/pins.txt
+	@for pin in $$(grep -sv '^#' compressors/engines/$*/pins-apart.txt); do \
+	    .engines/$*/bin/pip --disable-pip-version-check --quiet install --no-deps --upgrade \
+	        --target .engines/$*/apart/$${pin%%==*} $$pin || exit 1; done
 	@.engines/$*/bin/pip --disable-pip-version-check --quiet install \
 	    --no-build-isolation --no-deps --editable .
 	@touch $@
+
+.engines/codec/.done: compressors/engines/codec/pins-apart.txt
 
 engines: $(VENV)/.core $(ENGINES:%=.engines/%/.done)
 	@$(BIN)/kvbarrier experiments engines --scale $(SCALE) --out results/$(SCALE)

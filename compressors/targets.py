@@ -56,7 +56,6 @@ class Target:
             beside it if not, and its distribution's version if it is installed.
         folder: the folder of the plug-in's file, if it has one.
         knows_keys: it reads the game's public keys (see ``Compressor.knows_keys``).
-        budgeted: its constructor takes the budget.
         files, version: what ``source`` is the digest of (``code_identity.identity``).
     """
 
@@ -72,6 +71,7 @@ class Target:
 
     @property
     def budgeted(self) -> bool:
+        """Whether the constructor takes ``budget_bits``."""
         return any(s.anything or "budget_bits" in s.names for s in self._factory.takes)
 
     def factory(

@@ -63,7 +63,11 @@ class Public(Mapping[str, Any]):
     def of(cls, told: Mapping[str, Any]) -> Public:
         """What was told so."""
         keys = told.get("keys")
-        return cls(told, **({"keys": KeyRows.of(keys)} if isinstance(keys, dict) else {}))
+        if not isinstance(keys, dict):
+            return cls(told)
+        from .keys import make
+
+        return cls(told, keys=KeyRows(make(*keys["made"]), keys["order"]))
 
 
 class Reduction(Protocol):

@@ -38,7 +38,7 @@ from .executors import make_executor
 from .lost import as_map
 from .points import judge_cell, point_of, together_of
 from .results import Results, ResultsWarning
-from .room import LONG_STREAM, refuse_too_large
+from .room import is_long, refuse_too_large, side_by_side
 from .runner import CellOutcome, Facts, Step, run_cells
 from .stopping import BATCH_SIZE, FixedMessages, Stopping, UntilDecided, batch_size_for
 
@@ -81,10 +81,11 @@ class Attack:
 
     def cells(self) -> list[Cell]:
         """Every setting at every budget; for the default ones, those that are tried first."""
-        size = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
+        usual = BATCH_SIZE if self.messages is None else batch_size_for(self.messages)
+        sizes = [(one, 1 if is_long(one) else usual) for one in self.adversaries]
         return [
             Cell(instance, self.target, tuple(setting.items()), budget, size)
-            for instance in self.adversaries
+            for instance, size in sizes
             for setting in self._settings()
             for budget in self._budgets()
         ]
@@ -182,7 +183,7 @@ def play(
         if announce is not None:
             _announce(plan, playable, session, announce)
         isolation = session.isolation
-        count = workers or _workers(builtin, isolation)
+        count = workers or side_by_side(playable, _workers(builtin, isolation))
         own = {id_: fact.declares for id_, fact in facts.items()}
         facts = declaring(plan.declaration, plan.undeclared, facts)
         declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
@@ -248,8 +249,7 @@ def _announce(
     plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
 ) -> None:
     """Tell what the messages of a long attack should take; the last budget is the largest."""
-    longest = cells[-1].instance
-    if longest.secret_rows * longest.row_bits < LONG_STREAM:
+    if not is_long(cells[-1].instance):
         return
     from .forecast import forecast
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Session
-from .room import LONG_STREAM, gib, memory_available, room_of
+from .room import gib, is_long, memory_available, room_of
 
 _LONGEST = 1 << 14
 _APART = 4
@@ -57,7 +57,7 @@ def forecast(cell: Cell, session: Session) -> Forecast | None:
     Time is taken to grow as a power of n, at least 1, which two noisy times cannot put above 2.
     """
     instance = cell.instance
-    if instance.secret_rows * instance.row_bits < LONG_STREAM or instance.schedule is not None:
+    if not is_long(instance) or instance.schedule is not None:
         return None
     longer = min(_LONGEST, instance.n // 2)
     took = []

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..compressors.catalog import CATALOG
+from ..compressors.catalog import CATALOG, is_builtin
 from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.coins import AGE_BUCKETS
@@ -43,10 +43,11 @@ class Room:
 
 
 def room_of(cell: Cell) -> Room:
-    """The least room that a cell's messages need while they are played.
+    """The least room that a cell's messages need while they are played, in all processes together.
 
-    A player that fills its budget has as many bytes of state, and its message is made beside it.
-    Without a budget it may still keep less than a 16-bit cache, so nothing is known of it.
+    A player that fills its budget has as many bytes of state, and its message is made beside it;
+    a foreign one gets a copy of its own of what was handed over. Without a budget it may still keep
+    less than a 16-bit cache, so nothing is known of it.
 
     >>> from ..protocols.game.instances import Index
     >>> room = room_of(Cell(Index(1 << 20, 64, keys="bch", rows=16), "exact", budget=1))
@@ -58,16 +59,38 @@ def room_of(cell: Cell) -> Room:
     waiting = 0 if in_files else held * cell.batch_size
     one = CATALOG.get(cell.target)
     square = 4 * cell.instance.n**2 if one is not None and "memory" in one.square else 0
-    return Room(held, held, _stream_bytes(cell.instance), waiting, square)
+    message = held if is_builtin(cell.target) else 2 * held
+    return Room(held, message, _stream_bytes(cell), waiting, square)
 
 
-def _stream_bytes(instance: Instance) -> int:
-    """The secret, a byte a bit; and the keys, where they are no code that computes them."""
-    shape = instance.shape
+def is_long(instance: Instance) -> bool:
+    """Whether a message takes so long that an attack is forecast, and that each one is a batch.
+
+    Then it is kept as soon as it was played, and a run that is killed loses the one it was at.
+    """
+    return instance.n * instance.d * instance.layers * instance.heads >= LONG_STREAM
+
+
+def side_by_side(cells: Sequence[Cell], most: int) -> int:
+    """How many messages of these cells may be played at once: as many as there is memory for."""
+    largest = max((room_of(cell).total for cell in cells if is_long(cell.instance)), default=0)
+    there = memory_available()
+    return most if not largest or there is None else max(1, min(most, there // largest))
+
+
+def _stream_bytes(cell: Cell) -> int:
+    """The secret, a byte a bit; and the keys, where they are no code that computes them.
+
+    A foreign player's are in our process, in its host and in the child that plays.
+    """
+    instance, shape = cell.instance, cell.instance.shape
     heads = shape.layers * shape.kv_heads
     secret = shape.tokens * heads * shape.d_v
     whole = instance.keys in ("jl", "jl-raw", "greedy") or instance.reduction != "index"
-    return secret + (4 * shape.tokens * shape.d_k if whole else 0)
+    keys = 4 * shape.tokens * heads * shape.d_k
+    if not is_builtin(cell.target):
+        return secret + 3 * keys
+    return secret + (keys // heads if whole else 0)
 
 
 def memory_available() -> int | None:

@@ -27,6 +27,7 @@ from .batches import Outcome, Refused, Task, shares, work_alone, work_together
 from .executors import SerialExecutor
 from .interrupts import Interrupted, StopRequest, stop_requests
 from .results import Results, ResultsWarning
+from .room import is_long
 from .rows import BatchRow, prefix
 from .stopping import Stopping
 
@@ -114,8 +115,10 @@ class _Line:
     def seconds(self) -> float:
         """How long a batch should take, by those that were played or by the rehearsal.
 
-        For ever, if nobody knows, or if it is played alone.
+        For ever, if nobody knows, or if it is played alone, as that of a long stream is.
         """
+        if is_long(self.cell.instance):
+            return math.inf
         if self.rows and not self.alone:
             return sum(row.seconds for row in self.rows.values()) / len(self.rows)
         if self.alone or self.rehearsed is None:

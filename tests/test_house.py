@@ -8,6 +8,7 @@ import graphlib
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import pkgutil
 import re
@@ -284,7 +285,9 @@ def test_the_wheel_is_the_tracked_package(wheel: Path) -> None:
     assert names == {name for name in _tracked() if _shipped(name)}
 
 
-def test_regress_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_holds_the_committed_baselines_in_an_empty_folder(
+    wheel: Path, tmp_path: Path
+) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
     empty = tmp_path / "empty"
@@ -298,4 +301,8 @@ def test_regress_runs_from_the_wheel_in_an_empty_folder(wheel: Path, tmp_path: P
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["passed"]
+    assert report["moved"] == []
+    assert report["smallest_shift_caught"] <= 0.02
     assert not list(empty.iterdir())

@@ -83,8 +83,9 @@ class Prefill(Blockwise):
         Raises:
             PluginFailure: it is none of this compressor's.
         """
+        message = bytes(message)
         self.read(message)
-        self._message, self._taken, self._tail, self._open = bytes(message), [], [], True
+        self._message, self._taken, self._tail, self._open = message, [], [], True
 
     def closed(self) -> bytes:
         """The message; the prefill ends here if it has not."""

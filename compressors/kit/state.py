@@ -129,12 +129,18 @@ class State:
 
     def to_bytes(self, rows: Mapping[str, Rows] | None = None) -> bytes:
         """The fields, one after another; of a field named in ``rows`` only these rows, in order."""
+        return b"".join(self.pieces(rows))
+
+    def pieces(self, rows: Mapping[str, Rows] | None = None) -> list[memoryview]:
+        """What :meth:`to_bytes` joins: rows in a row lie where they are."""
         rows = rows or {}
-        return b"".join(
-            # Rows in a row are joined as they lie, without a copy of each field beside the whole.
-            np.ascontiguousarray(field[rows[name]] if name in rows else field).view(np.uint8).data
+        return [
+            np.ascontiguousarray(field[rows[name]] if name in rows else field)
+            .reshape(-1)
+            .view(np.uint8)
+            .data
             for name, field in self._fields.items()
-        )
+        ]
 
     def load(self, message: bytes, rows: Mapping[str, int] | None = None) -> None:
         """Read what :meth:`to_bytes` wrote; of a field named in ``rows`` the first so many rows.

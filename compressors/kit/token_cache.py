@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -133,7 +134,12 @@ class TokenCache(SoftmaxCache):
         if not long or 8 * len(Q) > filled:
             return [(slice(None), own, self.kept(slot))]
         gap = slot if slot < filled else -1
-        k, v = (Stored(self.state.read(name)[:filled], from_storage, gap) for name in "kv")
+        read: Callable[[Any], Float32] = from_storage
+        if self.dtype == "fp16":
+            from .halves import widen
+
+            read = widen
+        k, v = (Stored(self.state.read(name)[:filled], read, gap) for name in "kv")
         return [(slice(None), own, (k, v))]
 
     def beside(self, K: Float32, V: Float32) -> tuple[Own, Pair]:
@@ -156,6 +162,16 @@ class TokenCache(SoftmaxCache):
         for block in (K, V):
             check_fits(block, storage, type(self).__name__)
         return K[rows].astype(storage), V[rows].astype(storage)
+
+    def write(self, name: str, slots: slice, rows: Float32) -> None:
+        """Write rows that fit the storage format into slots in a row."""
+        place = self.state[name][slots]
+        if self.dtype == "fp16" and self.slots * (self.shape.d_k + self.shape.d_v) >= LONG:
+            from .halves import narrow
+
+            narrow(np.ascontiguousarray(rows, dtype=np.float32), place)
+        else:
+            place[...] = np.asarray(rows).astype(place.dtype)
 
     def _filled(self) -> int:
         return int(np.count_nonzero(~np.isnan(self.state.read("k")[:, 0])))

@@ -54,6 +54,19 @@ def identity(files: Iterable[Path], version: str = "") -> str:
 
     ``version``: of the installed package that they are a part of.
     """
+    files = tuple(files)
+    if all(_root(file) == HOUSE for file in files):
+        return _house_identity(files, version)
+    return _identity(files, version)
+
+
+@cache
+def _house_identity(files: tuple[Path, ...], version: str) -> str:
+    """What reaches our files is ours; it cannot change while it runs."""
+    return _identity(files, version)
+
+
+def _identity(files: Iterable[Path], version: str) -> str:
     total = hashlib.sha256(version.encode())
     for name, file in sorted(closure(files).items()):
         total.update(os.fsencode(name) + b"\0" + _text(file).digest)
@@ -81,7 +94,7 @@ def closure(files: Iterable[Path]) -> dict[str, Path]:
 
 @cache
 def _house_closure(file: Path) -> dict[str, Path]:
-    """What reaches our files is ours; it cannot change while it runs."""
+    """As :func:`_house_identity`."""
     return _closure_of(file, HOUSE)
 
 

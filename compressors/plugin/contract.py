@@ -144,6 +144,10 @@ class Compressor(ABC):
 
         return pack_difference(self._stateful(), self.fresh()._stateful())
 
+    def _message_pieces(self) -> Sequence[bytes | memoryview]:
+        """What :meth:`save` returns, in pieces that may lie where the state does."""
+        return [plain_bytes(self.save())]
+
     def restore(self, message: bytes) -> None:
         """Take over a saved state, on a fresh instance built from the same public parameters."""
         from .packing import unpack_difference

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ...errors import BudgetTooSmall, PluginFailure
 from ...reductions.reduction import Public
 from .answers import given
-from .contract import Compressor, Float32, Shape, plain_bytes
+from .contract import Compressor, Float32, Shape
 from .declaration import of_heads
 from .operations import PassesOn
 
@@ -242,13 +242,14 @@ class PerHead(PassesOn, Compressor):
 
     def save(self) -> bytes:
         """The heads' messages, one after another."""
-        # One part at a time: a join would need all of them beside the whole.
+        # One head at a time: a join would need all of them beside the whole.
         whole = io.BytesIO()
         for head in self.inner:
-            part = plain_bytes(head.save())
+            pieces = head._message_pieces()
             if not self.constant:
-                whole.write(len(part).to_bytes(_LENGTH_BYTES, "little"))
-            whole.write(part)
+                whole.write(sum(map(len, pieces)).to_bytes(_LENGTH_BYTES, "little"))
+            for piece in pieces:
+                whole.write(piece)
         return whole.getvalue()
 
     def restore(self, message: bytes) -> None:

@@ -47,9 +47,13 @@ class Layout(NamedTuple):
     @property
     def ends(self) -> tuple[int, int]:
         """The first byte that is touched, and the one after the last."""
-        steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
-        low, high = sum(min(0, s) for s in steps), sum(max(0, s) for s in steps)
-        return self.start + low, self.start + high + self.itemsize
+        low = high = self.start
+        for n, stride in zip(self.shape, self.strides, strict=True):
+            if stride < 0:
+                low += (n - 1) * stride
+            else:
+                high += (n - 1) * stride
+        return low, high + self.itemsize
 
     def once(self) -> Layout:
         """Without the repeats along axes of stride 0."""

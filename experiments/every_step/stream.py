@@ -174,7 +174,8 @@ def played(name: str, d: int, n: int, message: int, times: int) -> list[dict[str
         answers = bob.next_outputs(Q, zeros, zeros).astype(np.float64)
         cut, bits = thresholds(keys, R, t)[:, None], x[:held] == 1
         moved = answers * np.where(bits, 1 - 0.999 * ETA, 1 + 0.999 * ETA)
-        lost = max(0, min(held, t - WINDOW)) if name == "window" else 0
+        # Bob's query is appended too, and takes a place in the window.
+        lost = max(0, min(held, t + 1 - WINDOW)) if name == "window" else 0
         bad = (answers > cut) != bits
         rows.append({
             "compressor": name, "d": d, "n": n, "message": message, "t": t, "R": R,

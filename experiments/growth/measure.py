@@ -4,8 +4,9 @@ A message is Alice's stream, her message, Bob's answers to 64 sampled rows and t
 bits, as ``attack`` plays it inline. What is measured is a machine's, so these tables differ from
 run to run. Two precautions:
 
-* Seconds are of CPU time and are measured ``REPEATS`` times: what else runs on the machine can only
-  add to them, so the least is kept, and the median as what noise does.
+* Seconds are of CPU time and are measured ``REPEATS`` times or more: what else runs on the machine
+  can only add to them, so the least is kept, and the median as what noise does. Who shares the
+  memory bus slows two of three runs at times: until the median is near the least they go on.
 * Peak memory is what Python and NumPy allocate (``tracemalloc``): it depends on no other process
   and hardly on the run.
 
@@ -41,8 +42,10 @@ INGEST = "growth-ingest.csv"
 INGESTED = {"quick": (1 << 11, 1 << 13), "full": (1 << 12, 1 << 14)}
 ROWS = 64
 REPEATS = 3
-#: seconds below which a time is measured more often
-SHORT = 0.05
+#: seconds below which a time is measured more often, and how often then
+SHORT, OFTEN = 0.05, 30
+#: the median over the least from which on neighbours are felt, and how often it is measured then
+CALM, AT_MOST = 1.2, 12
 #: the message that is played: 1, because 0 is cut in two
 NUMBER = 1
 SHORTEST = 1 << 10
@@ -105,7 +108,7 @@ def lengths(first: int, last: int) -> Sequence[int]:
 def point(setting: Setting, n: int, d: int) -> Row:
     """One row: a message of ``setting`` on n tokens of dimension d."""
     _play(setting, SHORTEST, d)  # what is slow only the first time
-    seconds = [_seconds(partial(_play, setting, n, d)) for _ in range(REPEATS)]
+    seconds = _times(lambda _: partial(_play, setting, n, d))
     tracemalloc.start()
     try:
         charged = _play(setting, n, d)
@@ -156,9 +159,13 @@ def _ingested(name: str, n: int, d: int = 64) -> Row:
         made.extend(*triples)
         made.save()
 
-    seconds = list[float]()
-    while len(seconds) < REPEATS or (sum(seconds) < SHORT and len(seconds) < 10 * REPEATS):
-        seconds.append(_seconds(partial(take, make(budget, 0, hard.public()), hard.stream(x))))
+    def prepare(number: int) -> Callable[[], Any]:
+        # In another order each time: what a compressor remembers of equal keys is not measured.
+        order = np.random.default_rng(number).permutation(n)
+        triples = [part[order] for part in hard.stream(x)]
+        return partial(take, make(budget, 0, hard.public()), triples)
+
+    seconds = _times(prepare)
     return {
         "target": name,
         "square": CATALOG[name].square,
@@ -177,6 +184,18 @@ def _play(setting: Setting, n: int, d: int) -> int:
     if record.failed is not None:
         raise AssertionError(record.failed)
     return record.charged_bits
+
+
+def _times(prepare: Callable[[int], Callable[[], Any]]) -> list[float]:
+    """CPU seconds of what is prepared for the first time, the second, and so on."""
+    seconds = list[float]()
+    while (
+        len(seconds) < REPEATS
+        or (sum(seconds) < SHORT and len(seconds) < OFTEN)
+        or (np.median(seconds) > CALM * min(seconds) and len(seconds) < AT_MOST)
+    ):
+        seconds.append(_seconds(prepare(len(seconds))))
+    return seconds
 
 
 def _seconds(act: Callable[[], Any]) -> float:

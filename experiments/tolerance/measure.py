@@ -192,7 +192,7 @@ def largest_demand(key_set: Keys, rule: Condition, C: float) -> float:
     """
     gaps, norms = exact_gaps(key_set)
     return max(
-        rule.factor * math.fsum(math.exp(C * gap) for gap in own)
+        rule.factor * math.fsum(map(math.exp, map(float(C).__mul__, own)))
         + rule.zero_factor * math.exp(-C * norm)
         for own, norm in zip(gaps, norms, strict=True)
     )

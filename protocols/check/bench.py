@@ -93,11 +93,13 @@ def hadamard() -> Float32:
     return (1 - 2 * odd).astype(np.float32)
 
 
-def tight_scale(keys: Float32, interference: float = INTERFERENCE) -> float:
-    """The least of 4, 5, ... at which S_t <= 1/64 for every token of [n, d] keys."""
-    if len(keys) < 2:
+@lru_cache(maxsize=64)
+def tight_scale(n: int, d: int = D, seed: int = 1, interference: float = INTERFERENCE) -> float:
+    """The least of 4, 5, ... at which S_t <= 1/64 for every token of these :func:`unit_keys`."""
+    if n < 2:
         return 4.0
-    gaps = 1 - keys.astype(np.float64) @ keys.T.astype(np.float64)
+    keys = unit_keys(n, d, seed).astype(np.float64)
+    gaps = 1 - keys @ keys.T
     np.fill_diagonal(gaps, np.inf)
     scale = 4.0
     while np.exp(-scale * gaps).sum(axis=1).max() > interference and scale < 400:
@@ -121,8 +123,7 @@ def real_valued(n: int, d: int = D, seed: int = 1) -> Float32:
 
 def stream(n: int, values: Float32, d_k: int = D, seed: int = 1) -> Stream:
     """Distinct keys with these values [n, d_v]."""
-    keys = unit_keys(n, d_k, seed)
-    return Stream(keys, values[:n], tight_scale(keys))
+    return Stream(unit_keys(n, d_k, seed), values[:n], tight_scale(n, d_k, seed))
 
 
 class OutOfTime(BaseException):

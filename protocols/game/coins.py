@@ -117,23 +117,28 @@ def public_seed(key: bytes, instance_id: str, message: int) -> int:
     return int.from_bytes(_coins("public coins", key, instance_id, message, 8), "big") >> 1
 
 
+_WORDS = 1 << 64
+
+
 class Draws:
     """Unbiased integers from one label's coins, by rejection of the incomplete last interval."""
 
     def __init__(self, label: str, key: bytes, instance_id: str, message: int) -> None:
         self._fields = (label, key, instance_id, message)
-        self._pool = b""
+        self._words: list[int] = []
         self._used = 0
 
     def below(self, bound: int) -> int:
         """Return an integer uniform on [0, bound), bound <= 2**63."""
         while True:
-            if self._used + 8 > len(self._pool):
+            if self._used == len(self._words):
                 # SHAKE output of any length is a prefix of every longer one: asking again extends.
-                self._pool = _coins(*self._fields, 2 * len(self._pool) + 512)
-            word = int.from_bytes(self._pool[self._used : self._used + 8], "big")
-            self._used += 8
-            if word < (1 << 64) // bound * bound:
+                pool = _coins(*self._fields, 16 * len(self._words) + 512)
+                self._words = np.frombuffer(pool, dtype=">u8").tolist()
+            word = self._words[self._used]
+            self._used += 1
+            # What is incomplete is shorter than ``bound``: nearly no word needs the division.
+            if word < _WORDS - bound or word < _WORDS // bound * bound:
                 return word % bound
 
     def without_replacement(self, size: int) -> Iterator[int]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ...compressors.engines.schemes import is_engine
 from ...errors import HarnessFault, KVBarrierError
 from ..evidence.record import MessageRecord, Reading
+from ..players.channel import charged_bits
 from ..players.isolation import Limits, NoNamespaces, check_name, learn_namespaces
 from ..players.pair import at_the_table, prepared, seated_after
 from ..players.play import Facts, Table
@@ -214,10 +215,14 @@ class Session:
     def weigh(self, cell: Cell) -> tuple[Facts, int] | None:
         """What a message that counts for nothing costs, in bits, and the facts of who wrote it.
 
-        Nobody is asked: that would take the square of the stream's length. None if Alice fails.
+        Nobody is asked: that would take the square of the stream's length; nor does one that ships
+        with us write what it declares the length of. None if Alice fails.
 
         Raises KVBarrierError if the cell's compressor cannot be built.
         """
+        (found,) = self.probe([cell])
+        if isinstance(found, Facts) and found.builtin and found.message_bytes is not None:
+            return found, charged_bits(found.message_bytes, found.message_bytes)
         for together in dict.fromkeys((not is_engine(cell.target), False)):
             line, _ = self._rehearsed(cell, together)
             (sent,) = line.sent

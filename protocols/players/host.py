@@ -50,6 +50,7 @@ from .play import (
 
 _IMPORT_BYTES = 8 << 30
 _TEXT = 1 << 16
+_OURS = __name__.partition(".")[0] + "."
 
 
 class Host(ABC):
@@ -233,7 +234,8 @@ class _IndexHost(Host):
 
         That is what numba compiled, by another rehearsal, and what an engine's module keeps.
         """
-        for name in modules:
+        # Ours first: a description knows where its package lies, if another has the same name.
+        for name in sorted(modules, key=lambda name: not name.startswith(_OURS)):
             with contextlib.suppress(Exception):  # a name made at run time: its user makes it
                 importlib.import_module(name)
         scheme = scheme_of(one.table.target)

@@ -208,7 +208,7 @@ def declared_length(compressor: Any) -> int | None:
 
 def handed(message: Any, *, builtin: bool) -> Any:
     """A message, or None, as a player's ``restore`` gets it: bytes, and ours the memory itself."""
-    return message if message is None or builtin else bytes(message)
+    return message and (memoryview(message) if builtin else bytes(message))
 
 
 def feed(compressor: Any, triples: Triples, earlier: Message | None = None) -> None:

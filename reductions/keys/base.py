@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -199,15 +199,8 @@ class KeyRows:
         return rows.reshape(*self._order.shape, self._keys.d)
 
     def told(self) -> dict[str, Any] | None:
-        """What :meth:`of` makes the same of in another process; None: the rows are to be sent."""
+        """What another process makes the same of (``keys.make``); None: the rows are to be sent."""
         one = self._keys
         if not isinstance(one, LazyKeySet) or one.n * one.d < MANY:
             return None
         return {"made": [one.name, one.n, one.d, one.seed], "order": self._order}
-
-    @classmethod
-    def of(cls, told: Mapping[str, Any]) -> KeyRows:
-        """The keys that were told."""
-        from . import make
-
-        return cls(make(*told["made"]), told["order"])

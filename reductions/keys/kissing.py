@@ -32,6 +32,7 @@ rounded one by one: there the float32 rows have cosines up to 1/2 + 2^-22, and n
 
 from __future__ import annotations
 
+import functools
 import itertools
 from fractions import Fraction
 
@@ -143,8 +144,15 @@ def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | Non
             f"There are only {SIZES[d]} kissing keys of dimension {d}, not {n}: use n <= "
             f"{SIZES[d]}."
         )
+    rows, spectrum = _whole(d)
+    return rows[:n].copy(), spectrum if n == SIZES[d] else None
+
+
+@functools.cache
+def _whole(d: int) -> tuple[NDArray[np.float32], GapSpectrum | None]:
+    """All kissing keys of a dimension, float32[SIZES[d], d], and their spectrum but for d = 2."""
     if d == 2:
-        angle = np.arange(n) * (np.pi / 3)
+        angle = np.arange(SIZES[2]) * (np.pi / 3)
         return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32), None
     vectors, norm = integer_vectors(d), NORMS[d]
     if d == 24:
@@ -152,8 +160,6 @@ def kissing_keys(n: int, d: int) -> tuple[NDArray[np.float32], GapSpectrum | Non
         turned = np.stack([pairs.sum(axis=2), pairs[:, :, 0] - pairs[:, :, 1]], axis=2)
         vectors, norm = turned.reshape(vectors.shape), 2 * norm
     entry = np.float32(1 / np.sqrt(norm))
-    rows = (vectors[:n] * np.float64(entry)).astype(np.float32)
-    if n < SIZES[d]:
-        return rows, None
+    rows = (vectors * np.float64(entry)).astype(np.float32)
     square = Fraction(float(entry)) ** 2
     return rows, GapSpectrum.of(norm * square, vectors[1:] @ vectors[0], unit=square)

@@ -80,6 +80,26 @@ def test_every_name_plays_within_its_budget(name: str) -> None:
     assert np.isfinite(outputs).all()
 
 
+@pytest.mark.parametrize("heads", [1, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_message_may_lie_in_a_players_memory(name: str, heads: int) -> None:
+    shape = Shape(tokens=64, d_k=16, d_v=16, heads=heads, kv_heads=heads)
+    keys = ((np.arange(64)[:, None] >> np.arange(16) & 1) * 0.5 - 0.25).astype(np.float32)
+    values = np.random.default_rng(1).integers(0, 2, (64, 16)).astype(np.float32)
+    if heads > 1:
+        keys, values = (np.stack([part, part], axis=1)[:, None] for part in (keys, values))
+    public = {"keys": keys, "values": "01", "scale": 12.0, "softmax_scale": 1.0}
+    budget = (33 if name == "two-cache" else 2) * shape.cache_bits_16
+    alice, bob, other = (resolve(name).factory(shape, budget, 3, public) for _ in "abc")
+    alice.extend(np.zeros_like(keys), keys, values)
+    message = alice.save()
+    bob.restore(message)
+    other.restore(memoryview(bytearray(message)))
+    asked = (12 * keys[-2:], np.zeros_like(keys[:2]), np.zeros_like(values[:2]))
+    assert np.array_equal(other.next_outputs(*asked), bob.next_outputs(*asked))
+    assert other.save() == bob.save()
+
+
 RULES = ("softmax", "unmasked-window", "tensor")
 PLAYED = {
     "softmax": {"softmax", "unmasked-window"},

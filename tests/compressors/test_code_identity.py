@@ -70,6 +70,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+def forget() -> None:
+    """As in a process that has only just begun."""
+    code_identity._house_closure.cache_clear()
+    code_identity._house_identity.cache_clear()
+
+
 class Copy:
     """Digests as they are in the copy."""
 
@@ -77,13 +83,14 @@ class Copy:
         self.house = house
         patch.setattr(code_identity, "HOUSE", house)
         patch.setattr(code_identity, "is_ours", lambda file: Path(file).is_relative_to(house))
-        code_identity._house_closure.cache_clear()
+        forget()
 
     def files(self, name: str) -> list[Path]:
         own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
         return [self.house / file.relative_to(HOUSE) for file in own]
 
     def digests(self) -> dict[str, str]:
+        code_identity._house_identity.cache_clear()
         return {name: identity(self.files(name)) for name in catalog.names()}
 
 
@@ -91,7 +98,7 @@ class Copy:
 def copied(house: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Copy]:
     with monkeypatch.context() as patch:
         yield Copy(house, patch)
-    code_identity._house_closure.cache_clear()
+    forget()
 
 
 KERNELS = {
@@ -157,14 +164,15 @@ def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> N
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code_identity, "HOUSE", HOUSE)
         patch.setattr(code_identity, "is_ours", is_ours)
-        code_identity._house_closure.cache_clear()
+        forget()
         at_home = identity(own)
         assert at_home == resolve("h2o").source
-    code_identity._house_closure.cache_clear()
+    forget()
     assert identity(copied.files("h2o")) == at_home
     file = copied.house / "compressors/zoo/eviction/h2o.py"
     text = file.read_bytes()
     file.write_bytes(text.replace(b"\n", b"\r\n"))
+    forget()
     assert identity(copied.files("h2o")) == at_home
     renamed = file.rename(file.with_name("renamed.py"))
     assert identity([renamed, *copied.files("h2o")[1:]]) != at_home

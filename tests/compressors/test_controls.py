@@ -223,3 +223,22 @@ def test_they_say_what_they_need() -> None:
     one.append(V[0], 9 * V[0] + 5, V[0])
     with pytest.raises(PluginFailure, match="1 others were appended"):
         one.save()
+
+
+def test_tokens_in_the_order_of_their_keys_are_those_found_one_by_one() -> None:
+    rng = np.random.default_rng(11)
+    keys = rng.standard_normal((12, 4)).astype(np.float32)
+    keys[7] = keys[2]  # two tokens with one key: the last that carries something is meant
+    keys[9, 0] = -0.0
+    row_of = np.array([0, -1, 1, 2, -1, 3, 4, 5, 6, -1, 7, 8])
+    secret = np.flatnonzero(row_of >= 0)
+    public = {"keys": keys, "values": "01", "secret_of_token": row_of, "secret_tokens": secret}
+    control = Lossless(Shape(tokens=12, d_k=4, d_v=3), public=public)
+    zero = keys[9:10].copy()
+    zero[0, 0] = 0.0  # equal numbers, and another key
+    for K in (keys, keys[3:9], keys[::-1], keys[[5, 6, 0]], keys[:0]):
+        one_by_one = [control._row(key) for key in K]
+        assert control._rows(np.ascontiguousarray(K)).tolist() == one_by_one
+    assert control._row(keys[2]) == control._row(keys[7]) == 5
+    for K in (zero, np.concatenate([keys[8:9], zero]), np.concatenate([keys, keys[:1] + 1])):
+        assert control._rows(K) is None

@@ -209,3 +209,21 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     machine = SubGen(Shape(4, 2, 2))
     with pytest.raises(BadInput, match="not finite"):
         machine.append(np.zeros(2), np.array([np.nan, 0]), np.zeros(2))
+
+
+@pytest.mark.parametrize("jit", [True, False])
+def test_distances_are_sums_in_order_of_coordinate(jit: bool) -> None:
+    rng = np.random.default_rng(3)
+    centres = np.asfortranarray(rng.standard_normal((9, 5)), dtype=np.float32)
+    centres[6] = centres[2]
+    nearest_of = subgen.nearest_of if jit else subgen.nearest_of.py_func
+    for key in (centres[2], *rng.standard_normal((20, 5)).astype(np.float32)):
+        wanted = []
+        for centre in centres[:8].tolist():
+            total = 0.0
+            for x, y in zip(key.tolist(), centre, strict=True):
+                total += (x - y) * (x - y)
+            wanted.append(total)
+        least = min(wanted)
+        assert nearest_of(key, centres, 8, np.empty(9)) == (wanted.index(least), least)
+    assert nearest_of(key, centres, 0, np.empty(9)) == (-1, np.inf)

@@ -81,3 +81,21 @@ def test_a_cache_that_answers_wrongly_late_is_seen():
     assert late
     assert all(row["wrong"] == 0 for row in early)
     assert all(row["wrong"] == row["ones_lost"] > 0 for row in late)
+
+
+def test_bobs_own_token_takes_a_place_in_the_window(monkeypatch):
+    """With t tokens fed and Bob's, t + 1 were appended: of 64 the window has lost one."""
+    # The moment 2^32 u / 2^32 with u = ln(64.5) / ln(n + 1) is t = 64.
+    from kvbarrier.protocols.game import coins
+
+    n = 2048
+    u = int(2**32 * np.log(64.5) / np.log(n + 1))
+    bits = np.unpackbits(np.array([u], dtype=">u4").view(np.uint8))
+    drawn = coins.secret_bits
+    monkeypatch.setattr(
+        coins, "secret_bits",
+        lambda key, label, *rest: bits if label.endswith("moments") else drawn(key, label, *rest),
+    )  # fmt: skip
+    (row,) = stream.played("window", 6, n, 0, 1)
+    assert (row["t"], row["lost"]) == (64, 6)
+    assert row["wrong"] >= row["ones_lost"] > 0

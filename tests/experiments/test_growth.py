@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from kvbarrier.compressors.zoo.control.zero import Zero
 from kvbarrier.experiments.growth import claims, measure
 from kvbarrier.experiments.growth.measure import SETTINGS, Setting, lengths, point
 
@@ -70,6 +71,36 @@ def test_a_catalog_that_says_too_little_or_cannot_be_told_apart(tmp_path):
     assert judged(h2o=1.0, exact=1.0) == "fails"
     assert judged(h2o=1.16, exact=1.0) == "undecided"
     assert judged(h2o=2.0, exact=1.48) == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [
+        ([1.0, 1.1, 1.0, 9.0], 3),  # calm
+        ([1.0, 2.0, 2.0, 1.1, 1.1, 9.0], 5),  # two of three were slowed
+        ([1.0, *[2.0] * 20], 12),  # neighbours all the time
+        ([0.01] * 20, 5),  # short ones add up
+        ([0.001] * 60, 30),
+    ],
+)
+def test_a_time_is_measured_until_neighbours_are_not_felt(monkeypatch, times, kept):
+    waiting = iter(times)
+    monkeypatch.setattr(measure, "_seconds", lambda act: act())
+    prepared = []
+    found = measure._times(lambda number: prepared.append(number) or (lambda: next(waiting)))
+    assert found == times[:kept]
+    assert prepared == list(range(kept))
+
+
+def test_no_stream_is_measured_twice(monkeypatch):
+    met = []
+    usual = Zero.extend
+    monkeypatch.setattr(
+        Zero, "extend", lambda self, Q, K, V: met.append(K.tobytes()) or usual(self, Q, K, V)
+    )
+    measure.ingest("zero", "quick")
+    assert len(met) >= 2 * measure.REPEATS
+    assert len(set(met)) == len(met)
 
 
 def test_two_streams_of_a_compressor_are_measured_at_its_budget_or_without():

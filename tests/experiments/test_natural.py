@@ -148,12 +148,6 @@ def _drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return caught[0]
 
 
-def test_equal_tables_give_equal_bytes(folder: Path) -> None:
-    figure.picture(folder, folder / "a.png")
-    figure.picture(folder, folder / "b.png")
-    assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
-
-
 def test_axes_say_what_they_are_and_memory_is_shared(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

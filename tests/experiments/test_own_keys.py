@@ -93,12 +93,6 @@ def test_explicit_keys_reach_what_suffices() -> None:
     assert [row["bits"] for row in wide] == pytest.approx([row["most"] for row in wide])
 
 
-def test_equal_tables_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
-    figure.picture(folder, tmp_path / "a.png")
-    figure.picture(folder, tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-
 def test_every_kind_and_layer_is_drawn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     caught: list[Any] = []
     monkeypatch.setattr(style, "save", lambda drawn, path: caught.append(drawn))

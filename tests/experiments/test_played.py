@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+from kvbarrier.errors import BadInput
 from kvbarrier.experiments.kit.played import Played, play_table
 from kvbarrier.experiments.kit.run import Run
 from kvbarrier.protocols.game.cell import Cell
@@ -43,3 +45,18 @@ def test_after_an_edit_and_its_undoing_todays_rows_are_judged(tmp_path: Path) ->
         # A table of which other cells are played in another call keeps them.
         play_table(job, "t.csv", CELLS[:1], 4)
         assert read_results(tmp_path / "t.csv") == mine
+
+
+def test_a_table_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        play_table(Run(tmp_path, "quick", executor), "t.csv", CELLS, 4)
+    asked = []
+    table = Played("t.csv", lambda rows: asked.append(len(rows)) or rows)
+    mine = table.read(tmp_path)
+    assert table.read(tmp_path) is mine
+    write_results(tmp_path / "t.csv", mine[1:])
+    assert table.read(tmp_path) == mine[1:]
+    assert asked == [len(mine), len(mine) - 1]
+    (tmp_path / "t.csv").unlink()
+    with pytest.raises(BadInput):
+        table.read(tmp_path)

@@ -1,4 +1,4 @@
-"""Figures: equal tables give equal bytes, every point is drawn, the axes say what they are."""
+"""Figures: every point is drawn, the axes say what they are; test_gallery.py has their bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from kvbarrier.figures import error_vs_memory, scaling, spike, style
+from kvbarrier.figures import error_vs_memory, spike, style
 from matplotlib.figure import Figure
 
 
@@ -28,35 +28,6 @@ def spike_table() -> pd.DataFrame:
             row |= {"tight_scale": 8.0, "closed_scale": 15.5, "paper_scale": paper}
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def scaling_table() -> pd.DataFrame:
-    rows = [
-        {"compressor": name, "axis": axis, "size": size, "other": 32, "knob": 1, "messages": 16}
-        | {"charged_bits": cost * size * 32 + fixed, "fixed_bits": fixed, "bit_error": 0.1}
-        | {"floor_per_secret_bit": 0.531, "slope": 1.0}
-        for name, cost, fixed in (("lossless", 1, 0), ("reservoir", 26, 64))
-        for axis in ("n", "d")
-        for size in (32, 128, 1024, 4096)
-    ]
-    return pd.DataFrame(rows)
-
-
-def drawers(points: list) -> dict:
-    return {
-        "error-vs-memory": lambda path: error_vs_memory.draw(points, path),
-        "spike": lambda path: spike.draw(spike_table(), path),
-        "scaling": lambda path: scaling.draw(scaling_table(), path),
-    }
-
-
-@pytest.mark.parametrize("name", ["error-vs-memory", "spike", "scaling"])
-def test_equal_tables_give_equal_bytes(points: list, tmp_path: Path, name: str) -> None:
-    draw = drawers(points)[name]
-    draw(tmp_path / "a.png")
-    draw(tmp_path / "b.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_figure_is_drawn_once_to_lay_it_out_and_once_a_file(

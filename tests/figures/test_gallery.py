@@ -83,9 +83,8 @@ def test_axes_are_named_and_nothing_sticks_out_or_meets(name: str, folder: Path)
 
 
 def _looked_at(figure: Figure) -> None:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    width, height = canvas.get_width_height()
+    width, height = FigureCanvasAgg(figure).get_width_height()
+    figure.draw_without_rendering()
     for axes in figure.axes:
         shared_x = axes.get_shared_x_axes().get_siblings(axes)
         shared_y = axes.get_shared_y_axes().get_siblings(axes)

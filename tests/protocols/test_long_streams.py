@@ -11,15 +11,19 @@ from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.errors import HarnessFault
 from kvbarrier.protocols.game import referee
 from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import play_batch, written
+from kvbarrier.protocols.game.index_game import Session, play_batch, written
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.game.referee import Parcel
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.channel import pack, unpack
+from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.play import Table, shortened
 from kvbarrier.reductions.keys import LazyKeySet, base
 from kvbarrier.reductions.stream_family import StreamFamily
+from kvbarrier.runs import room
+from kvbarrier.runs.attack import Attack
+from kvbarrier.runs.runner import Facts, _Line
 
 KEY = b"the key of long streams is this."
 needs_namespaces = pytest.mark.skipif(
@@ -177,6 +181,40 @@ def test_who_ships_with_us_warms_up_on_a_stream_that_is_not_long():
     assert short.budget_bits == short.shape.cache_bits_16
     again = shortened(replace(short, budget_bits=None))
     assert (again.shape, again.budget_bits) == (short.shape, None)
+
+
+def test_what_ships_with_us_and_declares_its_length_is_weighed_unwritten(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("it was written")
+
+    instance = Index(64, 16, keys="hypercube")
+    monkeypatch.setattr(InlineSeat, "write", refuse)
+    with Session("inline") as session:
+        _, charged = session.weigh(Cell(instance, "exact", (), Fraction(1), batch_size=1))
+        assert charged == 16 * 64 * (16 + 16)
+        with pytest.raises(AssertionError, match="it was written"):
+            session.weigh(Cell(instance, "subgen", (), Fraction(1), batch_size=1))
+
+
+def test_each_message_of_a_long_stream_is_a_batch_and_as_many_are_played_as_there_is_room(
+    monkeypatch,
+):
+    long, short = Index(1 << 20, 64, keys="bch"), Index(64, 16, keys="bch")
+    for messages, usual in ((6, 6), (None, 16)):
+        plan = Attack("exact", long, budgets=[Fraction(1)], messages=messages, others=[short])
+        cells = plan.cells()
+        assert [cell.batch_size for cell in cells] == [1, usual]
+        # Who is long is played by himself, whatever a short rehearsal took.
+        facts = Facts("0" * 16, True)
+        lines = [_Line(one, facts, "process", None, {}, 1, alone=False, rehearsed=1.0)
+                 for one in cells]  # fmt: skip
+        assert [line.seconds() for line in lines] == [np.inf, usual]
+    needed = room.room_of(cells[0]).total
+    for there, most in ((3 * needed - 1, 2), (needed // 2, 1), (1 << 60, 8), (None, 8)):
+        monkeypatch.setattr(room, "memory_available", lambda there=there: there)
+        assert room.side_by_side(cells, 8) == most
+    monkeypatch.setattr(room, "memory_available", lambda: 0)
+    assert room.side_by_side(cells[1:], 8) == 8
 
 
 @pytest.mark.parametrize(("n", "heads"), [(1 << 17, 1), (1 << 15, 4)])

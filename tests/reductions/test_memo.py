@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from kvbarrier.reductions.memo import Memo
+from kvbarrier.reductions.memo import Memo, remembered
 
 
 def test_it_knows_equal_arrays_and_no_others():
@@ -40,3 +40,20 @@ def test_the_longest_unused_goes_first_and_what_is_too_large_is_not_held():
     assert [memo.find([x]) for x in arrays] == [0, None, 2]
     memo.keep([arrays[1]], 1, size=85)  # 101 > 100
     assert [memo.find([x]) for x in arrays] == [0, None, 2]
+
+
+def test_a_remembered_function_is_computed_once_for_equal_arguments():
+    asked = []
+
+    @remembered(most=1 << 12)
+    def total(x, by):
+        asked.append(by)
+        return float(x.sum()) * by
+
+    x = np.arange(6.0).reshape(3, 2)
+    column = np.arange(12.0).reshape(3, 2, 2)[:, 0]  # a view with gaps
+    assert [total(x, 2), total(x.copy(), 2), total(x, 3), total(x + 1, 2)] == [30, 30, 45, 42]
+    assert [total(column, 2), total(np.ascontiguousarray(column), 2)] == [54, 54]
+    assert asked == [2, 3, 2, 2]
+    x[0] = 7.0
+    assert total(x, 2) == 56

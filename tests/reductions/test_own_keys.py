@@ -12,29 +12,41 @@ import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.reductions.own_keys import equal_keys, own_limit, own_tokens, smallest_norm
 from mpmath import iv, mp, mpf
+from scipy.optimize import brentq
 
 RHO = 3
 
 
 def exactly_below(keys: Any, q: Any, i: int, line: Fraction) -> bool:
-    """Whether S'_i < line for these float32 numbers: exact scores, exponentials in intervals."""
-    exact = [Fraction(x) for x in q]
-    scores = [sum(x * Fraction(y) for x, y in zip(exact, k, strict=True)) for k in keys]
-    total = iv.mpf(0)
+    """Whether S'_i < line for these float32 numbers: exact scores, exponentials in intervals.
+
+    A float64 is a multiple of 2^-1074, so scores are integers times 2^-2148.
+    """
+
+    def whole(x: float) -> int:
+        n, d = x.as_integer_ratio()
+        return n * (2**1074 // d)
+
+    exact = [whole(x) for x in q]
+    scores = [sum(x * whole(y) for x, y in zip(exact, k, strict=True)) for k in keys]
+    total, unit = iv.mpf(0), iv.mpf(2) ** -2148
     for l, score in enumerate(scores):
         if l != i:
-            gap = score - scores[i]
-            total += iv.exp(iv.mpf(gap.numerator) / gap.denominator)
+            total += iv.exp(iv.mpf(score - scores[i]) * unit)
     return bool(total < iv.mpf(line.numerator) / line.denominator)
 
 
 def _at_the_border(K: Any, i: int) -> tuple[float, float]:
     """Two norms within 1e-8 of each other: token i is above the line at one, below at the other."""
-    low, high = 1e-1, 1e2
-    for _ in range(36):
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if own_tokens(K, middle).a[i] < -math.log(RHO) else (middle, high)
-    return low, high
+
+    def over(log_norm: float) -> float:
+        return float(own_tokens(K, math.exp(log_norm)).a[i]) + math.log(RHO)
+
+    ends = math.log(1e-1), math.log(1e2)
+    if over(ends[1]) > 0:  # at no norm is it below
+        return 1e2, 1e2
+    root = brentq(over, *ends, xtol=2e-9)
+    return math.exp(root - 4e-9), math.exp(root + 4e-9)
 
 
 @pytest.mark.parametrize("block", range(4))

@@ -23,8 +23,8 @@ HONEST = Path(__file__).parent / "honest.py"
 drawn = runpy.run_path(str(HONEST))["drawn"]
 
 
-def found(name: str, **params: Any) -> list[Fault]:
-    """What all laws find."""
+def found(name: str, until: str = "", **params: Any) -> list[Fault]:
+    """What all laws find, or those up to one that says ``until``."""
     subject = Subject(resolve(f"{PLANTED}:{name}", params))
     bench = Bench(subject, time.monotonic() + 600)
     faults = []
@@ -32,11 +32,13 @@ def found(name: str, **params: Any) -> list[Fault]:
         for fault in rung.law(bench):
             bench.found.add(fault.code)
             faults.append(fault)
+        if until in bench.found:
+            break
     return faults
 
 
-def errors(name: str, **params: Any) -> dict[str, Fault]:
-    return {f.code: f for f in found(name, **params) if KINDS[f.code].severity == "error"}
+def errors(name: str, until: str, **params: Any) -> dict[str, Fault]:
+    return {f.code: f for f in found(name, until, **params) if KINDS[f.code].severity == "error"}
 
 
 # class -> the code, and what the fault must name
@@ -76,7 +78,7 @@ NAMED: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("name", NAMED)
 def test_the_fault_is_named(name: str) -> None:
     code, places = NAMED[name]
-    fault = errors(name, fault=True)[code]
+    fault = errors(name, code, fault=True)[code]
     assert {key: getattr(fault, key) for key in places} == places
 
 
@@ -103,5 +105,5 @@ def test_a_buffer_that_is_kept_is_a_note() -> None:
 def test_the_scales_of_keys_are_named_by_their_rule() -> None:
     assert (
         "group g has the scale of group 3 - g"
-        in errors("KeyScales", fault=True)["wrong-scale"].detail
+        in errors("KeyScales", "wrong-scale", fault=True)["wrong-scale"].detail
     )

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from kvbarrier.errors import BadInput
+from kvbarrier.protocols.check.case import Case
 from kvbarrier.protocols.check.cases import read_case, replay_case
 from kvbarrier.protocols.check.check_cases import first_case
 from kvbarrier.protocols.check.findings import Finding
 from kvbarrier.protocols.check.ladder import check
 
 HERE = Path(__file__).parent
+HEADS = "13_head_index.py"
 
 
 def named(name: str, **params: Any) -> dict[str, Finding]:
@@ -118,31 +120,33 @@ def test_18_names_the_blocks_and_the_transposition() -> None:
     assert "values" in one.detail
 
 
-def test_a_case_is_saved_and_plays_again(tmp_path: Path) -> None:
-    name, params = str(HERE / "13_head_index.py"), {"fault": True}
-    report = check(name, params, only=["heads"])
-    case = first_case(report, params)
+@pytest.fixture(scope="module", name="heads")
+def _heads() -> Case:
+    """The case of the faulty heads."""
+    params = {"fault": True}
+    case = first_case(check(str(HERE / HEADS), params, only=["heads"]), params)
     assert case is not None
-    case.write(tmp_path / "case.json")
-    assert "/" not in case.target
-    again = replay_case(read_case(tmp_path / "case.json"), name)
+    return case
+
+
+def test_a_case_is_saved_and_plays_again(heads: Case, tmp_path: Path) -> None:
+    heads.write(tmp_path / "case.json")
+    assert "/" not in heads.target
+    again = replay_case(read_case(tmp_path / "case.json"), str(HERE / HEADS))
     assert again.fails
     assert "heads 1-3 answer with head 0's values" in again.sentence
-    mended = replace(case, play={**case.play, "params": {}})
-    assert replay_case(mended, name).fails is False
+    mended = replace(heads, play={**heads.play, "params": {}})
+    assert replay_case(mended, str(HERE / HEADS)).fails is False
 
 
 @pytest.mark.parametrize("law", ["nonsense", None, 3])
-def test_a_case_of_no_law_is_refused(law: object) -> None:
-    name, params = str(HERE / "13_head_index.py"), {"fault": True}
-    case = first_case(check(name, params, only=["heads"]), params)
-    assert case is not None
+def test_a_case_of_no_law_is_refused(heads: Case, law: object) -> None:
     with pytest.raises(BadInput, match="no law"):
-        replay_case(replace(case, play={**case.play, "law": law}), name)
+        replay_case(replace(heads, play={**heads.play, "law": law}), str(HERE / HEADS))
 
 
 def test_the_command_line_says_it_at_80_columns_and_in_json(tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "kvbarrier", "check", str(HERE / "13_head_index.py"),
+    argv = [sys.executable, "-m", "kvbarrier", "check", str(HERE / HEADS),
             "--param", "fault=true"]  # fmt: skip
     shown = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert shown.returncode == 3

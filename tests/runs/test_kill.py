@@ -108,6 +108,46 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path, game: str) -> None:
     assert 1 <= kept <= len(read_results(path)) == 4
 
 
+DIES = """
+import os, signal, sys
+from kvbarrier.cli import main
+from kvbarrier.protocols.game.referee import Referee
+from kvbarrier.runs import room
+
+room.LONG_STREAM = 1  # every stream is long, and cut into parts
+play = Referee.bob
+
+
+def bob(self, seat, table, facts, number, sent):
+    if number == 1:  # in the middle of the second message
+        os.kill(os.getpid(), signal.SIGKILL)
+    return play(self, seat, table, facts, number, sent)
+
+
+if sys.argv.pop(1) == "die":
+    Referee.bob = bob
+main()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="namespaces are Linux's")
+@pytest.mark.parametrize("kind", ["inline", "process"])
+def test_a_long_attack_keeps_each_message_and_goes_on_with_the_next(tmp_path: Path, kind: str):
+    def attack(how: str, path: Path) -> int:
+        command = f"attack exact --n 64 --d 16 --keys bch --rows 16 --budget 1 --messages 3 --isolation {kind} --resume {path}"  # noqa: E501
+        return subprocess.run(
+            [sys.executable, "-c", DIES, how, *command.split()], capture_output=True, check=False
+        ).returncode
+
+    whole, path = tmp_path / "whole.csv", tmp_path / "killed.csv"
+    assert attack("live", whole) == 0
+    assert attack("die", path) == -signal.SIGKILL
+    assert table(path) == table(whole)[:1]
+    assert attack("live", path) == 0
+    assert table(path) == table(whole)
+    assert len(table(whole)) == 3
+
+
 @pytest.mark.soak
 def test_fifty_kills(tmp_path: Path) -> None:
     rng = random.Random(50)

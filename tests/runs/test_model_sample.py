@@ -1,5 +1,7 @@
 """What of a model is played, what it needs, and what it should take: known before it begins."""
 
+from dataclasses import replace
+
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game.cell import Cell
@@ -106,6 +108,17 @@ def test_who_makes_all_scores_at_once_needs_the_square_of_n():
 
 def test_short_messages_wait_in_memory_all_sixteen():
     assert room.room_of(cell(n=1 << 12, batch_size=16)).waiting == 16 * (1 << 20)
+
+
+def test_of_a_foreign_player_every_process_counts():
+    # 2^19 tokens of 64 + 64 numbers in 16 bits are 128 MiB. While Bob plays there are the message
+    # that waits, the memory that is handed over, his own bytes of it and his state; the secret, a
+    # byte a bit; and float32 keys, in our process, in the host and in the child.
+    foreign = replace(cell(n=1 << 19, d=64, batch_size=1), target="holds.py:Holds")
+    found = room.room_of(foreign)
+    assert found.total - room.WORKING == (4 * 128 + 32 + 3 * 128) << 20
+    ours = room.room_of(replace(foreign, target="exact"))
+    assert ours.total - room.WORKING == (3 * 128 + 32) << 20
 
 
 def test_an_attack_that_does_not_fit_begins_nothing(monkeypatch):

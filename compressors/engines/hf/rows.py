@@ -11,6 +11,7 @@ _QUANTIZED = "hf:quantized"
 _TURBOKV = "hf:turboquant.cache:TurboQuantCache"
 _TINY = "hf:tiny_turboquant.cache:TinyKVCache"
 _KAKEYA = "hf:kakeyalattice.hf.cache:KakeyaLatticeCache"
+_RANDKV = "hf:randkv.transformers:RandKVCache"
 _NEXUS = "hf:nexusquant.integrations.quantized_cache:E8QuantizedCache"
 
 
@@ -134,6 +135,14 @@ ROWS = (
         5 / 32,
         reads=False,
         streams=True,
+    ),
+    EngineRow(
+        _RANDKV,
+        {"feed": "stream", "prompt_length": 1, "budget": 256, "buffer_size": 0},
+        "evicts at random; its setting is for 512 tokens, and its extra wants transformers 5.16",
+        "randkv",
+        0.5,
+        keeps=0.5,
     ),
 )
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
-from ...kit.state import FORMATS, storage_dtype
+from ...kit.state import FORMATS, check_fits, storage_dtype
 from ...kit.token_cache import Slots, TokenCache
+from ...plugin.contract import Float32
 
 
 class Exact(TokenCache):
@@ -47,12 +50,26 @@ class Exact(TokenCache):
         self.room_for(first + count)
         return np.arange(first, first + count)
 
+    def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
+        """Take m triples, as :meth:`TokenCache.extend` does, into the slots that follow."""
+        following = slice(self.seen, self.seen + len(K))
+        self.room_for(following.stop)
+        storage = storage_dtype(self.dtype)
+        for rows in (K, V):
+            check_fits(np.asarray(rows), storage, type(self).__name__)
+        for name, rows in (("k", K), ("v", V)):
+            self.write(name, following, rows)
+        self.seen = following.stop
+
     def save(self) -> bytes:
+        return b"".join(self._message_pieces())
+
+    def _message_pieces(self) -> Sequence[bytes | memoryview]:
         """K then V of the data tokens; of all slots once one beyond them is used."""
         if self.seen > self.shape.tokens:
-            return self.state.to_bytes()
+            return self.state.pieces()
         data = slice(self.shape.tokens)
-        return self.state.to_bytes({"k": data, "v": data})
+        return self.state.pieces({"k": data, "v": data})
 
     def restore(self, message: bytes) -> None:
         if len(message) == self.state.nbytes:

@@ -26,7 +26,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ....errors import BadInput, BudgetTooSmall, PluginFailure
 from ....reductions import attention, tensor_attention
 from ....reductions.alphabet import bits_of, bits_per_number, level_number, symbols_of
+from ....reductions.memo import remembered
 from ...plugin.contract import Compressor, Float32
 
 Bits = NDArray[np.uint8]
@@ -44,6 +45,28 @@ def _alphabet(public: Mapping[str, Any]) -> Float32:
     if public["values"] == "levels":
         return np.asarray(public["levels"], dtype=np.float32)
     return np.array([0.0 if public["values"] == "01" else -1.0, 1.0], dtype=np.float32)
+
+
+class _KnownKeys(NamedTuple):
+    """Public keys or addresses.
+
+    Attributes:
+        token: of each key, by its bytes, the last token that carries something, else any of it.
+        row: int64[n], the row of ``bits`` of each token's key; -1: nothing secret.
+    """
+
+    token: dict[bytes, int]
+    row: NDArray[np.int64]
+
+
+@remembered(most=1 << 26)
+def known_keys(keys: Float32, row_of: NDArray[np.int64]) -> _KnownKeys:
+    """Found again for equal keys: a game has the same in all messages."""
+    names = [key.tobytes() for key in keys]
+    token = dict(zip(names, range(len(names)), strict=True))
+    token.update((names[carrier], int(carrier)) for carrier in np.flatnonzero(row_of >= 0))
+    last = np.fromiter((token[name] for name in names), np.int64, len(names))
+    return _KnownKeys(token, np.asarray(row_of, dtype=np.int64)[last])
 
 
 class KeyedControl(Compressor):
@@ -96,17 +119,14 @@ class KeyedControl(Compressor):
         if budget_bits is not None and 8 * self.message_bytes > budget_bits:
             raise BudgetTooSmall(self.name, budget_bits, 8 * self.message_bytes)
 
+    @cached_property
+    def _known_keys(self) -> _KnownKeys:
+        return known_keys(self.keys, self.row_of)
+
     @property
     def secret_bits(self) -> int:
         """n d_v b, the bits of all values, b = 1 for values of two kinds; and those of payloads."""
         return self.bits.size
-
-    @cached_property
-    def rows(self) -> dict[bytes, int]:
-        """The row of ``bits`` of each public key or address, by its bytes; -1: nothing secret."""
-        rows = dict.fromkeys((key.tobytes() for key in self.keys), -1)
-        carriers = np.flatnonzero(self.row_of >= 0)
-        return rows | {self.keys[token].tobytes(): int(self.row_of[token]) for token in carriers}
 
     # -- what a subclass says ---------------------------------------------------------------------
 
@@ -135,11 +155,10 @@ class KeyedControl(Compressor):
 
     def extend(self, Q: Float32, K: Float32, V: Float32) -> None:
         """The same for many tokens, in one step where all their keys are public."""
-        found = [self._row(key) for key in np.asarray(K, dtype=np.float32)]
-        if None in found:
+        rows = self._rows(np.asarray(K, dtype=np.float32))
+        if rows is None:
             super().extend(Q, K, V)
             return
-        rows = np.array(found, dtype=np.int64)
         mine = rows >= 0
         self.bits[rows[mine]] = self._bits_in(np.asarray(K)[mine], np.asarray(V)[mine])
 
@@ -148,7 +167,21 @@ class KeyedControl(Compressor):
         d_a = self.keys.shape[1]
         if self.levels is not None and not np.isin(key[d_a:], self.levels).all():
             return None
-        return self.rows.get(key[:d_a].tobytes())
+        token = self._known_keys.token.get(key[:d_a].tobytes())
+        return None if token is None else int(self._known_keys.row[token])
+
+    def _rows(self, K: Float32) -> NDArray[np.int64] | None:
+        """The rows of tokens, int64[m]; None where a key is not one of the public ones."""
+        known, first = self._known_keys, None
+        if self.levels is None and len(K):
+            first = known.token.get(K[0].tobytes())
+        if first is not None:
+            # In a game tokens come in the order of their keys.
+            same = self.keys[first : first + len(K)]
+            if same.tobytes() == K.tobytes():
+                return known.row[first : first + len(K)]
+        found = [self._row(key) for key in K]
+        return None if None in found else np.array(found, dtype=np.int64)
 
     def _bits_in(self, K: Float32, V: Float32) -> Bits:
         """The bits that keys and values stand for, in the basis in which they stand for bits."""

@@ -107,6 +107,26 @@ def step_symbols(m: Any, g0: Any, g1: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def step(metric: Any, even: Any, odd: Any, fresh: Any, choice: Any) -> None:
+    """One word: the least distance of each state, from its two neighbours, and which it was.
+
+    A loop by itself, because as a part of the larger one it is not vectorised.
+
+    Args:
+        metric: int32[2^m], the distances before.
+        even, odd: int32[2^m], what it costs to come from the even and from the odd neighbour.
+        fresh, choice: int32[2^m] and uint8[2^m], written.
+    """
+    half = len(metric) >> 1
+    for low in range(half):
+        zero, one = metric[2 * low] + even[low], metric[2 * low + 1] + odd[low]
+        fresh[low], choice[low] = min(zero, one), one < zero
+        high = half + low
+        zero, one = metric[2 * low] + even[high], metric[2 * low + 1] + odd[high]
+        fresh[high], choice[high] = min(zero, one), one < zero
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def nearest(words: Any, symbols: Any, m: Any, choices: Any, inputs: Any) -> Any:
     """The input bits whose codeword is nearest to the words, by Viterbi's algorithm.
 
@@ -123,22 +143,21 @@ def nearest(words: Any, symbols: Any, m: Any, choices: Any, inputs: Any) -> Any:
     Returns the distance in bits.
     """
     states = 1 << m
-    mask = states - 1
     far = 1 << 30
+    # What it costs, at each word, to come into a state from its even and from its odd neighbour.
+    even, odd = np.empty((4, states), np.int32), np.empty((4, states), np.int32)
+    for word in range(4):
+        for new in range(states):
+            register = (new >> (m - 1) << m) | ((new << 1) & (states - 1))
+            apart = int(symbols[register]) ^ word
+            even[word, new] = (apart & 1) + (apart >> 1)
+            apart = int(symbols[register | 1]) ^ word
+            odd[word, new] = (apart & 1) + (apart >> 1)
     metric = np.full(states, far, np.int32)
     metric[0] = 0
     fresh = np.empty(states, np.int32)
-    cost = np.empty(4, np.int32)
     for t in range(words.shape[0]):
-        for symbol in range(4):
-            apart = symbol ^ int(words[t])
-            cost[symbol] = (apart & 1) + (apart >> 1)
-        for new in range(states):
-            register = (new >> (m - 1) << m) | ((new << 1) & mask)
-            zero = metric[register & mask] + cost[symbols[register]]
-            one = metric[(register & mask) | 1] + cost[symbols[register | 1]]
-            fresh[new] = min(zero, one)
-            choices[t, new] = 1 if one < zero else 0
+        step(metric, even[words[t]], odd[words[t]], fresh, choices[t])
         metric, fresh = fresh, metric
     state = 0
     for s in range(states):
@@ -147,7 +166,7 @@ def nearest(words: Any, symbols: Any, m: Any, choices: Any, inputs: Any) -> Any:
     best = metric[state]
     for t in range(words.shape[0] - 1, -1, -1):
         inputs[t] = state >> (m - 1)
-        state = ((state << 1) & mask) | int(choices[t, state])
+        state = ((state << 1) & (states - 1)) | int(choices[t, state])
     return best
 
 

@@ -7,12 +7,43 @@ import math
 import numpy as np
 
 from ....errors import BadInput, BudgetTooSmall
+from ....reductions.memo import remembered
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, charged_bits
 from .kept_heads import _COUNT_BYTES, Indices, KeptHeads, Rows, causal_weights, rows_at
 
 _RECOVERY = 0.95
+
+
+@remembered(most=1 << 24)
+def policies(
+    Q: Float32, K: Float32, first: int, often: int, newest: int
+) -> list[tuple[Indices, float]]:
+    """The policies of one head, the cheapest first, each with what it recovers; full: 1.
+
+    Of ``first`` special, ``often`` frequent and ``newest`` local tokens.
+    """
+    n = len(K)
+    full = np.arange(n), 1.0
+    if n == 0:
+        return [full]
+    weights = causal_weights(Q, K)
+    special = np.arange(min(first, n))
+    ranked = np.argsort(-weights.sum(axis=0), kind="stable")
+    others = ranked[ranked >= len(special)]
+    frequent = np.union1d(special, others[:often])
+    older = np.union1d(special, others[others < n - newest][:often])
+    at = np.arange(n)
+    near = at[None, :] > at[:, None] - newest
+    columns = np.isin(at, older)
+    both = np.union1d(older, np.arange(n - newest, n))
+    return [
+        (special, _mean(weights[:, special], n)),
+        (frequent, _mean(weights[:, frequent], n)),
+        (both, _mean(weights[near | columns[None, :]], n)),
+        full,
+    ]
 
 
 class FastGen(KeptHeads):
@@ -88,7 +119,8 @@ class FastGen(KeptHeads):
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """The rows of each head's policy, in order of age."""
-        ladders = [self._policies(Q[:, l, h], K[:, l, h]) for l, h in self.heads]
+        sizes = self.special, *self._sizes(len(K))
+        ladders = [policies(Q[:, l, h], K[:, l, h], *sizes) for l, h in self.heads]
         ratios = [_RECOVERY if self.recovery is None else self.recovery]
         if self.recovery is None and self.budget_bits is not None:
             # Between two parts that some policy recovers nothing changes.
@@ -105,30 +137,6 @@ class FastGen(KeptHeads):
         return [
             rows_at(K[:, l, h], V[:, l, h], at)
             for (l, h), at in zip(self.heads, chosen, strict=True)
-        ]
-
-    def _policies(self, Q: Float32, K: Float32) -> list[tuple[Indices, float]]:
-        """The policies of one head, the cheapest first, each with what it recovers; full: 1."""
-        n = len(K)
-        full = np.arange(n), 1.0
-        if n == 0:
-            return [full]
-        weights = causal_weights(Q, K)
-        special = np.arange(min(self.special, n))
-        often, newest = self._sizes(n)
-        ranked = np.argsort(-weights.sum(axis=0), kind="stable")
-        others = ranked[ranked >= len(special)]
-        frequent = np.union1d(special, others[:often])
-        older = np.union1d(special, others[others < n - newest][:often])
-        at = np.arange(n)
-        near = at[None, :] > at[:, None] - newest
-        columns = np.isin(at, older)
-        both = np.union1d(older, np.arange(n - newest, n))
-        return [
-            (special, _mean(weights[:, special], n)),
-            (frequent, _mean(weights[:, frequent], n)),
-            (both, _mean(weights[near | columns[None, :]], n)),
-            full,
         ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ....errors import BadInput
+from ....reductions.memo import remembered
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
@@ -13,6 +14,7 @@ from .kept_heads import causal_weights
 from .snapkv import pool
 
 
+@remembered(most=1 << 24)
 def redundancy(K: Float32, threshold: float, spared: int) -> Float32:
     """How much other keys repeat each one: a softmax over tokens of mean cosines, float32[n].
 

@@ -7,12 +7,22 @@ import math
 import numpy as np
 
 from ....errors import BadInput
+from ....reductions.memo import remembered
 from ...catalog_entry import EVICTS, CatalogEntry
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32
 from .kept_heads import KeptHeads, Rows, causal_weights, rows_at
 
 _TIMES_BYTES = 4
+
+
+@remembered(most=1 << 24)
+def attention_outside(Q: Float32, K: Float32, sinks: int, window: int) -> float:
+    """The mean attention that a query gives to tokens outside sinks and window."""
+    weights = causal_weights(Q, K)
+    n, at = len(K), np.arange(len(K))
+    near = (at[None, :] > at[:, None] - window) | (at[None, :] < sinks)
+    return float(weights[~near].sum() / max(1, n))
 
 
 class RazorAttention(KeptHeads):
@@ -105,7 +115,10 @@ class RazorAttention(KeptHeads):
 
     def keep(self, Q: Float32, K: Float32, V: Float32) -> list[Rows]:
         """All rows of the retrieval heads; sinks, window and the compensation token of others."""
-        outside = [self._outside(Q[:, l, h], K[:, l, h]) for l, h in self.heads]
+        window = max(1, self._window())
+        outside = [
+            attention_outside(Q[:, l, h], K[:, l, h], self.sinks, window) for l, h in self.heads
+        ]
         order = np.argsort(-np.array(outside), kind="stable")
         retrieving = set(order[: self.retrieving].tolist())
         found = []
@@ -122,13 +135,6 @@ class RazorAttention(KeptHeads):
 
     def _window(self) -> int:
         return max(0, self.others - 1 - self.sinks)
-
-    def _outside(self, Q: Float32, K: Float32) -> float:
-        """The mean attention that a query gives to tokens outside sinks and window."""
-        weights = causal_weights(Q, K)
-        n, at = len(K), np.arange(len(K))
-        near = (at[None, :] > at[:, None] - max(1, self._window())) | (at[None, :] < self.sinks)
-        return float(weights[~near].sum() / max(1, n))
 
     def _razed(self, K: Float32, V: Float32) -> Rows:
         n, sinks = len(K), min(self.sinks, self.others - 1)

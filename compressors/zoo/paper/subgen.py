@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -80,7 +80,7 @@ class SubGen(Blockwise):
         self.mu = np.zeros(1)
         self.m = 0
         self.counts = np.zeros(0, dtype=np.uint32)
-        self.centres = np.zeros((0, shape.d_k), dtype=np.float32)
+        self.centres = np.zeros((0, shape.d_k), dtype=np.float32, order="F")
         self.samples = np.zeros((0, self.t, shape.d_k), dtype=np.float32)
         self.slot_k = np.zeros((self.s, shape.d_k), dtype=np.float32)
         self.slot_v = np.zeros((self.s, shape.d_v), dtype=np.float32)
@@ -184,7 +184,8 @@ class SubGen(Blockwise):
         """Room for so many clusters, at least; what is held stays."""
         for name in ("counts", "centres", "samples"):
             held = getattr(self, name)[: self.m]
-            room = np.zeros((clusters, *held.shape[1:]), dtype=held.dtype)
+            order: Literal["F", "C"] = "F" if name == "centres" else "C"
+            room = np.zeros((clusters, *held.shape[1:]), dtype=held.dtype, order=order)
             room[: self.m] = held
             setattr(self, name, room)
 
@@ -289,6 +290,30 @@ def _copy(row: Any, to: Any) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def nearest_of(key: Any, centres: Any, m: Any, sums: Any) -> Any:
+    """Which of the first m centres is nearest to a key, the first of equals, and |key - centre|^2.
+
+    Args:
+        key: float32[d].
+        centres: float32[c, d], column by column in memory: the sums grow side by side.
+        sums: float64[c], overwritten; each is added up in order of coordinate.
+
+    Returns (-1, inf) of none.
+    """
+    sums[:m] = 0.0
+    for j in range(len(key)):
+        x = np.float64(key[j])  # because Numba's float() leaves a float32 what it is
+        for c in range(m):
+            gap = x - np.float64(centres[c, j])
+            sums[c] += gap * gap
+    nearest, least = -1, np.inf
+    for c in range(m):
+        if sums[c] < least:
+            nearest, least = c, sums[c]
+    return nearest, least
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def insert(
     K: Any,
     V: Any,
@@ -316,21 +341,16 @@ def insert(
         start: uint64, the coins' beginning.
         seen, m: tokens and clusters so far.
         mu: float64[1], the sum of |v|^2, updated.
-        counts, centres, samples: uint32[c], float32[c, d_k], float32[c, t, d_k], updated.
+        counts, centres, samples: uint32[c], float32[c, d_k] column by column, float32[c, t, d_k],
+            updated.
         slot_k, slot_v: float32[s, d_k], float32[s, d_v], updated.
 
     Returns (tokens inserted, clusters now).
     """
-    t, s, d = samples.shape[1], slot_k.shape[0], K.shape[1]
+    t, s = samples.shape[1], slot_k.shape[0]
+    sums = np.empty(len(centres))
     for i in range(K.shape[0]):
-        nearest, least = -1, np.inf
-        for c in range(m):
-            distance = 0.0  # np.float64, because Numba's float() leaves a float32 what it is
-            for j in range(d):
-                gap = np.float64(K[i, j]) - np.float64(centres[c, j])
-                distance += gap * gap
-            if distance < least:
-                nearest, least = c, distance
+        nearest, least = nearest_of(K[i], centres, m, sums)
         address = np.uint64((seen + i) * (t + s))
         if nearest < 0 or (least > radius2 and m < most):
             if m == counts.shape[0]:

@@ -62,11 +62,11 @@ class TwoCache(FourCache):
             product[first:t, :t] = one[first:, None] * two[None]
             product[:first, first:t] = one[:first, None] * two[None, first:]
 
-    def save(self) -> bytes:
+    def _message_pieces(self) -> list[bytes | memoryview]:
         """The factors, then the products of the data tokens; of all once there are more."""
         t = self.slots if self.seen > self.shape.tokens else self.shape.tokens
         parts = [product[:t, :t].tobytes() for product in self.products.values()]
-        return super().save() + b"".join(parts)
+        return [*super()._message_pieces(), *parts]
 
     def restore(self, message: bytes) -> None:
         whole = self.state.nbytes + sum(p.nbytes for p in self.products.values())

@@ -20,6 +20,7 @@ from ....reductions.jit import njit
 from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
+from ...kit.token_cache import LONG
 from ...plugin.contract import Float32
 
 Bytes = NDArray[np.uint8]
@@ -77,6 +78,8 @@ class CodedTokens(SoftmaxCache):
     Raises:
         BudgetTooSmall: the tokens do not fit, coded as :attr:`codecs` says.
     """
+
+    _decoded: tuple[list[Bytes], tuple[Float32, Float32]] | None = None
 
     def set_up(self) -> None:
         shape = self.shape
@@ -153,12 +156,18 @@ class CodedTokens(SoftmaxCache):
         check_fits(np.linalg.norm(np.asarray(X, dtype=np.float32), axis=1), _FP16, self.name)
 
     def kept(self) -> tuple[Float32, Float32]:
-        """K, V as the bytes say: float32[t, d_k], float32[t, d_v]."""
-        filled = slice(self.count)
-        return (
-            self.key_codec.decode(self.state["k"][filled]),
-            self.value_codec.decode(self.state["v"][filled]),
-        )
+        """K, V as the bytes say: float32[t, d_k], float32[t, d_v].
+
+        Who is asked row by row decodes once: the rows stay until the bytes are others.
+        """
+        codes = [self.state[name][: self.count] for name in ("k", "v")]
+        if self._decoded is not None and all(map(np.array_equal, self._decoded[0], codes)):
+            return self._decoded[1]
+        rows = self.key_codec.decode(codes[0]), self.value_codec.decode(codes[1])
+        self._decoded = None
+        if sum(part.size for part in rows) < LONG:
+            self._decoded = [part.copy() for part in codes], rows
+        return rows
 
     def save(self) -> bytes:
         """The count and the bytes of the data tokens, or of all once there are more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput, PluginFailure
 from ....reductions import attention
+from ....reductions.memo import remembered
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Own
 from ...kit.prefill import Prefill
@@ -71,6 +72,7 @@ class Components:
     high: Half
     coefficients: Float32
     errors: Float64
+    _coded: dict[float, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, X: Float32) -> Self:
@@ -97,6 +99,11 @@ class Components:
         Bits of each component, the mean row; of the components that have bits their extremes and
         directions, all in fp16; then their cells, one component after another, deflated.
         """
+        if bits not in self._coded:
+            self._coded[bits] = self._written(bits)
+        return self._coded[bits]
+
+    def _written(self, bits: float) -> bytes:
         given = allocate(self.errors, int(bits * len(self.errors)))
         kept = np.flatnonzero(given)
         low, high = self.low[kept], self.high[kept]
@@ -121,6 +128,10 @@ def _centres(cells: NDArray[np.uint8], low: Half, high: Half, bits: NDArray[np.u
     middles = low + width * (cells.astype(np.float32) + np.float32(0.5))
     centres: Float32 = np.where(bits > 0, middles, np.float32(0))
     return centres
+
+
+#: of keys, which in a game are the same in every message
+_of_keys = remembered(most=1 << 24)(Components.of)
 
 
 def decode(data: bytes, m: int, d: int) -> Float32:
@@ -209,7 +220,7 @@ class KVTC(Prefill):
     def write(self, Q: Float32, K: Float32, V: Float32) -> bytes:
         """The message at ``bits``, or at the most bits that fit."""
         first, last = self._middle(len(K))
-        sides = [Components.of(X[first:last]) for X in (K, V)]
+        sides = [_of_keys(K[first:last]), Components.of(V[first:last])]
 
         def coded(usual: float) -> bytes:
             k, v = (

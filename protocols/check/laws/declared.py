@@ -71,7 +71,7 @@ def _at(bench: Bench, growth: Growth, declaration: Declaration, n: int) -> Fault
     if not declaration.strict(bench.shape(n)):
         clean = len(asked) - len(wrong)
         wrong = (
-            [t for t in wrong if growth.share(n, t) >= LOST] if 4 * clean >= 3 * len(asked) else []
+            [t for t in wrong if growth.shares[n][t] >= LOST] if 4 * clean >= 3 * len(asked) else []
         )
     first = None
     if not wrong and len(asked) >= FEW_TOKENS:

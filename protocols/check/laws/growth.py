@@ -32,6 +32,7 @@ class Growth:
     Attributes:
         stream: of the longest length.
         wrong: wrong[n][t], bool[d_v]: the wrong bits of token t when n tokens had come.
+        shares: shares[n][t], the share of them.
         ones: ones[n], float[len(SMALL)]: the answer in the channel that is 1 in every token, at
             short queries; ``tight_ones[n]`` the least and the largest at the tight scale, of the
             tokens not lost, if these are half of those asked or more than 16.
@@ -41,6 +42,7 @@ class Growth:
 
     stream: Stream
     wrong: dict[int, dict[int, NDArray[np.bool_]]] = field(default_factory=dict)
+    shares: dict[int, dict[int, float]] = field(default_factory=dict)
     ones: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     tight_ones: dict[int, tuple[float, float]] = field(default_factory=dict)
     bits: dict[int, int] = field(default_factory=dict)
@@ -50,17 +52,13 @@ class Growth:
         """In increasing order."""
         return sorted(self.wrong)
 
-    def share(self, n: int, t: int) -> float:
-        """The share of wrong bits."""
-        return float(self.wrong[n][t].mean())
-
     def lost(self, n: int) -> list[int]:
         """The tokens asked at length n that are lost."""
-        return [t for t in self.wrong[n] if self.share(n, t) >= LOST]
+        return [t for t, share in self.shares[n].items() if share >= LOST]
 
     def held(self, n: int) -> list[int]:
         """The tokens asked at length n with all bits right."""
-        return [t for t in self.wrong[n] if not self.wrong[n][t].any()]
+        return [t for t, share in self.shares[n].items() if share == 0]
 
 
 def grown(bench: Bench) -> Growth:
@@ -132,8 +130,10 @@ def look(
     answers = bench.read(compressor, one, tokens)
     said = answers > 0.5
     wrong = said != (one.values[tokens] > 0.5)
+    shares = wrong.mean(axis=1)
     growth.wrong[n] = dict(zip(tokens, wrong, strict=True))
-    right = answers[wrong.mean(axis=1) < LOST, 0]
+    growth.shares[n] = dict(zip(tokens, shares.tolist(), strict=True))
+    right = answers[shares < LOST, 0]
     if 2 * len(right) > len(tokens) or len(right) > FEW:
         growth.tight_ones[n] = float(right.min()), float(right.max())
     newest = one.keys[n - 1]

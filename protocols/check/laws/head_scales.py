@@ -39,7 +39,7 @@ def law(bench: Bench) -> Iterator[Fault]:
     values = (gains * rng.standard_normal((*wide, D))).astype(np.float32)
     alone = unit_keys(TOKENS)
     keys = np.broadcast_to(alone[:, None, None], (*wide, D)).copy()
-    one = Stream(keys, values, tight_scale(alone, FINE))
+    one = Stream(keys, values, tight_scale(TOKENS, interference=FINE))
     compressor = bench.fed(one, Shape(TOKENS, D, D, EXTRA, LAYERS, HEADS, HEADS))
     questions = one.questions(range(TOKENS))
     read, again = (

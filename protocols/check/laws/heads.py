@@ -63,8 +63,9 @@ def _played(
 ) -> Iterator[Fault]:
     shape = _Watched(TOKENS, D, D, EXTRA, layers, heads, kv_heads)
     count = layers * kv_heads
-    keys = np.stack([unit_keys(TOKENS, D, 10 + i * own_keys) for i in range(count)], axis=1)
-    scale = max(tight_scale(keys[:, i]) for i in range(layers * kv_heads))
+    seeds = [10 + i * own_keys for i in range(count)]
+    keys = np.stack([unit_keys(TOKENS, D, seed) for seed in seeds], axis=1)
+    scale = max(tight_scale(TOKENS, D, seed) for seed in seeds)
     bits = np.stack([two_valued(TOKENS, D, 10 + i) for i in range(layers * kv_heads)], axis=1)
     bits[:, :, 0] = np.random.default_rng(9).integers(0, 2, bits.shape[:2])
     K, V = (a.reshape(TOKENS, layers, kv_heads, D) for a in (keys, bits))

@@ -58,9 +58,8 @@ def law(bench: Bench) -> Iterator[Fault]:
 
 def first_and_last(growth: Growth, n: int) -> tuple[int, int] | None:
     """(S, W): of the tokens asked exactly the first S and the last W are held; or None."""
-    asked = sorted(growth.wrong[n])
-    held = {t for t in asked if growth.share(n, t) < 0.25}
-    flags = [t in held for t in asked]
+    asked = sorted(growth.shares[n])
+    flags = [growth.shares[n][t] < LOST for t in asked]
     if all(flags):
         return 0, n
     head = flags.index(False)
@@ -78,8 +77,8 @@ def first_and_last(growth: Growth, n: int) -> tuple[int, int] | None:
 def described(growth: Growth, n: int) -> str:
     """What is held after n tokens, in words."""
     found = first_and_last(growth, n)
-    asked = growth.wrong[n]
-    clean = float(np.mean([growth.share(n, t) for t in asked]))
+    shares = list(growth.shares[n].values())
+    clean = float(np.mean(shares))
     if found == (0, n):
         exact = "" if clean == 0 else f", with {clean:.1%} of the bits wrong"
         return f"all of {n} tokens{exact}"
@@ -87,10 +86,10 @@ def described(growth: Growth, n: int) -> str:
         first, last = found
         words = [f"the first {first}"] * bool(first) + [f"the last {last}"] * bool(last)
         return f"{' and '.join(words)} of {n} tokens"
-    held = sum(growth.share(n, t) < 0.25 for t in asked)
+    held = sum(share < LOST for share in shares)
     if not held:
         return f"no token of {n} for certain"
-    return f"{held} of {len(asked)} tokens asked, at {n}"
+    return f"{held} of {len(shares)} tokens asked, at {n}"
 
 
 def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
@@ -100,10 +99,10 @@ def _holes(bench: Bench, growth: Growth) -> Iterator[Fault]:
     born = _lost_at_birth(growth)
     for n in lengths:
         lost, held = growth.lost(n), growth.held(n)
-        asked = growth.wrong[n]
+        asked = growth.shares[n]
         few = len(lost) <= 0.1 * len(asked)
         inside = [t for t in lost if t in born or (few and held and min(held) < t)]
-        others = [growth.share(n, t) for t in asked if t not in lost]
+        others = [share for share in asked.values() if share < LOST]
         if not (inside and held) or np.mean(others) > 0.02:
             continue
         before = max(most[m] for m in lengths if m <= n)
@@ -144,14 +143,14 @@ def _newest(growth: Growth) -> Iterator[Fault]:
 
 def _lost_at_birth(growth: Growth) -> set[int]:
     """The tokens that are lost when they are the newest, if most are not."""
-    newest = [n - 1 for n in growth.lengths if n - 1 in growth.wrong[n]]
-    lost = {t for t in newest if growth.share(t + 1, t) >= LOST}
+    newest = [n - 1 for n in growth.lengths if n - 1 in growth.shares[n]]
+    lost = {t for t in newest if growth.shares[t + 1][t] >= LOST}
     return lost if len(lost) < 0.6 * len(newest) else set()
 
 
 def _count(growth: Growth, n: int) -> int:
     """About how many tokens are held: of those asked, in proportion."""
-    return round(n * len(growth.held(n)) / len(growth.wrong[n]))
+    return round(n * len(growth.held(n)) / len(growth.shares[n]))
 
 
 def _beside(bench: Bench, growth: Growth) -> Iterator[Fault]:

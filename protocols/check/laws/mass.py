@@ -40,7 +40,7 @@ def lacking(growth: Growth, n: int) -> float:
     least, most = growth.tight_ones[n]
     answer = growth.ones[n][0]
     away = max(least - answer, answer - most)
-    rounded = any(0 < growth.share(n, t) < LOST for t in growth.wrong[n])
+    rounded = any(0 < share < LOST for share in growth.shares[n].values())
     allowed = ROUNDED if rounded else LEAST
     return float(away) if away > allowed + (most - least) / 2 else 0.0
 

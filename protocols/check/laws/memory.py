@@ -69,7 +69,7 @@ def _swapped(bench: Bench) -> Iterator[Fault]:
     if stored is None:
         return
     one = stream(64, rng.uniform(-1, 1, (64, D)).astype(np.float32))
-    fine = Stream(one.keys, one.values, tight_scale(one.keys, 1e-4))
+    fine = Stream(one.keys, one.values, tight_scale(64, interference=1e-4))
     read = bench.read(bench.fed(fine), fine, range(16))
     rates = [
         float(-np.log2(np.sqrt(np.mean((y - x) ** 2) / np.mean(x**2)) + 2.0**-FULL))

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ...evidence.places import named, spans
-from ..bench import Bench, D
+from ..bench import Bench
 from ..fault import Fault, whole
 from .growth import EVERY_LENGTH, Growth, grown
 
@@ -46,13 +46,11 @@ def law(bench: Bench) -> Iterator[Fault]:
         return
     n = max(faulty, key=lambda m: (m <= EVERY_LENGTH, len(back[m]), -m))
     tokens = back[n]
-    later = next(
-        m for m in growth.lengths if m > n and not growth.wrong[m].get(tokens[0], _NO).any()
-    )
+    later = next(m for m in growth.lengths if m > n and growth.shares[m].get(tokens[0]) == 0)
     wrong = np.any([growth.wrong[n][t] for t in tokens], axis=0)
     channels = None if wrong.mean() > 0.4 else whole(np.flatnonzero(wrong))
     of = "" if channels is None else f", {named('channel', channels)},"
-    share = np.mean([growth.share(n, t) for t in tokens])
+    share = np.mean([growth.shares[n][t] for t in tokens])
     shape = bench.shape(len(growth.stream) if bench.streaming else n)
     softly = bench.weighs_alike(growth.stream.first(n), shape)
     yield Fault(
@@ -68,17 +66,10 @@ def law(bench: Bench) -> Iterator[Fault]:
     )  # fmt: skip
 
 
-_NO = np.ones(D, dtype=bool)
-
-
 def came_back(growth: Growth, n: int) -> list[int]:
     """The tokens that are lost at length n and have all bits right at a greater one."""
     later = [m for m in growth.lengths if m > n]
-    return [
-        t
-        for t in growth.lost(n)
-        if any(t in growth.wrong[m] and not growth.wrong[m][t].any() for m in later)
-    ]
+    return [t for t in growth.lost(n) if any(growth.shares[m].get(t) == 0 for m in later)]
 
 
 def _when(growth: Growth, faulty: Sequence[int]) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....compressors.plugin.contract import Float32
-from ..bench import Bench, D, Stream, real_valued, tight_scale, unit_keys
+from ..bench import Bench, D, Stream, real_valued, stream, tight_scale, unit_keys
 from ..fault import Fault, whole
 from .blocks import SHAPED, fitted, where, whose_scale
 
@@ -71,8 +71,9 @@ def _normal(n: int) -> Float32:
 
 
 def _read(bench: Bench, values: NDArray[Any], interference: float = FINE) -> Float32:
-    keys = unit_keys(len(values))
-    one = Stream(keys, values.astype(np.float32), tight_scale(keys, interference))
+    n = len(values)
+    scale = tight_scale(n, interference=interference)
+    one = Stream(unit_keys(n), values.astype(np.float32), scale)
     return bench.read(bench.fed(one), one, range(len(values)))
 
 
@@ -101,8 +102,7 @@ def _shares_a_row(bench: Bench, n: int) -> NDArray[np.bool_]:
 
     A mean of x and a much smaller y has the shape of x and half its scale.
     """
-    keys = unit_keys(n)
-    one = Stream(keys, np.zeros((n, D), np.float32), tight_scale(keys))
+    one = stream(n, np.zeros((n, D), np.float32))
     weights = bench.weights(one, one.questions(range(n)))
     own = weights.diagonal().copy()
     np.fill_diagonal(weights, 0)

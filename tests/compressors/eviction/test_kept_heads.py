@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
 from kvbarrier.compressors.zoo.baseline.sliding_window import SlidingWindow
-from kvbarrier.compressors.zoo.eviction.fastgen import FastGen
+from kvbarrier.compressors.zoo.eviction.fastgen import FastGen, policies
 from kvbarrier.compressors.zoo.eviction.kept_heads import causal_weights
 from kvbarrier.compressors.zoo.eviction.pyramidkv import PyramidKV
 from kvbarrier.compressors.zoo.eviction.razor_attention import RazorAttention
@@ -222,12 +222,9 @@ def test_fastgen_fills_its_budget_whatever_it_recovers() -> None:
 def test_fastgens_frequent_tokens_are_not_the_local_ones() -> None:
     # All attention goes to the last eight tokens: they are local, and the frequent ones are
     # others, so that the policy has as many tokens as it may.
-    shape = Shape(tokens=40, d_k=1, d_v=1)
     K = line(*[0.0] * 32, *[9.0] * 8)
-    one = FastGen(shape, recovery=0.5, frequent=0.2, local=0.2)
-    one.extend(0 * K, K, line(*range(40)))
-    sizes = [len(at) for at, _ in one._policies(0 * K[:, 0, 0] + 1, K[:, 0, 0])]
-    assert sizes == [1, 9, 17, 40]
+    ladder = policies(0 * K[:, 0, 0] + 1, K[:, 0, 0], 1, 8, 8)
+    assert [len(at) for at, _ in ladder] == [1, 9, 17, 40]
 
 
 def test_fastgens_recovery_is_a_knob() -> None:

@@ -103,3 +103,31 @@ def _lives(cls, shape: Shape, budget: int) -> bool:
     except BudgetTooSmall:
         return False
     return True
+
+
+@pytest.mark.parametrize("cls", [QJL, TurboQuant])
+def test_rows_are_decoded_once_until_their_bytes_are_others(cls, monkeypatch) -> None:
+    rng = np.random.default_rng(3)
+    cache = cls(Shape(tokens=9, d_k=16, d_v=16), None, 1)
+    K, V, Q = rng.standard_normal((3, 8, 16), dtype=np.float32)
+    cache.extend(Q, K, V)
+    decoded: list[int] = []
+    decode = type(cache.key_codec).decode
+    monkeypatch.setattr(
+        type(cache.key_codec),
+        "decode",
+        lambda codec, codes: decoded.append(len(codes)) or decode(codec, codes),
+    )
+    first = [cache.attend(q) for q in Q]
+    asked = len(decoded)
+    assert asked <= 2  # keys, and values where they have the same codec
+    cache.append(Q[0], K[0], V[1])
+    cache.attend(Q[0])
+    # One byte of an old token, with none appended: what is kept must not be what it was.
+    cache.state["k"][2] = cache.state["k"][5]
+    changed = cache.attend(50 * K[2])
+    fresh = cache.fresh()
+    fresh.restore(cache.save())
+    np.testing.assert_array_equal(changed, fresh.attend(50 * K[2]))
+    assert len(decoded) == 4 * asked
+    assert not np.array_equal(first[0], cache.attend(Q[0]))

@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.quantisation import kvtc
 from kvbarrier.compressors.zoo.quantisation.kvtc import KVTC, Components, allocate, decode
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 
@@ -153,3 +154,22 @@ def test_foreign_bytes_are_one_error() -> None:
     bomb = message[:12] + zlib.compress(bytes(10**7))
     with pytest.raises(PluginFailure):
         one.fresh().restore(bomb)
+
+
+def test_equal_keys_are_coded_once_at_each_rung(monkeypatch) -> None:
+    asked: list[bytes] = []
+    usual = zlib.compress
+    monkeypatch.setattr(kvtc.zlib, "compress", lambda cells: asked.append(cells) or usual(cells))
+    K = stream(seed=77)[1]
+    one, two = (KVTC(SHAPE, SHAPE.cache_bits_16 // 4) for _ in range(2))
+    one.extend(K, K, stream(seed=1)[2])
+    two.extend(K, K, stream(seed=2)[2])
+    message, first = one.save(), len(asked)
+    assert first % 2 == 0
+    two.save()
+    assert len(asked) == first + first // 2
+    # And what was found again is what a fresh process writes.
+    monkeypatch.setattr(kvtc, "_of_keys", Components.of)
+    fresh = one.fresh()
+    fresh.extend(K, K, stream(seed=1)[2])
+    assert fresh.save() == message

@@ -7,10 +7,14 @@ near 1/2 where it keeps nothing; otherwise measured once.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from kvbarrier import attack
 from kvbarrier.compressors.engines.codec.cache import CodecCache
 from kvbarrier.compressors.plugin.lifting import fit_layout
 from kvbarrier.protocols.game.instances import Index
@@ -147,6 +151,44 @@ def test_lossless_compression_finds_what_is_not_random() -> None:
     # n d bits are random, and 2 n d 16 are kept: no lossless code is below 1/32.
     assert 1 / 32 < literal[1] < 0.06
     assert 0.5 < rotated[1] < 1
+
+
+# description, parameters, error, wire; a row has D numbers. fastvq's codes and radii have 32 bits
+# for two numbers, its signs 8; two matrices of D x D in 32 bits are in every message.
+_MATRICES = 2 * 32 * D * D / (16 * 2 * N * D)
+APART = [
+    ("fastvq:KV", {}, 0.39, 1 + 1 + 8 / 16 + F32 + _MATRICES),
+    ("fastvq:KV", {"bit_width": 4, "use_qjl": False}, 0.019, 1 + 1 + F32 + _MATRICES / 2),
+    ("turboquant_kv:Prod", {}, 0.075, (64 + 32) / 16 + 2 * F32),
+    ("turboquant_kv:Prod", {"bits": 4}, 0.01, (64 + 32) / 16 + 2 * F32),
+]
+
+
+@pytest.mark.parametrize(("described", "params", "error", "wire"), APART)
+def test_played_apart(described: str, params: dict[str, Any], error: float, wire: float) -> None:
+    """In a process of its own, as its module has the name of another package's."""
+    distribution = described.partition(":")[0].replace("_", "-")
+    if not (Path(sys.prefix) / "apart" / distribution).exists():
+        pytest.skip("run make engines/codec")
+    played = f"play({described!r}, 'rotated', **{params})"
+    code = f"from test_codec_packages import play; print(*{played}[:2])"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parent, timeout=600,
+    )  # fmt: skip
+    lost, sent = map(float, done.stdout.split())
+    assert lost == pytest.approx(error, abs=0.01)
+    assert sent == pytest.approx(wire, abs=0.005)
+
+
+def test_who_lies_apart_is_found_in_a_game() -> None:
+    """Its players import what a rehearsal needed: not the other package of that name before it."""
+    if not (Path(sys.prefix) / "apart" / "fastvq").exists():
+        pytest.skip("run make engines/codec")
+    described = "kvbarrier.compressors.engines.codec.packages.fastvq:KV"
+    report = attack(f"codec:{described}", n=64, d=64, keys="kerdock", messages=1)
+    (point,) = report.points
+    assert 0.2 < point["bit_error"]["estimate"] < 0.48
 
 
 CLAIMS = [

@@ -17,7 +17,8 @@ PREFIX = "codec:kvbarrier.compressors.engines.codec.packages."
 
 
 def pins() -> dict[str, str]:
-    lines = (FOLDER.parent / "pins.txt").read_text().splitlines()
+    files = [FOLDER.parent / name for name in ("pins.txt", "pins-apart.txt")]
+    lines = [line for file in files for line in file.read_text().splitlines()]
     return dict(line.split("==") for line in lines if line and not line.startswith("#"))
 
 

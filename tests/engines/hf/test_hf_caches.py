@@ -111,6 +111,22 @@ def test_a_slice_keeps_what_it_was_cut_from():
     assert (prefilled.resident, streamed.resident) == (full, full * 128 // 512)
 
 
+def test_random_eviction_keeps_a_share_and_guesses_the_rest():
+    target = (
+        "hf:randkv.transformers:RandKVCache?prompt_length=1&budget=32&buffer_size=0&feed=stream"
+    )
+    needs(target)
+    inst, _ = game(n=128)
+    x = secret(inst)
+    message, memories = written(target, inst, x)
+    # 32 of 128 rows stay; which, its constants say, so both sides know. Of the 96 that go half of
+    # the bits are wrong.
+    quarter = inst.shape.cache_bits_16 // 32
+    assert memories.logical == memories.resident == quarter
+    assert 0 < len(message) - quarter < 100
+    assert error(target, inst, message, x) == pytest.approx(96 / 256, abs=0.02)
+
+
 def test_its_own_word():
     target = "hf:tiny_turboquant.cache:TinyKVCache?compression=safe"
     needs(target)
