@@ -26,6 +26,7 @@ from ..protocols.game.cell import LONGEST_TEXT, check_spec
 from ..protocols.game.coins import AGE_BUCKETS
 from ..protocols.game.instance import compact, digest, text_digest
 from ..protocols.players.channel import FAILED_CHARGE, MAX_MESSAGE_BYTES, charged_bits
+from .csv_columns import columns_of
 from .rows import COLUMNS, SCHEMAS, BatchRow, Counts16
 
 MOST_SECRET_BITS = 1 << 40
@@ -123,8 +124,9 @@ def _each(read: Callable[[str], T], cells: Sequence[str]) -> list[T]:
 
 def _columns(text: str) -> list[Sequence[str]]:
     """The fields of lines by column, inner quotes doubled, and ``null`` for what is not there."""
-    columns = _split(text)
-    if columns is None:
+    columns = columns_of(text) or [[""]]
+    lengths = [len(names) for schema, names in SCHEMAS.items() if {str(schema)} == set(columns[0])]
+    if lengths != [len(columns)]:
         lines = text.split("\n")[:-1]
         table = list(csv.reader(lines, strict=True))
         for values in table:
@@ -142,53 +144,6 @@ def _columns(text: str) -> list[Sequence[str]]:
         columns = list(zip(*doubled, strict=True))
     missing = ["null"] * len(columns[0])
     return columns + [missing] * (len(COLUMNS) - len(columns))
-
-
-def _split(text: str) -> list[Sequence[str]] | None:
-    """The columns of plain lines of CSV, in half of the csv module's time, or None.
-
-    Plain: a quote alone begins or ends a field, beside a comma or an end of the line; two stand
-    for one, inside such a field; there are no three. All lines have one schema, and quote the same
-    columns.
-    """
-    code = np.frombuffer(f"\n{text}\n".encode(), dtype=np.uint8)
-    quote = code == ord('"')
-    left, here, right = quote[:-2], quote[1:-1], quote[2:]
-    alone, ends = np.flatnonzero(here & ~left & ~right), np.flatnonzero(code[1:-1] == ord("\n"))
-    begins, closes = alone[::2], alone[1::2]
-    each = len(begins) // len(ends)
-    beside = code[np.concatenate([begins, closes + 2])]
-    if not (
-        text.isascii()
-        and "\r" not in text
-        and each
-        and np.array_equal(np.searchsorted(alone, ends), 2 * each * np.arange(1, len(ends) + 1))
-        and not np.any(left & here & right)
-        and np.all((beside == ord(",")) | (beside == ord("\n")))
-    ):
-        return None
-    columns: list[Sequence[str]] = []
-    start = np.append(0, ends[:-1] + 1)
-    for k in range(each + 1):
-        end = ends if k == each else begins[k::each] - 1
-        between = _slices(text, start, end)
-        # No field lies between two quoted ones that touch.
-        fields = [
-            said.split(",") if some else []
-            for said, some in zip(between, (start <= end).tolist(), strict=True)
-        ]
-        if len(set(map(len, fields))) != 1 or '"' in "".join(between):
-            return None
-        columns += zip(*fields, strict=True)
-        if k < each:
-            columns.append(_slices(text, begins[k::each] + 1, closes[k::each]))
-            start = closes[k::each] + 2
-    lengths = [len(names) for schema, names in SCHEMAS.items() if {str(schema)} == set(columns[0])]
-    return columns if lengths == [len(columns)] else None
-
-
-def _slices(text: str, start: Array, end: Array) -> list[str]:
-    return [text[a:b] for a, b in zip(start.tolist(), end.tolist(), strict=True)]
 
 
 def _check_totals(
