@@ -38,6 +38,15 @@ def test_noise_makes_a_claim_undecided_and_never_false(tmp_path, power, noise, v
     assert claims.square.check(tmp_path).verdict == square
 
 
+@pytest.mark.parametrize(
+    ("power", "noise", "verdict"),
+    [(1.0, 1.1, "fails"), (1.2, 1.5, "undecided"), (1.4, 1.1, "holds")],
+)
+def test_performer_is_told_from_linear_and_not_from_a_square(tmp_path, power, noise, verdict):
+    times(power, noise, target="performer").to_csv(tmp_path / measure.TABLE)
+    assert claims.square.check(tmp_path).verdict == verdict
+
+
 def test_every_claim_about_an_exponent_has_its_targets_in_the_table():
     assert {one.target for one in SETTINGS} == {*claims.LINEAR, *claims.SQUARE}
     assert not set(claims.LINEAR) & set(claims.SQUARE)
