@@ -36,8 +36,8 @@ def draw(table: pd.DataFrame, path: Path) -> None:
 
 def _caption(table: pd.DataFrame) -> str:
     return (
-        f"One message a point, {int(table['rows'].iloc[0])} sampled rows asked; least of 3 CPU "
-        "times, played inline on one thread; bch keys. Solid d = 64, dashed d = 128.\n"
+        f"One message a point, {int(table['rows'].iloc[0])} sampled rows asked; least of 3 "
+        "or more CPU times, played inline on one thread; bch keys. Solid d = 64, dashed d = 128.\n"
         "exp: the interval of the exponent of n, from the two longest streams at d = 64. Dotted: "
         "reading K and V in float32 once,\nat the bandwidth measured beside each point."
     )
