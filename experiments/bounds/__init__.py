@@ -9,5 +9,5 @@ EXPERIMENT = Experiment(
     title="Bounds that can be used: logit range, constructions, models, bits a number",
     run=run,
     claims=claims_of(claims),
-    minutes={"quick": 0.8, "full": 5},
+    minutes={"quick": 0.25, "full": 5},
 )
