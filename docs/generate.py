@@ -29,6 +29,7 @@ from kvbarrier.runs.ranking import Point, ranking
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = ROOT / "figures" / "gallery" / "claims.csv"
+FULL = ROOT / "figures" / "full-scale"
 BEGIN, END = "<!-- claims:begin -->\n", "<!-- claims:end -->"
 
 
@@ -56,10 +57,15 @@ FIVE = (
 """The claims that the README shows; docs/claims.md has all of them."""
 
 
-def judged() -> dict[str, dict[str, str]]:
+def judged(claims: Path = CLAIMS) -> dict[str, dict[str, str]]:
     """The committed verdict on every claim, by its name."""
-    with CLAIMS.open(newline="") as file:
-        return {row["claim"]: row for row in csv.DictReader(file)}
+    return by("claim", claims)
+
+
+def by(column: str, path: Path) -> dict[str, dict[str, str]]:
+    """The rows of a table, each by its value in one column."""
+    with path.open(newline="") as file:
+        return {row[column]: row for row in csv.DictReader(file)}
 
 
 def five_claims() -> str:
@@ -86,6 +92,8 @@ on tables in which its statement was broken (tests/experiments/breaks).
 The verdict and what was run are those of the committed tables in
 `figures/gallery`. A claim's name is the address that one can link to. Each picture as SVG and PDF:
 `kvbarrier experiments draw NAME --tables figures/gallery --out FOLDER`.
+*At full scale* gives the verdict of `kvbarrier experiments run NAME --scale full`, run once with
+one worker; its claims are in `figures/full-scale`, its tables are not committed.
 
 *paper*: stated in the text at hand. *reconstructed*: the paper's statement, its formula rebuilt
 from the prose around it, so its constants may differ from the published ones. *ours*: not the
@@ -100,25 +108,33 @@ Definitions 4 and 10 of the paper are used and not tested.
 def claims_page() -> str:
     """Every claim with what it is about and the tables that decide it, by experiment."""
     parts, found = [CLAIMS_HEAD], judged()
+    full, cost = judged(FULL / "claims.csv"), by("experiment", FULL / "cost.csv")
     for name in (*NAMES, *ENGINES):
         experiment = get(name)
         about = inspect.getdoc(sys.modules[experiment.run.__module__]) or ""
         parts += [f"## {experiment.title} (`{name}`)", "", about, ""]
         for picture in pictures(name):
             parts += [f"![{experiment.title}: {picture}](../figures/gallery/{picture}.png)", ""]
+        if name in cost:
+            parts += [f"At full scale: {_cost(cost[name])}.", ""]
         for claim in experiment.claims:
-            row = found.get(claim.name)
+            row, far = found.get(claim.name), full.get(claim.name)
             parts += [
                 f'**{claim.sentence}.** <a id="{claim.name}" href="#{claim.name}"><code>'
                 f"{claim.name}</code></a>: {claim.about}, {claim.source}; "
                 f"{row['verdict'] if row else 'not run yet'}.",
                 "",
                 *([row["evidence"], ""] if row else []),
+                *([f"At full scale: {far['verdict']}. {far['evidence']}", ""] if far else []),
                 f"Repeat: `kvbarrier experiments run --claim {claim.name}`. "
                 f"Tables: {', '.join(_table(name) for name in claim.data)}.",
                 "",
             ]
     return "\n".join(parts)
+
+
+def _cost(row: dict[str, str]) -> str:
+    return f"{float(row['cpu_seconds']) / 60:.3g} CPU minutes, at most {row['peak_mib']} MiB"
 
 
 def _table(name: str) -> str:

@@ -44,3 +44,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_readme_shows_the_ten_line_example_whole() -> None:
     code = (ROOT / "examples" / "ten_line_cache.py").read_text().split('"""\n\n', 1)[1]
     assert f"```python\n{code}```" in (ROOT / "README.md").read_text()
+
+
+def test_what_ran_at_full_scale_is_of_claims_that_there_are_and_each_run_is_whole() -> None:
+    """A claim of a run that is missing from the file would read as if it had not been judged."""
+    from kvbarrier.experiments.registry import get
+
+    pages = generator()
+    judged, cost = (
+        pages.judged(pages.FULL / "claims.csv"),
+        pages.by("experiment", pages.FULL / "cost.csv"),
+    )
+    asked = {claim.name for name in cost for claim in get(name).claims}
+    assert set(judged) == asked
+    assert {row["verdict"] for row in judged.values()} <= {"holds", "fails", "undecided"}
