@@ -131,7 +131,7 @@ def test_a_wrong_answer_is_attends(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"append": "k, v"}, r"Mine\.append is called with \(q, k, v\).* APPEND"),
+        ({"append": "k"}, r"Mine\.append is called with \(q, k, v\).* APPEND"),
         ({"append": "q, k, v, position"}, r"Mine\.append .*'position'.* APPEND"),
         ({"append": "q, k, v, *, where"}, r"Mine\.append .*'where'.* APPEND"),
         ({"attend": "q, k"}, r"Mine\.attend is called with \(q\).*'k'.* ATTEND"),
@@ -153,7 +153,7 @@ def test_a_method_that_cannot_be_called_is_told_before_it_is(
     [
         "save(self, where)",
         "restore(self)",
-        "extend(self, K, V)",
+        "extend(self, K)",
         "next_outputs(self, Q)",
         "block_outputs(self, Q, K)",
     ],

@@ -83,9 +83,9 @@ def test_the_signature_tells_the_parameters_of_set_up() -> None:
     )
     factory = adapt(Named, "named")
     with pytest.raises(BadInput, match=r"no parameter 'keeps'\. Did you mean 'keep'"):
-        factory.check({"keeps": 3})
+        factory.refuse_unknown({"keeps": 3})
     with pytest.raises(BadInput, match="needs the parameter 'keep'"):
-        factory.check({})
+        factory.refuse_missing({})
     assert factory(SHAPE, keep=3).kept == (3, 0.5)  # type: ignore[attr-defined]
 
 
