@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 #: an exponent below grows like n, above like n^2: four times the noise of a factor 16 decides
 BETWEEN = 1.5
+#: an exponent below is perhaps that of n: who shares the memory bus has slowed the longer of two
+#: streams, four times the shorter, by 1.9 and more for as long as it was measured
+LOUD = 1.75
 #: a square with a small factor beside what is done for a token alone, at the sizes measured
 LEAST_SQUARE = 1.15
 SQUARE = {"h2o": BETWEEN, "subgen": BETWEEN, "performer": LEAST_SQUARE}
@@ -48,8 +51,9 @@ def linear(table: pd.DataFrame) -> Judgement:
     like n: an exponent below 3/2.
     """
     found = exponents(table[table["target"].isin(LINEAR)], "seconds", "seconds_median")
-    decided = all(low > BETWEEN or high < BETWEEN for low, high in found.values())
-    return judge(all(high < BETWEEN for _, high in found.values()), _told(found), decided=decided)
+    below = all(high < BETWEEN for _, high in found.values())
+    loud = any(low > LOUD for low, _ in found.values())
+    return judge(below, _told(found), decided=below or loud)
 
 
 @claim("growth.square", "observation", "ours", TABLE, preregistered=False)
@@ -76,7 +80,7 @@ def catalog(table: pd.DataFrame) -> Judgement:
     slow = min(above, key=lambda name: above[name][0])
     fast = max(below, key=lambda name: below[name][1])
     wrong = [name for name, (_, high) in above.items() if high <= LEAST_SQUARE]
-    wrong += [name for name, (low, _) in below.items() if low >= BETWEEN]
+    wrong += [name for name, (low, _) in below.items() if low > LOUD]
     unsure = [name for name, (low, _) in above.items() if low <= LEAST_SQUARE]
     unsure += [name for name, (_, high) in below.items() if high >= BETWEEN]
     return judge(

@@ -38,6 +38,18 @@ def test_noise_makes_a_claim_undecided_and_never_false(tmp_path, power, noise, v
     assert claims.square.check(tmp_path).verdict == square
 
 
+@pytest.mark.parametrize(("power", "verdict"), [(1.65, "undecided"), (1.85, "fails")])
+def test_a_long_stream_that_a_neighbour_slows_all_the_time_breaks_no_claim(
+    tmp_path, power, verdict
+):
+    times(power, 1.01).to_csv(tmp_path / measure.TABLE)
+    assert claims.linear.check(tmp_path).verdict == verdict
+    said = times(2.0, 1.01, target="h2o").assign(square="every token meets all that is kept")
+    silent = times(power, 1.01).assign(square=None)
+    pd.concat([said, silent]).to_csv(tmp_path / measure.INGEST)
+    assert claims.catalog.check(tmp_path).verdict == verdict
+
+
 @pytest.mark.parametrize(
     ("power", "noise", "verdict"),
     [(1.0, 1.1, "fails"), (1.2, 1.5, "undecided"), (1.4, 1.1, "holds")],
