@@ -29,7 +29,7 @@ from kvbarrier.runs.ranking import Point, ranking
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = ROOT / "figures" / "gallery" / "claims.csv"
-FULL = ROOT / "figures" / "full-scale"
+FULL = ROOT / "figures" / "gallery" / "full-scale"
 BEGIN, END = "<!-- claims:begin -->\n", "<!-- claims:end -->"
 
 
@@ -93,7 +93,7 @@ The verdict and what was run are those of the committed tables in
 `figures/gallery`. A claim's name is the address that one can link to. Each picture as SVG and PDF:
 `kvbarrier experiments draw NAME --tables figures/gallery --out FOLDER`.
 *At full scale* gives the verdict of `kvbarrier experiments run NAME --scale full`, run once with
-one worker; its claims are in `figures/full-scale`, its tables are not committed.
+one worker; its claims are in `figures/gallery/full-scale`, its tables are not committed.
 
 *paper*: stated in the text at hand. *reconstructed*: the paper's statement, its formula rebuilt
 from the prose around it, so its constants may differ from the published ones. *ours*: not the
