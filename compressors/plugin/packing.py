@@ -143,10 +143,13 @@ class _Parts:
             (key, type(helper)) for key, helper in helpers.items()
         ]:
             return None
+        here: dict[int, int] = {}
         for key, helper in helpers.items():
             # A second name of a helper, or a way back to who has it, must be one there too.
             again = any(helper is owner for owner in self.owners.values())
             if again and (id(others[key]), id(helper)) not in self.pairs:
+                return None
+            if here.setdefault(id(helper), id(others[key])) != id(others[key]):
                 return None
         return others
 

@@ -383,6 +383,21 @@ def test_helpers_that_the_constructor_did_not_make_are_refused_by_their_path(
         pack_difference(one, Nested())
 
 
+class Twice:
+    def __init__(self) -> None:
+        self.layers = [Ring()] * 2
+
+
+def test_one_helper_twice_is_not_taken_for_two() -> None:
+    one = Twice()
+    one.layers[0].rows.append(1)
+    assert restored(pack_difference(one, Twice()), Twice).layers[1].rows == [1]
+    one.layers = [Ring(), Ring()]
+    one.layers[1].rows.append(1)
+    with pytest.raises(PluginFailure, match=r"Twice\.layers\[0\] is a .*Ring"):
+        pack_difference(one, Twice())
+
+
 def test_plain_data_in_place_of_a_helper_is_sent_whole() -> None:
     one = Nested()
     one.layers = [1, 2]
