@@ -186,7 +186,8 @@ def _refuse_other_arguments(cls: type, method: str, called_with: Sequence[str]) 
     if not callable(function):
         what = "None" if function is None else f"a {type(function).__name__}"
         raise PluginFailure(f"{said} is {what}: it must be a method.")
-    if called_with[:1] == "q" and _first_is_key(function, len(myself)):
+    with_query = method in ("append", "extend") and len(called_with) == len("qkv")
+    if with_query and _first_is_key(function, len(myself)):
         raise PluginFailure(
             f"{said} is called with ({', '.join(called_with)}), and its first parameter is named "
             f"as a key: write def {method}(self, {', '.join(called_with)}), or leave the query "

@@ -250,6 +250,18 @@ def test_a_query_at_another_place_is_not_given_a_key() -> None:
         adapt(Last)
 
 
+def test_only_where_a_key_comes_too_is_the_name_of_the_first_looked_at() -> None:
+    class Batched(Plain):
+        def extend(self, K: Any, V: Any, Q: Any) -> None: ...
+
+    class Asked(Plain):
+        def attend(self, key_or_query: Any) -> Any: ...
+
+    adapt(Asked)  # what an attend calls its query is its own matter
+    with pytest.raises(PluginFailure, match=r"Batched\.extend is called .* and its first"):
+        adapt(Batched)
+
+
 def test_a_constructor_that_raises_is_blamed_with_its_line() -> None:
     class Broken(Shapely):
         def __init__(self, shape: Shape) -> None:
