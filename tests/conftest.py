@@ -6,6 +6,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+import scipy.linalg  # noqa: F401, which brings a BLAS beside NumPy's
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_blas_thread() -> Iterator[None]:
+    """As in every player and worker process. Where cores are shared, threads wait for each other
+    on the processor's time: small products then take up to thirty times as much of it."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(autouse=True)
