@@ -32,6 +32,15 @@ def _plug_ins_are_forgotten() -> Iterator[None]:
     sys.path[:] = path
 
 
+@pytest.fixture(scope="module")
+def one_template() -> Iterator[None]:
+    """The players of all tests of a file are forked from one template, as those of a run are."""
+    from kvbarrier.protocols.players.template import held
+
+    with held():
+        yield
+
+
 @pytest.fixture(scope="session")
 def files_of_ours() -> list[str]:
     """The names of what git tracks; where there is no git, of what lies here and is not hidden."""

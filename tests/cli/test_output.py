@@ -12,6 +12,8 @@ import pytest
 from kvbarrier.cli.attack_notes import summary
 from kvbarrier.cli.render import print_table
 
+pytestmark = pytest.mark.usefixtures("one_template")
+
 SMALL = ("--n", "64", "--d", "16", "--keys", "hypercube")
 
 

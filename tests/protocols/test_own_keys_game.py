@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput, NoScale
-from kvbarrier.protocols.game.cell import Cell, cell_of
+from kvbarrier.protocols.game.cell import Batch, Cell, cell_of
 from kvbarrier.protocols.game.coins import COMMITTED_KEYS
-from kvbarrier.protocols.game.index_game import play_batch
+from kvbarrier.protocols.game.index_game import play_all
 from kvbarrier.protocols.game.instances import instance_of
 from kvbarrier.protocols.game.own_keys import OwnKeys
 from kvbarrier.reductions.own_keys import own_tokens
 from kvbarrier.reductions.own_keys_game import OwnKeysReduction
+
+pytestmark = pytest.mark.usefixtures("one_template")
 
 KEY = COMMITTED_KEYS["experiments"]
 K = np.random.default_rng(7).normal(size=(48, 12)).astype(np.float32)
@@ -107,12 +109,15 @@ def test_a_row_is_read_without_the_file_and_played_only_with_it(file: Path, monk
 def test_it_is_played(file: Path, isolation: str) -> None:
     instance = OwnKeys(48, 12, keys=str(file), norm=2.0)
     secret = instance.secret_rows * 12
-    full = play_batch(Cell(instance, "exact", batch_size=3), KEY, 0, isolation)
+    cells = (
+        Cell(instance, "exact", batch_size=3),
+        Cell(instance, "lossless", batch_size=2),
+        Cell(instance, "sliding-window", budget="1/2"),
+    )
+    full, all_bits, half = play_all([Batch(cell, KEY, 0) for cell in cells], isolation)
     assert [r.wrong for r in full.records] == [0, 0, 0]
-    all_bits = play_batch(Cell(instance, "lossless", batch_size=2), KEY, 0, isolation)
     assert [r.wrong for r in all_bits.records] == [0, 0]
     assert [r.charged_bits for r in all_bits.records] == [-(-secret // 8) * 8] * 2
-    half = play_batch(Cell(instance, "sliding-window", budget="1/2"), KEY, 0, isolation)
     share = np.mean([r.wrong / secret for r in half.records])
     assert 0.2 < share < 0.5
 
