@@ -179,6 +179,9 @@ def play(
             if not builtin:
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
+            elif asked != "inline" and not is_long(plan.instance):
+                # What a message takes says how many batches one pair of players plays.
+                session.rehearse(playable[-1])
         _tell_apart(store, facts)
         if announce is not None:
             _announce(plan, playable, session, announce)
