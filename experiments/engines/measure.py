@@ -47,8 +47,8 @@ D = 64
 #: rows asked of a message; None: all
 ROWS = {"quick": None, "full": 512}
 MESSAGES = {"quick": 4, "full": 2}
-#: cells that share a pair of processes, and with it one import of torch
-TOGETHER = 24
+#: cells that share a pair of players, each of whom imports torch twice
+TOGETHER = 48
 LIMITS = Limits(seconds=900.0, memory_bytes=6 << 30)
 
 
@@ -90,7 +90,7 @@ def groups(rows: Sequence[EngineRow], scale: str) -> list[list[tuple[EngineRow, 
     for row in rows:
         scheme = scheme_of(row.target)
         assert scheme is not None
-        home = (scheme.name, row.target if scheme.name == "codec" else "")
+        home = (scheme.name, row.target.rpartition(":")[0] if scheme.name == "codec" else "")
         by_home.setdefault(home, []).extend((row, cell) for cell in cells(row, scale))
     homes = by_home.values()
     return [one[at : at + TOGETHER] for one in homes for at in range(0, len(one), TOGETHER)]
