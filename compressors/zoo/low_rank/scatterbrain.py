@@ -11,6 +11,7 @@ from ....errors import BadInput, BudgetTooSmall, PluginFailure
 from ....reductions.blas import one_thread
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
+from ...kit.prefill import halved
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
@@ -224,8 +225,7 @@ class Scatterbrain(Blockwise):
     def _rounded(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
         for block in (K, V):
             check_fits(np.asarray(block), _FP16, self.name)
-        k, v = (np.asarray(X).astype(np.float16).astype(np.float32) for X in (K, V))
-        return k, v
+        return halved(K), halved(V)
 
 
 def log_products(A: Float64, B: Float64) -> Float64:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ....errors import BudgetTooSmall
 from ....reductions.jit import njit
+from ...kit.distinct_rows import distinct_rows
 from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
@@ -184,7 +185,8 @@ class CodedTokens(SoftmaxCache):
         coded = []
         for codec, X in ((self.key_codec, K), (self.value_codec, V)):
             self._check(np.asarray(X))
-            coded.append(codec.decode(codec.encode(np.asarray(X, dtype=np.float32))))
+            first, kind = distinct_rows(np.asarray(X, dtype=np.float32))
+            coded.append(codec.decode(codec.encode(X[first]))[kind])
         return [(slice(None), (coded[0], coded[1]), self.kept())]
 
 

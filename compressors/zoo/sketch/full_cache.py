@@ -16,8 +16,8 @@ from ..baseline.exact import Exact
 
 Float64 = NDArray[np.float64]
 
-#: scores of a block of rows: 8 MiB of float64
-_BLOCK = 1 << 20
+#: scores of a block of rows: 1 MiB of float64, which a core's own cache holds
+_BLOCK = 1 << 17
 
 
 class FullCache(Exact):
