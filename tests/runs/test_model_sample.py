@@ -181,11 +181,11 @@ def test_a_forecast_goes_on_as_two_short_streams_grow(monkeypatch, power, growth
             return type("Rehearsal", (), {"failed": None})
 
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: clock[0])
-    # 6 messages, of which 4 are played at once; .81 GiB each, as above.
-    (said,) = forecast.estimates([cell(), cell()], Session(), FixedMessages(3), at_once=4)
-    assert " for 6 " in said
+    # 6 batches, of which 4 are played at once; .81 GiB each, as above.
+    (said,) = forecast.estimates([cell(), cell()], Session(), FixedMessages(6), at_once=4)
+    assert " for 12 " in said
     assert "at least 3.2 GiB of memory" in said
-    (said,) = forecast.estimates([cell()], Session(), FixedMessages(3), at_once=4)
+    (said,) = forecast.estimates([cell()], Session(), FixedMessages(6), at_once=4)
     assert "at least 2.4 GiB of memory" in said
     found = forecast.forecast(cell(), Session())
     assert found.measured == 16384
