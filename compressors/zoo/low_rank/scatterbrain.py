@@ -15,7 +15,7 @@ from ...kit.prefill import halved
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
-from ..sketch.performer import Performer, orthogonal_gaussians
+from ..sketch.performer import Performer
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -26,10 +26,9 @@ _BLOCK = 1 << 20
 class MirroredPerformer(Performer):
     """Performer with the features of w and of -w, for an even number of them."""
 
-    def set_up(self, *, m: int | None = None) -> None:
-        super().set_up(m=m)
-        half = orthogonal_gaussians(self.features // 2, self.shape.d_k, self.rng(0))
-        self.directions = np.concatenate([half, -half])
+    def drawn(self, m: int) -> Float64:
+        half = super().drawn(m // 2)
+        return np.concatenate([half, -half])
 
 
 class Scatterbrain(Blockwise):

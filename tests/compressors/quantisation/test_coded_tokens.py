@@ -48,6 +48,18 @@ def test_tokens_of_bob_that_are_equal_are_coded_once(cls, monkeypatch: pytest.Mo
         assert np.allclose(said[row], alone[0], atol=1e-5)
 
 
+def test_two_players_of_one_process_draw_a_rotation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, rotation = [], coded_tokens.rotation
+    monkeypatch.setattr(coded_tokens, "rotation", lambda *a: drawn.append(a) or rotation(*a))
+    alice, bob, other = (TurboQuant(SHAPE, seed=seed) for seed in (2**61 + 5, 2**61 + 5, 7**21))
+    assert len(drawn) == 4  # keys and values of two seeds
+    turns = [one.value_codec.turn for one in (alice, bob, other)]
+    assert np.array_equal(turns[0], turns[1])
+    assert not np.allclose(turns[0], turns[2])
+    with pytest.raises(ValueError, match="read-only"):
+        turns[0][0, 0] = 1
+
+
 @pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("signs", [False, True])
 def test_loop_batch_and_cut_agree_to_the_bit(cls, signs: bool) -> None:
