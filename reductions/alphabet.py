@@ -106,7 +106,8 @@ def level_number(values: ArrayLike, cuts: ArrayLike) -> Symbols:
     numbers = np.asarray(values, dtype=np.float32)
     ends = np.asarray(cuts, dtype=np.float32)
     if len(ends) == 1:  # a bit a number: no search, and no comparison holds of a nan
-        return (numbers > ends[0]).astype(np.int64)
+        above: Symbols = (numbers > ends[0]).astype(np.int64)
+        return above
     found = np.searchsorted(ends, numbers, side="left")
     return np.where(np.isnan(numbers), 0, found).astype(np.int64)
 
