@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+CPU_TORCH = "https://download.pytorch.org/whl/cpu"
 COMPILE = """
 import time, numpy as np
 import numba, scipy.linalg.blas
@@ -77,7 +78,10 @@ def header() -> None:
 
         print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}")
     except ImportError:
-        print("torch not installed: its columns are empty (see benchmarks/README.md)")
+        print(
+            "torch not installed: its columns are empty. To fill them: "
+            f"{sys.executable} -m pip install torch --index-url {CPU_TORCH}"
+        )
 
 
 def show(number: float | None, form: str = "{:.2f}") -> str:

@@ -23,6 +23,8 @@ class EngineRow:
         layers, heads: the least numbers that the setting needs.
         shown: in the picture; the table has all rows.
         game: fields of the instance that are not the table's own, plain data.
+        half: the parameter that makes it keep half of the tokens, if it is a number of them; its
+            value here is for 512 (:meth:`params_at`).
     """
 
     target: str
@@ -37,3 +39,13 @@ class EngineRow:
     heads: int = 1
     shown: bool = True
     game: Mapping[str, Any] = field(default_factory=dict)
+    half: str = ""
+
+    def params_at(self, n: int) -> dict[str, Any]:
+        """Its parameters for a stream of n tokens.
+
+        >>> EngineRow("a:b", {"window": 252, "sinks": 4}, half="window").params_at(4096)
+        {'window': 2044, 'sinks': 4}
+        """
+        more = {self.half: self.params[self.half] + (n - 512) // 2} if self.half else {}
+        return {**self.params, **more}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 WANTED = {"kvpress": 20, "hf": 8, "llamacpp": 6}
 WANTED_CODECS = 4
 CLOSE = 0.01
+#: standard deviations of a sample of rows that are allowed beside it
+DEVIATIONS = 3
 #: a method whose reading Bob is so much better than its asking Bob hides and does not free
 HIDDEN = 0.05
 
@@ -76,7 +78,8 @@ def blind(table: pd.DataFrame) -> Judgement:
     table = _played(table)
     shorter = sorted(set(table[table["rate"] < 1]["target"]))
     least = table.loc[table["rate"].idxmin()]
-    # A cheat without an error: s = N - m - log2(N+1) against the line of the family.
+    # A cheat without an error: s = N - m - log2(N+1) against the line of the family, and less where
+    # a sample of the rows is asked and the whole message is charged.
     surprise = table["asked"] * (1 - table["rate"]) - np.log2(table["asked"] + 1)
     named = int((surprise >= LINE_BITS + math.log2(len(table))).sum())
     return judge(
@@ -106,18 +109,26 @@ def full(table: pd.DataFrame) -> Judgement:
 def evictions(table: pd.DataFrame) -> Judgement:
     """Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes
     f.
+
+    Of R rows that were drawn from all without replacement the kept share has the variance
+    f (1 - f) (1 - R/all) / R, and a row that is gone is half wrong.
     """
     table = _settings(table)
     table = table[table["keeps"].notna()]
+    rows = table["asked"] / (table["d"] * table["layers"] * table["heads"])
+    unseen = 1 - rows / (table["n"] * table["messages"])
+    drawn = DEVIATIONS * np.sqrt(table["keeps"] * (1 - table["keeps"]) * unseen / rows) / 2
     error = (table["bit_error"] - (1 - table["keeps"]) / 2).abs()
     whole = table[table["declared"] == table["keeps"]]  # in 16-bit numbers
     size = (whole["logical"] - whole["keeps"]).abs()
     framing = (whole["wire"] - whole["logical"]).max()
     return judge(
-        len(table) > 0 and error.max() <= CLOSE and size.max() <= CLOSE,
+        len(table) > 0 and bool((error <= CLOSE + drawn).all()) and size.max() <= CLOSE,
         f"{len(table)} settings of {table['target'].nunique()} methods; largest distance of the "
         f"error {error.max():.4f}, of the bytes {size.max():.4f} where numbers have 16 bits "
-        f"(allowed {CLOSE}); the message has up to {framing:.3f} more",
+        f"(allowed {CLOSE}"
+        + (f", and {drawn.max():.4f} for a sample of the rows" if drawn.max() > 0 else "")
+        + f"); the message has up to {framing:.3f} more",
     )
 
 

@@ -9,6 +9,12 @@ Four memories stand beside each other, as shares of the 16-bit K and V cache: *c
 
 ``engines.csv`` has a line for every setting and Bob, ``engines-left-out.csv`` what cannot be played
 offline on a CPU, with the reason. A row that fails says so in a sentence, and the table goes on.
+
+At full scale n is 2048, as the prompts of some engines take a time that grows with its square, and
+1024 token by token, where each token is a pass of a model. Of a message a sample of 512 rows is
+asked, all of one Bob: one for each row would restore the message 512 times. So the ledger reads the
+asked bits alone, against the whole message. Few messages are drawn, and each has many rows: this
+scale shows what changes with n, not narrower intervals.
 Secrets are drawn from fresh keys, as for every foreign plug-in; the lines name them.
 """
 
@@ -18,6 +24,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ...compressors.engines.rows import EngineRow
 from ...compressors.engines.schemes import SCHEMES, interpreter_of, scheme_of
 from ...errors import BadInput, KVBarrierError
@@ -25,18 +34,22 @@ from ...protocols.evidence.verdicts import LEVEL, judge_point
 from ...protocols.game.cell import Batch, Cell
 from ...protocols.game.coins import fresh_key
 from ...protocols.game.index_game import BatchRecord, play_all
-from ...protocols.game.instance import Instance
+from ...protocols.game.instance import rows_of
 from ...protocols.game.instances import instance_of
 from ...protocols.players.isolation import Limits, default_isolation
 from ..kit.run import Run
 from ..kit.tables import Row, Tables, fill
 
 TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"
-SIZE = {"quick": (512, 64), "full": (4096, 64)}
-MESSAGES = {"quick": 4, "full": 16}
-#: cells that share a pair of processes, and with it one import of torch
-TOGETHER = 24
-LIMITS = Limits(seconds=300.0, memory_bytes=6 << 30)
+#: tokens of a prompt, and of a stream that comes token by token
+TOKENS = {"quick": (512, 512), "full": (2048, 1024)}
+D = 64
+#: rows asked of a message; None: all
+ROWS = {"quick": None, "full": 512}
+MESSAGES = {"quick": 4, "full": 2}
+#: cells that share a pair of players, each of whom imports torch twice
+TOGETHER = 48
+LIMITS = Limits(seconds=900.0, memory_bytes=6 << 30)
 
 
 def declared_rows() -> list[EngineRow]:
@@ -55,22 +68,20 @@ def left_out() -> list[Row]:
 
 def cells(row: EngineRow, scale: str) -> Iterator[Cell]:
     """The games of one declared row."""
-    n, d = SIZE[scale]
-    usual = {"n": n, "d": d, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
-    literal, rotated = (
-        instance_of(usual | dict(row.game) | {"basis": basis}) for basis in ("literal", "rotated")
-    )
     ways: list[dict[str, Any]] = [{}, *([{"feed": "stream"}] if row.streams else [])]
     for way in ways:
-        for instance in (literal, rotated):
-            yield _cell(row, instance, way, MESSAGES[scale])
+        for basis in ("literal", "rotated"):
+            yield _cell(row, basis, way, scale)
         if row.reads and not way:
-            yield _cell(row, literal, {"bob": "reads"}, MESSAGES[scale])
+            yield _cell(row, "literal", {"bob": "reads"}, scale)
 
 
-def _cell(row: EngineRow, instance: Instance, way: dict[str, Any], messages: int) -> Cell:
-    params = tuple({**row.params, **way}.items())
-    return Cell(instance, row.target, params, None, messages)
+def _cell(row: EngineRow, basis: str, way: dict[str, Any], scale: str) -> Cell:
+    n = TOKENS[scale][{**row.params, **way}.get("feed") == "stream"]
+    usual = {"n": n, "d": D, "keys": "kerdock", "layers": row.layers, "heads": row.heads}
+    instance = instance_of({**usual, **row.game, "basis": basis, "rows": ROWS[scale]})
+    params = tuple({**row.params_at(n), **way}.items())
+    return Cell(instance, row.target, params, None, MESSAGES[scale])
 
 
 def groups(rows: Sequence[EngineRow], scale: str) -> list[list[tuple[EngineRow, Cell]]]:
@@ -79,7 +90,7 @@ def groups(rows: Sequence[EngineRow], scale: str) -> list[list[tuple[EngineRow, 
     for row in rows:
         scheme = scheme_of(row.target)
         assert scheme is not None
-        home = (scheme.name, row.target if scheme.name == "codec" else "")
+        home = (scheme.name, row.target.rpartition(":")[0] if scheme.name == "codec" else "")
         by_home.setdefault(home, []).extend((row, cell) for cell in cells(row, scale))
     homes = by_home.values()
     return [one[at : at + TOGETHER] for one in homes for at in range(0, len(one), TOGETHER)]
@@ -117,7 +128,7 @@ def play_group(group: Sequence[tuple[EngineRow, Cell]]) -> list[Row]:
     played: Sequence[BatchRecord | KVBarrierError]
     try:
         batches = [Batch(cell, key, 0) for (_, cell), key in zip(group, keys, strict=True)]
-        played = play_all(batches, default_isolation(False), LIMITS)
+        played = play_all(batches, default_isolation(False), LIMITS, together=True)
     except KVBarrierError as error:
         played = [error for _ in group]
     return [
@@ -152,6 +163,8 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         row_bits=instance.row_bits,
         cache_bits=instance.shape.cache_bits_16,
         level=LEVEL,
+        rows=None if instance.rows is None else _rows(cell, key),
+        rows_apart=False,
     ).as_dict()
     cache = instance.shape.cache_bits_16 / 8
     held = one.memories or {}
@@ -183,6 +196,11 @@ def _line(row: EngineRow, cell: Cell, key: bytes, one: BatchRecord | KVBarrierEr
         "note": row.note,
         "key": key.hex(),
     }
+
+
+def _rows(cell: Cell, key: bytes) -> list[NDArray[np.int64]]:
+    """The rows that each message was asked for."""
+    return [rows_of(cell.instance, key, number) for number in range(cell.batch_size)]
 
 
 _EMPTY: Row = dict.fromkeys(

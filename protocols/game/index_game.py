@@ -77,10 +77,15 @@ def play_batch(
 
 
 def play_all(
-    batches: Sequence[Batch], isolation: str, limits: Limits | None = None
-) -> list[BatchRecord | KVBarrierError]:
-    """Play batches with one pair of players; see :meth:`Session.play`."""
-    with Session(isolation, limits) as session:
+    batches: Sequence[Batch], isolation: str, limits: Limits | None = None, *,
+    together: bool = False,
+) -> list[BatchRecord | KVBarrierError]:  # fmt: skip
+    """Play batches with one pair of players; see :meth:`Session.play`.
+
+    With ``together`` a stranger's Bob is asked all rows of a sample at once, and sees which they
+    are: judge that with ``rows_apart=False``. Otherwise each row is asked of a Bob of its own.
+    """
+    with Session(isolation, limits, together=together) as session:
         return session.play(batches)
 
 
@@ -131,8 +136,10 @@ class Session:
     for one that there is not, and once somebody begins for one that cannot be had.
     """
 
-    def __init__(self, isolation: str | None, limits: Limits | None = None) -> None:
-        self._may_fall_back = isolation is None
+    def __init__(
+        self, isolation: str | None, limits: Limits | None = None, *, together: bool = False
+    ) -> None:
+        self._may_fall_back, self._together = isolation is None, together
         self._isolation = isolation or "namespaces"
         check_name(self._isolation)
         self._limits = limits or Limits()
@@ -339,7 +346,9 @@ class Session:
         table, facts = self._opened[replace(batch.cell, batch_size=1)]
         size = batch.cell.batch_size
         numbers = range(batch.number * size, (batch.number + 1) * size)
-        referee = Referee(batch.cell, batch.key, outputs=outputs, rehearsal=rehearsal)
+        referee = Referee(
+            batch.cell, batch.key, outputs=outputs, rehearsal=rehearsal, together=self._together
+        )
         return _Line(referee, table, facts, numbers)
 
 

@@ -102,13 +102,14 @@ class Referee:
     """Of one cell under one master key.
 
     ``outputs`` keeps what Bob's compressor answered; what is only a ``rehearsal`` counts for
-    nothing.
+    nothing. ``together``: one Bob is asked all rows of a sample, whoever he is.
     """
 
     def __init__(
-        self, cell: Cell, key: bytes, *, outputs: bool = False, rehearsal: bool = False
-    ) -> None:
-        self._rehearsal = rehearsal
+        self, cell: Cell, key: bytes, *, outputs: bool = False, rehearsal: bool = False,
+        together: bool = False,
+    ) -> None:  # fmt: skip
+        self._rehearsal, self._together = rehearsal, together
         self._instance = cell.instance
         self._alone = cell.batch_size == 1
         self._reduction = cell.instance.build()
@@ -210,7 +211,7 @@ class Referee:
         thresholds = hard.thresholds(rows) if plain else None
         # A stranger's next_outputs would see which rows were drawn, and the two-term bound needs
         # answers that do not depend on it: each row of a sample is asked of a Bob of its own.
-        apart = not facts.builtin and len(rows) < self._reduction.rows
+        apart = not (facts.builtin or self._together) and len(rows) < self._reduction.rows
         size = questions_per_row(self._reduction) if apart else asked
         answers, message = [], s.message.open()
         try:

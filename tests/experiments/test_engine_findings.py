@@ -99,6 +99,50 @@ def test_every_way_of_a_row_is_a_cell_of_its_own() -> None:
     assert len({cell.id for cell in found}) == 5
 
 
+def test_at_full_scale_a_sample_is_asked_and_half_of_the_tokens_is_half_of_more() -> None:
+    from kvbarrier.compressors.engines.rows import EngineRow
+
+    row = EngineRow("llamacpp:f16", {"window": 252, "sinks": 4}, streams=True, half="window")
+    prompt, _, _, token_by_token, _ = engines.cells(row, "full")
+    played = [(c.instance.n, c.instance.rows, dict(c.params)["window"])
+              for c in (prompt, token_by_token)]  # fmt: skip
+    # With the four sinks 1024 of 2048 tokens, and 512 of 1024.
+    assert played == [(2048, 512, 1020), (1024, 512, 508)]
+    always = EngineRow("hf:a", {"feed": "stream", "budget": 256}, half="budget")
+    assert {c.instance.n for c in engines.cells(always, "full")} == {1024}
+    quick = next(engines.cells(row, "quick"))
+    assert (quick.instance.n, quick.instance.rows, dict(quick.params)["window"]) == (512, None, 252)
+
+
+def test_every_row_can_be_played_at_full_scale() -> None:
+    found = [c for row in engines.declared_rows() for c in engines.cells(row, "full")]
+    assert {cell.instance.rows for cell in found} == {512}
+    assert all(cell.instance.build() for cell in found)
+
+
+def test_an_eviction_is_as_close_to_its_share_as_the_sample_of_rows_allows(tmp_path: Path) -> None:
+    from kvbarrier.experiments.engines.claims import evictions
+
+    # Two messages of 4096 rows, of each 512 asked: the standard deviation of a half of them is
+    # sqrt(1/4 7/8 / 1024) = .0146, and of the error half of it; .01 + 3 .0073 = .0319.
+    line = LINE | {
+        "target": "kvpress:KnormPress", "keeps": 0.5, "declared": 0.5, "logical": 0.5, "wire": 0.5,
+        "n": 4096, "d": 64, "layers": 1, "heads": 1, "messages": 2,
+    }  # fmt: skip
+
+    def verdict(error: float, rows: int) -> str:
+        table = [line | {"bit_error": error, "asked": 2 * rows * 64}]
+        pd.DataFrame(table).to_csv(tmp_path / TABLE, index=False)
+        return evictions.check(tmp_path).verdict
+
+    found = [(error, verdict(error, 512), verdict(error, 4096)) for error in (0.259, 0.281, 0.283)]
+    assert found == [
+        (0.259, "holds", "holds"),
+        (0.281, "holds", "fails"),
+        (0.283, "fails", "fails"),
+    ]
+
+
 def test_a_row_may_have_a_game_of_its_own() -> None:
     from kvbarrier.compressors.engines.rows import EngineRow
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from kvbarrier.protocols.evidence.record import MessageRecord
 from kvbarrier.protocols.game import coins
-from kvbarrier.protocols.game.cell import Cell
-from kvbarrier.protocols.game.index_game import BatchRecord, play_batch
+from kvbarrier.protocols.game.cell import Batch, Cell
+from kvbarrier.protocols.game.index_game import BatchRecord, play_all, play_batch
 from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
@@ -142,6 +142,20 @@ def test_only_sampled_rows_are_asked():
         assert record.asked == 20 * 8
         assert record.wrong == int(secret(number, instance)[rows].sum())
         assert list(record.asked_by_age) == [8 * int((rows // 4 == b).sum()) for b in range(16)]
+
+
+def test_a_strangers_sample_is_asked_row_by_row_unless_all_of_it_together(tmp_path):
+    # Bob answers yes where he is asked for one row, and no where he sees a sample.
+    body = "class Mine(Exact):\n    def save(self): return b''\n"
+    body += "    def restore(self, message): pass\n"
+    body += "    def next_outputs(self, Q, K, V): return np.full((len(Q), 8), len(Q) == 1, float)\n"
+    instance = Index(64, 8, keys="hypercube", rows=20)
+    cell = plugin(tmp_path, body, instance=instance, batch_size=1)
+    rows = coins.sampled_rows(KEY, instance.id, 0, 64, 20)
+    ones = int(secret(0, instance)[rows].sum())
+    assert play(cell).records[0].wrong == 160 - ones
+    [played] = play_all([Batch(cell, KEY, 0)], "inline", LIMITS, together=True)
+    assert played.records[0].wrong == ones
 
 
 # -- what is charged ----------------------------------------------------------------------------

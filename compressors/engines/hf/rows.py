@@ -139,10 +139,12 @@ ROWS = (
     EngineRow(
         _RANDKV,
         {"feed": "stream", "prompt_length": 1, "budget": 256, "buffer_size": 0},
-        "evicts at random; its setting is for 512 tokens, and its extra wants transformers 5.16",
+        "evicts at random; its setting is for this many tokens, and its extra wants "
+        "transformers 5.16",
         "randkv",
         0.5,
         keeps=0.5,
+        half="budget",
     ),
 )
 

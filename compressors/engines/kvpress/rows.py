@@ -9,11 +9,11 @@ from ..rows import EngineRow
 
 def _row(
     name: str, declared: float, note: str = "", shown: bool = True, layers: int = 1,
-    heads: int = 1, keeps: float | None = None, **params: Any,
+    heads: int = 1, keeps: float | None = None, half: str = "", **params: Any,
 ) -> EngineRow:  # fmt: skip
     return EngineRow(
         f"kvpress:{name}", params, note, "kvpress", declared, keeps,
-        layers=layers, heads=heads, shown=shown,
+        layers=layers, heads=heads, shown=shown, half=half,
     )  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def _other(name: str, note: str = "", shown: bool = True, **params: Any) -> Engi
     return _row(name, 0.5, note, shown, compression_ratio=0.5, **params)
 
 
-_SIZED = "its setting is for 512 tokens"
+_SIZED = "its setting is for this many tokens"
 _VALUES = "evicts rows of small values, so what is gone is not a coin toss"
 
 #: every press at ratio 1/2, where it has one
@@ -50,7 +50,8 @@ _HALVES = (
     _half("RandomPress", "kvpress's own baseline", shown=False),
     _half("FinchPress", "the last 64 tokens are its question", shown=False),
     _half("KVComposePress", "reads its context twice", shown=False),
-    _row("SimLayerKVPress", 0.5, _SIZED, False, keeps=0.5, lazy_threshold=0.4, n_recent=252),
+    _row("SimLayerKVPress", 0.5, _SIZED, False, keeps=0.5, lazy_threshold=0.4, n_recent=252,
+         half="n_recent"),
     _half("ChunkPress", press="KnormPress", chunk_length=128, shown=False),
     _other("ChunkKVPress", press="SnapKVPress", shown=False),
     _half("EntropyGatedChunkKVPress", press="SnapKVPress", shown=False),
@@ -96,18 +97,21 @@ _MASKING = (
 
 _WAITS = f"{_SIZED}; up to 64 tokens wait, with their hidden states"
 
+_TARGET: dict[str, Any] = {
+    "target_size": 256, "half": "target_size", "compression_interval": 64, "feed": "stream",
+}  # fmt: skip
+
 #: presses on tokens that come one by one
 _DECODING = (
-    _row("DecodingPress", 0.5, _WAITS, base_press="KnormPress", target_size=256,
-         compression_interval=64),
+    _row("DecodingPress", 0.5, _WAITS, base_press="KnormPress", **_TARGET),
     _row("CAMPress", 0.5, f"{_WAITS}; evicted values are added to kept ones", False,
-         base_press="KnormPress", target_size=256, compression_interval=64),
+         base_press="KnormPress", **_TARGET),
     _row("CompressionRatioDecodingPress", 0.5, "up to 64 tokens wait", False,
          base_press="KnormPress", target_compression_ratio=0.5, compression_interval=64,
-         hidden_states_buffer_size=0),
+         hidden_states_buffer_size=0, feed="stream"),
     _row("PrefillDecodingPress", 0.5, f"{_WAITS}; the first token is its prompt", False,
          prefilling_press="KnormPress", decoding_press="DecodingPress", base_press="KnormPress",
-         target_size=256, compression_interval=64),
+         **_TARGET),
 )  # fmt: skip
 
 ROWS = (*_HALVES, *_SWEEP, *_MASKING, *_DECODING)

@@ -24,13 +24,13 @@ def _row(
     declared = (_share(keys) + _share(params.get("v", keys))) / 2 * (keeps or 1)
     return EngineRow(
         f"llamacpp:{keys}", params, note, "llama-cpp-python", declared,
-        keeps=keeps, streams=streams, shown=shown,
+        keeps=keeps, streams=streams, shown=shown, half="window" if "window" in params else "",
     )  # fmt: skip
 
 
 _TURNED = "turned by a Hadamard matrix, so the mean of 0 and 1 is one large number"
 _LIBRARY = "the library takes it, the command line of llama.cpp does not"
-_HALF = "keeps 256 of 512 tokens"
+_HALF = "keeps half of the tokens"
 
 #: every type that the command line of llama.cpp takes
 _TYPES = (

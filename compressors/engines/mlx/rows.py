@@ -15,11 +15,11 @@ _LM, _VLM, _VELOX = "mlx-lm", "mlx-vlm", "veloxquant-mlx"
 
 def _row(
     what: str, distribution: str, declared: float | None, note: str = "", *,
-    reads: bool = True, streams: bool = False, shown: bool = True, **params: Any,
+    reads: bool = True, streams: bool = False, shown: bool = True, half: str = "", **params: Any,
 ) -> EngineRow:  # fmt: skip
     return EngineRow(
         f"mlx:{what}", params, note, distribution, declared,
-        reads=reads, streams=streams, shown=shown,
+        reads=reads, streams=streams, shown=shown, half=half,
     )  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def _velox(
 
 _WHOLE = "its docstring says so: numbers stay in 16 bits, and the ratio is an estimate"
 _LAST = "holds what it last handed to attention as well"
-_HALF = "keeps 256 of 512 tokens"
+_HALF = "keeps half of the tokens"
 
 ROWS = (
     _row("KVCache", _LM, 1.0, "the reference", streams=True),
@@ -74,11 +74,13 @@ ROWS = (
     _velox("kvtc", f"keeps the prompt in 32 bits; {_LAST}"),
     _velox("age_tiered", _WHOLE),
     _velox("rocketkv", "pages of 16 tokens, a minimum and a maximum each"),
-    _velox("h2o", _HALF, 0.5, shown=True, h2o_budget=256),
-    _velox("snapkv", _HALF, 0.5, snap_budget=256),
-    _velox("knorm", _HALF, 0.5, knorm_budget=256),
-    _velox("tova", f"{_HALF}; prefilled, {_LAST}", 0.5, streams=True, tova_budget=256),
-    _velox("streaming_llm", f"{_HALF}; prefilled, {_LAST}", 0.5, stream_window_size=252),
+    _velox("h2o", _HALF, 0.5, shown=True, h2o_budget=256, half="h2o_budget"),
+    _velox("snapkv", _HALF, 0.5, snap_budget=256, half="snap_budget"),
+    _velox("knorm", _HALF, 0.5, knorm_budget=256, half="knorm_budget"),
+    _velox("tova", f"{_HALF}; prefilled, {_LAST}", 0.5, streams=True, tova_budget=256,
+           half="tova_budget"),
+    _velox("streaming_llm", f"{_HALF}; prefilled, {_LAST}", 0.5, stream_window_size=252,
+           half="stream_window_size"),
 )  # fmt: skip
 
 #: caches of MLX that are not in the table, and why

@@ -101,10 +101,11 @@ class OnnxRuntimeCache(Engine):
         ``apart``: no row sees another.
         """
         numbers = np.float16 if self.kind.bits == 16 else np.float32
-        m, found = len(K), []
+        m, held, found = len(K), self._held[0][0].shape[2], []
+        bias = np.zeros((1, 1, m, held + m), numbers)
+        if apart:
+            bias[0, 0][~own_only(m, held)] = _HIDDEN
         for layer, (past_key, past_value) in enumerate(self._held):
-            held = past_key.shape[2]
-            bias = np.where(own_only(m, held) | (not apart), 0, _HIDDEN)
             given = {
                 name: part[:, layer].reshape(1, m, -1).astype(numbers)
                 for name, part in (("query", Q), ("key", K), ("value", V))
@@ -114,7 +115,7 @@ class OnnxRuntimeCache(Engine):
                 "last": np.array([held + m - 1], np.int32),
                 "total": np.array([held + m], np.int32),
             }
-            given |= {"bias": bias[None, None].astype(numbers), **self._scales}
+            given |= {"bias": bias, **self._scales}
             out, key, value = self._session.run(None, given)
             answer = out.reshape(m, self.shape.kv_heads, -1).astype(np.float32)
             found.append((answer, (key, value)))

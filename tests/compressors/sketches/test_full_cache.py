@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape
+from kvbarrier.compressors.zoo.sketch import full_cache
 from kvbarrier.compressors.zoo.sketch.algorithm_2 import Algorithm2
 from kvbarrier.compressors.zoo.sketch.full_cache import highest, softmax_over
 from kvbarrier.compressors.zoo.sketch.hyper_attention import HyperAttention
@@ -30,6 +31,23 @@ every = pytest.mark.parametrize("cls", list(SMALL), ids=lambda cls: cls.name)
 def stream(n, d_k=16, d_v=16, seed=0):
     rng = np.random.default_rng(seed)
     return [rng.standard_normal((n, d)).astype(np.float32) for d in (d_k, d_k, d_v)]
+
+
+@every
+def test_kept_scores_are_those_of_these_keys_and_questions(cls):
+    n = 400
+    assert full_cache._BLOCK < n * (n + 1) <= full_cache._SMALL  # so that they are kept
+    streams = [stream(n, seed=seed) for seed in (0, 1)]
+    for held, asked in ((0, 0), (0, 0), (0, 1), (1, 1), (1, 0)):
+        one = cls(Shape(n, 16, 16, extra=1), seed=3, dtype="fp32", **SMALL[cls])
+        one.extend(*streams[held])
+        batch = one.next_outputs(*streams[asked])
+        # A hundred questions are one block, and their scores are computed for them alone.
+        parts = [
+            one.next_outputs(*(part[at : at + 100] for part in streams[asked]))
+            for at in range(0, n, 100)
+        ]
+        assert np.allclose(batch, np.concatenate(parts), atol=1e-5)
 
 
 @every

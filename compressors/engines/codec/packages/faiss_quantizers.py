@@ -24,6 +24,9 @@ class Codec:
     def encode(self, x: Any) -> Any:
         """The trained quantiser as faiss writes it, and the codes."""
         index = faiss.index_factory(self.d, self.factory)
+        if isinstance(index, faiss.IndexPQ):
+            # It would order the codes for a search, by annealing, and train on fewer rows for it.
+            index.do_polysemous_training = False
         index.train(x)
         return faiss.serialize_index(index), index.sa_encode(x)
 

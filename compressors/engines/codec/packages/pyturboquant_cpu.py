@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from pyturboquant_cpu.quantizer import (
     QuantizedMSE,
     QuantizedProd,
@@ -20,8 +21,10 @@ class Mse:
     package = "pyturboquant-cpu"
     objects = (QuantizedMSE,)
 
-    def __init__(self, bits: int = 4) -> None:
+    def __init__(self, d: int, bits: int = 4) -> None:
         self.bits = bits
+        # Its module keeps the levels that it computes: once for all messages.
+        self.encode(np.ones((1, d)))
 
     def encode(self, x: Any) -> Any:
         """Its object."""
@@ -38,8 +41,9 @@ class Prod:
     package = "pyturboquant-cpu"
     objects = (QuantizedMSE, QuantizedProd)
 
-    def __init__(self, bits: int = 4) -> None:
+    def __init__(self, d: int, bits: int = 4) -> None:
         self.bits = bits
+        self.encode(np.ones((1, d)))
 
     def encode(self, x: Any) -> Any:
         """Its object."""

@@ -18,6 +18,8 @@ class Vectors:
     def __init__(self, d: int, bits: float = 3.5) -> None:
         self.config = Config(bits=float(bits), head_dim=d)
         self.ratio = self.config.compression_ratio_vs_fp16
+        # Its module keeps the codebooks that it computes: once for all messages.
+        quantize(np.ones(d, np.float32), self.config)
 
     def encode(self, x: Any) -> Any:
         """Its bytes, row by row."""
