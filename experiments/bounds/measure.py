@@ -52,6 +52,8 @@ ROWS = 64
 INSIDE, OUTSIDE = 1 - 1e-6, 1 + 1e-3
 #: keys are made in blocks of so many numbers
 _BLOCK = 1 << 24
+#: tokens whose keys and scores are made at once: larger arrays are fresh pages each time
+_PART = 1 << 12
 
 #: construction, d, n (None: all of it), and the scale that theory gives (two decimals)
 CONSTRUCTIONS: tuple[tuple[str, int, int | None, float | None], ...] = (
@@ -178,16 +180,16 @@ def sampled_outputs(keys: KeySet, scale: float, at: np.ndarray[Any, Any]) -> tup
     own = np.einsum("rd,rd->r", asked, asked)
     total, mine = np.exp(-scale * own), np.zeros(len(at))
     step = max(1, _BLOCK // keys.d)
+    weights = np.empty((len(at), min(step, keys.n)))
     for first in range(0, keys.n, step):
-        tokens = np.arange(first, min(keys.n, first + step))
-        block = keys.rows_at(tokens).astype(np.float64)
-        # In place: each array of its own is 100 MB of fresh pages.
-        weights = asked @ block.T
-        weights -= own[:, None]
-        weights *= scale
-        np.exp(weights, out=weights)
-        total += weights.sum(axis=1)
-        here = np.flatnonzero((at >= first) & (at <= tokens[-1]))
+        last = min(keys.n, first + step)
+        for part in range(first, last, _PART):
+            tokens = np.arange(part, min(part + _PART, last))
+            block = keys.rows_at(tokens).astype(np.float64)
+            some = weights[:, part - first : part - first + len(tokens)]
+            np.exp(scale * (asked @ block.T - own[:, None]), out=some)
+        total += weights[:, : last - first].sum(axis=1)
+        here = np.flatnonzero((at >= first) & (at < last))
         mine[here] = weights[here, at[here] - first]
     others = total - mine - np.exp(-scale * own)
     return np.stack([others, mine], axis=1) / total[:, None], others / mine
