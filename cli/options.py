@@ -28,6 +28,8 @@ BOBS = ("threshold", "linear")
 KEY_FILES = (".npy", ".npz", ".safetensors")
 
 
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 #: over a week of play at a message a second
 MOST_MESSAGES = 1 << 20
 LONGEST_SECONDS = 7 * 24 * 3600.0
@@ -198,90 +200,87 @@ expect_option = click.option(
 )
 
 
-def game_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that fix an instance of the Index game."""
-    options = [
-        click.option("--reduction", default="index", show_default=True,
-                     help="Reduction to play; see list reductions."),
-        click.option("-n", "--n", type=COUNT,
-                     help="Data tokens.  [default: 512; tensor 64, visual 424]"),
-        click.option("-d", "--d", type=DIMENSION, default=64, show_default=True,
-                     help="Head dimension."),
-        keys,
-        click.option("--norm", metavar="R",
-                     help="For keys from a file: the largest norm of Bob's query, or a quantile "
-                          "of the file's queries such as p50."),
-        click.option("--at", metavar="LAYER.HEAD",
-                     help="For keys from a file: the KV head.  [default: the only one]"),
-        seed,
-        click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
-        gamma,
-        click.option("--scale", default="tight", show_default=True,
-                     help="Scale of Bob's query: tight, closed, paper, or a number."),
-        values,
-        click.option("--rows", type=COUNT,
-                     help="Number of random rows to ask for.  [default: all]"),
-        click.option("--window", type=COUNT,
-                     help="Window size W of the sliding-window and sliding-layers reductions, "
-                          "including Bob's token.  [default: 257]"),
-        click.option("--every", type=click.IntRange(min=0), metavar="K",
-                     help="In sliding-layers, each K-th layer attends to all tokens and the others "
-                          "slide; 0: all slide.  [default: 6]"),
-        key_bits,
-        click.option("--beta", type=float,
-                     help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
-                          "[default: 2]"),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+def together(*options: Option) -> Option:
+    """Several options as one decorator; --help lists them in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
-def stream_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that choose among the streams of the Index game."""
-    options = [
-        click.option("--layers", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
-                     help="Number of layers; each has its own keys and values."),
-        click.option("--heads", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
-                     help="Heads per layer; each has its own keys and values."),
-        click.option("--queries", type=click.Choice([*QUERY_POLICIES, "all"]), default="zero",
-                     show_default=True,
-                     help="Alice's queries; decoy attends to one set so that another is evicted."),
-        click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
-                     show_default=True,
-                     help="Keys and values unchanged (literal), or each turned by a public "
-                          "rotation."),
-        click.option("--schedule", metavar="FAMILY|FILE",
-                     help="What Alice does to the cache beside feeding it: chunks, save, "
-                          "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
-                          "--n then counts all tokens ever fed."),
-        alphabet,
-        click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
-                     show_default=True,
-                     help="How Bob reads the answers: one at a time (threshold), all together "
-                          "as linear equations (linear), or both (best). Each is judged by "
-                          "the guarantee that it needs."),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+game_options = together(
+    click.option("--reduction", default="index", show_default=True,
+                 help="Reduction to play; see list reductions."),
+    click.option("-n", "--n", type=COUNT,
+                 help="Data tokens.  [default: 512; tensor 64, visual 424]"),
+    click.option("-d", "--d", type=DIMENSION, default=64, show_default=True,
+                 help="Head dimension."),
+    keys,
+    click.option("--norm", metavar="R",
+                 help="For keys from a file: the largest norm of Bob's query, or a quantile "
+                      "of the file's queries such as p50."),
+    click.option("--at", metavar="LAYER.HEAD",
+                 help="For keys from a file: the KV head.  [default: the only one]"),
+    seed,
+    click.option("--eta", type=float, help="Relative error to allow.  [default: 0.5]"),
+    gamma,
+    click.option("--scale", default="tight", show_default=True,
+                 help="Scale of Bob's query: tight, closed, paper, or a number."),
+    values,
+    click.option("--rows", type=COUNT,
+                 help="Number of random rows to ask for.  [default: all]"),
+    click.option("--window", type=COUNT,
+                 help="Window size W of the sliding-window and sliding-layers reductions, "
+                      "including Bob's token.  [default: 257]"),
+    click.option("--every", type=click.IntRange(min=0), metavar="K",
+                 help="In sliding-layers, each K-th layer attends to all tokens and the others "
+                      "slide; 0: all slide.  [default: 6]"),
+    key_bits,
+    click.option("--beta", type=float,
+                 help="Norm of Bob's query, for gaussian: q = beta k / sqrt(d).  "
+                      "[default: 2]"),
+)  # fmt: skip
+"""The options that fix an instance of the Index game."""
 
+stream_options = together(
+    click.option("--layers", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
+                 help="Number of layers; each has its own keys and values."),
+    click.option("--heads", type=click.IntRange(1, 1 << 20), default=1, show_default=True,
+                 help="Heads per layer; each has its own keys and values."),
+    click.option("--queries", type=click.Choice([*QUERY_POLICIES, "all"]), default="zero",
+                 show_default=True,
+                 help="Alice's queries; decoy attends to one set so that another is evicted."),
+    click.option("--basis", type=click.Choice([*BASES, "all"]), default="literal",
+                 show_default=True,
+                 help="Keys and values unchanged (literal), or each turned by a public "
+                      "rotation."),
+    click.option("--schedule", metavar="FAMILY|FILE",
+                 help="What Alice does to the cache beside feeding it: chunks, save, "
+                      "speculate, beam, shift, turns, random, or a schedule in a JSON file. "
+                      "--n then counts all tokens ever fed."),
+    alphabet,
+    click.option("--bob", type=click.Choice([*BOBS, "best"]), default="threshold",
+                 show_default=True,
+                 help="How Bob reads the answers: one at a time (threshold), all together "
+                      "as linear equations (linear), or both (best). Each is judged by "
+                      "the guarantee that it needs."),
+)  # fmt: skip
+"""The options that choose among the streams of the Index game."""
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that name a model and the sample of it."""
-    options = [
-        click.option("--model", type=READ,
-                     help="A model's config.json: attack a sample of its cache; layers, heads "
-                          "and dimension are the model's."),
-        click.option("--context", type=COUNT, default=131072, show_default=True,
-                     help="Tokens in the cache, with --model."),
-        click.option("--sample", metavar="PARTS",
-                     help="What of the model is played, such as layers=2,heads=4,rows=256.  "
-                          "[default: 1 layer, all its KV heads, 64 rows]"),
-    ]  # fmt: skip
-    for option in reversed(options):
-        command = option(command)
-    return command
+model_options = together(
+    click.option("--model", type=READ,
+                 help="A model's config.json: attack a sample of its cache; layers, heads "
+                      "and dimension are the model's."),
+    click.option("--context", type=COUNT, default=131072, show_default=True,
+                 help="Tokens in the cache, with --model."),
+    click.option("--sample", metavar="PARTS",
+                 help="What of the model is played, such as layers=2,heads=4,rows=256.  "
+                      "[default: 1 layer, all its KV heads, 64 rows]"),
+)  # fmt: skip
+"""The options that name a model and the sample of it."""
 
 
 def game_words() -> click.Command:

@@ -15,7 +15,7 @@ class RecentTokens:
         room = tokens_within(budget_bits, bits_per_token=32 * (shape.d_k + shape.d_v))
         self.tokens = deque(maxlen=room)
 
-    def append(self, q, k, v):
+    def append(self, k, v):
         self.tokens.append((k.copy(), v.copy()))
 
     def attend(self, q):

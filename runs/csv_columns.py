@@ -15,45 +15,56 @@ from numpy.typing import NDArray
 Positions = NDArray[np.int64]
 
 
-def columns_of(text: str) -> list[Sequence[str]] | None:
-    """The columns of plain lines of CSV, with quotes inside fields still doubled, or None.
+def columns_of(data: bytes) -> list[Sequence[str]] | None:
+    r"""The columns of plain lines of CSV, with quotes inside fields still doubled, or None.
 
-    >>> columns_of('1,"a,b",2\\n3,"c",4\\n'), columns_of('1,2\\n"3",4\\n')
+    >>> columns_of(b'1,"a,b",2\n3,"c",4\n'), columns_of(b'1,2\n"3",4\n')
     ([('1', '3'), ['a,b', 'c'], ('2', '4')], None)
     """
-    code = np.frombuffer(f"\n{text}\n".encode(), dtype=np.uint8)
-    quote = code == ord('"')
-    left, here, right = quote[:-2], quote[1:-1], quote[2:]
-    alone, ends = np.flatnonzero(here & ~left & ~right), np.flatnonzero(code[1:-1] == ord("\n"))
+    code = np.frombuffer(data, dtype=np.uint8)
+    quotes, ends = np.flatnonzero(code == ord('"')), np.flatnonzero(code == ord("\n"))
+    left, right = np.diff(quotes, prepend=-2) == 1, np.diff(quotes, append=-2) == 1
+    alone = quotes[~(left | right)]
     begins, closes = alone[::2], alone[1::2]
     each = len(begins) // len(ends)
-    beside = code[np.concatenate([begins, closes + 2])]
+    # Before the first character stands the last one, as good a line end.
+    beside = code[np.concatenate([begins - 1, closes + 1])]
     if not (
-        text.isascii()
-        and "\r" not in text
+        data.isascii()
+        and b"\r" not in data
         and each
         and np.array_equal(np.searchsorted(alone, ends), 2 * each * np.arange(1, len(ends) + 1))
-        and not np.any(left & here & right)
+        and not np.any(left & right)
         and np.all((beside == ord(",")) | (beside == ord("\n")))
     ):
         return None
+    text = data.decode()
     columns: list[Sequence[str]] = []
     start = np.append(0, ends[:-1] + 1)
     for k in range(each + 1):
         end = ends if k == each else begins[k::each] - 1
-        between = _slices(text, start, end)
         # No field lies between two quoted ones that touch.
-        fields = [
-            said.split(",") if some else []
-            for said, some in zip(between, (start <= end).tolist(), strict=True)
-        ]
-        if len(set(map(len, fields))) != 1 or '"' in "".join(between):
-            return None
-        columns += zip(*fields, strict=True)
+        if np.any(start <= end):
+            fields = _fields(_slices(text, start, end)) if np.all(start <= end) else None
+            if fields is None:
+                return None
+            columns += fields
         if k < each:
             columns.append(_slices(text, begins[k::each] + 1, closes[k::each]))
             start = closes[k::each] + 2
     return columns
+
+
+def _fields(parts: list[str]) -> list[Sequence[str]] | None:
+    """Fields without quotes, by column; None if the parts of lines do not hold equally many."""
+    if parts.count(parts[0]) == len(parts):
+        columns: list[Sequence[str]] = [[field] * len(parts) for field in parts[0].split(",")]
+    else:
+        lines = [part.split(",") for part in parts]
+        if len(set(map(len, lines))) != 1:
+            return None
+        columns = list(zip(*lines, strict=True))
+    return None if any('"' in part for part in parts) else columns
 
 
 def _slices(text: str, start: Positions, end: Positions) -> list[str]:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import csv
 import gc
+import io
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -185,10 +186,11 @@ def _parse(path: Path, file: BinaryIO) -> tuple[list[BatchRow], int, str]:
     """The rows of a file, how many of its bytes are whole lines, and the last header."""
     rows: dict[Key, BatchRow] = {}
     header, number, end = HEADER, 1, 0
+    ahead = _blocks(file)
     with _uncollected():
-        for lines in _blocks(file):
-            if not lines[-1].endswith(b"\n"):
-                if number == 1 and not any(one.startswith(lines[-1]) for one in _HEADERS):
+        while lines := next(ahead, b""):
+            if not lines.endswith(b"\n"):
+                if number == 1 and not any(one.startswith(lines) for one in _HEADERS):
                     raise BadInput(_not_ours(path, b""))
                 warnings.warn(
                     f"{path}: the last line is torn (the run that wrote it was cut off) and is "
@@ -197,18 +199,23 @@ def _parse(path: Path, file: BinaryIO) -> tuple[list[BatchRow], int, str]:
                     stacklevel=3,
                 )
                 break
-            line = lines[0].replace(b"\r\n", b"\n")
-            if line in _HEADERS:
-                header = _HEADERS[line]
+            known = lines.startswith(_SCHEMA) and _HEADERS.get(lines.replace(b"\r\n", b"\n"))
+            found: list[BatchRow] | None = []
+            if known:
+                header = known
             elif number == 1:
-                raise BadInput(_not_ours(path, line))
+                raise BadInput(_not_ours(path, lines))
             else:
-                for row in _rows(path, number, lines):
-                    known = rows.setdefault(row.id, row)
-                    if known is not row:
-                        refuse_conflict(known, row)
-            number += len(lines)
-            end += sum(map(len, lines))
+                found = _rows(path, number, lines)
+            if found is None:
+                ahead = chain(_parts(lines), ahead)
+                continue
+            for row in found:
+                first = rows.setdefault(row.id, row)
+                if first is not row:
+                    refuse_conflict(first, row)
+            number += len(found) or 1
+            end += len(lines)
     return list(rows.values()), end, header
 
 
@@ -220,37 +227,47 @@ def _uncollected() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # All objects are old now: the next search for young cycles does not visit the rows.
+            gc.freeze()
+            gc.unfreeze()
         if collects:
             gc.enable()
 
 
-def _blocks(file: BinaryIO) -> Iterator[list[bytes]]:
-    """All lines in order: the first, headers and a torn last one alone, others by the block."""
-    block: list[bytes] = []
-    room = 0
-    for line in file:
-        alone = line.startswith(_SCHEMA) or not line.endswith(b"\n")
-        if block and (alone or room < len(line)):
-            yield block
-            block, room = [], BLOCK
-        block.append(line)
-        room = 0 if alone else room - len(line)
-    if block:
-        yield block
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """All lines in order: the first and a torn last one alone, others by the block."""
+    size = 0
+    while block := file.read(size) + file.readline():
+        size = BLOCK
+        end = block.rfind(b"\n") + 1
+        yield from filter(None, (block[:end], block[end:]))
 
 
-def _rows(path: Path, number: int, lines: Sequence[bytes]) -> Iterable[BatchRow]:
-    """The rows of the lines from a number on. Raises BadInput that names the first bad one."""
+def _parts(lines: bytes) -> Iterable[bytes]:
+    """Lines that are not all rows: between headers, or else each by itself."""
+    every = list(io.BytesIO(lines))
+    headers = [k for k, line in enumerate(every) if line.startswith(_SCHEMA)]
+    bounds = sorted({0, *headers, *(k + 1 for k in headers), len(every)})
+    parts = [b"".join(every[a:b]) for a, b in pairwise(bounds)]
+    return parts if headers else every
+
+
+def _rows(path: Path, number: int, lines: bytes) -> list[BatchRow] | None:
+    """The rows of the lines from a number on; None if some of several are not rows.
+
+    Raises BadInput for one line that is no row.
+    """
     from .row_reading import WRONG, bad_line, read_lines
 
     # Lists of thousands of messages outgrow the csv module's default limit.
     csv.field_size_limit(2**31 - 1)
     try:
-        return read_lines(b"".join(lines))
+        return read_lines(lines)
     except WRONG as wrong:
         why: object = wrong
-    if len(lines) > 1:
-        return chain.from_iterable(_rows(path, number + i, [line]) for i, line in enumerate(lines))
+    if lines.find(b"\n") + 1 < len(lines):
+        return None
     if isinstance(why, UnicodeDecodeError):
         raise BadInput(_not_ours(path, b""))
     if isinstance(why, RecursionError):

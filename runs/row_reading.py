@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, compress, islice
 from typing import Any, NamedTuple, TypeVar
@@ -45,12 +45,14 @@ T = TypeVar("T")
 
 
 class _Tables(NamedTuple):
-    """Counts by age of the messages of rows: an item a row, and all of them after one another.
+    """Counts by age of the messages of rows, and their sums: an item a row.
 
-    ``totals``: int[messages]. ``ages``: int[messages, 16], or None if one has other buckets.
+    All after one another: ``totals``, int[messages], the sums; ``ages``, int[messages, 16], or None
+    if a message has other buckets.
     """
 
     rows: list[Counts16]
+    sums: list[tuple[int, ...]]
     totals: Array
     ages: Array | None
 
@@ -61,7 +63,7 @@ def read_lines(data: bytes) -> list[BatchRow]:
     Raises one of WRONG, which says what is wrong with one of them: read a line alone to know that
     it is this one.
     """
-    field = dict(zip(COLUMNS, _columns(data.decode()), strict=True))
+    field = dict(zip(COLUMNS, _columns(data), strict=True))
     batch = _each(_whole, field["batch"])
     specs = _each(_spec, field["spec"])
     streaming = [_YES_NO[said] for said in field["streaming"]]
@@ -79,7 +81,7 @@ def read_lines(data: bytes) -> list[BatchRow]:
     )
     versions, host = (_each(_canonical, field[name]) for name in ("versions", "host"))
     declares = _each(_words, field["declares"])
-    said = _lists(field["wrong"]), _lists(field["asked"])
+    summed = _are(field["wrong"], wrong.sums), _are(field["asked"], [t.sums[0] for t in asked])
 
     sizes = list(map(len, charged))
     of_messages = wrong.rows, [table.rows[0] for table in asked], payload, failed
@@ -87,7 +89,9 @@ def read_lines(data: bytes) -> list[BatchRow]:
     lengths.append([n if t is None else len(t) for t, n in zip(by_row, sizes, strict=True)])
     if any(found != sizes for found in lengths) or 0 in sizes:
         raise ValueError("its lists differ in length")
-    _check_totals(said, sizes, wrong, asked, secret)
+    if not all(summed):
+        raise ValueError("its totals are not the sums over age buckets")
+    _check_asked(wrong, asked, np.repeat(secret, sizes))
     _check_texts(by_row, by_place, specs, failed, wrong.totals)
     if [spec.ids for spec in specs] != list(zip(cell, instance, strict=True)):
         raise ValueError("its ids do not match its spec")
@@ -122,12 +126,12 @@ def _each(read: Callable[[str], T], cells: Sequence[str]) -> list[T]:
     return found
 
 
-def _columns(text: str) -> list[Sequence[str]]:
+def _columns(data: bytes) -> list[Sequence[str]]:
     """The fields of lines by column, inner quotes doubled, and ``null`` for what is not there."""
-    columns = columns_of(text) or [[""]]
+    columns = columns_of(data) or [[""]]
     lengths = [len(names) for schema, names in SCHEMAS.items() if {str(schema)} == set(columns[0])]
     if lengths != [len(columns)]:
-        lines = text.split("\n")[:-1]
+        lines = data.decode().split("\n")[:-1]
         table = list(csv.reader(lines, strict=True))
         for values in table:
             if not any(values):
@@ -146,21 +150,12 @@ def _columns(text: str) -> list[Sequence[str]]:
     return columns + [missing] * (len(COLUMNS) - len(columns))
 
 
-def _check_totals(
-    said: Iterable[tuple[list[int], Array]],
-    sizes: list[int],
-    wrong: _Tables,
-    asked: Sequence[_Tables],
-    secret: list[int],
-) -> None:
-    totals = wrong.totals, np.concatenate([table.totals for table in asked])
-    for (lengths, counts), sums in zip(said, totals, strict=True):
-        if lengths != sizes or np.any(counts != sums):
-            raise ValueError("its totals are not the sums over age buckets")
+def _check_asked(wrong: _Tables, asked: Sequence[_Tables], secret: Array) -> None:
     ages = [table.ages for table in (wrong, *asked) if table.ages is not None]
     if len(ages) != 1 + len(asked) or np.any(ages[0] > np.concatenate(ages[1:])):
         raise ValueError("a message does not have 16 age buckets with wrong <= asked")
-    if np.any(totals[1] <= 0) or np.any(totals[1] > np.repeat(secret, sizes)):
+    totals = np.concatenate([table.totals for table in asked])
+    if np.any(totals <= 0) or np.any(totals > secret):
         raise ValueError("a message was asked for no bits, or for more than the secret has")
 
 
@@ -168,7 +163,7 @@ def _check_texts(
     by_row: Sequence[tuple[str, ...] | None],
     by_place: Sequence[tuple[str, str, str] | None],
     specs: Sequence[_Spec],
-    failed: Sequence[Sequence[str | None]],
+    failed: Sequence[tuple[str | None, ...]],
     totals: Array,
 ) -> None:
     sizes = list(map(len, failed))
@@ -178,7 +173,7 @@ def _check_texts(
     if np.any(sums[: len(counted)] != counted):
         raise ValueError("its totals are not the sums over rows")
     placed = [texts is not None for texts in by_place]
-    told = totals * [sentence is None for sentences in failed for sentence in sentences]
+    told = totals * np.concatenate(list(map(_read_back, failed)))
     told = np.add.reduceat(told, np.cumsum([0, *sizes])[:-1])[placed]
     if np.any(sums[len(counted) :].reshape(-1, 3) != told[:, None]):
         raise ValueError("its totals are not the sums over channels, heads and values")
@@ -242,15 +237,31 @@ def _items(values: Any, item: Callable[[Any], Any]) -> tuple[Any, ...]:
 
 def _tables(cells: Sequence[str]) -> _Tables:
     sizes = [(cell.count(",") + 1) // AGE_BUCKETS for cell in cells]
-    flat = _numbers(cells, map(_table_without_numbers, sizes))
+    flat = _numbers(cells, sizes)
     if flat is not None:
-        messages = zip(*[iter(flat.tolist())] * AGE_BUCKETS, strict=True)
         ages = flat.reshape(-1, AGE_BUCKETS)
-        return _Tables([tuple(islice(messages, n)) for n in sizes], ages.sum(axis=1), ages)
+        totals = ages.sum(axis=1)
+        messages, sums = (
+            zip(*[iter(_shared(flat).tolist())] * AGE_BUCKETS, strict=True),
+            iter(totals.tolist()),
+        )
+        rows = [tuple(islice(messages, n)) for n in sizes]
+        return _Tables(rows, [tuple(islice(sums, n)) for n in sizes], totals, ages)
     rows = [_items(_json(cell), lambda message: _items(message, _count)) for cell in cells]
     every = list(chain.from_iterable(rows))
     even = set(map(len, every)) == {AGE_BUCKETS}
-    return _Tables(rows, _array(map(sum, every)), np.array(every, dtype=object) if even else None)
+    return _Tables(
+        rows,
+        [tuple(map(sum, row)) for row in rows],
+        np.array(list(map(sum, every)), dtype=object),
+        np.array(every, dtype=object) if even else None,
+    )
+
+
+def _shared(counts: Array) -> Array:
+    """Counts as integers, equal ones as one, where that is less memory than one for each."""
+    most = int(counts.max(initial=0))
+    return np.arange(most + 1).astype(object)[counts] if most <= counts.size else counts
 
 
 @lru_cache(_REPEATED)
@@ -259,14 +270,18 @@ def _table(cell: str) -> _Tables:
     return _tables([cell])
 
 
-def _lists(cells: Sequence[str]) -> tuple[list[int], Array]:
-    """The lengths of lists of counts, and the counts of all of them."""
-    sizes = [cell.count(",") + 1 for cell in cells]
-    flat = _numbers(cells, ("[" + "," * (n - 1) + "]" for n in sizes))
-    if flat is not None:
-        return sizes, flat
-    lists = [_items(_json(cell), _count) for cell in cells]
-    return list(map(len, lists)), _array(chain.from_iterable(lists))
+def _are(cells: Sequence[str], counts: Sequence[tuple[int, ...]]) -> bool:
+    """Whether cells list these counts; a cell is read only if it is not as these are written.
+
+    Every cell is looked at: one that is no list is another fault than a wrong sum.
+    """
+    pairs = set(zip(cells, counts, strict=True))
+    wrong = [row for cell, row in pairs if cell != _written(row) and _counts(cell) != row]
+    return not wrong
+
+
+def _written(counts: tuple[int, ...]) -> str:
+    return "[" + ",".join(map(str, counts)) + "]"
 
 
 @lru_cache(_REPEATED)
@@ -281,43 +296,55 @@ def _count(value: Any) -> int:
     return value
 
 
-def _array(counts: Iterable[int]) -> Array:
-    """Integers of any size, exactly."""
-    return np.array(list(counts), dtype=object)
-
-
 @lru_cache(_REPEATED)
 def _table_without_numbers(messages: int) -> str:
     return "[" + ",".join(["[" + "," * (AGE_BUCKETS - 1) + "]"] * messages) + "]"
 
 
-def _numbers(cells: Sequence[str], without: Iterable[str]) -> Array | None:
-    """The numbers of lists written without a space, int64, or None if they are not so written.
+def _numbers(cells: Sequence[str], messages: Sequence[int]) -> Array | None:
+    """The numbers of tables written without a space, int64, or None if they are not so written.
 
-    ``without``: what each cell must be when its digits are left out.
+    ``messages``: how many each table has. A number's value is found at its last digit, from those
+    of its halves: with v_w(i) what the w characters up to i say, as far as they are digits of one
+    number, v_2w(i) = v_w(i) + 10^w v_w(i - w) if they all are.
     """
     said = ",".join(cells).encode()
-    if said.translate(None, b"0123456789") != ",".join(without).encode():
+    if (
+        said.translate(None, b"0123456789")
+        != ",".join(map(_table_without_numbers, messages)).encode()
+    ):
         return None
     code = np.frombuffer(said, dtype=np.uint8)
-    digit, opens, comma = code - np.uint8(ord("0")) < 10, code == ord("["), code == ord(",")
-    # A number or a list begins after [ and after a comma, and nowhere else.
-    begins = opens | digit
-    begins[1:] &= ~(digit[:-1] & digit[1:])
-    if np.any((opens | comma)[:-1] != begins[1:]):
+    value = code - np.uint8(ord("0"))
+    digit = value < 10
+    inside, opens = digit[:-1] & digit[1:], (code == ord("[")) | (code == ord(","))
+    # A number or a list begins after [ and after a comma, and nowhere else; a zero only alone.
+    begins = digit | (code == ord("["))
+    begins[1:] &= ~inside
+    if np.any(opens[:-1] != begins[1:]) or np.any(inside & begins[:-1] & (value[:-1] == 0)):
         return None
-    numbers = np.fromstring(said.translate(None, b"[]"), dtype=np.int64, sep=",")
-    largest = int(numbers.max(initial=0))
-    digits = numbers.size + sum(
-        np.count_nonzero(numbers >= 10**k) for k in range(1, len(str(largest)))
-    )
-    # As many digits as were written: no zero before a number, and none beyond an int64.
-    return numbers if largest < 10**15 and digits == np.count_nonzero(digit) else None
+    value, full = value * digit, digit
+    for width, kind in ((1, np.uint8), (2, np.uint16), (4, np.uint32), (8, np.uint64)):
+        if not np.any(full[width:] & digit[:-width]):
+            break
+        value = value.astype(kind)
+        value[width:] += value[:-width] * kind(10**width) * full[width:]
+        full = np.append(full[:width] & False, full[width:] & full[:-width])
+    else:
+        if np.any(full[16:] & digit[:-16]):
+            return None
+    return value[:-1][digit[:-1] & ~digit[1:]].astype(np.int64)
 
 
 @lru_cache(_REPEATED)
 def _sentences(cell: str) -> tuple[str | None, ...]:
     return _items(_json(cell), _sentence)
+
+
+@lru_cache(_REPEATED)
+def _read_back(failed: tuple[str | None, ...]) -> Array:
+    """Which messages did not fail, bool[messages]."""
+    return np.array([sentence is None for sentence in failed])
 
 
 def _sentence(value: Any) -> str | None:
@@ -339,7 +366,8 @@ def _texts(cell: str) -> tuple[str, ...] | None:
     if cell == "null":
         return None
     texts = tuple(cell[3:-3].split('"",""'))
-    if cell[:3] + cell[-3:] == '[""""]' and cell.count('"') == 4 * len(texts) and "\\" not in cell:
+    whole = len(cell) > 5 and cell[:3] + cell[-3:] == '[""""]'
+    if whole and '"' not in "".join(texts) and "\\" not in cell:
         return texts
     found = _json(cell)
     return None if found is None else _items(found, str)

@@ -10,10 +10,11 @@ Four memories stand beside each other, as shares of the 16-bit K and V cache: *c
 ``engines.csv`` has a line for every setting and Bob, ``engines-left-out.csv`` what cannot be played
 offline on a CPU, with the reason. A row that fails says so in a sentence, and the table goes on.
 
-At full scale n is 4096, and 1024 token by token, where each token is a pass of a model. Of a
-message a sample of 512 rows is asked, all of one Bob: one for each row would restore the message
-512 times. So the ledger reads the asked bits alone, against the whole message. Few messages are
-drawn, and each has many rows: this scale shows what changes with n, not narrower intervals.
+At full scale n is 2048, as the prompts of some engines take a time that grows with its square, and
+1024 token by token, where each token is a pass of a model. Of a message a sample of 512 rows is
+asked, all of one Bob: one for each row would restore the message 512 times. So the ledger reads the
+asked bits alone, against the whole message. Few messages are drawn, and each has many rows: this
+scale shows what changes with n, not narrower intervals.
 Secrets are drawn from fresh keys, as for every foreign plug-in; the lines name them.
 """
 
@@ -41,13 +42,13 @@ from ..kit.tables import Row, Tables, fill
 
 TABLE, LEFT_OUT = "engines.csv", "engines-left-out.csv"
 #: tokens of a prompt, and of a stream that comes token by token
-TOKENS = {"quick": (512, 512), "full": (4096, 1024)}
+TOKENS = {"quick": (512, 512), "full": (2048, 1024)}
 D = 64
 #: rows asked of a message; None: all
 ROWS = {"quick": None, "full": 512}
 MESSAGES = {"quick": 4, "full": 2}
-#: cells that share a pair of processes, and with it one import of torch
-TOGETHER = 24
+#: cells that share a pair of players, each of whom imports torch twice
+TOGETHER = 48
 LIMITS = Limits(seconds=900.0, memory_bytes=6 << 30)
 
 
@@ -89,7 +90,7 @@ def groups(rows: Sequence[EngineRow], scale: str) -> list[list[tuple[EngineRow, 
     for row in rows:
         scheme = scheme_of(row.target)
         assert scheme is not None
-        home = (scheme.name, row.target if scheme.name == "codec" else "")
+        home = (scheme.name, row.target.rpartition(":")[0] if scheme.name == "codec" else "")
         by_home.setdefault(home, []).extend((row, cell) for cell in cells(row, scale))
     homes = by_home.values()
     return [one[at : at + TOGETHER] for one in homes for at in range(0, len(one), TOGETHER)]

@@ -70,15 +70,22 @@ def fill(
             for name, task in zip(work[key], tasks, strict=True)
             if name not in parts.done
         }
-        futures: dict[Future[Any], str] = {
-            job.executor.submit(function, *arguments): name
-            for name, (function, arguments) in todo.items()
-        }
         total = len({name for names in work.values() for name in names})
         job.progress(stage, total - len(todo), total)
-        for future in as_completed(futures):
-            parts.add(futures[future], future.result())
+
+        def land(future: Future[Any], name: str) -> None:
+            parts.add(name, future.result())
             job.progress(stage, len(parts.done), total)
+
+        futures: dict[Future[Any], str] = {}
+        for name, (function, arguments) in todo.items():
+            future = job.executor.submit(function, *arguments)
+            if future.done():  # in this very process: what comes after may be interrupted
+                land(future, name)
+            else:
+                futures[future] = name
+        for future in as_completed(futures):
+            land(future, futures[future])
         for key, names in work.items():
             results = [parts.done[name] for name in names]
             if finish and key in finish:

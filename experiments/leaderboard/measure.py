@@ -1,10 +1,11 @@
 """The zoo on the leaderboard: every softmax compressor at every budget that it can meet.
 
-Six families of streams at n = 1024, d = 64, on one ledger: the Index game's own (*hard*), the same
-with keys and values turned by public rotations (*turned*), with Alice's queries attending to
-everything but one age bucket (*decoy*), and the three planted ones, in which the structure is there
-that methods rely on. On the hard one all evictions lie on (1 - f)/2, f the share of the tokens that
-is held; the planted ones show what each policy buys, and on what.
+Six families of streams on one ledger, at n = 1024 and d = 64 (at full scale n = 4096, of which 512
+rows are asked): the Index game's own (*hard*), the same with keys and values turned by public
+rotations (*turned*), with Alice's queries attending to everything but one age bucket (*decoy*), and
+the three planted ones, in which the structure is there that methods rely on. On the hard one all
+evictions lie on (1 - f)/2, f the share of the tokens that is held; the planted ones show what each
+policy buys, and on what.
 
 ``leaderboard.csv`` has the played batches, ``leaderboard-held.csv`` how many data tokens the caches
 that hold whole tokens have when Bob's has come, ``leaderboard-gaps.csv`` the budgets in which a
@@ -47,12 +48,16 @@ SIZE = {"quick": (1024, 64), "full": (4096, 64)}
 #: messages a point; the planted streams are cheap, and turned and decoy are there to be compared
 MESSAGES = {
     "quick": {"hard": 24, "turned": 8, "decoy": 8},
-    "full": {"hard": 128, "turned": 64, "decoy": 64},
+    "full": {"hard": 32, "turned": 16, "decoy": 16},
 }
-PLANTED_MESSAGES = {"quick": 16, "full": 64}
+PLANTED_MESSAGES = 16
 #: on the hard stream, where a message may be shorter than the secret: only there can a cheat be
 #: told from an honest one, and with 64 messages an interval without an error ends at .059
-SHORT_MESSAGES = {"quick": 64, "full": 256}
+SHORT_MESSAGES = 64
+#: the most rows asked of a message: to ask all of 4096 takes hours, and an interval counts
+#: messages. The controls are asked for all: they are quick, and they tell whether a cheat of short
+#: messages is seen.
+ASKED = {"quick": 1024, "full": 512}
 BUDGETS = tuple(Fraction(1, 2**k) for k in range(7, -1, -1))
 #: the budgets of the other streams; the figure compares at the largest below 1/2
 FEWER = (Fraction(1, 16), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2))
@@ -99,6 +104,8 @@ def wanted(scale: str) -> list[Cell]:
                 instance = replace(instance, **one.own_size)
             if one.own_size and instance.reduction != "index":
                 continue
+            if not one.control and instance.secret_rows > ASKED[scale]:
+                instance = replace(instance, rows=ASKED[scale])
             if one.control:
                 cells += [Cell(instance, one.name, budget=b) for b in _shares(one)]
             elif one.settings:
@@ -115,8 +122,8 @@ def messages(cell: Cell, scale: str) -> int:
     name, secret = stream_of(_variant(instance)), instance.secret_rows * instance.row_bits
     short = CATALOG[cell.target].control or (bits is not None and bits < secret)
     if name == "hard" and short:
-        return SHORT_MESSAGES[scale]
-    return MESSAGES[scale].get(name, PLANTED_MESSAGES[scale])
+        return SHORT_MESSAGES
+    return MESSAGES[scale].get(name, PLANTED_MESSAGES)
 
 
 def _shares(one: CatalogEntry) -> Sequence[Fraction | None]:

@@ -7,16 +7,37 @@ wrong bits as one another, and so have all channels: only pairs tell.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .description import Blocks
 from .places import PERIODS, likelihood
 from .relabelling import log2_evidence
 
 GROUPS = (8, 16, 32)
 MODULI = (2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Diagonals: the channel group c // ``group``, and the token number plus ``shift``, modulo m.
+
+    The place is where they are ``equal``, or where they are not.
+    """
+
+    modulo: int
+    group: int
+    shift: int
+    equal: bool
+
+    def words(self) -> str:
+        """As the subject of a sentence."""
+        number = f"number plus {self.shift}" if self.shift else "number"
+        return (
+            f"the values of tokens whose {number} modulo {self.modulo} is "
+            f"{'' if self.equal else 'not '}the channel group (of {self.group} channels)"
+        )
 
 
 def inside_of(

@@ -2,43 +2,97 @@
 
 A place is a product of factors: rows (by token number, place in the batch of questions, sequence,
 distance from a cut), layers, heads, channels; or a set of diagonals of token number modulo m
-against channel group. The search is greedy: of all axes the one place is taken
-that explains most (:mod:`.places`), if it beats chance (:mod:`.relabelling`, where the proof is);
-then the search goes on inside it. What it means where something is named, and where nothing is:
-docs/theory-map.md.
+against channel group. :mod:`.search` finds it; here it is put in words, with what is read there.
+What it means where something is named, and where nothing is: docs/theory-map.md.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import BadInput
-from .description import HALF, LEVEL, Blocks, Description, elsewhere, sentence_of, words_of
-from .diagonals import diagonals, inside_of
+from .diagonals import Blocks, inside_of
 from .effects import Effect, Part, effect_of
-from .places import Choice, Places, choices, likelihood, spans
+from .places import Places, likelihood, spans, words_of
 from .record import Reading
 from .relabelling import log2_evidence, pieces
+from .search import COLUMNS, ROWS, Bools, Floats, Place, Search
 
 __all__ = ["LEVEL", "Blocks", "Description", "Places", "Reading", "localise"]
 
-ROWS = ("tokens", "questions", "sequences", "cut", "within")
-COLUMNS = ("layers", "heads", "channels")
-TESTS = len(ROWS) + len(COLUMNS) + 4
-"""So much may be named: along these axes, diagonals, the bits' value, the cut messages, a copy."""
-SHORT = 4
-"""A run of fewer tokens than this is no pattern."""
+HALF = 0.4
+"""From this share of wrong bits on a place is called lost."""
+LEVEL = 0.99
+"""At most 1 % of the caches without any such place have one named."""
 MOSTLY = 0.8
 """The share of zeros or ones among the misread bits from which on they are named."""
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Description:
+    """Where bits are wrong, and how.
+
+    Attributes:
+        kind: "none" (no wrong bit), "place" (the places below beat chance), "diffuse" (wrong bits
+            here and there, no place beats chance), "everywhere" (all is lost alike).
+        sentence: all of it in plain English.
+        messages, wrong, asked: what it rests on; bits.
+        level: the confidence; a single one, over everything that could have been named.
+        tokens, questions, sequences, layers, heads, channels: None where the whole axis is meant.
+        cut: tokens after the cut of their message (negative: before it), or None.
+        blocks: diagonals, or None.
+        value: 0 or 1 if most of the misread bits are zeros or ones, or None.
+        effect: "absent", "stuck", "flipped", "copied", "displaced", "exchanged", "misread", or None
+            where nothing is wrong; ``source`` says what is read instead.
+        inside, outside: (wrong, asked) bits in the place and elsewhere.
+    """
+
+    kind: str
+    sentence: str
+    messages: int
+    wrong: int
+    asked: int
+    level: float = LEVEL
+    tokens: Places | None = None
+    questions: Places | None = None
+    sequences: Places | None = None
+    cut: Places | None = None
+    layers: Places | None = None
+    heads: Places | None = None
+    channels: Places | None = None
+    blocks: Blocks | None = None
+    value: int | None = None
+    effect: str | None = None
+    source: dict[str, int | list[int]] | None = None
+    inside: tuple[int, int] = (0, 0)
+    outside: tuple[int, int] = (0, 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        axes = ("tokens", "questions", "sequences", "cut", "layers", "heads", "channels")
+        places = {name: getattr(self, name) for name in axes}
+        return {
+            "kind": self.kind,
+            "sentence": self.sentence,
+            "messages": self.messages,
+            "wrong_bits": self.wrong,
+            "asked_bits": self.asked,
+            "level": self.level,
+            **{name: place and place.as_dict() for name, place in places.items()},
+            "blocks": self.blocks and {
+                "modulo": self.blocks.modulo, "group": self.blocks.group,
+                "shift": self.blocks.shift, "equal": self.blocks.equal,
+            },
+            "value": self.value,
+            "effect": self.effect,
+            "source": self.source,
+            "inside": {"wrong_bits": self.inside[0], "asked_bits": self.inside[1]},
+            "outside": {"wrong_bits": self.outside[0], "asked_bits": self.outside[1]},
+        }  # fmt: skip
 
 
 def localise(
@@ -72,373 +126,168 @@ def localise(
     base = Description("none", "", len(readings), wrong, asked, level)
     if wrong == 0:
         return replace(base, sentence=f"No bit of {asked:,} is wrong.", outside=(0, asked))
-    return Search(readings, level, parameters).described(base)
+    return described(Search(readings, level, parameters), base)
 
 
-@dataclass(eq=False)
-class Factor:
-    """A place along one axis. ``alone``: it was chosen by whole rows, or by whole columns."""
+def described(search: Search, base: Description) -> Description:
+    """What was found, with its effect, as a description."""
+    place = search.found()
+    if place.blocks is not None:
+        return _of_blocks(search, base, place.blocks)
+    rows, flat = search.rows_of(place), search.flat(place) > 0
+    only_cut = None if "cut" in place.factors else _only_cut(search)
+    if only_cut is not None:
+        rows &= np.array([one.cut is not None for one in search.readings])[search.message]
+    k = int(search.wrong[rows][:, flat].sum())
+    a = int(rows.sum() * flat.sum())
+    effect = _effect(search, place, rows)
+    value = _value(search, place, rows)
+    named = {axis: _named(search, axis, place) for axis in ROWS if axis in search.rows}
+    columns = {axis: _named(search, axis, place) for axis in COLUMNS}
+    tokens = named.get("tokens")
+    if "within" in place.factors:
+        tokens = _both(search, place)
+    kind = "place" if place.factors or only_cut else (
+        "everywhere" if k >= HALF * a or effect.name in ("copied", "displaced", "exchanged")
+        else "diffuse"
+    )  # fmt: skip
+    one = replace(
+        base, kind=kind, effect=effect.name, source=effect.source, value=value,
+        tokens=tokens, questions=named.get("questions"), sequences=named.get("sequences"),
+        cut=named.get("cut") or only_cut, layers=columns["layers"], heads=columns["heads"],
+        channels=columns["channels"], inside=(k, a),
+        outside=(base.wrong - k, base.asked - a),
+    )  # fmt: skip
+    return replace(one, sentence=sentence_of(one, effect, search.shape))
 
-    choice: Choice
-    alone: bool
+
+def _named(search: Search, axis: str, place: Place) -> Places | None:
+    if axis not in place.factors:
+        return None
+    choice = place.factors[axis].choice
+    values = search.rows[axis][0] if axis in search.rows else np.arange(len(choice.inside))
+    numbers = tuple(int(v) for v in values[choice.inside])
+    return Places(numbers, words_of(axis, numbers, values, choice))
 
 
-@dataclass(eq=False)
-class Place:
-    """A product of factors, by axis, or diagonals with their own bits."""
+def _both(search: Search, place: Place) -> Places:
+    """Tokens that were searched twice, in words: "tokens 9-15 of every 16, from 25 to 127"."""
+    values = search.rows["tokens"][0]
+    first, second = place.factors["tokens"].choice, place.factors["within"].choice
+    both = first.inside & second.inside
+    numbers = tuple(int(v) for v in values[both])
+    periodic, other = (first, second) if second.period is None else (second, first)
+    run = np.diff(np.flatnonzero(both[periodic.inside])).max(initial=1) == 1
+    if periodic.period is None or other.period is not None or not run:
+        return Places(numbers, f"tokens {spans(numbers)}")
+    named = tuple(int(v) for v in values[periodic.inside])
+    words = words_of("tokens", named, values, periodic)
+    return Places(numbers, f"{words}, from {numbers[0]} to {numbers[-1]}")
 
-    factors: dict[str, Factor] = field(default_factory=dict)
-    blocks: Blocks | None = None
+
+def _only_cut(search: Search) -> Places | None:
+    """Messages are exchangeable too: are those worse whose stream was cut?"""
+    wrong = np.array([[float(one.wrong.sum()) for one in search.readings]])
+    asked = np.array([[float(one.wrong.size) for one in search.readings]])
+    cut = np.array([[one.cut is not None for one in search.readings]])
+    if not np.isfinite(likelihood(wrong[cut].sum(), asked[cut].sum(), wrong.sum(), asked.sum())):
+        return None
+    if log2_evidence(wrong / asked * asked.max(), cut) < 1.0 + search.needed:
+        return None
+    return Places((), "the messages whose stream was cut")
 
 
-class Search:
-    """The wrong bits of all messages, row after row, and the places found in them."""
+def _parts(search: Search, place: Place, rows: Bools) -> list[Part]:
+    layers, heads, channels = search.columns_of(place)
+    return [
+        Part(one, rows[search.message == number], layers, heads, channels)
+        for number, one in enumerate(search.readings)
+    ]
 
-    def __init__(
-        self, readings: Sequence[Reading], level: float, parameters: Sequence[int]
-    ) -> None:
-        self.readings = readings
-        self.parameters = parameters
-        self.spare = (1.0 - level) / TESTS
-        self.needed = -math.log2(self.spare)
-        shape = readings[0].secret.shape[1:]
-        self.shape: tuple[int, ...] = shape
-        sizes = [len(one.tokens) for one in readings]
-        self.message: Ints = np.repeat(np.arange(len(readings)), sizes)
-        self.wrong: NDArray[np.float32] = np.concatenate(
-            [one.wrong.reshape(len(one.tokens), -1) for one in readings]
-        ).astype(np.float32)
-        self.total: Floats = self.wrong.sum(axis=1, dtype=np.float64)
-        self.rows: dict[str, tuple[Ints, Ints]] = {}  # axis: its values, and each row's place there
-        for axis, (numbers, some) in self._row_numbers().items():
-            values, place = np.unique(numbers[some], return_inverse=True)
-            if len(values) > 1:
-                all_rows = np.full(len(numbers), len(values))
-                all_rows[some] = place.reshape(-1)
-                self.rows[axis] = values.astype(np.int64), all_rows
-        self.order: Ints = np.concatenate([one.tokens for one in readings])
 
-    def _row_numbers(self) -> dict[str, tuple[Ints, Bools]]:
-        """For every axis of rows each row's number, and which rows have one."""
-        readings = self.readings
-        tokens: Ints = np.concatenate([one.tokens for one in readings])
-        every = np.ones(len(tokens), dtype=bool)
-        sizes = [len(one.tokens) for one in readings]
-        questions: Ints = np.concatenate([
-            one.tokens if one.questions is None else one.questions for one in readings
-        ])  # fmt: skip
-        sequences: Ints = np.concatenate([
-            np.zeros(len(one.tokens), np.int64) if one.sequences is None else one.sequences
-            for one in readings
-        ])  # fmt: skip
-        cut: Ints = np.concatenate([one.tokens - (one.cut or 0) for one in readings])
-        was_cut = np.repeat([one.cut is not None for one in readings], sizes)
-        numbers = {"tokens": (tokens, every), "within": (tokens, every)}
-        if (questions != tokens).any():
-            numbers["questions"] = questions, every
-        return numbers | {"sequences": (sequences, every), "cut": (cut, was_cut)}
+def _effect(search: Search, place: Place, rows: Bools) -> Effect:
+    return effect_of(_parts(search, place, rows), search.spare)
 
-    def _at(self, axis: str, choice: Choice) -> Bools:
-        """bool[rows]: which rows a place along an axis of rows has."""
-        return np.asarray(np.append(choice.inside, False)[self.rows[axis][1]])
 
-    # ------------------------------------------------------------------ the search
+def _value(search: Search, place: Place, rows: Bools) -> int | None:
+    """0 or 1 if most of the misread bits are zeros or ones, and that beats chance."""
+    block = pieces(search.message, search.order, search.total, rows)
+    flat = search.flat(place) > 0
+    secret = np.concatenate([one.secret.reshape(len(one.tokens), -1) for one in search.readings])
+    ones = (search.wrong[:, flat] * secret[:, flat]).sum(axis=1, dtype=np.float64)
+    both = search.wrong[:, flat].sum(axis=1, dtype=np.float64)
+    some = block >= 0
+    counts: Floats = np.stack([
+        np.bincount(block[some], weights=(both - ones)[some]),
+        np.bincount(block[some], weights=ones[some]),
+    ], axis=1).astype(np.float64)  # fmt: skip
+    share = counts[:, 1].sum() / max(counts.sum(), 1.0)
+    value = 1 if share >= MOSTLY else 0 if share <= 1.0 - MOSTLY else None
+    if value is None:
+        return None
+    chosen = np.zeros(counts.shape, dtype=bool)
+    chosen[:, value] = True
+    # The place follows from where bits are wrong: the secret turned into its opposite, in a
+    # piece as a whole, has the same. So its own bits cost nothing here.
+    return value if log2_evidence(counts, chosen) >= 1.0 + search.needed else None
 
-    def found(self) -> Place:
-        """The place: greedy, then each factor once more with the others as its context."""
-        place = Place()
-        for _ in range(len(ROWS) + len(COLUMNS)):
-            best: tuple[float, str, Choice] | None = None
-            for axis in (*self.rows, *COLUMNS):
-                if axis in place.factors or (axis == "within") != self._inside(axis, place):
-                    continue
-                for choice in self._choices(axis, place):
-                    if best is not None and choice.gain <= best[0]:
-                        break
-                    if self._beats_chance(axis, choice, place):
-                        best = choice.gain, axis, choice
-                        break
-            if best is None:
-                break
-            others = COLUMNS if best[1] in ROWS else ROWS
-            alone = not any(name in place.factors for name in others)
-            place.factors[best[1]] = Factor(best[2], alone)
-        if not place.factors:
-            block = pieces(self.message, self.order, self.total, self.rows_of(place))
-            place.blocks = diagonals(self.wrong, self.order, block, self.shape[2], self.needed)
-            return place
-        return self._again(place)
 
-    def _inside(self, axis: str, place: Place) -> bool:
-        """Token numbers are searched twice: the second time inside the tokens found."""
-        return axis == "within" and "tokens" in place.factors
+def _of_blocks(search: Search, base: Description, blocks: Blocks) -> Description:
+    inside = inside_of(blocks, search.order, search.wrong.shape[1], search.shape[2])
+    k, a = int(search.wrong[inside].sum()), int(inside.sum())
+    share = 100 * k / a
+    one = replace(base, kind="place", effect="misread", blocks=blocks, inside=(k, a),
+                  outside=(base.wrong - k, base.asked - a))  # fmt: skip
+    head = "Lost" if share >= 100 * HALF else "Misread"
+    words = f"{head}: {blocks.words()}: {share:.2g} % of their bits are wrong."
+    return replace(one, sentence=f"{words} {elsewhere(one)}")
 
-    def _again(self, place: Place) -> Place:
-        """What was found first was seen through all the rest: look again, inside the others."""
-        better = Place(dict(place.factors))
-        for axis in place.factors:
-            rest = Place({k: f for k, f in better.factors.items() if k != axis})
-            if axis == "within" or not rest.factors:
-                continue
-            for choice in self._choices(axis, rest):
-                if self._beats_chance(axis, choice, rest):
-                    if not (choice.inside == better.factors[axis].choice.inside).all():
-                        better.factors[axis] = Factor(choice, False)
-                    break
-        if all(better.factors[axis] is place.factors[axis] for axis in place.factors):
-            return place
-        kept = all(
-            self._beats_chance(axis, one.choice, Place(
-                {k: f for k, f in better.factors.items() if k != axis}))
-            for axis, one in better.factors.items()
-        )  # fmt: skip
-        return better if kept else place
 
-    def rows_of(self, place: Place) -> Bools:
-        """bool[rows]: the rows of a place."""
-        inside = np.ones(len(self.wrong), dtype=bool)
-        for axis in self.rows:
-            if axis in place.factors:
-                inside &= self._at(axis, place.factors[axis].choice)
-        return inside
-
-    def columns_of(self, place: Place) -> tuple[Bools, Bools, Bools]:
-        """The layers, heads and channels of a place, a mask each."""
-        masks = [
-            place.factors[axis].choice.inside if axis in place.factors else np.ones(size, bool)
-            for axis, size in zip(COLUMNS, self.shape, strict=True)
-        ]
-        return masks[0], masks[1], masks[2]
-
-    def _flat(self, place: Place) -> NDArray[np.float32]:
-        a, b, c = self.columns_of(place)
-        return (a[:, None, None] & b[:, None] & c).reshape(-1).astype(np.float32)
-
-    def _by_row(self, place: Place) -> Floats:
-        return np.asarray(self.wrong @ self._flat(place), dtype=np.float64)
-
-    def _by_label(self, axis: str, place: Place, block: Ints) -> Floats:
-        """Wrong bits by block of rows and label of a column axis, the other columns in context."""
-        blocks = int(block.max(initial=-1)) + 1
-        sums = np.zeros((blocks, self.wrong.shape[1]))
-        order = np.flatnonzero(block >= 0)
-        order = order[np.argsort(block[order], kind="stable")]
-        starts = np.flatnonzero(np.diff(block[order], prepend=-1))
-        sums[block[order][starts]] = np.add.reduceat(
-            self.wrong[order], starts, axis=0, dtype=np.float64
+def sentence_of(one: Description, effect: Effect, shape: Sequence[int]) -> str:
+    """The description in words."""
+    mostly = []
+    if one.value is not None and effect.name != "stuck":
+        mostly = [f"Mostly {'ones' if one.value else 'zeros'} are misread."]
+    if one.kind == "diffuse":
+        text = (
+            f"Diffuse: {one.wrong:,} of {one.asked:,} bits are wrong, and no place beats chance "
+            f"(level {one.level:g})."
         )
-        number = COLUMNS.index(axis)
-        masked = (sums * self._flat(place)).reshape(blocks, *self.shape)
-        rest = tuple(1 + i for i in range(3) if i != number)
-        return np.asarray(masked.sum(axis=rest))
-
-    def _choices(self, axis: str, place: Place) -> list[Choice]:
-        rows, beyond = self.rows_of(place), (0.0, 0.0)
-        if axis in self.rows:
-            values, at = self.rows[axis]
-            bits, V = float(self._flat(place).sum()), len(values)
-            k: Floats = np.bincount(
-                at[rows], weights=self._by_row(place)[rows], minlength=V + 1
-            ).astype(np.float64)
-            a: Floats = bits * np.bincount(at[rows], minlength=V + 1).astype(np.float64)
-            beyond = float(k[V]), float(a[V])
-            k, a = k[:V], a[:V]
-        else:
-            number = COLUMNS.index(axis)
-            values = np.arange(self.shape[number])
-            block = np.where(rows, 0, -1)
-            k = self._by_label(axis, place, block)[0]
-            a = np.full(len(k), rows.sum() * self._flat(place).sum() / len(k))
-        here = a > 0
-        found = choices(values[here], k[here], a[here], self.parameters, beyond)
-        if axis in self.rows and axis != "sequences":
-            found = [one for one in found if _plain(one, k[here], a[here])]
-        return [replace(one, inside=_spread(one.inside, here)) for one in found]
-
-    # ------------------------------------------------------------------ against chance
-
-    def _beats_chance(self, axis: str, choice: Choice, place: Place) -> bool:
-        """With all other factors as the context, or with those alone that cost nothing."""
-        free = {
-            name: factor for name, factor in place.factors.items()
-            if factor.alone and (name in ROWS) != (axis in ROWS)
-        }  # fmt: skip
-        paid = [f.choice.bits for name, f in place.factors.items() if name not in free]
-        needed = self.needed + 2.0 + choice.bits
-        if self._evidence(axis, choice, Place(free)) >= needed:
-            return True
-        if axis in self.rows and self._together(axis, choice, place, Place(free)):
-            return True
-        if not paid:
-            return False
-        return self._evidence(axis, choice, place) >= needed + sum(1.0 + bits for bits in paid)
-
-    def _together(self, axis: str, choice: Choice, place: Place, free: Place) -> bool:
-        """All factors of rows as one set of rows: it beats chance, and by as much what it was."""
-        before = {name: f for name, f in place.factors.items() if name in ROWS}
-        if not before:
-            return False
-        counts, present = self._in_messages(self._by_row(free), self.rows_of(Place()))
-        old = self.rows_of(Place(before))
-        new = old & self._at(axis, choice)
-        was, now = (
-            log2_evidence(counts, self._in_messages(rows.astype(float), rows)[0] > 0, present)
-            for rows in (old, new)
-        )
-        bits = self.needed + 2.0 + choice.bits
-        whole = bits + sum(1.0 + factor.choice.bits for factor in before.values())
-        return now >= whole and now - was >= bits
-
-    def _evidence(self, axis: str, choice: Choice, place: Place) -> float:
-        rows = self.rows_of(place)
-        if axis in self.rows:
-            counts, present = self._in_messages(self._by_row(place), rows)
-            chosen, _ = self._in_messages(self._at(axis, choice).astype(float), rows)
-            return log2_evidence(counts, chosen > 0, present)
-        block = pieces(self.message, self.order, self.total, rows)
-        counts = self._by_label(axis, place, block)
-        return log2_evidence(counts, np.broadcast_to(choice.inside, counts.shape))
-
-    def _in_messages(self, values: Floats, rows: Bools) -> tuple[Floats, Bools]:
-        """Row by row to float64[messages, rows of one], and which of these there are."""
-        sizes = np.bincount(self.message, minlength=len(self.readings))
-        place = np.arange(len(self.message)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        table, present = (
-            np.zeros((len(sizes), sizes.max())),
-            np.zeros((len(sizes), sizes.max()), bool),
-        )
-        table[self.message[rows], place[rows]] = values[rows]
-        present[self.message[rows], place[rows]] = True
-        return table, present
-
-    # ------------------------------------------------------------------ in words
-
-    def described(self, base: Description) -> Description:
-        """What was found, with its effect, as a description."""
-        place = self.found()
-        if place.blocks is not None:
-            return self._of_blocks(base, place.blocks)
-        rows, flat = self.rows_of(place), self._flat(place) > 0
-        only_cut = None if "cut" in place.factors else self._only_cut()
-        if only_cut is not None:
-            rows &= np.array([one.cut is not None for one in self.readings])[self.message]
-        k = int(self.wrong[rows][:, flat].sum())
-        a = int(rows.sum() * flat.sum())
-        effect = self._effect(place, rows)
-        value = self._value(place, rows)
-        named = {axis: self._named(axis, place) for axis in ROWS if axis in self.rows}
-        columns = {axis: self._named(axis, place) for axis in COLUMNS}
-        tokens = named.get("tokens")
-        if "within" in place.factors:
-            tokens = self._both(place)
-        kind = "place" if place.factors or only_cut else (
-            "everywhere" if k >= HALF * a or effect.name in ("copied", "displaced", "exchanged")
-            else "diffuse"
-        )  # fmt: skip
-        one = replace(
-            base, kind=kind, effect=effect.name, source=effect.source, value=value,
-            tokens=tokens, questions=named.get("questions"), sequences=named.get("sequences"),
-            cut=named.get("cut") or only_cut, layers=columns["layers"], heads=columns["heads"],
-            channels=columns["channels"], inside=(k, a),
-            outside=(base.wrong - k, base.asked - a),
-        )  # fmt: skip
-        return replace(one, sentence=sentence_of(one, effect, self.shape))
-
-    def _named(self, axis: str, place: Place) -> Places | None:
-        if axis not in place.factors:
-            return None
-        choice = place.factors[axis].choice
-        values = self.rows[axis][0] if axis in self.rows else np.arange(len(choice.inside))
-        numbers = tuple(int(v) for v in values[choice.inside])
-        return Places(numbers, words_of(axis, numbers, values, choice))
-
-    def _both(self, place: Place) -> Places:
-        """Tokens that were searched twice, in words: "tokens 9-15 of every 16, from 25 to 127"."""
-        values = self.rows["tokens"][0]
-        first, second = place.factors["tokens"].choice, place.factors["within"].choice
-        both = first.inside & second.inside
-        numbers = tuple(int(v) for v in values[both])
-        periodic, other = (first, second) if second.period is None else (second, first)
-        run = np.diff(np.flatnonzero(both[periodic.inside])).max(initial=1) == 1
-        if periodic.period is None or other.period is not None or not run:
-            return Places(numbers, f"tokens {spans(numbers)}")
-        named = tuple(int(v) for v in values[periodic.inside])
-        words = words_of("tokens", named, values, periodic)
-        return Places(numbers, f"{words}, from {numbers[0]} to {numbers[-1]}")
-
-    def _only_cut(self) -> Places | None:
-        """Messages are exchangeable too: are those worse whose stream was cut?"""
-        wrong = np.array([[float(one.wrong.sum()) for one in self.readings]])
-        asked = np.array([[float(one.wrong.size) for one in self.readings]])
-        cut = np.array([[one.cut is not None for one in self.readings]])
-        if not np.isfinite(
-            likelihood(wrong[cut].sum(), asked[cut].sum(), wrong.sum(), asked.sum())
-        ):
-            return None
-        if log2_evidence(wrong / asked * asked.max(), cut) < 1.0 + self.needed:
-            return None
-        return Places((), "the messages whose stream was cut")
-
-    def _parts(self, place: Place, rows: Bools) -> list[Part]:
-        layers, heads, channels = self.columns_of(place)
-        return [
-            Part(one, rows[self.message == number], layers, heads, channels)
-            for number, one in enumerate(self.readings)
-        ]
-
-    def _effect(self, place: Place, rows: Bools) -> Effect:
-        return effect_of(self._parts(place, rows), self.spare)
-
-    def _value(self, place: Place, rows: Bools) -> int | None:
-        """0 or 1 if most of the misread bits are zeros or ones, and that beats chance."""
-        block = pieces(self.message, self.order, self.total, rows)
-        flat = self._flat(place) > 0
-        secret = np.concatenate([one.secret.reshape(len(one.tokens), -1) for one in self.readings])
-        ones = (self.wrong[:, flat] * secret[:, flat]).sum(axis=1, dtype=np.float64)
-        both = self.wrong[:, flat].sum(axis=1, dtype=np.float64)
-        some = block >= 0
-        counts: Floats = np.stack([
-            np.bincount(block[some], weights=(both - ones)[some]),
-            np.bincount(block[some], weights=ones[some]),
-        ], axis=1).astype(np.float64)  # fmt: skip
-        share = counts[:, 1].sum() / max(counts.sum(), 1.0)
-        value = 1 if share >= MOSTLY else 0 if share <= 1.0 - MOSTLY else None
-        if value is None:
-            return None
-        chosen = np.zeros(counts.shape, dtype=bool)
-        chosen[:, value] = True
-        # The place follows from where bits are wrong: the secret turned into its opposite, in a
-        # piece as a whole, has the same. So its own bits cost nothing here.
-        return value if log2_evidence(counts, chosen) >= 1.0 + self.needed else None
-
-    def _of_blocks(self, base: Description, blocks: Blocks) -> Description:
-        inside = inside_of(blocks, self.order, self.wrong.shape[1], self.shape[2])
-        k, a = int(self.wrong[inside].sum()), int(inside.sum())
-        share = 100 * k / a
-        one = replace(base, kind="place", effect="misread", blocks=blocks, inside=(k, a),
-                      outside=(base.wrong - k, base.asked - a))  # fmt: skip
-        head = "Lost" if share >= 100 * HALF else "Misread"
-        words = f"{head}: {blocks.words()}: {share:.2g} % of their bits are wrong."
-        return replace(one, sentence=f"{words} {elsewhere(one)}")
+        return " ".join([text, *mostly])
+    where = [p.words for p in (one.tokens, one.questions, one.sequences, one.cut) if p is not None]
+    if one.heads is not None and one.layers is None and shape[0] > 1:
+        where.append(f"{one.heads.words} of every layer")
+    elif one.heads is not None and one.layers is not None:
+        where.append(f"{one.heads.words} of {one.layers.words}")
+    else:
+        where += [p.words for p in (one.heads, one.layers) if p is not None]
+    copied = effect.name in ("copied", "displaced", "exchanged")
+    if one.channels is not None:
+        where.append(one.channels.words)
+    elif one.tokens is not None and not copied:
+        where.append("all channels")
+    k, a = one.inside
+    rest = mostly + ([elsewhere(one)] if one.outside[1] else [])
+    if copied:
+        subject = ", ".join(where) or "all tokens"
+        verb = effect.words
+        if len(where) == 1 and _single(one):
+            verb = verb.replace("answer", "answers", 1)
+        text = f"{subject[0].upper()}{subject[1:]} {verb}."
+    elif one.kind == "everywhere":
+        text = f"Everywhere alike: {effect.words}."
+    else:
+        head = "Lost" if k >= HALF * a or effect.name in ("stuck", "flipped") else "Misread"
+        text = f"{head}: {', '.join(where) or 'everywhere'}: {effect.words}."
+    return " ".join([text, *rest])
 
 
-def _plain(choice: Choice, wrong: Floats, asked: Floats) -> bool:
-    """Long runs or a period; single tokens only if they are lost.
-
-    The keys are the same in all messages, so a quantiser may misread some tokens more than others
-    and be honest. It loses none of them: half of a lost token's bits are wrong.
-    """
-    ends = np.flatnonzero(
-        np.diff(choice.inside, prepend=~choice.inside[:1], append=~choice.inside[-1:])
-    )
-    runs = np.diff(ends)
-    if choice.period is not None or runs.min() >= SHORT:
-        return True
-    k, a = float(wrong[choice.inside].sum()), float(asked[choice.inside].sum())
-    return k / a >= 0.5 - 1.0 / math.sqrt(a)  # two standard deviations of a coin
+def _single(one: Description) -> bool:
+    named = [p for p in (one.tokens, one.sequences, one.layers, one.heads, one.channels) if p]
+    return len(named) == 1 and len(named[0].numbers) == 1 and "whose" not in named[0].words
 
 
-def _spread(inside: Bools, here: Bools) -> Bools:
-    whole = np.zeros(len(here), dtype=bool)
-    whole[here] = inside
-    return whole
+def elsewhere(one: Description) -> str:
+    """How many bits are wrong outside the place."""
+    k, a = one.outside
+    return "Elsewhere no bit is wrong." if k == 0 else f"Elsewhere {k:,} of {a:,} bits are wrong."

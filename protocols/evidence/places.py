@@ -1,4 +1,4 @@
-"""The places of one axis: ranges, residues, sets; which of them explains the wrong bits best.
+"""The places of one axis: ranges, residues, sets; which explains the wrong bits best; their words.
 
 A place is scored by the likelihood that its bits are wrong at one rate and the others at another
 (Kulldorff's scan statistic), less the bits of a code that names it. The code is a prefix code
@@ -307,3 +307,43 @@ def _set_bits(V: int) -> Floats:
 
 def _log2_choose(n: int, k: int) -> float:
     return (math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)) / math.log(2)
+
+
+def words_of(axis: str, numbers: tuple[int, ...], values: Ints, choice: Choice) -> str:
+    """The places of an axis in words; ``values`` are all that there are."""
+    if axis == "cut":
+        return _from_cut(numbers, values)
+    noun = {"within": "tokens"}.get(axis, axis)
+    if choice.period is not None:
+        m, residues = choice.period
+        if len(residues) == 1:
+            return f"{noun} whose number modulo {m} is {residues[0]}"
+        return f"{noun} {spans(residues)} of every {m}"
+    left = sorted({int(v) for v in values} - set(numbers))
+    if axis in ("tokens", "questions", "channels") and len(ranges_of(left)) < len(
+        ranges_of(numbers)
+    ):
+        return f"all {noun} but {spans(left)}"
+    if len(numbers) == 1:
+        return f"{noun[:-1]} {numbers[0]}"
+    return f"{noun} {spans(numbers)}"
+
+
+def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:
+    """Tokens counted from the cut of their stream, in words."""
+    after = [number for number in numbers if number >= 0]
+    before = [-number for number in reversed(numbers) if number < 0]
+    parts = []
+    for side, some, first, whole in (
+        ("before", before, 1, int((values < 0).sum())),
+        ("after", after, 0, int((values >= 0).sum())),
+    ):
+        if some and len(some) == whole:
+            parts.append(f"all tokens {side} the cut")
+        elif some and some == list(range(first, first + len(some))):
+            edge = "last" if side == "before" else "first"
+            number = f"{edge} token" if len(some) == 1 else f"{edge} {len(some)} tokens"
+            parts.append(f"the {number} {side} the cut")
+        elif some:
+            parts.append(f"tokens {spans(some)} {side} the cut")
+    return " and ".join(parts)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,14 +33,6 @@ _ZEROS = re.compile(r"\[(\d{1,7})\]", re.ASCII)
 _RUN = re.compile(r"0{4,}")
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
-_MARK = _BEGIN = 64
-_CLOSE, _END, _NONE = 65, 66, 255
-_MARKS = {"(": _BEGIN, "[": _BEGIN, ")": _CLOSE, "]": _CLOSE, "\n": _END}
-_WORTH = bytes(
-    _DIGITS.index(sign) if sign in _DIGITS else _MARKS.get(sign, _NONE)
-    for sign in map(chr, range(256))
-)
-"""What each symbol counts, or which mark it is: _NONE stands in no text."""
 
 
 def text_of(counts: ArrayLike) -> str:
@@ -89,50 +82,57 @@ def sums_of(texts: Sequence[str]) -> tuple[Int64, Int64]:
     [[102, 3], [8, 2]]
     """
     said = "\n".join([*texts, ""]).encode(errors="replace")
-    worth = np.frombuffer(said.translate(_WORTH), dtype=np.uint8)
-    marks = np.flatnonzero(worth >= _MARK)
-    kinds = worth[marks]
-    begins, closes, ends = (marks[kinds == kind] for kind in (_BEGIN, _CLOSE, _END))
     code = np.frombuffer(said, dtype=np.uint8)
-    plain = len(ends) == len(texts) and not np.any(kinds == _NONE)
-    if not (plain and _paired(code, begins, closes)):
-        for text in texts:
-            _check(text)
-    starts = np.append(0, ends + 1)[:-1]
-    sums = np.add.reduceat(worth, starts, dtype=np.int64) - _END if len(texts) else starts
-    counts = ends - starts
-    # What stands inside brackets was taken for symbols, and is one number.
-    width = closes - begins - 1
-    value, symbols = np.zeros(len(begins), dtype=np.int64), np.full(len(begins), _BEGIN + _CLOSE)
-    for place in range(int(width.max(initial=0)), 0, -1):
-        digit = np.where(place <= width, worth[closes - place], 0)
-        value, symbols = 10 * value + digit, symbols + digit
+    upper, lower = code - np.uint8(ord("A")) < 26, code - np.uint8(ord("a")) < 26
+    worth = code - np.uint8(ord("0"))
+    marks = np.flatnonzero(~((worth < 10) | upper | lower))
+    worth -= 7 * upper.view(np.uint8) + 13 * lower.view(np.uint8)
+    worth[marks] = 0
+    kinds = code[marks]
+    is_end = kinds == ord("\n")
+    is_begin, is_close = ((kinds == ord(a)) | (kinds == ord(b)) for a, b in ("([", ")]"))
+    begins, closes, ends = marks[is_begin], marks[is_close], marks[is_end]
+    plain = len(begins) + len(closes) + len(ends) == len(marks) and len(ends) == len(texts)
+    value, symbols = (plain and _bracketed(code, begins, closes)) or _malformed(texts)
     if value.sum(dtype=np.float64) >= 2.0**62:
         raise ValueError("its counts by row are beyond 2^62")
-    large, text_at = code[begins] == ord("("), np.searchsorted(ends, begins)
+    starts = np.append(0, ends + 1)[:-1]
+    sums = np.add.reduceat(worth, starts, dtype=np.int64) if len(texts) else starts
+    counts = ends - starts
+    # What stands inside brackets was taken for symbols, and is one number.
+    large, text_at = code[begins] == ord("("), np.cumsum(is_end)[is_begin]
     np.add.at(sums, text_at, np.where(large, value, 0) - symbols)
-    np.add.at(counts, text_at, np.where(large, 1, value) - (width + 2))
+    np.add.at(counts, text_at, np.where(large, 1, value) - (closes - begins + 1))
     return sums, counts
 
 
-def _paired(code: NDArray[np.uint8], begins: Int64, closes: Int64) -> bool:
-    """Whether every bracket holds digits alone, not too many, and closes as it began."""
+def _bracketed(code: NDArray[np.uint8], begins: Int64, closes: Int64) -> tuple[Int64, Int64] | None:
+    """The number in each pair of brackets and the sum of its digits, int64[B] both.
+
+    None if one holds anything but digits, or too many, or does not close as it began.
+    """
     if len(begins) != len(closes):
-        return False
+        return None
     width, kind = closes - begins - 1, code[begins]
     most = np.where(kind == ord("("), 15, 7)
     # ASCII has ) one after (, and ] two after [.
-    ok = (
-        (width > 0)
-        & (width <= most)
-        & (code[closes] == np.where(kind == ord("("), kind + 1, kind + 2))
-    )
-    if not ok.all():
-        return False
-    inside = [
-        code[closes[width >= place] - place] for place in range(1, int(width.max(initial=0)) + 1)
-    ]
-    return all(bool(np.all(code - np.uint8(ord("0")) < 10)) for code in inside)
+    end = np.where(kind == ord("("), kind + 1, kind + 2)
+    if not np.all((width > 0) & (width <= most) & (code[closes] == end)):
+        return None
+    value, symbols = np.zeros_like(begins), np.zeros_like(begins)
+    for place in range(int(width.max(initial=0)), 0, -1):
+        digit = code[closes - place] - np.uint8(ord("0"))
+        digit[place > width] = 0
+        if digit.max() > 9:
+            return None
+        value, symbols = 10 * value + digit, symbols + digit
+    return value, symbols
+
+
+def _malformed(texts: Sequence[str]) -> NoReturn:
+    for text in texts:
+        _check(text)
+    raise AssertionError("no text is malformed")
 
 
 def _check(text: str) -> None:

@@ -106,8 +106,8 @@ def test_at_full_scale_a_sample_is_asked_and_half_of_the_tokens_is_half_of_more(
     prompt, _, _, token_by_token, _ = engines.cells(row, "full")
     played = [(c.instance.n, c.instance.rows, dict(c.params)["window"])
               for c in (prompt, token_by_token)]  # fmt: skip
-    # With the four sinks 2048 of 4096 tokens, and 512 of 1024.
-    assert played == [(4096, 512, 2044), (1024, 512, 508)]
+    # With the four sinks 1024 of 2048 tokens, and 512 of 1024.
+    assert played == [(2048, 512, 1020), (1024, 512, 508)]
     always = EngineRow("hf:a", {"feed": "stream", "budget": 256}, half="budget")
     assert {c.instance.n for c in engines.cells(always, "full")} == {1024}
     quick = next(engines.cells(row, "quick"))

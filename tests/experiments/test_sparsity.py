@@ -61,11 +61,22 @@ def test_a_cut_row_decodes_alike():
 
 def test_alices_rows_are_the_definition_of_causal_attention():
     reduction = SMALL.build()
-    rows = sparsity.rows_of_alice(reduction)
+    asked = np.array([0, 1, 5, 63])
+    rows = sparsity.rows_of_alice(reduction, asked)
     K = reduction.keys.rows
-    for t in (0, 1, 63):
+    for t, row in zip(asked, rows, strict=True):
         want = attention(reduction.scale * K[t], K[: t + 1], np.eye(64)[: t + 1])
-        assert rows[t] == pytest.approx(want, abs=1e-6)
+        assert row == pytest.approx(want, abs=1e-6)
+
+
+def test_a_sample_of_alices_rows_says_how_many_they_are(monkeypatch):
+    whole = sparsity.weight_rows(SMALL, ALICE)[0]
+    monkeypatch.setattr(sparsity, "MOST_OF_ALICE", 16)
+    row = sparsity.weight_rows(SMALL, ALICE)[0]
+    assert (row["queries"], row["own_top"]) == (16, 16)
+    assert row["excess"] < 1e-6
+    assert row["slack"] == whole["slack"]  # of all rows, asked or not
+    assert row["own_low"] >= whole["own_low"]
 
 
 def test_alices_rows_are_one_hot_too():

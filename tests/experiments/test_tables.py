@@ -14,6 +14,7 @@ from kvbarrier.experiments.kit import tables
 from kvbarrier.experiments.kit.run import Run
 from kvbarrier.experiments.kit.tables import fill, make, read_table, write_table
 from kvbarrier.experiments.registry import NAMES, get
+from kvbarrier.runs.executors import SerialExecutor
 
 DONE: list[int] = []
 BROKEN: set[int] = set()
@@ -99,6 +100,23 @@ def test_stopped_and_gone_on_with_equals_uninterrupted(
     assert tables_only(filled(tmp_path / "cut", heard)) == whole
     # What was written down is not done again.
     assert heard[0] == (recorded, 11)
+
+
+def stopped_by_hand(number: int) -> dict[str, object]:
+    if number in BROKEN:
+        raise KeyboardInterrupt
+    return one(number)
+
+
+def test_one_worker_keeps_what_it_has_when_it_is_interrupted(tmp_path: Path) -> None:
+    job = Run(tmp_path, "quick", SerialExecutor())
+    BROKEN.add(3)
+    with pytest.raises(KeyboardInterrupt):
+        fill(job, "stage", {"a.csv": [(stopped_by_hand, (k,)) for k in range(6)]})
+    assert DONE == [0, 1, 2]
+    BROKEN.clear()
+    fill(job, "stage", {"a.csv": [(stopped_by_hand, (k,)) for k in range(6)]})
+    assert DONE == [0, 1, 2, 3, 4, 5]
 
 
 def other_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kvbarrier.experiments.kit.played import Played
-from kvbarrier.experiments.registry import ENGINES, NAMES
+from kvbarrier.experiments.registry import ENGINES, NAMES, get
 from kvbarrier.figures.registry import draw, pictures
 from kvbarrier.figures.style import NAMELESS
 from kvbarrier.protocols.game.instances import Index
@@ -146,3 +146,21 @@ def test_every_picture_is_committed_whole_and_no_other() -> None:
         with Image.open(GALLERY / f"{name}.png") as picture:
             picture.load()
             assert picture.width >= 1200
+
+
+def test_a_run_at_full_scale_takes_the_place_of_its_old_lines_in_the_order_of_the_registry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = importlib.import_module("kvbarrier.figures.update_full_scale")
+    monkeypatch.setattr(full, "FULL", tmp_path)
+    old = "claim,verdict,evidence\nspike.bounds,holds,old\nown-keys.layers,holds,late\n"
+    (tmp_path / "claims.csv").write_text(old)
+    (tmp_path / "cost.csv").write_text("experiment,cpu_seconds,peak_mib\nengines,1.0,1\n")
+    full.update("engines", GALLERY, 1480.25, 410)
+    names = [line.partition(",")[0] for line in (tmp_path / "claims.csv").read_text().splitlines()]
+    own = [claim.name for claim in get("engines").claims]
+    assert names == ["claim", "spike.bounds", *own, "own-keys.layers"]
+    once = (tmp_path / "claims.csv").read_bytes()
+    full.update("engines", GALLERY, 1480.25, 410)
+    assert (tmp_path / "claims.csv").read_bytes() == once
+    assert (tmp_path / "cost.csv").read_text().splitlines()[1:] == ["engines,1480.2,410"]

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
-from kvbarrier.protocols.evidence.description import Description
-from kvbarrier.protocols.evidence.localise import localise
+from kvbarrier.protocols.evidence.localise import Description, localise
 from kvbarrier.protocols.evidence.places import choices
 from kvbarrier.protocols.evidence.record import Reading
 from kvbarrier.protocols.evidence.relabelling import log2_evidence, pieces

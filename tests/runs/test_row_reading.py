@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gc
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -11,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kvbarrier.errors import BadInput
-from kvbarrier.runs import results
-from kvbarrier.runs.results import read_results
+from kvbarrier.runs import results, row_reading
+from kvbarrier.runs.results import ResultsFile, read_results
 from kvbarrier.runs.row_reading import WRONG, read_lines
 from kvbarrier.runs.rows import COLUMNS, HEADER, HEADERS, csv_line
 
@@ -86,6 +88,8 @@ CHANGES: list[Callable[[dict[str, str]], object]] = [
     lambda f: f.update(wrong_by_age=f["wrong_by_age"].replace("[[", "[", 1)),
     lambda f: f.update(wrong_by_age="[[" + "9" * 19 + f["wrong_by_age"][3:]),
     lambda f: f.update(wrong_by_age="[" * 9999),
+    lambda f: f.update(wrong_by_age=f["wrong_by_age"].replace("[[", "[[0", 1)),
+    lambda f: f.update(wrong_by_age=f["wrong_by_age"].replace(",", ",0", 1)),
     lambda f: f.update(asked_by_age=f["asked_by_age"].replace("[[", "[[1", 1)),
     lambda f: f.update(asked_by_age="[[0" + f["asked_by_age"][f["asked_by_age"].index(",") :]),
     lambda f: f.update(asked="[0" + f["asked"][f["asked"].index(",") :]),
@@ -168,6 +172,32 @@ def test_a_changed_character_is_read_or_refused_as_by_itself(
     assert found == wanted
 
 
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("digits", range(1, 20))
+def test_counts_of_any_length_are_read_as_json_reads_them(digits: int, alone: bool) -> None:
+    # Beside one another shorter and longer ones, and zeros: no digit of one is another's.
+    counts = [10**k - 1 - k * (k > 1) for k in range(digits, 0, -1)] + [0, 10 ** (digits - 1), 7, 0]
+    rows = [(counts * 16)[k : k + 16] for k in range(digits)]
+    rows = [[10 ** (digits - 1)] * 16] if alone else rows
+    cells = [json.dumps([row], separators=(",", ":")) for row in rows]
+    assert (row_reading._numbers(cells, [1] * len(cells)) is None) == (digits > 16)
+    found = row_reading._tables(cells)
+    assert found.rows == [(tuple(row),) for row in rows]
+    assert found.sums == [(sum(row),) for row in rows]
+    assert {type(count) for ((*row,),) in found.rows for count in row} == {int}
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_a_header_between_rows_is_told_from_them(header: str, tmp_path: Path) -> None:
+    lines = "".join(f"{line}\n" for line in body(COMMITTED[0])[:9])
+    path = tmp_path / "r.csv"
+    path.write_text(header + lines + HEADER)
+    path.write_bytes(path.read_bytes() + header.replace("\n", "\r\n").encode() + lines.encode())
+    with ResultsFile(path) as file:
+        assert len(file.rows) == 9
+        assert file._header == header
+
+
 def test_a_fault_among_many_lines_is_named_by_its_own(tmp_path: Path) -> None:
     lines = [line for path in COMMITTED[1:3] for line in body(path)]
     path = tmp_path / "r.csv"
@@ -217,9 +247,14 @@ def test_a_byte_order_mark_is_no_results_file(tmp_path: Path) -> None:
         read_results(tmp_path / "r.csv")
 
 
-def test_searching_for_cycles_goes_on_after_a_file_and_after_a_bad_one(tmp_path: Path) -> None:
-    import gc
+def test_a_search_for_young_cycles_does_not_visit_the_rows() -> None:
+    rows = read_results(COMMITTED[0])
+    young = set(map(id, gc.get_objects(0) + gc.get_objects(1)))
+    assert len(rows) > 50
+    assert not young & set(map(id, rows))
 
+
+def test_searching_for_cycles_goes_on_after_a_file_and_after_a_bad_one(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text(f"{HEADER}bad\n")
     with pytest.raises(BadInput):
         read_results(tmp_path / "bad.csv")
