@@ -59,7 +59,8 @@ ROWS = (
          bits=4),
     _row("RotatedKVCache", "mlx-turboquant", 2 / 16, "keys rotated, values not", reads=False,
          shown=False, bits=2),
-    _velox("turboquant_rvq", "its default: keys in codes, values as they are; allocates 256 rows more"),
+    _velox("turboquant_rvq", "its default: keys in codes, values as they are; allocates 256 rows "
+           "more"),
     _velox("kivi", _WHOLE, shown=True, streams=True),
     _velox("vecinfer", f"{_UNTRAINED}, as it warns; {_WHOLE}"),
     _velox("xquant", _WHOLE),
