@@ -166,8 +166,9 @@ def refuse_other_picture(path: Path, option: str, made: Path | None = None) -> N
 
 def settle(figure: Figure) -> None:
     """Lay the figure out, once: what is placed by the result stands where it was put."""
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
         # For the placeholder that "none" leaves every file would be drawn twice; by our settings
         # None is no engine.
         figure.set_layout_engine(None)

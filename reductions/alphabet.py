@@ -62,8 +62,11 @@ def symbols_of(bits: ArrayLike, count: int) -> Symbols:
         raise BadInput(f"Rows of bits are cut into numbers of {b}, not of shape {words.shape}.")
     words = words.reshape(*words.shape[:-1], words.shape[-1] // b, b)
     # A Gray code's bit is the sum of two neighbouring bits of the number, so sums undo it.
-    plain = np.bitwise_xor.accumulate(words, axis=-1).astype(np.int64)
-    numbers: Symbols = plain @ (1 << np.arange(b - 1, -1, -1, dtype=np.int64))
+    bit = words[..., 0]
+    numbers: Symbols = bit.astype(np.int64)
+    for place in range(1, b):
+        bit = bit ^ words[..., place]
+        numbers = 2 * numbers + bit
     return numbers
 
 
@@ -101,7 +104,10 @@ def level_number(values: ArrayLike, cuts: ArrayLike) -> Symbols:
     [1, 1, 2, 0]
     """
     numbers = np.asarray(values, dtype=np.float32)
-    found = np.searchsorted(np.asarray(cuts, dtype=np.float32), numbers, side="left")
+    ends = np.asarray(cuts, dtype=np.float32)
+    if len(ends) == 1:  # a bit a number: no search, and no comparison holds of a nan
+        return (numbers > ends[0]).astype(np.int64)
+    found = np.searchsorted(ends, numbers, side="left")
     return np.where(np.isnan(numbers), 0, found).astype(np.int64)
 
 

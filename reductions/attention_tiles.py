@@ -7,6 +7,7 @@ cache when it becomes weights and meets the values. One thread: a game is scaled
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from itertools import chain
 from typing import NamedTuple
@@ -25,6 +26,7 @@ Own = tuple[Float32, Float32] | None
 ROWS = 1024  # queries a block
 SCORES = 1024 * 256  # scores a tile: 1 MiB
 COLUMNS = 1024  # keys a tile at most: the proof in attention.next_bits counts on it
+_THREAD = threading.local()
 _PROBE = 32  # rows asked first where the last block was seldom dominated
 _LOG2E = math.log2(math.e)
 _LOWEST = np.finfo(np.float32).min
@@ -42,7 +44,7 @@ def outputs(Q: Float32, own: Own, K: Rows, V: Rows) -> Float32:
     All are C-contiguous. Returns float32[m, d_v]. Without any key the output is nan.
     """
     out = np.empty((len(Q), V.shape[1]), dtype=np.float32)
-    scratch = np.empty(SCORES, dtype=np.float32)
+    scratch = _scratch()
     for rows in _cuts(len(Q), ROWS):
         q = Q[rows]
         top, total = _start(q, None if own is None else own[0][rows])
@@ -80,7 +82,7 @@ def heaviest(Q: Float32, own: Float32 | None, K: Rows, slack: Float64) -> Heavie
         slack: float64[m], what rounding may take from the sum of weights, as a fraction.
     """
     found = Heaviest(np.full(len(Q), -1), np.full(len(Q), np.inf))
-    scratch = np.empty(SCORES, dtype=np.float32)
+    scratch = _scratch()
     promising = True
     for block in _cuts(len(Q), ROWS):
         # A test that fails is a product wasted: where the last one did, a few rows go first.
@@ -142,6 +144,14 @@ def _start(q: Float32, own: Float32 | None) -> tuple[Float32, Float64]:
         return np.full(len(q), _LOWEST, dtype=np.float32), np.zeros(len(q))
     scores = np.einsum("ij,ij->i", q, own)
     return scores * np.float32(_LOG2E), np.ones(len(q))
+
+
+def _scratch() -> Float32:
+    """Room for a tile of scores, the thread's own: new memory costs a page fault every 4 KiB."""
+    room: Float32 | None = getattr(_THREAD, "scratch", None)
+    if room is None:
+        room = _THREAD.scratch = np.empty(SCORES, dtype=np.float32)
+    return room
 
 
 def _scores(q: Float32, k: Float32, scratch: Float32) -> Float32:

@@ -4,19 +4,26 @@ Numba raises where it finds no folder for its cache, as in a container that is r
 HOME, and again where a file of the cache can be neither read nor written, as on a full disk. A
 cache saves seconds and never changes an answer, so for a kernel of ours none of that is an error:
 it is compiled in every process, and one warning says so.
+
+Workers of one run want the same kernel at the same time. They take turns: one compiles it, and the
+others wait and load what it stored.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numba
 from numba.core.caching import FunctionCache
+from numba.core.compiler_lock import global_compiler_lock
 
 _warned = False
+_turns = 0
+"""How deep this process is in turns of its own: a kernel that calls another compiles that one."""
 
 
 class UncachedWarning(UserWarning):
@@ -61,9 +68,34 @@ def njit(**options: Any) -> Callable[[Any], Any]:
                 kernel._cache = _Cache(kernel.py_func)  # type: ignore[no-untyped-call]
             except RuntimeError:
                 _warn("no cache folder is writable")
+            else:
+                kernel.compile = _turn()(kernel.compile)
         return kernel
 
     return decorate
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """In a worker: while no other worker on this machine compiles or loads a kernel of ours.
+
+    The lock is the kernel's to let go if a worker is killed. Threads wait before it, not in it.
+    """
+    global _turns
+    if multiprocessing.parent_process() is None:
+        yield
+        return
+    import fcntl
+
+    with global_compiler_lock, open(__file__, "rb") as file:
+        _turns += 1
+        try:
+            if _turns == 1:
+                with suppress(OSError):  # a file system without locks: each compiles for itself
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            _turns -= 1
 
 
 def warn_for_workers() -> None:

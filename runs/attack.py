@@ -169,7 +169,9 @@ def play(
     gaps: list[Gap] = []
     engine: list[dict[str, Any]] = []
     store = store or Results()
-    refuse_too_large(plan.cells())
+    # Workers of a cluster have memory of their own.
+    batches = sum(map(plan.stopping().most, plan.cells()))
+    refuse_too_large(plan.cells(), at_once=min(batches, 1 if cluster else workers or 1))
     # One pair of players probes, rehearses, and plays the first batches.
     with held(), Session(asked, plan.limits) as session, ExitStack() as stack:
         if is_engine(plan.target):
@@ -179,11 +181,18 @@ def play(
             if not builtin:
                 # The last budget is the largest: what fails or is slow is so there.
                 _rehearse(playable[-1:], session)
+            elif asked != "inline" and not is_long(plan.instance):
+                # What a message takes says how many batches one pair of players plays.
+                session.rehearse(playable[-1])
         _tell_apart(store, facts)
-        if announce is not None:
-            _announce(plan, playable, session, announce)
         isolation = session.isolation
         count = workers or side_by_side(playable, _workers(builtin, isolation))
+        if announce is not None and is_long(playable[-1].instance):
+            from .forecast import estimates
+
+            at_once = 1 if cluster else count
+            for sentence in estimates(playable, session, plan.stopping(), at_once):
+                announce(sentence)
         own = {id_: fact.declares for id_, fact in facts.items()}
         facts = declaring(plan.declaration, plan.undeclared, facts)
         declarations = {id_: Declaration.of(fact.declares) for id_, fact in facts.items()}
@@ -243,21 +252,6 @@ def _tell_apart(store: Results, facts: Mapping[str, Facts]) -> None:
             ResultsWarning,
             stacklevel=3,
         )
-
-
-def _announce(
-    plan: Attack, cells: Sequence[Cell], session: Session, announce: Callable[[str], None]
-) -> None:
-    """Tell what the messages of a long attack should take; the last budget is the largest."""
-    if not is_long(cells[-1].instance):
-        return
-    from .forecast import forecast
-
-    found = forecast(cells[-1], session)
-    if found is not None:
-        stopping = plan.stopping()
-        batches = sum(stopping.most(cell) * cell.batch_size for cell in cells)
-        announce(found.sentence(batches, most=plan.messages is None))
 
 
 def _workers(builtin: bool, isolation: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from ..errors import BadInput
 from ..protocols.game.cell import Cell
 from ..protocols.game.index_game import Session
 from .room import gib, is_long, memory_available, room_of
+from .stopping import FixedMessages, Stopping
 
 _LONGEST = 1 << 14
 _APART = 4
@@ -22,7 +24,8 @@ class Forecast:
 
     Attributes:
         seconds: of waiting, extrapolated as n^``growth`` from a stream of ``measured`` tokens.
-        memory_bytes: at least; ``available_bytes`` there are, None where nobody says.
+        memory_bytes: at least, of all that are played at once; ``available_bytes`` there are, None
+            where nobody says.
     """
 
     seconds: float
@@ -51,9 +54,24 @@ class Forecast:
         )
 
 
-def forecast(cell: Cell, session: Session) -> Forecast | None:
+def estimates(
+    cells: Sequence[Cell], session: Session, stopping: Stopping, at_once: int
+) -> Iterator[str]:
+    """What the messages of cells should take, for people, if it is known.
+
+    The last cell's budget is the largest. Up to ``at_once`` are played side by side.
+    """
+    batches = [stopping.most(cell) for cell in cells]
+    found = forecast(cells[-1], session, min(at_once, sum(batches)))
+    if found is not None:
+        messages = sum(b * cell.batch_size for b, cell in zip(batches, cells, strict=True))
+        yield found.sentence(messages, most=not isinstance(stopping, FixedMessages))
+
+
+def forecast(cell: Cell, session: Session, at_once: int = 1) -> Forecast | None:
     """Rehearse two short streams of a cell; None if its stream is short or has no shorter ones.
 
+    ``at_once``: how many of its messages will be played side by side.
     Time is taken to grow as a power of n, at least 1, which two noisy times cannot put above 2.
     """
     instance = cell.instance
@@ -76,7 +94,7 @@ def forecast(cell: Cell, session: Session) -> Forecast | None:
         seconds=took[2] * (instance.n / longer) ** growth,
         growth=growth,
         measured=longer,
-        memory_bytes=room_of(cell).total,
+        memory_bytes=at_once * room_of(cell).total,
         available_bytes=memory_available(),
     )
 

@@ -104,10 +104,11 @@ def memory_available() -> int | None:
     return None
 
 
-def refuse_too_large(cells: Sequence[Cell], available: int | None = None) -> None:
+def refuse_too_large(cells: Sequence[Cell], available: int | None = None, at_once: int = 1) -> None:
     """Raise BadInput if a cell cannot fit into the memory there is, with the size that fits.
 
-    ``available`` None is what the system has now.
+    ``available`` None is what the system has now. ``at_once``: how many messages are played side
+    by side, which counts for long streams; of short ones all together need less than their code.
     """
     there = memory_available() if available is None else available
     if there is None or not cells:
@@ -115,6 +116,13 @@ def refuse_too_large(cells: Sequence[Cell], available: int | None = None) -> Non
     cell = max(cells, key=lambda one: room_of(one).total)
     needed = room_of(cell).total
     if needed <= there:
+        side_by_side = at_once if is_long(cell.instance) else 1
+        if side_by_side * needed > there:
+            raise BadInput(
+                f"{side_by_side} messages of n = {cell.instance.n} tokens side by side need at "
+                f"least {gib(side_by_side * needed)} of memory, and {gib(there)} are available: "
+                f"take --workers {there // needed} at most."
+            )
         return
     raise BadInput(
         f"A message of n = {cell.instance.n} tokens needs at least {gib(needed)} of memory, and "

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401, which brings a BLAS beside NumPy's
+from threadpoolctl import threadpool_limits
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_blas_thread() -> Iterator[None]:
+    """As in every player and worker process. Where cores are shared, threads wait for each other
+    on the processor's time: small products then take up to thirty times as much of it."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +30,21 @@ def _plug_ins_are_forgotten() -> Iterator[None]:
         if "pytest-of-" in file:
             del sys.modules[name]
     sys.path[:] = path
+
+
+@pytest.fixture(scope="session")
+def files_of_ours() -> list[str]:
+    """The names of what git tracks; where there is no git, of what lies here and is not hidden."""
+    root = Path(__file__).resolve().parents[1]
+    try:
+        listing = subprocess.run(
+            ["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        made = {"__pycache__", "build", "dist", "results"}
+        names = [path.relative_to(root) for path in root.rglob("*") if path.is_file()]
+        return [
+            str(name) for name in names
+            if made.isdisjoint(name.parts) and not any(part[0] in "._" for part in name.parts[:-1])
+        ]  # fmt: skip
+    return [name for name in listing.stdout.splitlines() if (root / name).exists()]

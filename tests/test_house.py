@@ -1,4 +1,4 @@
-"""Promises of the house: what imports what, what --help loads, what the wheel holds."""
+"""Promises of the house: what imports what, what --help loads, what is said of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import graphlib
 import importlib
 import importlib.util
 import inspect
-import json
 import os
 import pkgutil
 import re
 import subprocess
 import sys
 import textwrap
-import zipfile
 from pathlib import Path
 from types import ModuleType
 
@@ -204,12 +202,12 @@ def _imported(module: str, path: Path, known: set[str]) -> set[str]:
     return found
 
 
-def test_what_texts_import_from_us_is_there() -> None:
+def test_what_texts_import_from_us_is_there(files_of_ours: list[str]) -> None:
     """Also in templates, and in the scripts and plug-ins that tests and benchmarks write."""
     line = re.compile(r"^\W*from (kvbarrier(?:\.\w+)*) import ([\w, ]+)", re.MULTILINE)
     known = set(modules())
     missing = []
-    for name in _tracked():
+    for name in files_of_ours:
         text = (ROOT / name).read_text() if name.endswith((".py", ".md")) else ""
         for module, names in line.findall(text):
             if module not in known:
@@ -234,75 +232,3 @@ def test_public_names_load_lazily() -> None:
         assert getattr(kvbarrier, name) is not None
     with pytest.raises(AttributeError, match="kvbarrier has no public name 'nothing'"):
         kvbarrier.nothing  # noqa: B018
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    # setuptools leaves build/ beside the sources: build from a copy of what git tracks.
-    source = folder / "source"
-    tracked = _tracked()
-    for name in tracked:
-        target = source / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
-    command = [
-        "pip",
-        "wheel",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(folder),
-        str(source),
-    ]
-    subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
-    return next(folder.glob("*.whl"))
-
-
-def _tracked() -> list[str]:
-    listing = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if listing.returncode:
-        pytest.skip("not a git checkout")
-    return [name for name in listing.stdout.splitlines() if (ROOT / name).exists()]
-
-
-def _shipped(name: str) -> bool:
-    top = name.split("/")[0]
-    own = name.endswith(".py") and name != "setup.py"
-    inside = top in ROOMS or ("/" not in name and own) or name == "py.typed"
-    # The gallery is for readers of the repository, and its updater works on a checkout.
-    return inside and not name.startswith("figures/gallery/")
-
-
-def test_the_wheel_is_the_tracked_package(wheel: Path) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        names = {
-            n.removeprefix("kvbarrier/") for n in archive.namelist() if n.startswith("kvbarrier/")
-        }
-    assert names == {name for name in _tracked() if _shipped(name)}
-
-
-def test_the_wheel_holds_the_committed_baselines_in_an_empty_folder(
-    wheel: Path, tmp_path: Path
-) -> None:
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(tmp_path / "site")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "kvbarrier", "regress", "--quick", "--json"],
-        cwd=empty,
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "site")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["passed"]
-    assert report["moved"] == []
-    assert report["smallest_shift_caught"] <= 0.02
-    assert not list(empty.iterdir())

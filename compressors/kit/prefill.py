@@ -7,14 +7,17 @@ that come later, Bob's, are kept beside it in fp16, as an engine keeps what it d
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 
 import numpy as np
 
 from ...errors import PluginFailure
-from ..plugin.contract import Float32
+from ..plugin.contract import Float32, charged_bits
 from .blockwise import Blockwise
-from .state import check_fits
+from .state import check_fits, from_storage, narrowed
+
+Rung = TypeVar("Rung")
 
 _FP16 = np.dtype(np.float16)
 
@@ -97,6 +100,34 @@ class Prefill(Blockwise):
             self._message, self._taken = self.write(Q, K, V), []
         return self._message
 
+    def finest(
+        self, bare: bytes, ladder: Sequence[Rung], coded: Callable[[Rung], bytes], guess: int
+    ) -> bytes:
+        """The message at the finest rung that fits the budget, or if none does the ``bare`` one.
+
+        Args:
+            bare: the least message.
+            ladder: rungs, finest first, each with a message no longer than the one before.
+            coded: the message at a rung.
+            guess: where in the ladder it might be. That decides how many messages are made, two
+                where it is right, and never which one is found.
+
+        Raises:
+            BudgetTooSmall: not even the bare message fits.
+        """
+        assert self.budget_bits is not None
+        self.need(charged_bits(len(bare)))
+        best, low, high, stride = bare, 0, len(ladder), 1
+        while low < high:
+            at = min(max(guess, low), high - 1)
+            message = coded(ladder[at])
+            if charged_bits(len(message)) <= self.budget_bits:
+                best, high, guess = message, at, at - stride
+            else:
+                low, guess = at + 1, at + stride
+            stride *= 2
+        return best
+
     def open(self) -> None:
         """Make sure that the message has been read; who only writes never pays for it."""
         message = self.closed()
@@ -126,4 +157,4 @@ class Prefill(Blockwise):
 
 def halved(X: Float32) -> Float32:
     """Numbers as fp16 keeps them, float32."""
-    return np.asarray(X).astype(np.float16).astype(np.float32)
+    return from_storage(narrowed(np.asarray(X), _FP16))

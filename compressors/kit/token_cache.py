@@ -19,7 +19,7 @@ from ...reductions.stored import Stored
 from ..plugin.contract import Float32, Shape
 from .blockwise import Own
 from .softmax_cache import Pair, Part, SoftmaxCache
-from .state import State, check_fits, from_storage, storage_dtype
+from .state import State, check_fits, from_storage, narrowed, storage_dtype
 
 Slots = NDArray[np.int64]
 
@@ -161,7 +161,7 @@ class TokenCache(SoftmaxCache):
         K, V = np.asarray(K), np.asarray(V)
         for block in (K, V):
             check_fits(block, storage, type(self).__name__)
-        return K[rows].astype(storage), V[rows].astype(storage)
+        return narrowed(K[rows], storage), narrowed(V[rows], storage)
 
     def write(self, name: str, slots: slice, rows: Float32) -> None:
         """Write rows that fit the storage format into slots in a row."""

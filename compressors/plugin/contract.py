@@ -165,7 +165,7 @@ class Compressor(ABC):
 
     def rng(self, t: int) -> np.random.Generator:
         """Public coins for step ``t``: counter-based, so there is no generator state to save."""
-        return np.random.Generator(np.random.Philox(key=np.array([self.seed, t], dtype=np.uint64)))
+        return public_coins(self.seed, t)
 
     # -- batched doors: defaults loop; built-ins override them with kernels ---------------------
 
@@ -288,6 +288,11 @@ def plain_bytes(message: Any) -> bytes:
     if type(message) is memoryview:
         return message.tobytes()
     raise TypeError(f"a message must be bytes, not {type(message).__name__}")
+
+
+def public_coins(seed: int, t: int) -> np.random.Generator:
+    """The coins of a seed for step ``t``, as :meth:`Compressor.rng` has them."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, t], dtype=np.uint64)))
 
 
 def charged_bits(length_bytes: int, declared: int | None = None) -> int:

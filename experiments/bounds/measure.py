@@ -181,7 +181,11 @@ def sampled_outputs(keys: KeySet, scale: float, at: np.ndarray[Any, Any]) -> tup
     for first in range(0, keys.n, step):
         tokens = np.arange(first, min(keys.n, first + step))
         block = keys.rows_at(tokens).astype(np.float64)
-        weights = np.exp(scale * (asked @ block.T - own[:, None]))
+        # In place: each array of its own is 100 MB of fresh pages.
+        weights = asked @ block.T
+        weights -= own[:, None]
+        weights *= scale
+        np.exp(weights, out=weights)
         total += weights.sum(axis=1)
         here = np.flatnonzero((at >= first) & (at <= tokens[-1]))
         mine[here] = weights[here, at[here] - first]

@@ -178,8 +178,8 @@ def sampled_rows(
     if not 1 <= rows <= n:
         raise BadInput(f"{rows} rows of {n} cannot be asked: give a number from 1 to {n}.")
     draws = Draws("rows", key, instance_id, message)
-    buckets = bucket_of(np.arange(n, dtype=np.int64), n)
-    starts = np.searchsorted(buckets, np.arange(AGE_BUCKETS + 1)).tolist()
+    # Row i is in bucket 16 i // n >= b if and only if i >= b n / 16.
+    starts = [-(-b * n // AGE_BUCKETS) for b in range(AGE_BUCKETS + 1)]
     left = [starts[b + 1] - starts[b] for b in range(AGE_BUCKETS)]
     decks = [draws.without_replacement(size) for size in left]
     asked: list[int] = []

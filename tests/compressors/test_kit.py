@@ -9,6 +9,7 @@ import pytest
 from kvbarrier.compressors.catalog import CATALOG
 from kvbarrier.compressors.kit import outer_products
 from kvbarrier.compressors.kit.distinct_rows import distinct_rows
+from kvbarrier.compressors.kit.state import FORMATS, from_storage, narrowed, storage_dtype
 from kvbarrier.compressors.kit.step_coins import step_coins
 from kvbarrier.compressors.plugin.contract import Compressor, Shape
 
@@ -63,3 +64,25 @@ def test_tokens_that_are_alike_are_taken_once(name: str) -> None:
     np.testing.assert_allclose(
         cache.next_outputs(Q, K, V), one_by_one, rtol=tolerance, atol=tolerance
     )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_stored_number_is_read_back_as_a_cast_reads_it(name: str) -> None:
+    dtype = storage_dtype(name)
+    size = 8 * min(dtype.itemsize, 2)
+    stored = np.arange(1 << size, dtype=f"u{dtype.itemsize}").view(dtype)[:, None]
+    read = from_storage(stored)
+    assert read.dtype == np.float32
+    # Bit for bit, NaNs among them.
+    assert np.array_equal(read.view(np.uint32), stored.astype(np.float32).view(np.uint32))
+    assert not np.shares_memory(read, stored)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_zeros_are_stored_with_their_signs(name: str) -> None:
+    dtype = storage_dtype(name)
+    for rows in ([0.0, 0.0], [0.0, -0.0], [-0.0, -0.0], [0.0, 1.5]):
+        stored = narrowed(np.array(rows, dtype=np.float32), dtype)
+        assert stored.dtype == dtype
+        assert from_storage(stored).tolist() == rows
+        assert np.signbit(from_storage(stored)).tolist() == np.signbit(rows).tolist()

@@ -137,3 +137,11 @@ def test_every_fourth_message_is_cut_somewhere_inside():
 def test_bucket_of_is_the_definition():
     rows = np.arange(100)
     assert coins.bucket_of(rows, 100).tolist() == [16 * i // 100 for i in range(100)]
+
+
+@pytest.mark.parametrize("n", [16, 17, 31, 50, 100, 1000, 4097])
+def test_sixteen_rows_are_one_of_each_age_bucket_where_n_is_no_multiple_of_16_too(n: int) -> None:
+    for message in range(20):
+        rows = coins.sampled_rows(bytes(32), "x", message, n, 16)
+        assert coins.bucket_of(rows, n).tolist() == list(range(16))
+    assert coins.sampled_rows(bytes(32), "x", 0, n, n).tolist() == list(range(n))

@@ -93,3 +93,10 @@ def test_errors_stand_at_the_rows_that_were_asked() -> None:
         row_errors(["123"], n=4, row_bits=16, rows=rows)
     with pytest.raises(BadInput, match="rows of 2 bits were asked"):
         row_errors(["13"], n=2, row_bits=2)
+
+
+def test_counts_are_shared_and_cannot_be_changed() -> None:
+    counts = counts_of("12")
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0] = 5
+    assert counts_of("12").tolist() == [1, 2]

@@ -391,3 +391,19 @@ def test_without_the_jit_the_same_comes_out(tmp_path):
     # Fused multiply-adds and the order of sums differ: a few float32 roundings, no more.
     assert np.abs(off["out"] - out).max() < 2e-6
     assert (off["bits"] == doors.next_bits(Q, Kq, Vq, K, V, theta)).all()
+
+
+def test_threads_have_scores_of_their_own_and_calls_share_them():
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    meet = Barrier(2)
+
+    def room():
+        meet.wait()
+        return tiles._scratch(), tiles._scratch()
+
+    with ThreadPoolExecutor(2) as pool:
+        (one, again), (other, _) = (f.result() for f in [pool.submit(room), pool.submit(room)])
+    assert one is again
+    assert one is not other

@@ -7,12 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import kvbarrier
+import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.blame import is_ours
 from kvbarrier.reductions import jit
+from loky import ProcessPoolExecutor
 
 ROOT = Path(kvbarrier.__file__).parent
 
@@ -104,3 +107,22 @@ def test_every_kernel_of_ours_is_made_there() -> None:
     direct = [f.name for f, text in sources.items() if "from numba import" in text
               and "njit" in text.split("from numba import")[1].split("\n")[0]]  # fmt: skip
     assert direct == []
+
+
+def compiled_here(_: int) -> tuple[int, int, int]:
+    """How often this worker compiled a kernel, how often it loaded one, and who it is."""
+    from kvbarrier.compressors.zoo.paper import subgen
+
+    coin = np.uint64(1)
+    subgen.coin(coin, coin)
+    stats = subgen.coin.stats
+    time.sleep(1)  # so that the other task is another worker's
+    return sum(stats.cache_misses.values()), sum(stats.cache_hits.values()), os.getpid()
+
+
+def test_of_two_workers_one_compiles_a_kernel_and_the_other_loads_it(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(2, env={"NUMBA_CACHE_DIR": str(tmp_path)}) as workers:
+        list(workers.map(time.sleep, [0.5, 0.5]))  # both are there
+        counts = list(workers.map(compiled_here, range(2)))
+    assert len({pid for *_, pid in counts}) == 2
+    assert sorted(count[:2] for count in counts) == [(0, 1), (1, 0)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from kvbarrier.compressors.targets import resolve
 from kvbarrier.protocols.check.bench import Bench
-from kvbarrier.protocols.check.examination import LADDER
+from kvbarrier.protocols.check.examination import LADDER, rung
 from kvbarrier.protocols.check.fault import Fault
 from kvbarrier.protocols.check.kinds import KINDS
 from kvbarrier.protocols.check.subject import Subject
@@ -32,8 +32,8 @@ def said(file: Path, name: str, until: str = "", **params: Any) -> dict[str, Fau
     """The errors and warnings by code, of all laws or of those up to one that says ``until``."""
     bench = Bench(Subject(resolve(f"{file}:{name}", params)), time.monotonic() + 600)
     faults = []
-    for rung in LADDER:
-        for fault in rung.law(bench):
+    for one in LADDER:
+        for fault in one.law(bench):
             bench.found.add(fault.code)
             faults.append(fault)
         if until in bench.found:
@@ -82,6 +82,25 @@ def test_the_fault_is_named(name: str) -> None:
     code, places = NAMED[name]
     fault = said(RARER, name, code, fault=True)[code]
     assert {key: getattr(fault, key) for key in places} == places
+
+
+def test_a_fault_is_shrunk_as_far_on_a_machine_that_has_other_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    usual, waited = time.monotonic, 0.0
+
+    def slow() -> float:
+        nonlocal waited
+        waited += 0.5
+        return usual() + waited
+
+    monkeypatch.setattr(time, "monotonic", slow)
+    bench = Bench(Subject(resolve(f"{RARER}:CropHeads", {"fault": True})), deadline=1e9)
+    (fault,) = rung("life").law(bench)
+    assert fault.operation == "crop 0"
+    # But not for ever: a cache that sleeps takes no time of the processor.
+    bench.rung_ends = slow() + 2
+    assert [fault.operation for fault in rung("life").law(bench)] != ["crop 0"]
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -1,6 +1,7 @@
 """What of a model is played, what it needs, and what it should take: known before it begins."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from kvbarrier.errors import BadInput
@@ -9,6 +10,7 @@ from kvbarrier.protocols.game.instances import Index, SlidingWindow
 from kvbarrier.reductions.model_shape import read_config
 from kvbarrier.runs import attack, forecast, room
 from kvbarrier.runs.model_sample import parse_sample, sample_of
+from kvbarrier.runs.stopping import FixedMessages
 
 # The shape of Llama 3 8B: its published config.json.
 LLAMA = {"model_type": "llama", "num_hidden_layers": 32, "num_attention_heads": 32,
@@ -91,6 +93,36 @@ def test_a_size_that_does_not_fit_is_refused_with_one_that_does():
     room.refuse_too_large([cell(n=524288)], available=needed - 1)
 
 
+def test_messages_that_workers_play_side_by_side_need_room_together():
+    needed = room.room_of(cell()).total
+    room.refuse_too_large([cell()], available=3 * needed, at_once=3)
+    # Four of .81 GiB each, as above.
+    wanted = r"4 messages of n = 1048576 .* need at least 3\.2 GiB .*: take --workers 3 at most\.$"
+    with pytest.raises(BadInput, match=wanted):
+        room.refuse_too_large([cell()], available=4 * needed - 1, at_once=4)
+    short = cell(n=1 << 12, batch_size=16)
+    room.refuse_too_large([short], available=room.room_of(short).total, at_once=64)
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"),
+    [
+        ({}, 1),
+        ({"workers": 3}, 3),
+        ({"workers": 64}, 5),  # there are no more messages
+        ({"workers": 3, "cluster": "tcp://127.0.0.1:1"}, 1),  # whose workers have their own
+    ],
+)
+def test_workers_that_are_asked_for_count_for_the_room(options, at_once, monkeypatch):
+    def refuse(_cells, at_once):
+        raise BadInput(f"at once: {at_once}")
+
+    monkeypatch.setattr(attack, "refuse_too_large", refuse)
+    plan = attack.Attack("exact", Index(1 << 20, 64, keys="bch"), budgets=[Fraction(1)], messages=5)
+    with pytest.raises(BadInput, match=f"at once: {at_once}$"):
+        attack.play(plan, **options)
+
+
 def test_heads_are_what_helps_where_there_are_several():
     many = cell(n=1 << 17, d=128, heads=8, layers=4)
     there = room.WORKING + 5 * (room.room_of(cell(n=1 << 17, d=128)).total - room.WORKING)
@@ -122,7 +154,7 @@ def test_of_a_foreign_player_every_process_counts():
 
 
 def test_an_attack_that_does_not_fit_begins_nothing(monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise AssertionError("it began")
 
     monkeypatch.setattr(room, "memory_available", lambda: 1 << 28)
@@ -149,6 +181,12 @@ def test_a_forecast_goes_on_as_two_short_streams_grow(monkeypatch, power, growth
             return type("Rehearsal", (), {"failed": None})
 
     monkeypatch.setattr(forecast.time, "perf_counter", lambda: clock[0])
+    # 6 batches, of which 4 are played at once; .81 GiB each, as above.
+    (said,) = forecast.estimates([cell(), cell()], Session(), FixedMessages(6), at_once=4)
+    assert " for 12 " in said
+    assert "at least 3.2 GiB of memory" in said
+    (said,) = forecast.estimates([cell()], Session(), FixedMessages(6), at_once=4)
+    assert "at least 2.4 GiB of memory" in said
     found = forecast.forecast(cell(), Session())
     assert found.measured == 16384
     assert found.growth == pytest.approx(growth)

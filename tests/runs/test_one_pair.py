@@ -49,6 +49,15 @@ def test_three_budgets_take_one_alice_and_one_bob(tmp_path: Path, started: list[
     assert [row.failed for row in store.rows] == [(None,)] * 3
 
 
+def test_a_built_in_in_processes_is_played_by_one_pair_too(started: list[str]) -> None:
+    store = Results()
+    attack("quantized", params={"bits": 2}, instance=Index(64, 16, keys="hypercube"), store=store,
+           budgets=BUDGETS, messages=32, isolation="process", limits=Limits(20))  # fmt: skip
+    assert len(store.rows) == 2 * len({row.cell for row in store.rows}) == 6
+    assert started == ["Alice", "Alice", "Bob"]
+    assert {failed for row in store.rows for failed in row.failed} == {None}
+
+
 def test_what_takes_long_is_shared_by_several_pairs(
     tmp_path: Path, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,8 +172,8 @@ def rows_at(K: Float32, V: Float32, at: Indices) -> Rows:
 def causal_weights(Q: Float32, K: Float32, first: int = 0) -> Float32:
     """Softmax weights of queries ``first`` and on over the tokens up to each: float32[m, n]."""
     scores = Q[first:] @ K.T
-    later = np.arange(len(K))[None, :] > np.arange(first, len(Q))[:, None]
-    scores[later] = -np.inf
+    for row, later in zip(scores, range(first + 1, len(Q) + 1), strict=True):
+        row[later:] = -np.inf
     scores -= scores.max(axis=1, keepdims=True)
     weights: Float32 = np.exp(scores, out=scores)
     weights /= weights.sum(axis=1, keepdims=True)

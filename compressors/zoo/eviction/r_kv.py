@@ -28,9 +28,12 @@ def redundancy(K: Float32, threshold: float, spared: int) -> Float32:
     cosines = units @ units.T
     np.fill_diagonal(cosines, 0)
     alike = cosines > threshold
-    # Counted from the newest on, the first ``spared`` that are alike.
+    # Counted from the newest on, the first ``spared`` that are alike; most keys are like none.
+    rows = np.flatnonzero(alike.any(axis=1))
+    alike = alike[rows]
     rank = np.cumsum(alike[:, ::-1], axis=1)[:, ::-1]
-    cosines[alike & (rank <= spared)] = 0
+    row, column = np.nonzero(alike & (rank <= spared))
+    cosines[rows[row], column] = 0
     means = cosines.mean(axis=1)
     weights = np.exp(means - means.max())
     found: Float32 = weights / weights.sum()

@@ -11,10 +11,11 @@ from ....errors import BadInput, BudgetTooSmall, PluginFailure
 from ....reductions.blas import one_thread
 from ...catalog_entry import CatalogEntry
 from ...kit.blockwise import Blockwise, Own
+from ...kit.prefill import halved
 from ...kit.state import State, check_fits
 from ...kit.token_cache import whole
 from ...plugin.contract import Float32, Shape
-from ..sketch.performer import Performer, orthogonal_gaussians
+from ..sketch.performer import Performer
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -25,10 +26,9 @@ _BLOCK = 1 << 20
 class MirroredPerformer(Performer):
     """Performer with the features of w and of -w, for an even number of them."""
 
-    def set_up(self, *, m: int | None = None) -> None:
-        super().set_up(m=m)
-        half = orthogonal_gaussians(self.features // 2, self.shape.d_k, self.rng(0))
-        self.directions = np.concatenate([half, -half])
+    def drawn(self, m: int) -> Float64:
+        half = super().drawn(m // 2)
+        return np.concatenate([half, -half])
 
 
 class Scatterbrain(Blockwise):
@@ -224,8 +224,7 @@ class Scatterbrain(Blockwise):
     def _rounded(self, K: Float32, V: Float32) -> tuple[Float32, Float32]:
         for block in (K, V):
             check_fits(np.asarray(block), _FP16, self.name)
-        k, v = (np.asarray(X).astype(np.float16).astype(np.float32) for X in (K, V))
-        return k, v
+        return halved(K), halved(V)
 
 
 def log_products(A: Float64, B: Float64) -> Float64:

@@ -362,16 +362,23 @@ def insert(
             m += 1
         else:
             counts[nearest] += np.uint32(1)
-            size = np.uint64(counts[nearest])
+            # floor(h size / 2^32) = 0, h the upper half: probability 1/size within 2^-32
+            most_half = np.uint64(0xFFFFFFFF) // np.uint64(counts[nearest])
+            taken = 0  # mostly by none, which is seen many coins at a time
             for slot in range(t):
-                # floor(h size / 2^32) = 0, h the upper half: probability 1/size within 2^-32
-                if ((coin(start, address + np.uint64(slot)) >> _S32) * size) >> _S32 == 0:
+                taken += coin(start, address + np.uint64(slot)) >> _S32 <= most_half
+            for slot in range(t if taken else 0):
+                if coin(start, address + np.uint64(slot)) >> _S32 <= most_half:
                     _copy(K[i], samples[nearest, slot])
         weight = 0.0
         for j in range(V.shape[1]):
             weight += np.float64(V[i, j]) * np.float64(V[i, j])
         mu[0] += weight
-        if weight > 0.0:
+        taken = 0
+        for slot in range(s):
+            bits = coin(start, address + np.uint64(t + slot)) >> _S11
+            taken += np.float64(bits) * _UNIT * mu[0] < weight
+        if taken:
             for slot in range(s):
                 bits = coin(start, address + np.uint64(t + slot)) >> _S11
                 uniform = np.float64(bits) * _UNIT

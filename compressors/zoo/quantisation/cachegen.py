@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,18 +113,12 @@ class CacheGen(Prefill):
             return message
         if self.budget_bits is None:
             return encode(X, 0.5, self)
-        best = encode(X, None, self)  # the anchors alone
-        self.need(charged_bits(len(best)))
-        # A coarser step is a shorter stream: halve the ladder until the finest that fits is found.
-        low, high = 0, len(LADDER)
-        while low < high:
-            middle = (low + high) // 2
-            message = encode(X, LADDER[middle], self)
-            if charged_bits(len(message)) <= self.budget_bits:
-                best, high = message, middle
-            else:
-                low = middle + 1
-        return best
+        parted = part(X, self)
+        bare = parted.coded(None)
+        # A coarser step is a shorter stream.
+        most = self.budget_bits - charged_bits(len(bare))
+        guess = sum(parted.expected_bits(step) > most for step in LADDER)
+        return self.finest(bare, LADDER, parted.coded, guess)
 
     def layer_factors(self) -> Float32:
         """How much coarser than ``step`` each channel is: float32[channels], 1, 1.5 or 2."""
@@ -136,35 +130,87 @@ class CacheGen(Prefill):
 # -- the bitstream -------------------------------------------------------------------------------
 
 
-def encode(X: Float32, step: float | None, of: CacheGen) -> bytes:
-    """The bitstream of tokens, float32[t, channels]; ``step`` None: the anchors alone.
+class Parted(NamedTuple):
+    """Tokens, float32[t, channels], as anchors and what the others differ from theirs.
 
-    Extremes, steps and widths in fp16 (a channel each), anchors in bytes, then whole words of the
-    coder.
+    Attributes:
+        tokens: t.
+        low, unit: float16[channels], the anchors' least number and their quantisation step.
+        codes: uint8[anchors, channels].
+        differences: float32[t - anchors, channels], from what the codes stand for.
+        factors: float32[channels], how much coarser the channel's layer is.
+        spread: float32[channels], the standard deviation of its head's differences.
     """
-    count = len(X).to_bytes(4, "little")
+
+    tokens: int
+    low: NDArray[np.float16]
+    unit: NDArray[np.float16]
+    codes: NDArray[np.uint8]
+    differences: Float32
+    factors: Float32
+    spread: Float32
+
+    def coded(self, step: float | None) -> bytes:
+        """The bitstream; ``step`` None: the anchors alone.
+
+        Extremes, steps and widths in fp16 (a channel each), anchors in bytes, then whole words of
+        the coder.
+        """
+        count = self.tokens.to_bytes(4, "little")
+        if not self.tokens:
+            return count
+        if step is None or not self.differences.size:
+            arrays: list[Bits] = [self.low, self.unit, np.zeros_like(self.low), self.codes]
+        else:
+            steps = self._steps(step).astype(np.float16)
+            symbols = np.rint(self.differences / steps.astype(np.float32))
+            symbols = np.clip(symbols, -_MOST, _MOST).astype(np.int32)
+            widths = np.maximum(np.abs(symbols).mean(axis=0), _NARROWEST).astype(np.float16)
+            words = _coder(None, symbols, widths)
+            arrays = [self.low, self.unit, steps, widths, self.codes, words]
+        return count + b"".join(array.tobytes() for array in arrays)
+
+    def expected_bits(self, step: float) -> float:
+        """About how many bits more than the anchors alone, from the entropies of Laplace laws.
+
+        A whole number with P(s) ~ p^|s| has w = E|s| = 2 p / (1 - p^2), so p = (sqrt(1 + w^2) -
+        1) / w, and takes log2((1 + p) / (1 - p)) - w log2(p) bits.
+        """
+        if not self.differences.size:
+            return 0.0
+        means = np.abs(self.differences).mean(axis=0)
+        w = np.maximum(means / self._steps(step), _NARROWEST)
+        p = (np.sqrt(1 + w * w) - 1) / w
+        bits = np.log2((1 + p) / (1 - p)) - w * np.log2(p)
+        return float(16 * bits.size + len(self.differences) * bits.sum())
+
+    def _steps(self, step: float) -> Float32:
+        steps: Float32 = step * self.factors * np.maximum(self.spread, 1e-4)
+        return steps
+
+
+def part(X: Float32, of: CacheGen) -> Parted:
+    """Tokens, float32[t, channels], as anchors and differences."""
     if not len(X):
-        return count
+        none = np.zeros((0, of.channels), np.float16)
+        return Parted(0, none, none, none.astype(np.uint8), X, X, X)
     first = X[:: of.group]
-    low = to_storage(first.min(axis=0), _FP16, "cachegen").astype(np.float32)
-    unit = ((first.max(axis=0) - low) / _LEVELS).astype(np.float16).astype(np.float32)
-    codes = np.rint(np.divide(first - low, unit, out=np.zeros_like(first), where=unit > 0))
+    low = to_storage(first.min(axis=0), _FP16, "cachegen")
+    unit = ((first.max(axis=0) - low.astype(np.float32)) / _LEVELS).astype(np.float16)
+    least, width = low.astype(np.float32), unit.astype(np.float32)
+    codes = np.rint(np.divide(first - least, width, out=np.zeros_like(first), where=width > 0))
     codes = np.clip(codes, 0, _LEVELS).astype(np.uint8)
-    anchors = low + unit * codes.astype(np.float32)
+    anchors = least + width * codes.astype(np.float32)
     rest = np.arange(len(X)) % of.group > 0
     differences = (X - np.repeat(anchors, of.group, axis=0)[: len(X)])[rest]
-    if step is None or not differences.size:
-        alone = [a.astype(np.float16) for a in (low, unit, np.zeros(of.channels))]
-        return count + b"".join(array.tobytes() for array in (*alone, codes))
     heads = differences.reshape(len(differences), -1, of.channels // _heads(of))
-    spread = np.repeat(heads.std(axis=(0, 2)), of.channels // _heads(of))
-    steps = (step * of.layer_factors() * np.maximum(spread, 1e-4)).astype(np.float16)
-    symbols = np.rint(differences / steps.astype(np.float32))
-    symbols = np.clip(symbols, -_MOST, _MOST).astype(np.int32)
-    widths = np.maximum(np.abs(symbols).mean(axis=0), _NARROWEST).astype(np.float16)
-    words = _coder(None, symbols, widths)
-    arrays = [low.astype(np.float16), unit.astype(np.float16), steps, widths, codes, words]
-    return count + b"".join(array.tobytes() for array in arrays)
+    spread = np.repeat(heads.std(axis=(0, 2)), heads.shape[2]) if len(heads) else 0 * low
+    return Parted(len(X), low, unit, codes, differences, of.layer_factors(), spread)
+
+
+def encode(X: Float32, step: float | None, of: CacheGen) -> bytes:
+    """The bitstream of tokens, float32[t, channels]; ``step`` None: the anchors alone."""
+    return part(X, of).coded(step)
 
 
 def decode(message: bytes, of: CacheGen) -> Float32:

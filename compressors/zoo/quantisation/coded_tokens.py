@@ -6,10 +6,10 @@ exact over what they say.
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from ....errors import BudgetTooSmall
 from ....reductions.jit import njit
+from ...kit.distinct_rows import distinct_rows
 from ...kit.key_value_bits import pairs
 from ...kit.softmax_cache import Part, SoftmaxCache
 from ...kit.state import State, check_fits
 from ...kit.token_cache import LONG
-from ...plugin.contract import Float32
+from ...plugin.contract import Float32, public_coins
 
 Bytes = NDArray[np.uint8]
 _FP16 = np.dtype(np.float16)
@@ -116,17 +117,8 @@ class CodedTokens(SoftmaxCache):
         """The codecs of keys and of values, from public things."""
 
     def turn(self, which: int, d: int, into: int | None = None) -> Float32:
-        """The :func:`rotation` of keys (0) or values (1) from public coins, drawn once.
-
-        Whatever rungs of a ladder are tried: it does not depend on the bits.
-        """
-        if (which, d, into) not in self._turns:
-            self._turns[which, d, into] = rotation(self.rng(which), d, into)
-        return self._turns[which, d, into]
-
-    @cached_property
-    def _turns(self) -> dict[tuple[int, int, int | None], Float32]:
-        return {}
+        """The :func:`rotation` of keys (0) or values (1) from public coins, read-only."""
+        return _turn(self.seed, which, d, into)
 
     def _length(self) -> int:
         each = self.key_codec.row_bytes + self.value_codec.row_bytes
@@ -184,7 +176,8 @@ class CodedTokens(SoftmaxCache):
         coded = []
         for codec, X in ((self.key_codec, K), (self.value_codec, V)):
             self._check(np.asarray(X))
-            coded.append(codec.decode(codec.encode(np.asarray(X, dtype=np.float32))))
+            first, kind = distinct_rows(np.asarray(X, dtype=np.float32))
+            coded.append(codec.decode(codec.encode(X[first]))[kind])
         return [(slice(None), (coded[0], coded[1]), self.kept())]
 
 
@@ -228,6 +221,14 @@ def rotation(rng: np.random.Generator, d: int, into: int | None = None) -> Float
     size = d if into is None else into
     q, r = np.linalg.qr(rng.standard_normal((size, size)))
     turned: Float32 = (q * np.sign(np.diag(r)))[:d].astype(np.float32)
+    return turned
+
+
+@functools.lru_cache(64)
+def _turn(seed: int, which: int, d: int, into: int | None) -> Float32:
+    """Drawn once for both players in one process, and for all rungs of a ladder."""
+    turned = rotation(public_coins(seed, which), d, into)
+    turned.flags.writeable = False
     return turned
 
 

@@ -235,18 +235,10 @@ class KVTC(Prefill):
             message = coded(4.0)
             self.need(charged_bits(len(message)))
             return message
-        best = coded(0.0)
-        self.need(charged_bits(len(best)))
-        # Fewer bits are a shorter message: halve the ladder until the most that fit are found.
-        low, high = 0, len(LADDER)
-        while low < high:
-            middle = (low + high) // 2
-            message = coded(LADDER[middle])
-            if charged_bits(len(message)) <= self.budget_bits:
-                best, high = message, middle
-            else:
-                low = middle + 1
-        return best
+        bare = coded(0.0)
+        numbers = (last - first) * (self.shape.d_k + self.shape.d_v)
+        free = (self.budget_bits - charged_bits(len(bare))) / max(1, numbers)
+        return self.finest(bare, LADDER, coded, sum(bits > free for bits in LADDER))
 
     def _middle(self, n: int) -> tuple[int, int]:
         """The first token that is coded, and the first after them that is not."""

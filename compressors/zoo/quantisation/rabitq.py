@@ -13,6 +13,8 @@ from .turboquant import LADDER, directions
 
 #: how far the largest coordinate of a row reaches on the grid, of its half width
 REACH = np.linspace(0.4, 1.15, 26, dtype=np.float32)
+#: rows whose points are compared at a time: what they take stays in the processor's cache
+BLOCK = 16
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,27 @@ class GridCodec:
     def encode(self, X: Float32) -> Bytes:
         """uint8[m, row_bytes]."""
         lengths, Y = directions(X, self.turn)
-        half = 1 << (self.bits - 1)
-        top = np.abs(Y).max(axis=1, initial=0)[:, None]
-        best: Float32 = np.full(len(X), -np.inf, np.float32)
-        symbols, dots = np.zeros(Y.shape, np.uint8), np.zeros(len(X), np.float32)
-        for reach in REACH if self.bits > 1 else REACH[:1]:
-            grown = np.divide(half * reach * Y, top, out=np.zeros_like(Y), where=top > 0)
-            found = np.clip(np.floor(grown) + half, 0, 2 * half - 1)
-            points = (found - (half - np.float32(0.5))).astype(np.float32)
-            products = (points * Y).sum(axis=1)
-            cosines = products / np.sqrt(np.square(points).sum(axis=1))
-            better = cosines > best
-            best[better], dots[better] = cosines[better], products[better]
-            symbols[better] = found[better]
+        symbols, dots = np.empty(Y.shape, np.uint8), np.empty(len(Y), np.float32)
+        for at in range(0, len(Y), BLOCK):
+            part = slice(at, at + BLOCK)
+            symbols[part], dots[part] = self._nearest(Y[part])
         factors = np.divide(lengths, dots, out=np.zeros_like(lengths), where=dots > 0)
         head = factors.astype(np.float16)[:, None].view(np.uint8)
         return np.concatenate([head, pack(symbols, self.bits)], axis=1)
+
+    def _nearest(self, Y: Float32) -> tuple[Bytes, Float32]:
+        """The point with the least angle for each row, as symbols, and its <y, c>."""
+        half = 1 << (self.bits - 1)
+        top = np.abs(Y).max(axis=1, initial=0)[:, None]
+        reach = REACH[: len(REACH) if self.bits > 1 else 1, None, None]
+        grown = half * reach * Y
+        grown = np.divide(grown, top, out=np.zeros_like(grown), where=top > 0)
+        found = np.clip(np.floor(grown) + half, 0, 2 * half - 1)
+        points = found - (half - np.float32(0.5))
+        products = (points * Y).sum(axis=2)
+        best = (products / np.sqrt(np.square(points).sum(axis=2))).argmax(axis=0)
+        rows = np.arange(len(Y))
+        return found[best, rows].astype(np.uint8), products[best, rows]
 
     def decode(self, codes: Bytes) -> Float32:
         """float32[m, d]."""

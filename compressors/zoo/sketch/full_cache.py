@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 
 from ....errors import BadInput
 from ....reductions.blas import one_thread
+from ....reductions.memo import remembered
 from ...kit.blockwise import Own
 from ...plugin.contract import Float32
 from ..baseline.exact import Exact
 
 Float64 = NDArray[np.float64]
 
-#: scores of a block of rows: 8 MiB of float64
-_BLOCK = 1 << 20
+#: scores of a block of rows: 1 MiB of float64, which a core's own cache holds
+_BLOCK = 1 << 17
+#: of several blocks so many are kept for the next message, 16 MiB
+_SMALL = 1 << 21
 
 
 class FullCache(Exact):
@@ -83,17 +86,17 @@ class FullCache(Exact):
         if n == 0:
             raise BadInput("Attention over no token has no value: append a token first.")
         keys, queries = K.astype(np.float64), np.asarray(Q, dtype=np.float64)
+        own_keys = None if own is None else own[0].astype(np.float64)
         out = np.empty((len(queries), self.shape.d_v), dtype=np.float32)
         step = max(1, _BLOCK // n)
         with one_thread, np.errstate(over="ignore", invalid="ignore"):
             prepared = self.prepare(keys)
+            several = own_keys is not None and _BLOCK < len(queries) * n <= _SMALL
+            known = _known_scores(queries, keys, own_keys) if several else None
             for first in range(0, len(queries), step):
                 rows = slice(first, first + step)
-                mine = None if own is None else own[0][rows].astype(np.float64)
-                S = np.empty((len(queries[rows]), n))
-                S[:, :t] = queries[rows] @ keys.T
-                if mine is not None:
-                    S[:, t] = np.einsum("ij,ij->i", queries[rows], mine)
+                mine = None if own_keys is None else own_keys[rows]
+                S = _scores(queries[rows], keys, mine) if known is None else known[rows]
                 if not np.isfinite(S).all():
                     raise BadInput("A score <q, k> is not finite: keep NaN out, numbers smaller.")
                 W = self.weigh(queries[rows], S, prepared, mine)
@@ -102,6 +105,20 @@ class FullCache(Exact):
                     sums += W[:, t:] * own[1][rows]
                 out[rows] = sums / W.sum(axis=1, dtype=np.float32)[:, None]
         return out
+
+
+def _scores(Q: Float64, K: Float64, own: Float64 | None) -> Float64:
+    """Scores with every token, and last with the row's own: float64[m, n], to be read only."""
+    t = len(K)
+    S = np.empty((len(Q), t + (own is not None)))
+    S[:, :t] = Q @ K.T
+    if own is not None:
+        S[:, t] = np.einsum("ij,ij->i", Q, own)
+    return S
+
+
+#: in a game the keys are the same in many messages, and Bob's questions are
+_known_scores = remembered(most=1 << 22)(_scores)
 
 
 def softmax_over(S: Float64, counts: NDArray[Any]) -> Float32:

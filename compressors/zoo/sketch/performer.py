@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
 
 from ...catalog_entry import CatalogEntry
 from ...kit.token_cache import whole
+from ...plugin.contract import public_coins
 from .feature_sums import FeatureSums, Float64, features_in_budget
 
 
@@ -46,7 +48,11 @@ class Performer(FeatureSums):
                 m = math.ceil(shape.d_k * math.log(max(shape.d_k, 3)))
             m = max(m, 1)
         self.hold(whole(m, "m", 1))
-        self.directions = orthogonal_gaussians(self.features, shape.d_k, self.rng(0))
+        self.directions = self.drawn(self.features)
+
+    def drawn(self, m: int) -> Float64:
+        """The directions of m features from public coins, read-only."""
+        return _directions(self.seed, m, self.shape.d_k)
 
     def log_key(self, k: Float64) -> Float64:
         """<w_i, k> - |k|^2/2."""
@@ -57,6 +63,14 @@ class Performer(FeatureSums):
         """<w_i, q>; what depends on the query alone cancels."""
         log: Float64 = Q @ self.directions.T
         return log
+
+
+@functools.lru_cache(16)
+def _directions(seed: int, m: int, d: int) -> Float64:
+    """Drawn once for both players in one process."""
+    found = orthogonal_gaussians(m, d, public_coins(seed, 0))
+    found.flags.writeable = False
+    return found
 
 
 def orthogonal_gaussians(m: int, d: int, rng: np.random.Generator) -> Float64:

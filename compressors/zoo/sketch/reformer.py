@@ -69,17 +69,17 @@ class Reformer(FullCache):
         found: Int64 = both.argmax(axis=2)
         return found
 
-    def prepare(self, K: Float64) -> Int64:
-        """The stored keys' buckets."""
-        return self.hashes(K)
+    def prepare(self, K: Float64) -> NDArray[Any]:
+        """The stored keys' buckets, a row a round, in as few bytes as hold them."""
+        return np.ascontiguousarray(self.hashes(K).T, dtype=np.min_scalar_type(self.buckets))
 
     def weigh(self, Q: Float64, S: Float64, prepared: Any, own: Float64 | None) -> Float32:
         """Weight e^s in the query's buckets."""
         asked = self.hashes(Q)
         read = np.zeros(S.shape, dtype=np.bool_)
-        stored = read[:, : len(prepared)]
-        for r in range(self.rounds):
-            stored |= asked[:, r, None] == prepared[None, :, r]
+        stored = read[:, : prepared.shape[1]]
+        for mine, theirs in zip(asked.T.astype(prepared.dtype), prepared, strict=True):
+            stored |= mine[:, None] == theirs
         if own is not None:
             read[:, -1] = (asked == self.hashes(own)).any(axis=1)
         read[~read.any(axis=1), -1] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.contract import Compressor, Shape, charged_bits
+from kvbarrier.compressors.zoo.quantisation import cachegen
 from kvbarrier.compressors.zoo.quantisation.cachegen import CacheGen, decode, encode
 from kvbarrier.errors import BadInput, BudgetTooSmall, PluginFailure
 
@@ -98,6 +99,24 @@ def test_a_budget_takes_the_finest_stream_that_fits(share: int) -> None:
     assert np.allclose(two.next_outputs(*asked), expected, atol=1e-5)
     expected = Compressor.block_outputs(two, *asked)
     assert np.allclose(two.block_outputs(*asked), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", [8, 5, 4, 3, 2])
+@pytest.mark.parametrize("drift", [0.05, 1.0])
+def test_the_finest_stream_that_fits_is_found_in_few_tries(
+    share: int, drift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = SHAPE.cache_bits_16 // share
+    _, K, V = stream(drift=drift)
+    one = CacheGen(SHAPE, budget)
+    one.extend(K, K, V)
+    # Every rung, finest first: the first whose stream fits, or the anchors alone.
+    every = [encode(flat(SHAPE, K, V), step, one) for step in (*cachegen.LADDER, None)]
+    wanted = next(one for one in every if charged_bits(len(one)) <= budget)
+    coder, coded = cachegen._coder, []
+    monkeypatch.setattr(cachegen, "_coder", lambda *given: coded.append(0) or coder(*given))
+    assert one.save() == wanted
+    assert len(coded) <= 4  # of 37: the right one, a neighbour, and two for a guess that was not
 
 
 def test_more_budget_is_less_error() -> None:

