@@ -72,7 +72,7 @@ class Setting:
         if not self.lines:
             return self.failed[:1]
         said = {name: _number(self.main.get(name)) for name in SHARES}
-        errors = (
+        asks, reads, rotated = (
             self.error(*way)
             for way in (("literal", "asks"), ("literal", "reads"), ("rotated", "asks"))
         )
@@ -80,7 +80,7 @@ class Setting:
         memories = of_memories(said, _text(self.main.get("beside_is")))
         spread = max(deviation(line["bit_error"], line) for line in self.lines.values())
         apart = APART + DEVIATIONS * math.sqrt(2) * spread
-        return [*memories, *of_errors(*errors, apart), *self.failed[:1]]
+        return [*memories, *of_errors(asks, reads, rotated, apart), *self.failed[:1]]
 
 
 #: the memories of a line, in the order of the table
