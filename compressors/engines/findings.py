@@ -59,17 +59,21 @@ def of_memories(said: Mapping[str, float | None], beside_is: str = "") -> list[s
     return found
 
 
-def of_errors(asks: float | None, reads: float | None, rotated: float | None) -> list[str]:
+def of_errors(
+    asks: float | None, reads: float | None, rotated: float | None, apart: float = APART
+) -> list[str]:
     """The sentences about bit errors: by asking, by reading, and by asking on the rotated stream.
+
+    ``apart``: further apart than this are told, and more where samples of rows may differ by more.
 
     >>> of_errors(0.45, 0.0, None)
     ['hides and does not free: 0.450 by asking, 0.000 by reading']
     """
     found = []
-    if asks is not None and reads is not None and asks - reads > APART:
+    if asks is not None and reads is not None and asks - reads > apart:
         found.append(f"hides and does not free: {asks:.3f} by asking, {reads:.3f} by reading")
-    if asks is not None and reads is not None and reads - asks > APART:
+    if asks is not None and reads is not None and reads - asks > apart:
         found.append("its rows cannot be read off the message as they are")
-    if asks is not None and rotated is not None and abs(rotated - asks) > APART:
+    if asks is not None and rotated is not None and abs(rotated - asks) > apart:
         found.append(f"the basis decides: {asks:.3f} literal, {rotated:.3f} rotated")
     return found

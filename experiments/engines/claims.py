@@ -11,6 +11,7 @@ import numpy as np
 from ...compressors.engines.findings import APART, unexplained
 from ...protocols.evidence.ledger import LINE_BITS
 from ..kit.experiment import Judgement, claim, judge
+from .findings import DEVIATIONS, deviation
 from .measure import TABLE
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 WANTED = {"kvpress": 20, "hf": 8, "llamacpp": 6}
 WANTED_CODECS = 4
 CLOSE = 0.01
-#: standard deviations of a sample of rows that are allowed beside it
-DEVIATIONS = 3
 #: a method whose reading Bob is so much better than its asking Bob hides and does not free
 HIDDEN = 0.05
 
@@ -109,16 +108,11 @@ def full(table: pd.DataFrame) -> Judgement:
 def evictions(table: pd.DataFrame) -> Judgement:
     """Whatever ranks the tokens, keeping a share f of them leaves the error (1 - f)/2 and the bytes
     f.
-
-    Of R rows that were drawn from all without replacement the kept share has the variance
-    f (1 - f) (1 - R/all) / R, and a row that is gone is half wrong.
     """
     table = _settings(table)
     table = table[table["keeps"].notna()]
-    rows = table["asked"] / (table["d"] * table["layers"] * table["heads"])
-    unseen = 1 - rows / (table["n"] * table["messages"])
-    drawn = DEVIATIONS * np.sqrt(table["keeps"] * (1 - table["keeps"]) * unseen / rows) / 2
-    error = (table["bit_error"] - (1 - table["keeps"]) / 2).abs()
+    expected = (1 - table["keeps"]) / 2
+    error, drawn = (table["bit_error"] - expected).abs(), DEVIATIONS * deviation(expected, table)
     whole = table[table["declared"] == table["keeps"]]  # in 16-bit numbers
     size = (whole["logical"] - whole["keeps"]).abs()
     framing = (whole["wire"] - whole["logical"]).max()

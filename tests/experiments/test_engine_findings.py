@@ -15,7 +15,7 @@ LINE: dict[str, Any] = {
     "target": "kvpress:AdaKVPress", "params": '{"compression_ratio": 0.9}', "feed": "prefill",
     "distribution": "kvpress", "note": "", "basis": "literal", "bob": "asks", "bit_error": 0.45,
     "declared": 0.1, "claimed": None, "logical": 1.0, "resident": 1.0, "side": 0.0, "wire": 1.0007,
-    "failed": None,
+    "failed": None, "n": 512, "d": 64, "layers": 1, "heads": 1, "messages": 4, "asked": 131072,
 }  # fmt: skip
 
 
@@ -82,6 +82,19 @@ def test_the_basis_decides(tmp_path: Path) -> None:
 def test_a_row_that_failed_says_why(tmp_path: Path) -> None:
     change = {"failed": "kvpress:X needs CUDA.", "bit_error": None}
     assert findings(tmp_path, change) == ["kvpress:X needs CUDA."]
+
+
+def test_samples_of_rows_that_differ_by_chance_are_no_finding(tmp_path: Path) -> None:
+    # Of 2 times 512 of 2048 rows, half of them gone: sqrt(1/16 3/4 / 1024) = .0068, and of the
+    # difference of two 3 sqrt(2) times as much, .0287, beside the .02.
+    sampled = {"declared": None, "bit_error": 0.25, "n": 2048, "messages": 2, "asked": 65536}
+    near, far = ({"basis": "rotated", "bit_error": error} for error in (0.293, 0.30))
+    assert findings(tmp_path, sampled, sampled | near) == []
+    assert findings(tmp_path, sampled, sampled | far) == [
+        "the basis decides: 0.250 literal, 0.300 rotated"
+    ]
+    every = {"declared": None, "bit_error": 0.25}
+    assert findings(tmp_path, every, every | near) != []
 
 
 def test_every_way_of_a_row_is_a_cell_of_its_own() -> None:

@@ -32,6 +32,7 @@ def _velox(
 
 
 _WHOLE = "its docstring says so: numbers stay in 16 bits, and the ratio is an estimate"
+_UNTRAINED = "without a trained codebook it draws one at random"
 _LAST = "holds what it last handed to attention as well"
 _HALF = "keeps half of the tokens"
 
@@ -58,9 +59,10 @@ ROWS = (
          bits=4),
     _row("RotatedKVCache", "mlx-turboquant", 2 / 16, "keys rotated, values not", reads=False,
          shown=False, bits=2),
-    _velox("turboquant_rvq", "its default: keys in codes, values as they are; allocates 768 rows"),
+    _velox("turboquant_rvq", "its default: keys in codes, values as they are; allocates 256 rows "
+           "more"),
     _velox("kivi", _WHOLE, shown=True, streams=True),
-    _velox("vecinfer", _WHOLE),
+    _velox("vecinfer", f"{_UNTRAINED}, as it warns; {_WHOLE}"),
     _velox("xquant", _WHOLE),
     _velox("kvquant", _WHOLE),
     _velox("palu", f"{_WHOLE}; {_LAST}"),
@@ -69,7 +71,8 @@ ROWS = (
     _velox("zipcache", _WHOLE),
     _velox("skvq", _WHOLE),
     _velox("amc", _WHOLE),
-    _velox("a2ats", _WHOLE),
+    _velox("a2ats", f"{_UNTRAINED}, and it turns back a rotary embedding that these keys do not "
+           f"have; {_WHOLE}"),
     _velox("anchorkv", _WHOLE),
     _velox("kvtc", f"keeps the prompt in 32 bits; {_LAST}"),
     _velox("age_tiered", _WHOLE),
