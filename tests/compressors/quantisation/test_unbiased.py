@@ -9,7 +9,7 @@ import pytest
 from kvbarrier.compressors.plugin.contract import Shape
 from kvbarrier.compressors.zoo.quantisation.coded_tokens import rotation
 from kvbarrier.compressors.zoo.quantisation.eden import Eden
-from kvbarrier.compressors.zoo.quantisation.rabitq import GridCodec, RaBitQ
+from kvbarrier.compressors.zoo.quantisation.rabitq import REACH, GridCodec, RaBitQ
 from kvbarrier.compressors.zoo.quantisation.turboquant import MSECodec, TurboQuant
 
 SHAPE = Shape(tokens=32, d_k=64, d_v=48)
@@ -123,3 +123,21 @@ def test_a_zero_row_stays_zero(cls) -> None:
     one.extend(*(np.zeros((2, d), np.float32) for d in (64, 64, 48)))
     assert not one.kept()[0].any()
     assert not one.kept()[1].any()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_rabitqs_point_has_the_least_angle_of_its_lengths(bits: int) -> None:
+    """By a loop over rows and lengths, in float64; 40 rows are more than a block."""
+    X = np.random.default_rng(bits).standard_normal((40, 16)).astype(np.float32)
+    found = GridCodec(np.eye(16, dtype=np.float32), bits).decode(
+        GridCodec(np.eye(16, dtype=np.float32), bits).encode(X)
+    )
+    half = 2 ** (bits - 1)
+    for x, point in zip(X.astype(np.float64), found.astype(np.float64), strict=True):
+        cosines = []
+        for reach in REACH if bits > 1 else REACH[:1]:
+            grown = np.floor(half * reach * x / np.abs(x).max())
+            c = np.clip(grown, -half, half - 1) + 0.5
+            cosines.append(c @ x / np.linalg.norm(c))
+        cosine = point @ x / np.linalg.norm(point)
+        assert cosine == pytest.approx(max(cosines), rel=1e-5)
