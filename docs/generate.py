@@ -93,7 +93,8 @@ The verdict and what was run are those of the committed tables in
 `figures/gallery`. A claim's name is the address that one can link to. Each picture as SVG and PDF:
 `kvbarrier experiments draw NAME --tables figures/gallery --out FOLDER`.
 *At full scale* gives the verdict of `kvbarrier experiments run NAME --scale full`, run once with
-one worker; its claims are in `figures/gallery/full-scale`, its tables are not committed.
+one worker; its claims are in `figures/gallery/full-scale`, its tables are not committed. Together
+the {number} experiments that were run took {hours:.1f} CPU hours on a machine of two cores.
 
 *paper*: stated in the text at hand. *reconstructed*: the paper's statement, its formula rebuilt
 from the prose around it, so its constants may differ from the published ones. *ours*: not the
@@ -107,8 +108,10 @@ Definitions 4 and 10 of the paper are used and not tested.
 
 def claims_page() -> str:
     """Every claim with what it is about and the tables that decide it, by experiment."""
-    parts, found = [CLAIMS_HEAD], judged()
-    full, cost = judged(FULL / "claims.csv"), by("experiment", FULL / "cost.csv")
+    found, full = judged(), judged(FULL / "claims.csv")
+    cost = by("experiment", FULL / "cost.csv")
+    hours = sum(float(row["cpu_seconds"]) for row in cost.values()) / 3600
+    parts = [CLAIMS_HEAD.format(number=len(cost), hours=hours)]
     for name in (*NAMES, *ENGINES):
         experiment = get(name)
         about = inspect.getdoc(sys.modules[experiment.run.__module__]) or ""
