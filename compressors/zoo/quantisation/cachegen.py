@@ -203,7 +203,7 @@ def part(X: Float32, of: CacheGen) -> Parted:
     anchors = least + width * codes.astype(np.float32)
     rest = np.arange(len(X)) % of.group > 0
     differences = (X - np.repeat(anchors, of.group, axis=0)[: len(X)])[rest]
-    heads = differences.reshape(len(differences), -1, of.channels // _heads(of))
+    heads = differences.reshape(len(differences), _heads(of), of.channels // _heads(of))
     spread = np.repeat(heads.std(axis=(0, 2)), heads.shape[2]) if len(heads) else 0 * low
     return Parted(len(X), low, unit, codes, differences, of.layer_factors(), spread)
 

@@ -130,6 +130,14 @@ def test_more_budget_is_less_error() -> None:
     assert errors[-1] < 0.5 * errors[0]
 
 
+def test_a_single_token_is_an_anchor_and_nothing_else() -> None:
+    Q, K, V = (part[:1] for part in stream())
+    one = CacheGen(SHAPE, SHAPE.cache_bits_16)
+    one.extend(Q, K, V)
+    # eight bits between the least and the greatest number, which are both its own
+    assert decode(one.save(), one) == pytest.approx(flat(SHAPE, K, V), rel=1e-3, abs=1e-3)
+
+
 def test_what_is_refused() -> None:
     with pytest.raises(BudgetTooSmall) as refused:
         CacheGen(SHAPE, 100)
