@@ -78,20 +78,22 @@ def forecast(cell: Cell, session: Session, at_once: int = 1) -> Forecast | None:
     if not is_long(instance) or instance.schedule is not None:
         return None
     longer = min(_LONGEST, instance.n // 2)
-    took = []
-    # The first time is for what is slow only once.
-    for tokens in (longer // _APART, longer // _APART, longer):
+    took: dict[int, list[float]] = {longer // _APART: [], longer: []}
+    # Each twice, and the least counts: a kernel compiles once, perhaps for the longer stream only,
+    # and what else the machine does can only add time.
+    for tokens in (*took, *took):
         rows = None if instance.rows is None else min(instance.rows, tokens)
         began = time.perf_counter()
         with suppress(BadInput):
             fewer = replace(cell, instance=replace(instance, n=tokens, rows=rows))
             if session.rehearse(fewer).failed is None:
-                took.append(time.perf_counter() - began)
-    if len(took) < 3:
+                took[tokens].append(time.perf_counter() - began)
+    if not all(took.values()):
         return None
-    growth = min(2.0, max(1.0, math.log(took[2] / took[1], _APART)))
+    short, long = (min(seconds) for seconds in took.values())
+    growth = min(2.0, max(1.0, math.log(long / short, _APART)))
     return Forecast(
-        seconds=took[2] * (instance.n / longer) ** growth,
+        seconds=long * (instance.n / longer) ** growth,
         growth=growth,
         measured=longer,
         memory_bytes=at_once * room_of(cell).total,

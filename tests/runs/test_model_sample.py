@@ -194,6 +194,23 @@ def test_a_forecast_goes_on_as_two_short_streams_grow(monkeypatch, power, growth
     assert found.memory_bytes == room.room_of(cell()).total
 
 
+@pytest.mark.parametrize("slow", [0, 1])
+def test_what_is_slow_once_is_not_taken_for_growth(monkeypatch, slow):
+    clock, seen = [0.0], []
+
+    class Session:
+        def rehearse(self, cell):
+            first = cell.instance.n not in seen
+            seen.append(cell.instance.n)
+            # The kernel of the shorter or of the longer stream compiles: half a second.
+            compiles = 0.5 if first and sorted(set(seen)).index(cell.instance.n) == slow else 0.0
+            clock[0] += 1e-6 * cell.instance.n + compiles
+            return type("Rehearsal", (), {"failed": None})
+
+    monkeypatch.setattr(forecast.time, "perf_counter", lambda: clock[0])
+    assert forecast.forecast(cell(), Session()).growth == pytest.approx(1.0)
+
+
 def test_short_streams_have_no_forecast():
     assert forecast.forecast(cell(n=4096), None) is None
     assert forecast.forecast(Cell(SlidingWindow(512, 64), "exact"), None) is None
