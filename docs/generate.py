@@ -94,7 +94,7 @@ The verdict and what was run are those of the committed tables in
 `kvbarrier experiments draw NAME --tables figures/gallery --out FOLDER`.
 *At full scale* gives the verdict of `kvbarrier experiments run NAME --scale full`, run once with
 one worker; its claims are in `figures/gallery/full-scale`, and of its tables that of the engines.
-Together the {number} experiments that were run took {hours:.1f} CPU hours on a machine of two cores.
+Together the {number} experiments that were run took {hours:.1f} CPU hours on two cores.
 
 *paper*: stated in the text at hand. *reconstructed*: the paper's statement, its formula rebuilt
 from the prose around it, so its constants may differ from the published ones. *ours*: not the
