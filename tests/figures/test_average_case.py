@@ -27,12 +27,12 @@ def tables() -> tuple[pd.DataFrame, list[dict]]:
 def test_equal_tables_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None:
     theta, points = tables()
     for name in "ab":
-        average_case.draw(theta, points, tmp_path / f"{name}.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+        average_case.draw(theta, points, tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     moved = [point | {"bits_per_secret_bit": 2 * point["bits_per_secret_bit"]} for point in points]
     for number, changed in enumerate(((theta.assign(rate=0.6), points), (theta, moved))):
         average_case.draw(*changed, tmp_path / f"c{number}.png")
-        assert (tmp_path / f"c{number}.png").read_bytes() != (tmp_path / "a.png").read_bytes()
+        assert (tmp_path / f"c{number}.png").read_bytes() != (tmp_path / "a.svg").read_bytes()
 
 
 def test_what_is_counted_is_said(monkeypatch, tmp_path: Path) -> None:

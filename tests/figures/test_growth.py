@@ -20,12 +20,12 @@ def table() -> pd.DataFrame:
 
 def test_equal_tables_give_equal_bytes_and_others_do_not(tmp_path: Path) -> None:
     for name in "ab":
-        growth.draw(table(), tmp_path / f"{name}.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+        growth.draw(table(), tmp_path / f"{name}.svg")
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     for column in ("seconds", "peak_bytes", "read_seconds"):
         rows = table()
-        growth.draw(rows.assign(**{column: 2 * rows[column]}), tmp_path / "c.png")
-        assert (tmp_path / "c.png").read_bytes() != (tmp_path / "a.png").read_bytes(), column
+        growth.draw(rows.assign(**{column: 2 * rows[column]}), tmp_path / "c.svg")
+        assert (tmp_path / "c.svg").read_bytes() != (tmp_path / "a.svg").read_bytes(), column
 
 
 def test_the_exponents_are_said(monkeypatch, tmp_path: Path) -> None:

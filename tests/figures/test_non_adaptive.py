@@ -39,12 +39,12 @@ def draw(drawn: tuple[pd.DataFrame, ...], path: Path) -> list[bytes]:
 
 
 def test_equal_tables_give_equal_bytes(tmp_path: Path) -> None:
-    first = draw(tables(), tmp_path / "a.png")
-    assert draw(tables(), tmp_path / "b.png") == first
+    first = draw(tables(), tmp_path / "a.svg")
+    assert draw(tables(), tmp_path / "b.svg") == first
     for changed in (0, 1, 2, 3):
         drawn = tables()
         drawn[changed]["reads" if changed == 3 else "error"] += 0.1
-        again = draw(drawn, tmp_path / "c.png")
+        again = draw(drawn, tmp_path / "c.svg")
         assert [one != two for one, two in zip(first, again, strict=True)] == [
             changed in (0, 2), changed in (1, 3),
         ]  # fmt: skip

@@ -139,11 +139,11 @@ class Turned:
         self.pending = 0
 
     def turn(self, x, position):
-        angle = 0.3 * position
-        half = len(x) // 2
-        a, b = x[:half], x[half:]
-        c, s = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        return np.concatenate([c * a - s * b, s * a + c * b]).astype(np.float32)
+        """One row by one position, or all rows by theirs."""
+        angle = 0.3 * np.asarray(position)[..., None]
+        a, b = np.split(np.asarray(x), 2, axis=-1)
+        c, s = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
+        return np.concatenate([c * a - s * b, s * a + c * b], axis=-1)
 
     def append(self, q, k, v):
         self.settle()
@@ -153,14 +153,16 @@ class Turned:
         self.positions.append(position)
 
     def settle(self):
-        self.K = [self.turn(k, self.pending) for k in self.K]
+        if self.pending and self.K:
+            self.K = list(self.turn(self.K, self.pending))
         self.pending = 0
 
     def attend(self, q):
         self.settle()
-        scores = [self.turn(k, -p) for k, p in zip(self.K, self.positions, strict=True)]
         d_k, d_v = self.shape.d_k, self.shape.d_v
-        return softmax_rows(q, np.array(scores).reshape(-1, d_k), np.array(self.V).reshape(-1, d_v))
+        K = np.reshape(self.K, (-1, d_k)).astype(np.float32)
+        V = np.reshape(self.V, (-1, d_v)).astype(np.float32)
+        return softmax_rows(q, self.turn(K, -np.array(self.positions, int)), V)
 
     def shift(self, by):
         self.positions = [p + by for p in self.positions]

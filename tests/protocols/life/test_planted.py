@@ -40,16 +40,16 @@ def test_healthy_twins_are_silent_on_two_hundred_random_schedules(cls):
 
 @pytest.mark.parametrize("cls", [planted.WrappedCrop, planted.RestoredFromZero])
 def test_a_window_longer_than_the_schedules_is_reached_by_its_size(cls, monkeypatch):
-    monkeypatch.setattr(planted, "WINDOW", 256)
+    monkeypatch.setattr(planted, "WINDOW", 128)
     assert examine(adapt(cls), random=10).faults == ()
-    life = examine(adapt(cls), random=0, sizes=(256,), seconds=60)
-    assert life.longest == 256 + 64
-    assert re.fullmatch(r"append 2\d\d, (crop \d+|save)", str(life.faults[0].performance.schedule))
+    life = examine(adapt(cls), random=0, sizes=(128,), seconds=60)
+    assert life.longest == 128 + 64
+    assert re.fullmatch(r"append 1\d\d, (crop \d+|save)", str(life.faults[0].performance.schedule))
 
 
 def test_a_healthy_window_as_long_is_silent(monkeypatch):
-    monkeypatch.setattr(planted, "WINDOW", 256)
-    assert examine(adapt(planted.Ring), random=0, sizes=(256,), seconds=60).faults == ()
+    monkeypatch.setattr(planted, "WINDOW", 128)
+    assert examine(adapt(planted.Ring), random=0, sizes=(128,), seconds=60).faults == ()
 
 
 def test_a_small_cache_is_examined_in_two_seconds():
