@@ -128,16 +128,17 @@ class Rotated3:
         y = self.turn[len(x)] @ x * np.float32(np.sqrt(len(x)) / norm)
         return np.abs(y[:, None] - self.BOOK).argmin(1).astype(np.uint8), np.float32(norm)
 
-    def back(self, coded):
-        c, norm = coded
-        return self.turn[len(c)].T @ self.BOOK[c] * np.float32(norm / np.sqrt(len(c)))
+    def back(self, rows):
+        c, norm = map(np.array, zip(*rows, strict=True))
+        d = c.shape[1]
+        return self.BOOK[c] @ self.turn[d] * (norm / np.float32(np.sqrt(d)))[:, None]
 
     def append(self, q, k, v):
         self.K.append(self.code(k))
         self.V.append(self.code(v))
 
     def attend(self, q):
-        return soft([self.back(c) for c in self.K], [self.back(c) for c in self.V], q)
+        return soft(self.back(self.K), self.back(self.V), q)
 
 
 class LowRank:

@@ -272,11 +272,14 @@ class CropHeads:
 
     def attend(self, q):
         group = q.shape[1] // self.rows[0][0][0].shape[0]
-        return np.stack([
-            np.stack([soft(np.array(K)[:, h // group], np.array(V)[:, h // group], row[h])
-                      for h in range(len(row))])
-            for (K, V), row in zip(self.rows, q, strict=True)
-        ])  # fmt: skip
+        return np.stack(
+            [
+                np.stack(
+                    [soft(K[:, h // group], V[:, h // group], row[h]) for h in range(len(row))]
+                )
+                for (K, V), row in zip((map(np.array, rows) for rows in self.rows), q, strict=True)
+            ]
+        )
 
 
 class KeepsOldest(Rows):
@@ -307,8 +310,13 @@ class Swapped:
             rows.append((codes, np.array([low, step], np.float32)))
 
     def attend(self, q):
-        K, V = ([c * r[1] + r[0] for c, r in rows] for rows in (self.K, self.V))
+        K, V = (self.rounded(rows) for rows in (self.K, self.V))
         return soft(K, V, q)
+
+    @staticmethod
+    def rounded(rows):
+        codes, ends = map(np.array, zip(*rows, strict=True))
+        return codes * ends[:, 1:] + ends[:, :1]
 
 
 class Wraps128(Rows):
@@ -405,9 +413,9 @@ class Turned(Rows):
 
     @staticmethod
     def turned(k, by):
-        half = len(k) // 2
-        c, s = np.cos(by), np.sin(by)
-        return np.concatenate([c * k[:half] - s * k[half:], s * k[:half] + c * k[half:]])
+        a, b = np.split(np.asarray(k), 2, axis=-1)
+        c, s = np.cos(by)[..., None], np.sin(by)[..., None]
+        return np.concatenate([c * a - s * b, s * a + c * b], axis=-1)
 
     def append(self, q, k, v):
         super().append(q, self.turned(k, 0.7 * self.position).astype(np.float32), v)
@@ -419,7 +427,7 @@ class Turned(Rows):
             self.position = tokens
 
     def attend(self, q):
-        return soft([self.turned(k, -0.7 * t) for t, k in enumerate(self.K)], self.V, q)
+        return soft(self.turned(self.K, -0.7 * np.arange(len(self.K))), self.V, q)
 
 
 class Grown:
