@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Iterator
 from fractions import Fraction
 
 import numpy as np
@@ -141,17 +140,6 @@ class Draws:
             if word < _WORDS - bound or word < _WORDS // bound * bound:
                 return word % bound
 
-    def without_replacement(self, size: int) -> Iterator[int]:
-        """Yield 0..size-1 in uniformly random order, at the price of what is taken.
-
-        Fisher and Yates from the front; only the places that were swapped are remembered.
-        """
-        moved: dict[int, int] = {}
-        for i in range(size):
-            j = i + self.below(size - i)
-            yield moved.get(j, j)
-            moved[j] = moved.get(i, i)
-
 
 def bucket_of(rows: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return the age bucket, int64 in [0, 16), of each row: 16 i // n; bucket 0 is the oldest."""
@@ -177,20 +165,18 @@ def sampled_rows(
         return np.arange(n, dtype=np.int64)
     if not 1 <= rows <= n:
         raise BadInput(f"{rows} rows of {n} cannot be asked: give a number from 1 to {n}.")
-    draws = Draws("rows", key, instance_id, message)
+    from .deal import deal
+
     # Row i is in bucket 16 i // n >= b if and only if i >= b n / 16.
-    starts = [-(-b * n // AGE_BUCKETS) for b in range(AGE_BUCKETS + 1)]
-    left = [starts[b + 1] - starts[b] for b in range(AGE_BUCKETS)]
-    decks = [draws.without_replacement(size) for size in left]
-    asked: list[int] = []
-    while len(asked) < rows:
-        waiting = [b for b in range(AGE_BUCKETS) if left[b]]
-        for place in draws.without_replacement(len(waiting)):
-            if len(asked) < rows:
-                b = waiting[place]
-                left[b] -= 1
-                asked.append(starts[b] + next(decks[b]))
-    return np.array(sorted(asked), dtype=np.int64)
+    starts = -(-np.arange(AGE_BUCKETS + 1) * n // AGE_BUCKETS)
+    # SHAKE output of any length is a prefix of every longer one: asking again extends.
+    count = 2 * rows
+    while True:
+        words = np.frombuffer(_coins("rows", key, instance_id, message, 8 * count), dtype=">u8")
+        asked = deal(words.astype(np.uint64), starts, rows)
+        if len(asked):
+            return np.sort(asked)
+        count += 64
 
 
 def schedule_draws(key: bytes, instance_id: str, message: int) -> Draws:

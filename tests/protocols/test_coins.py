@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from kvbarrier.errors import BadInput
 from kvbarrier.protocols.game import coins
+from kvbarrier.protocols.game.deal import deal
+
+from tests.naive.deal import deal as naive_deal
 
 KEY = bytes(range(32))
 ID = "0123456789abcdef"
@@ -145,3 +148,27 @@ def test_sixteen_rows_are_one_of_each_age_bucket_where_n_is_no_multiple_of_16_to
         rows = coins.sampled_rows(bytes(32), "x", message, n, 16)
         assert coins.bucket_of(rows, n).tolist() == list(range(16))
     assert coins.sampled_rows(bytes(32), "x", 0, n, n).tolist() == list(range(n))
+
+
+STARTS = {n: [-(-b * n // 16) for b in range(17)] for n in (1, 5, 16, 17, 40, 100)}
+
+
+@pytest.mark.parametrize("n", STARTS)
+def test_the_dealing_kernel_is_python_with_dictionaries(n: int) -> None:
+    # Small words make every remainder, the largest ones are left out: 2^64 - 1 below 3, 5, 15.
+    rng = np.random.default_rng(n)
+    for rows in {1, max(1, n // 3), n}:
+        words = rng.integers(0, 1 << 64, 3 * n + 60, dtype=np.uint64)
+        words[rng.random(len(words)) < 0.2] = (1 << 64) - 1
+        wanted = naive_deal(words.tolist(), STARTS[n], rows)
+        starts = np.array(STARTS[n])
+        assert deal(words, starts, rows).tolist() == wanted
+        assert deal.py_func(words, starts, rows).tolist() == wanted
+
+
+def test_a_word_of_the_incomplete_interval_is_left_out() -> None:
+    # 2^64 = 1 mod 3: the last word alone. Of one bucket of 3 rows: which bucket, 0; which row, 2.
+    starts = np.array([0, 3])
+    words = np.array([0, (1 << 64) - 1, (1 << 64) - 2], dtype=np.uint64)
+    assert deal(words, starts, 1).tolist() == [2]
+    assert len(deal(words[:2], starts, 1)) == 0, "words ran out"
