@@ -16,8 +16,8 @@ from ...reductions.jit import njit
 
 
 @njit(cache=True)
-def _below(words: NDArray[np.uint64], used: int, bound: int) -> tuple[int, int]:
-    """The next draw below ``bound``, and how many words are used: more than there are if none is."""
+def _below(words: NDArray[np.uint64], used: int, bound: int) -> tuple[np.int64, int]:
+    """The next draw below ``bound``, and how many words are used; if none is left, one too many."""
     m = np.uint64(bound)
     last = np.uint64(0xFFFFFFFFFFFFFFFF)
     incomplete = (last % m + np.uint64(1)) % m  # 2^64 mod m
@@ -25,8 +25,8 @@ def _below(words: NDArray[np.uint64], used: int, bound: int) -> tuple[int, int]:
         word = words[used]
         used += 1
         if word <= last - incomplete:
-            return int(word % m), used
-    return 0, len(words) + 1
+            return np.int64(word % m), used
+    return np.int64(0), len(words) + 1
 
 
 @njit(cache=True)
