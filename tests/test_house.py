@@ -8,12 +8,14 @@ import graphlib
 import importlib
 import importlib.util
 import inspect
+import linecache
 import os
 import pkgutil
 import re
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -112,6 +114,7 @@ def imported(name: str) -> ModuleType:
 
 @pytest.mark.parametrize("name", modules())
 def test_docstring_examples_run(name: str) -> None:
+    linecache.clearcache()  # or doctest asks the disk after every file there, at each example
     result = doctest.testmod(imported(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 
@@ -162,18 +165,25 @@ def test_there_are_docstring_examples() -> None:
     assert len(found) >= 20
 
 
+@cache
+def imports(path: Path) -> list[ast.ImportFrom]:
+    """What a file imports from elsewhere, anywhere in it."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [node for node in nodes if isinstance(node, ast.ImportFrom)]
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_dependencies_point_one_way(room: str) -> None:
     later = set(ROOMS[ROOMS.index(room) + 1 :])
     for path in (ROOT / room).rglob("*.py"):
         depth = len(path.relative_to(ROOT).parts)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.level == depth:
+        for node in imports(path):
+            if node.level == depth:
                 reached = {(node.module or "").split(".")[0]} | {a.name for a in node.names}
                 assert not reached & later, (
                     f"{path.relative_to(ROOT)}:{node.lineno} imports {reached & later}"
                 )
-            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            elif node.level == 0 and node.module:
                 assert not node.module.startswith("kvbarrier"), (
                     f"{path}:{node.lineno}: use a relative import"
                 )
@@ -194,8 +204,8 @@ def _imported(module: str, path: Path, known: set[str]) -> set[str]:
     """The modules of ours that a file imports anywhere in it, for its types alone too."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level:
+    for node in imports(path):
+        if node.level:
             base = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
             for name in (f"{base}.{alias.name}" for alias in node.names):
                 found.add(name if name in known else base)

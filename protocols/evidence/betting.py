@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -92,19 +93,25 @@ def interval(errors: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"the level must lie strictly between 0 and 1, not {level!r}")
-    e = np.asarray(errors, dtype=np.float64)
+    return _interval(np.asarray(errors, dtype=np.float64).tobytes(), level)
+
+
+@lru_cache(maxsize=1 << 12)
+def _interval(errors: bytes, level: float) -> tuple[float, float]:
+    """Of float64 numbers. Points, verdicts and claims ask for the same again and again."""
+    e = np.frombuffer(errors)
     if len(e) == 0:
         return 0.0, 1.0
     needed = math.log(2.0 / (1.0 - level))
     # Wealth is only wanted after the last message: sums per share, not paths.
-    low = _edge(lambda p: _final(e, p, ABOVE) >= needed)
-    high = 1.0 - _edge(lambda p: _final(1.0 - e, p, BELOW) >= needed)
+    with np.errstate(divide="ignore"):
+        low = _edge(lambda p: _final(e, p, ABOVE) >= needed)
+        high = 1.0 - _edge(lambda p: _final(1.0 - e, p, BELOW) >= needed)
     return low, high
 
 
 def _final(x: Float64, m: float, weights: Float64) -> float:
-    with np.errstate(divide="ignore"):
-        logs = np.log(1.0 - SHARES + SHARES * (x[:, None] / m)).sum(axis=0) + np.log(weights)
+    logs = np.log(1.0 - SHARES + SHARES * (x[:, None] / m)).sum(axis=0) + np.log(weights)
     return float(np.logaddexp.reduce(logs))
 
 

@@ -253,11 +253,11 @@ def family_ledger(ledgers: Sequence[Ledger]) -> FamilyLedger:
         return FamilyLedger(0.0, LINE_BITS, ())
     line = LINE_BITS + math.log2(len(ledgers))
     longest = max(len(entry.path) for entry in ledgers)
-    paths = np.stack([_held(entry.log2_e_values(line), longest) for entry in ledgers])
+    paths = np.empty((len(ledgers), longest))
+    for held, entry in zip(paths, ledgers, strict=True):
+        path = entry.log2_e_values(line)
+        held[: len(path)] = path
+        held[len(path) :] = path[-1]
     average = np.logaddexp2.reduce(paths, axis=0) - math.log2(len(ledgers))
     named = tuple(i for i, entry in enumerate(ledgers) if entry.peak >= line)
     return FamilyLedger(float(average.max()), line, named)
-
-
-def _held(path: Float64, length: int) -> Float64:
-    return np.pad(path, (0, length - len(path)), mode="edge")
