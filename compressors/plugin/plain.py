@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import types
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -44,7 +44,7 @@ from .plain_codes import (
     dtype_name,
 )
 from .plain_reading import decode, parse_tree, torn, with_memories
-from .sharing import layout_of, shared, written
+from .sharing import layout_of, lie_apart, shared, written
 
 _COINS = (np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
 _SIMPLE = (int, bool, str, bytes, float, type(None))
@@ -97,8 +97,8 @@ def pack_shared(data: Any, tree_of: Callable[[Views], Any]) -> bytes:
     Bytes that arrays share come first: [SHARED, [memories], tree].
     """
     message = pack_tree(tree_of({}))
-    arrays = list(_arrays(data))
-    memories = shared([layout_of(one) for one in arrays])
+    arrays = _arrays(data)
+    memories = [] if lie_apart(arrays) else shared([layout_of(one) for one in arrays])
     if not memories:
         return message
     views, trees = {}, []
@@ -111,17 +111,21 @@ def pack_shared(data: Any, tree_of: Callable[[Views], Any]) -> bytes:
     return min(message, pack_tree([_mark(SHARED), trees, tree_of(views)]), key=len)
 
 
-def _arrays(data: Any) -> Iterator[NDArray[Any]]:
+def _arrays(data: Any) -> list[NDArray[Any]]:
     """The arrays in containers, each as often as it is there."""
-    kind = type(data)
-    if kind is np.ndarray:
-        if dtype_name(data.dtype) is not None:
-            yield data
-    elif kind in (list, tuple, deque):
-        for item in data:
-            yield from _arrays(item)
-    elif kind is dict:
-        yield from _arrays(list(data.values()))
+    found: list[NDArray[Any]] = []
+    waiting = [data]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is np.ndarray:
+            if dtype_name(one.dtype) is not None:
+                found.append(one)
+        elif kind in (list, tuple, deque):
+            waiting += reversed(one)
+        elif kind is dict:
+            waiting += reversed(one.values())
+    return found
 
 
 def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:

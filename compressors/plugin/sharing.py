@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,6 +77,26 @@ def layout_of(array: NDArray[Any]) -> Layout:
     """The layout of a NumPy array, from address 0."""
     address = array.__array_interface__["data"][0]
     return Layout(address, array.shape, array.strides, array.itemsize)
+
+
+def lie_apart(arrays: Sequence[NDArray[Any]]) -> bool:
+    """Whether each array is one block of memory and no two blocks meet: nothing is shared.
+
+    This is asked first: a cache may hold a row of every token, and hardly ever do any two share.
+
+    >>> x = np.arange(6)
+    >>> lie_apart([x, np.ones(3)]), lie_apart([x[:3], x[3:]]), lie_apart([x, x[2:4]])
+    (True, True, False)
+    """
+    if len({id(one) for one in arrays}) < len(arrays):
+        return False
+    flags = [one.flags for one in arrays]
+    if not all(flag.forc for flag in flags):
+        return False
+    if all(flag.owndata for flag in flags):
+        return True
+    blocks = sorted((one.__array_interface__["data"][0], one.nbytes) for one in arrays)
+    return all(start + size <= after for (start, size), (after, _) in pairwise(blocks))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from kvbarrier.compressors.plugin.packing import (
     unpack_plain,
     unpacker,
 )
-from kvbarrier.compressors.plugin.sharing import Memory, layout_of, shared
+from kvbarrier.compressors.plugin.sharing import Memory, layout_of, lie_apart, shared
 from kvbarrier.errors import PluginFailure
 
 #: a view of few axes: its place among the attributes, its layout, and the marks of the message
@@ -178,3 +178,29 @@ def test_where_memory_lies_is_no_part_of_the_message() -> None:
         return pack_plain([a, b, a, b[10:20], b])
 
     assert message(slice(0, 50), slice(100, 150)) == message(slice(100, 150), slice(0, 50))
+
+
+def test_what_lies_apart_shares_nothing() -> None:
+    """The quick question against the whole one: of arrays that own, show, repeat and overlap."""
+    rng = np.random.default_rng(0)
+    answers = []
+    for _ in range(300):
+        memory = np.zeros(48, np.int16)
+        made: list[np.ndarray] = []
+        for _ in range(int(rng.integers(1, 5))):
+            at, step = int(rng.integers(0, 40)), int(rng.integers(1, 3))
+            view = memory[at : at + int(rng.integers(0, 8)) : step]
+            made.append(
+                (view, view.copy(), np.broadcast_to(view, (2, len(view))), memory[at:])[
+                    rng.choice(4, p=(0.4, 0.4, 0.1, 0.1))
+                ]
+            )
+        if rng.random() < 0.2:
+            made.append(made[0])
+        apart = lie_apart(made)
+        answers.append(apart)
+        if apart:
+            assert shared([layout_of(one) for one in made]) == []
+    # Neither answer is the rule: the question would be no use, or would save nothing.
+    assert 50 < sum(answers) < 250
+    assert lie_apart([np.zeros((2, 3), order="F"), np.ones(4)])
