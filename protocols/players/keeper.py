@@ -28,7 +28,7 @@ from typing import NoReturn
 
 from . import landlock, namespaces, reaper, residue, seccomp
 from .codes import CLEAN, LITTER, NO_NAMESPACES, OURS, SURVIVORS
-from .kernels import take_kernels
+from .kernels import keep_kernels_apart
 
 _POLL_MS = 50
 _END_SECONDS = 4.0
@@ -136,7 +136,7 @@ def _become_host(
     code = 1
     try:
         settle()
-        take_kernels(private)
+        keep_kernels_apart(private)
         code = importlib.import_module(f".{host}", __package__).serve(role, *fds)
     except _Refused as exc:
         os.write(fds[1], str(exc).encode())

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +40,15 @@ def warm_kernels() -> None:
 
 
 def _compiled() -> list[Path]:
-    return [f for room in numba_caches() for f in room.rglob("attention*.nbi")]
-
-
-def numba_caches() -> list[Path]:
-    """Return the folders where numba has its compiled kernels: it wants to write where it reads."""
     given = os.environ.get("NUMBA_CACHE_DIR")
+    return [f for room in numba_caches(given) for f in room.rglob("attention*.nbi")]
+
+
+def numba_caches(given: str | None) -> list[Path]:
+    """Return the folders where numba has its compiled kernels: it wants to write where it reads.
+
+    ``given`` is a NUMBA_CACHE_DIR.
+    """
     if given:
         return [Path(given)] if Path(given).is_dir() else []
     rooms = _packages(Path(__file__).absolute().parents[2])
@@ -54,19 +60,41 @@ def _packages(folder: Path) -> list[Path]:
     return [folder, *(package for room in inner for package in _packages(room))]
 
 
-def take_kernels(private: str) -> None:
+def keep_kernels_apart(private: str) -> None:
     """Have numba read and write copies of its compiled kernels in the private folder.
 
-    Alice could write to the originals, and Bob would read them.
+    Alice could write to the originals, and Bob would read them. They are copied when numba is
+    first imported: most caches never do.
     """
-    mine = f"{private}/numba"
-    for folder in numba_caches():
+    copy = partial(_copy_kernels, f"{private}/numba", given=os.environ.get("NUMBA_CACHE_DIR"))
+    os.environ["NUMBA_CACHE_DIR"] = f"{private}/numba"
+    if "numba" in sys.modules:
+        copy()
+    else:
+        sys.meta_path.insert(0, _BeforeNumba(copy))
+
+
+class _BeforeNumba(MetaPathFinder):
+    """Finds no module, and does something before the import of numba goes on."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Act once, when numba is asked for."""
+        if fullname == "numba":
+            sys.meta_path.remove(self)
+            self._act()
+
+
+def _copy_kernels(aim: str, given: str | None) -> None:
+    for folder in numba_caches(given):
         if sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) > _COPY_LIMIT:
             continue
-        aim = mine
-        if "NUMBA_CACHE_DIR" not in os.environ:
+        mine = aim
+        if given is None:
             # Where numba looks for what it compiled from the sources in a folder.
             room = str(folder.parent)
-            aim = f"{mine}/{folder.parent.name}_{hashlib.sha1(room.encode()).hexdigest()}"
-        shutil.copytree(folder, aim, ignore=shutil.ignore_patterns("*.pyc"))
-    os.environ["NUMBA_CACHE_DIR"] = mine
+            mine = f"{aim}/{folder.parent.name}_{hashlib.sha1(room.encode()).hexdigest()}"
+        # A child that imports numba was here before the host, who imports it after a rehearsal.
+        shutil.copytree(folder, mine, ignore=shutil.ignore_patterns("*.pyc"), dirs_exist_ok=True)

@@ -70,6 +70,9 @@ def status(name):
 
 def look(port, harness):
     kernels = Path(os.environ["NUMBA_CACHE_DIR"])
+    before = kernels.exists()
+    import numba  # noqa: F401, at which our kernels are copied
+
     ours = str(Path(kvbarrier.__file__).parent / "reductions" / "__pycache__")
     folders = ["/tmp", "/var/tmp", str(Path(__file__).parent), ours, "/dev/shm", os.getcwd()]
     folders += [os.environ["HOME"], tempfile.gettempdir()]
@@ -97,7 +100,7 @@ def look(port, harness):
         "signal": tried(lambda: os.kill(harness, 0)),
         "memory": tried(lambda: Path(f"/proc/{harness}/mem").open("rb").close()),
         "remount": remount(),
-        "kernels": [touch(kernels), len(list(kernels.rglob("*.nbi")))],
+        "kernels": [before, touch(kernels), len(list(kernels.rglob("*.nbi")))],
         "capabilities": [status("CapEff"), status("CapPrm"), status("CapBnd")],
         "no_new_privileges": status("NoNewPrivs"),
         "filtered": status("Seccomp"),
