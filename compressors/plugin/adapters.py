@@ -284,6 +284,9 @@ class Adapted(PassesOn, Compressor):
             return outputs
         return super().next_outputs(Q, K, V)
 
+    def _loops(self) -> bool:
+        return not hasattr(self.inner, "next_outputs")
+
     def block_outputs(self, Q: Float32, K: Float32, V: Float32) -> Float32:
         """Their ``block_outputs`` if there is one, else the loop."""
         if hasattr(self.inner, "block_outputs"):

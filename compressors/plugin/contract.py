@@ -179,18 +179,32 @@ class Compressor(ABC):
 
         Float32[m, d_v]. This is Theorem 6's Bob: he appends (q_n, k_n, v_n) and reads o_n.
         """
+        return self._each_on_a_copy(self.save(), Q, K, V)
+
+    def outputs_after(self, message: bytes, Q: Float32, K: Float32, V: Float32) -> Float32:
+        """``restore``, of a fresh instance, and then :meth:`next_outputs`: float32[m, d_v]."""
+        if self._loops():
+            # The copies are made of what came: to take it in and save it again is no use.
+            return self._each_on_a_copy(message, Q, K, V)
+        self.restore(message)
+        return self.next_outputs(Q, K, V)
+
+    def _loops(self) -> bool:
+        """Whether ``next_outputs`` is the loop over copies."""
+        return _is(self.next_outputs, Compressor.next_outputs)
+
+    def _each_on_a_copy(self, message: bytes, Q: Float32, K: Float32, V: Float32) -> Float32:
         rows = []
         questions = zip(Q, K, V, strict=True)
-        for (q, k, v), twin in zip(questions, self._copies(), strict=False):
+        for (q, k, v), twin in zip(questions, self._copies(message), strict=False):
             twin.append(q, k, v)
             rows.append(given(twin, "attend", twin.attend(q), np.shape(v)))
         return stack_outputs(rows)
 
-    def _copies(self) -> Iterator[Self]:
-        """Fresh instances with the state of this one, as many as are wanted."""
+    def _copies(self, message: bytes) -> Iterator[Self]:
+        """Fresh instances with the state in a message, as many as are wanted."""
         from .packing import unpacker
 
-        message = self.save()
         usual = _is(self.save, Compressor.save) and _is(self.restore, Compressor.restore)
         # How an author's own restore makes its state is not for us to know: it is called each time.
         unpack = unpacker(message) if usual else None

@@ -301,23 +301,29 @@ def answer(
     Raises:
         PlayerFault: the outputs have a wrong type or shape, or are not finite.
     """
+    m, *axes = queries[2].shape
+    if thresholds is None and block == 1:
+        after = partial(compressor.outputs_after, message)
+        return _answered(compressor, "next_outputs", after, queries, (m, *axes))
     compressor.restore(message)
     if thresholds is not None:
         return np.asarray(compressor.next_bits(*queries, thresholds), dtype=bool)
-    m, *axes = queries[2].shape
-    if block == 1:
-        return _answered(compressor, "next_outputs", queries, (m, *axes))
     blocks = [tuple(part[at : at + block] for part in queries) for at in range(0, m, block)]
-    said = [_answered(compressor, "block_outputs", part, (block, *axes)) for part in blocks]
-    return np.concatenate(said)
+    door = compressor.block_outputs
+    return np.concatenate([
+        _answered(compressor, "block_outputs", door, part, (block, *axes)) for part in blocks
+    ])  # fmt: skip
 
 
 def _answered(
-    compressor: Any, door: str, queries: Sequence[Float32], shape: tuple[int, ...]
+    compressor: Any,
+    door: str,
+    ask: Callable[..., Any],
+    queries: Sequence[Float32],
+    shape: tuple[int, ...],
 ) -> Float32:
-    outputs = getattr(compressor, door)(*queries)
     try:
-        return given(compressor, door, outputs, shape)
+        return given(compressor, door, ask(*queries), shape)
     except WrongAnswer as wrong:
         raise PlayerFault(str(wrong)) from wrong
 

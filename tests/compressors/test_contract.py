@@ -109,6 +109,24 @@ def test_default_doors_work_on_copies() -> None:
     assert (mean.count, mean.asked) == (2, 0)
 
 
+def test_bobs_answers_are_those_after_a_restore_whoever_loops() -> None:
+    class Batched(Mean):
+        def next_outputs(self, Q: Any, K: Any, V: Any) -> Any:
+            return -super().next_outputs(Q, K, V)
+
+    def answers(cls: type[Mean]) -> tuple[Any, Mean]:
+        alice, bob = cls(SHAPE), cls(SHAPE)
+        alice.extend(*triples(2))
+        said = bob.outputs_after(alice.save(), *triples(3))
+        assert np.array_equal(said, alice.next_outputs(*triples(3)))
+        return said, bob
+
+    (looped, _), (batched, bob) = answers(Mean), answers(Batched)
+    np.testing.assert_allclose(looped, [[2 / 3, 5 / 3], [4 / 3, 7 / 3], [2, 3]], rtol=1e-6)
+    assert np.array_equal(batched, -looped)
+    assert bob.count == 2, "who answers by a method of its own is restored first"
+
+
 def test_answers_are_never_broadcast() -> None:
     class Scalar(Mean):
         def attend(self, q: Any) -> Any:

@@ -118,7 +118,7 @@ class SubGen(Blockwise):
         """
         answers = np.empty((len(Q), self.shape.d_v), dtype=np.float32)
         first, kind = distinct_rows(np.concatenate([K, V], axis=1))
-        for which, (row, twin) in enumerate(zip(first, self._copies(), strict=False)):
+        for which, (row, twin) in enumerate(zip(first, self._copies(self.save()), strict=False)):
             alike = kind == which
             twin.append(Q[row], K[row], V[row])
             answers[alike] = twin.answers(Q[alike])
