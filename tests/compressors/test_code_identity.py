@@ -21,8 +21,9 @@ from kvbarrier.compressors.targets import resolve
 
 MODULES = {
     file.relative_to(HOUSE).as_posix(): file
-    for file in HOUSE.rglob("*.py")
-    if is_ours(str(file)) and file.parent != HOUSE
+    for room in HOUSE.glob("*/__init__.py")
+    for file in room.parent.rglob("*.py")
+    if is_ours(str(file))
 }
 
 

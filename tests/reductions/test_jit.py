@@ -18,6 +18,8 @@ from kvbarrier.reductions import jit
 from loky import ProcessPoolExecutor
 
 ROOT = Path(kvbarrier.__file__).parent
+OURS = [file for room in ROOT.glob("*/__init__.py") for file in room.parent.rglob("*.py")]
+OURS = [file for file in (*OURS, *ROOT.glob("*.py")) if is_ours(str(file))]
 
 PLUGIN = """
 import numpy as np
@@ -43,8 +45,7 @@ def nowhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     they do on a read-only file system, whoever tries.
     """
     site = tmp_path_factory.mktemp("site")
-    files = [file for file in ROOT.rglob("*.py") if is_ours(str(file))]
-    for file in files:
+    for file in OURS:
         copy = site / "kvbarrier" / file.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)
@@ -103,7 +104,7 @@ def test_a_cache_that_cannot_be_written_later_is_no_failure(
 
 
 def test_every_kernel_of_ours_is_made_there() -> None:
-    sources = {file: file.read_text() for file in ROOT.rglob("*.py") if is_ours(str(file))}
+    sources = {file: file.read_text() for file in OURS}
     direct = [f.name for f, text in sources.items() if "from numba import" in text
               and "njit" in text.split("from numba import")[1].split("\n")[0]]  # fmt: skip
     assert direct == []
