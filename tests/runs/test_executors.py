@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +28,22 @@ def test_executors(cell: MakeCell) -> None:
         pids = {executor.submit(os.getpid).result() for _ in range(4)}
         assert os.getpid() not in pids
         assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
+
+
+GROW = "import sys, numpy; sys.held = numpy.ones(45_000_000)"
+
+
+def test_a_worker_that_keeps_360_megabytes_is_no_leak() -> None:
+    """Loky looks a second after the last time, and would end it and warn of a leak."""
+    pytest.importorskip("psutil")
+    with make_executor(2, "inline") as executor:
+        workers = []
+        for code in ("import time; time.sleep(0.1)", GROW, GROW):
+            for task in [executor.submit(exec, code) for _ in range(4)]:
+                task.result()
+            workers.append(set(executor._processes))
+            time.sleep(1.1)
+    assert workers[0] == workers[2]
 
 
 def test_a_cluster_without_dask_says_what_to_install() -> None:
