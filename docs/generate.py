@@ -93,7 +93,7 @@ The verdict and what was run are those of the committed tables in
 `figures/gallery`. A claim's name is the address that one can link to. Each picture as SVG and PDF:
 `kvbarrier experiments draw NAME --tables figures/gallery --out FOLDER`.
 *At full scale* gives the verdict of `kvbarrier experiments run NAME --scale full`, run once with
-one worker; its claims are in `figures/gallery/full-scale`, with the tables of engines and natural text.
+one worker; its claims are in `figures/gallery/full-scale`, with the tables of engines and texts.
 Together the {number} experiments that were run took {hours:.1f} CPU hours on two cores.
 
 *paper*: stated in the text at hand. *reconstructed*: the paper's statement, its formula rebuilt

@@ -98,8 +98,8 @@ def _loss(axes: Axes, found: pd.DataFrame, styles: Mapping[str, Style]) -> None:
     axes.axhline(0, color="#666666", lw=1, ls=":")
     axes.set_xscale("log", base=2)
     least = min(0.088, 0.9 * found["share"].min())
-    ticks = {2.0**k: f"1/{2**-k}" if k < 0 else str(2**k) for k in range(-4, 2) if 2.0**k > least}
-    axes.set_xticks(list(ticks), list(ticks.values()))
+    shares = {2.0**k: f"1/{2**-k}" if k < 0 else str(2**k) for k in range(-4, 2) if 2.0**k > least}
+    axes.set_xticks(list(shares), list(shares.values()))
     axes.set_xlim(least, 2.3)
     axes.set_yscale("symlog", linthresh=LINEAR)
     ticks = [0, 0.05, 0.1, 0.2, 0.5, 1, 2, 4, 8]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from kvbarrier.compressors import engines
 from kvbarrier.compressors.engines import environments, schemes
 from kvbarrier.compressors.engines.engine import Engine, attention_over
 from kvbarrier.compressors.engines.memories import Memories
@@ -252,3 +254,15 @@ def test_many_questions_are_asked_in_blocks() -> None:
     found = one.next_outputs(*asked)
     assert blocks == [512, 512, 6]
     assert np.array_equal(found, attention_over(*one._rows(), *asked))
+
+
+PINS = sorted(Path(engines.__file__).parent.glob("*/pins.txt"))
+PLAYS = {"click", "filelock", "ml-dtypes", "mpmath", "msgpack", "numba", "numpy", "scipy",
+         "threadpoolctl"}  # fmt: skip
+
+
+@pytest.mark.parametrize("pins", PINS, ids=lambda pins: pins.parent.name)
+def test_an_environment_has_what_kvbarrier_itself_plays_with(pins: Path) -> None:
+    """It is installed without its dependencies there; llama.cpp's once lacked threadpoolctl."""
+    lines = pins.read_text().lower().replace("_", "-").splitlines()
+    assert {line.partition("==")[0] for line in lines} >= PLAYS
