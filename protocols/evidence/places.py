@@ -56,30 +56,37 @@ class Choice:
     period: tuple[int, tuple[int, ...]] | None = None
 
 
-def ranges_of(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """The runs of consecutive numbers, both ends included.
+def ranges_of(
+    numbers: Sequence[int], among: Iterable[int] | None = None
+) -> list[tuple[int, int]]:
+    """The runs of consecutive numbers, both ends included; ``among`` others that there are, if any.
 
-    >>> ranges_of([1, 2, 3, 7])
-    [(1, 3), (7, 7)]
+    >>> ranges_of([1, 2, 3, 7]), ranges_of([1, 3, 7], among=[1, 3, 4, 7, 9])
+    ([(1, 3), (7, 7)], [(1, 3), (7, 7)])
     """
+    place = None if among is None else {number: i for i, number in enumerate(sorted(among))}
     ranges: list[tuple[int, int]] = []
     for number in numbers:
-        if ranges and ranges[-1][1] == number - 1:
+        last = ranges[-1][1] if ranges else None
+        if last is not None and (
+            number == last + 1 if place is None else place[number] == place[last] + 1
+        ):
             ranges[-1] = (ranges[-1][0], number)
         else:
             ranges.append((number, number))
     return ranges
 
 
-def spans(numbers: Iterable[int], most: int = 8) -> str:
+def spans(numbers: Iterable[int], most: int = 8, among: Iterable[int] | None = None) -> str:
     """Numbers as ranges, for people.
 
     >>> spans([0, 1, 2, 5, 7, 8]), spans([3]), spans([0, 2, 4, 5], most=2)
     ('0-2, 5, 7-8', '3', '0, 2 and 2 more')
     """
-    ranges = ranges_of(sorted(set(numbers)))
+    found = sorted(set(numbers))
+    ranges = ranges_of(found, among)
     words = [f"{a}" if a == b else f"{a}-{b}" for a, b in ranges[:most]]
-    more = sum(b - a + 1 for a, b in ranges[most:])
+    more = sum(number > ranges[most - 1][1] for number in found) if len(ranges) > most else 0
     return ", ".join(words) + (f" and {more} more" if more else "")
 
 
@@ -319,14 +326,17 @@ def words_of(axis: str, numbers: tuple[int, ...], values: Ints, choice: Choice) 
         if len(residues) == 1:
             return f"{noun} whose number modulo {m} is {residues[0]}"
         return f"{noun} {spans(residues)} of every {m}"
-    left = sorted({int(v) for v in values} - set(numbers))
-    if axis in ("tokens", "questions", "channels") and len(ranges_of(left)) < len(
-        ranges_of(numbers)
+    there = {int(v) for v in values}
+    left = sorted(there - set(numbers))
+    # Of a sample, a range has all that were asked between its ends.
+    few = " of those asked" if axis == "tokens" and max(there) - min(there) >= len(there) else ""
+    if axis in ("tokens", "questions", "channels") and len(ranges_of(left, there)) < len(
+        ranges_of(numbers, there)
     ):
-        return f"all {noun} but {spans(left)}"
+        return f"all {noun}{few} but {spans(left, among=there)}"
     if len(numbers) == 1:
         return f"{noun[:-1]} {numbers[0]}"
-    return f"{noun} {spans(numbers)}"
+    return f"{noun} {spans(numbers, among=there)}{few}"
 
 
 def _from_cut(numbers: tuple[int, ...], values: Ints) -> str:

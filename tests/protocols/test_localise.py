@@ -332,3 +332,27 @@ def test_moduli_that_cannot_pay_are_left_out_and_no_other(seed):
     wrong = rng.binomial(96, rate).astype(float)
     found = [one.gain for one in choices(np.arange(V), wrong, asked) if one.period is not None]
     assert max(found) == pytest.approx(best_residues_by_hand(wrong, asked, V), abs=1e-9)
+
+
+def test_of_a_sample_a_range_reaches_over_tokens_that_were_not_asked():
+    """A window of 64 of 256, and one hole of 16: lost ones once were listed run by run."""
+    rng = np.random.default_rng(0)
+    samples = [np.sort(rng.choice(256, 40, replace=False)) for _ in range(6)]
+    asked = sorted(set(np.concatenate(samples).tolist()))
+    assert len(asked) < 200
+
+    def sentence(lost):
+        readings = []
+        for rows in samples:
+            secret = rng.integers(0, 2, (40, 1, 1, 64), dtype=np.uint8)
+            said = secret.copy()
+            said[lost(rows)] = 1
+            readings.append(Reading(rows, secret, said, n=256))
+        return localise(readings).sentence
+
+    last = max(row for row in asked if row < 192)
+    found = sentence(lambda rows: rows < 192)
+    assert found.startswith(f"Lost: tokens {asked[0]}-{last} of those asked, all channels")
+    found = sentence(lambda rows: rows // 16 != 8)
+    kept = [row for row in asked if row // 16 == 8]
+    assert found.startswith(f"Lost: all tokens of those asked but {kept[0]}-{kept[-1]}, all chan")
