@@ -56,9 +56,7 @@ class Choice:
     period: tuple[int, tuple[int, ...]] | None = None
 
 
-def ranges_of(
-    numbers: Sequence[int], among: Iterable[int] | None = None
-) -> list[tuple[int, int]]:
+def ranges_of(numbers: Sequence[int], among: Iterable[int] | None = None) -> list[tuple[int, int]]:
     """The runs of consecutive numbers, both ends included; ``among`` others that there are, if any.
 
     >>> ranges_of([1, 2, 3, 7]), ranges_of([1, 3, 7], among=[1, 3, 4, 7, 9])
