@@ -231,7 +231,8 @@ game_options = together(
                  help="Scale of Bob's query: tight, closed, paper, or a number."),
     values,
     click.option("--rows", type=COUNT,
-                 help="Number of random rows to ask for.  [default: all]"),
+                 help="Number of random rows to ask for, for long streams: each row of a plug-in "
+                      "has a Bob of its own.  [default: all]"),
     click.option("--window", type=COUNT,
                  help="Window size W of the sliding-window and sliding-layers reductions, "
                       "including Bob's token.  [default: 257]"),
