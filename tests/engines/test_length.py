@@ -12,14 +12,20 @@ PLUGINS = Path(__file__).with_name("length_plugins.py")
 
 
 @pytest.mark.parametrize(
-    ("name", "basis", "short", "long"),
-    [("Clipped", "rotated", 0.08, 0.17), ("HalfChannels", "literal", 0.45, 0.5)],
+    ("name", "basis", "keys", "short", "long"),
+    [
+        ("Clipped", "rotated", "jl", 0.08, 0.17),
+        ("HalfChannels", "literal", "jl", 0.45, 0.5),
+        ("Polar", "literal", "kerdock", 0.125, 0.031),
+    ],
 )
-def test_the_error_grows_with_the_length(name: str, basis: str, short: float, long: float) -> None:
+def test_the_error_changes_with_the_length(
+    name: str, basis: str, keys: str, short: float, long: float
+) -> None:
     errors = []
     for n in (512, 2048):
         report = attack(
-            f"{PLUGINS}:{name}", instance=Index(n=n, d=64, basis=basis, rows=48),
+            f"{PLUGINS}:{name}", instance=Index(n=n, d=64, basis=basis, keys=keys, rows=48),
             budgets=[None], messages=1, isolation="inline",
         )  # fmt: skip
         (point,) = report.points
