@@ -62,13 +62,10 @@ def ranges_of(numbers: Sequence[int], among: Iterable[int] | None = None) -> lis
     >>> ranges_of([1, 2, 3, 7]), ranges_of([1, 3, 7], among=[1, 3, 4, 7, 9])
     ([(1, 3), (7, 7)], [(1, 3), (7, 7)])
     """
-    place = None if among is None else {number: i for i, number in enumerate(sorted(among))}
+    at = int if among is None else {number: i for i, number in enumerate(sorted(among))}.__getitem__
     ranges: list[tuple[int, int]] = []
     for number in numbers:
-        last = ranges[-1][1] if ranges else None
-        if last is not None and (
-            number == last + 1 if place is None else place[number] == place[last] + 1
-        ):
+        if ranges and at(number) == at(ranges[-1][1]) + 1:
             ranges[-1] = (ranges[-1][0], number)
         else:
             ranges.append((number, number))
