@@ -32,6 +32,7 @@ _TEXT = re.compile(r"(?:[0-9A-Za-z]|\(\d{1,15}\)|\[\d{1,7}\])*", re.ASCII)
 _LARGE = re.compile(r"\((\d{1,15})\)", re.ASCII)
 _ZEROS = re.compile(r"\[(\d{1,7})\]", re.ASCII)
 _RUN = re.compile(r"0{4,}")
+_SYMBOL = np.frombuffer(f"{_DIGITS}~".encode(), dtype=np.uint8)
 _VALUE = np.zeros(128, dtype=np.int64)
 _VALUE[np.frombuffer(_DIGITS.encode(), dtype=np.uint8)] = np.arange(len(_DIGITS))
 
@@ -42,15 +43,11 @@ def text_of(counts: ArrayLike) -> str:
     >>> text_of([0, 0, 0, 31, 0, 64, 7])
     '000V0(64)7'
     """
-    said = "".join(
-        _DIGITS[count] if count < len(_DIGITS) else f"({count})"
-        for count in np.asarray(counts, dtype=np.int64).tolist()
-    )
-    # No bracket holds two zeros that are rows: inside one they are a number's.
-    return "".join(
-        part if part.startswith("(") else _RUN.sub(lambda run: f"[{len(run[0])}]", part)
-        for part in re.split(r"(\(\d+\))", said)
-    )
+    numbers = np.asarray(counts, dtype=np.int64)
+    said = _SYMBOL[np.minimum(numbers, len(_DIGITS))].tobytes().decode()
+    said = _RUN.sub(lambda run: f"[{len(run[0])}]", said)
+    large = iter(numbers[numbers >= len(_DIGITS)].tolist())
+    return re.sub("~", lambda _: f"({next(large)})", said)
 
 
 @lru_cache(256)
