@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BadInput, BudgetTooSmall, KVBarrierError
@@ -15,6 +17,8 @@ from .host import host_facts, versions
 from .rows import BatchRow
 
 if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
     from ..protocols.evidence.record import MessageRecord
     from ..protocols.game.cell import Batch, Cell
     from ..protocols.game.index_game import BatchRecord
@@ -123,10 +127,18 @@ def one_blas_thread(isolation: str) -> AbstractContextManager[object]:
     """Use one BLAS thread, enough at these sizes. Player processes do this themselves."""
     if isolation != "inline":
         return nullcontext()
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    limits: AbstractContextManager[object] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
     return limits
+
+
+@lru_cache(1)
+def _libraries(_modules: int) -> ThreadpoolController:
+    """What is loaded, looked for again after an import: that takes as long as a small batch."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def row_of(task: Task, record: BatchRecord) -> BatchRow:
