@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from ...catalog_entry import CatalogEntry
 from ...kit.key_value_bits import in_words
 from ...kit.min_max import quantise, restore
 from ...kit.token_cache import whole
-from ...plugin.contract import Float32, Shape
+from ...plugin.contract import Float32, Shape, public_coins
 from .coded_tokens import Bytes, Codec, CodedTokens, pack, product, unpack
 
 _SKETCH = 0
@@ -34,6 +35,11 @@ class SignCodec:
 
     sketch: Float32
 
+    @functools.cached_property
+    def _turned(self) -> Float32:
+        """S^T in the order of its rows, float32[d, m]."""
+        return np.ascontiguousarray(self.sketch.T)
+
     @property
     def row_bytes(self) -> int:
         """An fp16 length and m signs."""
@@ -42,7 +48,7 @@ class SignCodec:
     def encode(self, X: Float32) -> Bytes:
         """uint8[t, row_bytes]."""
         lengths = np.linalg.norm(X, axis=1).astype(np.float16)[:, None].view(np.uint8)
-        return np.concatenate([lengths, pack(product(X, self.sketch.T) > 0, 1)], axis=1)
+        return np.concatenate([lengths, pack(product(X, self._turned) > 0, 1)], axis=1)
 
     def decode(self, codes: Bytes) -> Float32:
         """k', float32[t, d]."""
@@ -158,8 +164,16 @@ class QJL(CodedTokens):
 
     def codecs(self) -> tuple[Codec, Codec]:
         """The sketch, from public coins, and the rounding of values."""
-        sketch = self.rng(_SKETCH).standard_normal((self.m, self.shape.d_k)).astype(np.float32)
-        return SignCodec(sketch), MinMaxCodec(self.shape.d_v, self.v_bits)
+        keys = _sketched(self.seed, self.m, self.shape.d_k)
+        return keys, MinMaxCodec(self.shape.d_v, self.v_bits)
+
+
+@functools.lru_cache(16)
+def _sketched(seed: int, m: int, d: int) -> SignCodec:
+    """Drawn once for both players in one process."""
+    sketch = public_coins(seed, _SKETCH).standard_normal((m, d)).astype(np.float32)
+    sketch.flags.writeable = False
+    return SignCodec(sketch)
 
 
 ENTRY = CatalogEntry(
