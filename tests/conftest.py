@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import scipy.linalg  # noqa: F401, which brings a BLAS beside NumPy's
+from kvbarrier.protocols.players import template
 from threadpoolctl import threadpool_limits
 
 
@@ -23,22 +24,31 @@ def _one_blas_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _plug_ins_are_forgotten() -> Iterator[None]:
     """A plug-in played inline is imported here: leave no module or path of it behind."""
-    modules, path = set(sys.modules), list(sys.path)
+    # A module that is new is at the end, and comparing thousands of names takes as long as a test.
+    known, path = len(sys.modules), list(sys.path)
     yield
-    for name in set(sys.modules) - modules:
+    for name in list(sys.modules)[known:] if len(sys.modules) != known else ():
         file = getattr(sys.modules[name], "__file__", None) or ""
         if "pytest-of-" in file:
             del sys.modules[name]
     sys.path[:] = path
 
 
-@pytest.fixture(scope="module")
-def one_template() -> Iterator[None]:
-    """The players of all tests of a file are forked from one template, as those of a run are."""
-    from kvbarrier.protocols.players.template import held
-
-    with held():
+@pytest.fixture(autouse=True, scope="session")
+def _one_template() -> Iterator[None]:
+    """The players of all tests are forked from one template, as those of a run are."""
+    with template.held():
         yield
+
+
+@pytest.fixture
+def own_template(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A template of this test alone, started as the test says, and ended with it."""
+    started: dict[object, template.Template] = {}
+    monkeypatch.setattr(template, "_templates", started)
+    yield
+    for one in started.values():
+        one.close()
 
 
 @pytest.fixture(scope="session")

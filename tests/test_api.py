@@ -13,8 +13,6 @@ import pytest
 from kvbarrier.api import COLUMNS
 from kvbarrier.compressors.plugin.by_value import target_of
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 CACHE = """
 import numpy as np
 

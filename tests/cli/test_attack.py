@@ -17,8 +17,6 @@ from kvbarrier.runs import attack as attack_module
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import ResultsWarning
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
 FIELDS = [
     "compressor", "params", "source", "reduction", "keys", "n", "d", "scale", "seed", "isolation",

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 GAME = ("--n", "24", "--d", "32", "--keys", "hypercube", "-m", "2", "--budget", "free")
 PLUGINS = Path(__file__).parents[1] / "runs" / "declared_plugins.py"
 

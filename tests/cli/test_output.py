@@ -12,8 +12,6 @@ import pytest
 from kvbarrier.cli.attack_notes import summary
 from kvbarrier.cli.render import print_table
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 SMALL = ("--n", "64", "--d", "16", "--keys", "hypercube")
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / "examples" / "ten_line_cache.py"
 READER = ROOT / "examples" / "strided_reader.py"

@@ -10,8 +10,6 @@ import kvbarrier as package
 import pytest
 from kvbarrier.runs.results import ResultsWarning, read_results
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_line_cache.py"
 SMALL = ("-n", "32", "-d", "16", "--keys", "hypercube", "-m", "4")
 

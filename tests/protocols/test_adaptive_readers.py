@@ -16,8 +16,6 @@ from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.reader import AskingReader, Cells
 from kvbarrier.reductions.indistinguishability import CellFamily, TokenFamily, acceptable
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = coins.COMMITTED_KEYS["experiments"]
 INSTANCE = QueryInstance(17, 4)
 FILE = Path(__file__).parent / "readers.py"

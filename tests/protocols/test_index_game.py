@@ -15,8 +15,6 @@ from kvbarrier.protocols.game.instances import Index
 from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = b"the game's test key, of 32 bytes"
 INSTANCE = Index(32, 16, keys="hypercube")
 LIMITS = Limits(20, 512 << 20)

@@ -188,7 +188,7 @@ sys.exit(template_process.main())
 
 
 @pytest.fixture(params=["enter", "settle"])
-def no_namespaces(request, monkeypatch):
+def no_namespaces(request, monkeypatch, own_template):
     """Templates whose keepers find that the kernel refuses that step."""
     start = subprocess.Popen
 

@@ -61,7 +61,7 @@ sys.exit(template_process.main())
 """
 
 
-def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch):
+def test_an_import_that_hangs_is_told_with_its_line(tmp_path, monkeypatch, own_template):
     start = subprocess.Popen
 
     def quick(command, *args, **more):

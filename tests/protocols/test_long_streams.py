@@ -25,8 +25,6 @@ from kvbarrier.runs import room
 from kvbarrier.runs.attack import Attack
 from kvbarrier.runs.runner import Facts, _Line
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = b"the key of long streams is this."
 needs_namespaces = pytest.mark.skipif(
     not isolation.namespaces_available(), reason=f"{isolation.namespaces_problem()}"

@@ -16,8 +16,6 @@ from kvbarrier.protocols.game.own_keys import OwnKeys
 from kvbarrier.reductions.own_keys import own_tokens
 from kvbarrier.reductions.own_keys_game import OwnKeysReduction
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = COMMITTED_KEYS["experiments"]
 K = np.random.default_rng(7).normal(size=(48, 12)).astype(np.float32)
 

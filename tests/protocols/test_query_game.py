@@ -14,8 +14,6 @@ from kvbarrier.protocols.players import isolation
 from kvbarrier.protocols.players.isolation import Limits
 from kvbarrier.protocols.players.reader import Cells, OutsidePlan
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = coins.COMMITTED_KEYS["experiments"]
 INSTANCE = QueryInstance(16, 4)
 FILE = Path(__file__).parent / "readers.py"

@@ -14,8 +14,6 @@ from kvbarrier.protocols.game.index_game import play_batch
 from kvbarrier.protocols.game.instance import Instance, digest
 from kvbarrier.protocols.game.instances import Index, SlidingWindow, Tensor, Visual, instance_of
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 KEY = COMMITTED_KEYS["regress"]
 INSTANCES = {
     "index": Index(n=48, d=16, keys="hypercube"),

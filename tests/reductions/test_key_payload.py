@@ -29,8 +29,6 @@ from kvbarrier.reductions.payload_margins import (
     payload_levels,
 )
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 
 def secret(hard: KeyPayloadReduction, seed: int = 1) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 2, (hard.rows, hard.width)).astype(np.uint8)

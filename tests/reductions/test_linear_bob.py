@@ -32,8 +32,6 @@ from kvbarrier.reductions.linear_bob import (
     separation,
 )
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 
 def mixing(keys, C: float) -> np.ndarray:
     rows = keys.rows.astype(np.float64)

@@ -15,8 +15,6 @@ from kvbarrier.protocols.players.inline_seat import InlineSeat
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.points import messages_of, points_of
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 PLUGINS = Path(__file__).with_name("declared_plugins.py")
 
 

@@ -19,8 +19,6 @@ from kvbarrier.protocols.life.schedule import Schedule
 from kvbarrier.runs.attack import attack
 from kvbarrier.runs.results import ResultsFile, read_results
 
-pytestmark = pytest.mark.usefixtures("one_template")
-
 HERE = Path(__file__).parent / "planted_caches.py"
 KEY = bytes(range(32))
 SMALL = {"n": 32, "d": 16, "keys": "hypercube"}
