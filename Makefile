@@ -37,7 +37,7 @@ $(VENV)/bin/python:
 	@echo "setting up $(VENV) (once)" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.core: pyproject.toml setup.py $(CONSTRAINTS) | $(VENV)/bin/python
+$(VENV)/.core: pyproject.toml setup.py __init__.py $(CONSTRAINTS) | $(VENV)/bin/python
 	@$(PIP) setuptools
 	@$(PIP) --no-build-isolation --editable .
 	@$(COMPILE)

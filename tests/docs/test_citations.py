@@ -6,9 +6,11 @@ Seen on https://proceedings.mlr.press/v291/haris25a.html and https://arxiv.org/a
 from __future__ import annotations
 
 import re
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from kvbarrier import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("cli", "reductions", "compressors", "protocols", "runs", "experiments", "figures", "docs")
@@ -44,3 +46,11 @@ def test_each_version_is_cited_by_its_own_title(where: str, title: str, after: s
     first = re.search("COLT|PMLR|arXiv|arxiv", after)
     assert first is not None
     assert re.fullmatch(OWN[title], first[0]), f"{where}: '{title}' belongs to the other version"
+
+
+def test_the_package_the_changelog_and_the_citation_say_one_version() -> None:
+    newest = re.search(r"^## (\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert newest
+    assert cited
+    assert {newest[1], cited[1], metadata.version("kvbarrier")} == {__version__}
