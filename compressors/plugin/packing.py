@@ -16,9 +16,9 @@ import enum
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgpack
@@ -71,21 +71,24 @@ _OURS = "_construction"
 def attributes(obj: object) -> dict[str, Any]:
     """The instance's own attributes, slots included, without the one that is ours."""
     found = dict(getattr(obj, "__dict__", {}))
-    for name in _slots(type(obj)):
+    for name in _slots(type(obj)):  # type: ignore[arg-type] # a class is hashable
         if hasattr(obj, name):
             found[name] = getattr(obj, name)
     found.pop(_OURS, None)
     return found
 
 
-def _slots(cls: type) -> Iterator[str]:
+@lru_cache(256)
+def _slots(cls: type) -> tuple[str, ...]:
+    found = []
     for base in cls.__mro__:
         slots = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if name in ("__dict__", "__weakref__"):
                 continue
             private = name.startswith("__") and not name.endswith("__")
-            yield f"_{base.__name__.lstrip('_')}{name}" if private else name
+            found.append(f"_{base.__name__.lstrip('_')}{name}" if private else name)
+    return tuple(found)
 
 
 @dataclass
@@ -235,7 +238,7 @@ def unpack_difference(fresh: object, message: bytes) -> None:
     Raises:
         PluginFailure: the bytes are not a message of such an instance; ``fresh`` is unchanged.
     """
-    _unpack(fresh, message, _read(message), again=False)
+    _Unpacker(message, again=False)(fresh)
 
 
 def unpacker(message: bytes) -> Callable[[object], None]:
@@ -243,50 +246,71 @@ def unpacker(message: bytes) -> Callable[[object], None]:
 
     No two instances share what can be changed. Raises PluginFailure for bytes that cannot be read.
     """
-    return partial(_unpack, message=message, tree=_read(message), again=True)
+    return _Unpacker(message, again=True)
 
 
-def _read(message: bytes) -> Any:
-    try:
-        return with_memories(parse_tree(message) if message else [])
-    except Exception as error:
-        raise torn(message) from error
+_Place = tuple[object, str, Any, bool]
+"""An attribute's owner (the fresh instance or a helper), its name, what is there, and if it is."""
 
 
-def _unpack(fresh: object, message: bytes, tree: Any, again: bool) -> None:
-    try:
-        changes = _changes(fresh, tree, again)
-    except Exception as error:
-        raise torn(message) from error
-    for owner, name, value in changes:
-        # Around a __setattr__ of the author's, and the same for slots.
-        if isinstance(value, Marker):
-            object.__delattr__(owner, name)
-        else:
-            object.__setattr__(owner, name, value)
+class _Unpacker:
+    """A message that was read. Where its values go is looked for in the first instance.
 
+    Bob has a copy for every question: the next ones that have attributes of the same names take it
+    from there, unless a helper is changed.
+    """
 
-def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[object, str, Any]]:
-    parts = _Parts.of(fresh, fresh)
-    known = parts.known
-    paths = sorted(known)
-    changes = []
-    memories, flat = tree
-    held = [one.filled() for one in memories]
-    for place, value in zip(flat[0::2], flat[1::2], strict=True):
-        path = paths[place] if type(place) is int and place >= 0 else str(place)
-        owner, name = parts.place(path)
-        if path not in known:
-            is_method = callable(getattr(type(owner), name, None))
-            if is_method or name.startswith("__") or type(place) is not str:
-                raise ValueError("no such attribute")
-        if type(value) is Same:
-            template = known[path]
-            value = from_raw(value.data, template.dtype, template.shape)
-        elif not (type(value) is Marker and value.code == REMOVED and name in attributes(owner)):
-            value = decode(value, held, again)
-        changes.append((owner, name, value))
-    return changes
+    def __init__(self, message: bytes, again: bool) -> None:
+        self._message, self._again = message, again
+        try:
+            self._memories, flat = with_memories(parse_tree(message) if message else [])
+            self._paths, self._values = flat[0::2], flat[1::2]
+        except Exception as error:
+            raise torn(message) from error
+        self._names: list[str] = []
+        self._known: Set[str] | None = None
+
+    def __call__(self, fresh: object) -> None:
+        try:
+            changes = self._changes(self._places(fresh))
+        except Exception as error:
+            raise torn(self._message) from error
+        for owner, name, value in changes:
+            # Around a __setattr__ of the author's, and the same for slots.
+            if isinstance(value, Marker):
+                object.__delattr__(owner, name)
+            else:
+                object.__setattr__(owner, name, value)
+
+    def _places(self, fresh: object) -> list[_Place]:
+        mine = attributes(fresh)
+        if mine.keys() == self._known:
+            return [(fresh, name, mine.get(name), name in mine) for name in self._names]
+        parts, places = _Parts.of(fresh, fresh), []
+        paths = sorted(parts.known)
+        for place in self._paths:
+            path = paths[place] if type(place) is int and place >= 0 else str(place)
+            owner, name = parts.place(path)
+            if path not in parts.known:
+                is_method = callable(getattr(type(owner), name, None))
+                if is_method or name.startswith("__") or type(place) is not str:
+                    raise ValueError("no such attribute")
+            there = name in (mine if owner is fresh else attributes(owner))
+            places.append((owner, name, parts.known.get(path), there))
+        if all(owner is fresh for owner, *_ in places):
+            self._known, self._names = mine.keys(), [name for _, name, *_ in places]
+        return places
+
+    def _changes(self, places: list[_Place]) -> list[tuple[object, str, Any]]:
+        held = [one.filled() for one in self._memories]
+        changes = []
+        for (owner, name, template, there), value in zip(places, self._values, strict=True):
+            if type(value) is Same:
+                value = from_raw(value.data, template.dtype, template.shape)
+            elif not (type(value) is Marker and value.code == REMOVED and there):
+                value = decode(value, held, self._again)
+            changes.append((owner, name, value))
+        return changes
 
 
 def payload_bytes(message: bytes) -> int:

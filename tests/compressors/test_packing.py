@@ -483,3 +483,39 @@ def test_budget_too_small_survives_pickling() -> None:
     assert (str(error), error.minimum_bits) == (str(BudgetTooSmall("lossless", 3, 7)), 7)
     failure = pickle.loads(pickle.dumps(PluginFailure("it raised.", "line 3")))
     assert (str(failure), failure.detail) == ("it raised.", "line 3")
+
+
+class Grown:
+    """An instance that was constructed later may have one attribute more."""
+
+    def __init__(self, more: bool = False) -> None:
+        self.a, self.c = np.zeros(2), np.zeros(3)
+        if more:
+            self.b = np.zeros(3)
+
+
+def test_each_copy_is_read_by_its_own_attributes() -> None:
+    one = Grown()
+    one.a, one.c = np.ones(2), 2 * np.ones(3)
+    message = pack_difference(one, Grown())
+    unpack, alone = unpacker(message), Grown(more=True)
+    unpack_difference(alone, message)
+    for copy, expected in ((Grown(), one), (Grown(more=True), alone), (Grown(), one)):
+        unpack(copy)
+        assert {name: value.tolist() for name, value in vars(copy).items()} == {
+            name: value.tolist() for name, value in vars(expected).items()
+        }
+    # By their places among sorted names, b is what c was: no copy was read as another one.
+    assert (alone.b.tolist(), alone.c.tolist()) == ([2.0] * 3, [0.0] * 3)
+
+
+def test_no_two_copies_share_what_can_be_changed() -> None:
+    one = Grown()
+    one.a, one.c = [1, 2], 2 * np.ones(3)
+    unpack = unpacker(pack_difference(one, Grown()))
+    first, second, third = Grown(), Grown(), Grown()
+    for copy in (first, second, third):
+        unpack(copy)
+    second.a.append(3)
+    second.c += 1
+    assert (third.a, third.c.tolist(), first.a) == ([1, 2], [2.0] * 3, [1, 2])
