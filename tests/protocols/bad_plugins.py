@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 from kvbarrier import Compressor
+from kvbarrier.compressors.zoo.baseline.exact import Exact
 
 
 class Good:
@@ -421,3 +422,12 @@ class SeveralHeads(Good):
         s = self.scores(q)
         w = np.exp(s - s.max())
         return (w @ np.array(self.V, dtype=np.float32)[:, 0, 0] / w.sum())[None, None]
+
+
+class ForgetsWhereAsked(Exact):
+    """One of ours, but for its ``attend``, which leaves the newest channels out."""
+
+    def attend(self, q):
+        answer = super().attend(q).copy()
+        answer[-8:] = 0
+        return answer

@@ -80,6 +80,13 @@ def test_the_laws_find_no_fault_in_what_ships(name: str) -> None:
     assert {c: d for c, d in codes.items() if KINDS[c].severity != "note"} == {}
 
 
+def test_the_laws_ask_the_attend_that_is_there() -> None:
+    said: list[dict[str, Any]] = []
+    subject = Subject(resolve(f"{BAD}:ForgetsWhereAsked"))
+    climb(subject, lambda **words: said.append(words), seconds=60, work_seconds=3)
+    assert "channel-lost" in {one["fault"]["code"] for one in said if "fault" in one}
+
+
 @pytest.mark.parametrize(
     ("name", "detail"),
     [
