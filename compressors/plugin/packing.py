@@ -18,7 +18,8 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from operator import itemgetter
 from typing import Any
 
 import msgpack
@@ -66,6 +67,8 @@ __all__ = [
 ]
 
 _OURS = "_construction"
+_NAME = itemgetter(0)
+_PLAIN = frozenset({np.ndarray, int, float, bool, str, bytes, type(None)})
 
 
 def attributes(obj: object) -> dict[str, Any]:
@@ -78,7 +81,12 @@ def attributes(obj: object) -> dict[str, Any]:
     return found
 
 
-def _slots(cls: type) -> Iterator[str]:
+@lru_cache(maxsize=256)
+def _slots(cls: type) -> tuple[str, ...]:
+    return tuple(_slots_along(cls))
+
+
+def _slots_along(cls: type) -> Iterator[str]:
     for base in cls.__mro__:
         slots = base.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
@@ -134,6 +142,25 @@ class _Parts:
                 if all(helper is not owner for owner in self.owners.values()):
                     self._walk((others or helpers)[key], helper, f"{at}{key}", depth + 1)
 
+    @classmethod
+    def of_fresh(cls, fresh: object) -> _Parts:
+        """Its ``known`` and ``owners`` alone: every copy that is asked is unpacked by them."""
+        found = cls()
+        found._list(fresh, "", 0)
+        return found
+
+    def _list(self, fresh: object, path: str, depth: int) -> None:
+        self.owners[path] = fresh
+        for name, value in sorted(attributes(fresh).items(), key=_NAME):
+            at = f"{path}.{name}" if path else name
+            helpers = _helpers(value) if depth < MAX_DEPTH else None
+            if not helpers:
+                self.known[at] = value
+                continue
+            for key, helper in helpers.items():
+                if all(helper is not owner for owner in self.owners.values()):
+                    self._list(helper, f"{at}{key}", depth + 1)
+
     def _others(
         self, value: object, template: object, helpers: Mapping[str, object]
     ) -> dict[str, object] | None:
@@ -161,6 +188,8 @@ class _Parts:
 
 def _helpers(value: Any) -> dict[str, object]:
     """A helper at the key "", or those of a container of helpers alone at "[0]" and so on."""
+    if type(value) in _PLAIN:
+        return {}
     if type(value) is dict:
         items = value
     elif type(value) in (list, tuple):
@@ -267,7 +296,7 @@ def _unpack(fresh: object, message: bytes, tree: Any, again: bool) -> None:
 
 
 def _changes(fresh: object, tree: Any, again: bool) -> list[tuple[object, str, Any]]:
-    parts = _Parts.of(fresh, fresh)
+    parts = _Parts.of_fresh(fresh)
     known = parts.known
     paths = sorted(known)
     changes = []
