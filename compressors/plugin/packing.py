@@ -67,11 +67,10 @@ __all__ = [
 ]
 
 _OURS = "_construction"
-_NAME = itemgetter(0)
 _PLAIN = frozenset({np.ndarray, int, float, bool, str, bytes, type(None)})
 
 
-def attributes(obj: object) -> dict[str, Any]:
+def attributes(obj: Any) -> dict[str, Any]:
     """The instance's own attributes, slots included, without the one that is ours."""
     found = dict(getattr(obj, "__dict__", {}))
     for name in _slots(type(obj)):
@@ -151,12 +150,11 @@ class _Parts:
 
     def _list(self, fresh: object, path: str, depth: int) -> None:
         self.owners[path] = fresh
-        for name, value in sorted(attributes(fresh).items(), key=_NAME):
+        for name, value in sorted(attributes(fresh).items(), key=itemgetter(0)):
             at = f"{path}.{name}" if path else name
-            helpers = _helpers(value) if depth < MAX_DEPTH else None
+            helpers = _helpers(value) if depth < MAX_DEPTH else {}
             if not helpers:
                 self.known[at] = value
-                continue
             for key, helper in helpers.items():
                 if all(helper is not owner for owner in self.owners.values()):
                     self._list(helper, f"{at}{key}", depth + 1)
