@@ -66,17 +66,17 @@ __all__ = [
     "unpacker",
 ]
 
-_OURS = "_construction"
 _PLAIN = frozenset({np.ndarray, int, float, bool, str, bytes, type(None)})
 
 
-def attributes(obj: Any) -> dict[str, Any]:
+def attributes(obj: object) -> dict[str, Any]:
     """The instance's own attributes, slots included, without the one that is ours."""
     found = dict(getattr(obj, "__dict__", {}))
-    for name in _slots(type(obj)):
+    cls: type = type(obj)
+    for name in _slots(cls):
         if hasattr(obj, name):
             found[name] = getattr(obj, name)
-    found.pop(_OURS, None)
+    found.pop("_construction", None)
     return found
 
 
