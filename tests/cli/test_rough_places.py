@@ -46,24 +46,6 @@ def environment(place: str) -> dict[str, str]:
     return {name: value for name, value in kept.items() if name not in wanted or wanted[name]}
 
 
-# A process starts for longer than its verbs run, and so does the template of its players: all verbs
-# of a place have one of each, and are told apart. Each goes in by the door of "-m kvbarrier".
-ONE_AFTER_ANOTHER = """
-import json, os, runpy, sys
-from kvbarrier.protocols.players import template
-with template.held():
-    for argv in json.loads(sys.argv[1]):
-        sys.argv = ["kvbarrier", *argv]
-        try:
-            runpy.run_module("kvbarrier", run_name="__main__")
-        except SystemExit as stop:
-            code = stop.code
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.write(1, f"\\0{code}\\0".encode())
-"""
-
-
 def on_a_terminal(argv: list[str], where: Path, env: dict[str, str]) -> tuple[int, str]:
     """Exit code and what a terminal of 40 columns got, on stdout and stderr alike."""
     ours, theirs = pty.openpty()
@@ -101,7 +83,7 @@ def folder_for(place: str, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module", params=PLACES)
 def told(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, several, told_apart
 ) -> tuple[str, dict[str, tuple[int, str]]]:
     """A place, and of each verb there its exit code and all that it wrote."""
     place = request.param
@@ -116,7 +98,7 @@ def told(
         main(["attack", "zero", *SMALL, "-m", "4", "-b", "1/2", "--resume",
               str(folder / names["good"])])  # fmt: skip
     words = [[word.format(**names) for word in words] for words, _ in VERBS.values()]
-    argv = [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(words)]
+    argv = several(*words)
     if place == "40 columns":
         ended, text = on_a_terminal(argv, folder, environment(place))
     else:
@@ -124,9 +106,8 @@ def told(
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT)  # fmt: skip
         ended, text = done.returncode, done.stdout.decode(errors="replace")
-    *parts, after = text.split("\0")
-    assert (ended, after, len(parts)) == (0, "", 2 * len(VERBS)), text
-    verbs = zip(map(int, parts[1::2]), parts[::2], strict=True)
+    verbs = told_apart(text)
+    assert (ended, len(verbs)) == (0, len(VERBS)), text
     return place, dict(zip(VERBS, verbs, strict=True))
 
 
