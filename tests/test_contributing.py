@@ -74,9 +74,8 @@ def copy(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     tree = tmp_path / "kvbarrier"
     tree.mkdir()
     for name in ROOMS:
-        shutil.copytree(
-            ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "gallery")
-        )
+        # With what Python and numba compiled: of a file with the same time and size it is taken.
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("gallery"))
     for file in [*ROOT.glob("*.py"), ROOT / "pyproject.toml"]:
         shutil.copy(file, tree)
     kind = request.param

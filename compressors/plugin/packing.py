@@ -66,6 +66,7 @@ __all__ = [
 ]
 
 _OURS = "_construction"
+_PLAIN = frozenset({np.ndarray, int, float, bool, str, bytes, type(None)})
 
 
 def attributes(obj: object) -> dict[str, Any]:
@@ -164,6 +165,8 @@ class _Parts:
 
 def _helpers(value: Any) -> dict[str, object]:
     """A helper at the key "", or those of a container of helpers alone at "[0]" and so on."""
+    if type(value) in _PLAIN:
+        return {}
     if type(value) is dict:
         items = value
     elif type(value) in (list, tuple):

@@ -110,21 +110,25 @@ def test_check_ignores_no_option(kvbarrier, tmp_path, argv):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
 @pytest.mark.parametrize("environment", [{}, {"LC_ALL": "POSIX", "PYTHONUTF8": "0"}])
-def test_names_that_are_no_utf8(tmp_path, environment):
+def test_names_that_are_no_utf8(tmp_path, environment, several, told_apart):
     folder = tmp_path / "ordn\udcff\u00e9r"
     folder.mkdir()
     plugin = folder / "t\udcff.py"
     plugin.write_bytes(EXAMPLE.read_bytes())
-    for argv in (
+    verbs = (
         ("attack", plugin.name, *SMALL, "--out", "o\udcff"),
         ("attack", str(plugin), *SMALL, "--expect", "keeps=all", "--isolation", "process"),
         ("check", plugin.name, "--junit", "j.xml"),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "kvbarrier", *map(os.fsencode, argv)],
-            cwd=os.fsencode(folder), env={**os.environ, **environment}, capture_output=True,
-        )  # fmt: skip
-        assert done.returncode in (0, 1), done.stderr.decode(errors="replace")
+    )
+    done = subprocess.run(
+        several(*(map(os.fsencode, argv) for argv in verbs)), cwd=os.fsencode(folder),
+        env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said = done.stdout.decode(errors="replace")
+    codes = [code for code, _ in told_apart(said)]
+    assert done.returncode == 0, said
+    assert len(codes) == len(verbs), said
+    assert set(codes) <= {0, 1}, said
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from kvbarrier.cli import main
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "ten_line_cache.py"
 SMALL = ("--n", "32", "--d", "16", "--keys", "hypercube")
@@ -43,16 +44,6 @@ def environment(place: str) -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
     kept |= {name: value for name, value in wanted.items() if value is not None}
     return {name: value for name, value in kept.items() if name not in wanted or wanted[name]}
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results file of a built-in, and in a folder with an odd name."""
-    folder = tmp_path_factory.mktemp("good")
-    argv = ["attack", "zero", *SMALL, "-m", "4", "-b", "1/2", "--resume", "good.csv"]
-    subprocess.run([sys.executable, "-m", "kvbarrier", *argv], cwd=folder, check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
-    return folder / "good.csv"
 
 
 def on_a_terminal(argv: list[str], where: Path, env: dict[str, str]) -> tuple[int, str]:
@@ -90,29 +81,48 @@ def folder_for(place: str, tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_works_in_a_rough_place(verb: str, place: str, good: Path, tmp_path: Path) -> None:
-    folder = folder_for(place, tmp_path)
-    shutil.copy(good, folder / "good results.csv")
+@pytest.fixture(scope="module", params=PLACES)
+def told(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, several, told_apart
+) -> tuple[str, dict[str, tuple[int, str]]]:
+    """A place, and of each verb there its exit code and all that it wrote."""
+    place = request.param
+    folder = folder_for(place, tmp_path_factory.mktemp("rough"))
     names = {
         "file": "my cache.py" if place == "odd names" else "cache.py",
         "csv": "new results é.csv" if place == "odd names" else "new.csv",
         "good": "good results.csv",
         "html": "page é.html" if place == "odd names" else "page.html",
     }
-    words, code = VERBS[verb]
-    argv = [sys.executable, "-m", "kvbarrier", *(word.format(**names) for word in words)]
-    env = environment(place)
+    with pytest.raises(SystemExit):
+        main(["attack", "zero", *SMALL, "-m", "4", "-b", "1/2", "--resume",
+              str(folder / names["good"])])  # fmt: skip
+    words = [[word.format(**names) for word in words] for words, _ in VERBS.values()]
+    argv = several(*words)
     if place == "40 columns":
-        ended, text = on_a_terminal(argv, folder, env)
+        ended, text = on_a_terminal(argv, folder, environment(place))
+    else:
+        done = subprocess.run(argv, cwd=folder, env=environment(place), check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)  # fmt: skip
+        ended, text = done.returncode, done.stdout.decode(errors="replace")
+    verbs = told_apart(text)
+    assert (ended, len(verbs)) == (0, len(VERBS)), text
+    return place, dict(zip(VERBS, verbs, strict=True))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_works_in_a_rough_place(
+    verb: str, told: tuple[str, dict[str, tuple[int, str]]]
+) -> None:
+    place, verbs = told
+    code = VERBS[verb][1]
+    ended, text = verbs[verb]
+    if place == "40 columns":
         # Progress is drawn on the same line again: what is left between moves of the cursor.
         lines = [part for line in text.split("\n") for part in line.split("\r")]
         assert max(len(plain(line)) for line in lines) <= COLUMNS, text
     else:
-        done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, check=False,
-                              stdin=subprocess.DEVNULL)  # fmt: skip
-        ended, text = done.returncode, (done.stdout + done.stderr).decode(errors="replace")
         assert "\x1b" not in text
         if place == "LANG=C":
             assert text.isascii()

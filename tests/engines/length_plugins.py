@@ -8,12 +8,21 @@ from scipy.stats import norm
 
 
 class Rows:
+    """Codes each row once, when it comes; some look at all rows at each question."""
+
     def __init__(self, shape):
         self.K, self.V = [], []
 
     def append(self, q, k, v):
-        self.K.append(np.array(k))
-        self.V.append(np.array(v))
+        k, v = self.coded(k, v)
+        self.K.append(k)
+        self.V.append(v)
+
+    def coded(self, k, v):
+        return k.copy(), v.copy()
+
+    def held(self, K, V):
+        return K, V
 
     def attend(self, q):
         K, V = self.held(np.array(self.K), np.array(self.V))
@@ -25,8 +34,8 @@ class Rows:
 class Clipped(Rows):
     """Four bits with static scales: keys up to 1/8, which is what their numbers deviate by."""
 
-    def held(self, K, V):
-        return (np.clip(np.round(x * 7 / top), -8, 7) * top / 7 for x, top in ((K, 0.125), (V, 1)))
+    def coded(self, k, v):
+        return (np.clip(np.round(x * 7 / top), -8, 7) * top / 7 for x, top in ((k, 0.125), (v, 1)))
 
 
 class HalfChannels(Rows):
@@ -59,14 +68,16 @@ FOUR_BITS = _lloyd_max(4)
 class Polar(Rows):
     """A fixed Hadamard rotation, the norm apart, four bits a number."""
 
-    def held(self, K, V):
-        return self.coded(K), self.coded(V)
+    def __init__(self, shape):
+        super().__init__(shape)
+        d = shape.d_k
+        self.H = (hadamard(d) / np.sqrt(d)).astype(np.float32)
+        self.levels = FOUR_BITS / np.sqrt(d)
 
-    @staticmethod
-    def coded(X):
-        d = X.shape[1]
-        H = (hadamard(d) / np.sqrt(d)).astype(np.float32)
-        lengths = np.linalg.norm(X, axis=1, keepdims=True) + 1e-10
-        levels = FOUR_BITS / np.sqrt(d)
-        near = np.searchsorted((levels[1:] + levels[:-1]) / 2, X / lengths @ H)
-        return levels[near] @ H * lengths
+    def coded(self, k, v):
+        return self.turned(k), self.turned(v)
+
+    def turned(self, x):
+        length = np.linalg.norm(x) + 1e-10
+        between = (self.levels[1:] + self.levels[:-1]) / 2
+        return self.levels[np.searchsorted(between, x / length @ self.H)] @ self.H * length
