@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -83,18 +85,23 @@ def forget() -> None:
     code_identity._house_identity.cache_clear()
 
 
+@cache
+def own_files(name: str) -> list[Path]:
+    """The files of ours that a class of this process was written in."""
+    return [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
+
+
 class Copy:
     """Digests as they are in the copy."""
 
     def __init__(self, house: Path, patch: pytest.MonkeyPatch) -> None:
         self.house = house
         patch.setattr(code_identity, "HOUSE", house)
-        patch.setattr(code_identity, "is_ours", lambda file: Path(file).is_relative_to(house))
+        patch.setattr(code_identity, "is_ours", lambda file: file.startswith(f"{house}{os.sep}"))
         forget()
 
     def files(self, name: str) -> list[Path]:
-        own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
-        return [self.house / file.relative_to(HOUSE) for file in own]
+        return [self.house / file.relative_to(HOUSE) for file in own_files(name)]
 
     def digests(self) -> dict[str, str]:
         code_identity._house_identity.cache_clear()
@@ -120,31 +127,31 @@ KERNELS = {
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_the_kernels_of_the_zoo_belong_to_its_classes(name: str) -> None:
-    own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
-    reached = closure(own)
+    reached = closure(own_files(name))
     assert {f"compressors/{module}" for module in KERNELS[name]} <= set(reached)
 
 
 def test_what_a_class_really_imports_is_in_its_closure() -> None:
-    """Asked of Python itself: what a fresh process has loaded of ours after importing a class."""
+    """Asked of Python itself: what a process with our catalogue loads of ours with a class."""
     code = (
-        "import sys, json\n"
+        "import json, os, sys, numba, scipy.linalg\n"  # of others, and slow: once for all
         "from kvbarrier.compressors import catalog\n"
         "before = set(sys.modules)\n"
-        "sys.modules_of = lambda: [m.__file__ for n, m in sys.modules.items()"
-        " if n not in before and n.startswith('kvbarrier.')]\n"
-        "catalog.entry({name!r}).cls\n"
-        "print(json.dumps(sys.modules_of()))\n"
+        "for name in sys.argv[1:]:\n"
+        "    if not os.fork():\n"
+        "        catalog.entry(name).cls\n"
+        "        print(json.dumps([m.__file__ for n, m in sys.modules.items()"
+        " if n not in before and n.startswith('kvbarrier.')]))\n"
+        "        break\n"
+        "    os.wait()\n"
     )
-    for name in KERNELS:
-        done = subprocess.run(
-            [sys.executable, "-c", code.format(name=name)],
-            capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        loaded = {Path(file).relative_to(HOUSE).as_posix() for file in json.loads(done.stdout)}
-        own = [file for file in source_files(catalog.entry(name).cls) if is_ours(str(file))]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *KERNELS], capture_output=True, text=True, check=True
+    )
+    for name, line in zip(KERNELS, done.stdout.splitlines(), strict=True):
+        loaded = {Path(file).relative_to(HOUSE).as_posix() for file in json.loads(line)}
         assert loaded, name
-        assert loaded <= set(closure(own)), name
+        assert loaded <= set(closure(own_files(name))), name
 
 
 def test_each_edit_moves_the_digests_that_reach_it_and_no_other(copied: Copy) -> None:
@@ -167,7 +174,7 @@ def test_each_edit_moves_the_digests_that_reach_it_and_no_other(copied: Copy) ->
 
 
 def test_a_digest_depends_on_no_place_no_time_and_no_line_end(copied: Copy) -> None:
-    own = [file for file in source_files(catalog.entry("h2o").cls) if is_ours(str(file))]
+    own = own_files("h2o")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(code_identity, "HOUSE", HOUSE)
         patch.setattr(code_identity, "is_ours", is_ours)
