@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .errors import BadInput, BudgetTooSmall, KVBarrierError, PluginFailure
     from .reductions.limit import index_limit
 
-__version__ = "0.7.0"
+__version__ = "0.7.1"
 
 _HOMES = {
     "AttackReport": "api",
