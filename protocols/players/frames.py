@@ -273,8 +273,7 @@ def check_source(facts: Facts, target: str, folder: str) -> None:
         raise BadFrame("its source leaves out its own file")
     files = [Path(file) for file in facts.files]
     try:
-        # Of a built-in they are ours, and none of them is endless.
-        size = 0 if facts.builtin else sum(_size(file) for file in files)
+        size = sum(_size(file) for file in files)
         same = size <= _SOURCE_BYTES and identity(files, facts.version) == facts.source
     except (OSError, ValueError, RuntimeError):  # the last of links in a circle
         same = False
