@@ -78,23 +78,26 @@ def find_host(seed):
     return names.raw[65 : 65 + 34] + names.raw[5 * 65 : 5 * 65 + 34]
 
 
-_LIMITS = [resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_STACK,
-           resource.RLIMIT_CORE, resource.RLIMIT_RSS, resource.RLIMIT_AS, 10, 15]  # fmt: skip
-_LIMIT_BITS = 62
+# Not that on the stack, which a process that is about to run puts over whatever we set, and none that
+# an administrator lowers: a hard limit is raised only by who may.
+_LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_RSS, 10, 15)
+_HALF = 1 << 61
 
 
 def hide_limits(seed, data):
+    """Each limit's soft number lies below the half, its hard one above."""
     number = int.from_bytes(data, "big")
     for kind in _LIMITS:
-        soft, number = number % (1 << _LIMIT_BITS), number >> _LIMIT_BITS
-        resource.prlimit(scene.victim, kind, (soft, resource.RLIM_INFINITY))
+        number, soft = divmod(number, _HALF)
+        number, hard = divmod(number, _HALF)
+        resource.prlimit(scene.victim, kind, (soft, _HALF + hard))
 
 
 def find_limits(seed):
     number = 0
     for kind in reversed(_LIMITS):
-        soft, _ = resource.prlimit(scene.victim, kind)
-        number = number << _LIMIT_BITS | soft
+        soft, hard = resource.prlimit(scene.victim, kind)
+        number = (number * _HALF + hard - _HALF) * _HALF + soft
     return number.to_bytes(68, "big")
 
 
