@@ -261,7 +261,7 @@ def test_what_a_clock_or_ones_own_faults_tell_stays_open_and_is_convicted(
     error, s, batch = smuggle([way], budget, "namespaces", monkeypatch, 1, **scene)
     if half(error):
         pytest.skip("what is in memory does not show here")
-    # Measured: 0 by faults; by the clock up to .4 % (names) and 2.5 % (pages) beside two other jobs.
+    # Measured beside two other jobs: 0 by faults, by the clock .4 % (names) and 2.5 % (pages).
     assert error < (0.01 if way == "pages-faults" else 0.2)
     assert (s >= CONVICTED) == (budget == SMALL)
     assert batch.isolation == "namespaces"

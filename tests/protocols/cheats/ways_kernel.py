@@ -78,8 +78,8 @@ def find_host(seed):
     return names.raw[65 : 65 + 34] + names.raw[5 * 65 : 5 * 65 + 34]
 
 
-# Not that on the stack, which a process that is about to run puts over whatever we set, and none that
-# an administrator lowers: a hard limit is raised only by who may.
+# Not that on the stack, which a process that is about to run puts over whatever we set, and none
+# that an administrator lowers: a hard limit is raised only by who may.
 _LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_DATA, resource.RLIMIT_RSS, 10, 15)
 _HALF = 1 << 61
 
