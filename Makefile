@@ -10,7 +10,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --
 
 # pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later. Half of
 # what is installed are tests, which nobody imports.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 -x /tests/ $(VENV)/lib *.py \
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(tests|setuptools|pip)/' $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
 .DEFAULT_GOAL := help
