@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,12 +11,6 @@ import pytest
 import scipy.linalg  # noqa: F401, which brings a BLAS beside NumPy's
 from kvbarrier.protocols.players import template
 from threadpoolctl import threadpool_limits
-
-
-def pytest_collection_finish() -> None:
-    """What stands for nine thousand tests is not looked through for cycles beside each."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
