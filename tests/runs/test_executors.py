@@ -30,6 +30,26 @@ def test_executors(cell: MakeCell) -> None:
         assert executor.submit(os.getenv, "OPENBLAS_NUM_THREADS").result() == "1"
 
 
+def test_a_worker_leaves_what_it_imported_out_of_searches_for_cycles() -> None:
+    """Loky searches every second: what came with an import is looked through once, cycles go."""
+    with make_executor(2, "inline") as executor:
+        for task in [executor.submit(exec, LEAVES) for _ in range(4)]:
+            task.result()
+
+
+LEAVES = """
+import fractions, gc, weakref
+gc.collect()
+assert gc.get_freeze_count() > 10_000, gc.get_freeze_count()
+
+class Cycle: pass
+one = Cycle()
+one.itself, left = one, weakref.ref(one)
+del one
+gc.collect()
+assert left() is None
+"""
+
 GROW = """
 import sys, numpy
 sys.held = getattr(sys, "held", None) or [numpy.ones(45_000_000)]
