@@ -9,7 +9,7 @@ CONSTRAINTS ?= constraints.txt
 PIP    := $(BIN)/pip --disable-pip-version-check --quiet install --no-compile --constraint $(CONSTRAINTS)
 
 # pip compiles on one core, and where PYTHONDONTWRITEBYTECODE is set nothing is compiled later. Half of
-# what is installed are tests, which nobody imports.
+# what is installed are tests, which nobody imports, as nobody does pip and setuptools after this.
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/(tests|setuptools|pip)/' $(VENV)/lib *.py \
            reductions compressors protocols runs experiments figures cli || true
 
