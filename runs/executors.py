@@ -115,7 +115,7 @@ def _settle_worker(parent: int) -> None:
 def _keep_imports() -> Callable[[str, dict[str, int]], None]:
     """Leave what was imported out of later searches for cycles.
 
-    Without psutil loky searches every second, and took a twentieth of the processor's time.
+    Where psutil is not installed loky orders one every second, through all that there is.
     """
     seen = 0
 
