@@ -53,8 +53,13 @@ def run(job: Run) -> None:
 
 
 def points(rows: list[BatchRow]) -> list[Point]:
-    """The table's rows as points, each with the name of its curve in the figure."""
-    return [point | {"series": _series(point)} for point in points_of(rows)]
+    """The table's rows as points, each with the name of its curve in the figure.
+
+    In the order of :func:`cells`, whatever was played first: colours go by it.
+    """
+    place = {(cell.target, cell.params): k for k, cell in enumerate(cells("quick"))}
+    found = [point | {"series": _series(point)} for point in points_of(rows)]
+    return sorted(found, key=lambda p: place[p["compressor"], tuple(p["params"].items())])
 
 
 def _series(point: Point) -> str:

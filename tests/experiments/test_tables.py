@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from kvbarrier.compressors.plugin.code_identity import closure, identity
 from kvbarrier.errors import BadInput
+from kvbarrier.experiments.error_vs_memory import measure as error_vs_memory
 from kvbarrier.experiments.kit import tables
 from kvbarrier.experiments.kit.run import Run
 from kvbarrier.experiments.kit.tables import fill, make, read_table, write_table
 from kvbarrier.experiments.registry import NAMES, get
 from kvbarrier.runs.executors import SerialExecutor
 
+GALLERY = Path(__file__).resolve().parents[2] / "figures" / "gallery"
 DONE: list[int] = []
 BROKEN: set[int] = set()
 
@@ -238,3 +240,16 @@ def test_no_half_of_a_table_is_ever_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not in fieldnames"):
         write_table(tmp_path / "t.csv", [{"a": 2}, {"b": 3}])
     assert (tmp_path / "t.csv").read_text() == "a\n1\n"
+
+
+def test_curves_come_in_the_same_order_whatever_was_played_first() -> None:
+    rows = error_vs_memory.ROWS.read(GALLERY)
+    names = [point["series"] for point in error_vs_memory.points(rows)]
+    backwards = [point["series"] for point in error_vs_memory.points(rows[::-1])]
+    assert names == backwards
+    assert list(dict.fromkeys(names))[:4] == [
+        "zero",
+        "time-sharing",
+        "covering-code",
+        "trellis-code",
+    ]
